@@ -1,0 +1,53 @@
+# make run    the environment, the installation, this machine's sockets by process
+# make test   everything: lint, types, unit, kernel and Zabbix tests (as root it installs
+#             what they need with apt)
+# make quick  lint and unit tests, in seconds
+# make lint   ruff and mypy
+# make bench  measure, side by side; see tests/bench
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find src conf zabbix_templates -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
+
+.PHONY: run test quick lint bench format clean
+
+run: $(VENV)/.installed
+	$(BIN)/zabbix-sockets show processes
+
+test: $(VENV)/.dev
+	tests/requirements.sh
+	$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest
+
+quick: $(VENV)/.dev lint
+	$(BIN)/python -m pytest -q tests/unit
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev
+	$(BIN)/python tests/bench/run.py $(BENCH)
+
+# The package is installed as a user's is, never as an editable copy: tests run against it.
+$(VENV)/.installed: $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[dev,provision]'
+	touch $@
+
+$(VENV)/bin/python:
+	tests/requirements.sh venv $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist

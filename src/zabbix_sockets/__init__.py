@@ -1,0 +1,46 @@
+"""Which process holds which TCP and UDP sockets, for Zabbix.
+
+The public interface, as the command itself uses it::
+
+    from zabbix_sockets import Limits, Query, build_document, collect, iter_sockets
+
+    document = build_document(collect(Query(timeout=2.5)), Limits())
+
+Names are imported when they are first used: a call of the agent pays only for what
+its verb needs.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+__all__ = [
+    "Limits",
+    "Query",
+    "Snapshot",
+    "Socket",
+    "SocketsError",
+    "__version__",
+    "build_document",
+    "collect",
+    "iter_sockets",
+    "safe_name",
+]
+
+_HOMES = {
+    "Limits": "report",
+    "Query": "model",
+    "Snapshot": "model",
+    "Socket": "model",
+    "SocketsError": "errors",
+    "build_document": "report",
+    "collect": "collect",
+    "iter_sockets": "collect",
+    "safe_name": "names",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its module (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,220 @@
+"""Compose the readers by a plan: from the kernel's words to a Snapshot, or to sockets."""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from socket import AF_INET, AF_INET6
+from time import monotonic, time
+
+from zabbix_sockets.collect.plan import Plan, choose
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import DeadlineError, DumpInterruptedError
+from zabbix_sockets.fold import Directions, TableFold
+from zabbix_sockets.model import (
+    FIRST_OWNER,
+    INBOUND,
+    Encoding,
+    Owner,
+    PortRange,
+    Query,
+    Row,
+    Snapshot,
+    Socket,
+    Table,
+    TcpState,
+    Visibility,
+)
+from zabbix_sockets.readers.fds import Owners, walk
+from zabbix_sockets.readers.host import read_device_name, read_host, read_port_range
+from zabbix_sockets.readers.process import read_fds_limit
+
+__all__ = ["collect", "iter_sockets"]
+
+TABLES = (
+    Table("tcp", AF_INET),
+    Table("tcp", AF_INET6),
+    Table("udp", AF_INET),
+    Table("udp", AF_INET6),
+)
+
+# The walk over the descriptors is what takes long; the tables that follow tell the most.
+_SHARE_OF_WALK = 0.6
+_DUMP_ATTEMPTS = 4
+
+
+def collect(query: Query) -> Snapshot:
+    """Read one moment of this host: every socket counted, with its owners.
+
+    Past the timeout the Snapshot is what is known by then; its *visibility* says what is
+    missing.
+
+    Raises:
+        SourceUnavailableError: no source can be used, or not the one asked for.
+        ParseError: the kernel said something that can't be.
+    """
+    started = monotonic()
+    deadline = Deadline(query.timeout)
+    with choose(query) as plan:
+        owners = _walk(query.proc, deadline, plan.visibility)
+        snapshot = Snapshot(
+            time=int(time()),
+            visibility=plan.visibility,
+            processes=owners.processes,
+            ports=read_port_range(query.proc),
+            host=read_host(query.proc),
+        )
+        device_name = cache(read_device_name)
+        for table in TABLES:
+            fold = _fold_table(plan, table, owners, snapshot, deadline)
+            _merge(snapshot, fold, device_name)
+    holders = [owner for owner in snapshot.uids if owner >= FIRST_OWNER]
+    snapshot.owners = {owner: owners.members(owner) for owner in holders}
+    _read_limits(snapshot, query.proc, deadline)
+    snapshot.visibility.seconds = monotonic() - started
+    return snapshot
+
+
+def _walk(proc: str, deadline: Deadline, visibility: Visibility) -> Owners:
+    owners = walk(proc, deadline.part(_SHARE_OF_WALK))
+    visibility.denied = owners.denied
+    visibility.hidden = owners.hidden
+    visibility.vanished = owners.vanished
+    visibility.owners_complete = owners.complete
+    return owners
+
+
+def _fold_table(
+    plan: Plan, table: Table, owners: Owners, snapshot: Snapshot, deadline: Deadline
+) -> TableFold:
+    """Return a table's sums; one that the deadline cuts is noted as unfinished."""
+    for _ in range(_DUMP_ATTEMPTS):
+        fold = TableFold(table, snapshot.ports, owners.by_inode)
+        try:
+            encoding, batches = plan.open(table, deadline)
+            fold.begin(encoding)
+            for rows in batches:
+                fold.add(rows)
+        except DeadlineError:
+            break
+        except DumpInterruptedError:
+            owners.forget_counted()
+        else:
+            if not plan.is_exact(table):
+                snapshot.unfinished.add(table.protocol)
+            return fold
+    else:
+        plan.visibility.warnings.append(f"{table}: it kept changing while it was read")
+    snapshot.unfinished.add(table.protocol)
+    return fold
+
+
+def _merge(snapshot: Snapshot, fold: TableFold, device_name: Callable[[int], str]) -> None:
+    snapshot.visibility.endpoints_complete &= not fold.overflowed
+    snapshot.listeners += fold.decode_listeners(device_name)
+    fold.decode_connections(snapshot.connections, device_name)
+    for owner, (recv, send) in fold.queues.items():
+        before = snapshot.queues.get(owner, (0, 0))
+        snapshot.queues[owner] = before[0] + recv, before[1] + send
+    for owner, uid in fold.uids.items():
+        snapshot.uids[owner] = min(uid, snapshot.uids.get(owner, uid))
+
+
+def _read_limits(snapshot: Snapshot, proc: str, deadline: Deadline) -> None:
+    """Note the descriptor limits of the processes that hold sockets."""
+    for index in {index for members in snapshot.owners.values() for index in members}:
+        if deadline.passed():
+            return
+        process = snapshot.processes[index]
+        process.fds_limit = read_fds_limit(proc, process.pid)
+
+
+def iter_sockets(query: Query) -> Iterator[Socket]:
+    """Yield every socket with its owners, table by table, listeners first.
+
+    Raises:
+        DeadlineError: the timeout passed: a list is whole, or an error.
+        DumpInterruptedError: a table changed too much while it was read; call again.
+        SourceUnavailableError, ParseError: as collect().
+    """
+    deadline = Deadline(query.timeout)
+    with choose(query) as plan:
+        owners = walk(query.proc, deadline)
+        deadline.check()
+        holders = _Holders(owners)
+        ports = read_port_range(query.proc)
+        device_name = cache(read_device_name)
+        for table in TABLES:
+            encoding, batches = plan.open(table, deadline)
+            decoder = _SocketDecoder(table, encoding, ports, holders, device_name)
+            seen: set[int] = set()
+            for rows in batches:
+                for row in rows:
+                    inode = row[9]
+                    if inode not in seen:
+                        yield decoder.decode(row)
+                    if inode:
+                        seen.add(inode)
+
+
+class _Holders:
+    """The owners of an inode, as people read them."""
+
+    def __init__(self, owners: Owners) -> None:
+        self._owners = owners
+        self._known: dict[int, tuple[Owner, ...]] = {}
+
+    def of(self, inode: int) -> tuple[Owner, ...]:
+        number = self._owners.by_inode.get(inode, 0)
+        if number not in self._known:
+            processes = [self._owners.processes[at] for at in self._owners.members(number)]
+            self._known[number] = tuple(sorted(Owner(each.pid, each.name) for each in processes))
+        return self._known[number]
+
+
+class _SocketDecoder:
+    """Makes a Socket of a row; the table's listeners must come first."""
+
+    def __init__(
+        self,
+        table: Table,
+        encoding: Encoding,
+        ports: PortRange,
+        holders: _Holders,
+        device_name: Callable[[int], str],
+    ) -> None:
+        self._table = table
+        self._encoding = encoding
+        self._directions = Directions(table, encoding, ports)
+        self._holders = holders
+        self._device_name = device_name
+        self._listening = TcpState.LISTEN if table.protocol == "tcp" else TcpState.CLOSE
+
+    def decode(self, row: Row) -> Socket:
+        state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
+        address, port = self._encoding.address, self._encoding.port
+        accepting = state == TcpState.LISTEN
+        return Socket(
+            *self._table,
+            state=state,
+            direction=self._direction(row),
+            local_address=address(laddr),
+            local_port=port(lport),
+            remote_address=address(raddr),
+            remote_port=port(rport),
+            device=self._device_name(ifindex),
+            owners=self._holders.of(inode) if inode else (),
+            uid=uid,
+            inode=inode,
+            recv_queue=None if accepting else recv,
+            send_queue=None if accepting else send,
+            accept_queue=recv if accepting else None,
+            backlog=send if accepting and send >= 0 else None,
+        )
+
+    def _direction(self, row: Row) -> str | None:
+        state, local_port, remote_port, local_address = row[:4]
+        if state == self._listening:
+            self._directions.add_listener(local_port, local_address)
+            return None
+        if self._directions.server(local_port, local_address) is not None:
+            return INBOUND
+        return self._directions.unmatched(local_port, remote_port)

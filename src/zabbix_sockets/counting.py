@@ -1,0 +1,69 @@
+"""One number for one process: `count`, and why it can't be said."""
+
+import os
+
+from zabbix_sockets.errors import SocketsError, UsageError
+from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
+from zabbix_sockets.model import PROTOCOLS, Snapshot
+from zabbix_sockets.names import safe_name
+from zabbix_sockets.rows.processes import absent_process, process_rows
+
+
+def check_arguments(process: str, protocol: str, state: str) -> None:
+    """Raise UsageError for what no process can have."""
+    if not process:
+        raise UsageError("no process named")
+    if protocol not in ("", *PROTOCOLS):
+        raise UsageError(f"no protocol {protocol!r}: it is one of {', '.join(PROTOCOLS)}")
+    if state and not protocol:
+        raise UsageError("a state needs a protocol")
+    states = _states(absent_process(), protocol) if protocol else {}
+    if state and state not in states:
+        raise UsageError(f"no {protocol} state {state!r}: it is one of {', '.join(states)}")
+
+
+def _states(row: dict[str, object], protocol: str) -> dict[str, int]:
+    states = row[protocol]
+    assert isinstance(states, dict)
+    return states
+
+
+def count(snapshot: Snapshot, process: str, protocol: str = "", state: str = "") -> int:
+    """Return how many sockets the processes named *process* hold.
+
+    *process* is a name as the document shows it, or the raw one.
+
+    Raises:
+        SocketsError: it can't be known: a process of that name is hidden, or time ran out.
+    """
+    rows = {
+        ranked.row["id"]: ranked.row
+        for ranked in process_rows(snapshot, Groups(snapshot, GROUPINGS[DEFAULT_GROUPING]))
+    }
+    safe = safe_name(os.fsencode(process))
+    name = process if process in rows or process in snapshot.visibility.denied else safe
+    _check_known(snapshot, name, protocol)
+    row = rows.get(name, absent_process())
+    if state:
+        return _states(row, protocol).get(state, 0)
+    if protocol:
+        return _total(row, protocol)
+    return sum(_total(row, each) for each in PROTOCOLS)
+
+
+def _total(row: dict[str, object], protocol: str) -> int:
+    directions = ("inbound", "outbound", "unknown")  # parts of established
+    states = _states(row, protocol)
+    return sum(number for state, number in states.items() if state not in directions)
+
+
+def _check_known(snapshot: Snapshot, name: str, protocol: str) -> None:
+    visibility = snapshot.visibility
+    denied = visibility.denied.get(name, 0)
+    if denied:
+        raise SocketsError(f"{denied} processes named {name} can't be inspected: no privilege")
+    if visibility.hidden or "" in visibility.denied:
+        raise SocketsError("/proc hides other users' processes: the number can't be known")
+    unfinished = snapshot.unfinished & ({protocol} if protocol else set(PROTOCOLS))
+    if unfinished or not visibility.owners_complete:
+        raise SocketsError("timed out: the number can't be known")

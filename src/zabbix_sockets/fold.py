@@ -1,0 +1,257 @@
+"""From millions of rows to what is distinct: a table's rows are counted as they come.
+
+The hot path of every source but BPF: a row is a tuple on its way into a counter. No
+object is made of it, and nothing of it is kept but one mark beside its inode.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from zabbix_sockets.model import (
+    INBOUND,
+    NOBODY,
+    OUTBOUND,
+    UNKNOWN,
+    UNOWNED,
+    AddressToken,
+    Connection,
+    Encoding,
+    ListenerSocket,
+    PortRange,
+    Row,
+    Table,
+    TcpState,
+)
+
+MAX_ENDPOINTS = 65536
+"""Distinct remote endpoints with a count of their own. The kernel's tables are in the order
+of a hash, so what comes later is rare among the first only if it is rare at all."""
+
+DeviceName = Callable[[int], str]
+"""Returns the safe name of a network device by its index; empty for 0."""
+
+_V4_MAPPED = bytes(10) + b"\xff\xff"
+_LISTENING = {"tcp": TcpState.LISTEN.value, "udp": TcpState.CLOSE.value}
+
+
+class RawListener(NamedTuple):
+    """A listener's row with its owner, still in tokens."""
+
+    owner: int
+    port: int
+    address: AddressToken
+    ifindex: int
+    accept_queue: int
+    backlog: int
+
+
+class Directions:
+    """Tells whose connection it is, from the listeners of the same table.
+
+    An IPv4 connection to a dual-stack listener is a row of the IPv6 table with a mapped
+    address, so listeners of the other family never matter.
+    """
+
+    def __init__(self, table: Table, encoding: Encoding, ports: PortRange) -> None:
+        self._wildcard = encoding.wildcard[table.family]
+        self.listening: dict[int, set[AddressToken]] = {}
+        ephemeral = bytearray(65536)
+        for port in range(ports.low, ports.high + 1):
+            ephemeral[encoding.port(port)] = 1
+        self.ephemeral = bytes(ephemeral)
+
+    def add_listener(self, port: int, address: AddressToken) -> None:
+        """Note a listener; its connections must come later."""
+        self.listening.setdefault(port, set()).add(address)
+
+    def server(self, port: int, address: AddressToken) -> AddressToken | None:
+        """Return the address of the listener that accepted at this local end, or None."""
+        addresses = self.listening.get(port, ())
+        if address in addresses:
+            return address
+        return self._wildcard if self._wildcard in addresses else None
+
+    def unmatched(self, local_port: int, remote_port: int) -> str:
+        """Return the direction of a connection that no listener accepted.
+
+        A local port that no kernel picks and a remote one that it might: probably the
+        connection of a listener that has closed. It is unknown, and never an upstream.
+        """
+        ephemeral = self.ephemeral
+        known = ephemeral[local_port] or not ephemeral[remote_port]
+        return OUTBOUND if known else UNKNOWN
+
+
+class TableFold:
+    """Sums of one table.
+
+    Args:
+        table: whose rows will come.
+        ports: the ephemeral ports of the table's namespace.
+        by_inode: owners' numbers by inode (see readers.fds). A number is negated when its
+            socket is counted: a row that the kernel repeats is known by that.
+        max_endpoints: how many distinct remote endpoints to count one by one.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        ports: PortRange,
+        by_inode: dict[int, int],
+        max_endpoints: int = MAX_ENDPOINTS,
+    ) -> None:
+        self.table = table
+        self.listeners: list[RawListener] = []
+        self.queues: dict[int, list[int]] = {}
+        self.uids: dict[int, int] = {}
+        self.overflowed = False
+        self._ports = ports
+        self._by_inode = by_inode
+        self._max_endpoints = max_endpoints
+        self._unowned: set[int] = set()
+        self._inbound: dict[tuple[int, int, AddressToken, int, int], int] = {}
+        self._outbound: dict[tuple[int, int, AddressToken, AddressToken, int, int], int] = {}
+        self._rest: dict[tuple[int, int, str], int] = {}
+
+    def begin(self, encoding: Encoding) -> None:
+        """Note how the rows that will come are encoded."""
+        self._encoding = encoding
+        self.directions = Directions(self.table, encoding, self._ports)
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Count *rows*; a table's listeners come before its connections."""
+        listening_state = _LISTENING[self.table.protocol]
+        by_inode, outbound = self._by_inode, self._outbound
+        listening, ephemeral = self.directions.listening, self.directions.ephemeral
+        owner_of, count_of = by_inode.get, outbound.get
+        for state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode in rows:
+            owner = owner_of(inode)
+            if owner is None:
+                owner = self._ownerless(inode)
+            elif owner > 0:
+                by_inode[inode] = -owner
+            if owner is None or owner < 0:
+                continue  # counted already
+            if state == listening_state:
+                self._add_listener(RawListener(owner, lport, laddr, ifindex, recv, send), uid)
+                if state != TcpState.LISTEN.value and (recv or send):
+                    self._add_queues(owner, recv, send)
+                continue
+            if recv or send:
+                self._add_queues(owner, recv, send)
+            if lport in listening:
+                server = self.directions.server(lport, laddr)
+                if server is not None:
+                    self._add_inbound((owner, state, server, lport, ifindex), uid)
+                    continue
+            local_ephemeral = ephemeral[lport]
+            if not local_ephemeral and ephemeral[rport]:
+                self._add_rest((owner, state, UNKNOWN), uid)
+                continue
+            key = (owner, state, laddr, raddr, rport, local_ephemeral)
+            count = count_of(key)
+            if count is not None:
+                outbound[key] = count + 1
+            else:
+                self._add_outbound(key, uid)
+
+    def _ownerless(self, inode: int) -> int | None:
+        """Return NOBODY or UNOWNED; None for an inode that was counted as UNOWNED before."""
+        if not inode:
+            return NOBODY
+        if inode in self._unowned:
+            return None
+        self._unowned.add(inode)
+        return UNOWNED
+
+    def _add_listener(self, listener: RawListener, uid: int) -> None:
+        self.listeners.append(listener)
+        self.directions.add_listener(listener.port, listener.address)
+        self._note_uid(listener.owner, uid)
+
+    def _add_inbound(self, key: tuple[int, int, AddressToken, int, int], uid: int) -> None:
+        count = self._inbound.get(key, 0)
+        self._inbound[key] = count + 1
+        if not count:
+            self._note_uid(key[0], uid)
+
+    def _add_outbound(
+        self, key: tuple[int, int, AddressToken, AddressToken, int, int], uid: int
+    ) -> None:
+        if len(self._outbound) < self._max_endpoints:
+            self._outbound[key] = 1
+            self._note_uid(key[0], uid)
+        else:
+            self.overflowed = True
+            self._add_rest((key[0], key[1], OUTBOUND), uid)
+
+    def _add_rest(self, key: tuple[int, int, str], uid: int) -> None:
+        count = self._rest.get(key, 0)
+        self._rest[key] = count + 1
+        if not count:
+            self._note_uid(key[0], uid)
+
+    def _note_uid(self, owner: int, uid: int) -> None:
+        self.uids[owner] = min(uid, self.uids.get(owner, uid))
+
+    def _add_queues(self, owner: int, recv: int, send: int) -> None:
+        sums = self.queues.setdefault(owner, [0, 0])
+        sums[0] += recv
+        sums[1] += send
+
+    def decode_listeners(self, device_name: DeviceName) -> list[ListenerSocket]:
+        """Return the listeners in the model's terms."""
+        protocol, _, netns = self.table
+        address, port = self._encoding.address, self._encoding.port
+        tcp = protocol == "tcp"
+        return [
+            ListenerSocket(
+                protocol,
+                netns,
+                address(raw.address),
+                port(raw.port),
+                device_name(raw.ifindex),
+                raw.owner,
+                raw.accept_queue if tcp else None,
+                raw.backlog if tcp and raw.backlog >= 0 else None,
+            )
+            for raw in self.listeners
+        ]
+
+    def decode_connections(self, into: dict[Connection, int], device_name: DeviceName) -> None:
+        """Add the counts to *into*, in the model's terms."""
+        protocol, _, netns = self.table
+        address, port = self._encoding.address, self._encoding.port
+        for (owner, state, server, lport, ifindex), count in self._inbound.items():
+            key = Connection(
+                protocol,
+                netns,
+                owner,
+                state,
+                INBOUND,
+                address(server),
+                port(lport),
+                device_name(ifindex),
+            )
+            into[key] = into.get(key, 0) + count
+        for (owner, state, laddr, raddr, rport, ephemeral), count in self._outbound.items():
+            key = Connection(
+                protocol,
+                netns,
+                owner,
+                state,
+                OUTBOUND,
+                unmapped(address(raddr)),
+                port(rport),
+                source=unmapped(address(laddr)),
+                ephemeral=bool(ephemeral),
+            )
+            into[key] = into.get(key, 0) + count
+        for (owner, state, direction), count in self._rest.items():
+            key = Connection(protocol, netns, owner, state, direction)
+            into[key] = into.get(key, 0) + count
+
+
+def unmapped(address: bytes) -> bytes:
+    """Return the IPv4 address in an IPv4-mapped IPv6 address, any other as it is."""
+    return address[12:] if len(address) == 16 and address.startswith(_V4_MAPPED) else address  # noqa: PLR2004

@@ -1,0 +1,229 @@
+"""What the readers' words mean: sockets, their owners, and one moment of a host.
+
+Nothing here does I/O. `None` means "not available from this source"; 0 was measured.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class TcpState(IntEnum):
+    """The kernel's socket states (include/net/tcp_states.h); UDP uses two of them."""
+
+    ESTABLISHED = 1
+    SYN_SENT = 2
+    SYN_RECV = 3
+    FIN_WAIT1 = 4
+    FIN_WAIT2 = 5
+    TIME_WAIT = 6
+    CLOSE = 7
+    CLOSE_WAIT = 8
+    LAST_ACK = 9
+    LISTEN = 10
+    CLOSING = 11
+
+
+TCP_STATES = {int(state): state.name.lower() for state in TcpState}
+UDP_STATES = {TcpState.ESTABLISHED.value: "connected", TcpState.CLOSE.value: "bound"}
+PROTOCOLS = ("tcp", "udp")
+
+
+def state_name(protocol: str, state: int) -> str:
+    """Return the name of *state*; kernel enums grow, so an unknown one is `state_13`."""
+    names = TCP_STATES if protocol == "tcp" else UDP_STATES
+    return names.get(state) or f"state_{state}"
+
+
+INBOUND, OUTBOUND, UNKNOWN = "inbound", "outbound", "unknown"
+
+NOBODY = 0
+"""Owner of inode 0: TIME_WAIT, SYN_RECV, orphans and connections not yet accepted."""
+UNOWNED = 1
+"""Owner of a socket that has an inode, but no owner that could be seen."""
+FIRST_OWNER = 2
+
+
+class Table(NamedTuple):
+    """One of the kernel's socket tables: a protocol and a family in a network namespace."""
+
+    protocol: str
+    family: int  # socket.AF_INET or AF_INET6
+    netns: str = ""  # empty: the caller's own
+
+    def __str__(self) -> str:
+        """Return the table's name in /proc/net."""
+        return self.protocol if self.family == 2 else f"{self.protocol}6"  # noqa: PLR2004
+
+
+AddressToken = bytes | str
+
+Row = tuple[int, int, int, AddressToken, AddressToken, int, int, int, int, int]
+"""A socket as readers yield it: state, local port, remote port, local address, remote
+address, interface index (0: not bound to a device), receive queue, send queue, uid, inode.
+
+Ports and addresses are tokens of the reader's own encoding: hashing them needs no decoding,
+and only distinct ones are ever decoded. A listener's queues are the accept queue and its
+backlog, in connections; backlog -1 is unknown."""
+
+
+class Encoding(NamedTuple):
+    """How a reader writes addresses and ports in its rows."""
+
+    address: Callable[[AddressToken], bytes]  # to 4 or 16 bytes in network order
+    port: Callable[[int], int]  # to the port's number; its own inverse
+    wildcard: Mapping[int, AddressToken]  # family: the token of 0.0.0.0 or ::
+
+
+class TableRead(NamedTuple):
+    """A table being read: batches of rows, listeners (UDP: bound sockets) first."""
+
+    encoding: Encoding
+    batches: Iterator[Iterable[Row]]
+
+
+@dataclass(slots=True)
+class Process:
+    """A process that holds sockets; *name* is safe to print."""
+
+    pid: int
+    name: str
+    age: float | None = None  # seconds since it started
+    fds: int | None = None  # open file descriptors
+    fds_limit: int | None = None  # its soft RLIMIT_NOFILE; None: unknown or unlimited
+
+
+class ListenerSocket(NamedTuple):
+    """One listening TCP or bound UDP socket."""
+
+    protocol: str
+    netns: str
+    address: bytes
+    port: int
+    device: str
+    owner: int
+    accept_queue: int | None  # connections; None for UDP
+    backlog: int | None  # connections; None for UDP, and where the source has it not
+
+
+class Connection(NamedTuple):
+    """What equal connections share; a Snapshot counts them.
+
+    Inbound: *address* and *port* are the listener's. Outbound: the remote end's, with
+    *source* the local address; all three are None beyond the bound on distinct endpoints
+    and for direction unknown. IPv4-mapped addresses of outbound ones are IPv4 addresses.
+    """
+
+    protocol: str
+    netns: str
+    owner: int
+    state: int
+    direction: str
+    address: bytes | None = None
+    port: int | None = None
+    device: str = ""
+    source: bytes | None = None
+    ephemeral: bool = False  # outbound: the local port is one of ip_local_port_range
+
+
+class PortRange(NamedTuple):
+    """ip_local_port_range of a namespace, less what ip_local_reserved_ports takes."""
+
+    low: int
+    high: int
+    size: int
+
+
+@dataclass(slots=True)
+class HostCounters:
+    """Figures of one namespace (memory and orphans: of the host) that no socket row has."""
+
+    orphans: int | None = None
+    tcp_memory_bytes: int | None = None
+    tcp_memory_limit_bytes: int | None = None
+    listen_overflows: int | None = None
+    listen_drops: int | None = None
+    retransmitted_segments: int | None = None
+
+
+@dataclass(slots=True)
+class Visibility:
+    """What could not be seen, and how what was seen came about."""
+
+    source: str
+    reason: str = ""
+    degraded: bool = False
+    seconds: float = 0.0
+    denied: dict[str, int] = field(default_factory=dict)  # process name: instances
+    hidden: bool = False  # /proc shows the caller's own processes only
+    vanished: int = 0
+    owners_complete: bool = True  # every process was asked before the deadline
+    endpoints_complete: bool = True  # every distinct remote endpoint has a count of its own
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """One moment of a host; its size grows with what is distinct, not with the sockets.
+
+    *owners* maps an owner's number to indices of *processes*: a socket may have several
+    (fork, SCM_RIGHTS). *queues* are bytes waiting to be read and to be acknowledged.
+    """
+
+    time: int  # Unix seconds
+    visibility: Visibility
+    processes: list[Process]
+    ports: PortRange
+    host: HostCounters
+    owners: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    listeners: list[ListenerSocket] = field(default_factory=list)
+    connections: dict[Connection, int] = field(default_factory=dict)
+    queues: dict[int, tuple[int, int]] = field(default_factory=dict)
+    uids: dict[int, int] = field(default_factory=dict)  # owner: lowest uid of its sockets
+    unfinished: set[str] = field(default_factory=set)  # protocols not read to the end
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to collect, and how long it may take.
+
+    *source*: `sock_diag` or `procfs`; None chooses the best that works. *proc* is where
+    procfs is mounted.
+    """
+
+    source: str | None = None
+    timeout: float = 2.5
+    proc: str = "/proc"
+
+
+class Owner(NamedTuple):
+    """A process that holds a socket."""
+
+    pid: int
+    name: str
+
+
+class Socket(NamedTuple):
+    """One socket, for people: see design of `show sockets` in docs/fields.md.
+
+    Queues are bytes; a listener has *accept_queue* and *backlog* (connections) instead.
+    """
+
+    protocol: str
+    family: int
+    netns: str
+    state: int
+    direction: str | None  # None for listeners and bound UDP sockets
+    local_address: bytes
+    local_port: int
+    remote_address: bytes
+    remote_port: int
+    device: str
+    owners: tuple[Owner, ...]
+    uid: int
+    inode: int
+    recv_queue: int | None = None
+    send_queue: int | None = None
+    accept_queue: int | None = None
+    backlog: int | None = None

@@ -1,0 +1,182 @@
+"""/proc/PID/fd: which process holds which socket, by the socket's inode.
+
+Source: proc(5), fs/proc/fd.c. Another user's process needs ptrace-read access: in
+practice CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH. This is the costly part of sock_diag and
+procfs: two system calls a process and one a descriptor.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import SourceUnavailableError
+from zabbix_sockets.model import FIRST_OWNER, Process
+from zabbix_sockets.readers.process import read_name, read_stat, read_uptime
+
+_SLICE = 4096  # descriptors between two looks at the clock
+_SOCKET = "socket:["
+
+
+@dataclass(slots=True)
+class Owners:
+    """Who holds which inode; memory grows with the sockets, 80 bytes each.
+
+    *by_inode* maps an inode to an owner's number. A number stands for one process, or for
+    several that share the socket: *chains* holds, from FIRST_OWNER on, the index of the
+    last process found and the number of the owner without it (0: it is the only one).
+    """
+
+    by_inode: dict[int, int] = field(default_factory=dict)
+    chains: list[tuple[int, int]] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
+    denied: dict[str, int] = field(default_factory=dict)  # safe name: instances
+    vanished: int = 0
+    hidden: bool = False  # hidepid: other users' processes are not even listed
+    complete: bool = True  # the deadline did not pass
+    _shared: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def members(self, owner: int) -> tuple[int, ...]:
+        """Return the indices of the processes that *owner* stands for."""
+        found = []
+        while owner >= FIRST_OWNER:
+            process, owner = self.chains[owner - FIRST_OWNER]
+            found.append(process)
+        return tuple(found)
+
+    def add(self, process: Process, inodes: Iterable[int]) -> None:
+        """Note that *process* holds the sockets *inodes*; a repeated inode counts once."""
+        index = len(self.processes)
+        self.processes.append(process)
+        alone = self._number(index, 0)
+        by_inode = self.by_inode
+        for inode in inodes:
+            before = by_inode.setdefault(inode, alone)
+            if before != alone and self.chains[before - FIRST_OWNER][0] != index:
+                by_inode[inode] = self._share(index, before)
+
+    def forget_counted(self) -> None:
+        """Take the fold's marks back (see fold.TableFold): a table will be read again."""
+        for inode, owner in self.by_inode.items():
+            self.by_inode[inode] = abs(owner)
+
+    def _share(self, index: int, before: int) -> int:
+        key = (index, before)
+        number = self._shared.get(key)
+        if number is None:
+            number = self._shared[key] = self._number(index, before)
+        return number
+
+    def _number(self, index: int, before: int) -> int:
+        self.chains.append((index, before))
+        return FIRST_OWNER + len(self.chains) - 1
+
+
+def walk(proc: str, deadline: Deadline) -> Owners:
+    """Ask every process for its sockets, until *deadline*.
+
+    Raises:
+        SourceUnavailableError: *proc* is not a proc filesystem.
+    """
+    owners = Owners()
+    try:
+        uptime = read_uptime(proc)
+        pids = [name for name in os.listdir(proc) if name.isdecimal()]
+    except OSError as error:
+        raise SourceUnavailableError(f"{proc} is not a proc filesystem") from error
+    # pid 1 lives as long as its pid namespace; who can't see it sees only his own.
+    owners.hidden = "1" not in pids
+    for pid in pids:
+        if deadline.passed():
+            owners.complete = False
+            break
+        try:
+            _walk_process(owners, proc, pid, uptime, deadline)
+        except PermissionError:
+            _note_denied(owners, proc, pid)
+        except (FileNotFoundError, ProcessLookupError):
+            owners.vanished += 1
+    return owners
+
+
+def _walk_process(owners: Owners, proc: str, pid: str, uptime: float, deadline: Deadline) -> None:
+    count, links = _read_links(f"{proc}/{pid}/fd", deadline)
+    if not count:
+        # A zombie, a kernel thread, or a process whose main thread has exited while
+        # others run: that one's descriptors are in its threads' folders only.
+        count, links = _read_thread_links(proc, pid, deadline)
+    if links:
+        comm, _, start = read_stat(proc, pid)
+        process = Process(int(pid), read_name(proc, pid, comm), max(0.0, uptime - start), count)
+        owners.add(process, parse_links(links))
+    if deadline.passed():
+        owners.complete = False
+
+
+def parse_links(links: Iterable[str]) -> Iterator[int]:
+    """Yield the inodes of links such as "socket:[4026]"; others are not sockets."""
+    for link in links:
+        if link.startswith(_SOCKET):
+            digits = link[8:-1]
+            if digits.isdecimal():
+                yield int(digits)
+
+
+def _read_links(path: str, deadline: Deadline) -> tuple[int, list[str]]:
+    """Return how many descriptors the folder *path* has, and the links of those to sockets."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        names = os.listdir(fd)
+        found: list[str] = []
+        for at in range(0, len(names), _SLICE):
+            if at and deadline.passed():
+                break
+            _read_slice(fd, names[at : at + _SLICE], found)
+    finally:
+        os.close(fd)
+    return len(names), found
+
+
+def _read_slice(fd: int, names: list[str], found: list[str]) -> None:
+    readlink = os.readlink
+    at = 0
+    while at < len(names):
+        try:
+            for at in range(at, len(names)):  # noqa: B020  # resumes behind an error
+                link = readlink(names[at], dir_fd=fd)
+                if link.startswith(_SOCKET):
+                    found.append(link)
+            return
+        except FileNotFoundError:
+            at += 1  # closed since it was listed
+
+
+def _read_thread_links(proc: str, pid: str, deadline: Deadline) -> tuple[int, list[str]]:
+    """Return the links of the first thread that has any; a process without threads has none."""
+    task = f"{proc}/{pid}/task"
+    if os.stat(task).st_nlink <= 3:  # noqa: PLR2004  # ".", ".." and the main thread
+        return 0, []
+    for tid in os.listdir(task):
+        try:
+            count, links = _read_links(f"{task}/{tid}/fd", deadline)
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # this thread has ended; the next may live
+        if count:
+            return count, links
+    return 0, []
+
+
+def _note_denied(owners: Owners, proc: str, pid: str) -> None:
+    """Count a process that hides its sockets; kernel threads and zombies have none to hide."""
+    try:
+        comm, has_files, _ = read_stat(proc, pid)
+    except (FileNotFoundError, ProcessLookupError):
+        owners.vanished += 1
+        return
+    except PermissionError:
+        name = ""  # hidepid=1
+    else:
+        if not has_files:
+            return
+        name = read_name(proc, pid, comm)
+    owners.denied[name] = owners.denied.get(name, 0) + 1

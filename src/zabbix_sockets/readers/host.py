@@ -1,0 +1,113 @@
+"""/proc/net/{sockstat,netstat,snmp} and the sysctls: figures that no socket row has.
+
+Source: proc(5), net/ipv4/proc.c, Documentation/networking/ip-sysctl.rst. World-readable.
+Memory and orphans are the host's; all else is the network namespace's.
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+
+from zabbix_sockets.errors import ParseError
+from zabbix_sockets.model import HostCounters, PortRange
+from zabbix_sockets.names import safe_name
+from zabbix_sockets.readers.process import read_bytes
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_UNLIMITED_PAGES = 1 << 40  # tcp_mem can be set to "never"
+DEFAULT_PORT_RANGE = PortRange(32768, 60999, 28232)
+
+
+def parse_sockstat(text: str) -> dict[str, dict[str, int]]:
+    """Return {"TCP": {"inuse": 5, ...}, ...} of /proc/net/sockstat."""
+    found: dict[str, dict[str, int]] = {}
+    for line in text.splitlines():
+        name, _, rest = line.partition(":")
+        words = rest.split()
+        try:
+            pairs = zip(words[::2], words[1::2], strict=True)
+            found[name] = {key: int(value) for key, value in pairs}
+        except ValueError as error:
+            raise ParseError("/proc/net/sockstat", line) from error
+    return found
+
+
+def parse_counters(text: str) -> dict[str, dict[str, int]]:
+    """Return {"TcpExt": {"ListenDrops": 0, ...}, ...} of /proc/net/netstat or snmp.
+
+    Lines come in pairs: names, then values, both after the group's name.
+    """
+    lines = text.splitlines()
+    found: dict[str, dict[str, int]] = {}
+    for names, values in zip(lines[::2], lines[1::2], strict=False):
+        group, _, rest = names.partition(":")
+        same, _, figures = values.partition(":")
+        try:
+            if group != same:
+                raise ValueError("titles and values differ")
+            pairs = zip(rest.split(), figures.split(), strict=True)
+            found[group] = {key: int(value) for key, value in pairs}
+        except ValueError as error:
+            raise ParseError("/proc/net/netstat", values) from error
+    return found
+
+
+def read_host(proc: str) -> HostCounters:
+    """Read all counters of the caller's namespace; what this kernel has not is None."""
+    sockstat = parse_sockstat(_read(f"{proc}/net/sockstat")).get("TCP", {})
+    netstat = parse_counters(_read(f"{proc}/net/netstat")).get("TcpExt", {})
+    snmp = parse_counters(_read(f"{proc}/net/snmp")).get("Tcp", {})
+    limits = _read(f"{proc}/sys/net/ipv4/tcp_mem").split()
+    limit = int(limits[2]) if len(limits) == 3 and limits[2].isdecimal() else None  # noqa: PLR2004
+    return HostCounters(
+        orphans=sockstat.get("orphan"),
+        tcp_memory_bytes=_pages(sockstat, "mem"),
+        tcp_memory_limit_bytes=limit * _PAGE if limit and limit < _UNLIMITED_PAGES else None,
+        listen_overflows=netstat.get("ListenOverflows"),
+        listen_drops=netstat.get("ListenDrops"),
+        retransmitted_segments=snmp.get("RetransSegs"),
+    )
+
+
+def parse_port_range(text: str, reserved: str) -> PortRange:
+    """Return the range of ip_local_port_range less *reserved* ports ("8080,9148-9150")."""
+    try:
+        low, high = map(int, text.split())
+        taken: set[int] = set()
+        for part in filter(None, reserved.strip().split(",")):
+            first, _, last = part.partition("-")
+            taken.update(range(max(low, int(first)), min(high, int(last or first)) + 1))
+    except ValueError as error:
+        raise ParseError("ip_local_port_range", (text, reserved)) from error
+    return PortRange(low, high, max(0, high - low + 1 - len(taken)))
+
+
+def read_port_range(proc: str) -> PortRange:
+    """Read the ephemeral ports of the caller's namespace; the kernel's default if hidden."""
+    folder = f"{proc}/sys/net/ipv4"
+    text = _read(f"{folder}/ip_local_port_range")
+    if not text:
+        return DEFAULT_PORT_RANGE
+    return parse_port_range(text, _read(f"{folder}/ip_local_reserved_ports"))
+
+
+def read_device_name(index: int) -> str:
+    """Return the safe name of a network device of the caller's namespace; empty for 0."""
+    if not index:
+        return ""
+    try:
+        return safe_name(os.fsencode(socket.if_indextoname(index)))
+    except OSError:
+        return f"if{index}"  # it has gone
+
+
+def _read(path: str) -> str:
+    """Return a file's text; empty where this kernel, or this container, has it not."""
+    try:
+        return read_bytes(path).decode("ascii", "replace")
+    except OSError:
+        return ""
+
+
+def _pages(figures: Mapping[str, int], name: str) -> int | None:
+    return figures[name] * _PAGE if name in figures else None

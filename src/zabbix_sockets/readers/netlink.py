@@ -1,0 +1,192 @@
+"""NETLINK_SOCK_DIAG: the kernel's TCP and UDP tables in binary, without privilege.
+
+Source: sock_diag(7), include/uapi/linux/{netlink,sock_diag,inet_diag}.h and, for what the
+fields mean, net/ipv4/{inet_diag,tcp_diag,udp_diag}.c. A dump shows every socket of the
+network namespace in which the netlink socket was made, whoever owns it.
+"""
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import (
+    DumpInterruptedError,
+    ParseError,
+    SourceUnavailableError,
+)
+from zabbix_sockets.model import Encoding, Row, Table, TableRead, TcpState
+
+NETLINK_SOCK_DIAG = 4
+SOCK_DIAG_BY_FAMILY = 20
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+NLM_F_REQUEST, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x10, 0x300
+
+NLMSGHDR = struct.Struct("=IHHII")  # len, type, flags, seq, pid
+NLMSGERR = struct.Struct("=i")  # NLMSG_ERROR's and NLMSG_DONE's negative errno
+INET_DIAG_REQ_V2 = struct.Struct("=BBBBI48x")  # family, protocol, ext, pad, states, id
+MESSAGE_MIN = 16 + 72  # nlmsghdr, inet_diag_msg
+
+IPPROTO = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
+
+# A listener is needed before the connections that it accepted. The kernel dumps the TCP
+# listening table first by itself; UDP has one table, so its bound sockets are asked for
+# first. TCP's CLOSE and BOUND_INACTIVE (bound, neither connected nor listening) are left
+# out: no other source has them.
+_ALL_BUT_CLOSE = ~(1 << TcpState.CLOSE | 1 << 13 | 1) & 0xFFFF
+STATES = {
+    "tcp": (_ALL_BUT_CLOSE,),
+    "udp": (1 << TcpState.CLOSE, 1 << TcpState.ESTABLISHED),
+}
+
+# The kernel fills at most 32 KB of a larger buffer.
+_BUFFER = 65536
+
+ENCODING = Encoding(
+    address=lambda token: token if isinstance(token, bytes) else b"",
+    port=socket.ntohs,
+    wildcard={socket.AF_INET: bytes(4), socket.AF_INET6: bytes(16)},
+)
+
+
+@cache
+def row_struct(family: int, stride: int) -> struct.Struct:
+    """Return the layout of a message of *stride* bytes, as a Row.
+
+    Skipped: nlmsghdr, idiag_family, timer, retrans, cookie, expires and what follows
+    idiag_inode. Ports stay in network order, as tokens.
+    """
+    address = "4s12x" if family == socket.AF_INET else "16s"
+    return struct.Struct(f"=16x x B 2x HH {address} {address} I 8x 4x IIII {stride - MESSAGE_MIN}x")
+
+
+def encode_request(table: Table, states: int) -> bytes:
+    """Return a dump request for the sockets of *table* in the *states* of a bit mask."""
+    header = NLMSGHDR.pack(
+        NLMSGHDR.size + INET_DIAG_REQ_V2.size,
+        SOCK_DIAG_BY_FAMILY,
+        NLM_F_REQUEST | NLM_F_DUMP,
+        1,
+        0,
+    )
+    return header + INET_DIAG_REQ_V2.pack(table.family, IPPROTO[table.protocol], 0, 0, states)
+
+
+def decode_datagram(data: memoryview, family: int) -> Iterator[Iterable[Row] | None]:
+    """Yield a batch of rows for each run of equally long messages, and None for DONE.
+
+    A batch reads *data* while it is iterated: use it up before *data* is filled again.
+
+    Raises:
+        ParseError: a length that can't be.
+        SourceUnavailableError: the kernel answered with an error.
+        DumpInterruptedError: with DONE: the table changed too much; ask again.
+    """
+    at, size = 0, len(data)
+    while at < size:
+        if size - at < NLMSGHDR.size:
+            raise ParseError("netlink datagram", bytes(data[at:]))
+        length, kind, flags, _seq, _pid = NLMSGHDR.unpack_from(data, at)
+        stride = (length + 3) & ~3
+        if kind == SOCK_DIAG_BY_FAMILY and length >= MESSAGE_MIN and at + stride <= size:
+            end = at + stride * _run(data[at:], stride)
+            yield row_struct(family, stride).iter_unpack(data[at:end])
+            at = end
+        elif kind in (NLMSG_DONE, NLMSG_ERROR) and NLMSGHDR.size + 4 <= min(length, size - at):
+            (error,) = NLMSGERR.unpack_from(data, at + NLMSGHDR.size)
+            if error:
+                raise _refusal(-error)
+            if flags & NLM_F_DUMP_INTR:
+                raise DumpInterruptedError("the socket table changed while it was dumped")
+            yield None
+            at += stride
+        else:
+            raise ParseError("netlink message", bytes(data[at : at + MESSAGE_MIN]))
+
+
+def _run(data: memoryview, stride: int) -> int:
+    """Return how many messages from the start of *data* are *stride* bytes long.
+
+    Nearly all are, so the lengths are compared in one go: nlmsg_len is the first word of
+    each message, and a strided view of the words holds them all.
+    """
+    whole = len(data) // stride
+    lengths = data[: whole * stride].cast("I")[:: stride // 4].tolist()
+    first = lengths[0]
+    if lengths.count(first) == whole:
+        return whole
+    return next(at for at, length in enumerate(lengths) if length != first)
+
+
+def _refusal(number: int) -> SourceUnavailableError:
+    if number == errno.ENOENT:
+        return SourceUnavailableError("the kernel has no diag module for it")
+    return SourceUnavailableError(f"the kernel refused the dump: {os.strerror(number)}")
+
+
+def open_socket() -> socket.socket:
+    """Return a NETLINK_SOCK_DIAG socket of the caller's network namespace.
+
+    Raises:
+        SourceUnavailableError: the kernel or a sandbox forbids it.
+    """
+    try:
+        sock = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG
+        )
+    except OSError as error:
+        raise SourceUnavailableError(
+            f"no netlink socket: {os.strerror(error.errno or 0)}"
+        ) from error
+    return sock
+
+
+def receive_dump(receive: Callable[[bytearray], int], family: int) -> Iterator[Iterable[Row]]:
+    """Yield the batches of one dump, from as many datagrams as *receive* fills buffers with."""
+    buffer = bytearray(_BUFFER)
+    view = memoryview(buffer)
+    while True:
+        size = receive(buffer)
+        if not size:
+            raise ParseError("netlink dump", "it ended without NLMSG_DONE")
+        for batch in decode_datagram(view[:size], family):
+            if batch is None:
+                return
+            yield batch
+
+
+class NetlinkTables:
+    """Reads tables of the caller's network namespace."""
+
+    name = "sock_diag"
+
+    def __init__(self) -> None:
+        self._socket = open_socket()
+
+    def close(self) -> None:
+        """Give the netlink socket back; a second time does nothing."""
+        self._socket.close()
+
+    def read(self, table: Table, deadline: Deadline) -> TableRead:
+        """Start reading *table*; errors come while it is iterated (see decode_datagram)."""
+        return TableRead(ENCODING, self._batches(table, deadline))
+
+    def _batches(self, table: Table, deadline: Deadline) -> Iterator[Iterable[Row]]:
+        def receive(buffer: bytearray) -> int:
+            deadline.check()
+            self._socket.settimeout(max(0.001, deadline.remaining()))
+            try:
+                size, _, flags, _ = self._socket.recvmsg_into([buffer])
+            except TimeoutError:
+                deadline.check()
+                raise
+            if flags & socket.MSG_TRUNC:
+                raise ParseError("netlink datagram", "it is larger than the buffer")
+            return size
+
+        for states in STATES[table.protocol]:
+            self._socket.send(encode_request(table, states))
+            yield from receive_dump(receive, table.family)

@@ -1,0 +1,155 @@
+"""/proc/net/{tcp,tcp6,udp,udp6}: the socket tables as text, for where netlink is not.
+
+Source: proc(5), net/ipv4/tcp_ipv4.c get_tcp4_sock() and its siblings. The files show the
+reader's own network namespace, to everybody. They have no backlog, no device and no cookie.
+
+The tables are not consistent while sockets come and go: TCP rows may repeat, and UDP rows
+may be missed or repeated at every read, since it resumes by position. Repeated TCP rows of
+inode 0 are dropped here (the fold knows the others by their inode). UDP is the union of
+three reads; unless they agree it is approximate, and the reader says so.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Iterable, Iterator
+
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.model import AddressToken, Encoding, Row, Table, TableRead, TcpState
+
+UDP_READS = 3
+_READ_SIZE = 1 << 18
+_NO_QUEUES = b"00000000:00000000"
+_STATES = {b"%02X" % number: number for number in range(256)}
+_LISTEN = TcpState.LISTEN.value
+
+
+def decode_address(token: AddressToken) -> bytes:
+    """Return the packed address of a token: hexadecimal 32-bit words in host byte order."""
+    words = bytes.fromhex(token.decode() if isinstance(token, bytes) else token)
+    if sys.byteorder == "big":
+        return words
+    return b"".join(words[at : at + 4][::-1] for at in range(0, len(words), 4))
+
+
+ENCODING = Encoding(
+    address=decode_address,
+    port=lambda port: port,
+    wildcard={socket.AF_INET: b"0" * 8, socket.AF_INET6: b"0" * 32},
+)
+
+
+def parse_table(lines: Iterable[bytes], source: str) -> Iterator[Row]:
+    """Yield a Row per line; *source* only labels errors.
+
+    A line is: slot, local address:port, remote, state, tx_queue:rx_queue, timer, retrnsmt,
+    uid, timeout, inode, and more that is not used. A listener's rx_queue is its accept
+    queue in connections, and its backlog is unknown here.
+    """
+    states = _STATES
+    for line in lines:
+        try:
+            _, local, remote, st, queues, _, _, uid, _, inode, *_ = line.split(None, 10)
+            state = states[st]
+            if queues == _NO_QUEUES:
+                receive_queue = send_queue = 0
+            else:
+                send, _, receive = queues.partition(b":")
+                receive_queue, send_queue = int(receive, 16), int(send, 16)
+            if state == _LISTEN:
+                send_queue = -1
+            yield (
+                state,
+                int(local[-4:], 16),
+                int(remote[-4:], 16),
+                local[:-5],
+                remote[:-5],
+                0,
+                receive_queue,
+                send_queue,
+                int(uid),
+                int(inode),
+            )
+        except (KeyError, ValueError) as error:
+            raise ParseError(source, line) from error
+
+
+class ProcTables:
+    """Reads tables from PROC/net: the caller's own namespace, or another process's.
+
+    Args:
+        root: the folder of the files, as /proc/net.
+    """
+
+    name = "procfs"
+
+    def __init__(self, root: str = "/proc/net") -> None:
+        self._root = root
+        self.approximate: set[Table] = set()  # read, but rows may be missing
+
+    def read(self, table: Table, deadline: Deadline) -> TableRead:
+        """Start reading *table*; errors come while it is iterated.
+
+        Raises:
+            SourceUnavailableError: the file can't be opened. A missing IPv6 table is an
+                empty one: that kernel has no IPv6.
+        """
+        path = f"{self._root}/{table}"
+        if table.protocol == "udp":
+            return TableRead(ENCODING, self._read_udp(table, path, deadline))
+        return TableRead(ENCODING, self._read_tcp(path, deadline))
+
+    def _read_tcp(self, path: str, deadline: Deadline) -> Iterator[Iterable[Row]]:
+        """Listeners come first: the kernel walks their table before the connections'."""
+        ownerless: set[tuple[object, ...]] = set()
+        for lines in self._chunks(path, deadline):
+            rows = list(parse_table(lines, path))
+            if any(not row[9] for row in rows):
+                rows = [row for row in rows if row[9] or _first_time(row, ownerless)]
+            yield rows
+
+    def _read_udp(self, table: Table, path: str, deadline: Deadline) -> Iterator[Iterable[Row]]:
+        union: dict[tuple[object, ...], Row] = {}
+        for _ in range(UDP_READS):
+            read: dict[tuple[object, ...], Row] = {
+                (*row[1:5], row[9]): row
+                for lines in self._chunks(path, deadline)
+                for row in parse_table(lines, path)
+            }
+            if union and read.keys() != union.keys():
+                self.approximate.add(table)
+            union |= read
+        yield sorted(union.values(), key=lambda row: row[0] != TcpState.CLOSE)
+
+    def _chunks(self, path: str, deadline: Deadline) -> Iterator[list[bytes]]:
+        """Yield the file's lines, but for the column titles, some thousand at a time."""
+        try:
+            file = open(path, "rb", _READ_SIZE)
+        except FileNotFoundError as error:
+            if path.endswith("6") and os.path.isdir(self._root):
+                return
+            raise SourceUnavailableError(f"{path} is not there") from error
+        except OSError as error:
+            raise SourceUnavailableError(
+                f"{path} can't be read: {os.strerror(error.errno or 0)}"
+            ) from error
+        with file:
+            rest, titles = b"", 1
+            # A read(2) yields 4 KB whatever is asked for; the buffered read() collects many.
+            while chunk := file.read(_READ_SIZE):
+                deadline.check()
+                lines = (rest + chunk).split(b"\n")
+                rest = lines.pop()
+                yield lines[titles:]
+                titles = 0 if lines else titles
+            if rest:
+                raise ParseError(path, rest)
+
+
+def _first_time(row: Row, seen: set[tuple[object, ...]]) -> bool:
+    key = row[:5]
+    if key in seen:
+        return False
+    seen.add(key)
+    return True

@@ -1,0 +1,240 @@
+"""The document: the one place that knows its shape. See docs/document.md for its fields."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import orjson
+
+from zabbix_sockets import __version__
+from zabbix_sockets.addresses import format_endpoint
+from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups
+from zabbix_sockets.model import (
+    INBOUND,
+    NOBODY,
+    TCP_STATES,
+    UDP_STATES,
+    UNOWNED,
+    Snapshot,
+    TcpState,
+    state_name,
+)
+from zabbix_sockets.rows import JsonRow, RankedRow
+from zabbix_sockets.rows.listeners import absent_listener, listener_rows
+from zabbix_sockets.rows.processes import absent_process, process_rows
+from zabbix_sockets.rows.upstreams import (
+    Usage,
+    absent_upstream,
+    ephemeral_pct,
+    ephemeral_usage,
+    upstream_rows,
+)
+
+LISTS = ("processes", "listeners", "upstreams")
+
+_ABSENT: dict[str, Callable[[], JsonRow]] = {
+    "processes": absent_process,
+    "listeners": absent_listener,
+    "upstreams": absent_upstream,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many rows each list may have, and how many bytes the document."""
+
+    processes: int = 200
+    listeners: int = 300
+    upstreams: int = 100
+    max_bytes: int = 500_000
+
+
+NO_LIMITS = Limits(*(1 << 62,) * 4)
+
+
+def build_document(
+    snapshot: Snapshot,
+    limits: Limits | None = None,
+    grouping: Grouping = GROUPINGS[DEFAULT_GROUPING],
+) -> JsonRow:
+    """Return the document of a Snapshot: objects, lists, strings and numbers only.
+
+    Raises:
+        SocketsError: not even a document without rows fits into *limits*.
+    """
+    groups = Groups(snapshot, grouping)
+    usage = ephemeral_usage(snapshot)
+    upstreams, uncounted = upstream_rows(snapshot, groups, usage)
+    lists = {
+        "processes": sorted(process_rows(snapshot, groups)),
+        "listeners": sorted(listener_rows(snapshot, groups)),
+        "upstreams": sorted(upstreams),
+    }
+    head: JsonRow = {
+        "version": __version__,
+        "time": snapshot.time,
+        "complete": 0,
+        "lists": {},
+        "collector": _collector(snapshot),
+        "host": _host(snapshot, usage),
+    }
+    limits = limits or Limits()
+    while True:
+        document = _assemble(head, snapshot, lists, uncounted, limits)
+        size = len(orjson.dumps(document))
+        if size <= limits.max_bytes:
+            return document
+        limits = _tightened(limits, lists, limits.max_bytes / size)
+
+
+def _tightened(limits: Limits, lists: dict[str, list[RankedRow]], share: float) -> Limits:
+    """Return limits under which about *share* of the rows stay, and always fewer."""
+    kept = {name: min(getattr(limits, name), len(lists[name])) for name in LISTS}
+    if not any(kept.values()):
+        raise SocketsError(f"no document fits into {limits.max_bytes} bytes")
+    return replace(limits, **{name: int(rows * share * 0.95) for name, rows in kept.items()})
+
+
+def _assemble(
+    head: JsonRow,
+    snapshot: Snapshot,
+    lists: dict[str, list[RankedRow]],
+    uncounted: dict[str, int],
+    limits: Limits,
+) -> JsonRow:
+    seen = _seen_lists(snapshot)
+    truncated: dict[str, int] = {}
+    other: dict[str, JsonRow] = {}
+    document: JsonRow = dict(head)
+    for name, ranked in lists.items():
+        limit: int = getattr(limits, name)
+        truncated[name] = max(0, len(ranked) - limit)
+        seen[name] &= not truncated[name]
+        rows = sorted((each.row for each in ranked[:limit]), key=lambda row: str(row["id"]))
+        document[name] = [*rows, _ABSENT[name]()] if seen[name] else rows
+        other[name] = _summed(_ABSENT[name](), (each.row for each in ranked[limit:]))
+    for state, count in uncounted.items():
+        other["upstreams"][state] = _number(other["upstreams"][state]) + count
+    document["other"] = other
+    document["lists"] = {name: int(complete) for name, complete in seen.items()}
+    document["complete"] = int(all(seen.values()))
+    document["collector"] = {**_object(head["collector"]), "truncated": truncated}
+    return document
+
+
+def _seen_lists(snapshot: Snapshot) -> dict[str, bool]:
+    """Return whether everything that belongs into each list was seen."""
+    visibility = snapshot.visibility
+    sockets = not snapshot.unfinished
+    owners = visibility.owners_complete and not visibility.denied and not visibility.hidden
+    return {
+        "processes": sockets and owners,
+        "listeners": sockets,
+        "upstreams": sockets and owners and visibility.endpoints_complete,
+    }
+
+
+def _summed(zero: JsonRow, rows: Iterable[JsonRow]) -> JsonRow:
+    """Add the fields of *rows* that *zero* has, which are those that can be added."""
+    total = {name: value for name, value in zero.items() if not isinstance(value, str)}
+    total = {"rows": 0, **total}
+    for row in rows:
+        for name, value in total.items():
+            if isinstance(value, dict):
+                for key, count in _object(row[name]).items():
+                    value[key] = _number(value.get(key, 0)) + _number(count)
+            elif name == "rows":
+                total[name] = _number(value) + 1
+            else:
+                total[name] = _number(value) + _number(row.get(name, 0))
+    return total
+
+
+def _object(value: object) -> JsonRow:
+    assert isinstance(value, dict)
+    return value
+
+
+def _number(value: object) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def _collector(snapshot: Snapshot) -> JsonRow:
+    visibility = snapshot.visibility
+    unowned = sum(listener.owner == UNOWNED for listener in snapshot.listeners)
+    unaccepted = 0
+    for connection, count in snapshot.connections.items():
+        if connection.owner == UNOWNED:
+            unowned += count
+        elif connection.owner == NOBODY and connection.direction == INBOUND:
+            waiting = connection.state in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT)
+            unaccepted += count if waiting else 0
+    return {
+        "source": visibility.source,
+        "reason": visibility.reason,
+        "degraded": int(visibility.degraded),
+        "seconds": round(visibility.seconds, 4),
+        "sockets": len(snapshot.listeners) + sum(snapshot.connections.values()),
+        "unowned": unowned,
+        "unaccepted": unaccepted,
+        "denied_processes": sum(visibility.denied.values()),
+        "vanished_processes": visibility.vanished,
+        "namespaces": 1,
+        "namespaces_skipped": 0,
+        "warnings": _warnings(snapshot),
+    }
+
+
+def _warnings(snapshot: Snapshot) -> list[str]:
+    visibility = snapshot.visibility
+    warnings = list(visibility.warnings)
+    if visibility.denied:
+        warnings.append(
+            f"{sum(visibility.denied.values())} processes may not be inspected:"
+            " that takes CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
+        )
+    if visibility.hidden:
+        warnings.append("/proc hides other users' processes (hidepid)")
+    if not visibility.owners_complete:
+        warnings.append("timed out: not every process was asked for its sockets")
+    warnings += [f"timed out or approximate: {each}" for each in sorted(snapshot.unfinished)]
+    return warnings
+
+
+def _host(snapshot: Snapshot, usage: Usage) -> JsonRow:
+    """Return the figures of the collector's own namespace; what is unknown is left out."""
+    states: dict[str, dict[str, int]] = {
+        "tcp": dict.fromkeys(TCP_STATES.values(), 0),
+        "udp": dict.fromkeys(UDP_STATES.values(), 0),
+    }
+    del states["tcp"]["close"]  # no source has it
+    for listener in snapshot.listeners:
+        if not listener.netns:
+            states[listener.protocol]["listen" if listener.protocol == "tcp" else "bound"] += 1
+    for connection, count in snapshot.connections.items():
+        if not connection.netns:
+            counts = states[connection.protocol]
+            name = state_name(connection.protocol, connection.state)
+            counts[name] = counts.get(name, 0) + count
+    host: JsonRow = {name: each for name, each in states.items() if name not in snapshot.unfinished}
+    counters = snapshot.host
+    for name in counters.__slots__:
+        value = getattr(counters, name)
+        if value is not None:
+            host[name] = value
+    if "tcp" not in snapshot.unfinished:
+        host["ephemeral"] = _ephemeral(snapshot, usage)
+    return host
+
+
+def _ephemeral(snapshot: Snapshot, usage: Usage) -> JsonRow:
+    own = {key: used for key, used in usage.items() if not key[1]}
+    worst = max(own, key=lambda key: (own[key], key), default=None)
+    used = own[worst] if worst else 0
+    return {
+        "size": snapshot.ports.size,
+        "worst_used": used,
+        "worst_pct": ephemeral_pct(used, snapshot.ports),
+        "worst_endpoint": f"{worst[0]}/{format_endpoint(worst[3], worst[4])}" if worst else "",
+    }

@@ -1,0 +1,127 @@
+"""`processes[]`: what each group of processes holds."""
+
+from dataclasses import dataclass, field
+
+from zabbix_sockets.groups import Groups
+from zabbix_sockets.model import (
+    INBOUND,
+    OUTBOUND,
+    TCP_STATES,
+    UNKNOWN,
+    ListenerSocket,
+    Snapshot,
+    TcpState,
+    state_name,
+)
+from zabbix_sockets.rows import ABSENT_ID, JsonRow, RankedRow, accept_queue_pct, rank
+
+SETTLED_AGE = 600.0
+"""Seconds after which a process that doesn't listen is worth discovering."""
+
+PROCESS_STATES = tuple(
+    name
+    for name in TCP_STATES.values()
+    if name not in ("established", "time_wait", "close", "listen")
+)
+
+
+@dataclass(slots=True)
+class _ProcessSums:
+    """What the sockets of one group add up to."""
+
+    sockets: int = 0
+    uid: int | None = None
+    tcp: dict[str, int] = field(default_factory=dict)
+    udp: dict[str, int] = field(default_factory=dict)
+    recv_queue: int = 0
+    send_queue: int = 0
+    accept_queue: int = 0
+    accept_queue_pct: float | None = 0.0
+
+    def add(self, protocol: str, state: str, count: int) -> None:
+        states = self.tcp if protocol == "tcp" else self.udp
+        states[state] = states.get(state, 0) + count
+        self.sockets += count
+
+    def add_listener(self, listener: ListenerSocket) -> None:
+        self.add(listener.protocol, "listen" if listener.protocol == "tcp" else "bound", 1)
+        if listener.accept_queue is not None:
+            self.accept_queue += listener.accept_queue
+            if listener.backlog is None or self.accept_queue_pct is None:
+                self.accept_queue_pct = None
+            else:
+                pct = accept_queue_pct(listener.accept_queue, listener.backlog)
+                self.accept_queue_pct = max(self.accept_queue_pct, pct)
+
+
+def process_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow]:
+    """Return a row for each group that holds sockets."""
+    sums: dict[str, _ProcessSums] = {name: _ProcessSums() for name in groups.instances}
+    for listener in snapshot.listeners:
+        for name in groups.of(listener.owner):
+            sums[name].add_listener(listener)
+    for connection, count in snapshot.connections.items():
+        for name in groups.of(connection.owner):
+            state = state_name(connection.protocol, connection.state)
+            sums[name].add(connection.protocol, state, count)
+            if connection.protocol == "tcp" and connection.state == TcpState.ESTABLISHED:
+                tcp = sums[name].tcp
+                tcp[connection.direction] = tcp.get(connection.direction, 0) + count
+    for owner, (recv, send) in snapshot.queues.items():
+        for name in groups.of(owner):
+            sums[name].recv_queue += recv
+            sums[name].send_queue += send
+    for owner, uid in snapshot.uids.items():
+        for name in groups.of(owner):
+            before = sums[name].uid
+            sums[name].uid = uid if before is None else min(before, uid)
+    return [_process_row(snapshot, groups, name, each) for name, each in sums.items()]
+
+
+def _process_row(snapshot: Snapshot, groups: Groups, name: str, sums: _ProcessSums) -> RankedRow:
+    instances = [snapshot.processes[index] for index in groups.instances[name]]
+    listening = bool(sums.tcp.get("listen"))
+    ages = [process.age for process in instances if process.age is not None]
+    row = {
+        "id": name,
+        "name": name,
+        "instances": len(instances),
+        "denied_instances": snapshot.visibility.denied.get(name, 0),
+        "settled": int(
+            listening or bool(sums.udp.get("bound")) or max(ages, default=0.0) > SETTLED_AGE
+        ),
+        "sockets": sums.sockets,
+        "tcp": _tcp_fields(sums.tcp),
+        "udp": {"bound": 0, "connected": 0} | sums.udp,
+        "recv_queue_bytes": sums.recv_queue,
+        "send_queue_bytes": sums.send_queue,
+        "accept_queue": sums.accept_queue,
+    }
+    if sums.accept_queue_pct is not None:
+        row["accept_queue_max_pct"] = sums.accept_queue_pct
+    used = [100 * p.fds / p.fds_limit for p in instances if p.fds is not None and p.fds_limit]
+    if used:
+        row["fds_max_pct"] = round(max(used), 1)
+    return RankedRow(rank(sums.uid, listening, sums.sockets, name), row)
+
+
+def _tcp_fields(states: dict[str, int]) -> dict[str, int]:
+    fields = dict.fromkeys(
+        ("listen", "established", INBOUND, OUTBOUND, UNKNOWN, *PROCESS_STATES), 0
+    )
+    return fields | states
+
+
+def absent_process() -> JsonRow:
+    """Return the row that stands for every process that is not in a complete list."""
+    return {
+        "id": ABSENT_ID,
+        "name": ABSENT_ID,
+        "instances": 0,
+        "sockets": 0,
+        "tcp": _tcp_fields({}),
+        "udp": {"bound": 0, "connected": 0},
+        "recv_queue_bytes": 0,
+        "send_queue_bytes": 0,
+        "accept_queue": 0,
+    }

@@ -1,0 +1,107 @@
+"""`upstreams[]`: each remote end that a group connects to, and the ephemeral ports it takes."""
+
+from zabbix_sockets.addresses import format_address, format_endpoint
+from zabbix_sockets.groups import Groups
+from zabbix_sockets.model import OUTBOUND, Connection, PortRange, Snapshot, TcpState
+from zabbix_sockets.rows import ABSENT_ID, FIRST_USER_UID, JsonRow, RankedRow, rank
+
+Usage = dict[tuple[str, str, bytes, bytes, int], int]
+"""Ephemeral ports taken, by (protocol, netns, source, address, port)."""
+
+
+def ephemeral_usage(snapshot: Snapshot) -> Usage:
+    """Return how many ephemeral ports are taken, by (protocol, netns, source, address, port).
+
+    A port is taken from one source address to one destination by whatever process, and by
+    TIME_WAIT too.
+    """
+    usage: Usage = {}
+    for connection, count in snapshot.connections.items():
+        protocol, netns, _, _, direction, address, port, _, source, ephemeral = connection
+        if direction == OUTBOUND and ephemeral and protocol == "tcp":
+            if address is None or source is None or port is None:
+                continue
+            key = protocol, netns, source, address, port
+            usage[key] = usage.get(key, 0) + count
+    return usage
+
+
+def ephemeral_pct(used: int, ports: PortRange) -> float:
+    """Return the share of the ephemeral ports that is taken."""
+    return round(100 * used / ports.size, 2) if ports.size else 100.0
+
+
+_UPSTREAM_STATES = {
+    TcpState.ESTABLISHED.value: "established",
+    TcpState.SYN_SENT.value: "syn_sent",
+    TcpState.CLOSE_WAIT.value: "close_wait",
+}
+
+
+def upstream_rows(
+    snapshot: Snapshot, groups: Groups, usage: Usage
+) -> tuple[list[RankedRow], dict[str, int]]:
+    """Return a row for each group and remote endpoint, and the sums of those not counted apart."""
+    sums: dict[tuple[str, str, str, bytes, int], dict[str, int]] = {}
+    rest = {"established": 0, "syn_sent": 0, "close_wait": 0}
+    uids: dict[str, int] = {}
+    for connection, count in snapshot.connections.items():
+        state = _UPSTREAM_STATES.get(connection.state)
+        if connection.direction != OUTBOUND or state is None:
+            continue
+        for name in groups.of(connection.owner):
+            uid = snapshot.uids.get(connection.owner, FIRST_USER_UID)
+            uids[name] = min(uid, uids.get(name, uid))
+            states = _upstream_sums(sums, rest, name, connection)
+            states[state] += count
+    worst: dict[tuple[str, str, bytes, int], int] = {}
+    for (protocol, netns, _source, address, port), used in usage.items():
+        key = protocol, netns, address, port
+        worst[key] = max(used, worst.get(key, 0))
+    rows = [
+        _upstream_row(key, states, worst.get(key[1:]), snapshot.ports, uids[key[0]])
+        for key, states in sums.items()
+    ]
+    return rows, rest
+
+
+def _upstream_sums(
+    sums: dict[tuple[str, str, str, bytes, int], dict[str, int]],
+    rest: dict[str, int],
+    name: str,
+    connection: Connection,
+) -> dict[str, int]:
+    address, port = connection.address, connection.port
+    if address is None or port is None:
+        return rest
+    key = name, connection.protocol, connection.netns, address, port
+    return sums.setdefault(key, {"established": 0, "syn_sent": 0, "close_wait": 0})
+
+
+def _upstream_row(
+    key: tuple[str, str, str, bytes, int],
+    states: dict[str, int],
+    used: int | None,
+    ports: PortRange,
+    uid: int,
+) -> RankedRow:
+    name, protocol, netns, address, port = key
+    endpoint = f"{protocol}/{format_endpoint(address, port)}" + (f"@{netns}" if netns else "")
+    row_id = f"{name}>{endpoint}"
+    row: JsonRow = {
+        "id": row_id,
+        "process": name,
+        "protocol": protocol,
+        "address": format_address(address),
+        "port": port,
+        "netns": netns,
+        **states,
+    }
+    if used is not None:
+        row["ephemeral_pct"] = ephemeral_pct(used, ports)
+    return RankedRow(rank(uid, False, sum(states.values()), row_id), row)
+
+
+def absent_upstream() -> JsonRow:
+    """Return the row that stands for every upstream that is not in a complete list."""
+    return {"id": ABSENT_ID, "established": 0, "syn_sent": 0, "close_wait": 0}

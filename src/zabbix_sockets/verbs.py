@@ -1,0 +1,133 @@
+"""What each verb does: collect, then print one answer."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import orjson
+
+from zabbix_sockets.collect import collect, iter_sockets
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import DeadlineError, DumpInterruptedError, UsageError
+from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS
+from zabbix_sockets.lock import one_at_a_time
+from zabbix_sockets.model import Query, Snapshot, Socket
+from zabbix_sockets.report import NO_LIMITS, Limits, build_document
+from zabbix_sockets.rows import JsonRow
+
+_WAIT_SHARE = 0.5
+"""How much of the timeout may go by in waiting for another call."""
+
+_GRACE = 0.3
+"""Seconds past the timeout after which a call that hangs in the kernel ends itself."""
+
+_ATTEMPTS = 4
+
+
+@contextmanager
+def _snapshot_time(options: argparse.Namespace) -> Iterator[Query]:
+    """Yield the query, with the time that is left of the timeout, as the only one running."""
+    deadline = Deadline(options.timeout)
+    with _watchdog(options.timeout), one_at_a_time(deadline.part(_WAIT_SHARE)):
+        yield Query(source=options.source, timeout=deadline.remaining())
+
+
+@contextmanager
+def _watchdog(timeout: float) -> Iterator[None]:
+    """Raise DeadlineError a moment after the timeout, wherever the call is by then."""
+
+    def give_up(_signal: int, _frame: object) -> None:
+        raise DeadlineError(f"timed out after {timeout:g} s: the kernel did not answer")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, timeout + _GRACE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _collect(options: argparse.Namespace) -> Snapshot:
+    with _snapshot_time(options) as query:
+        return collect(query)
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(orjson.dumps(value).decode() + "\n")
+
+
+def get(options: argparse.Namespace) -> None:
+    """Print the document."""
+    name = options.grouping or DEFAULT_GROUPING
+    if name not in GROUPINGS:
+        raise UsageError(f"no grouping {name!r}: it is one of {', '.join(GROUPINGS)}")
+    limits = Limits(max_bytes=options.max_bytes)
+    _print_json(build_document(_collect(options), limits, GROUPINGS[name]))
+
+
+def discover(options: argparse.Namespace) -> None:
+    """Print the LLD rows of one list."""
+    from zabbix_sockets.discovery import discovery  # noqa: PLC0415  # get does without
+
+    document = build_document(_collect(options), Limits(max_bytes=options.max_bytes))
+    _print_json(discovery(document, options.kind))
+
+
+def count(options: argparse.Namespace) -> None:
+    """Print one number."""
+    from zabbix_sockets import counting  # noqa: PLC0415  # get does without
+
+    counting.check_arguments(options.process, options.protocol, options.state)
+    number = counting.count(_collect(options), options.process, options.protocol, options.state)
+    sys.stdout.write(f"{number}\n")
+
+
+def show(options: argparse.Namespace) -> None:
+    """Print a table, or the same rows as JSON."""
+    from zabbix_sockets.show import render, style_of  # noqa: PLC0415  # for people only
+
+    rows = _socket_rows(options) if options.kind == "sockets" else _document_rows(options)
+    if options.json:
+        _print_json(rows)
+    else:
+        sys.stdout.write(render(options.kind, rows, style_of(sys.stdout)))
+
+
+def _document_rows(options: argparse.Namespace) -> list[JsonRow]:
+    if options.state:
+        raise UsageError("--state is for show sockets")
+    document = build_document(_collect(options), NO_LIMITS)
+    collector = document["collector"]
+    assert isinstance(collector, dict)
+    for warning in collector["warnings"]:
+        sys.stderr.write(f"note: {warning}\n")
+    rows = document[options.kind]
+    assert isinstance(rows, list)
+    return rows
+
+
+def _socket_rows(options: argparse.Namespace) -> list[JsonRow]:
+    from zabbix_sockets.show import check_states, socket_json, socket_order, wants_state  # noqa: PLC0415
+
+    check_states(options.state)
+    with _snapshot_time(options) as query:
+        sockets = [each for each in _all_sockets(query) if wants_state(each, options.state)]
+    return [socket_json(each) for each in sorted(sockets, key=socket_order)]
+
+
+def _all_sockets(query: Query) -> list[Socket]:
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return list(iter_sockets(query))
+        except DumpInterruptedError:
+            continue
+    return list(iter_sockets(query))
+
+
+def files(_options: argparse.Namespace) -> None:
+    """Print the folder of the files to copy: conf/ and zabbix_templates/."""
+    sys.stdout.write(os.path.join(os.path.dirname(os.path.abspath(__file__)), "share") + "\n")

@@ -1,0 +1,46 @@
+#!/bin/sh
+# Installs what `make run` and `make test` need from Debian. Without root, or on another
+# distribution, it only names what is missing: the tests that need it skip with that reason.
+#
+#   tests/requirements.sh venv PYTHON   what making the environment needs
+#   tests/requirements.sh               what the tests need
+set -eu
+
+# have FILE...: true when all of them exist.
+have() {
+    for file; do
+        [ -e "$file" ] || return 1
+    done
+}
+
+# install PACKAGE...: the packages that are not installed yet, with one apt-get call.
+install() {
+    missing=
+    for package; do
+        dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed ||
+            missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        echo "not root, or no apt-get; not installed:$missing" >&2
+        return 0
+    fi
+    apt-get update -qq
+    # shellcheck disable=SC2086  # a list of names
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
+
+if [ "${1:-}" = venv ]; then
+    "$2" -c 'import ensurepip, venv' 2>/dev/null || install python3-venv
+    exit
+fi
+
+install iproute2 sudo util-linux
+
+# The Zabbix part: libraries of programs that are unpacked and never installed, visudo, and
+# the user that agents run as.
+install libcurl3-gnutls libgnutls30 libldap-2.5-0 libmodbus5 libpcre2-8-0 libsqlite3-0 libssl3 zlib1g
+tests/zabbix/fetch.sh || echo "no Zabbix agents unpacked: their tests skip" >&2
+if [ "$(id -u)" -eq 0 ] && ! id zabbix >/dev/null 2>&1; then
+    useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin zabbix
+fi
