@@ -33,8 +33,8 @@ _HOMES = {
     "Socket": "model",
     "SocketsError": "errors",
     "build_document": "report",
-    "collect": "collect",
-    "iter_sockets": "collect",
+    "collect": "collector",
+    "iter_sockets": "collector",
     "safe_name": "names",
 }
 

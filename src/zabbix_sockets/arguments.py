@@ -1,19 +1,44 @@
 """The command's arguments: verbs and options, and what is wrong with them."""
 
 import argparse
-from typing import NoReturn
+import os
+from collections.abc import Callable
+from typing import NamedTuple, NoReturn
 
 from zabbix_sockets import __version__, verbs
 from zabbix_sockets.errors import UsageError
 
-AGENT_VERBS = ("get", "discover", "count")
+PROGRAM = "zabbix-sockets"
 LISTS = ("processes", "listeners", "upstreams")
-_MAX_SECONDS = 3600
 SOURCES = ("sock_diag", "procfs")
+_MAX_SECONDS = 3600
+
+
+class Verb(NamedTuple):
+    """A verb: what it does in a line, its function, and what adds its arguments."""
+
+    summary: str
+    run: Callable[[argparse.Namespace], None]
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    for_agent: bool = False  # stdout is the value, also of a failure
+
+
+class _Help(argparse.HelpFormatter):
+    """A formatter that knows its width: to find it, the base class imports shutil, 3 ms."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            width = os.get_terminal_size(1).columns - 2
+        except OSError:
+            width = 78
+        super().__init__(prog, width=width)
 
 
 class _Parser(argparse.ArgumentParser):
     """A parser that raises instead of printing."""
+
+    def __init__(self, prog: str, description: str) -> None:
+        super().__init__(prog, description=description, formatter_class=_Help, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, f"try: {self.prog} --help")
@@ -22,84 +47,114 @@ class _Parser(argparse.ArgumentParser):
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Return the options; `run` among them is the verb's function.
 
+    Only the parser of the verb in question is made.
+
     Raises:
         UsageError: they are wrong.
     """
-    return _parser().parse_args(arguments)
+    if arguments and arguments[0] in VERBS:
+        verb = VERBS[arguments[0]]
+        parser = _Parser(
+            f"{PROGRAM} {arguments[0]}", f"{verb.summary[0].upper()}{verb.summary[1:]}."
+        )
+        verb.add_arguments(parser)
+        parser.set_defaults(run=verb.run)
+        return parser.parse_args(arguments[1:])
+    return _overview().parse_args(arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="zabbix-sockets",
-        description="Tell which process holds which TCP and UDP sockets.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"zabbix-sockets {__version__}")
-    subparsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True, dest="verb")
-    common = _common()
-    get = subparsers.add_parser(
-        "get", parents=[common], help="print the document, one line of JSON", allow_abbrev=False
-    )
-    get.add_argument("grouping", nargs="?", default="", metavar="GROUPING", help="process")
-    get.set_defaults(run=verbs.get)
-    discover = subparsers.add_parser(
-        "discover", parents=[common], help="print low-level discovery JSON", allow_abbrev=False
-    )
-    discover.add_argument("kind", choices=LISTS, metavar="KIND", help=", ".join(LISTS))
-    discover.set_defaults(run=verbs.discover)
-    number = subparsers.add_parser(
-        "count", parents=[common], help="print how many sockets a process holds", allow_abbrev=False
-    )
-    number.add_argument("process", metavar="PROCESS")
-    number.add_argument("protocol", nargs="?", default="", metavar="PROTOCOL", help="tcp or udp")
-    number.add_argument("state", nargs="?", default="", metavar="STATE", help="such as listen")
-    number.set_defaults(run=verbs.count)
-    _add_show(subparsers, common)
-    files = subparsers.add_parser("files", help="print the folder with conf/ and zabbix_templates/")
-    files.set_defaults(run=verbs.files)
+def is_for_agent(arguments: list[str]) -> bool:
+    """Whether an agent takes stdout for the value."""
+    return bool(arguments) and arguments[0] in VERBS and VERBS[arguments[0]].for_agent
+
+
+def _overview() -> argparse.ArgumentParser:
+    """Return the parser for calls without a known verb: help, version or an error."""
+    parser = _Parser(PROGRAM, "Tell which process holds which TCP and UDP sockets.")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.add_argument("verb", metavar="VERB", choices=tuple(VERBS), help="one of these:")
+    summaries = "\n".join(f"  {name:10}{verb.summary}" for name, verb in VERBS.items())
+    parser.epilog = f"verbs:\n{summaries}\n\n{PROGRAM} VERB --help tells more of each."
     return parser
 
 
-def _common() -> "_Parser":
-    common = _Parser(add_help=False)
-    common.add_argument(
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--source",
         choices=SOURCES,
         help="read from this source only (default: the best that works here)",
     )
-    common.add_argument(
+    parser.add_argument(
         "--timeout",
         type=_seconds,
         default=2.5,
         metavar="SECONDS",
         help="answer within this time, incomplete if need be (default: 2.5)",
     )
-    common.add_argument(
+
+
+def _add_document(parser: argparse.ArgumentParser) -> None:
+    _add_common(parser)
+    parser.add_argument(
         "--max-bytes",
         type=_positive,
         default=500_000,
         metavar="N",
         help="the document's greatest length (default: 500000)",
     )
-    return common
 
 
-def _add_show(
-    subparsers: "argparse._SubParsersAction[_Parser]", common: "_Parser"
-) -> None:
-    show = subparsers.add_parser(
-        "show", parents=[common], help="print a table for people", allow_abbrev=False
+def _add_get(parser: argparse.ArgumentParser) -> None:
+    _add_document(parser)
+    parser.add_argument(
+        "grouping", nargs="?", default="", metavar="GROUPING", help="process, the default"
     )
-    show.add_argument("kind", choices=(*LISTS, "sockets"), metavar="KIND", help="or: sockets")
-    show.add_argument("--json", action="store_true", help="print JSON instead")
-    show.add_argument(
+
+
+def _add_discover(parser: argparse.ArgumentParser) -> None:
+    _add_document(parser)
+    parser.add_argument("kind", choices=LISTS, metavar="KIND", help=", ".join(LISTS))
+
+
+def _add_count(parser: argparse.ArgumentParser) -> None:
+    _add_common(parser)
+    parser.add_argument("process", metavar="PROCESS", help="a name as the document shows it")
+    parser.add_argument("protocol", nargs="?", default="", metavar="PROTOCOL", help="tcp or udp")
+    parser.add_argument("state", nargs="?", default="", metavar="STATE", help="such as listen")
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    _add_common(parser)
+    kinds = (*LISTS, "sockets")
+    parser.add_argument("kind", choices=kinds, metavar="KIND", help=", ".join(kinds))
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument(
         "--state",
         action="append",
         default=[],
         metavar="STATE",
         help="sockets in this state (repeatable; all: every one)",
     )
-    show.set_defaults(run=verbs.show)
+
+
+def _add_nothing(_parser: argparse.ArgumentParser) -> None:
+    """The verb has no arguments."""
+
+
+VERBS = {
+    "get": Verb("print the document, one line of JSON", verbs.get, _add_get, for_agent=True),
+    "discover": Verb(
+        "print low-level discovery JSON", verbs.discover, _add_discover, for_agent=True
+    ),
+    "count": Verb(
+        "print how many sockets a process holds", verbs.count, _add_count, for_agent=True
+    ),
+    "show": Verb("print a table for people", verbs.show, _add_show),
+    "files": Verb(
+        "print the folder that holds conf/ and zabbix_templates/", verbs.files, _add_nothing
+    ),
+}
 
 
 def _seconds(text: str) -> float:

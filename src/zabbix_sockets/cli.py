@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from zabbix_sockets.arguments import AGENT_VERBS, parse
+from zabbix_sockets.arguments import is_for_agent, parse
 from zabbix_sockets.errors import SocketsError, UsageError
 
 ANSWERED, FAILED, USAGE = 0, 1, 2
@@ -21,7 +21,7 @@ _QUOTED = str.maketrans({'"': "'", "\\": "/"})
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit: 0 answered, 1 could not, 2 usage."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    for_agent = bool(arguments) and arguments[0] in AGENT_VERBS
+    for_agent = is_for_agent(arguments)
     try:
         options = parse(arguments)
         options.run(options)

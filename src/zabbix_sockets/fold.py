@@ -5,6 +5,7 @@ object is made of it, and nothing of it is kept but one mark beside its inode.
 """
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import NamedTuple
 
 from zabbix_sockets.model import (
@@ -45,6 +46,18 @@ class RawListener(NamedTuple):
     backlog: int
 
 
+@cache
+def ephemeral_flags(ports: PortRange, swapped: bool) -> bytes:
+    """Return 1 at the index of each ephemeral port's token, 0 elsewhere."""
+    flags = bytes(ports.low) + b"\1" * (ports.high - ports.low + 1) + bytes(65535 - ports.high)
+    if not swapped:
+        return flags
+    in_network_order = bytearray(65536)
+    for high in range(256):
+        in_network_order[high::256] = flags[high * 256 : high * 256 + 256]
+    return bytes(in_network_order)
+
+
 class Directions:
     """Tells whose connection it is, from the listeners of the same table.
 
@@ -55,10 +68,7 @@ class Directions:
     def __init__(self, table: Table, encoding: Encoding, ports: PortRange) -> None:
         self._wildcard = encoding.wildcard[table.family]
         self.listening: dict[int, set[AddressToken]] = {}
-        ephemeral = bytearray(65536)
-        for port in range(ports.low, ports.high + 1):
-            ephemeral[encoding.port(port)] = 1
-        self.ephemeral = bytes(ephemeral)
+        self.ephemeral = ephemeral_flags(ports, encoding.port(1) != 1)
 
     def add_listener(self, port: int, address: AddressToken) -> None:
         """Note a listener; its connections must come later."""
@@ -87,6 +97,7 @@ class TableFold:
 
     Args:
         table: whose rows will come.
+        encoding: of their tokens.
         ports: the ephemeral ports of the table's namespace.
         by_inode: owners' numbers by inode (see readers.fds). A number is negated when its
             socket is counted: a row that the kernel repeats is known by that.
@@ -96,6 +107,7 @@ class TableFold:
     def __init__(
         self,
         table: Table,
+        encoding: Encoding,
         ports: PortRange,
         by_inode: dict[int, int],
         max_endpoints: int = MAX_ENDPOINTS,
@@ -105,7 +117,8 @@ class TableFold:
         self.queues: dict[int, list[int]] = {}
         self.uids: dict[int, int] = {}
         self.overflowed = False
-        self._ports = ports
+        self.directions = Directions(table, encoding, ports)
+        self._encoding = encoding
         self._by_inode = by_inode
         self._max_endpoints = max_endpoints
         self._unowned: set[int] = set()
@@ -113,12 +126,7 @@ class TableFold:
         self._outbound: dict[tuple[int, int, AddressToken, AddressToken, int, int], int] = {}
         self._rest: dict[tuple[int, int, str], int] = {}
 
-    def begin(self, encoding: Encoding) -> None:
-        """Note how the rows that will come are encoded."""
-        self._encoding = encoding
-        self.directions = Directions(self.table, encoding, self._ports)
-
-    def add(self, rows: Iterable[Row]) -> None:
+    def add(self, rows: Iterable[Row]) -> None:  # noqa: C901  # a call per socket would double its cost
         """Count *rows*; a table's listeners come before its connections."""
         listening_state = _LISTENING[self.table.protocol]
         by_inode, outbound = self._by_inode, self._outbound

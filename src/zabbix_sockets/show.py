@@ -121,6 +121,25 @@ def _field(*path: str) -> Callable[[JsonRow], object]:
     return cell
 
 
+def _udp_total(row: JsonRow) -> int:
+    udp = row["udp"]
+    assert isinstance(udp, dict)
+    return sum(udp.values())
+
+
+def _end(row: JsonRow, side: str) -> str:
+    address, port = str(row[f"{side}_address"]), row[f"{side}_port"]
+    device = f"%{row['device']}" if side == "local" and row["device"] else ""
+    port = port or "*"
+    return f"[{address}{device}]:{port}" if row["family"] == "ipv6" else f"{address}{device}:{port}"
+
+
+def _owners_cell(row: JsonRow) -> str:
+    owners = row["owners"]
+    assert isinstance(owners, list)
+    return ",".join(f"{owner['name']}:{owner['pid']}" for owner in owners) or "-"
+
+
 _COLUMNS = {
     "processes": (
         Column("PROCESS", _field("name"), shrinks=True),
@@ -131,7 +150,7 @@ _COLUMNS = {
         Column("IN", _field("tcp", "inbound"), right=True),
         Column("OUT", _field("tcp", "outbound"), right=True),
         Column("CLOSE-WAIT", _field("tcp", "close_wait"), right=True),
-        Column("UDP", lambda row: _udp_total(row), right=True),
+        Column("UDP", _udp_total, right=True),
         Column("RECV-Q", _field("recv_queue_bytes"), right=True),
         Column("SEND-Q", _field("send_queue_bytes"), right=True),
         Column("ACCEPT%", _field("accept_queue_max_pct"), right=True),
@@ -164,29 +183,10 @@ _COLUMNS = {
         Column("SEND-Q", lambda row: row.get("send_queue", row.get("backlog", "-")), right=True),
         Column("LOCAL", lambda row: _end(row, "local"), shrinks=True),
         Column("REMOTE", lambda row: _end(row, "remote"), shrinks=True),
-        Column("PROCESS", lambda row: _owners_cell(row), shrinks=True),
+        Column("PROCESS", _owners_cell, shrinks=True),
     ),
 }
 KINDS = tuple(_COLUMNS)
-
-
-def _udp_total(row: JsonRow) -> int:
-    udp = row["udp"]
-    assert isinstance(udp, dict)
-    return sum(udp.values())
-
-
-def _end(row: JsonRow, side: str) -> str:
-    address, port = str(row[f"{side}_address"]), row[f"{side}_port"]
-    device = f"%{row['device']}" if side == "local" and row["device"] else ""
-    port = port or "*"
-    return f"[{address}{device}]:{port}" if row["family"] == "ipv6" else f"{address}{device}:{port}"
-
-
-def _owners_cell(row: JsonRow) -> str:
-    owners = row["owners"]
-    assert isinstance(owners, list)
-    return ",".join(f"{owner['name']}:{owner['pid']}" for owner in owners) or "-"
 
 
 def render(kind: str, rows: Iterable[JsonRow], style: Style) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import orjson
 
-from zabbix_sockets.collect import collect, iter_sockets
+from zabbix_sockets.collector import collect, iter_sockets
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import DeadlineError, DumpInterruptedError, UsageError
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS

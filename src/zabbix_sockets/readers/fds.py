@@ -6,11 +6,11 @@ procfs: two system calls a process and one a descriptor.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import SourceUnavailableError
+from zabbix_sockets.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model import FIRST_OWNER, Process
 from zabbix_sockets.readers.process import read_name, read_stat, read_uptime
 
@@ -113,13 +113,15 @@ def _walk_process(owners: Owners, proc: str, pid: str, uptime: float, deadline: 
         owners.complete = False
 
 
-def parse_links(links: Iterable[str]) -> Iterator[int]:
-    """Yield the inodes of links such as "socket:[4026]"; others are not sockets."""
-    for link in links:
-        if link.startswith(_SOCKET):
-            digits = link[8:-1]
-            if digits.isdecimal():
-                yield int(digits)
+def parse_links(links: Iterable[str]) -> list[int]:
+    """Return the inodes of links such as "socket:[4026]".
+
+    Only the kernel makes such a link: a file's begins with "/".
+    """
+    try:
+        return [int(link[8:-1]) for link in links]
+    except ValueError as error:
+        raise ParseError("/proc/PID/fd", list(links)) from error
 
 
 def _read_links(path: str, deadline: Deadline) -> tuple[int, list[str]]:

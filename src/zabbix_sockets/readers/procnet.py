@@ -125,7 +125,7 @@ class ProcTables:
     def _chunks(self, path: str, deadline: Deadline) -> Iterator[list[bytes]]:
         """Yield the file's lines, but for the column titles, some thousand at a time."""
         try:
-            file = open(path, "rb", _READ_SIZE)
+            file = open(path, "rb", _READ_SIZE)  # noqa: SIM115  # closed below
         except FileNotFoundError as error:
             if path.endswith("6") and os.path.isdir(self._root):
                 return

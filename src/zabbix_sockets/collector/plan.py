@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Protocol
+from typing import Protocol, Self
 
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import SourceUnavailableError
@@ -33,7 +33,7 @@ class Plan:
         self._readers: tuple[TableReader, ...] = (netlink, procnet) if netlink else (procnet,)
         self.visibility = Visibility(self._readers[0].name, reason)
 
-    def __enter__(self) -> "Plan":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

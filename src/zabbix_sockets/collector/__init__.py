@@ -5,7 +5,7 @@ from functools import cache
 from socket import AF_INET, AF_INET6
 from time import monotonic, time
 
-from zabbix_sockets.collect.plan import Plan, choose
+from zabbix_sockets.collector.plan import Plan, choose
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import DeadlineError, DumpInterruptedError
 from zabbix_sockets.fold import Directions, TableFold
@@ -65,7 +65,8 @@ def collect(query: Query) -> Snapshot:
         device_name = cache(read_device_name)
         for table in TABLES:
             fold = _fold_table(plan, table, owners, snapshot, deadline)
-            _merge(snapshot, fold, device_name)
+            if fold:
+                _merge(snapshot, fold, device_name)
     holders = [owner for owner in snapshot.uids if owner >= FIRST_OWNER]
     snapshot.owners = {owner: owners.members(owner) for owner in holders}
     _read_limits(snapshot, query.proc, deadline)
@@ -84,13 +85,13 @@ def _walk(proc: str, deadline: Deadline, visibility: Visibility) -> Owners:
 
 def _fold_table(
     plan: Plan, table: Table, owners: Owners, snapshot: Snapshot, deadline: Deadline
-) -> TableFold:
+) -> TableFold | None:
     """Return a table's sums; one that the deadline cuts is noted as unfinished."""
+    fold = None
     for _ in range(_DUMP_ATTEMPTS):
-        fold = TableFold(table, snapshot.ports, owners.by_inode)
         try:
             encoding, batches = plan.open(table, deadline)
-            fold.begin(encoding)
+            fold = TableFold(table, encoding, snapshot.ports, owners.by_inode)
             for rows in batches:
                 fold.add(rows)
         except DeadlineError:

@@ -1,0 +1,129 @@
+"""What is measured side by side, and how each answer is checked."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+SOURCES = {  # what `get --source` takes, and the bounds of each
+    "sock_diag": ("netlink_receive", "fd_readlink"),
+    "procfs": ("procnet_read", "fd_readlink"),
+}
+INTERPRETER = "interpreter"
+PROCNET_ROW_BYTES = 150
+PSUTIL = """
+import psutil
+names = {process.pid: process.info["name"] for process in psutil.process_iter(["name"])}
+print(len([(row, names.get(row.pid)) for row in psutil.net_connections("inet")]))
+"""
+
+Check = Callable[[str, int], str]
+
+
+class WrongAnswerError(Exception):
+    """A candidate that ended well but did not do the work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One command to measure.
+
+    Attributes:
+        name: The name in the table and in --only.
+        command: The command; empty when it is not installed.
+        bounds: The candidates whose sum it can't beat.
+        check: Takes stdout and the number of sockets there are; returns a note for the table
+            or raises WrongAnswerError. None: its output is thrown away.
+        none_found: The exit code that means that there are no sockets.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    bounds: tuple[str, ...] = ()
+    check: Check | None = None
+    none_found: int = 0
+
+
+def candidates(python: str, programs: Mapping[str, str]) -> list[Candidate]:
+    """All candidates: *python* has the product and psutil, *programs* are the compiled bounds."""
+    bare = os.path.realpath(python)
+    procfs = SOURCES["procfs"]
+    return [
+        *(_own(python, source, bounds) for source, bounds in SOURCES.items()),
+        _peer("ss", ("ss", "-tunapH"), SOURCES["sock_diag"]),
+        _peer("netstat", ("netstat", "-tunap"), procfs),
+        _peer("lsof", ("lsof", "-nP", "-i"), procfs, none_found=1),
+        Candidate("psutil", _python(python, "psutil", "-c", PSUTIL), procfs, _at_least(1)),
+        _bound(programs, "netlink_receive", 1),
+        _bound(programs, "procnet_read", PROCNET_ROW_BYTES),
+        _bound(programs, "fd_readlink", 1),
+        Candidate(INTERPRETER, (bare, "-I", "-S", "-c", "pass")),
+    ]
+
+
+def _own(python: str, source: str, bounds: tuple[str, ...]) -> Candidate:
+    get = ("-m", "zabbix_sockets", "get", "--timeout", "30", "--max-bytes", "500000")
+    command = _python(python, "zabbix_sockets", *get, "--source", source)
+    return Candidate(source, command, bounds, _document_of(source))
+
+
+def _python(python: str, module: str, *arguments: str) -> tuple[str, ...]:
+    find = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
+    found = subprocess.run([python, "-I", "-c", find], check=False).returncode == 0
+    return (python, "-I", *arguments) if found else ()
+
+
+def _peer(
+    name: str, command: tuple[str, ...], bounds: tuple[str, ...], none_found: int = 0
+) -> Candidate:
+    found = shutil.which(name)
+    return Candidate(name, command if found else (), bounds, none_found=none_found)
+
+
+def _bound(programs: Mapping[str, str], name: str, per_socket: int) -> Candidate:
+    return Candidate(name, (programs[name],), check=_at_least(per_socket))
+
+
+def _at_least(per_socket: int) -> Check:
+    """The first number of the output is *per_socket* for each socket, or more."""
+
+    def check(output: str, sockets: int) -> str:
+        if int(output.split(maxsplit=1)[0]) < per_socket * sockets:
+            raise WrongAnswerError(f"saw too little: {output.strip()}")
+        return ""
+
+    return check
+
+
+def _document_of(source: str) -> Check:
+    """The output is a document that came from *source* and holds all sockets."""
+
+    def check(output: str, sockets: int) -> str:
+        document = json.loads(output)
+        if "error" in document:
+            raise WrongAnswerError(str(document["error"]))
+        collector = document["collector"]
+        if collector["source"] != source:
+            raise WrongAnswerError(f"answered by {collector['source']}: {collector['reason']}")
+        if collector["sockets"] < sockets:
+            raise WrongAnswerError(f"saw {collector['sockets']} sockets")
+        return "" if document["complete"] else f"not complete: {_losses(document)}"
+
+    return check
+
+
+def _losses(document: Mapping[str, Mapping[str, object]]) -> str:
+    """Why a document is not complete, in few words."""
+    collector = document["collector"]
+    losses = {
+        field: collector.get(field)
+        for field in ("denied_processes", "vanished_processes", "namespaces_skipped")
+    }
+    if isinstance(truncated := collector.get("truncated"), dict):
+        losses |= {f"{rows} truncated by": count for rows, count in truncated.items()}
+    found = [f"{what} {count}" for what, count in losses.items() if count]
+    if isinstance(warnings := collector.get("warnings"), list):
+        found += map(str, warnings)
+    return "; ".join(found)

@@ -1,0 +1,77 @@
+"""What was measured: the shape of the JSON file, and the ratios that follow from it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["ok", "failed", "slow", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One candidate at one level: medians over its runs.
+
+    Attributes:
+        name: The candidate.
+        status: "slow" was ended at the limit or, having been slow at a lower level, not run.
+        bounds: The candidates whose sum it can't beat.
+        runs: How many runs the medians are of.
+        wall_s: Seconds; None unless the status is "ok".
+        at_least_s: Seconds that a slow candidate needs more than; None when it wasn't run.
+        cpu_s: User and system seconds.
+        peak_bytes: The largest resident set.
+        walls_s: The seconds of each run, in order.
+        note: What a reader of the table must know about this row.
+    """
+
+    name: str
+    status: Status
+    bounds: tuple[str, ...] = ()
+    runs: int = 0
+    wall_s: float | None = None
+    at_least_s: float | None = None
+    cpu_s: float | None = None
+    peak_bytes: int | None = None
+    walls_s: tuple[float, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """All candidates at one number of sockets.
+
+    Attributes:
+        sockets: Connected sockets of the load.
+        processes: Processes that hold them.
+        slab_bytes: By how much the first walk over all descriptors made the kernel's caches grow.
+        figures: By the candidates' names, in the order of the table.
+    """
+
+    sockets: int
+    processes: int
+    slab_bytes: int
+    figures: Mapping[str, Figures]
+
+    def wall(self, *names: str) -> float | None:
+        """The sum of the seconds of *names*; None when one is missing."""
+        found = [self.figures[name].wall_s for name in names if name in self.figures]
+        walls = [wall for wall in found if wall is not None]
+        return sum(walls) if names and len(walls) == len(names) else None
+
+    def ratio(self, name: str, to: Sequence[str]) -> float | None:
+        """How many times as long as the candidates *to* together *name* takes."""
+        return divide(self.wall(name), self.wall(*to))
+
+
+def divide(dividend: float | None, divisor: float | None) -> float | None:
+    """The ratio, if both were measured."""
+    return dividend / divisor if dividend is not None and divisor else None
+
+
+def cost_us(levels: Sequence[Level], level: Level, name: str) -> float | None:
+    """Microseconds per socket beyond what the call takes without any."""
+    idle = next((each.wall(name) for each in levels if each.sockets == 0), None)
+    wall = level.wall(name)
+    if idle is None or wall is None or not level.sockets:
+        return None
+    return (wall - idle) / level.sockets * 1e6

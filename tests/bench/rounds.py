@@ -1,0 +1,105 @@
+"""Measures all candidates at one level, by turns."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+
+from tests.bench.candidates import Candidate, WrongAnswerError
+from tests.bench.measure import Launcher, Outcome
+from tests.bench.results import Figures
+
+PATIENCE_SECONDS = 15.0  # what one candidate may take at one level, if it needs more than one run
+
+
+class Tally:
+    """The runs of one candidate at one level."""
+
+    def __init__(self, candidate: Candidate, sockets: int) -> None:
+        self.candidate = candidate
+        self._sockets = sockets
+        self._outcomes: list[Outcome] = []
+        self._note = ""
+        self._failure = "" if candidate.command else "missing"
+
+    def wants(self, turn: int) -> bool:
+        """Whether to run it in round *turn*: slow ones run fewer times, failed ones no more."""
+        if self._failure or not self._outcomes:
+            return not self._failure
+        return turn < max(1, int(PATIENCE_SECONDS / self._outcomes[0].wall))
+
+    def run(self, launcher: Launcher) -> None:
+        """Measure it once."""
+        command = self.candidate.command
+        outcome = launcher.run(command, keep_output=self.candidate.check is not None)
+        self._outcomes.append(outcome)
+        if outcome.code is None:
+            self._failure = "slow"
+        else:
+            self._judge(outcome)
+
+    def _judge(self, outcome: Outcome) -> None:
+        none_found = self.candidate.none_found if not self._sockets else 0
+        if outcome.code not in {0, none_found} or (outcome.code and outcome.errors):
+            self._failure = "failed"
+            self._note = f"exit code {outcome.code}: {outcome.first_line[:200]}"
+        elif self.candidate.check:
+            try:
+                self._note = self.candidate.check(outcome.output, self._sockets)
+            except (WrongAnswerError, ValueError, LookupError) as exc:
+                self._failure = "failed"
+                self._note = f"{type(exc).__name__}: {exc}"
+
+    def figures(self, limit: int) -> Figures:
+        """What has been measured; a run that failed gives no figures."""
+        name, bounds = self.candidate.name, self.candidate.bounds
+        if self._failure == "slow":
+            return Figures(name, "slow", at_least_s=limit)
+        if self._failure == "missing":
+            return Figures(name, "missing")
+        if self._failure:
+            return Figures(name, "failed", note=self._note)
+        return Figures(
+            name,
+            "ok",
+            bounds,
+            runs=len(self._outcomes),
+            wall_s=median(outcome.wall for outcome in self._outcomes),
+            cpu_s=median(outcome.cpu for outcome in self._outcomes),
+            peak_bytes=max(outcome.peak_bytes for outcome in self._outcomes),
+            walls_s=tuple(outcome.wall for outcome in self._outcomes),
+            note=self._note,
+        )
+
+
+def measure(
+    candidates: Sequence[Candidate],
+    sockets: int,
+    repeat: int,
+    launcher: Launcher,
+    show: Callable[[str, str], None],
+) -> dict[str, Figures]:
+    """Run every candidate once in each round, so that noise meets all alike."""
+    tallies = [Tally(candidate, sockets) for candidate in candidates]
+    for turn in range(repeat):
+        for tally in tallies:
+            if tally.wants(turn):
+                show(f"{sockets:,} sockets, round {turn + 1} of {repeat}", tally.candidate.name)
+                tally.run(launcher)
+    return {tally.candidate.name: tally.figures(launcher.limit) for tally in tallies}
+
+
+def warm_up(walk: str, launcher: Launcher) -> int:
+    """Walk all descriptors once with program *walk*; return the bytes the kernel keeps of it.
+
+    The kernel caches an entry for every descriptor that is looked at. After this, no candidate
+    is slower than the others for being the first.
+    """
+    before = _slab_bytes()
+    launcher.run([walk], keep_output=False)
+    return max(0, _slab_bytes() - before)
+
+
+def _slab_bytes() -> int:
+    found = re.search(r"^Slab:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0

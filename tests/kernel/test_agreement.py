@@ -1,0 +1,112 @@
+"""The sources and ss(8) see the same sockets: each is the others' oracle."""
+
+import os
+import socket
+
+import pytest
+import ss
+import zoo
+from children import Child
+from zabbix_sockets import Query, Socket, iter_sockets
+from zabbix_sockets.addresses import format_address
+from zabbix_sockets.model import state_name
+
+SOURCES = ("sock_diag", "procfs")
+
+
+def read(source: str) -> list[Socket]:
+    """Return every socket of the namespace as *source* has it."""
+    return list(iter_sockets(Query(source=source, timeout=30)))
+
+
+def as_ss(row: Socket, *, backlog: bool = True, device: bool = True) -> ss.SsSocket:
+    """Return a socket in ss's terms, without what the source has not."""
+    listening = row.recv_queue is None
+    recv = row.accept_queue if listening else row.recv_queue
+    send = (row.backlog if backlog else 0) if listening else row.send_queue
+    assert recv is not None
+    assert send is not None
+    return ss.SsSocket(
+        row.protocol,
+        state_name(row.protocol, row.state),
+        recv,
+        send,
+        (format_address(row.local_address), row.local_port),
+        (format_address(row.remote_address), row.remote_port),
+        row.inode,
+        tuple(sorted({owner.pid for owner in row.owners})),
+        row.device if device else "",
+    )
+
+
+def expected_of_procfs(row: ss.SsSocket) -> ss.SsSocket:
+    """Return what /proc/net can have of a socket: no backlog, no device."""
+    send = 0 if row.state == "listen" else row.send_queue
+    return row._replace(send_queue=send, device="")
+
+
+def test_sock_diag_agrees_with_ss() -> None:
+    """Every row, every field: states, queues, ends, inodes, owners, devices."""
+    zoo.everything()
+    expected = sorted(ss.read_ss())
+    assert len(expected) > 50
+    assert sorted(map(as_ss, read("sock_diag"))) == expected
+
+
+def test_procfs_agrees_with_ss() -> None:
+    """The same but for backlogs and devices, which /proc/net has not."""
+    zoo.everything()
+    expected = sorted(map(expected_of_procfs, ss.read_ss()))
+    rows = [as_ss(row, backlog=False, device=False) for row in read("procfs")]
+    assert sorted(rows) == expected
+    assert all(row.backlog is None for row in read("procfs"))
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("state", zoo.STATES)
+def test_state_is_seen(source: str, state: str) -> None:
+    """Each TCP state that can be held is reported under its name."""
+    zoo.STATES[state]()
+    states = {state_name(row.protocol, row.state) for row in read(source)}
+    assert state in states
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_multipath_is_tcp(source: str) -> None:
+    """An MPTCP socket is one TCP socket, held by its process."""
+    try:
+        zoo.multipath()
+    except OSError as error:
+        pytest.skip(f"no MPTCP: {error}")
+    rows = [row for row in read(source) if row.owners]
+    assert {os.getpid()} == {owner.pid for row in rows for owner in row.owners}
+    assert sorted(row.state for row in rows) == [1, 1, 10]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_owner_of_a_shared_socket(source: str) -> None:
+    """A socket shared by fork, and one passed over a unix socket, have all their owners."""
+    server = zoo.listener()
+    passed = zoo.listener()
+    ours, theirs = map(zoo.hold, socket.socketpair())
+
+    def receive() -> object:
+        return socket.recv_fds(theirs, 1, 1)
+
+    with Child(lambda: server) as forked:
+        socket.send_fds(ours, [b"x"], [passed.fileno()])
+        with Child(receive, b"receiver") as receiver:
+            rows = {row.local_port: row.owners for row in read(source)}
+            inherited = {forked.pid, os.getpid(), receiver.pid}
+            assert {owner.pid for owner in rows[zoo.port_of(server)]} == inherited
+            named = {owner.pid: owner.name for owner in rows[zoo.port_of(passed)]}
+            assert named[receiver.pid] == "receiver"
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_owner_ends(source: str) -> None:
+    """Once its process has ended, a socket is gone and nobody is named for it."""
+    child = Child(lambda: zoo.listener(port=7001))
+    assert [row.owners[0].pid for row in read(source)] == [child.pid]
+    child.end()
+    assert read(source) == []

@@ -1,0 +1,95 @@
+"""Processes that a test starts for its sockets, and ends by their pids."""
+
+import ctypes
+import json
+import os
+import signal
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+PR_SET_NAME = 15
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def set_comm(name: bytes) -> None:
+    """Give the calling thread a name, as a process would (prctl(2))."""
+    if _libc.prctl(PR_SET_NAME, name, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+class Child:
+    """A forked process that runs *work*, tells that it is ready, and waits to be ended."""
+
+    def __init__(self, work: Callable[[], object], name: bytes = b"") -> None:
+        ready, write = os.pipe()
+        self.pid = os.fork()
+        if not self.pid:
+            self._run(work, name, ready, write)
+        os.close(write)
+        with os.fdopen(ready, "rb") as pipe:
+            said = pipe.read(1)
+        if said != b"r":
+            self.end()
+            raise RuntimeError("the child failed before it was ready; its error is on stderr")
+
+    @staticmethod
+    def _run(work: Callable[[], object], name: bytes, ready: int, write: int) -> None:
+        """Never return: the child is no test."""
+        try:
+            os.close(ready)
+            if name:
+                set_comm(name)
+            kept = work()
+            os.write(write, b"r")
+            os.close(write)
+            while kept is not Child:  # keeps what it opened
+                signal.pause()
+        except BaseException as error:  # noqa: BLE001  # a child must not run on as pytest
+            os.write(2, f"child: {error!r}\n".encode())
+        finally:
+            os._exit(1)
+
+    def end(self) -> None:
+        """Kill the process and wait for its end; a second time does nothing."""
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            self.pid = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end()
+
+
+def run_as(uid: int, work: Callable[[], object]) -> object:
+    """Return what *work* returns in a forked process with that uid and no privilege, as JSON."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            os.close(read)
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            os.write(write, json.dumps(work()).encode())
+            status = 0
+        except BaseException as error:  # noqa: BLE001  # a child must not run on as pytest
+            os.write(2, f"child: {error!r}\n".encode())
+        finally:
+            os._exit(status)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        answer = pipe.read()
+    _, status = os.waitpid(pid, 0)
+    assert status == 0, "the child failed; its error is on stderr"
+    return json.loads(answer)

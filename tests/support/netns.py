@@ -1,0 +1,45 @@
+"""Network namespaces of the tests' own: nothing that a test opens is the machine's."""
+
+import ctypes
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+CLONE_NEWNET = 0x40000000
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _call(name: str, *arguments: int) -> None:
+    """Call a function of libc that returns 0 or sets errno."""
+    if getattr(_libc, name)(*arguments):
+        error = ctypes.get_errno()
+        raise OSError(error, f"{name}: {os.strerror(error)}")
+
+
+def ip(*arguments: str) -> None:
+    """Run ip(8) in the namespace that this thread is in."""
+    subprocess.run(["ip", *arguments], check=True)
+
+
+@contextmanager
+def own_namespace() -> Iterator[None]:
+    """Put this thread, and what it starts, into a fresh namespace with loopback up.
+
+    Needs CAP_SYS_ADMIN. A veth pair, "veth0" with 192.0.2.1 and fe80::1 and "veth1", is there
+    for what loopback can't show.
+    """
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _call("unshare", CLONE_NEWNET)
+        ip("link", "set", "lo", "up")
+        ip("link", "add", "veth0", "type", "veth", "peer", "name", "veth1")
+        ip("address", "add", "192.0.2.1/24", "dev", "veth0")
+        ip("-6", "address", "add", "fe80::1/64", "dev", "veth0", "nodad")
+        ip("link", "set", "veth0", "up")
+        ip("link", "set", "veth1", "up")
+        yield
+    finally:
+        _call("setns", before, CLONE_NEWNET)
+        os.close(before)
