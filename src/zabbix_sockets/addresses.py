@@ -1,6 +1,6 @@
 """Addresses and endpoints as text (RFC 5952)."""
 
-from socket import AF_INET, AF_INET6, inet_ntop
+from _socket import AF_INET, AF_INET6, inet_ntop
 
 _IPV4_LENGTH = 4
 

@@ -83,15 +83,13 @@ class TableRead(NamedTuple):
     batches: Iterator[Iterable[Row]]
 
 
-@dataclass(slots=True)
-class Process:
+class Process(NamedTuple):
     """A process that holds sockets; *name* is safe to print."""
 
     pid: int
     name: str
     age: float | None = None  # seconds since it started
     fds: int | None = None  # open file descriptors
-    fds_limit: int | None = None  # its soft RLIMIT_NOFILE; None: unknown or unlimited
 
 
 class ListenerSocket(NamedTuple):
@@ -135,8 +133,7 @@ class PortRange(NamedTuple):
     size: int
 
 
-@dataclass(slots=True)
-class HostCounters:
+class HostCounters(NamedTuple):
     """Figures of one namespace (memory and orphans: of the host) that no socket row has."""
 
     orphans: int | None = None
@@ -147,7 +144,7 @@ class HostCounters:
     retransmitted_segments: int | None = None
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, repr=False)  # made at every call: each method costs time
 class Visibility:
     """What could not be seen, and how what was seen came about."""
 
@@ -163,7 +160,7 @@ class Visibility:
     warnings: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, repr=False)
 class Snapshot:
     """One moment of a host; its size grows with what is distinct, not with the sockets.
 
@@ -181,11 +178,11 @@ class Snapshot:
     connections: dict[Connection, int] = field(default_factory=dict)
     queues: dict[int, tuple[int, int]] = field(default_factory=dict)
     uids: dict[int, int] = field(default_factory=dict)  # owner: lowest uid of its sockets
+    fds_limits: dict[int, int] = field(default_factory=dict)  # process: soft RLIMIT_NOFILE
     unfinished: set[str] = field(default_factory=set)  # protocols not read to the end
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """What to collect, and how long it may take.
 
     *source*: `sock_diag` or `procfs`; None chooses the best that works. *proc* is where

@@ -1,7 +1,7 @@
 """The document: the one place that knows its shape. See docs/document.md for its fields."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import orjson
 
@@ -39,8 +39,7 @@ _ABSENT: dict[str, Callable[[], JsonRow]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """How many rows each list may have, and how many bytes the document."""
 
     processes: int = 200
@@ -92,7 +91,7 @@ def _tightened(limits: Limits, lists: dict[str, list[RankedRow]], share: float) 
     kept = {name: min(getattr(limits, name), len(lists[name])) for name in LISTS}
     if not any(kept.values()):
         raise SocketsError(f"no document fits into {limits.max_bytes} bytes")
-    return replace(limits, **{name: int(rows * share * 0.95) for name, rows in kept.items()})
+    return limits._replace(**{name: int(rows * share * 0.95) for name, rows in kept.items()})
 
 
 def _assemble(
@@ -219,8 +218,7 @@ def _host(snapshot: Snapshot, usage: Usage) -> JsonRow:
             counts[name] = counts.get(name, 0) + count
     host: JsonRow = {name: each for name, each in states.items() if name not in snapshot.unfinished}
     counters = snapshot.host
-    for name in counters.__slots__:
-        value = getattr(counters, name)
+    for name, value in counters._asdict().items():
         if value is not None:
             host[name] = value
     if "tcp" not in snapshot.unfinished:

@@ -1,8 +1,8 @@
 """Compose the readers by a plan: from the kernel's words to a Snapshot, or to sockets."""
 
+from _socket import AF_INET, AF_INET6
 from collections.abc import Callable, Iterator
 from functools import cache
-from socket import AF_INET, AF_INET6
 from time import monotonic, time
 
 from zabbix_sockets.collector.plan import Plan, choose
@@ -120,12 +120,13 @@ def _merge(snapshot: Snapshot, fold: TableFold, device_name: Callable[[int], str
 
 
 def _read_limits(snapshot: Snapshot, proc: str, deadline: Deadline) -> None:
-    """Note the descriptor limits of the processes that hold sockets."""
+    """Note the descriptor limits of the processes that hold sockets, unless unlimited."""
     for index in {index for members in snapshot.owners.values() for index in members}:
         if deadline.passed():
             return
-        process = snapshot.processes[index]
-        process.fds_limit = read_fds_limit(proc, process.pid)
+        limit = read_fds_limit(proc, snapshot.processes[index].pid)
+        if limit:
+            snapshot.fds_limits[index] = limit
 
 
 def iter_sockets(query: Query) -> Iterator[Socket]:

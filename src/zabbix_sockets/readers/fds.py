@@ -7,7 +7,6 @@ procfs: two system calls a process and one a descriptor.
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
@@ -18,23 +17,30 @@ _SLICE = 4096  # descriptors between two looks at the clock
 _SOCKET = "socket:["
 
 
-@dataclass(slots=True)
 class Owners:
     """Who holds which inode; memory grows with the sockets, 80 bytes each.
 
-    *by_inode* maps an inode to an owner's number. A number stands for one process, or for
-    several that share the socket: *chains* holds, from FIRST_OWNER on, the index of the
-    last process found and the number of the owner without it (0: it is the only one).
+    Attributes:
+        by_inode: an inode's owner, as a number for one process, or for several that share
+            the socket.
+        chains: for each number from FIRST_OWNER on, the index of the last process found and
+            the number of the owner without it (0: it is the only one).
+        processes: those that hold a socket of whatever kind.
+        denied: safe name and number of the processes that may not be inspected.
+        vanished: processes that ended before they could be asked.
+        hidden: hidepid: other users' processes are not even listed.
+        complete: every process was asked; the deadline did not pass.
     """
 
-    by_inode: dict[int, int] = field(default_factory=dict)
-    chains: list[tuple[int, int]] = field(default_factory=list)
-    processes: list[Process] = field(default_factory=list)
-    denied: dict[str, int] = field(default_factory=dict)  # safe name: instances
-    vanished: int = 0
-    hidden: bool = False  # hidepid: other users' processes are not even listed
-    complete: bool = True  # the deadline did not pass
-    _shared: dict[tuple[int, int], int] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.by_inode: dict[int, int] = {}
+        self.chains: list[tuple[int, int]] = []
+        self.processes: list[Process] = []
+        self.denied: dict[str, int] = {}
+        self.vanished = 0
+        self.hidden = False
+        self.complete = True
+        self._shared: dict[tuple[int, int], int] = {}
 
     def members(self, owner: int) -> tuple[int, ...]:
         """Return the indices of the processes that *owner* stands for."""

@@ -4,8 +4,8 @@ Source: proc(5), net/ipv4/proc.c, Documentation/networking/ip-sysctl.rst. World-
 Memory and orphans are the host's; all else is the network namespace's.
 """
 
+import _socket
 import os
-import socket
 from collections.abc import Mapping
 
 from zabbix_sockets.errors import ParseError
@@ -96,7 +96,7 @@ def read_device_name(index: int) -> str:
     if not index:
         return ""
     try:
-        return safe_name(os.fsencode(socket.if_indextoname(index)))
+        return safe_name(os.fsencode(_socket.if_indextoname(index)))
     except OSError:
         return f"if{index}"  # it has gone
 

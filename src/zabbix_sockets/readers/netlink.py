@@ -5,9 +5,9 @@ fields mean, net/ipv4/{inet_diag,tcp_diag,udp_diag}.c. A dump shows every socket
 network namespace in which the netlink socket was made, whoever owns it.
 """
 
+import _socket
 import errno
 import os
-import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -30,7 +30,7 @@ NLMSGERR = struct.Struct("=i")  # NLMSG_ERROR's and NLMSG_DONE's negative errno
 INET_DIAG_REQ_V2 = struct.Struct("=BBBBI48x")  # family, protocol, ext, pad, states, id
 MESSAGE_MIN = 16 + 72  # nlmsghdr, inet_diag_msg
 
-IPPROTO = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
+IPPROTO = {"tcp": _socket.IPPROTO_TCP, "udp": _socket.IPPROTO_UDP}
 
 # A listener is needed before the connections that it accepted. The kernel dumps the TCP
 # listening table first by itself; UDP has one table, so its bound sockets are asked for
@@ -47,8 +47,8 @@ _BUFFER = 65536
 
 ENCODING = Encoding(
     address=lambda token: token if isinstance(token, bytes) else b"",
-    port=socket.ntohs,
-    wildcard={socket.AF_INET: bytes(4), socket.AF_INET6: bytes(16)},
+    port=_socket.ntohs,
+    wildcard={_socket.AF_INET: bytes(4), _socket.AF_INET6: bytes(16)},
 )
 
 
@@ -59,7 +59,7 @@ def row_struct(family: int, stride: int) -> struct.Struct:
     Skipped: nlmsghdr, idiag_family, timer, retrans, cookie, expires and what follows
     idiag_inode. Ports stay in network order, as tokens.
     """
-    address = "4s12x" if family == socket.AF_INET else "16s"
+    address = "4s12x" if family == _socket.AF_INET else "16s"
     return struct.Struct(f"=16x x B 2x HH {address} {address} I 8x 4x IIII {stride - MESSAGE_MIN}x")
 
 
@@ -127,15 +127,15 @@ def _refusal(number: int) -> SourceUnavailableError:
     return SourceUnavailableError(f"the kernel refused the dump: {os.strerror(number)}")
 
 
-def open_socket() -> socket.socket:
+def open_socket() -> _socket.socket:
     """Return a NETLINK_SOCK_DIAG socket of the caller's network namespace.
 
     Raises:
         SourceUnavailableError: the kernel or a sandbox forbids it.
     """
     try:
-        sock = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG
+        sock = _socket.socket(
+            _socket.AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG
         )
     except OSError as error:
         raise SourceUnavailableError(
@@ -183,7 +183,7 @@ class NetlinkTables:
             except TimeoutError:
                 deadline.check()
                 raise
-            if flags & socket.MSG_TRUNC:
+            if flags & _socket.MSG_TRUNC:
                 raise ParseError("netlink datagram", "it is larger than the buffer")
             return size
 

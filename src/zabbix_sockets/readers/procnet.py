@@ -9,8 +9,8 @@ inode 0 are dropped here (the fold knows the others by their inode). UDP is the 
 three reads; unless they agree it is approximate, and the reader says so.
 """
 
+import _socket
 import os
-import socket
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -36,7 +36,7 @@ def decode_address(token: AddressToken) -> bytes:
 ENCODING = Encoding(
     address=decode_address,
     port=lambda port: port,
-    wildcard={socket.AF_INET: b"0" * 8, socket.AF_INET6: b"0" * 32},
+    wildcard={_socket.AF_INET: b"0" * 8, _socket.AF_INET6: b"0" * 32},
 )
 
 

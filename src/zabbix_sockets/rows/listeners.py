@@ -1,7 +1,6 @@
 """`listeners[]`: each distinct listening TCP and bound UDP address."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from zabbix_sockets.addresses import format_address, format_endpoint
 from zabbix_sockets.groups import Groups
@@ -11,11 +10,13 @@ from zabbix_sockets.rows import ABSENT_ID, JsonRow, RankedRow, accept_queue_pct,
 _MAX_LABELS = 3
 
 
-@dataclass(slots=True)
 class _ListenerSums:
-    sockets: list[ListenerSocket] = field(default_factory=list)
-    owners: set[int] = field(default_factory=set)
-    established: int = 0
+    """What the sockets at one address add up to."""
+
+    def __init__(self) -> None:
+        self.sockets: list[ListenerSocket] = []
+        self.owners: set[int] = set()
+        self.established = 0
 
 
 def listener_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow]:

@@ -1,6 +1,6 @@
 """`processes[]`: what each group of processes holds."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 
 from zabbix_sockets.groups import Groups
 from zabbix_sockets.model import (
@@ -25,18 +25,18 @@ PROCESS_STATES = tuple(
 )
 
 
-@dataclass(slots=True)
 class _ProcessSums:
     """What the sockets of one group add up to."""
 
-    sockets: int = 0
-    uid: int | None = None
-    tcp: dict[str, int] = field(default_factory=dict)
-    udp: dict[str, int] = field(default_factory=dict)
-    recv_queue: int = 0
-    send_queue: int = 0
-    accept_queue: int = 0
-    accept_queue_pct: float | None = 0.0
+    def __init__(self) -> None:
+        self.sockets = 0
+        self.uid: int | None = None
+        self.tcp: dict[str, int] = {}
+        self.udp: dict[str, int] = {}
+        self.recv_queue = 0
+        self.send_queue = 0
+        self.accept_queue = 0
+        self.accept_queue_pct: float | None = 0.0
 
     def add(self, protocol: str, state: str, count: int) -> None:
         states = self.tcp if protocol == "tcp" else self.udp
@@ -99,10 +99,18 @@ def _process_row(snapshot: Snapshot, groups: Groups, name: str, sums: _ProcessSu
     }
     if sums.accept_queue_pct is not None:
         row["accept_queue_max_pct"] = sums.accept_queue_pct
-    used = [100 * p.fds / p.fds_limit for p in instances if p.fds is not None and p.fds_limit]
+    used = list(_fds_used(snapshot, groups.instances[name]))
     if used:
         row["fds_max_pct"] = round(max(used), 1)
     return RankedRow(rank(sums.uid, listening, sums.sockets, name), row)
+
+
+def _fds_used(snapshot: Snapshot, indices: Iterable[int]) -> Iterator[float]:
+    """Yield the percentage of its descriptor limit that each process uses, where known."""
+    for index in indices:
+        fds, limit = snapshot.processes[index].fds, snapshot.fds_limits.get(index)
+        if fds is not None and limit:
+            yield 100 * fds / limit
 
 
 def _tcp_fields(states: dict[str, int]) -> dict[str, int]:
