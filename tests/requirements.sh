@@ -35,7 +35,7 @@ if [ "${1:-}" = venv ]; then
     exit
 fi
 
-install iproute2 sudo util-linux
+install iproute2 sudo util-linux lsof net-tools gcc libc6-dev
 
 # The Zabbix part: libraries of programs that are unpacked and never installed, visudo, and
 # the user that agents run as.

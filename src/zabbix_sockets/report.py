@@ -191,7 +191,7 @@ def _warnings(snapshot: Snapshot) -> list[str]:
     if visibility.denied:
         warnings.append(
             f"{sum(visibility.denied.values())} processes may not be inspected:"
-            " that takes CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
+            " that takes CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH and every capability they have"
         )
     if visibility.hidden:
         warnings.append("/proc hides other users' processes (hidepid)")

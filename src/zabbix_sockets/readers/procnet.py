@@ -5,8 +5,9 @@ reader's own network namespace, to everybody. They have no backlog, no device an
 
 The tables are not consistent while sockets come and go: TCP rows may repeat, and UDP rows
 may be missed or repeated at every read, since it resumes by position. Repeated TCP rows of
-inode 0 are dropped here (the fold knows the others by their inode). UDP is the union of
-three reads; unless they agree it is approximate, and the reader says so.
+inode 0 are dropped here (the fold knows the others by their inode). UDP is read
+until two reads in a row agree; if three don't, it is their union and approximate, and the
+reader says so.
 """
 
 import _socket
@@ -111,15 +112,20 @@ class ProcTables:
 
     def _read_udp(self, table: Table, path: str, deadline: Deadline) -> Iterator[Iterable[Row]]:
         union: dict[tuple[object, ...], Row] = {}
+        before = None
         for _ in range(UDP_READS):
             read: dict[tuple[object, ...], Row] = {
                 (*row[1:5], row[9]): row
                 for lines in self._chunks(path, deadline)
                 for row in parse_table(lines, path)
             }
-            if union and read.keys() != union.keys():
-                self.approximate.add(table)
             union |= read
+            if read.keys() == before:
+                union = read
+                break
+            before = read.keys()
+        else:
+            self.approximate.add(table)
         yield sorted(union.values(), key=lambda row: row[0] != TcpState.CLOSE)
 
     def _chunks(self, path: str, deadline: Deadline) -> Iterator[list[bytes]]:

@@ -1,0 +1,186 @@
+"""Real agents of both kinds and versions on loopback, and zabbix_get to ask them."""
+
+import json
+import random
+import shutil
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from .stage import Stage, UnavailableError, as_zabbix, require
+
+CACHE = Path(__file__).parents[2] / ".cache/zabbix"
+"""Where fetch.sh unpacks, a directory per version."""
+
+# What a careless unit file might hand to every check: -I must keep it out of the answer.
+HOSTILE_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "LC_ALL": "C",
+    "PYTHONHOME": "/nonexistent",
+    "PYTHONIOENCODING": "utf-16",
+    "PYTHONVERBOSE": "1",
+}
+
+# A busy machine may take this long to start an agent.
+_START_SECONDS = 20
+
+
+class Way(Enum):
+    """How the agent is allowed to look at other users' processes."""
+
+    UNPRIVILEGED = "unprivileged"
+    CAPABLE = "capable"
+    SUDO = "sudo"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One of the programs under test."""
+
+    program: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.program}-{self.version}"
+
+    def path(self, name: str) -> Path:
+        """Return the unpacked program *name* of this version."""
+        found = [CACHE / self.version / "usr" / place / name for place in ("sbin", "bin")]
+        for path in found:
+            if path.exists():
+                return path
+        raise UnavailableError(f"no {name} {self.version}: tests/requirements.sh fetches it")
+
+
+KINDS = [
+    Kind(program, version)
+    for version in ("6.0", "7.0")
+    for program in ("zabbix_agentd", "zabbix_agent2")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A running agent."""
+
+    kind: Kind
+    way: Way
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def ask(self, key: str) -> str:
+        """Return the agent's answer as zabbix_get prints it, with no line end.
+
+        The exit code says nothing: 6.0 has 0 for an unsupported item, 7.0 has 1.
+        """
+        result = self._get(key)
+        assert not result.stderr, f"{result.stderr}\n{self.log.read_text(errors='replace')}"
+        return result.stdout.removesuffix("\n")
+
+    def ask_json(self, key: str) -> Any:
+        """Return the answer decoded; it has to be one line of JSON and nothing around it."""
+        answer = self.ask(key)
+        assert answer.startswith(("{", "[")), answer
+        assert "\n" not in answer
+        return json.loads(answer)
+
+    def wait(self) -> None:
+        """Return when the agent answers; fail with its log when it doesn't."""
+        deadline = time.monotonic() + _START_SECONDS
+        while self._get("agent.ping").stdout != "1\n":
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"{self.kind}: {self.log.read_text(errors='replace')}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End the agent; its own children end with it."""
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def _get(self, key: str) -> subprocess.CompletedProcess[str]:
+        # The timeout is a server's default; a 7.0 agent takes it from the request.
+        to = ["-s", "127.0.0.1", "-p", str(self.port), "-t", "3", "-k", key]
+        command = [str(self.kind.path("zabbix_get")), *to]
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+
+
+@dataclass(slots=True)
+class Agents:
+    """Starts each agent once, when it is first wanted."""
+
+    stage: Stage
+    running: dict[tuple[Kind, Way], Agent] = field(default_factory=dict)
+
+    def get(self, kind: Kind, way: Way) -> Agent:
+        """Return the agent, which answers."""
+        if (kind, way) not in self.running:
+            agent = self._start(kind, way)
+            self.running[kind, way] = agent
+            agent.wait()
+        return self.running[kind, way]
+
+    def stop(self) -> None:
+        """End them all."""
+        for agent in self.running.values():
+            agent.stop()
+
+    def _start(self, kind: Kind, way: Way) -> Agent:
+        program = kind.path(kind.program)
+        if way is Way.CAPABLE:
+            require(as_zabbix(["true"], capable=True))
+        if way is Way.SUDO:
+            require(["sudo", "--version"])
+        directory = self.stage.root / f"{kind}-{way.value}"
+        directory.mkdir(mode=0o755)
+        packaged = "zabbix_sockets_sudo.conf" if way is Way.SUDO else "zabbix_sockets.conf"
+        shutil.copyfile(self.stage.conf / packaged, directory / packaged)
+        port = _free_port()
+        config = directory / f"{kind.program}.conf"
+        config.write_text(_configuration(kind, directory, port, packaged))
+        shutil.chown(directory, "zabbix", "zabbix")
+        command = as_zabbix([str(program), "-f", "-c", str(config)], capable=way is Way.CAPABLE)
+        log = directory / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                self.stage.inside(command, sudoers=way is Way.SUDO),
+                cwd="/",
+                env=HOSTILE_ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        return Agent(kind, way, port, process, log)
+
+
+def _configuration(kind: Kind, directory: Path, port: int, include: str) -> str:
+    lines = [
+        "LogType=console",
+        "Hostname=tested",
+        "Server=127.0.0.1",
+        "ListenIP=127.0.0.1",
+        f"ListenPort={port}",
+        f"PidFile={directory}/pid",
+        "Timeout=3",
+        f"Include={directory}/{include}",
+    ]
+    if kind.program == "zabbix_agent2":
+        lines.append(f"ControlSocket={directory}/control")
+    return "\n".join(lines) + "\n"
+
+
+def _free_port() -> int:
+    """Return a port that nobody has, from those that an agent takes: none above 32767."""
+    for port in random.sample(range(20000, 32768), 100):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise UnavailableError("100 ports, none of them free")

@@ -1,0 +1,90 @@
+"""Real Zabbix agents, each started once for all tests that ask it."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .agents import KINDS, Agent, Agents, Kind, Way
+from .processes import Holder, hold
+from .stage import Stage, UnavailableError, require, set_up
+
+
+@pytest.fixture(scope="session")
+def stage() -> Iterator[Stage]:
+    """The product installed as README.md says, in a place that only the agents see."""
+    # Not pytest's own directory, which nobody but root may enter.
+    root = Path(tempfile.mkdtemp(prefix="zabbix-sockets-"))
+    try:
+        root.chmod(0o755)
+        yield set_up(root)
+    except UnavailableError as exc:
+        pytest.skip(str(exc))
+    finally:
+        shutil.rmtree(root)
+
+
+@pytest.fixture(scope="session")
+def agents(stage: Stage) -> Iterator[Agents]:
+    """All agents that the session has started so far."""
+    agents = Agents(stage)
+    yield agents
+    agents.stop()
+
+
+@pytest.fixture(params=KINDS, ids=str)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Each program in each version."""
+    assert isinstance(request.param, Kind)
+    return request.param
+
+
+def _get(agents: Agents, kind: Kind, way: Way) -> Agent:
+    try:
+        return agents.get(kind, way)
+    except UnavailableError as exc:
+        pytest.skip(str(exc))
+
+
+@pytest.fixture
+def agent(agents: Agents, kind: Kind) -> Agent:
+    """An agent as packages run it: user zabbix, no capability."""
+    return _get(agents, kind, Way.UNPRIVILEGED)
+
+
+@pytest.fixture
+def capable_agent(agents: Agents, kind: Kind) -> Agent:
+    """An agent whose own unit gives it CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH."""
+    return _get(agents, kind, Way.CAPABLE)
+
+
+@pytest.fixture(scope="session")
+def sudo_stage(stage: Stage) -> Stage:
+    """The stage, on a machine that has sudo."""
+    try:
+        require(["sudo", "--version"])
+    except UnavailableError as exc:
+        pytest.skip(str(exc))
+    return stage
+
+
+@pytest.fixture
+def sudo_agent(agents: Agents, kind: Kind) -> Agent:
+    """An agent with the sudo variant of the keys, and the rule it needs."""
+    return _get(agents, kind, Way.SUDO)
+
+
+@pytest.fixture(scope="session")
+def own(stage: Stage) -> Iterator[Holder]:
+    """A process of user zabbix, whose sockets the agent may see without privilege."""
+    with hold(stage, "zs own, 1:2") as holder:
+        yield holder
+
+
+@pytest.fixture(scope="session")
+def others(stage: Stage) -> Iterator[Holder]:
+    """A process of root, closed to an agent without privilege."""
+    with hold(stage, "zs-of-root", as_root=True) as holder:
+        yield holder
