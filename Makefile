@@ -3,6 +3,7 @@
 #             what they need with apt)
 # make quick  lint and unit tests, in seconds
 # make lint   ruff and mypy
+# make bpf    compile the BPF objects again (Debian's clang, llvm, libbpf-dev)
 # make bench  measure, side by side; see tests/bench
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find src conf zabbix_templates -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
 
-.PHONY: run test quick lint bench format clean
+.PHONY: run test quick lint bpf bench format clean
 
 run: $(VENV)/.installed
 	$(BIN)/zabbix-sockets show processes
@@ -31,6 +32,9 @@ lint: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bpf:
+	src/zabbix_sockets/bpf/build.sh
 
 bench: $(VENV)/.dev
 	$(BIN)/python tests/bench/run.py $(BENCH)

@@ -10,7 +10,7 @@ from zabbix_sockets.errors import UsageError
 
 PROGRAM = "zabbix-sockets"
 LISTS = ("processes", "listeners", "upstreams")
-SOURCES = ("sock_diag", "procfs")
+SOURCES = ("bpf", "sock_diag", "procfs")
 _MAX_SECONDS = 3600
 
 

@@ -57,6 +57,9 @@ class Table(NamedTuple):
         return self.protocol if self.family == 2 else f"{self.protocol}6"  # noqa: PLR2004
 
 
+TABLES = tuple(Table(protocol, family) for protocol in PROTOCOLS for family in (2, 10))
+"""All that are read of a namespace; 2 and 10 are AF_INET and AF_INET6."""
+
 AddressToken = bytes | str
 
 Row = tuple[int, int, int, AddressToken, AddressToken, int, int, int, int, int]
@@ -185,13 +188,14 @@ class Snapshot:
 class Query(NamedTuple):
     """What to collect, and how long it may take.
 
-    *source*: `sock_diag` or `procfs`; None chooses the best that works. *proc* is where
-    procfs is mounted.
+    *source*: `bpf`, `sock_diag` or `procfs`; None chooses the best that works. *proc* is
+    where procfs is mounted, *pins* where the BPF iterators are pinned.
     """
 
     source: str | None = None
     timeout: float = 2.5
     proc: str = "/proc"
+    pins: str = "/run/zabbix-sockets"
 
 
 class Owner(NamedTuple):

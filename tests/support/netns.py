@@ -12,14 +12,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _call(name: str, *arguments: int) -> None:
-    """Call a function of libc that returns 0 or sets errno."""
+    """Let libc do it; anything but 0 means that errno is set."""
     if getattr(_libc, name)(*arguments):
         error = ctypes.get_errno()
         raise OSError(error, f"{name}: {os.strerror(error)}")
 
 
 def ip(*arguments: str) -> None:
-    """Run ip(8) in the namespace that this thread is in."""
+    """Let iproute2 do it in the namespace that this thread is in."""
     subprocess.run(["ip", *arguments], check=True)
 
 

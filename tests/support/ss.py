@@ -17,6 +17,7 @@ _STATES = {
     "LISTEN": "listen",
     "CLOSING": "closing",
 }
+_UDP_STATES = {"UNCONN": "bound", "ESTAB": "connected"}
 _END = re.compile(r"^\[?([0-9a-f.:*]*)\]?(?:%([^:]+))?:([0-9*]+)$")
 
 
@@ -43,10 +44,7 @@ def read_ss() -> list[SsSocket]:
 
 def _parse(line: str) -> SsSocket:
     protocol, word, recv, send, local, remote, *_ = line.split()
-    if protocol == "udp":
-        state = "bound" if word == "UNCONN" else "connected"
-    else:
-        state = _STATES[word]
+    state = _STATES[word] if protocol == "tcp" else _UDP_STATES[word]
     inode = re.search(r" ino:(\d+)", line)
     address, device, port = _end(local, remote)
     peer, _, peer_port = _end(remote, local)

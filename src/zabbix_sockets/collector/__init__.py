@@ -1,17 +1,18 @@
 """Compose the readers by a plan: from the kernel's words to a Snapshot, or to sockets."""
 
-from _socket import AF_INET, AF_INET6
 from collections.abc import Callable, Iterator
 from functools import cache
 from time import monotonic, time
 
+from zabbix_sockets.collector.iterated import collect_iterated, read_owners
 from zabbix_sockets.collector.plan import Plan, choose
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DeadlineError, DumpInterruptedError
+from zabbix_sockets.errors import DeadlineError, DumpInterruptedError, SourceUnavailableError
 from zabbix_sockets.fold import Directions, TableFold
 from zabbix_sockets.model import (
     FIRST_OWNER,
     INBOUND,
+    TABLES,
     Encoding,
     Owner,
     PortRange,
@@ -23,18 +24,13 @@ from zabbix_sockets.model import (
     TcpState,
     Visibility,
 )
-from zabbix_sockets.readers.fds import Owners, walk
+from zabbix_sockets.owners import Owners
+from zabbix_sockets.readers.bpf import OWN
+from zabbix_sockets.readers.fds import walk
 from zabbix_sockets.readers.host import read_device_name, read_host, read_port_range
 from zabbix_sockets.readers.process import read_fds_limit
 
 __all__ = ["collect", "iter_sockets"]
-
-TABLES = (
-    Table("tcp", AF_INET),
-    Table("tcp", AF_INET6),
-    Table("udp", AF_INET),
-    Table("udp", AF_INET6),
-)
 
 # The walk over the descriptors is what takes long; the tables that follow tell the most.
 _SHARE_OF_WALK = 0.6
@@ -54,24 +50,36 @@ def collect(query: Query) -> Snapshot:
     started = monotonic()
     deadline = Deadline(query.timeout)
     with choose(query) as plan:
-        owners = _walk(query.proc, deadline, plan.visibility)
         snapshot = Snapshot(
             time=int(time()),
             visibility=plan.visibility,
-            processes=owners.processes,
+            processes=[],
             ports=read_port_range(query.proc),
             host=read_host(query.proc),
         )
-        device_name = cache(read_device_name)
-        for table in TABLES:
-            fold = _fold_table(plan, table, owners, snapshot, deadline)
-            if fold:
-                _merge(snapshot, fold, device_name)
+        if plan.open_iterator:
+            try:
+                collect_iterated(plan.open_iterator, plan, query, deadline, snapshot)
+            except SourceUnavailableError as error:
+                plan.give_up_iterator(error)
+        if not plan.open_iterator:
+            _collect_tables(plan, query, deadline, snapshot)
+    snapshot.visibility.seconds = monotonic() - started
+    return snapshot
+
+
+def _collect_tables(plan: Plan, query: Query, deadline: Deadline, snapshot: Snapshot) -> None:
+    """Fill *snapshot* from the socket tables, with the owners from a walk over /proc."""
+    owners = _walk(query.proc, deadline, plan.visibility)
+    snapshot.processes = owners.processes
+    device_name = cache(read_device_name)
+    for table in TABLES:
+        fold = _fold_table(plan, table, owners, snapshot, deadline)
+        if fold:
+            _merge(snapshot, fold, device_name)
     holders = [owner for owner in snapshot.uids if owner >= FIRST_OWNER]
     snapshot.owners = {owner: owners.members(owner) for owner in holders}
     _read_limits(snapshot, query.proc, deadline)
-    snapshot.visibility.seconds = monotonic() - started
-    return snapshot
 
 
 def _walk(proc: str, deadline: Deadline, visibility: Visibility) -> Owners:
@@ -139,8 +147,11 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
     """
     deadline = Deadline(query.timeout)
     with choose(query) as plan:
-        owners = walk(query.proc, deadline)
-        deadline.check()
+        if plan.open_iterator:
+            owners = read_owners(plan.open_iterator(OWN), query.proc, deadline)
+        else:
+            owners = walk(query.proc, deadline)
+            deadline.check()
         holders = _Holders(owners)
         ports = read_port_range(query.proc)
         device_name = cache(read_device_name)

@@ -1,16 +1,15 @@
 """Which readers to use here: probe, choose, and remember why not better."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Protocol, Self
 
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import SourceUnavailableError
 from zabbix_sockets.model import Query, Row, Table, TableRead, Visibility
+from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.netlink import NetlinkTables
 from zabbix_sockets.readers.procnet import ProcTables
-
-SOURCES = ("sock_diag", "procfs")
 
 
 class TableReader(Protocol):
@@ -20,27 +19,50 @@ class TableReader(Protocol):
     def name(self) -> str:
         """The source's name in `collector.source`."""
 
-    def read(self, table: Table, deadline: Deadline) -> TableRead:
-        """Start reading *table*; errors come with the first batch."""
+    def read(self, table: Table, deadline: Deadline, states: int | None = None) -> TableRead:
+        """Start reading *table*; errors come with the first batch.
+
+        *states* is a mask of those that matter; more may come. None: all.
+        """
 
 
 class Plan:
-    """The readers to try for a table, best first; a context manager."""
+    """The readers to use, best first; a context manager that lets go of them.
 
-    def __init__(self, netlink: NetlinkTables | None, procnet: ProcTables, reason: str) -> None:
+    *open_iterator* opens the BPF iterators; None without them. *release* lets go of them.
+    """
+
+    def __init__(
+        self,
+        netlink: NetlinkTables | None,
+        procnet: ProcTables,
+        visibility: Visibility,
+        open_iterator: bpf.Opener | None = None,
+        release: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.visibility = visibility
+        self.open_iterator = open_iterator
         self._netlink = netlink
         self._procnet = procnet
         self._readers: tuple[TableReader, ...] = (netlink, procnet) if netlink else (procnet,)
-        self.visibility = Visibility(self._readers[0].name, reason)
+        self._release = release
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._release()
         if self._netlink:
             self._netlink.close()
 
-    def open(self, table: Table, deadline: Deadline) -> TableRead:
+    def give_up_iterator(self, error: SourceUnavailableError) -> None:
+        """Go on with the next best source, after the iterator has failed."""
+        self.open_iterator = None
+        self.visibility.source = self._readers[0].name
+        self.visibility.reason = f"bpf: {error}"
+        self.visibility.degraded = True
+
+    def open(self, table: Table, deadline: Deadline, states: int | None = None) -> TableRead:
         """Start reading *table* with the best reader that can.
 
         A reader that can't is named in the warnings, with its reason.
@@ -50,13 +72,13 @@ class Plan:
             DeadlineError, ParseError: as the readers do.
         """
         for reader in self._readers[:-1]:
-            read = reader.read(table, deadline)
+            read = reader.read(table, deadline, states)
             try:
                 return TableRead(read.encoding, _started(read.batches))
             except SourceUnavailableError as error:
                 self.visibility.degraded = True
                 self.visibility.warnings.append(f"{table}: {reader.name}: {error}; read elsewhere")
-        read = self._readers[-1].read(table, deadline)
+        read = self._readers[-1].read(table, deadline, states)
         return TableRead(read.encoding, _started(read.batches))
 
     def is_exact(self, table: Table) -> bool:
@@ -80,22 +102,62 @@ def _started(batches: Iterator[Iterable[Row]]) -> Iterator[Iterable[Row]]:
 
 
 def choose(query: Query) -> Plan:
-    """Return the plan for *query*.
+    """Return the plan for *query*: the best source that works here, or the one it insists on.
 
     Raises:
         SourceUnavailableError: the source that it insists on can't be used.
     """
     procnet = ProcTables(f"{query.proc}/net")
     if query.source == "procfs":
-        return Plan(None, procnet, "asked for")
+        return Plan(None, procnet, Visibility("procfs", "asked for"))
+    netlink, netlink_reason = _open_netlink()
+    if query.source == "sock_diag":
+        if not netlink:
+            raise _unusable("sock_diag", netlink_reason)
+        return Plan(netlink, procnet, Visibility("sock_diag", "asked for"))
     try:
-        netlink = NetlinkTables()
+        open_iterator, release = _open_iterators(query.pins)
     except SourceUnavailableError as error:
-        if query.source:
-            raise SourceUnavailableError(
-                f"sock_diag can't be used: {error}", "leave --source out, or use procfs"
-            ) from error
-        plan = Plan(None, procnet, f"sock_diag: {error}")
-        plan.visibility.degraded = True
-        return plan
-    return Plan(netlink, procnet, "asked for" if query.source else "")
+        if query.source == "bpf":
+            raise _unusable("bpf", str(error)) from error
+        reasons = [f"bpf: {error}", *([] if netlink else [f"sock_diag: {netlink_reason}"])]
+        visibility = Visibility("sock_diag" if netlink else "procfs", "; ".join(reasons))
+        # Where the kernel can't, this is the best that the host can do.
+        visibility.degraded = not netlink or bpf.why_kernel_cannot() is None
+        return Plan(netlink, procnet, visibility)
+    visibility = Visibility("bpf", "asked for" if query.source else "")
+    return Plan(netlink, procnet, visibility, open_iterator, release)
+
+
+def _unusable(source: str, reason: str) -> SourceUnavailableError:
+    return SourceUnavailableError(
+        f"{source} can't be used: {reason}", "leave --source out to use the best that works"
+    )
+
+
+def _open_netlink() -> tuple[NetlinkTables | None, str]:
+    try:
+        return NetlinkTables(), ""
+    except SourceUnavailableError as error:
+        return None, str(error)
+
+
+def _open_iterators(pins: str) -> tuple[bpf.Opener, Callable[[], None]]:
+    """Return the opener of the pinned iterators, else of ones that this call loads itself.
+
+    Raises:
+        SourceUnavailableError: neither can be had; the message says why and what to do.
+    """
+    try:
+        return bpf.open_pinned(pins), lambda: None
+    except SourceUnavailableError as error:
+        reason = bpf.why_kernel_cannot()
+        if reason:
+            raise SourceUnavailableError(reason) from error
+        from zabbix_sockets.readers import libbpf  # noqa: PLC0415  # ctypes takes 5 ms
+
+        lacking = libbpf.why_may_not_load()
+        if lacking:
+            raise SourceUnavailableError(f"{error}; {lacking}") from error
+        loaded = libbpf.LoadedPrograms()
+        return loaded.open, loaded.close

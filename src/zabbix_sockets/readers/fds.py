@@ -10,72 +10,12 @@ from collections.abc import Iterable
 
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model import FIRST_OWNER, Process
+from zabbix_sockets.model import Process
+from zabbix_sockets.owners import Owners
 from zabbix_sockets.readers.process import read_name, read_stat, read_uptime
 
 _SLICE = 4096  # descriptors between two looks at the clock
 _SOCKET = "socket:["
-
-
-class Owners:
-    """Who holds which inode; memory grows with the sockets, 80 bytes each.
-
-    Attributes:
-        by_inode: an inode's owner, as a number for one process, or for several that share
-            the socket.
-        chains: for each number from FIRST_OWNER on, the index of the last process found and
-            the number of the owner without it (0: it is the only one).
-        processes: those that hold a socket of whatever kind.
-        denied: safe name and number of the processes that may not be inspected.
-        vanished: processes that ended before they could be asked.
-        hidden: hidepid: other users' processes are not even listed.
-        complete: every process was asked; the deadline did not pass.
-    """
-
-    def __init__(self) -> None:
-        self.by_inode: dict[int, int] = {}
-        self.chains: list[tuple[int, int]] = []
-        self.processes: list[Process] = []
-        self.denied: dict[str, int] = {}
-        self.vanished = 0
-        self.hidden = False
-        self.complete = True
-        self._shared: dict[tuple[int, int], int] = {}
-
-    def members(self, owner: int) -> tuple[int, ...]:
-        """Return the indices of the processes that *owner* stands for."""
-        found = []
-        while owner >= FIRST_OWNER:
-            process, owner = self.chains[owner - FIRST_OWNER]
-            found.append(process)
-        return tuple(found)
-
-    def add(self, process: Process, inodes: Iterable[int]) -> None:
-        """Note that *process* holds the sockets *inodes*; a repeated inode counts once."""
-        index = len(self.processes)
-        self.processes.append(process)
-        alone = self._number(index, 0)
-        by_inode = self.by_inode
-        for inode in inodes:
-            before = by_inode.setdefault(inode, alone)
-            if before != alone and self.chains[before - FIRST_OWNER][0] != index:
-                by_inode[inode] = self._share(index, before)
-
-    def forget_counted(self) -> None:
-        """Take the fold's marks back (see fold.TableFold): a table will be read again."""
-        for inode, owner in self.by_inode.items():
-            self.by_inode[inode] = abs(owner)
-
-    def _share(self, index: int, before: int) -> int:
-        key = (index, before)
-        number = self._shared.get(key)
-        if number is None:
-            number = self._shared[key] = self._number(index, before)
-        return number
-
-    def _number(self, index: int, before: int) -> int:
-        self.chains.append((index, before))
-        return FIRST_OWNER + len(self.chains) - 1
 
 
 def walk(proc: str, deadline: Deadline) -> Owners:

@@ -111,3 +111,8 @@ def _read(path: str) -> str:
 
 def _pages(figures: Mapping[str, int], name: str) -> int | None:
     return figures[name] * _PAGE if name in figures else None
+
+
+def read_current_established(proc: str) -> int | None:
+    """Return CurrEstab of /proc/net/snmp: TCP sockets in ESTABLISHED and CLOSE_WAIT."""
+    return parse_counters(_read(f"{proc}/net/snmp")).get("Tcp", {}).get("CurrEstab")

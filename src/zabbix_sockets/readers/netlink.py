@@ -170,11 +170,16 @@ class NetlinkTables:
         """Give the netlink socket back; a second time does nothing."""
         self._socket.close()
 
-    def read(self, table: Table, deadline: Deadline) -> TableRead:
-        """Start reading *table*; errors come while it is iterated (see decode_datagram)."""
-        return TableRead(ENCODING, self._batches(table, deadline))
+    def read(self, table: Table, deadline: Deadline, states: int | None = None) -> TableRead:
+        """Start reading *table*; errors come while it is iterated (see decode_datagram).
 
-    def _batches(self, table: Table, deadline: Deadline) -> Iterator[Iterable[Row]]:
+        *states*: a mask of the TCP states that matter; None: all.
+        """
+        return TableRead(ENCODING, self._batches(table, deadline, states))
+
+    def _batches(
+        self, table: Table, deadline: Deadline, wanted: int | None
+    ) -> Iterator[Iterable[Row]]:
         def receive(buffer: bytearray) -> int:
             deadline.check()
             self._socket.settimeout(max(0.001, deadline.remaining()))
@@ -188,5 +193,7 @@ class NetlinkTables:
             return size
 
         for states in STATES[table.protocol]:
+            if wanted is not None and table.protocol == "tcp":
+                states &= wanted  # noqa: PLW2901
             self._socket.send(encode_request(table, states))
             yield from receive_dump(receive, table.family)

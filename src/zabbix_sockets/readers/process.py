@@ -123,3 +123,8 @@ def read_uptime(proc: str) -> float:
         return float(data.split()[0])
     except (IndexError, ValueError) as error:
         raise ParseError("/proc/uptime", data) from error
+
+
+def read_netns(proc: str) -> int:
+    """Return the inode number of the caller's network namespace."""
+    return os.stat(f"{proc}/thread-self/ns/net").st_ino

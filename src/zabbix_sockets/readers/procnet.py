@@ -89,8 +89,8 @@ class ProcTables:
         self._root = root
         self.approximate: set[Table] = set()  # read, but rows may be missing
 
-    def read(self, table: Table, deadline: Deadline) -> TableRead:
-        """Start reading *table*; errors come while it is iterated.
+    def read(self, table: Table, deadline: Deadline, _states: int | None = None) -> TableRead:
+        """Start reading *table*, in all states; errors come while it is iterated.
 
         Raises:
             SourceUnavailableError: the file can't be opened. A missing IPv6 table is an

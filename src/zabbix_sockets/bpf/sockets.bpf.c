@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/*
+ * Two iterators over the open files of all tasks (bpf_iter "task_file", Linux 5.11):
+ *
+ *   count_sockets   one struct record per TCP or UDP socket and owner, made to be counted:
+ *                   equal sockets give equal bytes, so the reader needs no look at each
+ *   own_sockets     one struct owner per socket and owner: who holds which inode
+ *
+ * Only what is used of a kernel structure is declared; libbpf finds the fields by the
+ * running kernel's BTF (CO-RE). What changed between kernels is chosen by what exists,
+ * never by a version.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_MPTCP 262
+#define TCP_CLOSE 7
+#define TCP_LISTEN 10
+#define RLIMIT_NOFILE 7
+#define NSEC_PER_SEC 1000000000ULL
+
+#define CORE __attribute__((preserve_access_index))
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct {
+	long counter;
+} atomic_long_t;
+
+struct pid {
+	unsigned int level;
+} CORE;
+
+struct upid {
+	int nr;
+} CORE;
+
+struct pid___numbers {
+	struct upid numbers[1];
+} CORE;
+
+struct rlimit {
+	unsigned long rlim_cur;
+} CORE;
+
+struct signal_struct {
+	atomic_t live;
+	struct rlimit rlim[16];
+} CORE;
+
+struct kernfs_node {
+	__u64 id;
+} CORE;
+
+struct cgroup {
+	struct kernfs_node *kn;
+} CORE;
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+} CORE;
+
+struct files_struct {
+	atomic_t count;
+} CORE;
+
+struct task_struct {
+	int tgid;
+	char comm[16];
+	__u64 start_boottime;
+	struct task_struct *group_leader;
+	struct pid *thread_pid;
+	struct signal_struct *signal;
+	struct files_struct *files;
+	struct css_set *cgroups;
+} CORE;
+
+struct inode {
+	unsigned long i_ino;
+} CORE;
+
+struct file {
+	struct inode *f_inode;
+} CORE;
+
+struct file___before_6_13 {
+	atomic_long_t f_count;
+} CORE;
+
+typedef struct {
+	atomic_long_t refcnt;
+} file_ref_t;
+
+struct file___since_6_13 {
+	file_ref_t f_ref;
+} CORE;
+
+struct in6_addr {
+	union {
+		__u32 u6_addr32[4];
+	} in6_u;
+} CORE;
+
+struct ns_common {
+	unsigned int inum;
+} CORE;
+
+struct net {
+	struct ns_common ns;
+} CORE;
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+typedef struct {
+	unsigned int val;
+} kuid_t;
+
+struct sock_common {
+	__u32 skc_daddr;
+	__u32 skc_rcv_saddr;
+	__u16 skc_dport;
+	__u16 skc_num;
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	int skc_bound_dev_if;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+} CORE;
+
+struct sk_backlog {
+	atomic_t rmem_alloc;
+} CORE;
+
+typedef struct {
+	atomic_t refs;
+} refcount_t;
+
+struct sock {
+	struct sock_common __sk_common;
+	struct sk_backlog sk_backlog;
+	refcount_t sk_wmem_alloc;
+	__u16 sk_protocol;
+	__u32 sk_ack_backlog;
+	__u32 sk_max_ack_backlog;
+	kuid_t sk_uid;
+} CORE;
+
+struct inet_bind_bucket {
+	signed char fastreuse;
+} CORE;
+
+struct inet_connection_sock {
+	struct inet_bind_bucket *icsk_bind_hash;
+} CORE;
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	__u32 rcv_nxt;
+	__u32 copied_seq;
+	__u32 write_seq;
+	__u32 snd_una;
+} CORE;
+
+struct udp_sock {
+	int forward_deficit;
+} CORE;
+
+struct mptcp_sock {
+	struct sock *first;
+} CORE;
+
+struct socket {
+	struct sock *sk;
+} CORE;
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+} CORE;
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+} CORE;
+
+/* Kinds of records; readers/bpf.py has the same. */
+enum {
+	LISTENER = 1,	/* listening TCP, bound UDP; queues: accept queue, backlog, or bytes */
+	INBOUND = 2,	/* accepted; address and port are the local ones */
+	OUTBOUND = 3,	/* connect(2) took an ephemeral port; address and port are the remote ones */
+	UNDECIDED = 4,	/* as OUTBOUND, and the local port is there, to be compared with listeners */
+};
+
+enum {
+	IPV6 = 1,
+	SHARED = 2,	/* perhaps: the file may have other owners; inode tells which file */
+};
+
+struct record {
+	__u32 pid;	/* at the reader's level */
+	__u32 netns;	/* inode number of the namespace */
+	__u64 cgroup;	/* id of the owner's cgroup v2 directory */
+	__u32 uid;	/* of the socket's creator */
+	__u8 kind;
+	__u8 state;
+	__u8 protocol;
+	__u8 flags;
+	__u16 local_port;	/* LISTENER, INBOUND, UNDECIDED; host order */
+	__u16 remote_port;	/* OUTBOUND, UNDECIDED; host order */
+	__u32 bound;	/* LISTENER, INBOUND: device it is bound to; else IPv6: fold of the local address */
+	char comm[16];
+	__u32 address[4]; /* of the kind's end; OUTBOUND and UNDECIDED over IPv4: then the local one */
+	__u32 recv_queue;
+	__u32 send_queue;
+	__u32 inode;	/* LISTENER, UDP, SHARED; else 0, so that equal sockets are equal bytes */
+	__u32 started;	/* seconds from boot to the owner's start */
+	__u32 fds_limit;	/* soft RLIMIT_NOFILE; all ones: more than that */
+	__u32 reserved;
+};
+
+struct owner {
+	__u32 pid;
+	__u32 inode;
+	__u32 started;
+	__u32 fds_limit;
+	char comm[16];
+};
+
+/* The task's process id as the reader's pid namespace numbers it. */
+static __always_inline __u32 pid_for_reader(struct task_struct *leader)
+{
+	struct task_struct *reader = bpf_get_current_task_btf();
+	__u64 level = reader->thread_pid->level;
+	struct pid *pid = leader->thread_pid;
+	__u32 nr = leader->tgid;
+
+	/* numbers[] is indexed by level; only the running kernel knows the size of an entry */
+	if (level)
+		bpf_probe_read_kernel(&nr, sizeof(nr),
+				      (void *)pid +
+					      bpf_core_field_offset(struct pid___numbers, numbers) +
+					      level * bpf_core_type_size(struct upid) +
+					      bpf_core_field_offset(struct upid, nr));
+	return nr;
+}
+
+static __always_inline __u32 fds_limit(struct task_struct *leader)
+{
+	unsigned long soft = leader->signal->rlim[RLIMIT_NOFILE].rlim_cur;
+
+	return soft < 0xffffffffUL ? soft : 0xffffffffUL;
+}
+
+/*
+ * Whether another process, or another visit of this one, may come along with the same file.
+ * The iterator holds one reference itself, so an unshared file shows two. A thread that is
+ * blocked in a system call holds one more, which makes the file seem shared and is harmless.
+ */
+static __always_inline int maybe_shared(struct task_struct *task, struct file *file)
+{
+	struct file___since_6_13 *since = (void *)file;
+	struct file___before_6_13 *before = (void *)file;
+	long references;
+
+	if (bpf_core_field_exists(since->f_ref))
+		references = since->f_ref.refcnt.counter + 1; /* it counts from zero */
+	else
+		references = before->f_count.counter;
+	return references != 2 || task != task->group_leader ||
+	       task->files->count.counter != task->signal->live.counter;
+}
+
+static __always_inline struct sock *inet_sock_of(struct file *file)
+{
+	struct socket *sock = bpf_sock_from_file(file);
+	struct sock *sk;
+	__u16 family;
+
+	if (!sock)
+		return 0;
+	sk = sock->sk;
+	if (!sk)
+		return 0;
+	family = sk->__sk_common.skc_family;
+	return family == AF_INET || family == AF_INET6 ? sk : 0;
+}
+
+/*
+ * The verifier knows the type of a socket that it led us to, so its fields are plain loads.
+ * The subflow of an MPTCP socket it doesn't know: each field takes a helper call. probed is
+ * constant wherever these functions are inlined.
+ */
+#define READ(ptr, field) (probed ? BPF_CORE_READ(ptr, field) : (ptr)->field)
+
+/* Fill in the address of the end that counts, and the other one as far as there is room. */
+static __always_inline void set_addresses(struct record *rec, struct sock *sk, int local,
+					  const int probed)
+{
+	__u32 here[4];
+	int i;
+
+	if (READ(sk, __sk_common.skc_family) == AF_INET) {
+		here[0] = READ(sk, __sk_common.skc_rcv_saddr);
+		rec->address[0] = local ? here[0] : READ(sk, __sk_common.skc_daddr);
+		rec->address[1] = local ? 0 : here[0];
+		return;
+	}
+	rec->flags |= IPV6;
+#pragma unroll
+	for (i = 0; i < 4; i++) {
+		here[i] = READ(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[i]);
+		rec->address[i] =
+			local ? here[i] :
+				READ(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[i]);
+	}
+	if (!local)
+		rec->bound = here[0] ^ (here[1] * 0x9e3779b1) ^ (here[2] * 0x85ebca77) ^
+			     (here[3] * 0xc2b2ae3d);
+}
+
+static __always_inline void set_ends(struct record *rec, struct sock *sk, const int probed)
+{
+	int local = rec->kind == LISTENER || rec->kind == INBOUND;
+
+	if (rec->kind != OUTBOUND)
+		rec->local_port = READ(sk, __sk_common.skc_num);
+	if (local)
+		rec->bound = READ(sk, __sk_common.skc_bound_dev_if);
+	else
+		rec->remote_port = bpf_ntohs(READ(sk, __sk_common.skc_dport));
+	set_addresses(rec, sk, local, probed);
+}
+
+/* Whether connect(2) chose the local port; if bind(2) did, its bucket says something else. */
+static __always_inline int has_port_of_connect(struct tcp_sock *tp, const int probed)
+{
+	struct inet_bind_bucket *bucket = READ(tp, inet_conn.icsk_bind_hash);
+
+	return bucket && READ(bucket, fastreuse) == -1;
+}
+
+/* Return 0 for a TCP socket that is neither connected nor listening. */
+static __always_inline int set_tcp(struct record *rec, struct sock *sk, struct tcp_sock *tp,
+				   const int probed)
+{
+	int unread;
+
+	rec->state = READ(sk, __sk_common.skc_state);
+	rec->protocol = IPPROTO_TCP;
+	if (rec->state == TCP_CLOSE)
+		return 0;
+	if (rec->state == TCP_LISTEN) {
+		rec->kind = LISTENER;
+		rec->recv_queue = READ(sk, sk_ack_backlog);
+		rec->send_queue = READ(sk, sk_max_ack_backlog);
+	} else {
+		unread = READ(tp, rcv_nxt) - READ(tp, copied_seq);
+		rec->recv_queue = unread > 0 ? unread : 0;
+		rec->send_queue = READ(tp, write_seq) - READ(tp, snd_una);
+		if (READ(sk, sk_max_ack_backlog)) /* inherited from its listener */
+			rec->kind = INBOUND;
+		else
+			rec->kind = has_port_of_connect(tp, probed) ? OUTBOUND : UNDECIDED;
+	}
+	set_ends(rec, sk, probed);
+	return 1;
+}
+
+/* Return 0 for an MPTCP socket without the subflow that netlink shows as TCP. */
+static __always_inline int set_mptcp(struct record *rec, struct sock *sk)
+{
+	struct mptcp_sock *msk = (void *)sk;
+	struct sock *first = 0;
+
+	if (!bpf_core_field_exists(msk->first))
+		return 0;
+	first = BPF_CORE_READ(msk, first);
+	return first && set_tcp(rec, first, (void *)first, 1);
+}
+
+/* Return 0 for a UDP socket that is not bound. */
+static __always_inline int set_udp(struct record *rec, struct sock *sk)
+{
+	struct udp_sock *up = (void *)sk;
+
+	if (!sk->__sk_common.skc_num)
+		return 0;
+	rec->state = sk->__sk_common.skc_state;
+	rec->protocol = IPPROTO_UDP;
+	rec->kind = rec->state == TCP_CLOSE ? LISTENER : UNDECIDED;
+	rec->recv_queue = sk->sk_backlog.rmem_alloc.counter - BPF_CORE_READ(up, forward_deficit);
+	rec->send_queue = sk->sk_wmem_alloc.refs.counter - 1;
+	set_ends(rec, sk, 0);
+	return 1;
+}
+
+static __always_inline int set_socket(struct record *rec, struct sock *sk)
+{
+	struct tcp_sock *tp;
+
+	switch (sk->sk_protocol) {
+	case IPPROTO_TCP:
+		tp = bpf_skc_to_tcp_sock(sk);
+		return tp && set_tcp(rec, sk, tp, 0);
+	case IPPROTO_UDP:
+		return set_udp(rec, sk);
+	case IPPROTO_MPTCP:
+		return set_mptcp(rec, sk);
+	}
+	return 0;
+}
+
+static __always_inline void set_owner(struct record *rec, struct task_struct *leader)
+{
+	rec->pid = pid_for_reader(leader);
+	rec->cgroup = leader->cgroups->dfl_cgrp->kn->id;
+	rec->started = leader->start_boottime / NSEC_PER_SEC;
+	rec->fds_limit = fds_limit(leader);
+	bpf_probe_read_kernel_str(rec->comm, sizeof(rec->comm), leader->comm);
+}
+
+SEC("iter/task_file")
+int count_sockets(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct record rec = {};
+	struct sock *sk;
+
+	if (!task || !file)
+		return 0;
+	sk = inet_sock_of(file);
+	if (!sk || !set_socket(&rec, sk))
+		return 0;
+	rec.netns = sk->__sk_common.skc_net.net->ns.inum;
+	rec.uid = sk->sk_uid.val;
+	set_owner(&rec, task->group_leader);
+	if (maybe_shared(task, file))
+		rec.flags |= SHARED;
+	if (rec.flags & SHARED || rec.kind == LISTENER || rec.protocol == IPPROTO_UDP)
+		rec.inode = file->f_inode->i_ino;
+	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
+	return 0;
+}
+
+SEC("iter/task_file")
+int own_sockets(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct task_struct *leader;
+	struct owner rec = {};
+
+	if (!task || !file || !inet_sock_of(file))
+		return 0;
+	leader = task->group_leader;
+	rec.pid = pid_for_reader(leader);
+	rec.inode = file->f_inode->i_ino;
+	rec.started = leader->start_boottime / NSEC_PER_SEC;
+	rec.fds_limit = fds_limit(leader);
+	bpf_probe_read_kernel_str(rec.comm, sizeof(rec.comm), leader->comm);
+	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
+	return 0;
+}

@@ -1,0 +1,150 @@
+"""The BPF iterators of bpf/sockets.bpf.c: every socket of every process in one read.
+
+Source: bpf/sockets.bpf.c has the records; Documentation/bpf/bpf_iterators.rst and
+kernel/bpf/{bpf_iter,task_iter}.c what reading means. A pinned iterator is a file: who may
+open it reads it, without a capability. It sees the processes of the reader's pid namespace,
+in all network namespaces.
+"""
+
+import os
+import struct
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import ParseError, SourceUnavailableError
+
+ABI = 1
+"""Version of the records; part of the pins' names. Raised with every change of them."""
+
+PINS = "/run/zabbix-sockets"
+"""Where the iterators are pinned: a bpffs of their own, since /sys/fs/bpf is closed."""
+
+COUNT, OWN = "count_sockets", "own_sockets"
+PROGRAMS = (COUNT, OWN)
+
+LISTENER, INBOUND, OUTBOUND, UNDECIDED = 1, 2, 3, 4  # kinds of records
+IPV6, SHARED = 1, 2  # flags
+NO_LIMIT = 0xFFFFFFFF
+
+RECORD = struct.Struct("=IIQIBBBBHHI16s16sIIIIII")
+WHOLE_RECORD = struct.Struct(f"{RECORD.size}s")
+OWNER = struct.Struct("=IIII16s")
+
+_READ_SIZE = 1 << 18  # the kernel fills at most 32 KB of it
+
+
+class Record(NamedTuple):
+    """A socket and one owner; struct record says what each field means."""
+
+    pid: int
+    netns: int
+    cgroup: int
+    uid: int
+    kind: int
+    state: int
+    protocol: int
+    flags: int
+    local_port: int
+    remote_port: int
+    bound: int
+    comm: bytes
+    address: bytes
+    recv_queue: int
+    send_queue: int
+    inode: int
+    started: int
+    fds_limit: int
+
+
+Opener = Callable[[str], int]
+"""Returns a new descriptor to read one of PROGRAMS from."""
+
+
+def decode_record(data: bytes) -> Record:
+    """Return the record in *data*.
+
+    Raises:
+        ParseError: it is not one.
+    """
+    if len(data) != RECORD.size:
+        raise ParseError("BPF record", data)
+    fields = RECORD.unpack(data)
+    if not LISTENER <= fields[4] <= UNDECIDED:
+        raise ParseError("BPF record", data)
+    return Record._make((*fields[:11], fields[11].split(b"\0", 1)[0], *fields[12:18]))
+
+
+def pin_path(directory: str, program: str) -> str:
+    """Return where *program* is pinned, in this version of its records."""
+    return f"{directory}/{program}-v{ABI}"
+
+
+def open_pinned(directory: str) -> Opener:
+    """Return what opens the pinned iterators; each open is a fresh look.
+
+    Raises:
+        SourceUnavailableError: there are none, or they may not be opened.
+    """
+    for program in PROGRAMS:
+        if not os.access(pin_path(directory, program), os.R_OK):
+            raise SourceUnavailableError(_why_not_pinned(directory))
+
+    def open_pin(program: str) -> int:
+        return os.open(pin_path(directory, program), os.O_RDONLY | os.O_CLOEXEC)
+
+    return open_pin
+
+
+def _why_not_pinned(directory: str) -> str:
+    if os.path.exists(pin_path(directory, COUNT)):
+        return f"this user may not read {directory}: add it to the group zabbix"
+    try:
+        others = [name for name in os.listdir(directory) if name.startswith(COUNT)]
+    except OSError:
+        others = []
+    if others:
+        return "the iterators of another version are loaded: run zabbix-sockets load again"
+    return "not loaded: run zabbix-sockets load as root"
+
+
+def read_chunks(fd: int, size: int, deadline: Deadline) -> Iterator[bytes]:
+    """Yield what an iterator has to say, in pieces of whole records of *size* bytes; close it.
+
+    Raises:
+        DeadlineError: the time is over.
+        ParseError: it ended within a record.
+        OSError: the kernel's iterator failed.
+    """
+    rest = b""
+    try:
+        while True:
+            deadline.check()
+            try:
+                chunk = os.read(fd, _READ_SIZE)
+            except BlockingIOError:
+                continue  # a million files, and none was a socket
+            if not chunk:
+                break
+            if rest or len(chunk) % size:
+                chunk = rest + chunk
+                whole = len(chunk) - len(chunk) % size
+                chunk, rest = chunk[:whole], chunk[whole:]
+            yield chunk
+    finally:
+        os.close(fd)
+    if rest:
+        raise ParseError("BPF iterator", rest)
+
+
+def why_kernel_cannot() -> str | None:
+    """Return why no BPF iterator can run here, whatever the privilege; None if one can."""
+    if not os.path.exists("/sys/kernel/btf/vmlinux"):
+        return "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)"
+    try:
+        with open("/sys/kernel/security/lockdown", "rb") as file:
+            if b"[confidentiality]" in file.read():
+                return "kernel lockdown is in confidentiality mode"
+    except OSError:
+        pass  # no lockdown in this kernel, or securityfs is not mounted
+    return None

@@ -1,0 +1,182 @@
+"""libbpf through ctypes: load the BPF object, attach and pin its iterators.
+
+Source: libbpf's libbpf.h and libbpf_legacy.h; so.1 (1.0 and later) and so.0, which gives
+errors as pointers. Needs CAP_BPF and CAP_PERFMON, and /sys/kernel/btf/vmlinux. Nothing else
+in this package touches libbpf, and a call that reads a pinned iterator does without.
+"""
+
+import ctypes
+import os
+import sys
+from types import TracebackType
+from typing import Self
+
+from zabbix_sockets.errors import SourceUnavailableError
+from zabbix_sockets.readers.bpf import PROGRAMS
+from zabbix_sockets.readers.process import read_bytes
+
+_NAMES = ("libbpf.so.1", "libbpf.so.0")
+_CAPABILITIES = {"CAP_PERFMON": 38, "CAP_BPF": 39}  # include/uapi/linux/capability.h
+_CAP_SYS_ADMIN = 21  # stands for both
+_PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+_WARN = 0  # LIBBPF_WARN
+_MESSAGE_SIZE = 1 << 16
+
+
+def missing_capabilities(status: bytes) -> list[str]:
+    """Return what /proc/self/status says is missing for loading."""
+    for line in status.split(b"\n"):
+        if line.startswith(b"CapEff:"):
+            effective = int(line.split()[1], 16)
+            if effective >> _CAP_SYS_ADMIN & 1:
+                return []
+            return [name for name, bit in _CAPABILITIES.items() if not effective >> bit & 1]
+    return []
+
+
+def why_may_not_load() -> str | None:
+    """Return which capability this process lacks for loading; None if it has them."""
+    missing = missing_capabilities(read_bytes("/proc/self/status"))
+    return f"loading needs {' and '.join(missing)}" if missing else None
+
+
+def object_path() -> str:
+    """Return the compiled object for this byte order."""
+    order = "el" if sys.byteorder == "little" else "eb"
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return f"{folder}/bpf/sockets.bpf{order}.o"
+
+
+def _open_library() -> ctypes.CDLL:
+    for name in _NAMES:
+        try:
+            library = ctypes.CDLL(name, use_errno=True)
+        except OSError:
+            continue
+        for function in (
+            "bpf_object__open_mem",
+            "bpf_object__find_program_by_name",
+            "bpf_program__attach_iter",
+        ):
+            getattr(library, function).restype = ctypes.c_void_p
+        library.libbpf_get_error.restype = ctypes.c_long
+        return library
+    raise SourceUnavailableError("no libbpf on this host (Debian: apt install libbpf1)")
+
+
+class LoadedPrograms:
+    """The loaded and attached iterators; a context manager that lets go of them.
+
+    Raises:
+        SourceUnavailableError: libbpf or the kernel refused; libbpf's words are in it.
+    """
+
+    def __init__(self) -> None:
+        self._library = _open_library()
+        self._messages: list[str] = []
+        self._object: int | None = None
+        self._links: dict[str, int] = {}
+        self._print = _PRINT(self._keep_message)  # must live as long as libbpf may call it
+        before = self._set_print(self._print)
+        try:
+            self._load()
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._set_print(before)
+
+    def _set_print(self, function: object) -> object:
+        set_print = self._library.libbpf_set_print
+        set_print.restype = _PRINT
+        return set_print(function)
+
+    def _keep_message(self, level: int, text: bytes, arguments: int) -> int:
+        if level == _WARN:
+            buffer = ctypes.create_string_buffer(_MESSAGE_SIZE)
+            ctypes.CDLL(None).vsnprintf(
+                buffer, ctypes.c_size_t(_MESSAGE_SIZE), text, ctypes.c_void_p(arguments)
+            )
+            self._messages.append(buffer.value.decode("utf-8", "replace"))
+        return 0
+
+    def _load(self) -> None:
+        library = self._library
+        with open(object_path(), "rb") as file:
+            data = file.read()
+        self._object = self._checked(
+            "open the BPF object",
+            library.bpf_object__open_mem(data, ctypes.c_size_t(len(data)), None),
+        )
+        if library.bpf_object__load(ctypes.c_void_p(self._object)):
+            raise self._refused("load the BPF programs", ctypes.get_errno())
+        for name in PROGRAMS:
+            program = self._checked(
+                f"find {name}",
+                library.bpf_object__find_program_by_name(
+                    ctypes.c_void_p(self._object), name.encode()
+                ),
+            )
+            self._links[name] = self._checked(
+                f"attach {name}",
+                library.bpf_program__attach_iter(ctypes.c_void_p(program), None),
+            )
+
+    def _checked(self, action: str, pointer: int | None) -> int:
+        """Return a pointer that libbpf gave, unless it is an error in so.0's way or so.1's."""
+        error = -self._library.libbpf_get_error(ctypes.c_void_p(pointer))
+        if error or not pointer:
+            raise self._refused(action, error or ctypes.get_errno())
+        return pointer
+
+    def _refused(self, action: str, error: int) -> SourceUnavailableError:
+        said = " ".join(" ".join(self._messages).split())
+        return SourceUnavailableError(
+            f"can't {action}: {os.strerror(error)}", _last_words(said) if said else ""
+        )
+
+    def open(self, program: str) -> int:
+        """Return a new descriptor to read *program*'s iterator from."""
+        link = ctypes.c_void_p(self._links[program])
+        fd: int = self._library.bpf_iter_create(self._library.bpf_link__fd(link))
+        if fd < 0:
+            error = ctypes.get_errno()
+            raise OSError(error, os.strerror(error), program)
+        return fd
+
+    def pin(self, program: str, path: str) -> None:
+        """Pin *program*'s iterator at *path*, in a bpffs.
+
+        Raises:
+            OSError: the kernel refused; ENOENT or EPERM also where *path* is in no bpffs.
+        """
+        link = ctypes.c_void_p(self._links[program])
+        if self._library.bpf_link__pin(link, os.fsencode(path)):
+            error = ctypes.get_errno()
+            raise OSError(error, os.strerror(error), path)
+
+    def close(self) -> None:
+        """Let go of links and object; what is pinned stays."""
+        while self._links:
+            _, link = self._links.popitem()
+            self._library.bpf_link__destroy(ctypes.c_void_p(link))
+        if self._object:
+            self._library.bpf_object__close(ctypes.c_void_p(self._object))
+            self._object = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _last_words(said: str) -> str:
+    """Return the end of libbpf's messages, where the verifier says what it minds."""
+    limit = 1000
+    return f"libbpf: ...{said[-limit:]}" if len(said) > limit else f"libbpf: {said}"
