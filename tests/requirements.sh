@@ -35,7 +35,8 @@ if [ "${1:-}" = venv ]; then
     exit
 fi
 
-install iproute2 sudo util-linux lsof net-tools gcc libc6-dev
+install iproute2 sudo util-linux lsof net-tools gcc libc6-dev \
+    clang llvm libbpf-dev libbpf1
 
 # The Zabbix part: libraries of programs that are unpacked and never installed, visudo, and
 # the user that agents run as.

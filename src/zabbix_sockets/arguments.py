@@ -7,6 +7,7 @@ from typing import NamedTuple, NoReturn
 
 from zabbix_sockets import __version__, verbs
 from zabbix_sockets.errors import UsageError
+from zabbix_sockets.model import PINS
 
 PROGRAM = "zabbix-sockets"
 LISTS = ("processes", "listeners", "upstreams")
@@ -92,6 +93,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="answer within this time, incomplete if need be (default: 2.5)",
     )
+    _add_pins(parser)
 
 
 def _add_document(parser: argparse.ArgumentParser) -> None:
@@ -138,6 +140,15 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_pins(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--pins",
+        default=PINS,
+        metavar="FOLDER",
+        help=f"the bpffs with the BPF iterators (default: {PINS})",
+    )
+
+
 def _add_nothing(_parser: argparse.ArgumentParser) -> None:
     """The verb has no arguments."""
 
@@ -151,6 +162,8 @@ VERBS = {
         "print how many sockets a process holds", verbs.count, _add_count, for_agent=True
     ),
     "show": Verb("print a table for people", verbs.show, _add_show),
+    "load": Verb("pin the BPF iterators, for the agent to read", verbs.load, _add_pins),
+    "unload": Verb("remove the pinned BPF iterators", verbs.unload, _add_pins),
     "files": Verb(
         "print the folder that holds conf/ and zabbix_templates/", verbs.files, _add_nothing
     ),

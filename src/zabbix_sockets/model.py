@@ -185,6 +185,10 @@ class Snapshot:
     unfinished: set[str] = field(default_factory=set)  # protocols not read to the end
 
 
+PINS = "/run/zabbix-sockets"
+"""Where the BPF iterators are pinned: a bpffs of their own, since /sys/fs/bpf is closed."""
+
+
 class Query(NamedTuple):
     """What to collect, and how long it may take.
 
@@ -195,7 +199,7 @@ class Query(NamedTuple):
     source: str | None = None
     timeout: float = 2.5
     proc: str = "/proc"
-    pins: str = "/run/zabbix-sockets"
+    pins: str = PINS
 
 
 class Owner(NamedTuple):

@@ -32,7 +32,7 @@ def _snapshot_time(options: argparse.Namespace) -> Iterator[Query]:
     """Yield the query, with the time that is left of the timeout, as the only one running."""
     deadline = Deadline(options.timeout)
     with _watchdog(options.timeout), one_at_a_time(deadline.part(_WAIT_SHARE)):
-        yield Query(source=options.source, timeout=deadline.remaining())
+        yield Query(options.source, deadline.remaining(), pins=options.pins)
 
 
 @contextmanager
@@ -126,6 +126,22 @@ def _all_sockets(query: Query) -> list[Socket]:
         except DumpInterruptedError:
             continue
     return list(iter_sockets(query))
+
+
+def load(options: argparse.Namespace) -> None:
+    """Pin the BPF iterators."""
+    from zabbix_sockets import pins  # noqa: PLC0415  # ctypes
+
+    for path in pins.load(options.pins):
+        sys.stdout.write(f"loaded {path}, readable by group {pins.GROUP}\n")
+
+
+def unload(options: argparse.Namespace) -> None:
+    """Unpin the BPF iterators."""
+    from zabbix_sockets import pins  # noqa: PLC0415  # ctypes
+
+    for path in pins.unload(options.pins):
+        sys.stdout.write(f"unloaded {path}\n")
 
 
 def files(_options: argparse.Namespace) -> None:

@@ -5,14 +5,25 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tests.bench.iterators import Pins
+
+INTERPRETER = "interpreter"
+INTERPRETER_ORJSON = "interpreter_orjson"
+RECORDS = "iterator_records"
+REST = "netlink_rest"
 SOURCES = {  # what `get --source` takes, and the bounds of each
+    "bpf": (RECORDS, INTERPRETER_ORJSON),
     "sock_diag": ("netlink_receive", "fd_readlink"),
     "procfs": ("procnet_read", "fd_readlink"),
 }
-INTERPRETER = "interpreter"
+MILLION = 1_000_000
+BPF_BOUNDS_OF_A_MILLION = (RECORDS, REST)
 PROCNET_ROW_BYTES = 150
+# What the product asks netlink for beside the iterator: the states in which TCP sockets may have
+# no descriptor and LISTEN, then UDP. See collector/iterated.py and readers/netlink.py.
+REST_OF_TABLES = ("tcp=0xe78", "udp=0x80", "udp=0x02")
 PSUTIL = """
 import psutil
 names = {process.pid: process.info["name"] for process in psutil.process_iter(["name"])}
@@ -32,11 +43,14 @@ class Candidate:
 
     Attributes:
         name: The name in the table and in --only.
-        command: The command; empty when it is not installed.
+        command: The command; empty when it can't be run here.
         bounds: The candidates whose sum it can't beat.
+        bounds_of_a_million: The same from a million sockets on, where others weigh; empty: no
+            others.
         check: Takes stdout and the number of sockets there are; returns a note for the table
             or raises WrongAnswerError. None: its output is thrown away.
         none_found: The exit code that means that there are no sockets.
+        why_not: Why there is no command; empty: it is not installed.
     """
 
     name: str
@@ -44,14 +58,22 @@ class Candidate:
     bounds: tuple[str, ...] = ()
     check: Check | None = None
     none_found: int = 0
+    bounds_of_a_million: tuple[str, ...] = ()
+    why_not: str = ""
+
+    def bounds_at(self, sockets: int) -> tuple[str, ...]:
+        """Return the bounds with so many sockets."""
+        return (sockets >= MILLION and self.bounds_of_a_million) or self.bounds
 
 
-def candidates(python: str, programs: Mapping[str, str]) -> list[Candidate]:
+def candidates(python: str, programs: Mapping[str, str], pins: Pins) -> list[Candidate]:
     """All candidates: *python* has the product and psutil, *programs* are the compiled bounds."""
     bare = os.path.realpath(python)
     procfs = SOURCES["procfs"]
     return [
-        *(_own(python, source, bounds) for source, bounds in SOURCES.items()),
+        _iterated(python, pins),
+        _own(python, "sock_diag"),
+        _own(python, "procfs"),
         _peer("ss", ("ss", "-tunapH"), SOURCES["sock_diag"]),
         _peer("netstat", ("netstat", "-tunap"), procfs),
         _peer("lsof", ("lsof", "-nP", "-i"), procfs, none_found=1),
@@ -59,14 +81,36 @@ def candidates(python: str, programs: Mapping[str, str]) -> list[Candidate]:
         _bound(programs, "netlink_receive", 1),
         _bound(programs, "procnet_read", PROCNET_ROW_BYTES),
         _bound(programs, "fd_readlink", 1),
+        _visit(programs, "iterator_nothing", pins, _at_least(1)),
+        _visit(programs, RECORDS, pins, _at_least(pins.record_size, field=2)),
+        Candidate(REST, (programs["netlink_receive"], *REST_OF_TABLES), check=_at_least(0)),
         Candidate(INTERPRETER, (bare, "-I", "-S", "-c", "pass")),
+        Candidate(INTERPRETER_ORJSON, _python(python, "orjson", "-c", "import orjson")),
     ]
 
 
-def _own(python: str, source: str, bounds: tuple[str, ...]) -> Candidate:
+def _own(python: str, source: str, *options: str) -> Candidate:
     get = ("-m", "zabbix_sockets", "get", "--timeout", "30", "--max-bytes", "500000")
-    command = _python(python, "zabbix_sockets", *get, "--source", source)
-    return Candidate(source, command, bounds, _document_of(source))
+    command = _python(python, "zabbix_sockets", *get, "--source", source, *options)
+    return Candidate(source, command, SOURCES[source], _document_of(source))
+
+
+def _iterated(python: str, pins: Pins) -> Candidate:
+    """The product with pinned iterators: what it takes after `load`."""
+    own = _own(python, "bpf", "--pins", pins.folder)
+    command = () if pins.product else own.command
+    return replace(
+        own,
+        command=command,
+        bounds_of_a_million=BPF_BOUNDS_OF_A_MILLION,
+        why_not=pins.product,
+    )
+
+
+def _visit(programs: Mapping[str, str], name: str, pins: Pins, check: Check) -> Candidate:
+    """A bare read of a bound's pinned iterator."""
+    command = (programs["iterator_read"], f"{pins.folder}/{name}")
+    return Candidate(name, () if pins.bounds else command, check=check, why_not=pins.bounds)
 
 
 def _python(python: str, module: str, *arguments: str) -> tuple[str, ...]:
@@ -86,11 +130,11 @@ def _bound(programs: Mapping[str, str], name: str, per_socket: int) -> Candidate
     return Candidate(name, (programs[name],), check=_at_least(per_socket))
 
 
-def _at_least(per_socket: int) -> Check:
-    """The first number of the output is *per_socket* for each socket, or more."""
+def _at_least(per_socket: int, field: int = 0) -> Check:
+    """The number in *field* of the output is *per_socket* for each socket, or more."""
 
     def check(output: str, sockets: int) -> str:
-        if int(output.split(maxsplit=1)[0]) < per_socket * sockets:
+        if int(output.split()[field]) < per_socket * sockets:
             raise WrongAnswerError(f"saw too little: {output.strip()}")
         return ""
 

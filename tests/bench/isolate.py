@@ -43,7 +43,7 @@ def run_isolated(main: Callable[[], int]) -> int:
     if pid:
         return _wait(pid)
     _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
-    _mount_proc()
+    _mount_own()
     _bring_up("lo")
     return main()
 
@@ -56,10 +56,15 @@ def _wait(pid: int) -> int:
     return code if code >= 0 else 128 - code  # as a shell reports a signal
 
 
-def _mount_proc() -> None:
-    """Mount a /proc that shows the own process namespace; other namespaces don't see the mount."""
+def _mount_own() -> None:
+    """Mount what shows or keeps something of others; other namespaces don't see these mounts.
+
+    /proc shows the own process namespace, and in /dev/shm `get` keeps others waiting.
+    """
     _check(_libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None))
     _check(_libc.mount(b"proc", b"/proc", b"proc", 0, None))
+    if os.path.isdir("/dev/shm"):
+        _check(_libc.mount(b"tmpfs", b"/dev/shm", b"tmpfs", 0, None))
 
 
 def _bring_up(device: str) -> None:

@@ -28,6 +28,8 @@ MAX_SOCKETS = 1_000_000
 MAX_PROCESSES = 20_000
 LISTENERS_BASE = 0x7F010000  # 127.1.0.0
 UPSTREAMS_BASE = 0x7F400000  # 127.64.0.0
+SOURCES_BASE = 0x7F800000  # 127.128.0.0
+IP_BIND_ADDRESS_NO_PORT = 24  # connect(2) shall choose the port; in Python's socket since 3.12
 PORTS_BASE = 2_000  # with one port per process still below the ephemeral range
 PAIRS_PER_LISTENER = 10_000  # a third of the ephemeral range, so that free ports are found quickly
 SPARE_DESCRIPTORS = 64
@@ -49,7 +51,8 @@ class Shape:
         sockets: Connected sockets in all, an odd number rounded up; listeners are extra.
         processes: How many processes share them.
         names: How many different process names they have, at least 1.
-        distinct_upstreams: Each connection goes to a remote address of its own.
+        distinct_upstreams: Each connection has two addresses of its own, so that the remote
+            address and port of every socket is distinct.
         shared: One process opens all sockets and the others inherit every one of them by fork.
         seconds: The processes end after this time, whatever happens to their parent.
     """
@@ -247,9 +250,11 @@ def _listen(shape: Shape, index: int, number: int) -> socket.socket:
 def _connect(shape: Shape, listener: socket.socket, pair: int) -> None:
     """Open both ends of connection *pair* of all."""
     address, port = listener.getsockname()
+    client = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     if shape.distinct_upstreams:
         address = _address(UPSTREAMS_BASE + pair)
-    client = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        client.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+        client.bind((_address(SOURCES_BASE + pair), 0))
     client.connect((address, port))
     server = listener.accept()[0]
     for end in (client, server):

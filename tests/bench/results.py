@@ -13,7 +13,8 @@ class Figures:
 
     Attributes:
         name: The candidate.
-        status: "slow" was ended at the limit or, having been slow at a lower level, not run.
+        status: "slow" was ended at the limit or, having been slow at a lower level, not run;
+            "missing" can't be run here.
         bounds: The candidates whose sum it can't beat.
         runs: How many runs the medians are of.
         wall_s: Seconds; None unless the status is "ok".
@@ -45,12 +46,14 @@ class Level:
         processes: Processes that hold them.
         slab_bytes: By how much the first walk over all descriptors made the kernel's caches grow.
         figures: By the candidates' names, in the order of the table.
+        scenario: The name of a load of another shape; empty for a plain level.
     """
 
     sockets: int
     processes: int
     slab_bytes: int
     figures: Mapping[str, Figures]
+    scenario: str = ""
 
     def wall(self, *names: str) -> float | None:
         """The sum of the seconds of *names*; None when one is missing."""

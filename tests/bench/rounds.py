@@ -52,11 +52,11 @@ class Tally:
 
     def figures(self, limit: int) -> Figures:
         """What has been measured; a run that failed gives no figures."""
-        name, bounds = self.candidate.name, self.candidate.bounds
+        name, bounds = self.candidate.name, self.candidate.bounds_at(self._sockets)
         if self._failure == "slow":
             return Figures(name, "slow", at_least_s=limit)
         if self._failure == "missing":
-            return Figures(name, "missing")
+            return Figures(name, "missing", note=self.candidate.why_not)
         if self._failure:
             return Figures(name, "failed", note=self._note)
         return Figures(

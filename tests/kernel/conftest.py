@@ -7,6 +7,25 @@ import netns
 import pytest
 import zoo
 
+from zabbix_sockets.pins import load, unload
+from zabbix_sockets.readers import bpf
+
+
+@pytest.fixture(scope="session")
+def pins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Pin the BPF iterators in a bpffs of the tests' own."""
+    if os.geteuid():
+        pytest.skip("loading BPF programs needs root")
+    reason = bpf.why_kernel_cannot()
+    if reason:
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("pins")
+    for path in (folder, *folder.parents[:2]):
+        path.chmod(0o755)  # other users read the pins
+    load(str(folder))
+    yield str(folder)
+    unload(str(folder))
+
 
 @pytest.fixture(autouse=True)
 def namespace() -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Callable
 
 import pytest
 import ss
@@ -15,12 +16,16 @@ from zabbix_sockets.model import state_name
 SOURCES = ("bpf", "sock_diag", "procfs")
 
 
-def read(source: str) -> list[Socket]:
-    """Return every socket of the namespace as *source* has it."""
-    return list(iter_sockets(Query(source=source, timeout=30)))
+Read = Callable[[str], list[Socket]]
 
 
-def read_with_ss(source: str) -> tuple[list[Socket], list[ss.SsSocket]]:
+@pytest.fixture
+def read(pins: str) -> Read:
+    """Return what reads every socket of the namespace as a source has it."""
+    return lambda source: list(iter_sockets(Query(source=source, timeout=30, pins=pins)))
+
+
+def read_with_ss(read: Read, source: str) -> tuple[list[Socket], list[ss.SsSocket]]:
     """Return the rows of *source* and ss's lines of a moment in which nothing changed.
 
     A peer that doesn't read still takes a few bytes when it is probed.
@@ -60,18 +65,18 @@ def expected_of_procfs(row: ss.SsSocket) -> ss.SsSocket:
 
 
 @pytest.mark.parametrize("source", ["bpf", "sock_diag"])
-def test_source_agrees_with_ss(source: str) -> None:
+def test_source_agrees_with_ss(read: Read, source: str) -> None:
     """Every row, every field: states, queues, ends, inodes, owners, devices."""
     zoo.everything()
-    rows, lines = read_with_ss(source)
+    rows, lines = read_with_ss(read, source)
     assert len(lines) > 50
     assert sorted(map(as_ss, rows)) == sorted(lines)
 
 
-def test_procfs_agrees_with_ss() -> None:
+def test_procfs_agrees_with_ss(read: Read) -> None:
     """The same but for backlogs and devices, which /proc/net has not."""
     zoo.everything()
-    rows, lines = read_with_ss("procfs")
+    rows, lines = read_with_ss(read, "procfs")
     seen = [as_ss(row, backlog=False, device=False) for row in rows]
     assert sorted(seen) == sorted(map(expected_of_procfs, lines))
     assert all(row.backlog is None for row in rows)
@@ -79,7 +84,7 @@ def test_procfs_agrees_with_ss() -> None:
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("state", zoo.STATES)
-def test_state_is_seen(source: str, state: str) -> None:
+def test_state_is_seen(read: Read, source: str, state: str) -> None:
     """Each TCP state that can be held is reported under its name."""
     zoo.STATES[state]()
     states = {state_name(row.protocol, row.state) for row in read(source)}
@@ -87,7 +92,7 @@ def test_state_is_seen(source: str, state: str) -> None:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_multipath_is_tcp(source: str) -> None:
+def test_multipath_is_tcp(read: Read, source: str) -> None:
     """An MPTCP socket is one TCP socket, held by its process."""
     try:
         zoo.multipath()
@@ -99,7 +104,7 @@ def test_multipath_is_tcp(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_every_owner_of_a_shared_socket(source: str) -> None:
+def test_every_owner_of_a_shared_socket(read: Read, source: str) -> None:
     """A socket shared by fork, and one passed over a unix socket, have all their owners."""
     server = zoo.listener()
     passed = zoo.listener()
@@ -119,7 +124,7 @@ def test_every_owner_of_a_shared_socket(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_owner_ends(source: str) -> None:
+def test_owner_ends(read: Read, source: str) -> None:
     """Once its process has ended, a socket is gone and nobody is named for it."""
     child = Child(lambda: zoo.listener(port=7001))
     assert [row.owners[0].pid for row in read(source)] == [child.pid]

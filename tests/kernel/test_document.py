@@ -23,11 +23,11 @@ Document = dict[str, Any]
 
 
 @pytest.fixture(params=SOURCES)
-def read(request: pytest.FixtureRequest) -> Callable[[], Document]:
+def read(request: pytest.FixtureRequest, pins: str) -> Callable[[], Document]:
     """Return what builds the document from each source."""
 
     def build() -> Document:
-        return build_document(collect(Query(source=request.param, timeout=30)))
+        return build_document(collect(Query(source=request.param, timeout=30, pins=pins)))
 
     return build
 
@@ -257,12 +257,12 @@ def test_processes_that_die_during_the_walk(read: Callable[[], Document]) -> Non
             os.kill(loop, 9)
 
 
-def test_bounds_keep_the_sums(read: Callable[[], Document]) -> None:
+def test_bounds_keep_the_sums(read: Callable[[], Document], pins: str) -> None:
     """What the bounds leave out is summed, and the list is not called complete."""
     for _ in range(20):
         zoo.pair(zoo.listener())
     source = read()["collector"]["source"]
-    snapshot = collect(Query(source=source, timeout=30))
+    snapshot = collect(Query(source=source, timeout=30, pins=pins))
     document: Document = build_document(snapshot, Limits(listeners=5, upstreams=3))
     assert len(document["listeners"]) == 5
     assert document["other"]["listeners"]["sockets"] == 15

@@ -263,3 +263,10 @@ def multipath() -> list[Socket]:
     accepted = hold(server.accept()[0])
     client.send(b"x")  # the path is whole once data has gone
     return [server, client, accepted]
+
+
+def unaccepted_and_closed() -> list[Socket]:
+    """Hold a CLOSE_WAIT that nobody has accepted: its client has closed already."""
+    server, client = unaccepted(1)
+    client.close()
+    return [server]

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from time import monotonic, time
 
-from zabbix_sockets.collector.iterated import collect_iterated, read_owners
 from zabbix_sockets.collector.plan import Plan, choose
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import DeadlineError, DumpInterruptedError, SourceUnavailableError
@@ -58,6 +57,8 @@ def collect(query: Query) -> Snapshot:
             host=read_host(query.proc),
         )
         if plan.open_iterator:
+            from zabbix_sockets.collector.iterated import collect_iterated  # noqa: PLC0415  # 1 ms
+
             try:
                 collect_iterated(plan.open_iterator, plan, query, deadline, snapshot)
             except SourceUnavailableError as error:
@@ -148,6 +149,8 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
     deadline = Deadline(query.timeout)
     with choose(query) as plan:
         if plan.open_iterator:
+            from zabbix_sockets.collector.iterated import read_owners  # noqa: PLC0415  # 1 ms
+
             owners = read_owners(plan.open_iterator(OWN), query.proc, deadline)
         else:
             owners = walk(query.proc, deadline)

@@ -17,9 +17,6 @@ from zabbix_sockets.errors import ParseError, SourceUnavailableError
 ABI = 1
 """Version of the records; part of the pins' names. Raised with every change of them."""
 
-PINS = "/run/zabbix-sockets"
-"""Where the iterators are pinned: a bpffs of their own, since /sys/fs/bpf is closed."""
-
 COUNT, OWN = "count_sockets", "own_sockets"
 PROGRAMS = (COUNT, OWN)
 

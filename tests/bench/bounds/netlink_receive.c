@@ -1,5 +1,8 @@
-/* The lower bound of any reader of NETLINK_SOCK_DIAG: receives the dumps of TCP and UDP over IPv4
- * and IPv6, all states, no extensions, and looks at nothing but where each message ends.
+/* netlink_receive [tcp=STATES|udp=STATES]...
+ *
+ * The lower bound of any reader of NETLINK_SOCK_DIAG: receives the dumps of TCP and UDP over IPv4
+ * and IPv6, no extensions, and looks at nothing but where each message ends. STATES is a mask;
+ * each argument is a request of its own, and without any all states of both are asked for.
  * Prints the number of sockets and of bytes. */
 #include <errno.h>
 #include <linux/inet_diag.h>
@@ -7,6 +10,7 @@
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,26 +18,26 @@
 static _Alignas(struct nlmsghdr) char buffer[1 << 16];
 static unsigned long messages, bytes;
 
-static int request(int fd, int family, int protocol)
+static int request(int fd, int family, int protocol, unsigned int states)
 {
 	struct {
 		struct nlmsghdr header;
 		struct inet_diag_req_v2 body;
-	} dump = {
+	} message = {
 		.header = {
-			.nlmsg_len = sizeof(dump),
+			.nlmsg_len = sizeof(message),
 			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
 			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
 		},
 		.body = {
 			.sdiag_family = family,
 			.sdiag_protocol = protocol,
-			.idiag_states = ~0U,
+			.idiag_states = states,
 		},
 	};
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 
-	return sendto(fd, &dump, sizeof(dump), 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0;
+	return sendto(fd, &message, sizeof(message), 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0;
 }
 
 /* 1: the dump goes on; 0: it is done; -1: it failed, errno says how. */
@@ -67,22 +71,34 @@ static int receive(int fd)
 	return more;
 }
 
-int main(void)
+static int dump(int fd, const char *what)
 {
 	static const int families[] = { AF_INET, AF_INET6 };
-	static const int protocols[] = { IPPROTO_TCP, IPPROTO_UDP };
+	int protocol = strncmp(what, "udp=", 4) ? IPPROTO_TCP : IPPROTO_UDP;
+	unsigned int states = strtoul(what + 4, NULL, 0);
+
+	for (int i = 0; i < 2; i++)
+		if (request(fd, families[i], protocol, states) || receive(fd))
+			return -1;
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static char *everything[] = { "tcp=0xffffffff", "udp=0xffffffff" };
+	char **wanted = argc > 1 ? argv + 1 : everything;
+	int count = argc > 1 ? argc - 1 : 2;
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 
 	if (fd < 0) {
 		perror("socket");
 		return 1;
 	}
-	for (int p = 0; p < 2; p++)
-		for (int f = 0; f < 2; f++)
-			if (request(fd, families[f], protocols[p]) || receive(fd)) {
-				perror("dump");
-				return 1;
-			}
+	for (int i = 0; i < count; i++)
+		if (dump(fd, wanted[i])) {
+			perror(wanted[i]);
+			return 1;
+		}
 	printf("%lu sockets, %lu bytes\n", messages, bytes);
 	return 0;
 }

@@ -1,0 +1,95 @@
+"""Pins the product's BPF iterators and the bounds' in a bpffs of the bench's own."""
+
+import ctypes
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+RECORD_SIZE = "from zabbix_sockets.readers.bpf import RECORD; print(RECORD.size)"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class PinError(Exception):
+    """Something can't be pinned here; the message is a note for the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """What is pinned in *folder*.
+
+    Attributes:
+        folder: A bpffs.
+        product: Why the product's iterators are not there; empty if they are.
+        bounds: Why the bounds' iterators are not there; empty if they are.
+        record_size: The bytes of a record, of both.
+    """
+
+    folder: str
+    product: str = ""
+    bounds: str = ""
+    record_size: int = 0
+
+
+@contextmanager
+def pinned(python: str, directory: Path) -> Iterator[Pins]:
+    """Pin what can be pinned here, as long as the context lasts; *directory* is for the bench."""
+    folder = directory.resolve() / "bpf"
+    folder.mkdir()
+    if _libc.mount(b"bpf", os.fsencode(folder), b"bpf", 0, None):
+        why_not = f"no bpffs: {os.strerror(ctypes.get_errno())}"
+        yield Pins("", why_not, why_not)
+        return
+    get = (python, "-I", "-m", "zabbix_sockets")
+    try:
+        product = _why_not([*get, "load", "--pins", str(folder)])
+        try:
+            size = int(_run([python, "-I", "-c", RECORD_SIZE]))
+            _pin_bounds(directory, folder, size)
+        except PinError as exc:
+            yield Pins(str(folder), product, str(exc))
+        else:
+            yield Pins(str(folder), product, record_size=size)
+        if not product:
+            _run([*get, "unload", "--pins", str(folder)])
+    finally:
+        _libc.umount2(os.fsencode(folder), 0)
+
+
+def _pin_bounds(directory: Path, folder: Path, size: int) -> None:
+    """Compile and pin bounds/iterate.bpf.c, with records of *size* bytes."""
+    headers = f"/usr/include/{os.uname().machine}-linux-gnu"  # asm/types.h of Debian
+    target = ("-target", "bpf", "-mcpu=v3", "-idirafter", headers, f"-DRECORD_SIZE={size}")
+    programs, loader = directory / "iterate.bpf.o", directory / "pin"
+    source = str(HERE / "bounds" / "iterate.bpf.c")
+    _compile(["clang", "-O2", "-g", *target, "-c", "-o", str(programs), source])
+    _compile(["cc", "-O2", "-o", str(loader), str(HERE / "pin.c"), "-lbpf"])
+    _run([str(loader), str(programs), str(folder)])
+
+
+def _compile(command: Sequence[str]) -> None:
+    if not shutil.which(command[0]):
+        raise PinError(f"no {command[0]}: apt-get install clang gcc libbpf-dev")
+    _run(command)
+
+
+def _run(command: Sequence[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = f"{done.stderr}\n{done.stdout}".split("\n")
+        said = next((line for line in lines if line.strip()), f"exit code {done.returncode}")
+        raise PinError(f"{Path(command[0]).name}: {said.strip()[:200]}")
+    return done.stdout
+
+
+def _why_not(command: Sequence[str]) -> str:
+    try:
+        _run(command)
+    except PinError as exc:
+        return str(exc)
+    return ""

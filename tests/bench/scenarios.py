@@ -1,0 +1,55 @@
+"""What to measure: the levels, and loads of other shapes that have names."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from tests.bench.load import MAX_PROCESSES, MAX_SOCKETS, Shape
+
+NAMES = ("processes", "shared", "distinct")
+SOCKETS = 100_000  # of each of them, but for "distinct" with --million
+HEIRS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One load to measure under.
+
+    Attributes:
+        scenario: Its name; empty for a level.
+        shape: None for no load.
+    """
+
+    scenario: str
+    shape: Shape | None
+
+    @property
+    def sockets(self) -> int:
+        """How many sockets the load has."""
+        return self.shape.sockets if self.shape else 0
+
+    def __str__(self) -> str:
+        sockets = f"{self.sockets:,} sockets"
+        return f"{self.scenario}: {sockets}" if self.scenario else sockets
+
+
+def stages(
+    levels: Sequence[int], scenarios: Collection[str], processes: int, *, million: bool
+) -> Iterator[Stage]:
+    """Yield the levels, each over *processes*, then the scenarios."""
+    for sockets in levels:
+        yield Stage("", Shape(sockets, processes) if sockets else None)
+    for name in NAMES:
+        if name in scenarios:
+            yield Stage(name, _shape(name, processes, million=million))
+
+
+def _shape(name: str, processes: int, *, million: bool) -> Shape:
+    match name:
+        case "processes":
+            return Shape(SOCKETS, MAX_PROCESSES)
+        case "shared":
+            return Shape(SOCKETS, HEIRS, shared=True)
+        case "distinct":
+            sockets = MAX_SOCKETS if million else SOCKETS
+            return Shape(sockets, processes, distinct_upstreams=True)
+    raise ValueError(name)

@@ -1,0 +1,323 @@
+"""The BPF source: who may use it, and what only it could get wrong."""
+
+import ctypes
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zoo
+from children import Child, run_as, set_comm
+from netns import ip
+
+import zabbix_sockets
+from zabbix_sockets import Query, build_document, collect, iter_sockets
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import SourceUnavailableError
+from zabbix_sockets.model import Connection, ListenerSocket, Snapshot
+from zabbix_sockets.pins import GROUP, load, unload
+from zabbix_sockets.readers import bpf, libbpf
+
+NOBODY = 65534
+CLONE_FILES, CLONE_NEWPID = 0x400, 0x20000000
+SYS_CLONE = {"x86_64": 56, "aarch64": 220}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def source_of(pins: str, source: str | None = None) -> dict[str, object]:
+    """Return `collector` of a document."""
+    collector = build_document(collect(Query(source, pins=pins, timeout=30)))["collector"]
+    assert isinstance(collector, dict)
+    return collector
+
+
+def group_id() -> int:
+    """Return the id of the group that may read the pins."""
+    import grp  # noqa: PLC0415
+
+    return grp.getgrnam(GROUP).gr_gid
+
+
+def test_objects_are_up_to_date(tmp_path: Path) -> None:
+    """The objects in the package are what their source compiles to."""
+    folder = Path(zabbix_sockets.__file__).parent / "bpf"
+    try:
+        subprocess.run([folder / "build.sh", tmp_path], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"clang, llvm or libbpf-dev is missing: {error}")
+    for order in ("el", "eb"):
+        name = f"sockets.bpf{order}.o"
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_objects_name_no_path() -> None:
+    """Nothing of the machine that compiled them is in the objects."""
+    for path in (Path(zabbix_sockets.__file__).parent / "bpf").glob("*.o"):
+        assert b"sockets.bpf.c" in path.read_bytes()
+        assert not re.search(rb"/[^\0]*/[^\0]*sockets\.bpf\.c", path.read_bytes())
+
+
+def test_pinned_needs_no_capability(pins: str) -> None:
+    """A user of the group reads everybody's owners, with an empty capability set."""
+    with Child(lambda: zoo.listener(port=7101), b"hidden"):
+
+        def look() -> object:
+            with open("/proc/self/status") as status:
+                assert "CapEff:\t0000000000000000" in status.read()
+            return build_document(collect(Query(pins=pins, timeout=30)))
+
+        collect(Query(pins=pins))  # imports what the child needs
+        document = run_as(NOBODY, look, gid=group_id())
+    assert isinstance(document, dict)
+    assert document["collector"]["source"] == "bpf"
+    assert (document["collector"]["degraded"], document["complete"]) == (0, 1)
+    (row,) = [row for row in document["processes"] if row["name"] == "hidden"]
+    assert row["tcp"]["listen"] == 1
+    assert "fds_max_pct" in row
+
+
+def test_outsider_falls_back_and_is_told(pins: str) -> None:
+    """Who is not in the group gets sock_diag, and the reason in words."""
+    source_of(pins, "sock_diag")
+    collector = run_as(NOBODY, lambda: source_of(pins))
+    assert isinstance(collector, dict)
+    assert (collector["source"], collector["degraded"]) == ("sock_diag", 1)
+    assert "add it to the group zabbix" in collector["reason"]
+
+
+def test_not_loaded_is_told() -> None:
+    """Where nothing is pinned, an unprivileged call names the command that pins."""
+    source_of("/nowhere", "sock_diag")
+    collector = run_as(NOBODY, lambda: source_of("/nowhere"))
+    assert isinstance(collector, dict)
+    assert "run zabbix-sockets load" in collector["reason"]
+    assert "CAP_BPF" in collector["reason"]
+    assert collector["degraded"] == 1
+
+
+def test_exactly_two_capabilities_load() -> None:
+    """With CAP_BPF and CAP_PERFMON alone, a call loads the iterators by itself."""
+    source_of("/nowhere")
+    collector = run_as(
+        NOBODY, lambda: source_of("/nowhere"), capabilities=("CAP_BPF", "CAP_PERFMON")
+    )
+    assert isinstance(collector, dict)
+    assert (collector["source"], collector["degraded"]) == ("bpf", 0)
+
+
+@pytest.mark.parametrize(
+    ("held", "missing"), [("CAP_BPF", "CAP_PERFMON"), ("CAP_PERFMON", "CAP_BPF")]
+)
+def test_each_capability_is_needed(held: str, missing: str) -> None:
+    """Without either of the two the kernel refuses, and the answer names the missing one."""
+
+    def attempt() -> object:
+        try:
+            libbpf.LoadedPrograms().close()
+        except SourceUnavailableError as error:
+            return [str(error), source_of("/nowhere")["reason"]]
+        return ["loaded", ""]
+
+    source_of("/nowhere")
+    answer = run_as(NOBODY, attempt, capabilities=(held,))
+    assert isinstance(answer, list)
+    assert "Operation not permitted" in answer[0] or "Permission denied" in answer[0]
+    assert f"loading needs {missing}" in answer[1]
+
+
+def test_load_again_never_leaves_a_reader_without(pins: str) -> None:
+    """While the iterators are replaced, every look works."""
+    failures: list[BaseException] = []
+    stop = threading.Event()
+
+    def look() -> None:
+        try:
+            while not stop.is_set():
+                fd = bpf.open_pinned(pins)(bpf.COUNT)
+                list(bpf.read_chunks(fd, bpf.RECORD.size, Deadline(30)))
+        except BaseException as error:  # noqa: BLE001  # reported below
+            failures.append(error)
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    for _ in range(10):
+        load(pins)
+    stop.set()
+    reader.join()
+    assert not failures
+
+
+def test_other_versions_are_replaced(pins: str) -> None:
+    """Pins of another version are recognised, and gone after the next load."""
+    old = f"{pins}/{bpf.COUNT}-v0"
+    with libbpf.LoadedPrograms() as programs:
+        programs.pin(bpf.COUNT, old)
+    for program in bpf.PROGRAMS:
+        os.unlink(bpf.pin_path(pins, program))
+    with pytest.raises(SourceUnavailableError, match="another version"):
+        bpf.open_pinned(pins)
+    load(pins)
+    assert not os.path.exists(old)
+    os.close(bpf.open_pinned(pins)(bpf.OWN))
+
+
+def test_unload_takes_everything_away(tmp_path: Path) -> None:
+    """After unload neither pins nor the bpffs are there; a second time does nothing."""
+    folder = str(tmp_path)
+    load(folder)
+    assert len(unload(folder)) == len(bpf.PROGRAMS)
+    assert os.listdir(folder) == []
+    assert unload(folder) == []
+
+
+def test_no_descriptor_leaks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither loading nor failing to load leaves a descriptor open."""
+
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    libbpf.LoadedPrograms().close()
+    before = descriptors()
+    for _ in range(3):
+        with libbpf.LoadedPrograms() as programs:
+            os.close(programs.open(bpf.COUNT))
+    assert descriptors() == before
+    broken = tmp_path / "broken.o"
+    broken.write_bytes(b"no object")
+    monkeypatch.setattr(libbpf, "object_path", lambda: str(broken))
+    for _ in range(3):
+        with pytest.raises(SourceUnavailableError, match="can't open the BPF object"):
+            libbpf.LoadedPrograms()
+    assert descriptors() == before
+
+
+def test_two_processes_with_one_descriptor_table(pins: str) -> None:
+    """CLONE_FILES without CLONE_THREAD: two owners of each socket, though its file has one user."""
+    zoo.listener(port=7102)
+    pid = _libc.syscall(SYS_CLONE[os.uname().machine], CLONE_FILES | signal.SIGCHLD, 0, 0, 0, 0)
+    if not pid:
+        set_comm(b"tablemate")
+        while True:
+            signal.pause()
+    try:
+
+        def renamed() -> bool:
+            with open(f"/proc/{pid}/comm") as comm:
+                return comm.read() == "tablemate\n"
+
+        zoo.wait_for(renamed, "the other process")
+        document = build_document(collect(Query("bpf", pins=pins)))
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    rows = {row["id"]: row for row in document["processes"]}  # type: ignore[attr-defined]
+    assert rows["tablemate"]["tcp"]["listen"] == 1
+    (listener,) = [row for row in document["listeners"] if row["id"] == "tcp/127.0.0.1:7102"]  # type: ignore[attr-defined]
+    assert (listener["sockets"], listener["processes"]) == (1, 2)
+
+
+def test_kernel_socket_is_unowned(pins: str) -> None:
+    """A VXLAN device's socket belongs to no process, and is not lost."""
+    try:
+        ip("link", "add", "vx0", "type", "vxlan", "id", "1", "dev", "veth0", "dstport", "4789")
+        ip("link", "set", "vx0", "up")
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"no VXLAN: {error}")
+    for source in ("bpf", "sock_diag", "procfs"):
+        document = build_document(collect(Query(source, pins=pins)))
+        ids = [row["id"] for row in document["listeners"]]  # type: ignore[attr-defined]
+        assert "udp/0.0.0.0:4789" in ids
+        assert document["collector"]["unowned"] == len(ids) - 1  # type: ignore[index]
+
+
+def test_pids_are_the_readers(pins: str) -> None:
+    """Inside a pid namespace the owners have the numbers of that namespace."""
+
+    def inside() -> object:
+        server = zoo.listener(port=7103)
+        rows = [row for row in iter_sockets(Query("bpf", pins=pins)) if row.local_port == 7103]
+        server.close()
+        return [os.getpid(), [owner.pid for row in rows for owner in row.owners]]
+
+    def outside() -> object:
+        if _libc.unshare(CLONE_NEWPID):
+            raise OSError(ctypes.get_errno(), "unshare")
+        return run_as(0, inside, capabilities=("CAP_DAC_READ_SEARCH",))
+
+    list(iter_sockets(Query("bpf", pins=pins)))
+    assert run_as_root(outside) == [1, [1]]
+
+
+def run_as_root(work: Callable[[], object]) -> object:
+    """Return what *work* returns in a forked process that stays root."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            os.write(write, json.dumps(work()).encode())
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        answer = pipe.read()
+    assert os.waitpid(pid, 0)[1] == 0
+    return json.loads(answer)
+
+
+def test_agrees_with_sock_diag(pins: str) -> None:
+    """Lists and host figures are the same on a quiet host, on every field both have."""
+    zoo.everything()
+    zoo.unaccepted_and_closed()
+
+    def figures(source: str) -> dict[str, object]:
+        document = build_document(collect(Query(source, pins=pins, timeout=30)))
+        rows = document["processes"]
+        assert isinstance(rows, list)
+        for row in rows:
+            row.pop("fds_max_pct", None)  # the walk itself opens a descriptor
+        host = document["host"]
+        assert isinstance(host, dict)
+        for name in ("tcp_memory_bytes", "retransmitted_segments", "listen_overflows"):
+            host.pop(name)
+        host.pop("listen_drops")
+        names = ("host", "other", "processes", "listeners", "upstreams")
+        figures = {name: document[name] for name in names}
+        for name in names[2:]:
+            listed = figures[name]
+            assert isinstance(listed, list)
+            # Whether a list is complete may differ: a process can be closed even to root.
+            figures[name] = [row for row in listed if row["id"] != "(absent)"]
+        return figures
+
+    for _ in range(20):
+        before = figures("sock_diag")
+        iterated = figures("bpf")
+        if figures("sock_diag") == before:
+            break
+    assert iterated == before
+
+
+def test_bounded_endpoints_lose_no_count(pins: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound on distinct endpoints every connection still counts."""
+    monkeypatch.setattr("zabbix_sockets.collector.records.MAX_ENDPOINTS", 5)
+    monkeypatch.setattr("zabbix_sockets.collector.records._MAX_DISTINCT", 3)
+    for number in range(1, 21):
+        zoo.pair(zoo.listener(f"127.3.0.{number}"))
+    snapshot: Snapshot = collect(Query("bpf", pins=pins))
+    document = build_document(snapshot)
+    (row,) = [row for row in document["processes"] if row["tcp"]["listen"] == 20]  # type: ignore[attr-defined]
+    tcp = row["tcp"]
+    assert (tcp["established"], tcp["inbound"], tcp["outbound"]) == (40, 20, 20)
+    assert document["lists"]["upstreams"] == 0  # type: ignore[index]
+    kept = sum(each["established"] for each in document["upstreams"])  # type: ignore[attr-defined]
+    assert kept + document["other"]["upstreams"]["established"] == 20  # type: ignore[index]
+    assert all(isinstance(each, ListenerSocket) for each in snapshot.listeners)
+    assert all(isinstance(each, Connection) for each in snapshot.connections)
