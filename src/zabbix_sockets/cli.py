@@ -6,6 +6,7 @@ that says what to do next. Stdout holds a complete answer or nothing else.
 """
 
 import gc
+import io
 import os
 import signal
 import sys
@@ -21,35 +22,45 @@ _QUOTED = str.maketrans({'"': "'", "\\": "/"})
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit: 0 answered, 1 could not, 2 usage."""
     gc.disable()  # a short life makes little garbage, and looking for it costs 5 %
-    from zabbix_sockets.arguments import is_for_agent, parse  # noqa: PLC0415  # no sooner
+    for stream in (sys.stdout, sys.stderr):
+        if stream is None:  # closed by the caller, who gets no answer and no work done
+            os._exit(FAILED)
+        assert isinstance(stream, io.TextIOWrapper)
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    _leave(_run(sys.argv[1:] if argv is None else list(argv)))
 
-    arguments = sys.argv[1:] if argv is None else list(argv)
+
+def _run(arguments: list[str]) -> int:
+    """Return the exit status, after the answer or the error has been written."""
+    from zabbix_sockets.arguments import is_for_agent, parse  # noqa: PLC0415  # behind gc.disable
+
     for_agent = is_for_agent(arguments)
-    status = ANSWERED
     try:
         options = parse(arguments)
         options.run(options)
         sys.stdout.flush()
     except SocketsError as error:
-        status = USAGE if isinstance(error, UsageError) else FAILED
         _report(str(error), error.hint, for_agent=for_agent)
+        return USAGE if isinstance(error, UsageError) else FAILED
     except BrokenPipeError:
-        status = FAILED  # whoever read the answer has gone
+        return FAILED  # whoever read the answer has gone
     except KeyboardInterrupt:
-        status = 128 + signal.SIGINT
+        return 128 + signal.SIGINT
     except OSError as error:
-        status = FAILED
-        _report(f"{error.filename or 'system call'}: {error.strerror}", "", for_agent=for_agent)
-    _leave(status)
+        _report(f"{error.filename or 'output'}: {error.strerror}", "", for_agent=for_agent)
+        return FAILED
+    except SystemExit as done:  # --help, --version
+        return done.code if isinstance(done.code, int) else ANSWERED
+    return ANSWERED
 
 
 def _leave(status: int) -> NoReturn:
     """Exit without the interpreter's clean-up, which takes as long as the idle call's work."""
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BrokenPipeError:
-        status = FAILED
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            status = status or FAILED  # the disk is full, or nobody reads
     os._exit(status)
 
 

@@ -29,7 +29,7 @@ def load(directory: str) -> list[str]:
     Raises:
         SocketsError: it can't be done; the message says why, the hint what to do.
     """
-    reason = bpf.why_kernel_cannot() or libbpf.why_may_not_load()
+    reason = bpf.why_not_permitted() or libbpf.why_may_not_load()
     if reason:
         raise SourceUnavailableError(f"can't load: {reason}", "run it as root, on Linux 5.11 on")
     group = _group_id()

@@ -47,11 +47,15 @@ def style_of(stream: TextIO) -> Style:
 
 
 def text_width(text: str) -> int:
-    """Return how many cells of a terminal *text* takes (UAX #11; combining marks: none)."""
+    """Return how many cells of a terminal *text* takes (UAX #11; marks: none)."""
     if text.isascii():
         return len(text)
     return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        0
+        if unicodedata.category(char) in ("Mn", "Me", "Cf")
+        else 2
+        if unicodedata.east_asian_width(char) in "WF"
+        else 1
         for char in text
     )
 

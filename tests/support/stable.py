@@ -13,7 +13,7 @@ from zabbix_sockets import Snapshot
 
 NAME = b"stable"
 SOCKETS = 60
-CHURNERS = 3
+CHURNERS = 2
 
 
 def _open_stable() -> list[socket.socket]:

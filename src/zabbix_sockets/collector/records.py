@@ -147,7 +147,7 @@ class RecordFold:
         self.uids[owner] = min(uid, self.uids.get(owner, uid))
         listening = end.state == _LISTENING[end.protocol]
         if listening:
-            self._listeners.append((owner, end, recv, send))
+            self._listeners += [(owner, end, recv, send)] * count
         if (recv or send) and not (listening and end.protocol == "tcp"):
             before = self.queues.get(owner, (0, 0))
             self.queues[owner] = before[0] + recv * count, before[1] + send * count

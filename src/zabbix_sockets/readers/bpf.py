@@ -28,6 +28,7 @@ RECORD = struct.Struct("=IIQIBBBBHHI16s16sIIIIII")
 WHOLE_RECORD = struct.Struct(f"{RECORD.size}s")
 OWNER = struct.Struct("=IIII16s")
 
+_FIRST_KERNEL = (5, 11)
 _READ_SIZE = 1 << 18  # the kernel fills at most 32 KB of it
 
 
@@ -135,7 +136,27 @@ def read_chunks(fd: int, size: int, deadline: Deadline) -> Iterator[bytes]:
 
 
 def why_kernel_cannot() -> str | None:
-    """Return why no BPF iterator can run here, whatever the privilege; None if one can."""
+    """Return why no BPF iterator can run here, whatever the privilege; None if one might.
+
+    A distribution may have brought the iterators to an older kernel, so the version only
+    explains why none is pinned; whether they load is for the kernel to say.
+    """
+    if is_older_than(os.uname().release, _FIRST_KERNEL):
+        return "the kernel is too old: 5.11 is needed"
+    return why_not_permitted()
+
+
+def is_older_than(release: str, version: tuple[int, int]) -> bool:
+    """Whether a kernel's release, such as "5.10.0-8-amd64", comes before *version*."""
+    major, _, rest = release.partition(".")
+    minor = rest.partition(".")[0].partition("-")[0]
+    if not (major.isdecimal() and minor.isdecimal()):
+        return False
+    return (int(major), int(minor)) < version
+
+
+def why_not_permitted() -> str | None:
+    """Return what of the kernel's set-up forbids a BPF iterator, or None."""
     if not os.path.exists("/sys/kernel/btf/vmlinux"):
         return "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)"
     try:

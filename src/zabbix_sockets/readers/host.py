@@ -15,6 +15,7 @@ from zabbix_sockets.readers.process import read_bytes
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _UNLIMITED_PAGES = 1 << 40  # tcp_mem can be set to "never"
+_MAX_PORT = 65535
 DEFAULT_PORT_RANGE = PortRange(32768, 60999, 28232)
 
 
@@ -73,6 +74,8 @@ def parse_port_range(text: str, reserved: str) -> PortRange:
     """Return the range of ip_local_port_range less *reserved* ports ("8080,9148-9150")."""
     try:
         low, high = map(int, text.split())
+        if not 0 <= low <= high <= _MAX_PORT:
+            raise ValueError("no range")
         taken: set[int] = set()
         for part in filter(None, reserved.strip().split(",")):
             first, _, last = part.partition("-")

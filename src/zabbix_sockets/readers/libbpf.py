@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from zabbix_sockets.errors import SourceUnavailableError
-from zabbix_sockets.readers.bpf import PROGRAMS
+from zabbix_sockets.readers.bpf import PROGRAMS, why_kernel_cannot
 from zabbix_sockets.readers.process import read_bytes
 
 _NAMES = ("libbpf.so.1", "libbpf.so.0")
@@ -131,8 +131,10 @@ class LoadedPrograms:
 
     def _refused(self, action: str, error: int) -> SourceUnavailableError:
         said = " ".join(" ".join(self._messages).split())
+        reason = why_kernel_cannot()
+        because = f" ({reason})" if reason else ""
         return SourceUnavailableError(
-            f"can't {action}: {os.strerror(error)}", _last_words(said) if said else ""
+            f"can't {action}: {os.strerror(error)}{because}", _last_words(said) if said else ""
         )
 
     def open(self, program: str) -> int:

@@ -44,6 +44,7 @@ STATES = {
 
 # The kernel fills at most 32 KB of a larger buffer.
 _BUFFER = 65536
+_MAX_ERRNO = 4095  # include/linux/err.h
 
 ENCODING = Encoding(
     address=lambda token: token if isinstance(token, bytes) else b"",
@@ -97,6 +98,8 @@ def decode_datagram(data: memoryview, family: int) -> Iterator[Iterable[Row] | N
             at = end
         elif kind in (NLMSG_DONE, NLMSG_ERROR) and NLMSGHDR.size + 4 <= min(length, size - at):
             (error,) = NLMSGERR.unpack_from(data, at + NLMSGHDR.size)
+            if error > 0 or error < -_MAX_ERRNO:
+                raise ParseError("netlink error", bytes(data[at : at + stride]))
             if error:
                 raise _refusal(-error)
             if flags & NLM_F_DUMP_INTR:

@@ -42,7 +42,7 @@ def parse_stat(data: bytes) -> Stat:
         dead = fields[0] in (b"Z", b"X") and int(fields[17]) <= 1
         has_files = not (dead or int(fields[6]) & PF_KTHREAD)
         return data[start + 1 : end], has_files, int(fields[19]) / _TICKS
-    except (IndexError, ValueError) as error:
+    except (IndexError, OverflowError, ValueError) as error:
         raise ParseError("/proc/PID/stat", data) from error
 
 
@@ -88,12 +88,10 @@ def parse_fds_limit(limits: bytes) -> int | None:
     """Return the soft "Max open files" of /proc/PID/limits; None if unlimited."""
     for line in limits.split(b"\n"):
         if line.startswith(b"Max open files"):
-            soft = line.split()[3]
-            if soft == b"unlimited":
-                return None
             try:
-                return int(soft)
-            except ValueError as error:
+                soft = line.split()[3]
+                return None if soft == b"unlimited" else int(soft)
+            except (IndexError, ValueError) as error:
                 raise ParseError("/proc/PID/limits", line) from error
     raise ParseError("/proc/PID/limits", limits)
 

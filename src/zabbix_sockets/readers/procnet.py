@@ -27,8 +27,17 @@ _LISTEN = TcpState.LISTEN.value
 
 
 def decode_address(token: AddressToken) -> bytes:
-    """Return the packed address of a token: hexadecimal 32-bit words in host byte order."""
-    words = bytes.fromhex(token.decode() if isinstance(token, bytes) else token)
+    """Return the packed address of a token: hexadecimal 32-bit words in host byte order.
+
+    Raises:
+        ParseError: it is not one.
+    """
+    try:
+        words = bytes.fromhex(token.decode("ascii") if isinstance(token, bytes) else token)
+    except ValueError as error:
+        raise ParseError("address in /proc/net", token) from error
+    if len(words) not in (4, 16):
+        raise ParseError("address in /proc/net", token)
     if sys.byteorder == "big":
         return words
     return b"".join(words[at : at + 4][::-1] for at in range(0, len(words), 4))
