@@ -247,16 +247,22 @@ static __always_inline __u32 pid_for_reader(struct task_struct *leader)
 {
 	struct task_struct *reader = bpf_get_current_task_btf();
 	__u64 level = reader->thread_pid->level;
-	struct pid *pid = leader->thread_pid;
 	__u32 nr = leader->tgid;
+	__u64 pid;
 
-	/* numbers[] is indexed by level; only the running kernel knows the size of an entry */
-	if (level)
+	/*
+	 * numbers[] is indexed by level; only the running kernel knows the size of an entry.
+	 * The address must be a mere number: up to 6.8 the verifier refuses sums of a pointer
+	 * that it knows and an unknown index.
+	 */
+	if (level) {
+		pid = (__u64)BPF_CORE_READ(leader, thread_pid);
 		bpf_probe_read_kernel(&nr, sizeof(nr),
-				      (void *)pid +
-					      bpf_core_field_offset(struct pid___numbers, numbers) +
-					      level * bpf_core_type_size(struct upid) +
-					      bpf_core_field_offset(struct upid, nr));
+				      (void *)(pid +
+					       bpf_core_field_offset(struct pid___numbers, numbers) +
+					       level * bpf_core_type_size(struct upid) +
+					       bpf_core_field_offset(struct upid, nr)));
+	}
 	return nr;
 }
 
