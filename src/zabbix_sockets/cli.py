@@ -32,10 +32,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def _run(arguments: list[str]) -> int:
     """Return the exit status, after the answer or the error has been written."""
-    from zabbix_sockets.arguments import is_for_agent, parse  # noqa: PLC0415  # behind gc.disable
-
-    for_agent = is_for_agent(arguments)
+    for_agent = False
     try:
+        from zabbix_sockets.arguments import is_for_agent, parse  # noqa: PLC0415  # late, see main
+
+        for_agent = is_for_agent(arguments)
         options = parse(arguments)
         options.run(options)
         sys.stdout.flush()

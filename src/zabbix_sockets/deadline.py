@@ -29,4 +29,4 @@ class Deadline:
 
     def part(self, share: float) -> "Deadline":
         """Return a deadline after *share* (0-1) of what is left."""
-        return Deadline(max(0.0, self.remaining()) * share)
+        return Deadline(round(max(0.0, self.remaining()) * share, 2))

@@ -180,7 +180,7 @@ class Snapshot:
     listeners: list[ListenerSocket] = field(default_factory=list)
     connections: dict[Connection, int] = field(default_factory=dict)
     queues: dict[int, tuple[int, int]] = field(default_factory=dict)
-    uids: dict[int, int] = field(default_factory=dict)  # owner: lowest uid of its sockets
+    uids: dict[int, int] = field(default_factory=dict)  # owner: lowest uid seen on its sockets
     fds_limits: dict[int, int] = field(default_factory=dict)  # process: soft RLIMIT_NOFILE
     unfinished: set[str] = field(default_factory=set)  # protocols not read to the end
 

@@ -33,9 +33,9 @@ def load(directory: str) -> list[str]:
     if reason:
         raise SourceUnavailableError(f"can't load: {reason}", "run it as root, on Linux 5.11 on")
     group = _group_id()
-    ensure_bpffs(directory)
     paths = []
     with libbpf.LoadedPrograms() as programs:
+        ensure_bpffs(directory)
         for program in bpf.PROGRAMS:
             path = bpf.pin_path(directory, program)
             _remove(path + _NEW)

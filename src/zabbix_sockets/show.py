@@ -39,10 +39,10 @@ class Style(NamedTuple):
 
 
 def style_of(stream: TextIO) -> Style:
-    """Return the style for *stream*; NO_COLOR and TERM=dumb switch colours off."""
+    """Return the style for *stream*; NO_COLOR (unless empty) and TERM=dumb mean no colours."""
     if not stream.isatty():
         return Style(colours=False, width=None)
-    plain = "NO_COLOR" in os.environ or os.environ.get("TERM", "dumb") == "dumb"
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "dumb") == "dumb"
     return Style(colours=not plain, width=shutil.get_terminal_size().columns)
 
 
@@ -87,7 +87,7 @@ def render_table(columns: Sequence[Column], rows: Iterable[JsonRow], style: Styl
     lines = [f"{BOLD}{titles}{RESET}" if style.colours else titles]
     for row in cells:
         line = _line(row, columns, widths)
-        lines.append(_coloured(line, row) if style.colours else line)
+        lines.append(_coloured(line, columns, row) if style.colours else line)
     return "\n".join(lines) + "\n"
 
 
@@ -110,8 +110,10 @@ def _shrink(widths: list[int], columns: Sequence[Column], available: int) -> Non
         widths[at] = max(least, widths[at] - excess)
 
 
-def _coloured(line: str, row: Sequence[str]) -> str:
-    colour = next((_STATE_COLOURS[cell] for cell in row if cell in _STATE_COLOURS), "")
+def _coloured(line: str, columns: Sequence[Column], row: Sequence[str]) -> str:
+    """Colour a line by its state, if it has one; a process may be called "listen" too."""
+    states = (cell for column, cell in zip(columns, row, strict=True) if column.title == "STATE")
+    colour = _STATE_COLOURS.get(next(states, ""), "")
     return f"{colour}{line}{RESET}" if colour else line
 
 

@@ -71,6 +71,20 @@ def test_two_processes_with_one_descriptor_table(pins: str) -> None:
     assert (listener["sockets"], listener["processes"]) == (1, 2)
 
 
+def _reads_again(pins: str) -> bool:
+    """Whether one look at all files has to be continued because nothing came of a million."""
+    fd = bpf.open_pinned(pins)(bpf.OWN)
+    again = False
+    while True:
+        try:
+            if not os.read(fd, 65536):
+                break
+        except BlockingIOError:
+            again = True
+    os.close(fd)
+    return again
+
+
 def test_a_million_files_without_a_socket(pins: str) -> None:
     """The kernel answers EAGAIN after a million files that wrote nothing: reading goes on."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -89,15 +103,8 @@ def test_a_million_files_without_a_socket(pins: str) -> None:
         for _ in range(2_300_000 // each + 1):  # another socket may lie within the first
             children.enter_context(Child(open_many))
         children.enter_context(Child(lambda: zoo.listener(port=7104), b"behind"))
-        fd = bpf.open_pinned(pins)(bpf.OWN)
-        again = 0
-        while True:
-            try:
-                if not os.read(fd, 65536):
-                    break
-            except BlockingIOError:
-                again += 1
-        os.close(fd)
+        # A process of somebody else's with a socket may lie among them: try again then.
+        again = any(_reads_again(pins) for _ in range(10))
         document = build_document(collect(Query("bpf", pins=pins)))
     assert again
     assert "behind" in [row["name"] for row in document["processes"]]  # type: ignore[attr-defined]

@@ -21,6 +21,7 @@ _CAP_SYS_ADMIN = 21  # stands for both
 _PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 _WARN = 0  # LIBBPF_WARN
 _MESSAGE_SIZE = 1 << 16
+_BTF_UNREADABLE = "failed to find valid kernel BTF"  # what an old libbpf says to a newer kernel
 
 
 def missing_capabilities(status: bytes) -> list[str]:
@@ -132,6 +133,8 @@ class LoadedPrograms:
     def _refused(self, action: str, error: int) -> SourceUnavailableError:
         said = " ".join(" ".join(self._messages).split())
         reason = why_kernel_cannot()
+        if _BTF_UNREADABLE in said:
+            reason = "this libbpf is too old for the kernel: libbpf 1.x is needed"
         because = f" ({reason})" if reason else ""
         return SourceUnavailableError(
             f"can't {action}: {os.strerror(error)}{because}", _last_words(said) if said else ""

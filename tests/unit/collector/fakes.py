@@ -1,0 +1,63 @@
+"""Readers that yield what a test tells them to."""
+
+import socket
+from collections.abc import Callable, Iterable, Iterator
+
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.model import Row, Table, TableRead
+from zabbix_sockets.readers.netlink import ENCODING
+
+AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
+TCP, UDP = Table("tcp", AF_INET), Table("udp", AF_INET)
+
+Step = Iterable[Row] | Exception
+"""A batch to yield, or an error to raise in its place."""
+
+
+def row(inode: int, state: int = 1, port: int = 40000, remote: int = 5432) -> Row:
+    """Return a row in netlink's encoding, told by its inode."""
+    local = socket.inet_aton("127.0.0.1")
+    return (state, socket.htons(port), socket.htons(remote), local, local, 0, 0, 0, 0, inode)
+
+
+class FakeTables:
+    """In the place of NetlinkTables: each read of a table takes its next script.
+
+    The last script of a table stays; a table without one is empty.
+    """
+
+    name = "sock_diag"
+
+    def __init__(self, scripts: dict[Table, list[list[Step]]] | None = None) -> None:
+        self.closed = 0
+        self.reads: list[tuple[Table, Deadline]] = []
+        self._scripts = scripts or {}
+
+    def read(self, table: Table, deadline: Deadline, _states: int | None = None) -> TableRead:
+        """Start the table's next script."""
+        self.reads.append((table, deadline))
+        scripts = self._scripts.get(table, [[]])
+        script = scripts.pop(0) if len(scripts) > 1 else scripts[0]
+        return TableRead(ENCODING, self._batches(script))
+
+    def close(self) -> None:
+        """Count."""
+        self.closed += 1
+
+    @staticmethod
+    def _batches(script: list[Step]) -> Iterator[Iterable[Row]]:
+        for step in script:
+            if isinstance(step, Exception):
+                raise step
+            yield step
+
+
+def maker(tables: FakeTables | Exception) -> Callable[[], FakeTables]:
+    """Return what makes *tables*, or raises it."""
+
+    def make() -> FakeTables:
+        if isinstance(tables, Exception):
+            raise tables
+        return tables
+
+    return make

@@ -1,0 +1,172 @@
+"""Which source is chosen, for the whole and for each table."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from zabbix_sockets.collector.plan import Plan, choose
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import (
+    DeadlineError,
+    DumpInterruptedError,
+    ParseError,
+    SourceUnavailableError,
+)
+from zabbix_sockets.model import Query, Table
+from zabbix_sockets.readers import netlink, procnet
+
+from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
+from .fakes import TCP, UDP, FakeTables, maker, row
+
+TIME = Deadline(600)
+NO_DIAG = SourceUnavailableError("the kernel has no diag module for it")
+
+Chooser = Callable[..., Plan]
+
+
+@pytest.fixture
+def plan_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Chooser:
+    """Return a function that chooses on a host without BPF, with netlink as given."""
+    proc = ProcTree(tmp_path)
+    monkeypatch.setattr("zabbix_sockets.readers.bpf.why_kernel_cannot", lambda: "no BPF here")
+
+    def plan(tables: FakeTables | Exception, source: str | None = None, net: str = "") -> Plan:
+        monkeypatch.setattr("zabbix_sockets.collector.plan.NetlinkTables", maker(tables))
+        return choose(Query(source, proc=f"{proc}{net}", pins=str(tmp_path / "pins")))
+
+    return plan
+
+
+def test_netlink_is_best(plan_with: Chooser) -> None:
+    """Where the kernel has no BPF netlink is the best that it can do, and nothing is degraded."""
+    visibility = plan_with(FakeTables()).visibility
+    assert (visibility.source, visibility.degraded) == ("sock_diag", False)
+    assert "no BPF here" in visibility.reason
+    assert visibility.warnings == []
+
+
+def test_procfs_where_netlink_is_not(plan_with: Chooser) -> None:
+    """Without netlink /proc is read; that is degraded, and the reason is told."""
+    visibility = plan_with(SourceUnavailableError("no netlink socket: forbidden")).visibility
+    assert (visibility.source, visibility.degraded) == ("procfs", True)
+    assert "sock_diag: no netlink socket: forbidden" in visibility.reason
+
+
+def test_procfs_asked_for(plan_with: Chooser) -> None:
+    """Who asks for procfs gets it, without as much as a netlink socket."""
+    visibility = plan_with(AssertionError("netlink was tried"), "procfs").visibility
+    assert (visibility.source, visibility.reason) == ("procfs", "asked for")
+    assert not visibility.degraded
+
+
+def test_netlink_asked_for(plan_with: Chooser) -> None:
+    """Who asks for sock_diag gets it, and is told so."""
+    visibility = plan_with(FakeTables(), "sock_diag").visibility
+    assert (visibility.source, visibility.reason) == ("sock_diag", "asked for")
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"), [("sock_diag", "no netlink socket"), ("bpf", "no BPF here")]
+)
+def test_source_that_can_not_be_used(plan_with: Chooser, source: str, reason: str) -> None:
+    """Who insists on a source that can't be used gets an error, its reason, and a way out."""
+    with pytest.raises(SourceUnavailableError) as caught:
+        plan_with(SourceUnavailableError("no netlink socket"), source)
+    assert str(caught.value).startswith(f"{source} can't be used: ")
+    assert reason in str(caught.value)
+    assert "--source" in caught.value.hint
+
+
+def test_netlink_is_closed(plan_with: Chooser) -> None:
+    """The netlink socket is given back, also after an error."""
+    tables = FakeTables()
+    with plan_with(tables):
+        pass
+    with pytest.raises(KeyError), plan_with(tables):
+        raise KeyError
+    assert tables.closed == 2
+
+
+def test_table_by_netlink(plan_with: Chooser) -> None:
+    """A table comes with all its batches and its encoding, under the caller's deadline."""
+    tables = FakeTables({TCP: [[[row(1)], [row(2), row(3)]]]})
+    read = plan_with(tables).open(TCP, TIME)
+    assert read.encoding is netlink.ENCODING
+    assert [each[9] for batch in read.batches for each in batch] == [1, 2, 3]
+    assert tables.reads == [(TCP, TIME)]
+
+
+def test_empty_table(plan_with: Chooser) -> None:
+    """A table without sockets is no reason to read elsewhere."""
+    plan = plan_with(FakeTables())
+    assert list(plan.open(TCP, TIME).batches) == []
+    assert plan.visibility.warnings == []
+
+
+def test_table_that_netlink_has_not(plan_with: Chooser) -> None:
+    """One table without a diag module is read from /proc, and only that one."""
+    plan = plan_with(FakeTables({TCP: [[[row(1)]]], UDP: [[NO_DIAG]]}))
+    read = plan.open(UDP, TIME)
+    assert read.encoding is procnet.ENCODING
+    assert {each[9] for batch in read.batches for each in batch} == {3897270, 3897271}
+    assert plan.open(TCP, TIME).encoding is netlink.ENCODING
+    assert plan.visibility.degraded
+    assert plan.visibility.source == "sock_diag"
+    (warning,) = plan.visibility.warnings
+    assert warning.startswith("udp: sock_diag: the kernel has no diag module")
+
+
+def test_table_that_nobody_has(plan_with: Chooser) -> None:
+    """A table that can't be read in any way is an error."""
+    plan = plan_with(FakeTables({TCP: [[NO_DIAG]]}), net="/nowhere")
+    with pytest.raises(SourceUnavailableError, match="tcp is not there"):
+        plan.open(TCP, TIME)
+
+
+@pytest.mark.parametrize(
+    "error", [DeadlineError("late"), DumpInterruptedError("again"), ParseError("a", b"b")]
+)
+def test_other_errors_are_no_reason_to_read_elsewhere(plan_with: Chooser, error: Exception) -> None:
+    """Only a source that can't be used is replaced: a choice never depends on the load."""
+    plan = plan_with(FakeTables({TCP: [[error]]}))
+    with pytest.raises(type(error)):
+        plan.open(TCP, TIME)
+    assert not plan.visibility.degraded
+
+
+def test_error_behind_the_first_batch(plan_with: Chooser) -> None:
+    """A source that fails in the middle is not replaced: half the rows would come twice."""
+    plan = plan_with(FakeTables({TCP: [[[row(1)], NO_DIAG]]}))
+    batches = plan.open(TCP, TIME).batches
+    next(batches)
+    with pytest.raises(SourceUnavailableError):
+        next(batches)
+
+
+@pytest.mark.parametrize("table", [TCP, UDP, Table("udp", 10)])
+def test_exact(plan_with: Chooser, table: Table) -> None:
+    """Tables that were read in one consistent look are exact."""
+    plan = plan_with(FakeTables(), "procfs")
+    for _ in plan.open(table, TIME).batches:
+        pass
+    assert plan.is_exact(table)
+    assert plan.visibility.warnings == []
+
+
+def test_approximate(plan_with: Chooser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that changed at every look is approximate, and a warning names it."""
+    looks = iter([1, 2, 3])
+
+    def parse_table(_lines: object, _source: str) -> list[object]:
+        return [(7, next(looks), 0, b"0100007F", b"00000000", 0, 0, 0, 0, 5)]
+
+    monkeypatch.setattr("zabbix_sockets.readers.procnet.parse_table", parse_table)
+    plan = plan_with(FakeTables(), "procfs")
+    for _ in plan.open(UDP, TIME).batches:
+        pass
+    assert not plan.is_exact(UDP)
+    assert plan.is_exact(TCP)
+    (warning,) = plan.visibility.warnings
+    assert warning.startswith("udp: ")
+    assert "approximate" in warning

@@ -1,0 +1,155 @@
+"""The fold of BPF records: no count is lost, however small the bounds."""
+
+from collections import Counter
+from unittest import mock
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zabbix_sockets.collector import records
+from zabbix_sockets.collector.records import RecordFold, fold_address
+from zabbix_sockets.model import (
+    INBOUND,
+    OUTBOUND,
+    UNKNOWN,
+    Connection,
+    ListenerSocket,
+    PortRange,
+)
+from zabbix_sockets.readers import bpf
+
+PORTS = PortRange(100, 199, 100)
+NETNS = 7
+LOOPBACK = bytes((127, 0, 0, 1))
+
+
+def pack(  # noqa: PLR0913  # each is a field of struct record
+    *,
+    pid: int = 10,
+    netns: int = NETNS,
+    kind: int = bpf.OUTBOUND,
+    state: int = 1,
+    protocol: int = 6,
+    flags: int = 0,
+    local_port: int = 0,
+    remote_port: int = 0,
+    bound: int = 0,
+    address: bytes = LOOPBACK,
+    recv: int = 0,
+    send: int = 0,
+    inode: int = 0,
+    uid: int = 0,
+) -> bytes:
+    """Return a record's bytes."""
+    return bpf.RECORD.pack(
+        pid, netns, 0, uid, kind, state, protocol, flags, local_port, remote_port, bound,
+        b"name", address, recv, send, inode, 5, 1024, 0,
+    )  # fmt: skip
+
+
+def fold(data: list[bytes], size: int = 5) -> RecordFold:
+    """Return the fold of records that come *size* at a time."""
+    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere")
+    folded.add(b"".join(data[at : at + size]) for at in range(0, len(data), size))
+    return folded
+
+
+def resolved(folded: RecordFold) -> tuple[list[ListenerSocket], dict[Connection, int]]:
+    """Return what a fold has, with directions."""
+    listeners = folded.listeners(lambda _: "")
+    connections: dict[Connection, int] = {}
+    folded.connections(connections, listeners, lambda _: "")
+    return listeners, connections
+
+
+@st.composite
+def sockets(draw: st.DrawFn) -> bytes:
+    """Draw a record of whatever kind, that may be shared."""
+    kind = draw(st.integers(bpf.LISTENER, bpf.UNDECIDED))
+    protocol = draw(st.sampled_from((6, 17)))
+    listening = kind == bpf.LISTENER
+    shared = draw(st.booleans())
+    return pack(
+        pid=draw(st.integers(1, 3)),
+        netns=draw(st.sampled_from((NETNS, NETNS, NETNS, 8))),
+        kind=kind,
+        state=(10 if protocol == 6 else 7) if listening else draw(st.sampled_from((1, 8))),
+        protocol=protocol,
+        flags=(bpf.SHARED if shared else 0) | draw(st.sampled_from((0, bpf.IPV6))),
+        local_port=draw(st.integers(90, 110)),
+        remote_port=draw(st.integers(90, 110)),
+        address=bytes(12) + bytes((127, 0, 0, draw(st.integers(1, 9)))),
+        inode=draw(st.integers(1, 5)) if shared else 0,
+        recv=draw(st.integers(0, 3)),
+    )
+
+
+@given(st.lists(sockets(), max_size=60), st.integers(1, 7))
+@settings(deadline=None)
+def test_every_socket_counts_once(data: list[bytes], size: int) -> None:
+    """Unshared records count each, shared ones once an inode; other namespaces not at all."""
+    listeners, connections = resolved(fold(data, size))
+    own = [record for record in map(bpf.decode_record, data) if record.netns == NETNS]
+    shared = {record.inode for record in own if record.flags & bpf.SHARED}
+    expected = len(shared) + sum(not record.flags & bpf.SHARED for record in own)
+    assert len(listeners) + sum(connections.values()) == expected
+
+
+@given(st.lists(sockets(), max_size=60))
+@settings(deadline=None)
+def test_bounds_change_no_sum(data: list[bytes]) -> None:
+    """With room for two endpoints, the sums by owner, state and direction are the same."""
+
+    def sums(connections: dict[Connection, int]) -> Counter[tuple[object, ...]]:
+        found: Counter[tuple[object, ...]] = Counter()
+        for key, count in connections.items():
+            found[key.protocol, key.owner, key.state, key.direction] += count
+        return found
+
+    _, free = resolved(fold(data))
+    with (
+        mock.patch.object(records, "MAX_ENDPOINTS", 2),
+        mock.patch.object(records, "_MAX_DISTINCT", 3),
+    ):
+        bounded = fold(data)
+        _, few = resolved(bounded)
+    assert sums(few) == sums(free)
+
+
+@pytest.fixture
+def listener() -> bytes:
+    """Return a TCP listener on every IPv4 address, port 150."""
+    return pack(
+        kind=bpf.LISTENER, state=10, local_port=150, address=bytes(16), recv=2, send=0, inode=9
+    )
+
+
+def test_children_of_a_zero_backlog_are_inbound(listener: bytes) -> None:
+    """A connection that the program can't decide on is inbound if it has a listener's port."""
+    address = bytes((10, 0, 0, 1)) + LOOPBACK + bytes(8)
+    data = [listener, pack(kind=bpf.UNDECIDED, local_port=150, remote_port=120, address=address)]
+    _, connections = resolved(fold(data))
+    assert [(key.direction, key.port) for key in connections] == [(INBOUND, 150)]
+
+
+@pytest.mark.parametrize(
+    ("local_port", "remote_port", "direction"),
+    [(50, 150, UNKNOWN), (50, 60, OUTBOUND), (151, 160, OUTBOUND)],
+)
+def test_undecided_without_a_listener(
+    listener: bytes, local_port: int, remote_port: int, direction: str
+) -> None:
+    """The port range decides, as for the other sources."""
+    data = [
+        listener,
+        pack(kind=bpf.UNDECIDED, local_port=local_port, remote_port=remote_port),
+    ]
+    _, connections = resolved(fold(data))
+    assert [key.direction for key in connections] == [direction]
+
+
+def test_ipv4_address_folds_like_its_mapped_form() -> None:
+    """One local end has one number, whichever family its socket is of."""
+    assert fold_address(LOOPBACK) == fold_address(bytes(10) + b"\xff\xff" + LOOPBACK)
+    assert fold_address(LOOPBACK) != fold_address(bytes((127, 0, 0, 2)))

@@ -1,0 +1,37 @@
+"""Netlink messages as the kernel writes them."""
+
+import struct
+
+from zabbix_sockets.model import Row
+
+ROW_TYPE, DONE_TYPE, ERROR_TYPE = 20, 3, 2
+DUMP_INTR = 0x10
+
+
+def align(length: int) -> int:
+    """NLMSG_ALIGN."""
+    return (length + 3) & ~3
+
+
+def message(kind: int, payload: bytes, flags: int = 2) -> bytes:
+    """Return a netlink message, padded as NLMSG_ALIGN pads it."""
+    length = 16 + len(payload)
+    return struct.pack("=IHHII", length, kind, flags, 1, 0) + payload.ljust(align(length) - 16)
+
+
+def encode_row(row: Row, family: int, extra: int = 0) -> bytes:
+    """Return a Row, with its ports as numbers, as inet_diag_fill_req() and others write it."""
+    state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
+    assert isinstance(laddr, bytes)
+    assert isinstance(raddr, bytes)
+    payload = struct.pack("=4B", family, state, 7, 9)
+    payload += struct.pack("!HH", lport, rport)
+    payload += laddr.ljust(16, b"\xee") + raddr.ljust(16, b"\xee")
+    payload += struct.pack("=III", ifindex, 0xC00C1E00, 0xC00C1E01)
+    payload += struct.pack("=5I", 0xE0E0E0E0, recv, send, uid, inode)
+    return message(ROW_TYPE, payload + b"\xaa" * extra)
+
+
+def done(error: int = 0, flags: int = 2) -> bytes:
+    """Return the message that ends a dump."""
+    return message(DONE_TYPE, struct.pack("=i", error), flags)

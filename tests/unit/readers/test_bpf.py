@@ -1,0 +1,121 @@
+"""The BPF iterator's bytes: whole records, whatever read(2) gives at a time."""
+
+import os
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.readers import bpf, libbpf
+
+STATUS = b"Name:\tx\nCapEff:\t%016x\nCapBnd:\t0\n"
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_record_or_a_parse_error(data: bytes) -> None:
+    """Nothing but a record or a ParseError comes of a record's bytes."""
+    try:
+        record = bpf.decode_record(data)
+    except ParseError:
+        return
+    assert len(data) == bpf.RECORD.size
+    assert bpf.LISTENER <= record.kind <= bpf.UNDECIDED
+    assert b"\0" not in record.comm
+
+
+@given(st.lists(st.integers(1, 500), max_size=20), st.integers(1, 60))
+def test_chunks_are_whole_records(cuts: list[int], count: int) -> None:
+    """However the bytes come, they go on in whole records, in order, none lost."""
+    size = 32
+    data = os.urandom(size * count)
+    read, write = os.pipe()
+
+    def feed() -> None:
+        at = 0
+        for cut in [*cuts, len(data)]:
+            os.write(write, data[at : at + cut])
+            at += cut
+        os.close(write)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    chunks = list(bpf.read_chunks(read, size, Deadline(30)))
+    feeder.join()
+    assert b"".join(chunks) == data
+    assert all(len(chunk) % size == 0 for chunk in chunks)
+
+
+def test_nothing_to_say_yet_is_asked_again() -> None:
+    """EAGAIN means a million files without a socket: the next read goes on."""
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    chunks = bpf.read_chunks(read, 4, Deadline(30))
+
+    def feed() -> None:
+        os.write(write, b"abcd")
+        os.close(write)
+
+    feeder = threading.Timer(0.05, feed)
+    feeder.start()
+    assert list(chunks) == [b"abcd"]
+    feeder.join()
+
+
+def test_an_end_within_a_record_is_malformed() -> None:
+    """A half record at the end is an error that shows it."""
+    read, write = os.pipe()
+    os.write(write, b"abcdef")
+    os.close(write)
+    with pytest.raises(ParseError, match="ef"):
+        list(bpf.read_chunks(read, 4, Deadline(30)))
+
+
+def test_descriptor_is_closed_at_the_deadline() -> None:
+    """Whatever ends the reading, the descriptor doesn't stay open."""
+    read, write = os.pipe()
+    with pytest.raises(DeadlineError):
+        list(bpf.read_chunks(read, 4, Deadline(0)))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(read)
+    os.close(write)
+
+
+def test_missing_pins_say_what_to_run() -> None:
+    """The reason is an administrator's next step."""
+    with pytest.raises(SourceUnavailableError, match="run zabbix-sockets load"):
+        bpf.open_pinned("/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("release", "older"),
+    [
+        ("5.10.0-8-amd64", True),
+        ("4.18.0-553.el8.x86_64", True),
+        ("5.11.0", False),
+        ("5.15-custom", False),
+        ("6.1.0", False),
+        ("10.0", False),
+        ("next", False),
+    ],
+)
+def test_kernel_versions_compare_as_numbers(release: str, *, older: bool) -> None:
+    """What can't be read is not called old."""
+    assert bpf.is_older_than(release, (5, 11)) is older
+
+
+@pytest.mark.parametrize(
+    ("effective", "missing"),
+    [
+        (0, ["CAP_PERFMON", "CAP_BPF"]),
+        (1 << 38, ["CAP_BPF"]),
+        (1 << 39, ["CAP_PERFMON"]),
+        (1 << 38 | 1 << 39, []),
+        (1 << 21, []),
+    ],
+)
+def test_missing_capabilities_are_named(effective: int, missing: list[str]) -> None:
+    """CAP_SYS_ADMIN stands for both."""
+    assert libbpf.missing_capabilities(STATUS % effective) == missing

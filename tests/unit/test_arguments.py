@@ -1,0 +1,118 @@
+"""What may stand on the command line."""
+
+import pytest
+
+from zabbix_sockets.arguments import LISTS, VERBS, is_for_agent, parse
+from zabbix_sockets.errors import UsageError
+from zabbix_sockets.report import LISTS as REPORTED
+
+
+def test_defaults() -> None:
+    """Without options the best source is asked, within 2.5 seconds, for 500,000 bytes."""
+    options = parse(["get"])
+    assert (options.source, options.timeout, options.max_bytes) == (None, 2.5, 500_000)
+    assert options.grouping == ""
+    options = parse(["show", "sockets"])
+    assert (options.json, options.state) == (False, [])
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_runs_its_own_function(verb: str) -> None:
+    """A verb's name is its function's."""
+    arguments = {"discover": ["processes"], "count": ["nginx"], "show": ["sockets"]}
+    options = parse([verb, *arguments.get(verb, [])])
+    assert options.run is VERBS[verb].run
+    assert options.run.__name__ == verb
+
+
+def test_agent_verbs() -> None:
+    """Agents take the stdout of get, discover and count; people all else."""
+    assert {verb for verb in VERBS if is_for_agent([verb])} == {"get", "discover", "count"}
+    assert not is_for_agent([])
+    assert not is_for_agent(["--get"])
+    assert not is_for_agent(["show", "get"])
+
+
+def test_names_are_the_same_everywhere() -> None:
+    """The lists on the command line are those of the document."""
+    assert LISTS == REPORTED
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_options_before_or_behind(behind: bool) -> None:
+    """Options may come before or behind the arguments."""
+    given = ["nginx", "tcp", "listen"]
+    wanted = ["--timeout", "3", "--source", "procfs"]
+    options = parse(["count", *(given + wanted if behind else wanted + given)])
+    assert (options.process, options.protocol, options.state) == ("nginx", "tcp", "listen")
+    assert (options.timeout, options.source) == (3, "procfs")
+
+
+def test_repeated_state() -> None:
+    """States add up."""
+    assert parse(["show", "sockets", "--state", "a", "--state", "b"]).state == ["a", "b"]
+
+
+@pytest.mark.parametrize("text", ["0.001", "2.5", "3600", "1e1"])
+def test_seconds(text: str) -> None:
+    """A timeout is any number of seconds up to an hour."""
+    assert parse(["get", "--timeout", text]).timeout == float(text)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "3601", "", "2s", "1,5", "\udcff"])
+def test_no_seconds(text: str) -> None:
+    """What is no such number is wrong usage."""
+    with pytest.raises(UsageError, match="not a number of seconds"):
+        parse(["get", f"--timeout={text}"])
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "1e5", "", "٣", "0x10", "\udcff", "²"])
+def test_no_bytes(text: str) -> None:
+    """A length is a whole number above 0, in plain digits."""
+    with pytest.raises(UsageError, match="not a whole number above 0"):
+        parse(["get", f"--max-bytes={text}"])
+
+
+def test_very_many_bytes() -> None:
+    """A length of very many digits is no limit, and takes no time to understand."""
+    assert parse(["get", "--max-bytes", "9" * 100_000]).max_bytes >= 10**19
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["bogus"],
+        ["--bogus"],
+        ["get", "a", "b"],
+        ["get", "--bogus"],
+        ["get", "--time", "3"],
+        ["get", "--source", "bogus"],
+        ["discover"],
+        ["discover", "sockets"],
+        ["count"],
+        ["count", "a", "tcp", "listen", "more"],
+        ["count", "a", "--max-bytes", "5"],
+        ["show"],
+        ["show", "bogus"],
+        ["files", "more"],
+    ],
+)
+def test_wrong_usage(arguments: list[str]) -> None:
+    """What is missing, unknown, too much or abbreviated is wrong usage, with a hint for help."""
+    with pytest.raises(UsageError) as caught:
+        parse(arguments)
+    assert caught.value.hint.startswith("try: zabbix-sockets")
+    assert caught.value.hint.endswith(" --help")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each verb explains itself, and the overview names it."""
+    with pytest.raises(SystemExit) as caught:
+        parse([verb, "--help"])
+    assert caught.value.code == 0
+    assert f"usage: zabbix-sockets {verb}" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    assert f"{verb:10}{VERBS[verb].summary}" in capsys.readouterr().out

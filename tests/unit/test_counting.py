@@ -1,0 +1,147 @@
+"""count: one number, or why it can't be said."""
+
+import os
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from zabbix_sockets.counting import check_arguments, count
+from zabbix_sockets.errors import SocketsError, UsageError
+from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
+from zabbix_sockets.model import FIRST_OWNER, Snapshot, TcpState, Visibility
+from zabbix_sockets.names import safe_name
+from zabbix_sockets.rows.processes import process_rows
+
+from .snapshots import (
+    inbound,
+    outbound,
+    processes,
+    snapshot_of,
+    snapshots,
+    tcp_listener,
+    udp_bound,
+)
+
+A, B = FIRST_OWNER, FIRST_OWNER + 1
+
+
+@pytest.fixture
+def nginx() -> Snapshot:
+    """A Snapshot with a process of each kind of socket, and another."""
+    connections = {
+        inbound(A, 80): 5,
+        outbound(A, 5432): 3,
+        outbound(A, 5432, state=TcpState.CLOSE_WAIT): 7,
+        outbound(A, 53, protocol="udp"): 4,
+        outbound(B, 53): 100,
+    }
+    listeners = [tcp_listener(A, 80), udp_bound(A, 53), udp_bound(A, 54)]
+    return snapshot_of(processes("nginx", "other"), listeners, connections)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "state", "number"),
+    [
+        ("", "", 22),
+        ("tcp", "", 16),
+        ("udp", "", 6),
+        ("tcp", "listen", 1),
+        ("tcp", "established", 8),
+        ("tcp", "inbound", 5),
+        ("tcp", "outbound", 3),
+        ("tcp", "unknown", 0),
+        ("tcp", "close_wait", 7),
+        ("tcp", "syn_sent", 0),
+        ("udp", "bound", 2),
+        ("udp", "connected", 4),
+    ],
+)
+def test_number(nginx: Snapshot, protocol: str, state: str, number: int) -> None:
+    """Each state has its number; a protocol is the sum of its states, directions not twice."""
+    check_arguments("nginx", protocol, state)
+    assert count(nginx, "nginx", protocol, state) == number
+
+
+def test_process_that_is_not_there(nginx: Snapshot) -> None:
+    """A process that holds nothing, where everything was seen, holds 0."""
+    assert count(nginx, "nobody", "tcp", "listen") == 0
+
+
+@pytest.mark.parametrize("raw", [b'a"b', b"(sd-pam)", b"a%b", b"\xff\n", b"x" * 100, b"(absent)"])
+def test_raw_and_safe_name(raw: bytes) -> None:
+    """A name may be given as the process chose it, or as the document shows it."""
+    snapshot = snapshot_of(processes(safe_name(raw)), [tcp_listener(A, 80)])
+    assert count(snapshot, os.fsdecode(raw)) == 1
+    assert count(snapshot, safe_name(raw)) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"denied": {"nginx": 2}}, "2 processes named nginx can't be inspected"),
+        ({"denied": {"": 1}}, "hides other users' processes"),
+        ({"hidden": True}, "hides other users' processes"),
+        ({"owners_complete": False}, "timed out"),
+    ],
+)
+@pytest.mark.parametrize("process", ["nginx", "nobody"])
+def test_number_that_is_not_known(
+    nginx: Snapshot, process: str, changes: dict[str, Any], words: str
+) -> None:
+    """What could not be seen gives an error, never a number that is too low."""
+    for name, value in changes.items():
+        setattr(nginx.visibility, name, value)
+    if process in changes.get("denied", {process: 0}) or "" in changes.get("denied", {"": 0}):
+        with pytest.raises(SocketsError, match=words):
+            count(nginx, process)
+    else:
+        assert count(nginx, process) == 0
+
+
+def test_denied_by_its_raw_name() -> None:
+    """A denied process is found by its raw name too."""
+    visibility = Visibility("sock_diag", denied={safe_name(b'a"b'): 1})
+    for name in ('a"b', safe_name(b'a"b')):
+        with pytest.raises(SocketsError, match="can't be inspected"):
+            count(snapshot_of(visibility=visibility), name)
+
+
+def test_unfinished_protocol(nginx: Snapshot) -> None:
+    """A table that was not read to the end spoils the numbers of its own protocol."""
+    nginx.unfinished = {"udp"}
+    assert count(nginx, "nginx", "tcp") == 16
+    for protocol in ("udp", ""):
+        with pytest.raises(SocketsError, match="timed out"):
+            count(nginx, "nginx", protocol)
+
+
+@given(snapshots())
+def test_same_numbers_as_the_document(snapshot: Snapshot) -> None:
+    """Every number is the one in the document's row."""
+    groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
+    for ranked in process_rows(snapshot, groups):
+        name = str(ranked.row["name"])
+        assert count(snapshot, name) == ranked.row["sockets"]
+        tcp = ranked.row["tcp"]
+        assert isinstance(tcp, dict)
+        assert {state: count(snapshot, name, "tcp", state) for state in tcp} == tcp
+
+
+@pytest.mark.parametrize(
+    ("process", "protocol", "state", "words"),
+    [
+        ("", "", "", "no process named"),
+        ("a", "sctp", "", "no protocol 'sctp': it is one of tcp, udp"),
+        ("a", "TCP", "", "no protocol 'TCP'"),
+        ("a", "", "listen", "a state needs a protocol"),
+        ("a", "tcp", "bound", "no tcp state 'bound': it is one of listen, established"),
+        ("a", "udp", "listen", "no udp state 'listen': it is one of bound, connected"),
+        ("a", "tcp", "time_wait", "no tcp state 'time_wait'"),
+        ("a", "tcp", "LISTEN", "no tcp state 'LISTEN'"),
+    ],
+)
+def test_arguments(process: str, protocol: str, state: str, words: str) -> None:
+    """Arguments that no process can have are wrong usage, and the message names the right ones."""
+    with pytest.raises(UsageError, match=words):
+        check_arguments(process, protocol, state)

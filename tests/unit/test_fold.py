@@ -1,0 +1,266 @@
+"""The fold against a slow and simple model of what it should count."""
+
+import ipaddress
+import socket
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zabbix_sockets.fold import TableFold, ephemeral_flags, unmapped
+from zabbix_sockets.model import (
+    INBOUND,
+    NOBODY,
+    OUTBOUND,
+    UNKNOWN,
+    UNOWNED,
+    AddressToken,
+    Connection,
+    Encoding,
+    ListenerSocket,
+    PortRange,
+    Row,
+    Table,
+)
+from zabbix_sockets.readers import netlink, procnet
+
+AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
+PORTS = PortRange(32768, 60999, 28232)
+LISTENING = {"tcp": 10, "udp": 7}
+V4 = [socket.inet_aton(text) for text in ("0.0.0.0", "127.0.0.1", "192.0.2.5")]
+V6 = [
+    socket.inet_pton(socket.AF_INET6, text)
+    for text in ("::", "::1", "fe80::1", "::ffff:127.0.0.1", "::ffff:192.0.2.5")
+]
+OWNERS = {inode: 2 + inode % 3 for inode in range(1, 30)}  # the inodes from 30 on have none
+
+
+class Socket(NamedTuple):
+    """A row as the test means it: numbers and packed addresses."""
+
+    state: int
+    lport: int
+    rport: int
+    laddr: bytes
+    raddr: bytes
+    ifindex: int
+    recv: int
+    send: int
+    inode: int
+
+    @property
+    def owner(self) -> int:
+        """The owner's number."""
+        return OWNERS.get(self.inode, UNOWNED) if self.inode else NOBODY
+
+    @property
+    def uid(self) -> int:
+        """An owner's sockets have one uid."""
+        return self.owner * 100
+
+    def row(self, encoding: Encoding, address: Callable[[bytes], AddressToken]) -> Row:
+        """Return the row as a reader of that encoding yields it."""
+        return (
+            self.state,
+            encoding.port(self.lport),
+            encoding.port(self.rport),
+            address(self.laddr),
+            address(self.raddr),
+            *(self.ifindex, self.recv, self.send, self.uid, self.inode),
+        )
+
+
+def as_text(address: bytes) -> AddressToken:
+    """Return an address as /proc/net has it on this machine."""
+    words = (address[at : at + 4] for at in range(0, len(address), 4))
+    swap = procnet.decode_address(b"01000000") == b"\0\0\0\1"
+    return b"".join((word[::-1] if swap else word).hex().upper().encode() for word in words)
+
+
+ENCODINGS: list[tuple[Encoding, Callable[[bytes], AddressToken]]] = [
+    (netlink.ENCODING, bytes),
+    (procnet.ENCODING, as_text),
+]
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[Table, list[Socket]]:
+    """Return a table and its sockets, listeners first; some come twice, as in a torn read."""
+    protocol = draw(st.sampled_from(["tcp", "udp"]))
+    family = draw(st.sampled_from([AF_INET, AF_INET6]))
+    addresses = st.sampled_from(V4 if family == AF_INET else V6)
+    ports = st.sampled_from([22, 80, 443, 32767, 32768, 40000, 60999, 61000])
+    states = [1, 10, 10, 2, 6, 8, 13] if protocol == "tcp" else [1, 1, 7]
+    sockets = st.builds(
+        Socket,
+        st.sampled_from(states),
+        *(ports, ports, addresses, addresses),
+        st.sampled_from([0, 0, 3]),
+        *(st.integers(0, 9), st.integers(0, 9)),
+        st.just(0) | st.integers(1, 40),
+    )
+    distinct = draw(st.lists(sockets, max_size=30, unique_by=lambda each: each.inode or object()))
+    repeated = [each for each in distinct if each.inode and draw(st.integers(0, 3)) == 0]
+    table = Table(protocol, family, draw(st.sampled_from(["", "web"])))
+    rows = draw(st.permutations(distinct + repeated))
+    return table, sorted(rows, key=lambda each: each.state != LISTENING[protocol])
+
+
+def folded(table: Table, sockets: list[Socket], which: int = 0, **options: int) -> TableFold:
+    """Fold *sockets* as one of the readers would yield them, in batches of three."""
+    encoding, address = ENCODINGS[which]
+    fold = TableFold(table, encoding, PORTS, dict(OWNERS), **options)
+    for at in range(0, len(sockets), 3):
+        fold.add(each.row(encoding, address) for each in sockets[at : at + 3])
+    return fold
+
+
+def device_name(index: int) -> str:
+    """Return a name that tells the index."""
+    return f"if{index}" if index else ""
+
+
+def counts(fold: TableFold) -> dict[Connection, int]:
+    """Return what the fold counted."""
+    into: dict[Connection, int] = {}
+    fold.decode_connections(into, device_name)
+    return into
+
+
+class Model:
+    """The same sums, one socket at a time."""
+
+    def __init__(self, table: Table, sockets: list[Socket]) -> None:
+        self.table = table
+        self.listeners: Counter[ListenerSocket] = Counter()
+        self.connections: Counter[Connection] = Counter()
+        self.queues: dict[int, list[int]] = {}
+        self._places: set[tuple[bytes, int]] = set()
+        seen = set()
+        for each in sockets:
+            if each.inode in seen:
+                continue
+            seen.add(each.inode or object())
+            self._count(each)
+
+    def _count(self, each: Socket) -> None:
+        if each.state == LISTENING[self.table.protocol]:
+            self._places.add((each.laddr, each.lport))
+            self.listeners[self._listener(each)] += 1
+        else:
+            self.connections[self._connection(each)] += 1
+        if each.state != 10 and (each.recv or each.send):
+            sums = self.queues.setdefault(each.owner, [0, 0])
+            sums[0] += each.recv
+            sums[1] += each.send
+
+    def _listener(self, each: Socket) -> ListenerSocket:
+        protocol, _, netns = self.table
+        queue = (each.recv, each.send) if protocol == "tcp" else (None, None)
+        device = device_name(each.ifindex)
+        return ListenerSocket(protocol, netns, each.laddr, each.lport, device, each.owner, *queue)
+
+    def _connection(self, each: Socket) -> Connection:
+        protocol, _, netns = self.table
+        head = protocol, netns, each.owner, each.state
+        for server in (each.laddr, bytes(len(each.laddr))):
+            if (server, each.lport) in self._places:
+                device = device_name(each.ifindex)
+                return Connection(*head, INBOUND, server, each.lport, device)
+        ephemeral = 32768 <= each.lport <= 60999
+        if not ephemeral and 32768 <= each.rport <= 60999:
+            return Connection(*head, UNKNOWN)
+        remote, source = as_ipv4(each.raddr), as_ipv4(each.laddr)
+        return Connection(*head, OUTBOUND, remote, each.rport, source=source, ephemeral=ephemeral)
+
+
+def as_ipv4(address: bytes) -> bytes:
+    """Return an IPv4-mapped address as IPv4, by another way than the product's."""
+    parsed = ipaddress.ip_address(address)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return mapped.packed if mapped else address
+
+
+@given(tables(), st.sampled_from([0, 1]))
+def test_same_as_the_model(case: tuple[Table, list[Socket]], which: int) -> None:
+    """Every socket is counted once, under its owner, state, direction and endpoint."""
+    fold, model = folded(*case, which), Model(*case)
+    assert counts(fold) == model.connections
+    assert Counter(fold.decode_listeners(device_name)) == model.listeners
+    assert fold.queues == model.queues
+    assert not fold.overflowed
+    owners = {each.owner for each in case[1]}
+    assert fold.uids == {owner: owner * 100 for owner in owners}
+
+
+@given(tables(), st.integers(0, 4), st.sampled_from([0, 1]))
+def test_overflow_keeps_the_totals(
+    case: tuple[Table, list[Socket]], bound: int, which: int
+) -> None:
+    """Endpoints beyond the bound lose their names, and no socket is lost."""
+
+    def totals(connections: dict[Connection, int]) -> Counter[tuple[int, int, str]]:
+        sums: Counter[tuple[int, int, str]] = Counter()
+        for each, count in connections.items():
+            sums[each.owner, each.state, each.direction] += count
+        return sums
+
+    fold, model = folded(*case, which, max_endpoints=bound), Model(*case)
+    found = counts(fold)
+    assert totals(found) == totals(model.connections)
+    named = {each for each in found if each.direction == OUTBOUND and each.address is not None}
+    wanted = {each for each in model.connections if each.direction == OUTBOUND}
+    assert len(named) <= bound
+    assert named <= wanted
+    assert fold.overflowed >= (len(wanted) > bound)
+    if not fold.overflowed:
+        assert found == model.connections
+
+
+@given(tables(), st.integers(0, 30))
+def test_batches_do_not_matter(case: tuple[Table, list[Socket]], cut: int) -> None:
+    """A table read in one batch gives the sums of one read in many."""
+    table, sockets = case
+    encoding, address = ENCODINGS[0]
+    fold = TableFold(table, encoding, PORTS, dict(OWNERS))
+    fold.add([each.row(encoding, address) for each in sockets[:cut]])
+    fold.add([each.row(encoding, address) for each in sockets[cut:]])
+    assert counts(fold) == counts(folded(table, sockets))
+
+
+def test_unknown_backlog() -> None:
+    """A backlog of -1 is not known; one of 0 is a measured 0."""
+    table = Table("tcp", AF_INET)
+    base = Socket(10, 80, 0, V4[0], V4[0], 0, 2, -1, 1)
+    fold = folded(table, [base, base._replace(send=0, inode=2)])
+    queues = [each[-2:] for each in fold.decode_listeners(device_name)]
+    assert queues == [(2, None), (2, 0)]
+
+
+def test_lowest_uid_of_an_owner() -> None:
+    """An owner's uid is the lowest of its sockets, whatever the order they come in."""
+    row: Row = (10, 80, 0, bytes(4), bytes(4), 0, 0, 0, 1000, 3)
+    fold = TableFold(Table("tcp", AF_INET), netlink.ENCODING, PORTS, {3: 2, 4: 2, 5: 2})
+    fold.add([row, (*row[:8], 33, 4), (*row[:8], 500, 5)])
+    assert fold.uids == {2: 33}
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize(("low", "high"), [(32768, 60999), (0, 65535), (1, 1), (65535, 65535)])
+def test_ephemeral_flags(low: int, high: int, swapped: bool) -> None:
+    """Each port's token, in either byte order, tells whether the kernel may pick that port."""
+    flags = ephemeral_flags(PortRange(low, high, 0), swapped)
+    assert len(flags) == 65536
+    token = socket.ntohs if swapped else int
+    assert {port for port in range(65536) if flags[token(port)]} == set(range(low, high + 1))
+
+
+@given(
+    st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=16) | st.sampled_from(V6)
+)
+def test_unmapped(address: bytes) -> None:
+    """Only an IPv4-mapped address is the IPv4 address in it."""
+    assert unmapped(address) == as_ipv4(address)

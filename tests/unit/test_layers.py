@@ -1,0 +1,151 @@
+"""The layers: what each module of the package may import, and what a call of the agent pays."""
+
+import ast
+import fnmatch
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import zabbix_sockets
+
+PACKAGE = Path(zabbix_sockets.__file__).parent
+WORDS = ("model", "errors", "deadline", "names", "addresses")
+ROWS = ("rows", "rows.*", "groups", *WORDS)
+
+# A module (the first pattern that fits) and all that it may import of this package. Each
+# imports only to its right: nothing imports cli, only verbs a verb's own module, only
+# collector the readers, and no reader another one but for the small files of /proc/PID.
+MAY_IMPORT = {
+    "__init__": ("collector", "report", "names", "model", "errors"),  # the public names
+    "__main__": ("cli",),
+    "cli": ("arguments", "errors"),
+    "arguments": ("verbs", "__init__", "model", "errors"),
+    "verbs": ("collector", "show", "discovery", "counting", "lock", "pins", "report", *ROWS),
+    "show": ROWS,
+    "discovery": ROWS,
+    "counting": ROWS,
+    "lock": ("deadline", "errors"),
+    "pins": ("readers.bpf", "readers.libbpf", "errors"),
+    "report": ("__init__", *ROWS),
+    "rows": WORDS,
+    "rows.*": ("rows", "groups", *WORDS),
+    "groups": ("model",),
+    "collector": ("collector.*", "fold", "owners", "readers.*", *WORDS),
+    "collector.*": ("collector.*", "fold", "owners", "readers", "readers.*", *WORDS),
+    "fold": ("model",),
+    "owners": ("model",),
+    "readers.libbpf": ("readers.bpf", "readers.process", *WORDS),
+    "readers.*": ("readers.process", "owners", *WORDS),
+    "readers": (),
+    "addresses": (),
+    "names": (),
+    "deadline": ("errors",),
+    "model": (),
+    "errors": (),
+}
+PURE = ("fold", "owners", "groups", "report", "rows", "rows.*", "discovery", "model", "errors")
+IO = {"os", "sys", "io", "socket", "_socket", "subprocess", "ctypes", "select", "resource"}
+VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc", "tools"}
+
+SLOW = {"unicodedata", "shutil", "subprocess", "socket", "hashlib", "ctypes"}
+OWN_SLOW = {f"zabbix_sockets.{name}" for name in ("show", "pins", "readers.libbpf")}
+
+
+def name_of(path: Path) -> str:
+    """Return a module's name within the package; the package itself is __init__."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield all that a module imports, also within functions, by whole names."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: a relative import"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                is_module = inner.partition("zabbix_sockets.")[2] in MODULES
+                yield inner if is_module else node.module or ""
+
+
+def own_imports(path: Path) -> set[str]:
+    """Return the modules of this package that a module imports."""
+    prefix = "zabbix_sockets"
+    own = {name for name in imports(path) if name.split(".")[0] == prefix}
+    return {name.removeprefix(prefix).lstrip(".") or "__init__" for name in own}
+
+
+def fits(name: str, patterns: tuple[str, ...]) -> bool:
+    """Whether one of *patterns* is *name*."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_only_to_its_right(module: str) -> None:
+    """A module imports of this package only what its layer may."""
+    layer = next((layer for layer in MAY_IMPORT if fits(module, (layer,))), None)
+    assert layer, f"{module} is in no layer: say in MAY_IMPORT where it belongs"
+    beyond = {name for name in own_imports(MODULES[module]) if not fits(name, MAY_IMPORT[layer])}
+    assert not beyond, f"{module} may import {MAY_IMPORT[layer]}"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if fits(name, PURE)])
+def test_pure_modules_do_no_io(module: str) -> None:
+    """What only computes imports nothing to do I/O with, and opens nothing."""
+    tree = ast.parse(MODULES[module].read_text("utf-8"))
+    called = {
+        node.func.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert not IO & {name.split(".")[0] for name in imports(MODULES[module])}
+    assert not {"open", "print", "input"} & called
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_names_say_something(module: str) -> None:
+    """No module is a drawer for whatever fits nowhere."""
+    assert not VAGUE & set(module.split("."))
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "__init__"])
+def test_no_imports_for_types_alone(module: str) -> None:
+    """What a type needs is imported for Python too; only the public names come later."""
+    assert "TYPE_CHECKING" not in MODULES[module].read_text("utf-8")
+
+
+def loaded_by(*command: str) -> set[str]:
+    """Return the names of all modules that a call imports, as `-X importtime` tells them."""
+    answer = subprocess.run(
+        [sys.executable, "-I", "-X", "importtime", *command],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = [line for line in answer.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip() for line in lines}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("-c", "import zabbix_sockets.cli"),
+        ("-m", "zabbix_sockets", "get", "--source", "sock_diag", "--timeout", "60"),
+        ("-m", "zabbix_sockets", "get", "--source", "procfs", "--timeout", "60"),
+        ("-m", "zabbix_sockets", "get", "--help"),
+    ],
+    ids=["import", "sock_diag", "procfs", "help"],
+)
+def test_agent_pays_only_for_what_it_needs(command: tuple[str, ...]) -> None:
+    """A call of the agent imports nothing that only people's verbs or rare hosts need."""
+    loaded = loaded_by(*command)
+    assert "zabbix_sockets.cli" in loaded
+    assert not (SLOW | OWN_SLOW) & loaded

@@ -1,0 +1,167 @@
+"""One snapshot at a time per user."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from children import Child, run_as
+
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import BusyError
+from zabbix_sockets.lock import lock_folder, one_at_a_time
+
+NOBODY = 65534
+OURS = f"zabbix-sockets-{os.geteuid()}"
+
+
+@pytest.fixture
+def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Two folders that stand for /dev/shm and /tmp."""
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        folder.mkdir()
+        folder.chmod(0o1777)
+    monkeypatch.setattr("zabbix_sockets.lock._SHARED_FOLDERS", tuple(map(str, folders)))
+    return folders
+
+
+def hold() -> object:
+    """Take the lock and keep it until the process ends."""
+    lock = one_at_a_time(Deadline(60))
+    lock.__enter__()  # never left: the process is killed
+    return lock
+
+
+@pytest.mark.usefixtures("shared")
+def test_busy() -> None:
+    """While another call holds the lock a second one gives up at its deadline."""
+    lock = one_at_a_time(Deadline(0.05))
+    with Child(hold), pytest.raises(BusyError, match=r"did not end within 0\.05 s") as caught, lock:
+        raise AssertionError
+    assert "--timeout" in caught.value.hint
+
+
+@pytest.mark.usefixtures("shared")
+def test_second_waits_until_the_first_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second call waits; the lock is free as soon as its holder ends, however it ends."""
+    waited = []
+    with Child(hold) as holder:
+
+        def sleep(seconds: float) -> None:
+            waited.append(seconds)
+            holder.end()
+
+        monkeypatch.setattr("time.sleep", sleep)
+        with one_at_a_time(Deadline(60)):
+            assert holder.pid == 0
+    assert waited
+
+
+@pytest.mark.usefixtures("shared")
+def test_lock_is_given_back() -> None:
+    """Leaving gives the lock back, also by an error."""
+    for _ in range(2):
+        with pytest.raises(KeyError), one_at_a_time(Deadline(0)):
+            raise KeyError
+    with one_at_a_time(Deadline(0)):
+        pass
+
+
+def test_private_folder(shared: list[Path]) -> None:
+    """The folder is made in the first place that is there, for this user alone."""
+    folder = lock_folder()
+    assert folder == str(shared[0] / OURS)
+    assert os.stat(folder).st_mode & 0o777 == 0o700
+    assert lock_folder() == folder
+
+
+def world_writable(folder: Path) -> None:
+    """Somebody may have opened our folder to all."""
+    folder.mkdir()
+    folder.chmod(0o777)
+
+
+def group_writable(folder: Path) -> None:
+    """Or to a group."""
+    folder.mkdir()
+    folder.chmod(0o770)
+
+
+def link(folder: Path) -> None:
+    """A link to a folder of ours that another user put there."""
+    target = folder.parent.parent / "target"
+    target.mkdir(mode=0o700)
+    folder.symlink_to(target)
+
+
+def dangling_link(folder: Path) -> None:
+    """A link to nothing."""
+    folder.symlink_to("nowhere")
+
+
+def plain_file(folder: Path) -> None:
+    """Not even a folder."""
+    folder.touch(mode=0o600)
+
+
+def foreign(folder: Path) -> None:
+    """A folder that another user made before us."""
+    if os.geteuid():
+        pytest.skip("only root can give a folder away")
+    folder.mkdir(mode=0o700)
+    os.chown(folder, NOBODY, NOBODY)
+
+
+@pytest.mark.parametrize(
+    "prepare", [world_writable, group_writable, link, dangling_link, plain_file, foreign]
+)
+def test_unsafe_folder_is_passed_over(shared: list[Path], prepare: Callable[[Path], None]) -> None:
+    """A folder that is not this user's own is not used, and the next place is."""
+    prepare(shared[0] / OURS)
+    assert lock_folder() == str(shared[1] / OURS)
+    with one_at_a_time(Deadline(0)):
+        pass
+    assert not (shared[0] / OURS / "zabbix-sockets.lock").exists()
+    assert (shared[1] / OURS / "zabbix-sockets.lock").exists()
+
+
+def test_no_safe_place(shared: list[Path]) -> None:
+    """Without any safe place the call goes on without a lock."""
+    for folder in shared:
+        world_writable(folder / OURS)
+    assert lock_folder() is None
+    with one_at_a_time(Deadline(0)), one_at_a_time(Deadline(0)):
+        pass
+
+
+def test_missing_place(shared: list[Path]) -> None:
+    """A place that is not there is passed over."""
+    shared[0].rmdir()
+    assert lock_folder() == str(shared[1] / OURS)
+
+
+def test_users_do_not_wait_for_each_other(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's call has another lock."""
+    if os.geteuid():
+        pytest.skip("only root can become another user")
+    shared = tmp_path_factory.getbasetemp().parent.parent / f"{OURS}-test-{os.getpid()}"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    monkeypatch.setattr("zabbix_sockets.lock._SHARED_FOLDERS", (str(shared),))
+
+    def look() -> object:
+        with one_at_a_time(Deadline(0)):
+            return lock_folder()
+
+    try:
+        with one_at_a_time(Deadline(60)):
+            assert run_as(NOBODY, look) == str(shared / f"zabbix-sockets-{NOBODY}")
+    finally:
+        for folder in shared.iterdir():
+            for file in folder.iterdir():
+                file.unlink()
+            folder.rmdir()
+        shared.rmdir()

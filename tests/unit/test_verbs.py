@@ -1,0 +1,124 @@
+"""What keeps a call from running on or giving half an answer."""
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from zabbix_sockets import verbs
+from zabbix_sockets.arguments import parse
+from zabbix_sockets.errors import DeadlineError, DumpInterruptedError
+from zabbix_sockets.model import Query, Snapshot, Socket
+
+from .snapshots import processes, snapshot_of, tcp_listener
+
+
+@pytest.fixture(autouse=True)
+def no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Don't wait for other calls of this user."""
+    monkeypatch.setattr("zabbix_sockets.lock._SHARED_FOLDERS", ())
+
+
+def answer_with(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot) -> list[Query]:
+    """Let every collection give *snapshot*; return the queries as they come."""
+    queries: list[Query] = []
+
+    def collect(query: Query) -> Snapshot:
+        queries.append(query)
+        return snapshot
+
+    monkeypatch.setattr(verbs, "collect", collect)
+    return queries
+
+
+def test_call_that_hangs_in_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moment past the timeout a call ends itself wherever it hangs, and the timer is off."""
+
+    def hang(_query: Query) -> Snapshot:
+        signal.pause()
+        raise AssertionError
+
+    monkeypatch.setattr(verbs, "collect", hang)
+    monkeypatch.setattr(verbs, "_GRACE", 0.0)
+    before = signal.getsignal(signal.SIGALRM)
+    options = parse(["get", "--timeout", "0.02"])
+    with pytest.raises(DeadlineError, match=r"timed out after 0\.02 s: the kernel did not answer"):
+        options.run(options)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert signal.getsignal(signal.SIGALRM) is before
+
+
+def test_query(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The source and what is left of the timeout are passed on; the alarm is off afterwards."""
+    queries = answer_with(monkeypatch, snapshot_of())
+    options = parse(["get", "--source", "procfs", "--timeout", "50"])
+    options.run(options)
+    (query,) = queries
+    assert query.source == "procfs"
+    assert 0 < query.timeout <= 50
+    assert capsys.readouterr().out.count("\n") == 1
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["count", "nginx"], "1\n"),
+        (["count", "nginx", "tcp", "listen"], "1\n"),
+        (["count", "absent", "udp", "bound"], "0\n"),
+        (["discover", "processes"], '[{"{#ID}":"nginx","{#PROCESS}":"nginx","{#SETTLED}":1}]\n'),
+        (["discover", "upstreams"], "[]\n"),
+    ],
+)
+def test_answers(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    answer: str,
+) -> None:
+    """Each verb prints one line, its answer."""
+    answer_with(monkeypatch, snapshot_of(processes("nginx"), [tcp_listener(2, 80)]))
+    options = parse(arguments)
+    options.run(options)
+    assert capsys.readouterr() == (answer, "")
+
+
+def test_notes_for_people(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What could not be seen is told on stderr, beside the table."""
+    snapshot = snapshot_of(processes("nginx"), [tcp_listener(2, 80)])
+    snapshot.visibility.denied = {"sshd": 2}
+    answer_with(monkeypatch, snapshot)
+    options = parse(["show", "processes"])
+    options.run(options)
+    shown = capsys.readouterr()
+    assert shown.err.startswith("note: 2 processes may not be inspected")
+    assert "nginx" in shown.out
+
+
+@pytest.mark.parametrize(("failures", "answered"), [(0, True), (3, True), (4, False)])
+def test_interrupted_list_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    failures: int,
+    answered: bool,
+) -> None:
+    """A list of sockets is whole or an error: an interrupted one is read again, to a bound."""
+    left = [None] * failures
+
+    def iter_sockets(_query: Query) -> Iterator[Socket]:
+        yield Socket("udp", 2, "", 7, None, bytes(4), 53, bytes(4), 0, "", (), 0, 9, 0, 0)
+        if left:
+            left.pop()
+            raise DumpInterruptedError("again")
+
+    monkeypatch.setattr(verbs, "iter_sockets", iter_sockets)
+    options = parse(["show", "sockets"])
+    if answered:
+        options.run(options)
+        assert capsys.readouterr().out.count("0.0.0.0:53") == 1
+    else:
+        with pytest.raises(DumpInterruptedError):
+            options.run(options)
+        assert capsys.readouterr().out == ""
