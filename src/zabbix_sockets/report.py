@@ -54,14 +54,14 @@ NO_LIMITS = Limits(*(1 << 62,) * 4)
 def build_document(
     snapshot: Snapshot,
     limits: Limits | None = None,
-    grouping: Grouping = GROUPINGS[DEFAULT_GROUPING],
+    grouping: Grouping | None = None,
 ) -> JsonRow:
     """Return the document of a Snapshot: objects, lists, strings and numbers only.
 
     Raises:
         SocketsError: not even a document without rows fits into *limits*.
     """
-    groups = Groups(snapshot, grouping)
+    groups = Groups(snapshot, grouping or GROUPINGS[DEFAULT_GROUPING])
     usage = ephemeral_usage(snapshot)
     upstreams, uncounted = upstream_rows(snapshot, groups, usage)
     lists = {

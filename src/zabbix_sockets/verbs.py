@@ -7,15 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import orjson
-
 from zabbix_sockets.collector import collect, iter_sockets
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import DeadlineError, DumpInterruptedError, UsageError
-from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS
+from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping
 from zabbix_sockets.lock import one_at_a_time
 from zabbix_sockets.model import Query, Snapshot, Socket
-from zabbix_sockets.report import NO_LIMITS, Limits, build_document
 from zabbix_sockets.rows import JsonRow
 
 _WAIT_SHARE = 0.5
@@ -53,10 +50,16 @@ def _watchdog(timeout: float) -> Iterator[None]:
 
 def _collect(options: argparse.Namespace) -> Snapshot:
     with _snapshot_time(options) as query:
-        return collect(query)
+        return collect(query, meanwhile=_import_report)
+
+
+def _import_report() -> None:
+    """Import what the answer needs: half of a short call, and the kernel is at work by then."""
 
 
 def _print_json(value: object) -> None:
+    import orjson  # noqa: PLC0415  # see _import_report
+
     sys.stdout.write(orjson.dumps(value).decode() + "\n")
 
 
@@ -65,16 +68,24 @@ def get(options: argparse.Namespace) -> None:
     name = options.grouping or DEFAULT_GROUPING
     if name not in GROUPINGS:
         raise UsageError(f"no grouping {name!r}: it is one of {', '.join(GROUPINGS)}")
-    limits = Limits(max_bytes=options.max_bytes)
-    _print_json(build_document(_collect(options), limits, GROUPINGS[name]))
+    snapshot = _collect(options)
+    _print_json(_document(snapshot, options, GROUPINGS[name]))
+
+
+def _document(
+    snapshot: Snapshot, options: argparse.Namespace, grouping: Grouping | None = None
+) -> JsonRow:
+    """Return the document within the bounds that the caller set."""
+    from zabbix_sockets.report import Limits, build_document  # noqa: PLC0415  # see _import_report
+
+    return build_document(snapshot, Limits(max_bytes=options.max_bytes), grouping)
 
 
 def discover(options: argparse.Namespace) -> None:
     """Print the LLD rows of one list."""
     from zabbix_sockets.discovery import discovery  # noqa: PLC0415  # get does without
 
-    document = build_document(_collect(options), Limits(max_bytes=options.max_bytes))
-    _print_json(discovery(document, options.kind))
+    _print_json(discovery(_document(_collect(options), options), options.kind))
 
 
 def count(options: argparse.Namespace) -> None:
@@ -100,6 +111,8 @@ def show(options: argparse.Namespace) -> None:
 def _document_rows(options: argparse.Namespace) -> list[JsonRow]:
     if options.state:
         raise UsageError("--state is for show sockets")
+    from zabbix_sockets.report import NO_LIMITS, build_document  # noqa: PLC0415  # see above
+
     document = build_document(_collect(options), NO_LIMITS)
     collector = document["collector"]
     assert isinstance(collector, dict)

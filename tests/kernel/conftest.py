@@ -1,6 +1,7 @@
 """A network namespace for every test."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 
 import netns
@@ -12,19 +13,19 @@ from zabbix_sockets.readers import bpf
 
 
 @pytest.fixture(scope="session")
-def pins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def pins() -> Iterator[str]:
     """Pin the BPF iterators in a bpffs of the tests' own."""
     if os.geteuid():
         pytest.skip("loading BPF programs needs root")
     reason = bpf.why_kernel_cannot()
     if reason:
         pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("pins")
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o755)  # other users read the pins
-    load(str(folder))
-    yield str(folder)
-    unload(str(folder))
+    folder = tempfile.mkdtemp(prefix="zabbix-sockets-pins-")  # pytest's own is closed to others
+    os.chmod(folder, 0o755)
+    load(folder)
+    yield folder
+    unload(folder)
+    os.rmdir(folder)
 
 
 @pytest.fixture(autouse=True)

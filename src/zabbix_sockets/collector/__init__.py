@@ -36,8 +36,11 @@ _SHARE_OF_WALK = 0.6
 _DUMP_ATTEMPTS = 4
 
 
-def collect(query: Query) -> Snapshot:
+def collect(query: Query, meanwhile: Callable[[], None] = lambda: None) -> Snapshot:
     """Read one moment of this host: every socket counted, with its owners.
+
+    *meanwhile* is called once, if it can be while the kernel works: for what the caller has
+    to do in any case, such as imports.
 
     Past the timeout the Snapshot is what is known by then; its *visibility* says what is
     missing.
@@ -60,7 +63,7 @@ def collect(query: Query) -> Snapshot:
             from zabbix_sockets.collector.iterated import collect_iterated  # noqa: PLC0415  # 1 ms
 
             try:
-                collect_iterated(plan.open_iterator, plan, query, deadline, snapshot)
+                collect_iterated(plan.open_iterator, plan, query, deadline, snapshot, meanwhile)
             except SourceUnavailableError as error:
                 plan.give_up_iterator(error)
         if not plan.open_iterator:

@@ -7,8 +7,12 @@ asked for the states and tables in which these are, never for the established co
 those without a descriptor are counted by the accept queues and the kernel's own count.
 """
 
-from collections.abc import Iterable, Iterator
+import sys
+from _queue import SimpleQueue
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
+from threading import Event, Thread
 
 from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.collector.records import RecordFold
@@ -16,7 +20,6 @@ from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.fold import TableFold
 from zabbix_sockets.model import (
-    FIRST_OWNER,
     INBOUND,
     NOBODY,
     TABLES,
@@ -35,6 +38,10 @@ from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.host import read_current_established, read_device_name
 from zabbix_sockets.readers.process import read_name, read_netns, read_uptime
 
+_AHEAD = 64  # chunks of 32 KB
+_PAUSE = 0.001  # seconds
+_SWITCH_INTERVAL = 0.0002  # seconds a thread that is back from the kernel waits for the other
+
 # A mask of the states in which TCP sockets may have no descriptor, and of listeners; the
 # established ones are counted otherwise.
 _NO_DESCRIPTOR = (
@@ -49,96 +56,162 @@ _NO_DESCRIPTOR = (
 
 
 def collect_iterated(
-    open_iterator: bpf.Opener, plan: Plan, query: Query, deadline: Deadline, snapshot: Snapshot
+    open_iterator: bpf.Opener,
+    plan: Plan,
+    query: Query,
+    deadline: Deadline,
+    snapshot: Snapshot,
+    meanwhile: Callable[[], None],
 ) -> None:
     """Fill *snapshot* from the iterator.
+
+    The kernel iterates for another thread; this one calls *meanwhile*, asks netlink, and
+    counts what comes.
 
     Raises:
         SourceUnavailableError: the iterator failed; *snapshot* is as it was.
     """
     try:
         netns, uptime = read_netns(query.proc), read_uptime(query.proc)
-        fold = RecordFold(netns, uptime, snapshot.ports, query.proc)
         before = read_current_established(query.proc)
-        finished = _read_records(open_iterator(bpf.COUNT), fold, deadline)
+        records = _Records(open_iterator(bpf.COUNT), deadline)
+        with read_ahead(records) as chunks:
+            meanwhile()
+            rest = _read_rest(plan, snapshot, deadline)
+            fold = RecordFold(netns, uptime, snapshot.ports, query.proc)
+            fold.add(chunks)
     except (OSError, ParseError) as error:
         raise SourceUnavailableError(f"the iterator failed: {error}") from error
+    _fill(snapshot, fold)
     device_name = cache(read_device_name)
     listeners = fold.listeners(device_name)
-    snapshot.processes += fold.owners.processes
-    snapshot.queues.update(fold.queues)
-    snapshot.uids.update(fold.uids)
-    snapshot.fds_limits.update(fold.fds_limits)
-    waiting = any(listener.accept_queue for listener in listeners)
     snapshot.listeners += listeners
-    for table_fold in _read_without_descriptor(plan, fold.inodes, waiting, snapshot, deadline):
+    for table_fold, candidates in rest:
+        table_fold.add(row for row in candidates if row[9] not in fold.inodes)
         snapshot.listeners += table_fold.decode_listeners(device_name)
         table_fold.decode_connections(snapshot.connections, device_name)
+        snapshot.uids.update(table_fold.uids)
     fold.connections(snapshot.connections, snapshot.listeners, device_name)
     _add_unaccepted(snapshot.connections, listeners)
-    if finished:
+    if records.complete:
         _add_unseen(snapshot.connections, before, read_current_established(query.proc))
     else:
         snapshot.unfinished.update(("tcp", "udp"))
-    snapshot.visibility.owners_complete = finished
-    snapshot.visibility.endpoints_complete &= not fold.overflowed
-    holders = [owner for owner in snapshot.uids if owner >= FIRST_OWNER]
-    snapshot.owners = {owner: fold.owners.members(owner) for owner in holders}
+        snapshot.visibility.owners_complete = False
 
 
-def _read_records(fd: int, fold: RecordFold, deadline: Deadline) -> bool:
-    """Return whether the iterator was read to its end; what came before counts."""
-    in_time = True
+def _fill(snapshot: Snapshot, fold: RecordFold) -> None:
+    """Take over what belongs to owners."""
+    snapshot.processes = fold.owners.processes
+    snapshot.queues = fold.queues
+    snapshot.uids = fold.uids
+    snapshot.fds_limits = fold.fds_limits
+    snapshot.owners = {owner: fold.owners.members(owner) for owner in fold.uids}
+    snapshot.visibility.endpoints_complete = not fold.overflowed
 
-    def until_deadline() -> Iterator[bytes]:
-        nonlocal in_time
+
+class _Records:
+    """The iterator's chunks until the deadline; *complete* once it came to its end."""
+
+    def __init__(self, fd: int, deadline: Deadline) -> None:
+        self.complete = False
+        self._chunks = bpf.read_chunks(fd, bpf.RECORD.size, deadline)
+
+    def __iter__(self) -> Iterator[bytes]:
         try:
-            yield from bpf.read_chunks(fd, bpf.RECORD.size, deadline)
+            yield from self._chunks
         except DeadlineError:
-            in_time = False
-
-    fold.add(until_deadline())
-    return in_time
-
-
-def _read_without_descriptor(
-    plan: Plan,
-    seen: set[int],
-    waiting: bool,
-    snapshot: Snapshot,
-    deadline: Deadline,
-) -> Iterator[TableFold]:
-    """Yield the sums of each table's sockets that the iterator did not see.
-
-    *waiting*: connections wait to be accepted, so some may be in CLOSE_WAIT.
-    """
-    states = _NO_DESCRIPTOR | (1 << TcpState.CLOSE_WAIT if waiting else 0)
-    for table in TABLES:
-        try:
-            encoding, batches = plan.open(table, deadline, states)
-            rest = TableFold(table, encoding, snapshot.ports, {})
-            for rows in batches:
-                rest.add(_unseen_rows(rows, rest, seen, states))
-        except DeadlineError:
-            snapshot.unfinished.add(table.protocol)
             return
-        yield rest
+        self.complete = True
 
 
-def _unseen_rows(
-    rows: Iterable[Row], rest: TableFold, seen: set[int], states: int
+@contextmanager
+def read_ahead(chunks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
+    """Give an iterator over *chunks*, which another thread reads from now on.
+
+    What *chunks* raises is raised where the chunk is missed. The thread stays at most some
+    chunks ahead, and ends when the context does.
+    """
+    queue: SimpleQueue[bytes | Exception | None] = SimpleQueue()
+    left = Event()
+
+    def read() -> None:
+        try:
+            for chunk in chunks:
+                queue.put(chunk)
+                while queue.qsize() > _AHEAD and not left.wait(_PAUSE):
+                    pass
+                if left.is_set():
+                    return
+            queue.put(None)
+        except Exception as error:  # noqa: BLE001  # raised again by the other thread
+            queue.put(error)
+
+    def received() -> Iterator[bytes]:
+        while (chunk := queue.get()) is not None:
+            if isinstance(chunk, Exception):
+                raise chunk
+            yield chunk
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+    reader = Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        yield received()
+    finally:
+        left.set()
+        sys.setswitchinterval(interval)
+
+
+Rest = list[tuple[TableFold, list[Row]]]
+"""What netlink says of each table: the sums of what has no inode, and the listeners and UDP
+sockets, of which those that the iterator doesn't see are to be added."""
+
+
+def _read_rest(plan: Plan, snapshot: Snapshot, deadline: Deadline) -> Rest:
+    """Ask netlink for the sockets that the iterator can't see, as little as will do."""
+    rest: Rest = []
+    try:
+        states = _NO_DESCRIPTOR
+        if _is_waiting(plan, deadline):
+            states |= 1 << TcpState.CLOSE_WAIT
+        for table in TABLES:
+            encoding, batches = plan.open(table, deadline, states)
+            fold = TableFold(table, encoding, snapshot.ports, {})
+            candidates: list[Row] = []
+            rest.append((fold, candidates))
+            for rows in batches:
+                fold.add(_ownerless(rows, fold, candidates, states))
+    except DeadlineError:
+        snapshot.unfinished.update(("tcp", "udp"))
+    return rest
+
+
+def _is_waiting(plan: Plan, deadline: Deadline) -> bool:
+    """Whether a connection waits to be accepted anywhere: some may be in CLOSE_WAIT."""
+    waiting = 0
+    for table in TABLES:
+        if table.protocol == "tcp":
+            for rows in plan.open(table, deadline, 1 << TcpState.LISTEN).batches:
+                waiting += sum(row[6] for row in rows if row[0] == TcpState.LISTEN)
+    return waiting > 0
+
+
+def _ownerless(
+    rows: Iterable[Row], fold: TableFold, candidates: list[Row], states: int
 ) -> Iterator[Row]:
-    """Yield rows without an inode, and listeners and UDP sockets that the iterator missed."""
-    tcp = rest.table.protocol == "tcp"
+    """Yield rows without an inode; put listeners and UDP sockets aside."""
+    tcp = fold.table.protocol == "tcp"
     listening = TcpState.LISTEN if tcp else TcpState.CLOSE
     for row in rows:
-        state, port, inode = row[0], row[1], row[9]
-        if state == listening and inode in seen:
-            rest.directions.add_listener(port, row[3])
-        elif not tcp or state == listening:
-            if inode not in seen:
-                yield row
-        elif not inode and states >> state & 1:
+        state = row[0]
+        if state == listening:
+            fold.directions.add_listener(row[1], row[3])
+            candidates.append(row)
+        elif not tcp:
+            candidates.append(row)
+        elif not row[9] and states >> state & 1:
             yield row
 
 
