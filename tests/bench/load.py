@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NoReturn, Self
 
 MAX_SOCKETS = 1_000_000
@@ -29,7 +29,7 @@ MAX_PROCESSES = 20_000
 LISTENERS_BASE = 0x7F010000  # 127.1.0.0
 UPSTREAMS_BASE = 0x7F400000  # 127.64.0.0
 SOURCES_BASE = 0x7F800000  # 127.128.0.0
-IP_BIND_ADDRESS_NO_PORT = 24  # connect(2) shall choose the port; in Python's socket since 3.12
+IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h: connect(2) chooses the port
 PORTS_BASE = 2_000  # with one port per process still below the ephemeral range
 PAIRS_PER_LISTENER = 10_000  # a third of the ephemeral range, so that free ports are found quickly
 SPARE_DESCRIPTORS = 64
@@ -51,9 +51,9 @@ class Shape:
         sockets: Connected sockets in all, an odd number rounded up; listeners are extra.
         processes: How many processes share them.
         names: How many different process names they have, at least 1.
-        distinct_upstreams: Each connection has two addresses of its own, so that the remote
-            address and port of every socket is distinct.
-        shared: One process opens all sockets and the others inherit every one of them by fork.
+        distinct_upstreams: Each connection has two addresses of its own: all remote ends differ.
+        shared: This many processes hold the same sockets: one opened them, and the others
+            inherited every one of them by fork.
         seconds: The processes end after this time, whatever happens to their parent.
     """
 
@@ -61,17 +61,18 @@ class Shape:
     processes: int = 200
     names: int = 10
     distinct_upstreams: bool = False
-    shared: bool = False
+    shared: int = 1
     seconds: float = 3600.0
 
     def __post_init__(self) -> None:
         if not (0 <= self.sockets <= MAX_SOCKETS and 0 < self.processes <= MAX_PROCESSES):
             raise LoadError(f"at most {MAX_SOCKETS:,} sockets and {MAX_PROCESSES:,} processes")
+        if self.shared < 1 or self.processes % self.shared:
+            raise LoadError(f"{self.processes} processes can't be shared out by {self.shared}")
 
     def pairs(self, index: int) -> range:
-        """The numbers of the connections of process *index*, of all connections."""
-        total = (self.sockets + 1) // 2
-        openers = 1 if self.shared else self.processes
+        """The numbers of the connections of opener *index*, of all connections."""
+        total, openers = (self.sockets + 1) // 2, self.processes // self.shared
         return range(total * index // openers, total * (index + 1) // openers)
 
 
@@ -86,7 +87,7 @@ class Load:
         self._links = ""
 
     def __enter__(self) -> Self:
-        count = 1 if self._shape.shared else self._shape.processes
+        count = self._shape.processes // self._shape.shared
         gc.freeze()  # a collection in each of many children would copy the heap that they share
         try:
             with tempfile.TemporaryDirectory() as self._links:
@@ -159,8 +160,7 @@ def _reap(pid: int, deadline: float) -> None:
 
 def _link_names(directory: str, names: int) -> None:
     """Make the names under which cat is run: a process is called by the file that it executes."""
-    cat = shutil.which("cat")
-    if cat is None:
+    if not (cat := shutil.which("cat")):
         raise LoadError("no cat(1) in the PATH")
     for number in range(names):
         os.symlink(cat, f"{directory}/load-{number}")
@@ -182,7 +182,7 @@ class Worker:
             signal.setitimer(signal.ITIMER_REAL, self.shape.seconds)  # also ends a cat
             os.close(parents_stop)  # a copy here would keep the others from seeing the end
             _open(self.shape, self.index)
-            if self.shape.shared:
+            if self.shape.shared > 1:
                 self._stay_with_heirs()
             os.write(self.report, b"ready\n")
             self._become_cat()
@@ -198,11 +198,10 @@ class Worker:
     def _stay_with_heirs(self) -> NoReturn:
         """Start the processes that inherit every descriptor of this one, and wait for them."""
         pids = []
-        for index in range(1, self.shape.processes):
-            pid = os.fork()
-            if not pid:
+        for _ in range(1, self.shape.shared):
+            if not (pid := os.fork()):
                 signal.setitimer(signal.ITIMER_REAL, self.shape.seconds)  # not inherited
-                replace(self, index=index)._become_cat()
+                self._become_cat()
             pids.append(pid)
         os.write(self.report, b"ready\n")
         os.close(self.report)
@@ -237,8 +236,7 @@ def _listen(shape: Shape, index: int, number: int) -> socket.socket:
     """Open listener *number* of process *index*."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    own = _address(LISTENERS_BASE + index * 64 + number)
-    address = "0.0.0.0" if shape.distinct_upstreams else own
+    address = _address(0 if shape.distinct_upstreams else LISTENERS_BASE + index * 64 + number)
     try:
         listener.bind((address, PORTS_BASE + index))
     except OSError:
@@ -256,8 +254,7 @@ def _connect(shape: Shape, listener: socket.socket, pair: int) -> None:
         client.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
         client.bind((_address(SOURCES_BASE + pair), 0))
     client.connect((address, port))
-    server = listener.accept()[0]
-    for end in (client, server):
+    for end in (client, listener.accept()[0]):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         _keep(end)
 
@@ -274,21 +271,18 @@ def _address(number: int) -> str:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Hold connected TCP sockets until interrupted.")
-    parser.add_argument("--sockets", type=int, default=10_000)
-    parser.add_argument("--processes", type=int, default=200)
-    parser.add_argument("--names", type=int, default=10)
+    for name, count in {"sockets": 10_000, "processes": 200, "names": 10, "shared": 1}.items():
+        parser.add_argument(f"--{name}", type=int, default=count)
     parser.add_argument("--distinct-upstreams", action="store_true")
-    parser.add_argument("--shared", action="store_true")
     parser.add_argument("--seconds", type=float, default=3600.0)
     return parser.parse_args()
 
 
 def main() -> int:
     """Print "ready" when all sockets are open; stay until SIGINT, SIGTERM or the time is over."""
-    arguments = _arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        shape = Shape(**vars(arguments))
+        shape = Shape(**vars(_arguments()))
         with Load(shape):
             print("ready", flush=True)
             time.sleep(shape.seconds)

@@ -10,37 +10,47 @@ import matplotlib as mpl
 mpl.use("Agg")
 from matplotlib import pyplot as plt  # after the choice of a backend without a display
 
-OURS = ("sock_diag", "procfs", "bpf")
+OURS = ("bpf", "sock_diag", "procfs")
 PEERS = ("ss", "netstat", "lsof", "psutil")
 PANELS = (("wall_s", "seconds", 1.0), ("peak_bytes", "peak memory, MB", 1e-6))
+COLORS = tuple(f"C{number}" for number in range(10))
 
 
-def _style(name: str) -> dict[str, Any]:
+def _style(name: str, bounds: list[str]) -> dict[str, Any]:
     if name in OURS:
-        return {"linewidth": 2.5, "marker": "o"}
+        return {"linewidth": 2.5, "marker": "o", "color": COLORS[OURS.index(name)]}
     if name in PEERS:
-        return {"linewidth": 1.2, "marker": "s", "markersize": 4}
-    return {"linewidth": 1.2, "linestyle": ":", "color": None}
+        color = COLORS[len(OURS) + PEERS.index(name)]
+        return {"linewidth": 1.2, "marker": "s", "markersize": 4, "color": color}
+    color = COLORS[bounds.index(name) % len(COLORS)]
+    return {"linewidth": 1.2, "linestyle": ":", "marker": "x", "markersize": 4, "color": color}
 
 
 def draw(results: dict[str, Any], target: Path) -> None:
     """Write the picture; a candidate that was not measured at a level has no point there."""
-    names = list(dict.fromkeys(name for level in results["levels"] for name in level["figures"]))
-    picture, axes = plt.subplots(1, len(PANELS), figsize=(13, 6), layout="constrained")
+    levels = [level for level in results["levels"] if not level["scenario"]]
+    names = list(dict.fromkeys(name for level in levels for name in level["figures"]))
+    bounds = [name for name in names if name not in OURS + PEERS]
+    picture, axes = plt.subplots(1, len(PANELS), figsize=(15, 6.5), layout="constrained")
     for axis, (field, label, factor) in zip(axes, PANELS, strict=True):
         for name in names:
             points = [
                 (level["sockets"], value * factor)
-                for level in results["levels"]
+                for level in levels
                 if (value := level["figures"].get(name, {}).get(field)) is not None
             ]
-            axis.plot(*zip(*points, strict=True), label=name, **_style(name)) if points else None
+            if points:
+                axis.plot(*zip(*points, strict=True), label=name, **_style(name, bounds))
         axis.set_xscale("symlog", linthresh=1000)
         axis.set_yscale("log")
+        axis.set_xticks([level["sockets"] for level in levels])
+        axis.xaxis.set_major_formatter("{x:,.0f}")
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("")
         axis.set_xlabel("sockets")
         axis.set_ylabel(label)
         axis.grid(visible=True, alpha=0.3)
-    axes[0].legend()
+    picture.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
     machine = results["machine"]
     picture.suptitle(f"Linux {machine['kernel']}, {machine['cpus']} CPUs, {results['time']}")
     picture.savefig(target, dpi=120)

@@ -45,6 +45,7 @@ class Level:
         sockets: Connected sockets of the load.
         processes: Processes that hold them.
         slab_bytes: By how much the first walk over all descriptors made the kernel's caches grow.
+        others_cpus: How many processors were busy with something else meanwhile.
         figures: By the candidates' names, in the order of the table.
         scenario: The name of a load of another shape; empty for a plain level.
     """
@@ -52,6 +53,7 @@ class Level:
     sockets: int
     processes: int
     slab_bytes: int
+    others_cpus: float
     figures: Mapping[str, Figures]
     scenario: str = ""
 

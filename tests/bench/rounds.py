@@ -1,6 +1,9 @@
 """Measures all candidates at one level, by turns."""
 
+import os
 import re
+import resource
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
@@ -8,6 +11,7 @@ from statistics import median
 from tests.bench.candidates import Candidate, WrongAnswerError
 from tests.bench.measure import Launcher, Outcome
 from tests.bench.results import Figures
+from tests.bench.scenarios import Stage
 
 PATIENCE_SECONDS = 15.0  # what one candidate may take at one level, if it needs more than one run
 
@@ -74,17 +78,17 @@ class Tally:
 
 def measure(
     candidates: Sequence[Candidate],
-    sockets: int,
+    stage: Stage,
     repeat: int,
     launcher: Launcher,
     show: Callable[[str, str], None],
 ) -> dict[str, Figures]:
     """Run every candidate once in each round, so that noise meets all alike."""
-    tallies = [Tally(candidate, sockets) for candidate in candidates]
+    tallies = [Tally(candidate, stage.sockets) for candidate in candidates]
     for turn in range(repeat):
         for tally in tallies:
             if tally.wants(turn):
-                show(f"{sockets:,} sockets, round {turn + 1} of {repeat}", tally.candidate.name)
+                show(f"{stage}, round {turn + 1} of {repeat}", tally.candidate.name)
                 tally.run(launcher)
     return {tally.candidate.name: tally.figures(launcher.limit) for tally in tallies}
 
@@ -98,6 +102,27 @@ def warm_up(walk: str, launcher: Launcher) -> int:
     before = _slab_bytes()
     launcher.run([walk], keep_output=False)
     return max(0, _slab_bytes() - before)
+
+
+class Others:
+    """How busy everything but this process's children is, from now on."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._busy = _others_seconds()
+
+    def cpus(self) -> float:
+        """The processors that others kept busy, on average; never less than 0."""
+        return max(0.0, _others_seconds() - self._busy) / (time.monotonic() - self._start)
+
+
+def _others_seconds() -> float:
+    """The seconds that all processors were busy (proc_stat(5)) without those of the children."""
+    total = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, total)
+    busy = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    own = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return busy - own.ru_utime - own.ru_stime
 
 
 def _slab_bytes() -> int:

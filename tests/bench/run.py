@@ -18,13 +18,15 @@ ROOT = HERE.parents[1]
 sys.path[0] = str(ROOT)  # the files beside this one go by the names mypy and pytest know them by
 
 # ruff: noqa: E402
-from tests.bench import candidates, report, rounds
+from tests.bench import bars, candidates, report, rounds
 from tests.bench.candidates import Candidate
 from tests.bench.isolate import run_isolated
-from tests.bench.load import MAX_PROCESSES, MAX_SOCKETS, Load, LoadError, Shape
+from tests.bench.iterators import Pins, pinned
+from tests.bench.load import MAX_PROCESSES, MAX_SOCKETS, Load, LoadError
 from tests.bench.measure import Launcher, MeasureError, compile_programs
 from tests.bench.progress import Progress
 from tests.bench.results import Figures, Level
+from tests.bench.scenarios import NAMES, Stage, stages
 
 
 @dataclasses.dataclass
@@ -33,9 +35,8 @@ class Options:
 
     levels: list[int]
     million: bool
+    scenario: list[str]
     processes: int
-    distinct_upstreams: bool
-    shared: bool
     repeat: int
     only: list[str]
     slow_limit: int
@@ -44,26 +45,30 @@ class Options:
 
 
 class Bench:
-    """One run over all levels."""
+    """One run over all levels and scenarios."""
 
-    def __init__(self, options: Options, directory: Path) -> None:
+    def __init__(self, options: Options, directory: Path, pins: Pins) -> None:
         self._options = options
         self._progress = Progress()
         programs = compile_programs(directory)
         self._walk = programs["fd_readlink"]
         self._launcher = Launcher(programs["launch"], directory, options.slow_limit)
-        self._candidates = _chosen(candidates.candidates(options.python, programs), options.only)
-        self._slow: dict[str, Figures] = {}
+        known = candidates.candidates(options.python, programs, pins)
+        self._candidates = _chosen(known, options.only)
+        self._slow: dict[str, int] = {}  # at how many sockets
         self.levels: list[Level] = []
 
     def run(self) -> bool:
-        """Measure and print level after level; False, with what is complete, after Ctrl-C."""
-        for sockets in self._options.levels:
+        """Measure and print one after the other; False, with what is complete, after Ctrl-C."""
+        options = self._options
+        for stage in stages(
+            options.levels, options.scenario, options.processes, million=options.million
+        ):
             try:
-                level = self._measure(sockets)
+                level = self._measure(stage)
             except LoadError as exc:
                 self._progress.clear()
-                print(f"{sockets:,} sockets: {exc}", file=sys.stderr)
+                print(f"{stage}: {exc}", file=sys.stderr)
                 return False
             except KeyboardInterrupt:
                 self._progress.clear()
@@ -74,34 +79,35 @@ class Bench:
             print(report.table(self.levels, level), end="\n\n", flush=True)
         return True
 
-    def _measure(self, sockets: int) -> Level:
-        options = self._options
-        shape = Shape(
-            sockets,
-            options.processes,
-            distinct_upstreams=options.distinct_upstreams,
-            shared=options.shared,
-        )
-        with Load(shape, self._opening(sockets)) if sockets else nullcontext():
-            runnable = [each for each in self._candidates if each.name not in self._slow]
+    def _measure(self, stage: Stage) -> Level:
+        shape, sockets = stage.shape, stage.sockets
+        with Load(shape, self._opening(stage)) if shape else nullcontext():
+            runnable = [each for each in self._candidates if not self._too_slow(each.name, sockets)]
             slab = rounds.warm_up(self._walk, self._launcher)
+            others = rounds.Others()
             measured = rounds.measure(
-                runnable, sockets, options.repeat, self._launcher, self._progress.show
+                runnable, stage, self._options.repeat, self._launcher, self._progress.show
             )
-        figures = self._slow | measured
-        ordered = {each.name: figures[each.name] for each in self._candidates}
-        self._note_slow(sockets, measured)
-        return Level(sockets, options.processes if sockets else 0, slab, ordered)
+            others_cpus = others.cpus()
+        if not stage.scenario:
+            slow = [name for name, figures in measured.items() if figures.status == "slow"]
+            self._slow |= dict.fromkeys(slow, sockets)
+        ordered = {
+            each.name: measured.get(each.name) or self._not_run(each.name)
+            for each in self._candidates
+        }
+        processes = shape.processes if shape else 0
+        return Level(sockets, processes, slab, others_cpus, ordered, stage.scenario)
 
-    def _note_slow(self, sockets: int, measured: dict[str, Figures]) -> None:
-        for name, figures in measured.items():
-            if figures.status == "slow":
-                self._slow[name] = Figures(name, "slow", note=f"too slow at {sockets:,}")
+    def _too_slow(self, name: str, sockets: int) -> bool:
+        return name in self._slow and sockets >= self._slow[name]
 
-    def _opening(self, sockets: int) -> Callable[[int, int], None]:
+    def _not_run(self, name: str) -> Figures:
+        return Figures(name, "slow", note=f"too slow at {self._slow[name]:,}")
+
+    def _opening(self, stage: Stage) -> Callable[[int, int], None]:
         def show(done: int, total: int) -> None:
-            detail = f"{done} of {total} processes are ready"
-            self._progress.show(f"opening {sockets:,} sockets", detail)
+            self._progress.show(f"opening {stage}", f"{done} of {total} processes are ready")
 
         return show
 
@@ -111,11 +117,13 @@ def _chosen(known: Sequence[Candidate], only: Sequence[str]) -> list[Candidate]:
     if unknown := set(only) - {each.name for each in known}:
         raise MeasureError(f"no such candidate: {', '.join(sorted(unknown))}")
     wanted = {candidates.INTERPRETER, *only}
-    wanted |= {bound for each in known if each.name in only for bound in each.bounds}
+    for each in known:
+        if each.name in only:
+            wanted |= {*each.bounds, *each.bounds_of_a_million}
     return [each for each in known if not only or each.name in wanted]
 
 
-def _write(options: Options, levels: Sequence[Level], bars: Sequence[report.Bar]) -> None:
+def _write(options: Options, levels: Sequence[Level], reached: Sequence[bars.Bar]) -> None:
     """Write the JSON file, and the picture of it where there is matplotlib."""
     target = options.output / "bench.json"
     document = {
@@ -128,12 +136,8 @@ def _write(options: Options, levels: Sequence[Level], bars: Sequence[report.Bar]
             "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             "python": platform.python_version(),
         },
-        "load": {
-            "distinct_upstreams": options.distinct_upstreams,
-            "shared": options.shared,
-        },
         "levels": [report.level_as_json(levels, level) for level in levels],
-        "bars": [str(bar) for bar in bars],
+        "bars": [str(bar) for bar in reached],
     }
     target.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     print(f"\n{target}")
@@ -151,14 +155,20 @@ def _levels(text: str) -> list[int]:
     return levels
 
 
+def _scenarios(text: str) -> list[str]:
+    scenarios = text.split(",")
+    if unknown := set(scenarios) - set(NAMES):
+        raise argparse.ArgumentTypeError(f"no such scenario: {', '.join(sorted(unknown))}")
+    return scenarios
+
+
 def _options() -> Options:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--levels", type=_levels, default=[0, 1_000, 10_000, 100_000], help="numbers of sockets")
     add("--million", action="store_true", help="1,000,000 sockets, too: gigabytes and minutes")
-    add("--processes", type=int, default=200, help="how many hold the sockets")
-    add("--distinct-upstreams", action="store_true", help="a remote address for each connection")
-    add("--shared", action="store_true", help="all processes hold all sockets")
+    add("--scenario", type=_scenarios, default=[], help=f"also: {', '.join(NAMES)}")
+    add("--processes", type=int, default=200, help="how many hold the sockets of a level")
     add("--repeat", type=int, default=5, help="rounds; slow candidates take part in fewer")
     add("--only", type=lambda text: text.split(","), default=[], help="names, see the table")
     add("--slow-limit", type=int, default=30, help="seconds after which a run is ended")
@@ -177,16 +187,18 @@ def _options() -> Options:
 
 
 def _bench(options: Options) -> int:
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
         try:
-            bench = Bench(options, Path(directory))
+            with pinned(options.python, directory) as pins:
+                bench = Bench(options, directory, pins)
+                complete = bench.run()
         except MeasureError as exc:
             print(exc, file=sys.stderr)
             return 1
-        complete = bench.run()
-    bars = list(report.bars(bench.levels))
-    print(*bars, sep="\n")
-    _write(options, bench.levels, bars)
+    reached = list(bars.bars(bench.levels))
+    print(*reached, sep="\n")
+    _write(options, bench.levels, reached)
     return 0 if complete else 1
 
 

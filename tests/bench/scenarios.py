@@ -7,7 +7,7 @@ from tests.bench.load import MAX_PROCESSES, MAX_SOCKETS, Shape
 
 NAMES = ("processes", "shared", "distinct")
 SOCKETS = 100_000  # of each of them, but for "distinct" with --million
-HEIRS = 4
+SHARED = 4  # processes with the same sockets
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def _shape(name: str, processes: int, *, million: bool) -> Shape:
         case "processes":
             return Shape(SOCKETS, MAX_PROCESSES)
         case "shared":
-            return Shape(SOCKETS, HEIRS, shared=True)
+            return Shape(SOCKETS, max(1, processes // SHARED) * SHARED, shared=SHARED)
         case "distinct":
             sockets = MAX_SOCKETS if million else SOCKETS
             return Shape(sockets, processes, distinct_upstreams=True)

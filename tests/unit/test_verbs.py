@@ -1,7 +1,7 @@
 """What keeps a call from running on or giving half an answer."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -23,8 +23,9 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot) -> list[Que
     """Let every collection give *snapshot*; return the queries as they come."""
     queries: list[Query] = []
 
-    def collect(query: Query) -> Snapshot:
+    def collect(query: Query, meanwhile: Callable[[], None]) -> Snapshot:
         queries.append(query)
+        meanwhile()
         return snapshot
 
     monkeypatch.setattr(verbs, "collect", collect)
@@ -34,7 +35,7 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot) -> list[Que
 def test_call_that_hangs_in_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """A moment past the timeout a call ends itself wherever it hangs, and the timer is off."""
 
-    def hang(_query: Query) -> Snapshot:
+    def hang(_query: Query, **_: object) -> Snapshot:
         signal.pause()
         raise AssertionError
 

@@ -152,6 +152,7 @@ struct sock {
 	struct sock_common __sk_common;
 	struct sk_backlog sk_backlog;
 	refcount_t sk_wmem_alloc;
+	int sk_wmem_queued;
 	__u16 sk_protocol;
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
@@ -376,9 +377,13 @@ static __always_inline int set_tcp(struct record *rec, struct sock *sk, struct t
 		rec->recv_queue = READ(sk, sk_ack_backlog);
 		rec->send_queue = READ(sk, sk_max_ack_backlog);
 	} else {
-		unread = READ(tp, rcv_nxt) - READ(tp, copied_seq);
-		rec->recv_queue = unread > 0 ? unread : 0;
-		rec->send_queue = READ(tp, write_seq) - READ(tp, snd_una);
+		/* Most queues are empty, which shows without the cache lines of their ends. */
+		if (READ(sk, sk_backlog.rmem_alloc.counter)) {
+			unread = READ(tp, rcv_nxt) - READ(tp, copied_seq);
+			rec->recv_queue = unread > 0 ? unread : 0;
+		}
+		if (READ(sk, sk_wmem_queued))
+			rec->send_queue = READ(tp, write_seq) - READ(tp, snd_una);
 		if (READ(sk, sk_max_ack_backlog)) /* inherited from its listener */
 			rec->kind = INBOUND;
 		else

@@ -38,9 +38,9 @@ from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.host import read_current_established, read_device_name
 from zabbix_sockets.readers.process import read_name, read_netns, read_uptime
 
-_AHEAD = 64  # chunks of 32 KB
+_AHEAD = 3  # chunks of 2 MB
 _PAUSE = 0.001  # seconds
-_SWITCH_INTERVAL = 0.0002  # seconds a thread that is back from the kernel waits for the other
+_SWITCH_INTERVAL = 0.0005  # seconds a thread that is back from the kernel waits for the other
 
 # A mask of the states in which TCP sockets may have no descriptor, and of listeners; the
 # established ones are counted otherwise.
@@ -117,7 +117,7 @@ class _Records:
         self.complete = False
         self._chunks = bpf.read_chunks(fd, bpf.RECORD.size, deadline)
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bpf.Chunk]:
         try:
             yield from self._chunks
         except DeadlineError:
@@ -126,13 +126,13 @@ class _Records:
 
 
 @contextmanager
-def read_ahead(chunks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
+def read_ahead(chunks: Iterable[bpf.Chunk]) -> Iterator[Iterator[bpf.Chunk]]:
     """Give an iterator over *chunks*, which another thread reads from now on.
 
     What *chunks* raises is raised where the chunk is missed. The thread stays at most some
     chunks ahead, and ends when the context does.
     """
-    queue: SimpleQueue[bytes | Exception | None] = SimpleQueue()
+    queue: SimpleQueue[bpf.Chunk | Exception | None] = SimpleQueue()
     left = Event()
 
     def read() -> None:
@@ -147,7 +147,7 @@ def read_ahead(chunks: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
         except Exception as error:  # noqa: BLE001  # raised again by the other thread
             queue.put(error)
 
-    def received() -> Iterator[bytes]:
+    def received() -> Iterator[bpf.Chunk]:
         while (chunk := queue.get()) is not None:
             if isinstance(chunk, Exception):
                 raise chunk

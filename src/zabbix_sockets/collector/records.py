@@ -95,7 +95,7 @@ class RecordFold:
         self._shared: dict[int, _Shared] = {}
         self._counts: dict[tuple[int, _End], int] = {}
 
-    def add(self, chunks: Iterable[bytes]) -> None:
+    def add(self, chunks: Iterable[bpf.Chunk]) -> None:
         """Count all records of *chunks*."""
         counter: Counter[tuple[bytes]] = Counter()
         unpack, update = bpf.WHOLE_RECORD.iter_unpack, counter.update

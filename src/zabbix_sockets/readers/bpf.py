@@ -29,7 +29,8 @@ WHOLE_RECORD = struct.Struct(f"{RECORD.size}s")
 OWNER = struct.Struct("=IIII16s")
 
 _FIRST_KERNEL = (5, 11)
-_READ_SIZE = 1 << 18  # the kernel fills at most 32 KB of it
+_KERNEL_BUFFER = 32768  # kernel/bpf/bpf_iter.c: PAGE_SIZE << 3
+_PIECES = 64
 
 
 class Record(NamedTuple):
@@ -54,6 +55,9 @@ class Record(NamedTuple):
     started: int
     fds_limit: int
 
+
+Chunk = memoryview | bytes
+"""Some whole records."""
 
 Opener = Callable[[str], int]
 """Returns a new descriptor to read one of PROGRAMS from."""
@@ -106,7 +110,7 @@ def _why_not_pinned(directory: str) -> str:
     return "not loaded: run zabbix-sockets load as root"
 
 
-def read_chunks(fd: int, size: int, deadline: Deadline) -> Iterator[bytes]:
+def read_chunks(fd: int, size: int, deadline: Deadline) -> Iterator[Chunk]:
     """Yield what an iterator has to say, in pieces of whole records of *size* bytes; close it.
 
     Raises:
@@ -119,20 +123,35 @@ def read_chunks(fd: int, size: int, deadline: Deadline) -> Iterator[bytes]:
         while True:
             deadline.check()
             try:
-                chunk = os.read(fd, _READ_SIZE)
+                data = _read(fd, size)
             except BlockingIOError:
                 continue  # a million files, and none was a socket
-            if not chunk:
+            if not data:
                 break
-            if rest or len(chunk) % size:
-                chunk = rest + chunk
-                whole = len(chunk) - len(chunk) % size
-                chunk, rest = chunk[:whole], chunk[whole:]
-            yield chunk
+            if not rest and not len(data) % size:
+                yield data
+                continue
+            together = rest + bytes(data)
+            whole = len(together) - len(together) % size
+            rest = together[whole:]
+            yield together[:whole]
     finally:
         os.close(fd)
     if rest:
         raise ParseError("BPF iterator", rest)
+
+
+def _read(fd: int, size: int) -> memoryview:
+    """Return what one readv(2) gives.
+
+    The kernel fills at most 32 KB at a time, whatever the buffer; but it goes on with the next
+    one of a vector as long as each is filled. So one call, during which other threads run,
+    brings 2 MB if the pieces are as long as the whole records in 32 KB.
+    """
+    piece = _KERNEL_BUFFER // size * size
+    buffer = memoryview(bytearray(piece * _PIECES))
+    pieces = [buffer[at : at + piece] for at in range(0, len(buffer), piece)]
+    return buffer[: os.readv(fd, pieces)]
 
 
 def why_kernel_cannot() -> str | None:
