@@ -10,8 +10,8 @@ import struct
 from _socket import AF_INET, AF_INET6
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
+from zabbix_sockets.errors import ParseError
 from zabbix_sockets.fold import MAX_ENDPOINTS, unmapped
 from zabbix_sockets.model import (
     INBOUND,
@@ -21,42 +21,27 @@ from zabbix_sockets.model import (
     ListenerSocket,
     PortRange,
     Process,
-    TcpState,
 )
 from zabbix_sockets.owners import Owners
 from zabbix_sockets.readers import bpf
-from zabbix_sockets.readers.bpf import Record
 from zabbix_sockets.readers.process import read_name
 
-_MAX_DISTINCT = 32768  # records in the Counter before it is emptied; 350 bytes each
-_PROTOCOLS = {6: "tcp", 17: "udp"}
-_LISTENING = {"tcp": TcpState.LISTEN.value, "udp": TcpState.CLOSE.value}
+_MAX_DISTINCT = 16384  # records in the Counter before it is emptied; 350 bytes each
+_TCP, _UDP = 6, 17
+_PROTOCOLS = {_TCP: "tcp", _UDP: "udp"}
 _WORDS = struct.Struct("=IIII")
 _FOLD = (1, 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
 _MAPPED = bytes(10) + b"\xff\xff"
 _WILDCARDS = {AF_INET: bytes(4), AF_INET6: bytes(16)}
 
 
-class _End(NamedTuple):
-    """What tells two counted sockets of one owner apart; see struct record."""
+End = tuple[int, int, int, int, int, int, int, bytes]
+"""What tells two counted sockets of one owner apart, as in struct record: kind, protocol,
+flags & IPV6, state, local port, remote port, bound, address. No names: a tuple is made for each
+distinct record."""
 
-    kind: int
-    protocol: str
-    family: int
-    state: int
-    local_port: int
-    remote_port: int
-    bound: int
-    address: bytes
-
-
-class _Shared(NamedTuple):
-    """A socket that may have several owners: kept until all records are read."""
-
-    end: _End
-    uid: int
-    recv_queue: int
-    send_queue: int
+Shared = tuple[End, int, int, int]
+"""A socket that may have several owners: its end, uid, receive and send queue."""
 
 
 def fold_address(address: bytes) -> int:
@@ -91,9 +76,9 @@ class RecordFold:
         self._ports = ports
         self._proc = proc
         self._numbers: dict[tuple[int, bytes, int], int] = {}  # pid, comm, start: owner
-        self._listeners: list[tuple[int, _End, int, int]] = []
-        self._shared: dict[int, _Shared] = {}
-        self._counts: dict[tuple[int, _End], int] = {}
+        self._listeners: list[tuple[int, End, int, int]] = []
+        self._shared: dict[int, Shared] = {}
+        self._counts: dict[tuple[int, End], int] = {}
 
     def add(self, chunks: Iterable[bpf.Chunk]) -> None:
         """Count all records of *chunks*."""
@@ -109,49 +94,53 @@ class RecordFold:
         self._shared.clear()
 
     def _drain(self, counter: "Counter[tuple[bytes]]") -> None:
+        """Take over the distinct records; with a crawler or many forks that is each one."""
+        unpack, netns, numbers = bpf.RECORD.unpack, self._netns, self._numbers
         for (data,), count in counter.items():
-            record = bpf.decode_record(data)
-            if record.netns == self._netns and record.protocol in _PROTOCOLS:
-                self._add_record(record, count)
+            (
+                pid, where, _, uid, kind, state, protocol, flags, local_port, remote_port, bound,
+                comm, address, recv, send, inode, started, limit, _,
+            ) = unpack(data)  # fmt: skip
+            if not bpf.LISTENER <= kind <= bpf.UNDECIDED or protocol not in _PROTOCOLS:
+                raise ParseError("BPF record", data)
+            if where != netns:
+                continue
+            process = pid, comm, started
+            owner = numbers.get(process) or self._add_owner(process, limit)
+            end = kind, protocol, flags & bpf.IPV6, state, local_port, remote_port, bound, address
+            if kind == bpf.LISTENER or protocol == _UDP:
+                self.inodes.add(inode)
+            if flags & bpf.SHARED:
+                self.owners.share(owner, inode)
+                self._shared.setdefault(inode, (end, uid, recv, send))
+            else:
+                self._add(owner, (end, uid, recv, send), count)
         counter.clear()
 
-    def _add_record(self, record: Record, count: int) -> None:
-        owner = self._owner(record)
-        socket = _Shared(_end_of(record), record.uid, record.recv_queue, record.send_queue)
-        if record.kind == bpf.LISTENER or record.protocol != 6:  # noqa: PLR2004
-            self.inodes.add(record.inode)
-        if record.flags & bpf.SHARED:
-            self.owners.share(owner, record.inode)
-            self._shared.setdefault(record.inode, socket)
-        else:
-            self._add(owner, socket, count)
-
-    def _owner(self, record: Record) -> int:
-        key = record.pid, record.comm, record.started
-        number = self._numbers.get(key)
-        if number is None:
-            pid = str(record.pid)
-            process = Process(
-                record.pid,
-                read_name(self._proc, pid, record.comm),
-                max(0.0, self._uptime - record.started),
-                _count_fds(self._proc, pid),
-            )
-            number = self._numbers[key] = self.owners.number(process)
-            if record.fds_limit != bpf.NO_LIMIT:
-                self.fds_limits[len(self.owners.processes) - 1] = record.fds_limit
+    def _add_owner(self, key: tuple[int, bytes, int], limit: int) -> int:
+        pid, comm, started = key
+        process = Process(
+            pid,
+            read_name(self._proc, str(pid), comm.split(b"\0", 1)[0]),
+            max(0.0, self._uptime - started),
+            count_fds(self._proc, pid),
+        )
+        number = self._numbers[key] = self.owners.number(process)
+        if limit != bpf.NO_LIMIT:
+            self.fds_limits[len(self.owners.processes) - 1] = limit
         return number
 
-    def _add(self, owner: int, socket: _Shared, count: int) -> None:
+    def _add(self, owner: int, socket: Shared, count: int) -> None:
         end, uid, recv, send = socket
-        self.uids[owner] = min(uid, self.uids.get(owner, uid))
-        listening = end.state == _LISTENING[end.protocol]
-        if listening:
-            self._listeners += [(owner, end, recv, send)] * count
-        if (recv or send) and not (listening and end.protocol == "tcp"):
+        known_uid = self.uids.get(owner)
+        if known_uid is None or uid < known_uid:
+            self.uids[owner] = uid
+        listening = end[0] == bpf.LISTENER
+        if (recv or send) and not (listening and end[1] == _TCP):
             before = self.queues.get(owner, (0, 0))
             self.queues[owner] = before[0] + recv * count, before[1] + send * count
         if listening:
+            self._listeners += [(owner, end, recv, send)] * count
             return
         key = owner, end
         known = self._counts.get(key)
@@ -160,35 +149,43 @@ class RecordFold:
             known = self._counts.get(key)
         self._counts[key] = (known or 0) + count
 
-    def _without_endpoint(self, end: _End) -> _End:
+    def _without_endpoint(self, end: End) -> End:
         """Return *end* without what may be distinct for each socket.
 
         Enough stays to tell the direction once all listeners are known: the local end
         where the program gave one, and whether the remote port may be the kernel's choice.
         """
         self.overflowed = True
-        if end.kind == bpf.INBOUND:  # a proxy that takes any address (TPROXY)
-            return end._replace(address=b"")
+        kind, protocol, family, state, local_port, remote_port, bound, address = end
+        if kind == bpf.INBOUND:  # a proxy that takes any address (TPROXY)
+            return kind, protocol, family, state, local_port, 0, bound, b""
         low, high, _ = self._ports
-        remote_port = low if low <= end.remote_port <= high else 0
-        bound = end.bound if end.kind == bpf.UNDECIDED else 0
-        return end._replace(address=b"", bound=bound, remote_port=remote_port)
+        remote_port = low if low <= remote_port <= high else 0
+        if kind == bpf.OUTBOUND:
+            bound = 0
+        elif not family:
+            bound = fold_address(address[4:8])
+        return kind, protocol, family, state, local_port, remote_port, bound, b""
 
     def listeners(self, device_name: Callable[[int], str]) -> list[ListenerSocket]:
         """Return the listening TCP and bound UDP sockets."""
-        return [
-            ListenerSocket(
-                end.protocol,
-                "",
-                end.address,
-                end.local_port,
-                device_name(end.bound),
-                owner,
-                recv if end.protocol == "tcp" else None,
-                send if end.protocol == "tcp" else None,
+        found = []
+        for owner, end, recv, send in self._listeners:
+            _, protocol, family, _, port, _, bound, address = end
+            tcp = protocol == _TCP
+            found.append(
+                ListenerSocket(
+                    _PROTOCOLS[protocol],
+                    "",
+                    address if family else address[:4],
+                    port,
+                    device_name(bound),
+                    owner,
+                    recv if tcp else None,
+                    send if tcp else None,
+                )
             )
-            for owner, end, recv, send in self._listeners
-        ]
+        return found
 
     def connections(
         self,
@@ -203,27 +200,7 @@ class RecordFold:
             into[key] = into.get(key, 0) + count
 
 
-def _end_of(record: Record) -> _End:
-    family = AF_INET6 if record.flags & bpf.IPV6 else AF_INET
-    local = record.kind in (bpf.LISTENER, bpf.INBOUND)
-    address, bound = record.address, record.bound
-    if family == AF_INET:
-        if not local:
-            bound = fold_address(address[4:8])
-        address = address[:4]
-    return _End(
-        record.kind,
-        _PROTOCOLS[record.protocol],
-        family,
-        record.state,
-        record.local_port,
-        record.remote_port,
-        bound,
-        address,
-    )
-
-
-def _count_fds(proc: str, pid: str) -> int | None:
+def count_fds(proc: str, pid: int) -> int | None:
     """Return how many descriptors a process has open: the size of its folder since 6.2."""
     try:
         return os.stat(f"{proc}/{pid}/fd").st_size or None
@@ -250,40 +227,46 @@ class _Resolver:
             servers = self._servers.setdefault((listener.protocol, family, listener.port), {})
             servers[address] = servers[fold_address(address)] = address
 
-    def _server(self, end: _End, local: bytes | int) -> bytes | None:
-        servers = self._servers.get((end.protocol, end.family, end.local_port), {})
-        wildcard = _WILDCARDS[end.family]
-        return servers.get(local) or servers.get(wildcard)
+    def _server(self, protocol: str, family: int, port: int, local: bytes | int) -> bytes | None:
+        servers = self._servers.get((protocol, family, port), {})
+        return servers.get(local) or servers.get(_WILDCARDS[family])
 
-    def connection(self, owner: int, end: _End) -> Connection:
-        protocol, state = end.protocol, end.state
-        if end.kind == bpf.INBOUND:
-            server = self._server(end, end.address)
+    def connection(self, owner: int, end: End) -> Connection:
+        kind, number, ipv6, state, local_port, _, bound, address = end
+        protocol, family = _PROTOCOLS[number], AF_INET6 if ipv6 else AF_INET
+        if kind == bpf.INBOUND:
+            local = address if ipv6 else address[:4]
+            server = self._server(protocol, family, local_port, local)
             if server is None:  # its listener has closed
                 return Connection(protocol, "", owner, state, INBOUND)
-            device = self._device_name(end.bound)
-            return Connection(protocol, "", owner, state, INBOUND, server, end.local_port, device)
-        if end.kind == bpf.UNDECIDED:
-            server = self._server(end, end.bound)
+            device = self._device_name(bound)
+            return Connection(protocol, "", owner, state, INBOUND, server, local_port, device)
+        if address and not ipv6:
+            bound, address = fold_address(address[4:8]), address[:4]
+        if kind == bpf.UNDECIDED:
+            server = self._server(protocol, family, local_port, bound)
             if server is not None:
-                return Connection(protocol, "", owner, state, INBOUND, server, end.local_port)
-        return self._outbound(owner, end)
+                return Connection(protocol, "", owner, state, INBOUND, server, local_port)
+        return self._outbound(owner, protocol, end, address, bound)
 
-    def _outbound(self, owner: int, end: _End) -> Connection:
+    def _outbound(
+        self, owner: int, protocol: str, end: End, address: bytes, local: int
+    ) -> Connection:
         low, high, _ = self._ports
-        ephemeral = end.kind == bpf.OUTBOUND or low <= end.local_port <= high
-        if not ephemeral and low <= end.remote_port <= high:
-            return Connection(end.protocol, "", owner, end.state, UNKNOWN)
-        if not end.address:
-            return Connection(end.protocol, "", owner, end.state, OUTBOUND)
+        kind, _, _, state, local_port, remote_port, *_ = end
+        ephemeral = kind == bpf.OUTBOUND or low <= local_port <= high
+        if not ephemeral and low <= remote_port <= high:
+            return Connection(protocol, "", owner, state, UNKNOWN)
+        if not address:
+            return Connection(protocol, "", owner, state, OUTBOUND)
         return Connection(
-            end.protocol,
+            protocol,
             "",
             owner,
-            end.state,
+            state,
             OUTBOUND,
-            unmapped(end.address),
-            end.remote_port,
-            source=end.bound.to_bytes(4),
+            unmapped(address),
+            remote_port,
+            source=local.to_bytes(4),
             ephemeral=ephemeral,
         )

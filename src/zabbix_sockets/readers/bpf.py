@@ -9,7 +9,6 @@ in all network namespaces.
 import os
 import struct
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
@@ -24,7 +23,7 @@ LISTENER, INBOUND, OUTBOUND, UNDECIDED = 1, 2, 3, 4  # kinds of records
 IPV6, SHARED = 1, 2  # flags
 NO_LIMIT = 0xFFFFFFFF
 
-RECORD = struct.Struct("=IIQIBBBBHHI16s16sIIIIII")
+RECORD = struct.Struct("=IIQIBBBBHHI16s16sIIIIII")  # struct record says what each field is
 WHOLE_RECORD = struct.Struct(f"{RECORD.size}s")
 OWNER = struct.Struct("=IIII16s")
 
@@ -33,48 +32,11 @@ _KERNEL_BUFFER = 32768  # kernel/bpf/bpf_iter.c: PAGE_SIZE << 3
 _PIECES = 64
 
 
-class Record(NamedTuple):
-    """A socket and one owner; struct record says what each field means."""
-
-    pid: int
-    netns: int
-    cgroup: int
-    uid: int
-    kind: int
-    state: int
-    protocol: int
-    flags: int
-    local_port: int
-    remote_port: int
-    bound: int
-    comm: bytes
-    address: bytes
-    recv_queue: int
-    send_queue: int
-    inode: int
-    started: int
-    fds_limit: int
-
-
 Chunk = memoryview | bytes
 """Some whole records."""
 
 Opener = Callable[[str], int]
 """Returns a new descriptor to read one of PROGRAMS from."""
-
-
-def decode_record(data: bytes) -> Record:
-    """Return the record in *data*.
-
-    Raises:
-        ParseError: it is not one.
-    """
-    if len(data) != RECORD.size:
-        raise ParseError("BPF record", data)
-    fields = RECORD.unpack(data)
-    if not LISTENER <= fields[4] <= UNDECIDED:
-        raise ParseError("BPF record", data)
-    return Record._make((*fields[:11], fields[11].split(b"\0", 1)[0], *fields[12:18]))
 
 
 def pin_path(directory: str, program: str) -> str:

@@ -1,5 +1,6 @@
 """The fold of BPF records: no count is lost, however small the bounds."""
 
+import sys
 from collections import Counter
 from unittest import mock
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.collector import records
 from zabbix_sockets.collector.records import RecordFold, fold_address
+from zabbix_sockets.errors import ParseError
 from zabbix_sockets.model import (
     INBOUND,
     OUTBOUND,
@@ -90,9 +92,9 @@ def sockets(draw: st.DrawFn) -> bytes:
 def test_every_socket_counts_once(data: list[bytes], size: int) -> None:
     """Unshared records count each, shared ones once an inode; other namespaces not at all."""
     listeners, connections = resolved(fold(data, size))
-    own = [record for record in map(bpf.decode_record, data) if record.netns == NETNS]
-    shared = {record.inode for record in own if record.flags & bpf.SHARED}
-    expected = len(shared) + sum(not record.flags & bpf.SHARED for record in own)
+    own = [record for record in map(bpf.RECORD.unpack, data) if record[1] == NETNS]
+    shared = {record[15] for record in own if record[7] & bpf.SHARED}
+    expected = len(shared) + sum(not record[7] & bpf.SHARED for record in own)
     assert len(listeners) + sum(connections.values()) == expected
 
 
@@ -115,6 +117,17 @@ def test_bounds_change_no_sum(data: list[bytes]) -> None:
         bounded = fold(data)
         _, few = resolved(bounded)
     assert sums(few) == sums(free)
+
+
+@given(st.binary(min_size=bpf.RECORD.size, max_size=bpf.RECORD.size), st.integers(0, 1))
+def test_any_bytes_are_a_record_or_a_parse_error(data: bytes, own: int) -> None:
+    """Nothing but counts or a ParseError comes of a record's bytes."""
+    record = data[:4] + (NETNS + own).to_bytes(4, sys.byteorder) + data[8:]
+    try:
+        listeners, connections = resolved(fold([record]))
+    except ParseError:
+        return
+    assert len(listeners) + sum(connections.values()) == 1 - own
 
 
 @pytest.fixture

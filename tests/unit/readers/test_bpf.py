@@ -14,18 +14,6 @@ from zabbix_sockets.readers import bpf, libbpf
 STATUS = b"Name:\tx\nCapEff:\t%016x\nCapBnd:\t0\n"
 
 
-@given(st.binary(max_size=200))
-def test_any_bytes_are_a_record_or_a_parse_error(data: bytes) -> None:
-    """Nothing but a record or a ParseError comes of a record's bytes."""
-    try:
-        record = bpf.decode_record(data)
-    except ParseError:
-        return
-    assert len(data) == bpf.RECORD.size
-    assert bpf.LISTENER <= record.kind <= bpf.UNDECIDED
-    assert b"\0" not in record.comm
-
-
 @given(st.lists(st.integers(1, 500), max_size=20), st.integers(1, 60))
 def test_chunks_are_whole_records(cuts: list[int], count: int) -> None:
     """However the bytes come, they go on in whole records, in order, none lost."""
