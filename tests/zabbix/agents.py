@@ -36,6 +36,7 @@ class Way(Enum):
     UNPRIVILEGED = "unprivileged"
     CAPABLE = "capable"
     SUDO = "sudo"
+    PINNED = "pinned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,8 @@ class Agents:
             require(as_zabbix(["true"], capable=True))
         if way is Way.SUDO:
             require(["sudo", "--version"])
+        if way is Way.PINNED:
+            self.stage.load()
         directory = self.stage.root / f"{kind}-{way.value}"
         directory.mkdir(mode=0o755)
         packaged = "zabbix_sockets_sudo.conf" if way is Way.SUDO else "zabbix_sockets.conf"
@@ -152,7 +155,7 @@ class Agents:
         log = directory / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                self.stage.inside(command, sudoers=way is Way.SUDO),
+                self.stage.inside(command, sudoers=way is Way.SUDO, pins=way is Way.PINNED),
                 cwd="/",
                 env=HOSTILE_ENVIRONMENT,
                 stdin=subprocess.DEVNULL,

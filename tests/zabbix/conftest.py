@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from zabbix_sockets.pins import unload
+
 from .agents import KINDS, Agent, Agents, Kind, Way
 from .processes import Holder, hold
 from .stage import Stage, UnavailableError, require, set_up
@@ -23,6 +25,7 @@ def stage() -> Iterator[Stage]:
     except UnavailableError as exc:
         pytest.skip(str(exc))
     finally:
+        unload(str(root / "pins"))
         shutil.rmtree(root)
 
 
@@ -58,6 +61,12 @@ def agent(agents: Agents, kind: Kind) -> Agent:
 def capable_agent(agents: Agents, kind: Kind) -> Agent:
     """An agent whose own unit gives it CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH."""
     return _get(agents, kind, Way.CAPABLE)
+
+
+@pytest.fixture
+def pinned_agent(agents: Agents, kind: Kind) -> Agent:
+    """An agent as packages run it, on a host where the BPF iterators are loaded."""
+    return _get(agents, kind, Way.PINNED)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,10 @@ from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 
+from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model import PINS
+from zabbix_sockets.pins import load
+
 OPT = Path("/opt")
 HOME = OPT / "zabbix-sockets"
 SUDOERS = Path("/etc/sudoers.d")
@@ -66,9 +70,24 @@ class Stage:
         (site_packages,) = (self.root / "opt/zabbix-sockets/lib").glob("python*/site-packages")
         return site_packages / "zabbix_sockets/share/conf"
 
-    def inside(self, command: Sequence[str], *, sudoers: bool = False) -> list[str]:
-        """Return *command* in a mount namespace where the stage is set."""
-        mounts = {self.root / "opt": OPT}
+    def load(self) -> None:
+        """Do what the boot-time unit does; a second time changes nothing."""
+        try:
+            load(str(self.root / "pins"))
+        except SocketsError as error:
+            raise UnavailableError(str(error)) from error
+
+    def inside(
+        self, command: Sequence[str], *, sudoers: bool = False, pins: bool = False
+    ) -> list[str]:
+        """Return *command* in a mount namespace where the stage is set.
+
+        The machine's own pins are hidden; those of the stage are there on demand.
+        """
+        mounts = {
+            self.root / "opt": OPT,
+            self.root / ("pins" if pins else "nothing"): Path(PINS),
+        }
         if sudoers:
             mounts[self.root / "sudoers.d"] = SUDOERS
         return _in_namespace(mounts, command)
@@ -84,6 +103,9 @@ def set_up(root: Path) -> Stage:
         raise UnavailableError("no user zabbix: tests/requirements.sh makes one") from None
     (root / "opt").mkdir(mode=0o755)
     (root / "sudoers.d").mkdir(mode=0o750)
+    for name in ("pins", "nothing"):
+        (root / name).mkdir(mode=0o755)
+    Path(PINS).mkdir(mode=0o755, exist_ok=True)  # to mount over
     mounts = {root / "opt": OPT}
     python = _find_python(mounts)
     home = root / "opt" / HOME.name

@@ -1,0 +1,32 @@
+"""What an agent without any privilege answers where the BPF iterators are loaded."""
+
+import pytest
+
+from .agents import Agent
+from .processes import TCP, UDP, Holder
+
+pytestmark = pytest.mark.zabbix
+
+
+def test_everything_is_seen(pinned_agent: Agent, others: Holder) -> None:
+    """Root's processes have their rows, nothing is denied, and the document is complete."""
+    document = pinned_agent.ask_json("sockets.get")
+    collector = document["collector"]
+    assert (collector["source"], collector["degraded"]) == ("bpf", 0)
+    assert collector["denied_processes"] == 0
+    assert document["complete"] == 1
+    (process,) = [row for row in document["processes"] if row["name"] == others.name]
+    assert {state: process["tcp"][state] for state in TCP} == TCP
+    assert process["udp"] == UDP
+
+
+def test_count(pinned_agent: Agent, others: Holder) -> None:
+    """Numbers are measured, 0 too."""
+    assert pinned_agent.ask(f"sockets.count[{others.name},tcp,listen]") == "2"
+    assert pinned_agent.ask("sockets.count[nobody-has-it]") == "0"
+
+
+def test_discovery(pinned_agent: Agent, others: Holder) -> None:
+    """Root's process is offered to discovery."""
+    rows = pinned_agent.ask_json("sockets.discovery[processes]")
+    assert others.name in {row["{#PROCESS}"] for row in rows}
