@@ -24,7 +24,7 @@ from zabbix_sockets.model import (
     TcpState,
 )
 
-MAX_ENDPOINTS = 65536
+MAX_ENDPOINTS = 50_000
 """Distinct remote endpoints with a count of their own. The kernel's tables are in the order
 of a hash, so what comes later is rare among the first only if it is rare at all."""
 

@@ -38,7 +38,7 @@ from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.host import read_current_established, read_device_name
 from zabbix_sockets.readers.process import read_name, read_netns, read_uptime
 
-_AHEAD = 3  # chunks of 2 MB
+_AHEAD = 2  # chunks of 1 MB
 _PAUSE = 0.001  # seconds
 _SWITCH_INTERVAL = 0.0005  # seconds a thread that is back from the kernel waits for the other
 

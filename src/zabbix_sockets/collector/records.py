@@ -193,9 +193,10 @@ class RecordFold:
         listeners: Iterable[ListenerSocket],
         device_name: Callable[[int], str],
     ) -> None:
-        """Add the counts to *into*; *listeners* are all of the namespace."""
+        """Move the counts to *into*; *listeners* are all of the namespace."""
         resolver = _Resolver(listeners, self._ports, device_name)
-        for (owner, end), count in self._counts.items():
+        while self._counts:  # both at once would be the peak of a crawler's memory
+            (owner, end), count = self._counts.popitem()
             key = resolver.connection(owner, end)
             into[key] = into.get(key, 0) + count
 

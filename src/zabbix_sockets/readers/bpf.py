@@ -29,7 +29,7 @@ OWNER = struct.Struct("=IIII16s")
 
 _FIRST_KERNEL = (5, 11)
 _KERNEL_BUFFER = 32768  # kernel/bpf/bpf_iter.c: PAGE_SIZE << 3
-_PIECES = 64
+_PIECES = 32
 
 
 Chunk = memoryview | bytes
@@ -108,7 +108,7 @@ def _read(fd: int, size: int) -> memoryview:
 
     The kernel fills at most 32 KB at a time, whatever the buffer; but it goes on with the next
     one of a vector as long as each is filled. So one call, during which other threads run,
-    brings 2 MB if the pieces are as long as the whole records in 32 KB.
+    brings 1 MB if the pieces are as long as the whole records in 32 KB.
     """
     piece = _KERNEL_BUFFER // size * size
     buffer = memoryview(bytearray(piece * _PIECES))
