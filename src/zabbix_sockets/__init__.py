@@ -7,8 +7,9 @@ The public interface, as the command itself uses it::
     document = build_document(collect(Query(timeout=2.5)), Limits())
 
 Names are imported when they are first used: a call of the agent pays only for what
-its verb needs. For the same reason the code uses `_socket`, the C module beneath `socket`
-with the same functions: the enums that `socket` makes of its constants take 2 ms.
+its verb needs. For the same reason the code uses `_socket` and `_signal`, the C modules
+beneath `socket` and `signal` with the same functions: the enums that these make of their
+constants take 2 ms each.
 """
 
 from importlib import import_module

@@ -8,7 +8,6 @@ that says what to do next. Stdout holds a complete answer or nothing else.
 import gc
 import io
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -16,6 +15,7 @@ from typing import NoReturn
 from zabbix_sockets.errors import SocketsError, UsageError
 
 ANSWERED, FAILED, USAGE = 0, 1, 2
+INTERRUPTED = 130  # as a shell says it: 128 and SIGINT
 _QUOTED = str.maketrans({'"': "'", "\\": "/"})
 
 
@@ -46,7 +46,7 @@ def _run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return FAILED  # whoever read the answer has gone
     except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+        return INTERRUPTED
     except OSError as error:
         _report(f"{error.filename or 'output'}: {error.strerror}", "", for_agent=for_agent)
         return FAILED

@@ -1,8 +1,8 @@
 """What each verb does: collect, then print one answer."""
 
+import _signal as signal  # type: ignore[import-not-found]  # as _socket, see __init__
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
