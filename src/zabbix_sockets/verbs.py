@@ -13,7 +13,7 @@ from zabbix_sockets.errors import DeadlineError, DumpInterruptedError, UsageErro
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping
 from zabbix_sockets.lock import one_at_a_time
 from zabbix_sockets.model import Query, Snapshot, Socket
-from zabbix_sockets.rows import JsonRow
+from zabbix_sockets.rows import ABSENT_ID, JsonRow
 
 _WAIT_SHARE = 0.5
 """How much of the timeout may go by in waiting for another call."""
@@ -106,6 +106,8 @@ def show(options: argparse.Namespace) -> None:
         _print_json(rows)
     else:
         sys.stdout.write(render(options.kind, rows, style_of(sys.stdout)))
+        if all(row.get("id") == ABSENT_ID for row in rows):
+            sys.stderr.write(f"note: no {options.kind} to show\n")
 
 
 def _document_rows(options: argparse.Namespace) -> list[JsonRow]:

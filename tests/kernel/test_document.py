@@ -275,6 +275,15 @@ def test_bounds_keep_the_sums(read: Callable[[], Document], pins: str) -> None:
     assert kept + small["other"]["listeners"]["sockets"] == 20
 
 
+@pytest.mark.parametrize("kind", ["processes", "listeners", "upstreams", "sockets"])
+def test_empty_table_says_so(kind: str) -> None:
+    """Where there is nothing, people see the titles and are told."""
+    command = [sys.executable, "-I", "-m", "zabbix_sockets", "show", kind, "--timeout", "30"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert len(shown.stdout.splitlines()) == 1
+    assert f"note: no {kind} to show\n" in shown.stderr
+
+
 def test_missing_proc_is_one_clear_error() -> None:
     """Without /proc nothing can be said, and that is said."""
     with pytest.raises(Exception, match="/nowhere is not a proc filesystem"):
