@@ -13,8 +13,8 @@ DEFAULT_GROUPING = "process"
 class Groups:
     """The groups of a Snapshot's owners.
 
-    A socket counts once in each group that has one of its owners, and once for each of its
-    owning processes nowhere: two processes of one name that share a socket hold one.
+    A socket counts once in each group that has one of its owners: two processes of one name
+    that share a socket hold one.
     """
 
     def __init__(self, snapshot: Snapshot, grouping: Grouping) -> None:

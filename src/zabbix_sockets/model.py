@@ -210,7 +210,7 @@ class Owner(NamedTuple):
 
 
 class Socket(NamedTuple):
-    """One socket, for people: see design of `show sockets` in docs/fields.md.
+    """One socket, for people: an object of `show sockets --json`.
 
     Queues are bytes; a listener has *accept_queue* and *backlog* (connections) instead.
     """

@@ -44,7 +44,7 @@ def _escape(char: str) -> str:
 
 def _shorten(name: str, raw: bytes) -> str:
     """Cut *name*, and tell names with the same beginning apart by 64 bits of a digest."""
-    from hashlib import blake2b  # noqa: PLC0415  # costs 1 ms, and few hosts need it
+    from hashlib import blake2b  # noqa: PLC0415  # few hosts need it
 
     digest = blake2b(raw, digest_size=8).hexdigest()
     kept = name[: MAX_LENGTH - len(digest) - 1]

@@ -6,7 +6,7 @@ from zabbix_sockets.model import FIRST_OWNER, Process
 
 
 class Owners:
-    """Who holds which inode; memory grows with the sockets, 80 bytes each.
+    """Who holds which inode; memory grows with the sockets.
 
     Attributes:
         by_inode: an inode's owner, as a number for one process, or for several that share

@@ -154,7 +154,7 @@ def _open_iterators(pins: str) -> tuple[bpf.Opener, Callable[[], None]]:
         reason = bpf.why_kernel_cannot()
         if reason:
             raise SourceUnavailableError(reason) from error
-        from zabbix_sockets.readers import libbpf  # noqa: PLC0415  # ctypes takes 5 ms
+        from zabbix_sockets.readers import libbpf  # noqa: PLC0415  # ctypes, and rarely needed
 
         lacking = libbpf.why_may_not_load()
         if lacking:

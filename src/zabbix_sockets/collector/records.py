@@ -26,7 +26,7 @@ from zabbix_sockets.owners import Owners
 from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.process import read_name
 
-_MAX_DISTINCT = 16384  # records in the Counter before it is emptied; 350 bytes each
+_MAX_DISTINCT = 16384  # records in the Counter before it is emptied
 _TCP, _UDP = 6, 17
 _PROTOCOLS = {_TCP: "tcp", _UDP: "udp"}
 _WORDS = struct.Struct("=IIII")

@@ -99,7 +99,7 @@ def parse_fds_limit(limits: bytes) -> int | None:
 def read_fds_limit(proc: str, pid: int) -> int | None:
     """Return the soft RLIMIT_NOFILE of a process; None if unlimited or gone.
 
-    prlimit(2) is 20 times faster than the file, and asks for the same uid or
+    prlimit(2) is one system call where the file takes three; it asks for the same uid or
     CAP_SYS_RESOURCE; the file is there for all others.
     """
     try:

@@ -87,9 +87,7 @@ def _process_row(snapshot: Snapshot, groups: Groups, name: str, sums: _ProcessSu
         "name": name,
         "instances": len(instances),
         "denied_instances": snapshot.visibility.denied.get(name, 0),
-        "settled": int(
-            listening or bool(sums.udp.get("bound")) or max(ages, default=0.0) > SETTLED_AGE
-        ),
+        "settled": int(listening or max(ages, default=0.0) > SETTLED_AGE),
         "sockets": sums.sockets,
         "tcp": _tcp_fields(sums.tcp),
         "udp": {"bound": 0, "connected": 0} | sums.udp,
