@@ -16,7 +16,8 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # typing's own takes 2 ms
 if TYPE_CHECKING:
-    from zabbix_sockets.collector import collect, iter_sockets
+    from zabbix_sockets.collector.snapshot import collect
+    from zabbix_sockets.collector.stream import iter_sockets
     from zabbix_sockets.errors import SocketsError
     from zabbix_sockets.model import Query, Snapshot, Socket
     from zabbix_sockets.names import safe_name
@@ -43,8 +44,8 @@ _HOMES = {
     "Socket": "model",
     "SocketsError": "errors",
     "build_document": "report",
-    "collect": "collector",
-    "iter_sockets": "collector",
+    "collect": "collector.snapshot",
+    "iter_sockets": "collector.stream",
     "safe_name": "names",
 }
 

@@ -1,6 +1,6 @@
 """Names for owners: what the rows of the document stand for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 
 from zabbix_sockets.model import Process, Snapshot
 
@@ -25,6 +25,12 @@ class Groups:
             for index in members:
                 self.instances.setdefault(names[index], set()).add(index)
             self._names[owner] = tuple(sorted({names[index] for index in members}))
+
+    def of_all(self, owners: Collection[int]) -> Sequence[str]:
+        """Return the names of the groups of all *owners*, sorted."""
+        if len(owners) == 1:
+            return self.of(*owners)
+        return sorted({name for owner in owners for name in self.of(owner)})
 
     def of(self, owner: int) -> tuple[str, ...]:
         """Return the names of the groups of *owner*; none if nobody is known to hold it."""

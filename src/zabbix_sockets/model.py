@@ -4,7 +4,6 @@ Nothing here does I/O. `None` means "not available from this source"; 0 was meas
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -147,23 +146,25 @@ class HostCounters(NamedTuple):
     retransmitted_segments: int | None = None
 
 
-@dataclass(eq=False, repr=False)  # made at every call: each method costs time
+# The next two are no dataclasses: a call imports this before the kernel is at work for it.
+
+
 class Visibility:
     """What could not be seen, and how what was seen came about."""
 
-    source: str
-    reason: str = ""
-    degraded: bool = False
-    seconds: float = 0.0
-    denied: dict[str, int] = field(default_factory=dict)  # process name: instances
-    hidden: bool = False  # /proc shows the caller's own processes only
-    vanished: int = 0
-    owners_complete: bool = True  # every process was asked before the deadline
-    endpoints_complete: bool = True  # every distinct remote endpoint has a count of its own
-    warnings: list[str] = field(default_factory=list)
+    def __init__(self, source: str, reason: str = "") -> None:
+        self.source = source
+        self.reason = reason
+        self.degraded = False
+        self.seconds = 0.0
+        self.denied: dict[str, int] = {}  # process name: instances
+        self.hidden = False  # /proc shows the caller's own processes only
+        self.vanished = 0
+        self.owners_complete = True  # every process was asked before the deadline
+        self.endpoints_complete = True  # every distinct remote endpoint has a count of its own
+        self.warnings: list[str] = []
 
 
-@dataclass(eq=False, repr=False)
 class Snapshot:
     """One moment of a host; its size grows with what is distinct, not with the sockets.
 
@@ -171,18 +172,21 @@ class Snapshot:
     (fork, SCM_RIGHTS). *queues* are bytes waiting to be read and to be acknowledged.
     """
 
-    time: int  # Unix seconds
-    visibility: Visibility
-    processes: list[Process]
-    ports: PortRange
-    host: HostCounters
-    owners: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    listeners: list[ListenerSocket] = field(default_factory=list)
-    connections: dict[Connection, int] = field(default_factory=dict)
-    queues: dict[int, tuple[int, int]] = field(default_factory=dict)
-    uids: dict[int, int] = field(default_factory=dict)  # owner: lowest uid seen on its sockets
-    fds_limits: dict[int, int] = field(default_factory=dict)  # process: soft RLIMIT_NOFILE
-    unfinished: set[str] = field(default_factory=set)  # protocols not read to the end
+    def __init__(
+        self, time: int, visibility: Visibility, ports: PortRange, host: HostCounters
+    ) -> None:
+        self.time = time  # Unix seconds
+        self.visibility = visibility
+        self.ports = ports
+        self.host = host
+        self.processes: list[Process] = []
+        self.owners: dict[int, tuple[int, ...]] = {}
+        self.listeners: list[ListenerSocket] = []
+        self.connections: dict[Connection, int] = {}
+        self.queues: dict[int, tuple[int, int]] = {}
+        self.uids: dict[int, int] = {}  # owner: lowest uid seen on its sockets
+        self.fds_limits: dict[int, int] = {}  # process: soft RLIMIT_NOFILE
+        self.unfinished: set[str] = set()  # protocols not read to the end
 
 
 PINS = "/run/zabbix-sockets"

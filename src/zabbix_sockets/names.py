@@ -5,6 +5,8 @@ network device or a namespace. A safe name can't break JSON, an LLD row, a quote
 a line for zabbix_sender, a terminal or a log, and no Zabbix macro is expanded in it.
 """
 
+from functools import lru_cache
+
 MAX_LENGTH = 64
 
 # Quotes and backslash end or escape quoted strings; "$", "{" and "}" begin and end Zabbix
@@ -12,6 +14,7 @@ MAX_LENGTH = 64
 _ESCAPED = frozenset("\"'`\\${}%~")
 
 
+@lru_cache(1024)  # processes of a host have few names
 def safe_name(raw: bytes) -> str:
     """Return *raw* as at most 64 printable characters; distinct names stay distinct.
 

@@ -1,13 +1,16 @@
-"""What each verb does: collect, then print one answer."""
+"""What each verb does: collect, then print one answer.
+
+What a verb needs is imported when the kernel is already at work for it.
+"""
 
 import _signal as signal  # type: ignore[import-not-found]  # as _socket, see __init__
 import argparse
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
-from zabbix_sockets.collector import collect, iter_sockets
+from zabbix_sockets.collector.ahead import read_pinned
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import DeadlineError, DumpInterruptedError, UsageError
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping
@@ -50,15 +53,19 @@ def _watchdog(timeout: float) -> Iterator[None]:
 
 def _collect(options: argparse.Namespace) -> Snapshot:
     with _snapshot_time(options) as query:
-        return collect(query, meanwhile=_import_report)
+        ahead = read_pinned(query, Deadline(query.timeout))
+        with ahead or nullcontext():
+            from zabbix_sockets.collector.snapshot import collect  # noqa: PLC0415  # see above
+
+            return collect(query, _import_report, ahead)
 
 
 def _import_report() -> None:
-    """Import what the answer needs: half of a short call, and the kernel is at work by then."""
+    import zabbix_sockets.report  # noqa: F401, PLC0415  # see above
 
 
 def _print_json(value: object) -> None:
-    import orjson  # noqa: PLC0415  # see _import_report
+    import orjson  # noqa: PLC0415  # see above
 
     sys.stdout.write(orjson.dumps(value).decode() + "\n")
 
@@ -76,7 +83,7 @@ def _document(
     snapshot: Snapshot, options: argparse.Namespace, grouping: Grouping | None = None
 ) -> JsonRow:
     """Return the document within the bounds that the caller set."""
-    from zabbix_sockets.report import Limits, build_document  # noqa: PLC0415  # see _import_report
+    from zabbix_sockets.report import Limits, build_document  # noqa: PLC0415  # see above
 
     return build_document(snapshot, Limits(max_bytes=options.max_bytes), grouping)
 
@@ -135,6 +142,8 @@ def _socket_rows(options: argparse.Namespace) -> list[JsonRow]:
 
 
 def _all_sockets(query: Query) -> list[Socket]:
+    from zabbix_sockets.collector.stream import iter_sockets  # noqa: PLC0415  # see above
+
     for _ in range(_ATTEMPTS - 1):
         try:
             return list(iter_sockets(query))

@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -160,37 +161,89 @@ def run_as_root(work: Callable[[], object]) -> object:
     return json.loads(answer)
 
 
+def figures(source: str, pins: str) -> dict[str, object]:
+    """Return what a document says of sockets, without what changes by itself."""
+    document = build_document(collect(Query(source, pins=pins, timeout=30)))
+    rows = document["processes"]
+    assert isinstance(rows, list)
+    for row in rows:
+        row.pop("fds_max_pct", None)  # the walk itself opens a descriptor
+    host = document["host"]
+    assert isinstance(host, dict)
+    for name in ("tcp_memory_bytes", "retransmitted_segments", "listen_overflows"):
+        host.pop(name)
+    host.pop("listen_drops")
+    names = ("host", "other", "processes", "listeners", "upstreams")
+    found = {name: document[name] for name in names}
+    for name in names[2:]:
+        listed = found[name]
+        assert isinstance(listed, list)
+        # Whether a list is complete may differ: a process can be closed even to root.
+        found[name] = [row for row in listed if row["id"] != "(absent)"]
+    return found
+
+
+def assert_agree(pins: str) -> None:
+    """Both sources say the same as soon as nothing changes between two looks."""
+    for _ in range(20):
+        before = figures("sock_diag", pins)
+        iterated = figures("bpf", pins)
+        if figures("sock_diag", pins) == before:
+            break
+    assert iterated == before
+
+
 def test_agrees_with_sock_diag(pins: str) -> None:
     """Lists and host figures are the same on a quiet host, on every field both have."""
     zoo.everything()
     zoo.unaccepted_and_closed()
+    assert_agree(pins)
 
-    def figures(source: str) -> dict[str, object]:
-        document = build_document(collect(Query(source, pins=pins, timeout=30)))
-        rows = document["processes"]
-        assert isinstance(rows, list)
-        for row in rows:
-            row.pop("fds_max_pct", None)  # the walk itself opens a descriptor
-        host = document["host"]
-        assert isinstance(host, dict)
-        for name in ("tcp_memory_bytes", "retransmitted_segments", "listen_overflows"):
-            host.pop(name)
-        host.pop("listen_drops")
-        names = ("host", "other", "processes", "listeners", "upstreams")
-        figures = {name: document[name] for name in names}
-        for name in names[2:]:
-            listed = figures[name]
-            assert isinstance(listed, list)
-            # Whether a list is complete may differ: a process can be closed even to root.
-            figures[name] = [row for row in listed if row["id"] != "(absent)"]
-        return figures
 
-    for _ in range(20):
-        before = figures("sock_diag")
-        iterated = figures("bpf")
-        if figures("sock_diag") == before:
-            break
-    assert iterated == before
+@pytest.mark.parametrize("protocol", [0, zoo.IPPROTO_MPTCP], ids=["tcp", "mptcp"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("port", [0, 7105], ids=["ephemeral", "fixed"])
+def test_accepted_without_a_backlog(pins: str, port: int, address: str, protocol: int) -> None:
+    """What listen(0) accepts is inbound from the first look on."""
+    try:
+        server = zoo.listener(address, port, 0, protocol=protocol)
+    except OSError as error:
+        pytest.skip(f"no MPTCP: {error}")
+    zoo.connect(server, protocol=protocol)
+    zoo.hold(server.accept()[0])
+    zoo.hold(server.dup())  # the program visits the descriptors in the order of their numbers
+    server.close()
+    snapshot: Snapshot = collect(Query("bpf", pins=pins))
+    directions = {each.direction: count for each, count in snapshot.connections.items()}
+    assert directions == {"inbound": 1, "outbound": 1}
+    assert_agree(pins)
+
+
+@pytest.mark.parametrize("backlog", [0, 5])
+@pytest.mark.parametrize("port", [0, 7106], ids=["ephemeral", "fixed"])
+def test_listener_has_closed(pins: str, port: int, backlog: int) -> None:
+    """The connections of a listener that is gone: inbound, or as sock_diag guesses."""
+    server = zoo.listener("127.0.0.1", port, backlog)
+    zoo.pair(server)
+    server.close()
+    if backlog:
+        snapshot: Snapshot = collect(Query("bpf", pins=pins))
+        assert sorted(each.direction for each in snapshot.connections) == ["inbound", "outbound"]
+    else:
+        assert_agree(pins)
+
+
+@pytest.mark.parametrize("port", [0, 7107], ids=["ephemeral", "fixed"])
+def test_bound_before_connecting(pins: str, port: int) -> None:
+    """A port that bind(2) took, whoever chose it, makes no difference between the sources."""
+    server = zoo.listener("127.0.0.1", 7108)
+    client = zoo.hold(socket.socket())
+    client.bind(("127.0.0.1", port))
+    client.connect(server.getsockname())
+    zoo.hold(server.accept()[0])
+    snapshot: Snapshot = collect(Query("bpf", pins=pins))
+    assert sorted(each.direction for each in snapshot.connections) == ["inbound", "outbound"]
+    assert_agree(pins)
 
 
 def test_bounded_endpoints_lose_no_count(pins: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,17 +44,14 @@ def snapshot_of(
     visibility: Visibility | None = None,
 ) -> Snapshot:
     """Return a Snapshot of uid 0 in which each of *members* is an owner of its own."""
-    return Snapshot(
-        time=1_700_000_000,
-        visibility=visibility or Visibility("sock_diag"),
-        processes=list(members),
-        ports=PORTS,
-        host=HostCounters(),
-        owners={FIRST_OWNER + at: (at,) for at in range(len(members))},
-        listeners=list(listeners),
-        connections=dict(connections or {}),
-        uids={FIRST_OWNER + at: 0 for at in range(len(members))},
-    )
+    visibility = visibility or Visibility("sock_diag")
+    snapshot = Snapshot(1_700_000_000, visibility, PORTS, HostCounters())
+    snapshot.processes = list(members)
+    snapshot.owners = {FIRST_OWNER + at: (at,) for at in range(len(members))}
+    snapshot.listeners = list(listeners)
+    snapshot.connections = dict(connections or {})
+    snapshot.uids = {FIRST_OWNER + at: 0 for at in range(len(members))}
+    return snapshot
 
 
 def tcp_listener(

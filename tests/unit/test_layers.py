@@ -19,11 +19,11 @@ ROWS = ("rows", "rows.*", "groups", *WORDS)
 # imports only to its right: nothing imports cli, only verbs a verb's own module, only
 # collector the readers, and no reader another one but for the small files of /proc/PID.
 MAY_IMPORT = {
-    "__init__": ("collector", "report", "names", "model", "errors"),  # the public names
+    "__init__": ("collector.*", "report", "names", "model", "errors"),  # the public names
     "__main__": ("cli",),
     "cli": ("arguments", "errors"),
     "arguments": ("verbs", "__init__", "model", "errors"),
-    "verbs": ("collector", "show", "discovery", "counting", "lock", "pins", "report", *ROWS),
+    "verbs": ("collector.*", "show", "discovery", "counting", "lock", "pins", "report", *ROWS),
     "show": ROWS,
     "discovery": ROWS,
     "counting": ROWS,
@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "rows": WORDS,
     "rows.*": ("rows", "groups", *WORDS),
     "groups": ("model",),
-    "collector": ("collector.*", "fold", "owners", "readers.*", *WORDS),
+    "collector": (),
     "collector.*": ("collector.*", "fold", "owners", "readers", "readers.*", *WORDS),
     "fold": ("model",),
     "owners": ("model",),

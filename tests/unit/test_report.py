@@ -215,7 +215,8 @@ def test_collector_figures() -> None:
         outbound(UNOWNED, 80): 7,
         outbound(A, 80): 11,
     }
-    visibility = Visibility("procfs", "asked for", denied={"a": 2, "b": 1}, vanished=4)
+    visibility = Visibility("procfs", "asked for")
+    visibility.denied, visibility.vanished = {"a": 2, "b": 1}, 4
     listeners = [tcp_listener(A, 80), tcp_listener(UNOWNED, 81)]
     collector = document_of(snapshot_of(processes("a"), listeners, connections, visibility))[
         "collector"

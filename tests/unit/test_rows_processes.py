@@ -147,7 +147,8 @@ def test_fds_of_the_worst_instance(
 
 def test_denied_instances() -> None:
     """A row says how many more processes of its name could not be inspected."""
-    visibility = Visibility("sock_diag", denied={"nginx": 3, "other": 1})
+    visibility = Visibility("sock_diag")
+    visibility.denied = {"nginx": 3, "other": 1}
     rows = rows_of(snapshot_of(processes("nginx", "a"), visibility=visibility))
     assert (rows["nginx"]["denied_instances"], rows["a"]["denied_instances"]) == (3, 0)
     assert "other" not in rows

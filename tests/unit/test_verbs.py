@@ -7,6 +7,7 @@ import pytest
 
 from zabbix_sockets import verbs
 from zabbix_sockets.arguments import parse
+from zabbix_sockets.collector.ahead import Ahead
 from zabbix_sockets.errors import DeadlineError, DumpInterruptedError
 from zabbix_sockets.model import Query, Snapshot, Socket
 
@@ -23,23 +24,23 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot) -> list[Que
     """Let every collection give *snapshot*; return the queries as they come."""
     queries: list[Query] = []
 
-    def collect(query: Query, meanwhile: Callable[[], None]) -> Snapshot:
+    def collect(query: Query, meanwhile: Callable[[], None], _ahead: Ahead | None) -> Snapshot:
         queries.append(query)
         meanwhile()
         return snapshot
 
-    monkeypatch.setattr(verbs, "collect", collect)
+    monkeypatch.setattr("zabbix_sockets.collector.snapshot.collect", collect)
     return queries
 
 
 def test_call_that_hangs_in_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """A moment past the timeout a call ends itself wherever it hangs, and the timer is off."""
 
-    def hang(_query: Query, **_: object) -> Snapshot:
+    def hang(*_: object) -> Snapshot:
         signal.pause()
         raise AssertionError
 
-    monkeypatch.setattr(verbs, "collect", hang)
+    monkeypatch.setattr("zabbix_sockets.collector.snapshot.collect", hang)
     monkeypatch.setattr(verbs, "_GRACE", 0.0)
     before = signal.getsignal(signal.SIGALRM)
     options = parse(["get", "--timeout", "0.02"])
@@ -114,7 +115,7 @@ def test_interrupted_list_is_asked_for_again(
             left.pop()
             raise DumpInterruptedError("again")
 
-    monkeypatch.setattr(verbs, "iter_sockets", iter_sockets)
+    monkeypatch.setattr("zabbix_sockets.collector.stream.iter_sockets", iter_sockets)
     options = parse(["show", "sockets"])
     if answered:
         options.run(options)

@@ -24,8 +24,10 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define IPPROTO_MPTCP 262
 #define TCP_CLOSE 7
 #define TCP_LISTEN 10
+#define SOCK_BINDPORT_LOCK 8
 #define RLIMIT_NOFILE 7
 #define NSEC_PER_SEC 1000000000ULL
+#define MISTAKEN_FOR (10 * NSEC_PER_SEC) /* longer than any one read takes */
 
 #define CORE __attribute__((preserve_access_index))
 
@@ -115,8 +117,24 @@ struct ns_common {
 	unsigned int inum;
 } CORE;
 
+struct local_ports {
+} CORE;
+
+struct local_ports___before_6_8 {
+	int range[2];
+} CORE;
+
+struct local_ports___since_6_8 {
+	__u32 range; /* the highest port << 16 | the lowest */
+} CORE;
+
+struct netns_ipv4 {
+	struct local_ports ip_local_ports;
+} CORE;
+
 struct net {
 	struct ns_common ns;
+	struct netns_ipv4 ipv4;
 } CORE;
 
 typedef struct {
@@ -153,22 +171,14 @@ struct sock {
 	struct sk_backlog sk_backlog;
 	refcount_t sk_wmem_alloc;
 	int sk_wmem_queued;
+	__u8 sk_userlocks;
 	__u16 sk_protocol;
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
 	kuid_t sk_uid;
 } CORE;
 
-struct inet_bind_bucket {
-	signed char fastreuse;
-} CORE;
-
-struct inet_connection_sock {
-	struct inet_bind_bucket *icsk_bind_hash;
-} CORE;
-
 struct tcp_sock {
-	struct inet_connection_sock inet_conn;
 	__u32 rcv_nxt;
 	__u32 copied_seq;
 	__u32 write_seq;
@@ -211,6 +221,7 @@ enum {
 enum {
 	IPV6 = 1,
 	SHARED = 2,	/* perhaps: the file may have other owners; inode tells which file */
+	AGAIN = 4,	/* LISTENER: what it accepted may have been taken for OUTBOUND; read again */
 };
 
 struct record {
@@ -354,17 +365,53 @@ static __always_inline void set_ends(struct record *rec, struct sock *sk, const 
 	set_addresses(rec, sk, local, probed);
 }
 
-/* Whether connect(2) chose the local port; if bind(2) did, its bucket says something else. */
-static __always_inline int has_port_of_connect(struct tcp_sock *tp, const int probed)
-{
-	struct inet_bind_bucket *bucket = READ(tp, inet_conn.icsk_bind_hash);
+/*
+ * Ports where listeners without a backlog were seen. What these accept inherits nothing that
+ * would tell it from a socket that connect(2) gave an ephemeral port.
+ */
+static __u8 without_backlog[65536];
+static __u64 last_without_backlog; /* when the last of the ports was found; ns since boot */
 
-	return bucket && READ(bucket, fastreuse) == -1;
+/* Whether sockets on the port were, or just may have been, taken for outbound: see above. */
+static __always_inline int were_mistaken(__u16 port)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	if (!without_backlog[port]) {
+		without_backlog[port] = 1;
+		last_without_backlog = now;
+	}
+	return now - last_without_backlog < MISTAKEN_FOR;
+}
+
+static __always_inline int is_ephemeral(struct net *net, __u16 port)
+{
+	struct local_ports___before_6_8 *before = (void *)&net->ipv4.ip_local_ports;
+	struct local_ports___since_6_8 *since = (void *)&net->ipv4.ip_local_ports;
+	__u32 range;
+
+	if (bpf_core_field_exists(before->range[1]))
+		return before->range[0] <= port && port <= before->range[1];
+	range = since->range;
+	return (range & 0xffff) <= port && port <= range >> 16;
+}
+
+/* Whether connect(2) chose the local port, and not bind(2) or a listener. */
+static __always_inline int has_port_of_connect(struct sock *sk, struct net *net, const int probed)
+{
+	__u16 port = READ(sk, __sk_common.skc_num);
+	__u8 locks;
+
+	if (probed)
+		locks = BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks);
+	else
+		locks = BPF_CORE_READ_BITFIELD(sk, sk_userlocks); /* until 6.12 it is one */
+	return !(locks & SOCK_BINDPORT_LOCK) && !without_backlog[port] && is_ephemeral(net, port);
 }
 
 /* Return 0 for a TCP socket that is neither connected nor listening. */
 static __always_inline int set_tcp(struct record *rec, struct sock *sk, struct tcp_sock *tp,
-				   const int probed)
+				   struct net *net, const int probed)
 {
 	int unread;
 
@@ -376,6 +423,8 @@ static __always_inline int set_tcp(struct record *rec, struct sock *sk, struct t
 		rec->kind = LISTENER;
 		rec->recv_queue = READ(sk, sk_ack_backlog);
 		rec->send_queue = READ(sk, sk_max_ack_backlog);
+		if (!rec->send_queue && were_mistaken(READ(sk, __sk_common.skc_num)))
+			rec->flags |= AGAIN;
 	} else {
 		/* Most queues are empty, which shows without the cache lines of their ends. */
 		if (READ(sk, sk_backlog.rmem_alloc.counter)) {
@@ -387,14 +436,14 @@ static __always_inline int set_tcp(struct record *rec, struct sock *sk, struct t
 		if (READ(sk, sk_max_ack_backlog)) /* inherited from its listener */
 			rec->kind = INBOUND;
 		else
-			rec->kind = has_port_of_connect(tp, probed) ? OUTBOUND : UNDECIDED;
+			rec->kind = has_port_of_connect(sk, net, probed) ? OUTBOUND : UNDECIDED;
 	}
 	set_ends(rec, sk, probed);
 	return 1;
 }
 
 /* Return 0 for an MPTCP socket without the subflow that netlink shows as TCP. */
-static __always_inline int set_mptcp(struct record *rec, struct sock *sk)
+static __always_inline int set_mptcp(struct record *rec, struct sock *sk, struct net *net)
 {
 	struct mptcp_sock *msk = (void *)sk;
 	struct sock *first = 0;
@@ -402,7 +451,7 @@ static __always_inline int set_mptcp(struct record *rec, struct sock *sk)
 	if (!bpf_core_field_exists(msk->first))
 		return 0;
 	first = BPF_CORE_READ(msk, first);
-	return first && set_tcp(rec, first, (void *)first, 1);
+	return first && set_tcp(rec, first, (void *)first, net, 1);
 }
 
 /* Return 0 for a UDP socket that is not bound. */
@@ -421,18 +470,18 @@ static __always_inline int set_udp(struct record *rec, struct sock *sk)
 	return 1;
 }
 
-static __always_inline int set_socket(struct record *rec, struct sock *sk)
+static __always_inline int set_socket(struct record *rec, struct sock *sk, struct net *net)
 {
 	struct tcp_sock *tp;
 
 	switch (sk->sk_protocol) {
 	case IPPROTO_TCP:
 		tp = bpf_skc_to_tcp_sock(sk);
-		return tp && set_tcp(rec, sk, tp, 0);
+		return tp && set_tcp(rec, sk, tp, net, 0);
 	case IPPROTO_UDP:
 		return set_udp(rec, sk);
 	case IPPROTO_MPTCP:
-		return set_mptcp(rec, sk);
+		return set_mptcp(rec, sk, net);
 	}
 	return 0;
 }
@@ -452,14 +501,18 @@ int count_sockets(struct bpf_iter__task_file *ctx)
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct record rec = {};
+	struct net *net;
 	struct sock *sk;
 
 	if (!task || !file)
 		return 0;
 	sk = inet_sock_of(file);
-	if (!sk || !set_socket(&rec, sk))
+	if (!sk)
 		return 0;
-	rec.netns = sk->__sk_common.skc_net.net->ns.inum;
+	net = sk->__sk_common.skc_net.net;
+	if (!set_socket(&rec, sk, net))
+		return 0;
+	rec.netns = net->ns.inum;
 	rec.uid = sk->sk_uid.val;
 	set_owner(&rec, task->group_leader);
 	if (maybe_shared(task, file))

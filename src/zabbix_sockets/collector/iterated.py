@@ -7,13 +7,10 @@ asked for the states and tables in which these are, never for the established co
 those without a descriptor are counted by the accept queues and the kernel's own count.
 """
 
-import sys
-from _queue import SimpleQueue
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from functools import cache
-from threading import Event, Thread
 
+from zabbix_sockets.collector.ahead import Ahead
 from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.collector.records import RecordFold
 from zabbix_sockets.deadline import Deadline
@@ -38,10 +35,6 @@ from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.host import read_current_established, read_device_name
 from zabbix_sockets.readers.process import read_name, read_netns, read_uptime
 
-_AHEAD = 2  # chunks of 1 MB
-_PAUSE = 0.001  # seconds
-_SWITCH_INTERVAL = 0.0005  # seconds a thread that is back from the kernel waits for the other
-
 # A mask of the states in which TCP sockets may have no descriptor, and of listeners; the
 # established ones are counted otherwise.
 _NO_DESCRIPTOR = (
@@ -53,51 +46,75 @@ _NO_DESCRIPTOR = (
     | 1 << TcpState.LISTEN
     | 1 << TcpState.CLOSING
 )
+_UNACCEPTED = 1 << TcpState.CLOSE_WAIT  # may have none while they wait to be accepted
 
 
-def collect_iterated(
-    open_iterator: bpf.Opener,
-    plan: Plan,
-    query: Query,
-    deadline: Deadline,
-    snapshot: Snapshot,
-    meanwhile: Callable[[], None],
-) -> None:
-    """Fill *snapshot* from the iterator.
+class Iteration:
+    """Fills a Snapshot from the iterator, with what netlink knows besides."""
 
-    The kernel iterates for another thread; this one calls *meanwhile*, asks netlink, and
-    counts what comes.
+    def __init__(
+        self,
+        open_iterator: bpf.Opener,
+        plan: Plan,
+        query: Query,
+        deadline: Deadline,
+        snapshot: Snapshot,
+    ) -> None:
+        self._open_iterator = open_iterator
+        self._plan = plan
+        self._proc = query.proc
+        self._deadline = deadline
+        self._snapshot = snapshot
+        self._complete = False
+        self._established: int | None = None
 
-    Raises:
-        SourceUnavailableError: the iterator failed; *snapshot* is as it was.
-    """
-    try:
-        netns, uptime = read_netns(query.proc), read_uptime(query.proc)
-        before = read_current_established(query.proc)
-        records = _Records(open_iterator(bpf.COUNT), deadline)
-        with read_ahead(records) as chunks:
-            meanwhile()
-            rest = _read_rest(plan, snapshot, deadline)
-            fold = RecordFold(netns, uptime, snapshot.ports, query.proc)
-            fold.add(chunks)
-    except (OSError, ParseError) as error:
-        raise SourceUnavailableError(f"the iterator failed: {error}") from error
-    _fill(snapshot, fold)
-    device_name = cache(read_device_name)
-    listeners = fold.listeners(device_name)
-    snapshot.listeners += listeners
-    for table_fold, candidates in rest:
-        table_fold.add(row for row in candidates if row[9] not in fold.inodes)
-        snapshot.listeners += table_fold.decode_listeners(device_name)
-        table_fold.decode_connections(snapshot.connections, device_name)
-        snapshot.uids.update(table_fold.uids)
-    fold.connections(snapshot.connections, snapshot.listeners, device_name)
-    _add_unaccepted(snapshot.connections, listeners)
-    if records.complete:
-        _add_unseen(snapshot.connections, before, read_current_established(query.proc))
-    else:
-        snapshot.unfinished.update(("tcp", "udp"))
-        snapshot.visibility.owners_complete = False
+    def collect(self, meanwhile: Callable[[], None], ahead: Ahead | None) -> None:
+        """Fill the Snapshot.
+
+        The kernel iterates for another thread; this one calls *meanwhile*, asks netlink, and
+        counts what comes.
+
+        Raises:
+            SourceUnavailableError: the iterator failed; the Snapshot is as it was.
+        """
+        snapshot = self._snapshot
+        try:
+            netns, uptime = read_netns(self._proc), read_uptime(self._proc)
+            with ahead or self._read() as records:
+                meanwhile()
+                rest = _read_rest(self._plan, snapshot, self._deadline)
+                fold = self._fold(records, netns, uptime)
+            if fold.mistaken:
+                with self._read() as records:
+                    fold = self._fold(records, netns, uptime)
+        except (OSError, ParseError) as error:
+            raise SourceUnavailableError(f"the iterator failed: {error}") from error
+        _fill(snapshot, fold)
+        device_name = cache(read_device_name)
+        listeners = fold.listeners(device_name)
+        snapshot.listeners += listeners
+        for table_fold, candidates in rest:
+            table_fold.add(row for row in candidates if row[9] not in fold.inodes)
+            snapshot.listeners += table_fold.decode_listeners(device_name)
+            table_fold.decode_connections(snapshot.connections, device_name)
+            snapshot.uids.update(table_fold.uids)
+        fold.connections(snapshot.connections, snapshot.listeners, device_name)
+        _add_unaccepted(snapshot.connections, listeners)
+        if self._complete:
+            after = read_current_established(self._proc)
+            _add_unseen(snapshot.connections, self._established, after)
+        else:
+            snapshot.unfinished.update(("tcp", "udp"))
+            snapshot.visibility.owners_complete = False
+
+    def _read(self) -> Ahead:
+        return Ahead(self._open_iterator, self._proc, self._deadline)
+
+    def _fold(self, records: Ahead, netns: int, uptime: float) -> RecordFold:
+        fold = RecordFold(netns, uptime, self._snapshot.ports, self._proc)
+        fold.add(records)
+        self._complete, self._established = records.complete, records.established
+        return fold
 
 
 def _fill(snapshot: Snapshot, fold: RecordFold) -> None:
@@ -110,60 +127,6 @@ def _fill(snapshot: Snapshot, fold: RecordFold) -> None:
     snapshot.visibility.endpoints_complete = not fold.overflowed
 
 
-class _Records:
-    """The iterator's chunks until the deadline; *complete* once it came to its end."""
-
-    def __init__(self, fd: int, deadline: Deadline) -> None:
-        self.complete = False
-        self._chunks = bpf.read_chunks(fd, bpf.RECORD.size, deadline)
-
-    def __iter__(self) -> Iterator[bpf.Chunk]:
-        try:
-            yield from self._chunks
-        except DeadlineError:
-            return
-        self.complete = True
-
-
-@contextmanager
-def read_ahead(chunks: Iterable[bpf.Chunk]) -> Iterator[Iterator[bpf.Chunk]]:
-    """Give an iterator over *chunks*, which another thread reads from now on.
-
-    What *chunks* raises is raised where the chunk is missed. The thread stays at most some
-    chunks ahead, and ends when the context does.
-    """
-    queue: SimpleQueue[bpf.Chunk | Exception | None] = SimpleQueue()
-    left = Event()
-
-    def read() -> None:
-        try:
-            for chunk in chunks:
-                queue.put(chunk)
-                while queue.qsize() > _AHEAD and not left.wait(_PAUSE):
-                    pass
-                if left.is_set():
-                    return
-            queue.put(None)
-        except Exception as error:  # noqa: BLE001  # raised again by the other thread
-            queue.put(error)
-
-    def received() -> Iterator[bpf.Chunk]:
-        while (chunk := queue.get()) is not None:
-            if isinstance(chunk, Exception):
-                raise chunk
-            yield chunk
-
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_INTERVAL)
-    reader = Thread(target=read, daemon=True)
-    reader.start()
-    try:
-        yield received()
-    finally:
-        left.set()
-        sys.setswitchinterval(interval)
-
-
 Rest = list[tuple[TableFold, list[Row]]]
 """What netlink says of each table: the sums of what has no inode, and the listeners and UDP
 sockets, of which those that the iterator doesn't see are to be added."""
@@ -173,29 +136,25 @@ def _read_rest(plan: Plan, snapshot: Snapshot, deadline: Deadline) -> Rest:
     """Ask netlink for the sockets that the iterator can't see, as little as will do."""
     rest: Rest = []
     try:
-        states = _NO_DESCRIPTOR
-        if _is_waiting(plan, deadline):
-            states |= 1 << TcpState.CLOSE_WAIT
         for table in TABLES:
-            encoding, batches = plan.open(table, deadline, states)
+            encoding, batches = plan.open(table, deadline, _NO_DESCRIPTOR)
             fold = TableFold(table, encoding, snapshot.ports, {})
             candidates: list[Row] = []
             rest.append((fold, candidates))
             for rows in batches:
-                fold.add(_ownerless(rows, fold, candidates, states))
+                fold.add(_ownerless(rows, fold, candidates, _NO_DESCRIPTOR))
+        for fold, candidates in rest:
+            if fold.table.protocol == "tcp" and _is_waiting(candidates):
+                for rows in plan.open(fold.table, deadline, _UNACCEPTED).batches:
+                    fold.add(_ownerless(rows, fold, [], _UNACCEPTED))
     except DeadlineError:
         snapshot.unfinished.update(("tcp", "udp"))
     return rest
 
 
-def _is_waiting(plan: Plan, deadline: Deadline) -> bool:
+def _is_waiting(listeners: Iterable[Row]) -> bool:
     """Whether a connection waits to be accepted anywhere: some may be in CLOSE_WAIT."""
-    waiting = 0
-    for table in TABLES:
-        if table.protocol == "tcp":
-            for rows in plan.open(table, deadline, 1 << TcpState.LISTEN).batches:
-                waiting += sum(row[6] for row in rows if row[0] == TcpState.LISTEN)
-    return waiting > 0
+    return any(row[6] for row in listeners)
 
 
 def _ownerless(

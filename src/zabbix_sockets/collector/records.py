@@ -71,6 +71,7 @@ class RecordFold:
         self.uids: dict[int, int] = {}
         self.inodes: set[int] = set()  # of listeners and UDP sockets
         self.overflowed = False
+        self.mistaken = False  # inbound connections may be among the outbound: read again
         self._netns = netns
         self._uptime = uptime
         self._ports = ports
@@ -110,6 +111,7 @@ class RecordFold:
             end = kind, protocol, flags & bpf.IPV6, state, local_port, remote_port, bound, address
             if kind == bpf.LISTENER or protocol == _UDP:
                 self.inodes.add(inode)
+                self.mistaken |= bool(flags & bpf.AGAIN)
             if flags & bpf.SHARED:
                 self.owners.share(owner, inode)
                 self._shared.setdefault(inode, (end, uid, recv, send))

@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
 
-ABI = 1
+ABI = 2
 """Version of the records; part of the pins' names. Raised with every change of them."""
 
 COUNT, OWN = "count_sockets", "own_sockets"
 PROGRAMS = (COUNT, OWN)
 
 LISTENER, INBOUND, OUTBOUND, UNDECIDED = 1, 2, 3, 4  # kinds of records
-IPV6, SHARED = 1, 2  # flags
+IPV6, SHARED, AGAIN = 1, 2, 4  # flags
 NO_LIMIT = 0xFFFFFFFF
 
 RECORD = struct.Struct("=IIQIBBBBHHI16s16sIIIIII")  # struct record says what each field is

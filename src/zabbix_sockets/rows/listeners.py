@@ -23,8 +23,10 @@ def listener_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow]:
     """Return a row for each distinct listening TCP and bound UDP address."""
     sums: dict[tuple[str, str, bytes, int, str], _ListenerSums] = {}
     for listener in snapshot.listeners:
-        protocol, netns, address, port, device, *_ = listener
-        each = sums.setdefault((protocol, netns, address, port, device), _ListenerSums())
+        key = listener[:5]
+        each = sums.get(key)
+        if each is None:
+            each = sums[key] = _ListenerSums()
         each.sockets.append(listener)
         each.owners.add(listener.owner)
     for connection, count in snapshot.connections.items():
@@ -42,8 +44,8 @@ def listener_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow]:
 
 def _listener_row(snapshot: Snapshot, groups: Groups, sums: _ListenerSums) -> RankedRow:
     protocol, netns, address, port, device, *_ = sums.sockets[0]
-    names = sorted({name for owner in sums.owners for name in groups.of(owner)})
-    indices = {index for owner in sums.owners for index in snapshot.owners.get(owner, ())}
+    names = groups.of_all(sums.owners)
+    processes = {index for owner in sums.owners for index in snapshot.owners.get(owner, ())}
     row_id = f"{protocol}/{format_endpoint(address, port, device)}" + (f"@{netns}" if netns else "")
     row: JsonRow = {
         "id": row_id,
@@ -54,7 +56,7 @@ def _listener_row(snapshot: Snapshot, groups: Groups, sums: _ListenerSums) -> Ra
         "netns": netns,
         "ephemeral": int(snapshot.ports.low <= port <= snapshot.ports.high),
         "process": ",".join(names[:_MAX_LABELS]) + (",..." if len(names) > _MAX_LABELS else ""),
-        "processes": len(indices),
+        "processes": len(processes),
         "sockets": len(sums.sockets),
         "established": sums.established,
     }
@@ -67,12 +69,19 @@ def _listener_row(snapshot: Snapshot, groups: Groups, sums: _ListenerSums) -> Ra
 
 def _accept_queue_fields(sockets: Iterable[ListenerSocket]) -> JsonRow:
     """Return the sums of all sockets at one address, and the percentage of the worst."""
-    queues = [(each.accept_queue or 0, each.backlog) for each in sockets]
-    fields: JsonRow = {"accept_queue": sum(queue for queue, _ in queues)}
-    known = [(queue, backlog) for queue, backlog in queues if backlog is not None]
-    if len(known) == len(queues):
-        fields["backlog"] = sum(backlog for _, backlog in known)
-        fields["accept_queue_pct"] = max(accept_queue_pct(*each) for each in known)
+    waiting, together, worst = 0, 0, 0.0
+    known = True
+    for each in sockets:
+        queue = each.accept_queue or 0
+        waiting += queue
+        if each.backlog is None:
+            known = False
+        else:
+            together += each.backlog
+            worst = max(worst, accept_queue_pct(queue, each.backlog))
+    fields: JsonRow = {"accept_queue": waiting}
+    if known:
+        fields |= {"backlog": together, "accept_queue_pct": worst}
     return fields
 
 

@@ -201,7 +201,9 @@ def test_directions_in_a_list(proc: ProcTree, netlink: Reader) -> None:
 
 def test_approximate_table_is_not_complete(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where every look at UDP differed its lists are not called complete."""
-    monkeypatch.setattr("zabbix_sockets.collector.Plan.is_exact", lambda _, table: table != UDP)
+    monkeypatch.setattr(
+        "zabbix_sockets.collector.plan.Plan.is_exact", lambda _, table: table != UDP
+    )
     assert from_files(proc).unfinished == {"udp"}
 
 

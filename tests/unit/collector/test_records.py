@@ -166,3 +166,14 @@ def test_ipv4_address_folds_like_its_mapped_form() -> None:
     """One local end has one number, whichever family its socket is of."""
     assert fold_address(LOOPBACK) == fold_address(bytes(10) + b"\xff\xff" + LOOPBACK)
     assert fold_address(LOOPBACK) != fold_address(bytes((127, 0, 0, 2)))
+
+
+@pytest.mark.parametrize(("netns", "mistaken"), [(NETNS, True), (NETNS + 1, False)])
+def test_mistaken(netns: int, mistaken: bool) -> None:
+    """What a listener says of earlier records counts if it is of this namespace."""
+    listener = pack(kind=bpf.LISTENER, state=10, local_port=150, inode=1)
+    flagged = pack(
+        kind=bpf.LISTENER, state=10, local_port=151, inode=2, netns=netns, flags=bpf.AGAIN
+    )
+    assert not fold([listener, pack()]).mistaken
+    assert fold([pack(), flagged, listener]).mistaken is mistaken
