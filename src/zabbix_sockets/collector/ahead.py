@@ -18,9 +18,9 @@ from zabbix_sockets.model import Query
 from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.host import read_current_established
 
-_CHUNKS = 24  # of 1 MB, at most that far ahead: what the kernel gives while netlink is asked
+_CHUNKS = 16  # of 1 MB, at most that far ahead: what the kernel gives while netlink is asked
 _PAUSE = 0.001  # seconds
-_SWITCH_INTERVAL = 0.0005  # seconds a thread that is back from the kernel waits for the other
+_SWITCH_INTERVAL = 0.0001  # seconds a thread that is back from the kernel waits for the other
 
 
 class Ahead:
