@@ -3,6 +3,7 @@
 #             what they need with apt)
 # make quick  lint and unit tests, in seconds
 # make lint   ruff and mypy
+# make privileges   find out anew what docs/privileges.md says of each privilege (as root)
 # make bpf    compile the BPF objects again (Debian's clang, llvm, libbpf-dev)
 # make bench  measure, side by side; see tests/bench
 
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find src conf zabbix_templates -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
 
-.PHONY: run test quick lint bpf bench format clean
+.PHONY: run test quick lint bpf privileges bench format clean
 
 run: $(VENV)/.installed
 	$(BIN)/zabbix-sockets show processes
@@ -35,6 +36,9 @@ format: $(VENV)/.dev
 
 bpf:
 	src/zabbix_sockets/bpf/build.sh
+
+privileges: $(VENV)/.dev
+	$(BIN)/python tests/support/privileges.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python tests/bench/run.py $(BENCH)

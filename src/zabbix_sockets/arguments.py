@@ -7,6 +7,7 @@ from typing import NamedTuple, NoReturn
 
 from zabbix_sockets import __version__, verbs
 from zabbix_sockets.errors import UsageError
+from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS
 from zabbix_sockets.model import PINS
 
 PROGRAM = "zabbix-sockets"
@@ -93,6 +94,23 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="answer within this time, incomplete if need be (default: 2.5)",
     )
+    parser.add_argument(
+        "--netns",
+        metavar="NAME",
+        help="network namespaces: all, own, or one by its name or number"
+        " (default: all; for show sockets own)",
+    )
+    parser.add_argument(
+        "--group-by",
+        choices=tuple(GROUPINGS),
+        default=DEFAULT_GROUPING,
+        help=f"what a row of processes stands for (default: {DEFAULT_GROUPING})",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help=f"rules that name processes (default: {verbs.CONFIG}, if it is there)",
+    )
     _add_pins(parser)
 
 
@@ -109,9 +127,7 @@ def _add_document(parser: argparse.ArgumentParser) -> None:
 
 def _add_get(parser: argparse.ArgumentParser) -> None:
     _add_document(parser)
-    parser.add_argument(
-        "grouping", nargs="?", default="", metavar="GROUPING", help="process, the default"
-    )
+    parser.add_argument("grouping", nargs="?", default="", metavar="GROUPING", help="as --group-by")
 
 
 def _add_discover(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,7 @@
 import os
 
 from zabbix_sockets.errors import SocketsError, UsageError
-from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
+from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups
 from zabbix_sockets.model import PROTOCOLS, Snapshot
 from zabbix_sockets.names import safe_name
 from zabbix_sockets.rows.processes import absent_process, process_rows
@@ -28,7 +28,13 @@ def _states(row: dict[str, object], protocol: str) -> dict[str, int]:
     return states
 
 
-def count(snapshot: Snapshot, process: str, protocol: str = "", state: str = "") -> int:
+def count(
+    snapshot: Snapshot,
+    process: str,
+    protocol: str = "",
+    state: str = "",
+    grouping: Grouping = GROUPINGS[DEFAULT_GROUPING],
+) -> int:
     """Return how many sockets the processes named *process* hold.
 
     *process* is a name as the document shows it, or the raw one.
@@ -36,9 +42,9 @@ def count(snapshot: Snapshot, process: str, protocol: str = "", state: str = "")
     Raises:
         SocketsError: it can't be known: a process of that name is hidden, or time ran out.
     """
+    listed = snapshot.listed()
     rows = {
-        ranked.row["id"]: ranked.row
-        for ranked in process_rows(snapshot, Groups(snapshot, GROUPINGS[DEFAULT_GROUPING]))
+        ranked.row["id"]: ranked.row for ranked in process_rows(listed, Groups(listed, grouping))
     }
     safe = safe_name(os.fsencode(process))
     name = process if process in rows or process in snapshot.visibility.denied else safe
@@ -62,8 +68,12 @@ def _check_known(snapshot: Snapshot, name: str, protocol: str) -> None:
     denied = visibility.denied.get(name, 0)
     if denied:
         raise SocketsError(f"{denied} processes named {name} can't be inspected: no privilege")
+    if visibility.foreign_unowned:
+        raise SocketsError("owners in other network namespaces can't be known: no privilege")
     if visibility.hidden or "" in visibility.denied:
         raise SocketsError("/proc hides other users' processes: the number can't be known")
     unfinished = snapshot.unfinished & ({protocol} if protocol else set(PROTOCOLS))
-    if unfinished or not visibility.owners_complete:
+    if unfinished or snapshot.skipped or visibility.foreign_unseen:
+        raise SocketsError("not every socket was read: the number can't be known")
+    if not visibility.owners_complete:
         raise SocketsError("timed out: the number can't be known")

@@ -28,8 +28,8 @@ MAX_ENDPOINTS = 50_000
 """Distinct remote endpoints with a count of their own. The kernel's tables are in the order
 of a hash, so what comes later is rare among the first only if it is rare at all."""
 
-DeviceName = Callable[[int], str]
-"""Returns the safe name of a network device by its index; empty for 0."""
+DeviceName = Callable[[int, int], str]
+"""Returns the safe name of a network device by its namespace and index; empty for 0."""
 
 _V4_MAPPED = bytes(10) + b"\xff\xff"
 _LISTENING = {"tcp": TcpState.LISTEN.value, "udp": TcpState.CLOSE.value}
@@ -126,6 +126,11 @@ class TableFold:
         self._outbound: dict[tuple[int, int, AddressToken, AddressToken, int, int], int] = {}
         self._rest: dict[tuple[int, int, str], int] = {}
 
+    @property
+    def endpoints(self) -> int:
+        """How many distinct remote endpoints are counted one by one."""
+        return len(self._outbound)
+
     def add(self, rows: Iterable[Row]) -> None:  # noqa: C901  # a call per socket would double its cost
         """Count *rows*; a table's listeners come before its connections."""
         listening_state = _LISTENING[self.table.protocol]
@@ -218,7 +223,7 @@ class TableFold:
                 netns,
                 address(raw.address),
                 port(raw.port),
-                device_name(raw.ifindex),
+                device_name(netns, raw.ifindex),
                 raw.owner,
                 raw.accept_queue if tcp else None,
                 raw.backlog if tcp and raw.backlog >= 0 else None,
@@ -239,7 +244,7 @@ class TableFold:
                 INBOUND,
                 address(server),
                 port(lport),
-                device_name(ifindex),
+                device_name(netns, ifindex),
             )
             into[key] = into.get(key, 0) + count
         for (owner, state, laddr, raddr, rport, ephemeral), count in self._outbound.items():

@@ -1,13 +1,34 @@
 """Names for owners: what the rows of the document stand for."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple
 
 from zabbix_sockets.model import Process, Snapshot
+from zabbix_sockets.names import UNKNOWN
 
-Grouping = Callable[[Process], str]
 
-GROUPINGS: dict[str, Grouping] = {"process": lambda process: process.name}
+class Grouping(NamedTuple):
+    """A way to name processes, and the fields of Process that it looks at."""
+
+    name: str
+    names_of: Callable[[Sequence[Process]], Sequence[str]]
+    needs: frozenset[str] = frozenset()
+
+
+def _by(field: str) -> Grouping:
+    def names_of(processes: Iterable[Process]) -> list[str]:
+        return [getattr(process, field) or UNKNOWN for process in processes]
+
+    return Grouping(field, names_of, frozenset((field,)))
+
+
 DEFAULT_GROUPING = "process"
+GROUPINGS = {
+    DEFAULT_GROUPING: Grouping(DEFAULT_GROUPING, lambda each: [process.name for process in each]),
+    "unit": _by("unit"),
+    "container": _by("container"),
+    "user": _by("user"),
+}
 
 
 class Groups:
@@ -18,7 +39,8 @@ class Groups:
     """
 
     def __init__(self, snapshot: Snapshot, grouping: Grouping) -> None:
-        names = [grouping(process) for process in snapshot.processes]
+        self.grouping = grouping
+        names = grouping.names_of(snapshot.processes)
         self.instances: dict[str, set[int]] = {}  # group: indices of its processes
         self._names: dict[int, tuple[str, ...]] = {}
         for owner, members in snapshot.owners.items():

@@ -37,6 +37,9 @@ def state_name(protocol: str, state: int) -> str:
 
 INBOUND, OUTBOUND, UNKNOWN = "inbound", "outbound", "unknown"
 
+OWN_NETNS = 0
+"""The caller's own network namespace; others have a number of the kernel's."""
+
 NOBODY = 0
 """Owner of inode 0: TIME_WAIT, SYN_RECV, orphans and connections not yet accepted."""
 UNOWNED = 1
@@ -49,7 +52,7 @@ class Table(NamedTuple):
 
     protocol: str
     family: int  # socket.AF_INET or AF_INET6
-    netns: str = ""  # empty: the caller's own
+    netns: int = 0  # OWN_NETNS, or the number of another one
 
     def __str__(self) -> str:
         """Return the table's name in /proc/net."""
@@ -86,19 +89,51 @@ class TableRead(NamedTuple):
 
 
 class Process(NamedTuple):
-    """A process that holds sockets; *name* is safe to print."""
+    """A process that holds sockets, or a cgroup that stands for all of its own (pid 0).
+
+    Names are safe to print; the command line is not, and is never printed. What the query's
+    grouping doesn't need stays empty.
+    """
 
     pid: int
     name: str
     age: float | None = None  # seconds since it started
     fds: int | None = None  # open file descriptors
+    cgroup: int = 0  # id of its cgroup v2 directory, where the source tells it
+    unit: str = ""
+    container: str = ""
+    user: str = ""
+    uid: int | None = None
+    command: str = ""
+
+
+class Namespace(NamedTuple):
+    """A network namespace other than the caller's own; names are safe to print.
+
+    *name* is one that survives recreation, empty without one; *detail* is for people: the
+    namespace's number, a container's short id. *ports* is None where its sockets in TIME_WAIT
+    were not seen, or its range is unknown.
+    """
+
+    name: str = ""
+    detail: str = ""
+    ports: "PortRange | None" = None
+
+    @property
+    def shown(self) -> str:
+        """What people read."""
+        return (
+            f"{self.name} ({self.detail})"
+            if self.name and self.detail
+            else self.name or self.detail
+        )
 
 
 class ListenerSocket(NamedTuple):
     """One listening TCP or bound UDP socket."""
 
     protocol: str
-    netns: str
+    netns: int
     address: bytes
     port: int
     device: str
@@ -116,7 +151,7 @@ class Connection(NamedTuple):
     """
 
     protocol: str
-    netns: str
+    netns: int
     owner: int
     state: int
     direction: str
@@ -146,6 +181,12 @@ class HostCounters(NamedTuple):
     retransmitted_segments: int | None = None
 
 
+BY_DESCRIPTORS, BY_CGROUPS = "descriptors", "cgroups"
+"""Who owns a socket: the processes that have a descriptor of it, or the cgroup in which it
+was made."""
+
+ALL_NETNS, OWN = "all", "own"
+
 # The next two are no dataclasses: a call imports this before the kernel is at work for it.
 
 
@@ -155,11 +196,14 @@ class Visibility:
     def __init__(self, source: str, reason: str = "") -> None:
         self.source = source
         self.reason = reason
+        self.ownership = BY_DESCRIPTORS
         self.degraded = False
         self.seconds = 0.0
         self.denied: dict[str, int] = {}  # process name: instances
         self.hidden = False  # /proc shows the caller's own processes only
         self.vanished = 0
+        self.foreign_unowned = False  # other namespaces were read without their sockets' cgroups
+        self.foreign_unseen = False  # it is not known which other namespaces there are
         self.owners_complete = True  # every process was asked before the deadline
         self.endpoints_complete = True  # every distinct remote endpoint has a count of its own
         self.warnings: list[str] = []
@@ -183,10 +227,37 @@ class Snapshot:
         self.owners: dict[int, tuple[int, ...]] = {}
         self.listeners: list[ListenerSocket] = []
         self.connections: dict[Connection, int] = {}
-        self.queues: dict[int, tuple[int, int]] = {}
+        self.queues: dict[tuple[int, int], tuple[int, int]] = {}  # by owner and namespace
         self.uids: dict[int, int] = {}  # owner: lowest uid seen on its sockets
         self.fds_limits: dict[int, int] = {}  # process: soft RLIMIT_NOFILE
-        self.unfinished: set[str] = set()  # protocols not read to the end
+        self.unfinished: set[str] = set()  # protocols not read to the end, of the own namespace
+        self.namespaces: dict[int, Namespace] = {}  # others that were found, by number
+        self.skipped: set[int] = set()  # of these, those not read to the end
+        self.selected: frozenset[int] | None = None  # what the lists are of; None: all
+
+    def listed(self) -> "Snapshot":
+        """Return the part that the lists are of: itself, unless namespaces are selected."""
+        if self.selected is None:
+            return self
+        part = Snapshot(self.time, self.visibility, self.ports, self.host)
+        part.__dict__.update(self.__dict__)
+        wanted = self.selected
+        part.listeners = [each for each in self.listeners if each.netns in wanted]
+        part.connections = {
+            each: count for each, count in self.connections.items() if each.netns in wanted
+        }
+        part.queues = {key: sums for key, sums in self.queues.items() if key[1] in wanted}
+        holders = {each.owner for each in part.listeners}
+        holders.update(each.owner for each in part.connections)
+        part.owners = {owner: self.owners[owner] for owner in holders if owner in self.owners}
+        return part
+
+    def ports_of(self, netns: int) -> PortRange | None:
+        """Return the ephemeral ports of a namespace, None where what takes them is unknown."""
+        if netns == OWN_NETNS:
+            return self.ports
+        found = self.namespaces.get(netns)
+        return found.ports if found else None
 
 
 PINS = "/run/zabbix-sockets"
@@ -197,13 +268,17 @@ class Query(NamedTuple):
     """What to collect, and how long it may take.
 
     *source*: `bpf`, `sock_diag` or `procfs`; None chooses the best that works. *proc* is
-    where procfs is mounted, *pins* where the BPF iterators are pinned.
+    where procfs is mounted, *pins* where the BPF iterators are pinned. *netns*: `all`, `own`,
+    or the name or number of a network namespace. *needs*: the fields of Process that the
+    grouping looks at.
     """
 
     source: str | None = None
     timeout: float = 2.5
     proc: str = "/proc"
     pins: str = PINS
+    netns: str = ALL_NETNS
+    needs: frozenset[str] = frozenset()
 
 
 class Owner(NamedTuple):

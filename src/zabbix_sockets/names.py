@@ -9,6 +9,9 @@ from functools import lru_cache
 
 MAX_LENGTH = 64
 
+# What this package calls what has no name; no safe name begins with a parenthesis.
+UNNAMED, HOST, NO_UNIT, UNKNOWN = "(unnamed)", "(host)", "(no unit)", "(unknown)"
+
 # Quotes and backslash end or escape quoted strings; "$", "{" and "}" begin and end Zabbix
 # macros, which a server would expand in item names; "%" and "~" are this function's own.
 _ESCAPED = frozenset("\"'`\\${}%~")

@@ -12,6 +12,7 @@ from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups
 from zabbix_sockets.model import (
     INBOUND,
     NOBODY,
+    OWN_NETNS,
     TCP_STATES,
     UDP_STATES,
     UNOWNED,
@@ -19,7 +20,7 @@ from zabbix_sockets.model import (
     TcpState,
     state_name,
 )
-from zabbix_sockets.rows import JsonRow, RankedRow
+from zabbix_sockets.rows import JsonRow, RankedRow, netns_labels
 from zabbix_sockets.rows.listeners import absent_listener, listener_rows
 from zabbix_sockets.rows.processes import absent_process, process_rows
 from zabbix_sockets.rows.upstreams import (
@@ -55,18 +56,25 @@ def build_document(
     snapshot: Snapshot,
     limits: Limits | None = None,
     grouping: Grouping | None = None,
+    *,
+    for_people: bool = False,
 ) -> JsonRow:
     """Return the document of a Snapshot: objects, lists, strings and numbers only.
+
+    *for_people* names network namespaces by all that is known of them, not for ids that last.
 
     Raises:
         SocketsError: not even a document without rows fits into *limits*.
     """
-    groups = Groups(snapshot, grouping or GROUPINGS[DEFAULT_GROUPING])
+    grouping = grouping or GROUPINGS[DEFAULT_GROUPING]
     usage = ephemeral_usage(snapshot)
-    upstreams, uncounted = upstream_rows(snapshot, groups, usage)
+    listed = snapshot.listed()
+    groups = Groups(listed, grouping)
+    label = netns_labels(snapshot, for_people=for_people)
+    upstreams, uncounted = upstream_rows(listed, groups, usage, label)
     lists = {
-        "processes": sorted(process_rows(snapshot, groups)),
-        "listeners": sorted(listener_rows(snapshot, groups)),
+        "processes": sorted(process_rows(listed, groups)),
+        "listeners": sorted(listener_rows(listed, groups, label)),
         "upstreams": sorted(upstreams),
     }
     head: JsonRow = {
@@ -74,7 +82,7 @@ def build_document(
         "time": snapshot.time,
         "complete": 0,
         "lists": {},
-        "collector": _collector(snapshot),
+        "collector": _collector(snapshot, grouping),
         "host": _host(snapshot, usage),
     }
     limits = limits or Limits()
@@ -124,8 +132,9 @@ def _assemble(
 def _seen_lists(snapshot: Snapshot) -> dict[str, bool]:
     """Return whether everything that belongs into each list was seen."""
     visibility = snapshot.visibility
-    sockets = not snapshot.unfinished
+    sockets = not (snapshot.unfinished or snapshot.skipped or visibility.foreign_unseen)
     owners = visibility.owners_complete and not visibility.denied and not visibility.hidden
+    owners = owners and not visibility.foreign_unowned
     return {
         "processes": sockets and owners,
         "listeners": sockets,
@@ -159,7 +168,7 @@ def _number(value: object) -> int:
     return value
 
 
-def _collector(snapshot: Snapshot) -> JsonRow:
+def _collector(snapshot: Snapshot, grouping: Grouping) -> JsonRow:
     visibility = snapshot.visibility
     unowned = sum(listener.owner == UNOWNED for listener in snapshot.listeners)
     unaccepted = 0
@@ -173,14 +182,16 @@ def _collector(snapshot: Snapshot) -> JsonRow:
         "source": visibility.source,
         "reason": visibility.reason,
         "degraded": int(visibility.degraded),
+        "grouping": grouping.name,
+        "ownership": visibility.ownership,
         "seconds": round(visibility.seconds, 4),
         "sockets": len(snapshot.listeners) + sum(snapshot.connections.values()),
         "unowned": unowned,
         "unaccepted": unaccepted,
         "denied_processes": sum(visibility.denied.values()),
         "vanished_processes": visibility.vanished,
-        "namespaces": 1,
-        "namespaces_skipped": 0,
+        "namespaces": 1 + len(snapshot.namespaces) - len(snapshot.skipped),
+        "namespaces_skipped": len(snapshot.skipped),
         "warnings": _warnings(snapshot),
     }
 
@@ -195,6 +206,10 @@ def _warnings(snapshot: Snapshot) -> list[str]:
         )
     if visibility.hidden:
         warnings.append("/proc hides other users' processes (hidepid)")
+    if visibility.foreign_unowned:
+        warnings.append("owners in other network namespaces are unknown")
+    if snapshot.skipped:
+        warnings.append(f"{len(snapshot.skipped)} network namespaces were not read to the end")
     if not visibility.owners_complete:
         warnings.append("timed out: not every process was asked for its sockets")
     warnings += [f"timed out or approximate: {each}" for each in sorted(snapshot.unfinished)]
@@ -209,10 +224,10 @@ def _host(snapshot: Snapshot, usage: Usage) -> JsonRow:
     }
     del states["tcp"]["close"]  # no source has it
     for listener in snapshot.listeners:
-        if not listener.netns:
+        if listener.netns == OWN_NETNS:
             states[listener.protocol]["listen" if listener.protocol == "tcp" else "bound"] += 1
     for connection, count in snapshot.connections.items():
-        if not connection.netns:
+        if connection.netns == OWN_NETNS:
             counts = states[connection.protocol]
             name = state_name(connection.protocol, connection.state)
             counts[name] = counts.get(name, 0) + count
@@ -227,7 +242,7 @@ def _host(snapshot: Snapshot, usage: Usage) -> JsonRow:
 
 
 def _ephemeral(snapshot: Snapshot, usage: Usage) -> JsonRow:
-    own = {key: used for key, used in usage.items() if not key[1]}
+    own = {key: used for key, used in usage.items() if key[1] == OWN_NETNS}
     worst = max(own, key=lambda key: (own[key], key), default=None)
     used = own[worst] if worst else 0
     return {

@@ -8,6 +8,7 @@ from typing import NamedTuple, TextIO
 
 from zabbix_sockets.addresses import format_address
 from zabbix_sockets.errors import UsageError
+from zabbix_sockets.groups import DEFAULT_GROUPING
 from zabbix_sockets.model import (
     PROTOCOLS,
     TCP_STATES,
@@ -146,6 +147,8 @@ def _owners_cell(row: JsonRow) -> str:
     return ",".join(f"{owner['name']}:{owner['pid']}" for owner in owners) or "-"
 
 
+_NETNS = "NETNS"  # a column only where there is another namespace than the own
+
 _COLUMNS = {
     "processes": (
         Column("PROCESS", _field("name"), shrinks=True),
@@ -177,6 +180,7 @@ _COLUMNS = {
         Column("PROTO", _field("protocol")),
         Column("ADDRESS", _field("address"), shrinks=True),
         Column("PORT", _field("port"), right=True),
+        Column(_NETNS, lambda row: row["netns"] or "-", shrinks=True),
         Column("ESTAB", _field("established"), right=True),
         Column("SYN-SENT", _field("syn_sent"), right=True),
         Column("CLOSE-WAIT", _field("close_wait"), right=True),
@@ -189,18 +193,29 @@ _COLUMNS = {
         Column("SEND-Q", lambda row: row.get("send_queue", row.get("backlog", "-")), right=True),
         Column("LOCAL", lambda row: _end(row, "local"), shrinks=True),
         Column("REMOTE", lambda row: _end(row, "remote"), shrinks=True),
+        Column(_NETNS, lambda row: row["netns"] or "-", shrinks=True),
         Column("PROCESS", _owners_cell, shrinks=True),
     ),
 }
 KINDS = tuple(_COLUMNS)
 
 
-def render(kind: str, rows: Iterable[JsonRow], style: Style) -> str:
-    """Return the table of *kind* (one of KINDS)."""
+def render(
+    kind: str, rows: Iterable[JsonRow], style: Style, grouping: str = DEFAULT_GROUPING
+) -> str:
+    """Return the table of *kind* (one of KINDS); *grouping* is the title of its groups."""
     present = [row for row in rows if row.get("id") != ABSENT_ID]
     if kind in ("processes", "upstreams"):
         present.sort(key=lambda row: (-_weight(row), str(row["id"])))
-    return render_table(_COLUMNS[kind], present, style)
+    columns = [each for each in _COLUMNS[kind] if each.title != _NETNS or _has_netns(present)]
+    if kind != "sockets":
+        titles = {"PROCESS": grouping.upper()}
+        columns = [each._replace(title=titles.get(each.title, each.title)) for each in columns]
+    return render_table(columns, present, style)
+
+
+def _has_netns(rows: Iterable[JsonRow]) -> bool:
+    return any(row["netns"] for row in rows)
 
 
 def _weight(row: JsonRow) -> int:
@@ -235,6 +250,7 @@ def socket_json(socket: Socket) -> JsonRow:
 def socket_order(socket: Socket) -> tuple[object, ...]:
     """Return the key by which sockets are listed: listeners first, then by their ends."""
     return (
+        socket.netns,
         PROTOCOLS.index(socket.protocol),
         socket.direction is not None,
         socket.family,

@@ -15,8 +15,11 @@ from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import DeadlineError, DumpInterruptedError, UsageError
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping
 from zabbix_sockets.lock import one_at_a_time
-from zabbix_sockets.model import Query, Snapshot, Socket
+from zabbix_sockets.model import ALL_NETNS, OWN, Query, Snapshot, Socket
 from zabbix_sockets.rows import ABSENT_ID, JsonRow
+
+CONFIG = "/etc/zabbix/zabbix-sockets.toml"
+"""The configuration file, if there is one."""
 
 _WAIT_SHARE = 0.5
 """How much of the timeout may go by in waiting for another call."""
@@ -31,8 +34,10 @@ _ATTEMPTS = 4
 def _snapshot_time(options: argparse.Namespace) -> Iterator[Query]:
     """Yield the query, with the time that is left of the timeout, as the only one running."""
     deadline = Deadline(options.timeout)
-    with _watchdog(options.timeout), one_at_a_time(deadline.part(_WAIT_SHARE)):
-        yield Query(options.source, deadline.remaining(), pins=options.pins)
+    with one_at_a_time(deadline.part(_WAIT_SHARE)):
+        default = OWN if options.run is show and options.kind == "sockets" else ALL_NETNS
+        netns = options.netns or default
+        yield Query(options.source, deadline.remaining(), pins=options.pins, netns=netns)
 
 
 @contextmanager
@@ -51,13 +56,31 @@ def _watchdog(timeout: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _collect(options: argparse.Namespace) -> Snapshot:
+def _collect(options: argparse.Namespace) -> tuple[Snapshot, Grouping]:
     with _snapshot_time(options) as query:
         ahead = read_pinned(query, Deadline(query.timeout))
         with ahead or nullcontext():
             from zabbix_sockets.collector.snapshot import collect  # noqa: PLC0415  # see above
 
-            return collect(query, _import_report, ahead)
+            grouping = _grouping(options)
+            snapshot = collect(query._replace(needs=grouping.needs), _import_report, ahead)
+            return snapshot, grouping
+
+
+def _grouping(options: argparse.Namespace) -> Grouping:
+    """Return the grouping that is asked for, with the rules of the configuration file.
+
+    Raises:
+        SocketsError: the file has errors.
+    """
+    grouping = GROUPINGS[options.group_by]
+    if grouping.name != DEFAULT_GROUPING or not (options.config or os.path.exists(CONFIG)):
+        return grouping
+    from zabbix_sockets.configuration import load  # noqa: PLC0415  # hosts with a file
+    from zabbix_sockets.ruled import by_rules  # noqa: PLC0415  # the same
+
+    rules = load(options.config or CONFIG, required=bool(options.config)).groups
+    return by_rules(rules) if rules else grouping
 
 
 def _import_report() -> None:
@@ -72,27 +95,28 @@ def _print_json(value: object) -> None:
 
 def get(options: argparse.Namespace) -> None:
     """Print the document."""
-    name = options.grouping or DEFAULT_GROUPING
-    if name not in GROUPINGS:
-        raise UsageError(f"no grouping {name!r}: it is one of {', '.join(GROUPINGS)}")
-    snapshot = _collect(options)
-    _print_json(_document(snapshot, options, GROUPINGS[name]))
+    if options.grouping:
+        if options.grouping not in GROUPINGS:
+            choices = ", ".join(GROUPINGS)
+            raise UsageError(f"no grouping {options.grouping!r}: it is one of {choices}")
+        options.group_by = options.grouping
+    _print_json(_document(options))
 
 
-def _document(
-    snapshot: Snapshot, options: argparse.Namespace, grouping: Grouping | None = None
-) -> JsonRow:
-    """Return the document within the bounds that the caller set."""
-    from zabbix_sockets.report import Limits, build_document  # noqa: PLC0415  # see above
+def _document(options: argparse.Namespace) -> JsonRow:
+    """Collect, and return the document within the bounds that the caller set."""
+    with _watchdog(options.timeout):
+        snapshot, grouping = _collect(options)
+        from zabbix_sockets.report import Limits, build_document  # noqa: PLC0415  # see above
 
-    return build_document(snapshot, Limits(max_bytes=options.max_bytes), grouping)
+        return build_document(snapshot, Limits(max_bytes=options.max_bytes), grouping)
 
 
 def discover(options: argparse.Namespace) -> None:
     """Print the LLD rows of one list."""
     from zabbix_sockets.discovery import discovery  # noqa: PLC0415  # get does without
 
-    _print_json(discovery(_document(_collect(options), options), options.kind))
+    _print_json(discovery(_document(options), options.kind))
 
 
 def count(options: argparse.Namespace) -> None:
@@ -100,7 +124,10 @@ def count(options: argparse.Namespace) -> None:
     from zabbix_sockets import counting  # noqa: PLC0415  # get does without
 
     counting.check_arguments(options.process, options.protocol, options.state)
-    number = counting.count(_collect(options), options.process, options.protocol, options.state)
+    question = options.process, options.protocol, options.state
+    with _watchdog(options.timeout):
+        snapshot, grouping = _collect(options)
+        number = counting.count(snapshot, *question, grouping)
     sys.stdout.write(f"{number}\n")
 
 
@@ -112,7 +139,8 @@ def show(options: argparse.Namespace) -> None:
     if options.json:
         _print_json(rows)
     else:
-        sys.stdout.write(render(options.kind, rows, style_of(sys.stdout)))
+        style = style_of(sys.stdout)
+        sys.stdout.write(render(options.kind, rows, style, options.group_by))
         if all(row.get("id") == ABSENT_ID for row in rows):
             sys.stderr.write(f"note: no {options.kind} to show\n")
 
@@ -122,7 +150,9 @@ def _document_rows(options: argparse.Namespace) -> list[JsonRow]:
         raise UsageError("--state is for show sockets")
     from zabbix_sockets.report import NO_LIMITS, build_document  # noqa: PLC0415  # see above
 
-    document = build_document(_collect(options), NO_LIMITS)
+    with _watchdog(options.timeout):
+        snapshot, grouping = _collect(options)
+        document = build_document(snapshot, NO_LIMITS, grouping, for_people=True)
     collector = document["collector"]
     assert isinstance(collector, dict)
     for warning in collector["warnings"]:
@@ -136,7 +166,7 @@ def _socket_rows(options: argparse.Namespace) -> list[JsonRow]:
     from zabbix_sockets.show import check_states, socket_json, socket_order, wants_state  # noqa: PLC0415
 
     check_states(options.state)
-    with _snapshot_time(options) as query:
+    with _watchdog(options.timeout), _snapshot_time(options) as query:
         sockets = [each for each in _all_sockets(query) if wants_state(each, options.state)]
     return [socket_json(each) for each in sorted(sockets, key=socket_order)]
 

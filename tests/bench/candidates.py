@@ -51,6 +51,7 @@ class Candidate:
             or raises WrongAnswerError. None: its output is thrown away.
         none_found: The exit code that means that there are no sockets.
         why_not: Why there is no command; empty: it is not installed.
+        scenario: The one in which it runs; empty: everywhere.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Candidate:
     none_found: int = 0
     bounds_of_a_million: tuple[str, ...] = ()
     why_not: str = ""
+    scenario: str = ""
 
     def bounds_at(self, sockets: int) -> tuple[str, ...]:
         """Return the bounds with so many sockets."""
@@ -75,6 +77,7 @@ def candidates(python: str, programs: Mapping[str, str], pins: Pins) -> list[Can
         _own(python, "sock_diag"),
         _own(python, "procfs"),
         _peer("ss", ("ss", "-tunapH"), SOURCES["sock_diag"]),
+        _in_each_namespace("ss_in_each", "ss -tunapH"),
         _peer("netstat", ("netstat", "-tunap"), procfs),
         _peer("lsof", ("lsof", "-nP", "-i"), procfs, none_found=1),
         Candidate("psutil", _python(python, "psutil", "-c", PSUTIL), procfs, _at_least(1)),
@@ -124,6 +127,13 @@ def _peer(
 ) -> Candidate:
     found = shutil.which(name)
     return Candidate(name, command if found else (), bounds, none_found=none_found)
+
+
+def _in_each_namespace(name: str, command: str) -> Candidate:
+    """The same in the network namespace of every process."""
+    script = f'for process in /proc/[0-9]*; do nsenter --net="$process/ns/net" {command}; done'
+    found = shutil.which("nsenter") and shutil.which(command.split(maxsplit=1)[0])
+    return Candidate(name, ("sh", "-c", script) if found else (), scenario="namespaces")
 
 
 def _bound(programs: Mapping[str, str], name: str, per_socket: int) -> Candidate:

@@ -10,6 +10,8 @@ a tenth of Python's memory, and ends with its parent whatever that dies of.
 """
 
 import argparse
+import ctypes
+import fcntl
 import gc
 import os
 import resource
@@ -29,6 +31,7 @@ MAX_PROCESSES = 20_000
 LISTENERS_BASE = 0x7F010000  # 127.1.0.0
 UPSTREAMS_BASE = 0x7F400000  # 127.64.0.0
 SOURCES_BASE = 0x7F800000  # 127.128.0.0
+CLONE_NEWNET, SIOCSIFFLAGS, IFF_UP = 0x40000000, 0x8914, 1  # linux/sched.h, sockios.h, if.h
 IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h: connect(2) chooses the port
 PORTS_BASE = 2_000  # with one port per process still below the ephemeral range
 PAIRS_PER_LISTENER = 10_000  # a third of the ephemeral range, so that free ports are found quickly
@@ -54,6 +57,7 @@ class Shape:
         distinct_upstreams: Each connection has two addresses of its own: all remote ends differ.
         shared: This many processes hold the same sockets: one opened them, and the others
             inherited every one of them by fork.
+        namespaces: Each process has a network namespace of its own; this takes root.
         seconds: The processes end after this time, whatever happens to their parent.
     """
 
@@ -62,6 +66,7 @@ class Shape:
     names: int = 10
     distinct_upstreams: bool = False
     shared: int = 1
+    namespaces: bool = False
     seconds: float = 3600.0
 
     def __post_init__(self) -> None:
@@ -181,6 +186,8 @@ class Worker:
         try:
             signal.setitimer(signal.ITIMER_REAL, self.shape.seconds)  # also ends a cat
             os.close(parents_stop)  # a copy here would keep the others from seeing the end
+            if self.shape.namespaces:
+                _enter_new_namespace()
             _open(self.shape, self.index)
             if self.shape.shared > 1:
                 self._stay_with_heirs()
@@ -208,6 +215,15 @@ class Worker:
         for pid in pids:
             os.waitpid(pid, 0)
         os._exit(0)
+
+
+def _enter_new_namespace() -> None:
+    """Have a network namespace with loopback up."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNET):
+        raise LoadError(f"no network namespace: {os.strerror(ctypes.get_errno())}")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
 
 
 def _open(shape: Shape, index: int) -> None:
@@ -274,6 +290,7 @@ def _arguments() -> argparse.Namespace:
     for name, count in {"sockets": 10_000, "processes": 200, "names": 10, "shared": 1}.items():
         parser.add_argument(f"--{name}", type=int, default=count)
     parser.add_argument("--distinct-upstreams", action="store_true")
+    parser.add_argument("--namespaces", action="store_true")
     parser.add_argument("--seconds", type=float, default=3600.0)
     return parser.parse_args()
 

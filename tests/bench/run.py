@@ -82,7 +82,9 @@ class Bench:
     def _measure(self, stage: Stage) -> Level:
         shape, sockets = stage.shape, stage.sockets
         with Load(shape, self._opening(stage)) if shape else nullcontext():
-            runnable = [each for each in self._candidates if not self._too_slow(each.name, sockets)]
+            runnable = [
+                each for each in self._here(stage) if not self._too_slow(each.name, sockets)
+            ]
             slab = rounds.warm_up(self._walk, self._launcher)
             others = rounds.Others()
             measured = rounds.measure(
@@ -94,10 +96,13 @@ class Bench:
             self._slow |= dict.fromkeys(slow, sockets)
         ordered = {
             each.name: measured.get(each.name) or self._not_run(each.name)
-            for each in self._candidates
+            for each in self._here(stage)
         }
         processes = shape.processes if shape else 0
         return Level(sockets, processes, slab, others_cpus, ordered, stage.scenario)
+
+    def _here(self, stage: Stage) -> list[Candidate]:
+        return [each for each in self._candidates if each.scenario in {"", stage.scenario}]
 
     def _too_slow(self, name: str, sockets: int) -> bool:
         return name in self._slow and sockets >= self._slow[name]

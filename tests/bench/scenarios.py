@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tests.bench.load import MAX_PROCESSES, MAX_SOCKETS, Shape
 
-NAMES = ("processes", "shared", "distinct")
+NAMES = ("processes", "shared", "distinct", "namespaces")
 SOCKETS = 100_000  # of each of them, but for "distinct" with --million
 SHARED = 4  # processes with the same sockets
 
@@ -52,4 +52,6 @@ def _shape(name: str, processes: int, *, million: bool) -> Shape:
         case "distinct":
             sockets = MAX_SOCKETS if million else SOCKETS
             return Shape(sockets, processes, distinct_upstreams=True)
+        case "namespaces":
+            return Shape(SOCKETS, processes, namespaces=True)
     raise ValueError(name)

@@ -103,6 +103,17 @@ def test_shared_load_gives_every_process_every_socket() -> None:
     assert heirs == [opened] * (PROCESSES - 1)
 
 
+def test_load_in_namespaces() -> None:
+    """Each process has its sockets in a namespace of its own."""
+    _need(os.geteuid() == 0, "network namespaces need root")
+    with _load("--namespaces") as parent:
+        children = _children(parent)
+        spaces = {os.readlink(f"/proc/{pid}/ns/net") for pid in (parent, *children)}
+        held = [len(_socket_inodes(pid)) for pid in children]
+    assert len(spaces) == PROCESSES + 1
+    assert held == [SOCKETS // PROCESSES + 1] * PROCESSES
+
+
 def test_load_leaves_nothing_behind() -> None:
     """Its processes are gone, and so are its connections, without a TIME_WAIT."""
     with _load() as parent:

@@ -10,7 +10,6 @@ import zoo
 from children import Child
 
 from zabbix_sockets import Query, Socket, iter_sockets
-from zabbix_sockets.addresses import format_address
 from zabbix_sockets.model import state_name
 
 SOURCES = ("bpf", "sock_diag", "procfs")
@@ -22,7 +21,9 @@ Read = Callable[[str], list[Socket]]
 @pytest.fixture
 def read(pins: str) -> Read:
     """Return what reads every socket of the namespace as a source has it."""
-    return lambda source: list(iter_sockets(Query(source=source, timeout=30, pins=pins)))
+    return lambda source: list(
+        iter_sockets(Query(source=source, netns="own", timeout=30, pins=pins))
+    )
 
 
 def read_with_ss(read: Read, source: str) -> tuple[list[Socket], list[ss.SsSocket]]:
@@ -38,47 +39,21 @@ def read_with_ss(read: Read, source: str) -> tuple[list[Socket], list[ss.SsSocke
     raise AssertionError("the namespace doesn't come to rest")
 
 
-def as_ss(row: Socket, *, backlog: bool = True, device: bool = True) -> ss.SsSocket:
-    """Return a socket in ss's terms, without what the source has not."""
-    listening = row.recv_queue is None
-    recv = row.accept_queue if listening else row.recv_queue
-    send = (row.backlog if backlog else 0) if listening else row.send_queue
-    assert recv is not None
-    assert send is not None
-    return ss.SsSocket(
-        row.protocol,
-        state_name(row.protocol, row.state),
-        recv,
-        send,
-        (format_address(row.local_address), row.local_port),
-        (format_address(row.remote_address), row.remote_port),
-        row.inode,
-        tuple(sorted({owner.pid for owner in row.owners})),
-        row.device if device else "",
-    )
-
-
-def expected_of_procfs(row: ss.SsSocket) -> ss.SsSocket:
-    """Return what /proc/net can have of a socket: no backlog, no device."""
-    send = 0 if row.state == "listen" else row.send_queue
-    return row._replace(send_queue=send, device="")
-
-
 @pytest.mark.parametrize("source", ["bpf", "sock_diag"])
 def test_source_agrees_with_ss(read: Read, source: str) -> None:
     """Every row, every field: states, queues, ends, inodes, owners, devices."""
     zoo.everything()
     rows, lines = read_with_ss(read, source)
     assert len(lines) > 50
-    assert sorted(map(as_ss, rows)) == sorted(lines)
+    assert sorted(map(ss.as_ss, rows)) == sorted(lines)
 
 
 def test_procfs_agrees_with_ss(read: Read) -> None:
     """The same but for backlogs and devices, which /proc/net has not."""
     zoo.everything()
     rows, lines = read_with_ss(read, "procfs")
-    seen = [as_ss(row, backlog=False, device=False) for row in rows]
-    assert sorted(seen) == sorted(map(expected_of_procfs, lines))
+    seen = [ss.as_ss(row, backlog=False, device=False) for row in rows]
+    assert sorted(seen) == sorted(map(ss.expected_of_procfs, lines))
     assert all(row.backlog is None for row in rows)
 
 

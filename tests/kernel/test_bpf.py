@@ -62,7 +62,7 @@ def test_two_processes_with_one_descriptor_table(pins: str) -> None:
                 return comm.read() == "tablemate\n"
 
         zoo.wait_for(renamed, "the other process")
-        document = build_document(collect(Query("bpf", pins=pins)))
+        document = build_document(collect(Query("bpf", netns="own", pins=pins)))
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -106,7 +106,7 @@ def test_a_million_files_without_a_socket(pins: str) -> None:
         children.enter_context(Child(lambda: zoo.listener(port=7104), b"behind"))
         # A process of somebody else's with a socket may lie among them: try again then.
         again = any(_reads_again(pins) for _ in range(10))
-        document = build_document(collect(Query("bpf", pins=pins)))
+        document = build_document(collect(Query("bpf", netns="own", pins=pins)))
     assert again
     assert "behind" in [row["name"] for row in document["processes"]]  # type: ignore[attr-defined]
 
@@ -119,7 +119,7 @@ def test_kernel_socket_is_unowned(pins: str) -> None:
     except subprocess.CalledProcessError as error:
         pytest.skip(f"no VXLAN: {error}")
     for source in ("bpf", "sock_diag", "procfs"):
-        document = build_document(collect(Query(source, pins=pins)))
+        document = build_document(collect(Query(source, netns="own", pins=pins)))
         ids = [row["id"] for row in document["listeners"]]  # type: ignore[attr-defined]
         assert "udp/0.0.0.0:4789" in ids
         assert document["collector"]["unowned"] == len(ids) - 1  # type: ignore[index]
@@ -130,7 +130,11 @@ def test_pids_are_the_readers(pins: str) -> None:
 
     def inside() -> object:
         server = zoo.listener(port=7103)
-        rows = [row for row in iter_sockets(Query("bpf", pins=pins)) if row.local_port == 7103]
+        rows = [
+            row
+            for row in iter_sockets(Query("bpf", netns="own", pins=pins))
+            if row.local_port == 7103
+        ]
         server.close()
         return [os.getpid(), [owner.pid for row in rows for owner in row.owners]]
 
@@ -139,7 +143,7 @@ def test_pids_are_the_readers(pins: str) -> None:
             raise OSError(ctypes.get_errno(), "unshare")
         return run_as(0, inside, capabilities=("CAP_DAC_READ_SEARCH",))
 
-    list(iter_sockets(Query("bpf", pins=pins)))
+    list(iter_sockets(Query("bpf", netns="own", pins=pins)))
     assert run_as_root(outside) == [1, [1]]
 
 
@@ -163,7 +167,7 @@ def run_as_root(work: Callable[[], object]) -> object:
 
 def figures(source: str, pins: str) -> dict[str, object]:
     """Return what a document says of sockets, without what changes by itself."""
-    document = build_document(collect(Query(source, pins=pins, timeout=30)))
+    document = build_document(collect(Query(source, netns="own", pins=pins, timeout=30)))
     rows = document["processes"]
     assert isinstance(rows, list)
     for row in rows:
@@ -213,7 +217,7 @@ def test_accepted_without_a_backlog(pins: str, port: int, address: str, protocol
     zoo.hold(server.accept()[0])
     zoo.hold(server.dup())  # the program visits the descriptors in the order of their numbers
     server.close()
-    snapshot: Snapshot = collect(Query("bpf", pins=pins))
+    snapshot: Snapshot = collect(Query("bpf", netns="own", pins=pins))
     directions = {each.direction: count for each, count in snapshot.connections.items()}
     assert directions == {"inbound": 1, "outbound": 1}
     assert_agree(pins)
@@ -227,7 +231,7 @@ def test_listener_has_closed(pins: str, port: int, backlog: int) -> None:
     zoo.pair(server)
     server.close()
     if backlog:
-        snapshot: Snapshot = collect(Query("bpf", pins=pins))
+        snapshot: Snapshot = collect(Query("bpf", netns="own", pins=pins))
         assert sorted(each.direction for each in snapshot.connections) == ["inbound", "outbound"]
     else:
         assert_agree(pins)
@@ -241,7 +245,7 @@ def test_bound_before_connecting(pins: str, port: int) -> None:
     client.bind(("127.0.0.1", port))
     client.connect(server.getsockname())
     zoo.hold(server.accept()[0])
-    snapshot: Snapshot = collect(Query("bpf", pins=pins))
+    snapshot: Snapshot = collect(Query("bpf", netns="own", pins=pins))
     assert sorted(each.direction for each in snapshot.connections) == ["inbound", "outbound"]
     assert_agree(pins)
 
@@ -252,7 +256,7 @@ def test_bounded_endpoints_lose_no_count(pins: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("zabbix_sockets.collector.records._MAX_DISTINCT", 3)
     for number in range(1, 21):
         zoo.pair(zoo.listener(f"127.3.0.{number}"))
-    snapshot: Snapshot = collect(Query("bpf", pins=pins))
+    snapshot: Snapshot = collect(Query("bpf", netns="own", pins=pins))
     document = build_document(snapshot)
     (row,) = [row for row in document["processes"] if row["tcp"]["listen"] == 20]  # type: ignore[attr-defined]
     tcp = row["tcp"]

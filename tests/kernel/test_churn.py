@@ -16,7 +16,7 @@ def test_stable_sockets_are_seen_once(source: str, pins: str) -> None:
     """No stable socket is missed or doubled in any round."""
     with sockets_under_churn():
         for number in range(ROUNDS):
-            snapshot = collect(Query(source=source, timeout=30, pins=pins))
+            snapshot = collect(Query(source=source, netns="own", timeout=30, pins=pins))
             assert snapshot.visibility.source == source
             wrong = wrong_counts(snapshot)
             assert wrong == {"tcp": 0, "udp": 0}, f"round {number}"
@@ -27,7 +27,7 @@ def test_procfs_says_when_it_is_approximate(capsys: pytest.CaptureFixture[str]) 
     rounds, approximate, missed = ROUNDS // 10, 0, 0
     with sockets_under_churn():
         for number in range(rounds):
-            snapshot = collect(Query(source="procfs", timeout=30))
+            snapshot = collect(Query(source="procfs", netns="own", timeout=30))
             wrong = wrong_counts(snapshot)
             assert wrong["tcp"] == 0, f"round {number}"
             if "udp" in snapshot.unfinished:

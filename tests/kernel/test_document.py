@@ -27,7 +27,9 @@ def read(request: pytest.FixtureRequest, pins: str) -> Callable[[], Document]:
     """Return what builds the document from each source."""
 
     def build() -> Document:
-        return build_document(collect(Query(source=request.param, timeout=30, pins=pins)))
+        return build_document(
+            collect(Query(source=request.param, netns="own", timeout=30, pins=pins))
+        )
 
     return build
 
@@ -208,7 +210,7 @@ def test_hostile_name(read: Callable[[], Document], comm: bytes, name: str) -> N
 def test_unprivileged_counts_what_it_may_not_see() -> None:
     """Sockets are all there; owners of others are not, and nothing looks like a measured 0."""
     ours = zoo.listener(port=7007)
-    query = Query(timeout=30)
+    query = Query(netns="own", timeout=30)
 
     def look() -> object:
         set_comm(b"snooper")
@@ -236,7 +238,7 @@ def test_unprivileged_counts_what_it_may_not_see() -> None:
 def test_deadline_gives_what_is_known() -> None:
     """Past the timeout the document says that it is incomplete, and has no zero row."""
     zoo.everything()
-    document = build_document(collect(Query(timeout=1e-6)))
+    document = build_document(collect(Query(netns="own", timeout=1e-6)))
     assert document["complete"] == 0
     assert document["lists"] == {"processes": 0, "listeners": 0, "upstreams": 0}
     assert not any(row["id"] == "(absent)" for row in document["listeners"])  # type: ignore[attr-defined]
@@ -262,7 +264,7 @@ def test_bounds_keep_the_sums(read: Callable[[], Document], pins: str) -> None:
     for _ in range(20):
         zoo.pair(zoo.listener())
     source = read()["collector"]["source"]
-    snapshot = collect(Query(source=source, timeout=30, pins=pins))
+    snapshot = collect(Query(source=source, netns="own", timeout=30, pins=pins))
     document: Document = build_document(snapshot, Limits(listeners=5, upstreams=3))
     assert len(document["listeners"]) == 5
     assert document["other"]["listeners"]["sockets"] == 15

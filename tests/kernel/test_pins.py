@@ -19,7 +19,9 @@ NOBODY = 65534
 
 def source_of(pins: str, source: str | None = None) -> dict[str, object]:
     """Return `collector` of a document."""
-    collector = build_document(collect(Query(source, pins=pins, timeout=30)))["collector"]
+    collector = build_document(collect(Query(source, netns="own", pins=pins, timeout=30)))[
+        "collector"
+    ]
     assert isinstance(collector, dict)
     return collector
 
@@ -38,9 +40,9 @@ def test_pinned_needs_no_capability(pins: str) -> None:
         def look() -> object:
             with open("/proc/self/status") as status:
                 assert "CapEff:\t0000000000000000" in status.read()
-            return build_document(collect(Query(pins=pins, timeout=30)))
+            return build_document(collect(Query(netns="own", pins=pins, timeout=30)))
 
-        collect(Query(pins=pins))  # imports what the child needs
+        collect(Query(netns="own", pins=pins))  # imports what the child needs
         document = run_as(NOBODY, look, gid=group_id())
     assert isinstance(document, dict)
     assert document["collector"]["source"] == "bpf"

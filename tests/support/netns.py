@@ -18,6 +18,53 @@ def _call(name: str, *arguments: int) -> None:
         raise OSError(error, f"{name}: {os.strerror(error)}")
 
 
+def enter(path: str) -> None:
+    """Put this thread into the namespace of a file, for good."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _call("setns", fd, CLONE_NEWNET)
+    finally:
+        os.close(fd)
+
+
+def unshare() -> None:
+    """Put this thread into a fresh namespace with loopback up, for good."""
+    _call("unshare", CLONE_NEWNET)
+    ip("link", "set", "lo", "up")
+
+
+@contextmanager
+def inside(name: str) -> Iterator[None]:
+    """Put this thread into a namespace of `named()`."""
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        enter(path_of(name))
+        yield
+    finally:
+        _call("setns", before, CLONE_NEWNET)
+        os.close(before)
+
+
+def path_of(name: str) -> str:
+    """Return where a namespace of `named()` is mounted."""
+    return f"/run/netns/{name}"
+
+
+@contextmanager
+def named(*names: str) -> Iterator[None]:
+    """Have namespaces with loopback up below /run/netns."""
+    made: list[str] = []
+    try:
+        for name in names:
+            ip("netns", "add", name)
+            made.append(name)
+            ip("-n", name, "link", "set", "lo", "up")
+        yield
+    finally:
+        for name in made:
+            ip("netns", "del", name)
+
+
 def ip(*arguments: str) -> None:
     """Let iproute2 do it in the namespace that this thread is in."""
     subprocess.run(["ip", *arguments], check=True)

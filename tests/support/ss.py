@@ -4,6 +4,10 @@ import re
 import subprocess
 from typing import NamedTuple
 
+from zabbix_sockets import Socket
+from zabbix_sockets.addresses import format_address
+from zabbix_sockets.model import state_name
+
 # ss's words for the kernel's states; UDP's two are told apart by the protocol.
 _STATES = {
     "ESTAB": "established",
@@ -35,11 +39,48 @@ class SsSocket(NamedTuple):
     device: str
 
 
-def read_ss() -> list[SsSocket]:
-    """Return every TCP and UDP socket of the caller's namespace."""
-    command = ["ss", "-t", "-u", "-n", "-a", "-p", "-e", "-H", "-O"]
+def read_ss(netns: str = "") -> list[SsSocket]:
+    """Return every TCP and UDP socket of the caller's namespace, or of one by name."""
+    command = [
+        "ss",
+        *(("-N", netns) if netns else ()),
+        "-t",
+        "-u",
+        "-n",
+        "-a",
+        "-p",
+        "-e",
+        "-H",
+        "-O",
+    ]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return [_parse(line) for line in output.splitlines() if "UNCONN" not in line or "udp" in line]
+
+
+def as_ss(row: Socket, *, backlog: bool = True, device: bool = True) -> SsSocket:
+    """Return a socket in ss's terms, without what the source has not."""
+    listening = row.recv_queue is None
+    recv = row.accept_queue if listening else row.recv_queue
+    send = (row.backlog if backlog else 0) if listening else row.send_queue
+    assert recv is not None
+    assert send is not None
+    return SsSocket(
+        row.protocol,
+        state_name(row.protocol, row.state),
+        recv,
+        send,
+        (format_address(row.local_address), row.local_port),
+        (format_address(row.remote_address), row.remote_port),
+        row.inode,
+        tuple(sorted({owner.pid for owner in row.owners})),
+        row.device if device else "",
+    )
+
+
+def expected_of_procfs(row: SsSocket) -> SsSocket:
+    """Return what /proc/net can have of a socket: no backlog, no device."""
+    send = 0 if row.state == "listen" else row.send_queue
+    return row._replace(send_queue=send, device="")
 
 
 def _parse(line: str) -> SsSocket:

@@ -1,6 +1,7 @@
 """Snapshots made by hand, and any Snapshot for property tests.
 
 Process number i is alone the owner FIRST_OWNER + i; what shares sockets comes behind.
+Sockets are in the own network namespace, unless a test moves them to the one called "web".
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,11 +13,13 @@ from zabbix_sockets.model import (
     INBOUND,
     NOBODY,
     OUTBOUND,
+    OWN_NETNS,
     UNKNOWN,
     UNOWNED,
     Connection,
     HostCounters,
     ListenerSocket,
+    Namespace,
     PortRange,
     Process,
     Snapshot,
@@ -30,6 +33,12 @@ ANY = bytes(4)
 REMOTE = b"\xc0\0\2\5"  # 192.0.2.5
 SOURCE = b"\xc0\0\2\1"
 ESTABLISHED = TcpState.ESTABLISHED.value
+WEB, UNNAMED, OTHER = 4026532201, 4026532202, 4026532203
+NAMESPACES = {
+    WEB: Namespace("web", "net:[4026532201]", PORTS),
+    UNNAMED: Namespace("", "net:[4026532202]", PORTS),
+    OTHER: Namespace("", "pid 77"),
+}
 
 
 def processes(*names: str) -> list[Process]:
@@ -58,17 +67,17 @@ def tcp_listener(
     owner: int, port: int, address: bytes = ANY, queue: int = 0, backlog: int | None = 128
 ) -> ListenerSocket:
     """Return a TCP listener."""
-    return ListenerSocket("tcp", "", address, port, "", owner, queue, backlog)
+    return ListenerSocket("tcp", OWN_NETNS, address, port, "", owner, queue, backlog)
 
 
 def udp_bound(owner: int, port: int, address: bytes = ANY) -> ListenerSocket:
     """Return a bound UDP socket."""
-    return ListenerSocket("udp", "", address, port, "", owner, None, None)
+    return ListenerSocket("udp", OWN_NETNS, address, port, "", owner, None, None)
 
 
 def inbound(owner: int, port: int, address: bytes = ANY, state: int = ESTABLISHED) -> Connection:
     """Return a connection that the listener at *address* and *port* accepted."""
-    return Connection("tcp", "", owner, state, INBOUND, address, port)
+    return Connection("tcp", OWN_NETNS, owner, state, INBOUND, address, port)
 
 
 def outbound(
@@ -76,7 +85,7 @@ def outbound(
 ) -> Connection:
     """Return a connection to *address* and *port* from an ephemeral port."""
     return Connection(
-        protocol, "", owner, state, OUTBOUND, address, port, source=SOURCE, ephemeral=True
+        protocol, OWN_NETNS, owner, state, OUTBOUND, address, port, source=SOURCE, ephemeral=True
     )
 
 
@@ -84,7 +93,7 @@ NAMES = st.sampled_from(["nginx", "postgres", "(sd-pam)", "naïve", "a b", "x" *
 _ADDRESSES = st.sampled_from([ANY, LOOPBACK, REMOTE, bytes(16), bytes(15) + b"\1"])
 _PORTS = st.sampled_from([22, 80, 443, 5432, 40000])
 _COUNTS = st.integers(1, 300)
-_NETNS = st.sampled_from(["", "", "web"])
+_NETNS = st.sampled_from([OWN_NETNS] * 4 + [*NAMESPACES])
 
 
 @st.composite
@@ -137,5 +146,8 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     snapshot.connections = draw(st.dictionaries(_connections(owners), _COUNTS, max_size=20))
     snapshot.uids = draw(st.fixed_dictionaries({owner: st.integers(0, 2000) for owner in owners}))
     queues = st.tuples(st.integers(0, 1 << 20), st.integers(0, 1 << 20))
-    snapshot.queues = draw(st.dictionaries(st.sampled_from(owners), queues))
+    places = st.tuples(st.sampled_from(owners), _NETNS)
+    snapshot.queues = draw(st.dictionaries(places, queues))
+    snapshot.namespaces = dict(NAMESPACES)
+    snapshot.skipped = draw(st.sets(st.sampled_from([*NAMESPACES]), max_size=1))
     return snapshot

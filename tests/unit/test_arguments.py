@@ -12,8 +12,10 @@ def test_defaults() -> None:
     options = parse(["get"])
     assert (options.source, options.timeout, options.max_bytes) == (None, 2.5, 500_000)
     assert options.grouping == ""
+    assert (options.netns, options.group_by, options.config) == (None, "process", None)
     options = parse(["show", "sockets"])
     assert (options.json, options.state) == (False, [])
+    assert options.netns is None
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -46,6 +48,16 @@ def test_options_before_or_behind(behind: bool) -> None:
     options = parse(["count", *(given + wanted if behind else wanted + given)])
     assert (options.process, options.protocol, options.state) == ("nginx", "tcp", "listen")
     assert (options.timeout, options.source) == (3, "procfs")
+
+
+@pytest.mark.parametrize(
+    "verb", [["get"], ["discover", "processes"], ["count", "a"], ["show", "sockets"]]
+)
+@pytest.mark.parametrize("grouping", ["process", "unit", "container", "user"])
+def test_options_of_a_snapshot(verb: list[str], grouping: str) -> None:
+    """Each verb that takes a snapshot may be told the namespaces, the groups and the rules."""
+    options = parse([*verb, "--netns", "web", "--group-by", grouping, "--config", "/x.toml"])
+    assert (options.netns, options.group_by, options.config) == ("web", grouping, "/x.toml")
 
 
 def test_repeated_state() -> None:
@@ -88,6 +100,11 @@ def test_very_many_bytes() -> None:
         ["get", "--bogus"],
         ["get", "--time", "3"],
         ["get", "--source", "bogus"],
+        ["get", "--group-by", "pod"],
+        ["get", "--group-by"],
+        ["get", "--netns"],
+        ["load", "--netns", "web"],
+        ["files", "--config", "x"],
         ["discover"],
         ["discover", "sockets"],
         ["count"],

@@ -14,6 +14,7 @@ from zabbix_sockets.names import safe_name
 from zabbix_sockets.rows.processes import process_rows
 
 from .snapshots import (
+    WEB,
     inbound,
     outbound,
     processes,
@@ -83,6 +84,8 @@ def test_raw_and_safe_name(raw: bytes) -> None:
         ({"denied": {"": 1}}, "hides other users' processes"),
         ({"hidden": True}, "hides other users' processes"),
         ({"owners_complete": False}, "timed out"),
+        ({"foreign_unowned": True}, "owners in other network namespaces"),
+        ({"foreign_unseen": True}, "not every socket was read"),
     ],
 )
 @pytest.mark.parametrize("process", ["nginx", "nobody"])
@@ -113,13 +116,33 @@ def test_unfinished_protocol(nginx: Snapshot) -> None:
     nginx.unfinished = {"udp"}
     assert count(nginx, "nginx", "tcp") == 16
     for protocol in ("udp", ""):
-        with pytest.raises(SocketsError, match="timed out"):
+        with pytest.raises(SocketsError, match="not every socket was read"):
             count(nginx, "nginx", protocol)
+
+
+def test_skipped_namespace(nginx: Snapshot) -> None:
+    """A namespace that was not read to the end may have sockets of any process."""
+    nginx.skipped = {WEB}
+    for process in ("nginx", "nobody"):
+        with pytest.raises(SocketsError, match="not every socket was read"):
+            count(nginx, process, "tcp")
+
+
+def test_selection_and_grouping(nginx: Snapshot) -> None:
+    """What counts is what the lists are of, by the names that they have."""
+    nginx.processes = [each._replace(unit=f"{each.name}.service") for each in nginx.processes]
+    nginx.connections[inbound(A, 80)._replace(netns=WEB)] = 9
+    assert count(nginx, "nginx.service", "tcp", grouping=GROUPINGS["unit"]) == 25
+    assert count(nginx, "nginx", grouping=GROUPINGS["unit"]) == 0
+    nginx.selected = frozenset((WEB,))
+    assert count(nginx, "nginx.service", "tcp", grouping=GROUPINGS["unit"]) == 9
+    assert count(nginx, "other") == 0
 
 
 @given(snapshots())
 def test_same_numbers_as_the_document(snapshot: Snapshot) -> None:
     """Every number is the one in the document's row."""
+    snapshot.skipped.clear()
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
     for ranked in process_rows(snapshot, groups):
         name = str(ranked.row["name"])

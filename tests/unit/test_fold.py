@@ -104,7 +104,7 @@ def tables(draw: st.DrawFn) -> tuple[Table, list[Socket]]:
     )
     distinct = draw(st.lists(sockets, max_size=30, unique_by=lambda each: each.inode or object()))
     repeated = [each for each in distinct if each.inode and draw(st.integers(0, 3)) == 0]
-    table = Table(protocol, family, draw(st.sampled_from(["", "web"])))
+    table = Table(protocol, family, draw(st.sampled_from([0, 7])))
     rows = draw(st.permutations(distinct + repeated))
     return table, sorted(rows, key=lambda each: each.state != LISTENING[protocol])
 
@@ -118,9 +118,9 @@ def folded(table: Table, sockets: list[Socket], which: int = 0, **options: int) 
     return fold
 
 
-def device_name(index: int) -> str:
-    """Return a name that tells the index."""
-    return f"if{index}" if index else ""
+def device_name(netns: int, index: int) -> str:
+    """Return a name that tells the namespace and the index."""
+    return f"if{index}@{netns}" if index else ""
 
 
 def counts(fold: TableFold) -> dict[Connection, int]:
@@ -160,7 +160,7 @@ class Model:
     def _listener(self, each: Socket) -> ListenerSocket:
         protocol, _, netns = self.table
         queue = (each.recv, each.send) if protocol == "tcp" else (None, None)
-        device = device_name(each.ifindex)
+        device = device_name(netns, each.ifindex)
         return ListenerSocket(protocol, netns, each.laddr, each.lport, device, each.owner, *queue)
 
     def _connection(self, each: Socket) -> Connection:
@@ -168,7 +168,7 @@ class Model:
         head = protocol, netns, each.owner, each.state
         for server in (each.laddr, bytes(len(each.laddr))):
             if (server, each.lport) in self._places:
-                device = device_name(each.ifindex)
+                device = device_name(netns, each.ifindex)
                 return Connection(*head, INBOUND, server, each.lport, device)
         ephemeral = 32768 <= each.lport <= 60999
         if not ephemeral and 32768 <= each.rport <= 60999:

@@ -1,9 +1,12 @@
 """Which names own a socket."""
 
+from collections.abc import Sequence
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
+from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups
 from zabbix_sockets.model import FIRST_OWNER, NOBODY, UNOWNED, Process, Snapshot
 
 from .snapshots import processes, snapshot_of, snapshots
@@ -36,13 +39,14 @@ def test_nobody_has_no_group() -> None:
 
 
 def test_other_grouping() -> None:
-    """A grouping is any function from a process to a name."""
+    """A grouping is any function from all processes to their names, such as by their ages."""
 
-    def by_age(process: Process) -> str:
-        return "old" if (process.age or 0) > 1000 else "young"
+    def names_of(processes: Sequence[Process]) -> list[str]:
+        oldest = max(process.age or 0 for process in processes)
+        return ["old" if process.age == oldest else "young" for process in processes]
 
     snapshot = snapshot_of([Process(1, "a", 5000.0), Process(2, "b", 1.0), Process(3, "c")])
-    groups = Groups(snapshot, by_age)
+    groups = Groups(snapshot, Grouping("age", names_of))
     assert groups.instances == {"old": {0}, "young": {1, 2}}
 
 
@@ -52,3 +56,27 @@ def test_groups_are_those_of_the_members(snapshot: Snapshot, data: st.DataObject
     owner = data.draw(st.sampled_from(sorted(snapshot.owners)))
     names = {snapshot.processes[index].name for index in snapshot.owners[owner]}
     assert Groups(snapshot, BY_PROCESS).of(owner) == tuple(sorted(names))
+
+
+@pytest.mark.parametrize(
+    ("grouping", "name"),
+    [("process", "java"), ("unit", "kafka.service"), ("container", "shop/cart"), ("user", "kafka")],
+)
+def test_groupings(grouping: str, name: str) -> None:
+    """Each grouping takes one field, which is all that it needs; what is unknown is called so."""
+    full = Process(1, "java", unit="kafka.service", container="shop/cart", user="kafka")
+    made = GROUPINGS[grouping]
+    assert made.names_of([full]) == [name]
+    assert made.needs == ({grouping} if grouping != "process" else set())
+    if made.needs:
+        assert made.names_of([Process(2, "java")]) == ["(unknown)"]
+
+
+def test_members_of_several_groups() -> None:
+    """Processes of one name may be of different units: a socket that they share is each one's."""
+    first, second = (Process(pid, "nginx", unit=f"{pid}.service") for pid in (1, 2))
+    snapshot = snapshot_of([first, second])
+    snapshot.owners[9] = (0, 1)
+    groups = Groups(snapshot, GROUPINGS["unit"])
+    assert groups.of(9) == ("1.service", "2.service")
+    assert groups.of_all([FIRST_OWNER, 9]) == ["1.service", "2.service"]

@@ -2,6 +2,7 @@
 
 import ast
 import fnmatch
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 
 import zabbix_sockets
+from zabbix_sockets.verbs import CONFIG
 
 PACKAGE = Path(zabbix_sockets.__file__).parent
 WORDS = ("model", "errors", "deadline", "names", "addresses")
+SOURCES = ("readers.*", *WORDS)
 ROWS = ("rows", "rows.*", "groups", *WORDS)
 
 # A module (the first pattern that fits) and all that it may import of this package. Each
@@ -22,8 +25,12 @@ MAY_IMPORT = {
     "__init__": ("collector.*", "report", "names", "model", "errors"),  # the public names
     "__main__": ("cli",),
     "cli": ("arguments", "errors"),
-    "arguments": ("verbs", "__init__", "model", "errors"),
-    "verbs": ("collector.*", "show", "discovery", "counting", "lock", "pins", "report", *ROWS),
+    "arguments": ("verbs", "groups", "__init__", "model", "errors"),
+    "verbs": (
+        *("collector.ahead", "collector.snapshot", "collector.stream"),
+        *("show", "discovery", "counting", "lock", "pins", "configuration", "ruled", "report"),
+        *ROWS,
+    ),
     "show": ROWS,
     "discovery": ROWS,
     "counting": ROWS,
@@ -32,26 +39,51 @@ MAY_IMPORT = {
     "report": ("__init__", *ROWS),
     "rows": WORDS,
     "rows.*": ("rows", "groups", *WORDS),
-    "groups": ("model",),
+    "configuration": ("rules", "errors"),
+    "ruled": ("groups", "rules", "model"),
+    "groups": ("model", "names"),
     "collector": (),
-    "collector.*": ("collector.*", "fold", "owners", "readers", "readers.*", *WORDS),
+    "collector.ahead": SOURCES,
+    "collector.plan": SOURCES,
+    "collector.by_cgroup": ("owners", *SOURCES),
+    "collector.facts": ("cgroups", *SOURCES),
+    "collector.records": ("fold", "owners", *SOURCES),
+    "collector.namespaces": ("collector.plan", "fold", "cgroups", *SOURCES),
+    "collector.*": ("collector.*", "fold", "owners", *SOURCES),
     "fold": ("model",),
     "owners": ("model",),
     "readers.libbpf": ("readers.bpf", "readers.process", *WORDS),
+    "readers.cgroup": ("readers.process", "cgroups"),
+    "readers.containers": ("cgroups",),
     "readers.*": ("readers.process", "owners", *WORDS),
     "readers": (),
+    "rules": ("names",),
+    "cgroups": (),
     "addresses": (),
     "names": (),
     "deadline": ("errors",),
     "model": (),
     "errors": (),
 }
-PURE = ("fold", "owners", "groups", "report", "rows", "rows.*", "discovery", "model", "errors")
+PURE = (
+    *("fold", "owners", "groups", "report", "rows", "rows.*", "discovery", "model", "errors"),
+    *("ruled", "rules", "cgroups", "names"),
+)
 IO = {"os", "sys", "io", "socket", "_socket", "subprocess", "ctypes", "select", "resource"}
 VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc", "tools"}
 
 SLOW = {"unicodedata", "shutil", "subprocess", "socket", "hashlib", "ctypes"}
 OWN_SLOW = {f"zabbix_sockets.{name}" for name in ("show", "pins", "readers.libbpf")}
+ALONE = ("--netns", "own", "--timeout", "60")  # as on a host without other namespaces
+BY_ITERATOR = ("cli", "report", "collector.snapshot", "collector.iterated")
+# What only hosts with a configuration file need, or with other namespaces if BPF is the source.
+RULES = {
+    f"zabbix_sockets.{name}" for name in ("configuration", "ruled", "rules", "collector.facts")
+}
+NAMESPACES = {
+    *(f"zabbix_sockets.collector.{name}" for name in ("namespaces", "by_cgroup", "tables")),
+    *(f"zabbix_sockets.{name}" for name in ("cgroups", "readers.netns", "readers.containers")),
+}
 
 
 def name_of(path: Path) -> str:
@@ -134,18 +166,34 @@ def loaded_by(*command: str) -> set[str]:
     return {line.rpartition("|")[2].strip() for line in lines}
 
 
+IMPORTED_BY_ITERATOR = "; ".join(f"import zabbix_sockets.{name}" for name in BY_ITERATOR)
+
+
 @pytest.mark.parametrize(
     "command",
     [
         ("-c", "import zabbix_sockets.cli"),
-        ("-m", "zabbix_sockets", "get", "--source", "sock_diag", "--timeout", "60"),
-        ("-m", "zabbix_sockets", "get", "--source", "procfs", "--timeout", "60"),
+        ("-c", IMPORTED_BY_ITERATOR),
+        ("-m", "zabbix_sockets", "get", "--source", "sock_diag", *ALONE),
+        ("-m", "zabbix_sockets", "get", "--source", "procfs", *ALONE),
         ("-m", "zabbix_sockets", "get", "--help"),
     ],
-    ids=["import", "sock_diag", "procfs", "help"],
+    ids=["import", "bpf", "sock_diag", "procfs", "help"],
 )
 def test_agent_pays_only_for_what_it_needs(command: tuple[str, ...]) -> None:
     """A call of the agent imports nothing that only people's verbs or rare hosts need."""
     loaded = loaded_by(*command)
     assert "zabbix_sockets.cli" in loaded
     assert not (SLOW | OWN_SLOW) & loaded
+    if not os.path.exists(CONFIG):
+        assert not RULES & loaded
+    if "get" not in command:
+        assert not NAMESPACES & loaded
+
+
+@pytest.mark.parametrize("grouping", ["unit", "container", "user"])
+def test_groupings_need_no_rules(grouping: str) -> None:
+    """Rules are for the grouping by process: no other one reads the configuration file."""
+    loaded = loaded_by("-m", "zabbix_sockets", "get", grouping, "--source", "procfs", *ALONE)
+    assert "zabbix_sockets.collector.facts" in loaded
+    assert not (RULES - {"zabbix_sockets.collector.facts"}) & loaded

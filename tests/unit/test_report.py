@@ -12,6 +12,7 @@ from zabbix_sockets.model import (
     FIRST_OWNER,
     NOBODY,
     OUTBOUND,
+    OWN_NETNS,
     UNOWNED,
     Connection,
     HostCounters,
@@ -23,6 +24,7 @@ from zabbix_sockets.model import (
 from zabbix_sockets.report import LISTS, NO_LIMITS, Limits, build_document
 
 from .snapshots import (
+    WEB,
     inbound,
     outbound,
     processes,
@@ -42,8 +44,8 @@ def words(text: str) -> set[str]:
 
 FIELDS = {
     "collector": words(
-        "source reason degraded seconds sockets unowned unaccepted denied_processes"
-        " vanished_processes namespaces namespaces_skipped truncated warnings"
+        "source reason degraded grouping ownership seconds sockets unowned unaccepted"
+        " denied_processes vanished_processes namespaces namespaces_skipped truncated warnings"
     ),
     "host": words(
         "tcp udp orphans tcp_memory_bytes tcp_memory_limit_bytes listen_overflows listen_drops"
@@ -180,10 +182,10 @@ def test_host_counts_the_own_namespace() -> None:
         outbound(NOBODY, 80, state=TcpState.TIME_WAIT): 7,
         outbound(A, 80): 2,
         outbound(UNOWNED, 80, state=13): 1,
-        outbound(A, 80)._replace(netns="web"): 100,
+        outbound(A, 80)._replace(netns=WEB): 100,
         outbound(A, 53, protocol="udp"): 4,
     }
-    listeners = [tcp_listener(A, 80), tcp_listener(A, 80)._replace(netns="web"), udp_bound(0, 53)]
+    listeners = [tcp_listener(A, 80), tcp_listener(A, 80)._replace(netns=WEB), udp_bound(0, 53)]
     host = document_of(snapshot_of(processes("a"), listeners, connections))["host"]
     counts = {state: count for state, count in host["tcp"].items() if count}
     assert counts == {"listen": 1, "time_wait": 7, "established": 2, "state_13": 1}
@@ -267,7 +269,7 @@ def test_directions_are_parts_of_established(snapshot: Snapshot) -> None:
 
 def test_overflowed_endpoints_are_in_other() -> None:
     """Connections whose endpoints were not counted apart are in other, with no row."""
-    snapshot = snapshot_of(processes("a"), (), {Connection("tcp", "", A, 1, OUTBOUND): 9})
+    snapshot = snapshot_of(processes("a"), (), {Connection("tcp", OWN_NETNS, A, 1, OUTBOUND): 9})
     snapshot.visibility.endpoints_complete = False
     document = document_of(snapshot)
     assert document["upstreams"] == []

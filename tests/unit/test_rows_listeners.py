@@ -8,17 +8,20 @@ from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
 from zabbix_sockets.model import (
     FIRST_OWNER,
     NOBODY,
+    OWN_NETNS,
     UNOWNED,
     ListenerSocket,
     Snapshot,
     TcpState,
 )
-from zabbix_sockets.rows import JsonRow
+from zabbix_sockets.rows import JsonRow, netns_labels
 from zabbix_sockets.rows.listeners import listener_rows
 
 from .snapshots import (
     ANY,
     LOOPBACK,
+    NAMESPACES,
+    WEB,
     inbound,
     outbound,
     processes,
@@ -34,7 +37,10 @@ LINK_LOCAL = socket.inet_pton(socket.AF_INET6, "fe80::1")
 def rows_of(snapshot: Snapshot) -> dict[str, JsonRow]:
     """Return the rows by their ids."""
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
-    rows = [ranked.row for ranked in listener_rows(snapshot, groups)]
+    rows = [
+        ranked.row
+        for ranked in listener_rows(snapshot, groups, netns_labels(snapshot, for_people=False))
+    ]
     assert len({row["id"] for row in rows}) == len(rows)
     return {str(row["id"]): row for row in rows}
 
@@ -42,23 +48,25 @@ def rows_of(snapshot: Snapshot) -> dict[str, JsonRow]:
 @pytest.mark.parametrize(
     ("protocol", "netns", "address", "device", "row_id"),
     [
-        ("tcp", "", ANY, "", "tcp/0.0.0.0:443"),
-        ("udp", "", ANY, "eth0", "udp/0.0.0.0%eth0:443"),
-        ("tcp", "", bytes(16), "", "tcp/[::]:443"),
-        ("udp", "", LINK_LOCAL, "eth0", "udp/[fe80::1%eth0]:443"),
-        ("tcp", "web", LOOPBACK, "", "tcp/127.0.0.1:443@web"),
-        ("tcp", "web", LINK_LOCAL, "eth0", "tcp/[fe80::1%eth0]:443@web"),
+        ("tcp", OWN_NETNS, ANY, "", "tcp/0.0.0.0:443"),
+        ("udp", OWN_NETNS, ANY, "eth0", "udp/0.0.0.0%eth0:443"),
+        ("tcp", OWN_NETNS, bytes(16), "", "tcp/[::]:443"),
+        ("udp", OWN_NETNS, LINK_LOCAL, "eth0", "udp/[fe80::1%eth0]:443"),
+        ("tcp", WEB, LOOPBACK, "", "tcp/127.0.0.1:443@web"),
+        ("tcp", WEB, LINK_LOCAL, "eth0", "tcp/[fe80::1%eth0]:443@web"),
     ],
 )
-def test_id(protocol: str, netns: str, address: bytes, device: str, row_id: str) -> None:
+def test_id(protocol: str, netns: int, address: bytes, device: str, row_id: str) -> None:
     """The id is all that makes a listener another one, and the fields say the same."""
     listener = ListenerSocket(protocol, netns, address, 443, device, A, None, None)
-    row = rows_of(snapshot_of(processes("nginx"), [listener]))[row_id]
+    snapshot = snapshot_of(processes("nginx"), [listener])
+    snapshot.namespaces = NAMESPACES
+    row = rows_of(snapshot)[row_id]
     assert (row["protocol"], row["port"], row["device"], row["netns"]) == (
         protocol,
         443,
         device,
-        netns,
+        "web" if netns else "",
     )
     assert "process" in row
     assert "%" not in str(row["address"])
@@ -135,8 +143,9 @@ def test_established_by_device() -> None:
 
 def test_namespaces_are_apart() -> None:
     """Equal addresses in two namespaces are two listeners."""
-    listeners = [tcp_listener(A, 80), tcp_listener(A, 80)._replace(netns="web")]
-    snapshot = snapshot_of(processes("a"), listeners, {inbound(A, 80)._replace(netns="web"): 3})
+    listeners = [tcp_listener(A, 80), tcp_listener(A, 80)._replace(netns=WEB)]
+    snapshot = snapshot_of(processes("a"), listeners, {inbound(A, 80)._replace(netns=WEB): 3})
+    snapshot.namespaces = NAMESPACES
     rows = rows_of(snapshot)
     assert rows["tcp/0.0.0.0:80"]["established"] == 0
     assert rows["tcp/0.0.0.0:80@web"]["established"] == 3
@@ -183,5 +192,10 @@ def test_rank() -> None:
     ]
     snapshot.connections = {inbound(A, 5): 4, inbound(B, 2): 900}
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
-    ports = [each.row["port"] for each in sorted(listener_rows(snapshot, groups))]
+    ports = [
+        each.row["port"]
+        for each in sorted(
+            listener_rows(snapshot, groups, netns_labels(snapshot, for_people=False))
+        )
+    ]
     assert ports == [5, 4, 3, 2, 1]

@@ -5,6 +5,7 @@ import pytest
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
 from zabbix_sockets.model import (
     FIRST_OWNER,
+    OWN_NETNS,
     UNKNOWN,
     Connection,
     Process,
@@ -15,7 +16,7 @@ from zabbix_sockets.model import (
 from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.rows.processes import process_rows
 
-from .snapshots import inbound, outbound, processes, snapshot_of, tcp_listener, udp_bound
+from .snapshots import WEB, inbound, outbound, processes, snapshot_of, tcp_listener, udp_bound
 
 A, B = FIRST_OWNER, FIRST_OWNER + 1
 
@@ -33,7 +34,7 @@ def test_states_and_directions() -> None:
     connections = {
         inbound(A, 80): 5,
         outbound(A, 5432): 3,
-        Connection("tcp", "", A, 1, UNKNOWN): 2,
+        Connection("tcp", OWN_NETNS, A, 1, UNKNOWN): 2,
         inbound(A, 80, state=TcpState.CLOSE_WAIT): 7,
         outbound(A, 5432, state=TcpState.SYN_SENT): 1,
         outbound(A, 53, protocol="udp"): 4,
@@ -73,7 +74,7 @@ def test_shared_sockets_count_once_a_group() -> None:
     snapshot.owners[9] = (0, 1, 2)
     snapshot.listeners = [tcp_listener(9, 80)]
     snapshot.connections = {inbound(9, 80): 5}
-    snapshot.queues = {9: (100, 50), A: (1, 2)}
+    snapshot.queues = {(9, OWN_NETNS): (99, 48), (9, WEB): (1, 2), (A, OWN_NETNS): (1, 2)}
     rows = rows_of(snapshot)
     assert rows["nginx"]["sockets"] == rows["cache"]["sockets"] == 6
     assert rows["nginx"]["instances"] == 2

@@ -7,6 +7,7 @@ from zabbix_sockets.model import (
     FIRST_OWNER,
     NOBODY,
     OUTBOUND,
+    OWN_NETNS,
     UNKNOWN,
     UNOWNED,
     Connection,
@@ -14,19 +15,34 @@ from zabbix_sockets.model import (
     Snapshot,
     TcpState,
 )
-from zabbix_sockets.rows import JsonRow
+from zabbix_sockets.rows import JsonRow, NetnsLabel, netns_labels
 from zabbix_sockets.rows.upstreams import ephemeral_pct, ephemeral_usage, upstream_rows
 
-from .snapshots import PORTS, REMOTE, SOURCE, inbound, outbound, processes, snapshot_of
+from .snapshots import (
+    NAMESPACES,
+    PORTS,
+    REMOTE,
+    SOURCE,
+    WEB,
+    inbound,
+    outbound,
+    processes,
+    snapshot_of,
+)
 
 A, B = FIRST_OWNER, FIRST_OWNER + 1
-KEY = ("tcp", "", SOURCE, REMOTE, 5432)
+KEY = ("tcp", OWN_NETNS, SOURCE, REMOTE, 5432)
+
+
+def labels(snapshot: Snapshot) -> NetnsLabel:
+    """Return the names of namespaces that ids have."""
+    return netns_labels(snapshot, for_people=False)
 
 
 def rows_of(snapshot: Snapshot) -> dict[str, JsonRow]:
     """Return the rows by their ids."""
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
-    rows, _ = upstream_rows(snapshot, groups, ephemeral_usage(snapshot))
+    rows, _ = upstream_rows(snapshot, groups, ephemeral_usage(snapshot), labels(snapshot))
     assert len({each.row["id"] for each in rows}) == len(rows)
     return {str(each.row["id"]): each.row for each in rows}
 
@@ -34,18 +50,22 @@ def rows_of(snapshot: Snapshot) -> dict[str, JsonRow]:
 @pytest.mark.parametrize(
     ("address", "netns", "protocol", "row_id", "shown"),
     [
-        (REMOTE, "", "tcp", "nginx>tcp/192.0.2.5:5432", "192.0.2.5"),
-        (REMOTE, "", "udp", "nginx>udp/192.0.2.5:5432", "192.0.2.5"),
-        (bytes(15) + b"\1", "", "tcp", "nginx>tcp/[::1]:5432", "::1"),
-        (REMOTE, "web", "tcp", "nginx>tcp/192.0.2.5:5432@web", "192.0.2.5"),
+        (REMOTE, OWN_NETNS, "tcp", "nginx>tcp/192.0.2.5:5432", "192.0.2.5"),
+        (REMOTE, OWN_NETNS, "udp", "nginx>udp/192.0.2.5:5432", "192.0.2.5"),
+        (bytes(15) + b"\1", OWN_NETNS, "tcp", "nginx>tcp/[::1]:5432", "::1"),
+        (REMOTE, WEB, "tcp", "nginx>tcp/192.0.2.5:5432@web", "192.0.2.5"),
     ],
 )
-def test_id(address: bytes, netns: str, protocol: str, row_id: str, shown: str) -> None:
+def test_id(address: bytes, netns: int, protocol: str, row_id: str, shown: str) -> None:
     """The id names who connects and to what."""
     connection = outbound(A, 5432, address, protocol=protocol)._replace(netns=netns)
-    row = rows_of(snapshot_of(processes("nginx"), (), {connection: 2}))[row_id]
+    snapshot = snapshot_of(processes("nginx"), (), {connection: 2})
+    snapshot.namespaces = NAMESPACES
+    row = rows_of(snapshot)[row_id]
     assert (row["process"], row["protocol"], row["port"]) == ("nginx", protocol, 5432)
-    assert (row["address"], row["netns"], row["established"]) == (shown, netns, 2)
+    assert (row["address"], row["netns"], row["established"]) == (
+        *(shown, "web" if netns else "", 2),
+    )
 
 
 def test_states() -> None:
@@ -60,7 +80,7 @@ def test_states() -> None:
     connections = {outbound(A, 80, state=state): count for state, count in states.items()}
     connections[outbound(A, 81, state=TcpState.LAST_ACK)] = 9
     connections[inbound(A, 82)] = 9
-    connections[Connection("tcp", "", A, 1, UNKNOWN)] = 9
+    connections[Connection("tcp", OWN_NETNS, A, 1, UNKNOWN)] = 9
     rows = rows_of(snapshot_of(processes("a"), (), connections))
     assert list(rows) == ["a>tcp/192.0.2.5:80"]
     row = rows["a>tcp/192.0.2.5:80"]
@@ -93,14 +113,14 @@ def test_shared_connection_is_each_groups() -> None:
 def test_endpoints_beyond_the_bound_are_summed() -> None:
     """What the fold counted without an endpoint is in the rest, by state."""
     connections = {
-        Connection("tcp", "", A, 1, OUTBOUND): 5,
-        Connection("tcp", "", A, 2, OUTBOUND): 6,
-        Connection("tcp", "", NOBODY, 1, OUTBOUND): 100,
+        Connection("tcp", OWN_NETNS, A, 1, OUTBOUND): 5,
+        Connection("tcp", OWN_NETNS, A, 2, OUTBOUND): 6,
+        Connection("tcp", OWN_NETNS, NOBODY, 1, OUTBOUND): 100,
         outbound(A, 80): 1,
     }
     snapshot = snapshot_of(processes("a"), (), connections)
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
-    rows, rest = upstream_rows(snapshot, groups, ephemeral_usage(snapshot))
+    rows, rest = upstream_rows(snapshot, groups, ephemeral_usage(snapshot), labels(snapshot))
     assert len(rows) == 1
     assert rest == {"established": 5, "syn_sent": 6, "close_wait": 0}
 
@@ -145,5 +165,5 @@ def test_rank() -> None:
     snapshot.uids = {A: 1000, B: 33}
     snapshot.connections = {outbound(A, 80): 90_000, outbound(B, 81): 1, outbound(B, 82): 40}
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
-    rows, _ = upstream_rows(snapshot, groups, {})
+    rows, _ = upstream_rows(snapshot, groups, {}, labels(snapshot))
     assert [each.row["port"] for each in sorted(rows)] == [82, 81, 80]

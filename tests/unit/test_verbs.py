@@ -1,36 +1,24 @@
 """What keeps a call from running on or giving half an answer."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from zabbix_sockets import verbs
 from zabbix_sockets.arguments import parse
-from zabbix_sockets.collector.ahead import Ahead
 from zabbix_sockets.errors import DeadlineError, DumpInterruptedError
 from zabbix_sockets.model import Query, Snapshot, Socket
 
+from .answers import answer_with
 from .snapshots import processes, snapshot_of, tcp_listener
 
 
 @pytest.fixture(autouse=True)
-def no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Don't wait for other calls of this user."""
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Don't wait for other calls of this user, nor read this host's configuration file."""
     monkeypatch.setattr("zabbix_sockets.lock._SHARED_FOLDERS", ())
-
-
-def answer_with(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot) -> list[Query]:
-    """Let every collection give *snapshot*; return the queries as they come."""
-    queries: list[Query] = []
-
-    def collect(query: Query, meanwhile: Callable[[], None], _ahead: Ahead | None) -> Snapshot:
-        queries.append(query)
-        meanwhile()
-        return snapshot
-
-    monkeypatch.setattr("zabbix_sockets.collector.snapshot.collect", collect)
-    return queries
+    monkeypatch.setattr(verbs, "CONFIG", "/nowhere/zabbix-sockets.toml")
 
 
 def test_call_that_hangs_in_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,6 +46,7 @@ def test_query(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     (query,) = queries
     assert query.source == "procfs"
     assert 0 < query.timeout <= 50
+    assert (query.netns, query.needs) == ("all", frozenset())
     assert capsys.readouterr().out.count("\n") == 1
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 

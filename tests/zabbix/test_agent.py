@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +45,29 @@ def test_document_counts_what_a_process_holds(agent: Agent, own: Holder, key: st
     assert process["udp"] == UDP
     assert process["sockets"] == 10
     assert process["instances"] == 1
+
+
+@pytest.mark.parametrize("grouping", ["unit", "container"])
+def test_groups_without_privilege(agent: Agent, own: Holder, others: Holder, grouping: str) -> None:
+    """Units and containers have the sockets of processes that may not be inspected, too."""
+    if " cgroup2 " not in Path("/proc/mounts").read_text("utf-8"):
+        pytest.skip("no cgroup v2 here")
+    document = agent.ask_json(f"sockets.get[{grouping}]")
+    collector = document["collector"]
+    assert (collector["grouping"], collector["ownership"]) == (grouping, "cgroups")
+    assert collector["denied_processes"] == 0
+    listeners = {listener["id"]: listener for listener in document["listeners"]}
+    for holder in (own, others):
+        assert listeners[f"tcp/127.0.0.1:{holder.busy}"]["process"]
+    assert sum(group["sockets"] for group in document["processes"]) >= 20
+
+
+def test_users(agent: Agent, own: Holder) -> None:
+    """By user: the agent's own processes are its user's."""
+    document = agent.ask_json("sockets.get[user]")
+    assert document["collector"]["ownership"] == "descriptors"
+    assert row(document["processes"], "zabbix")["sockets"] >= 10
+    assert row(document["listeners"], f"tcp/127.0.0.1:{own.busy}")["process"] == "zabbix"
 
 
 def test_document_is_of_now(agent: Agent) -> None:

@@ -20,6 +20,18 @@ def test_everything_is_seen(pinned_agent: Agent, others: Holder) -> None:
     assert process["udp"] == UDP
 
 
+@pytest.mark.parametrize("grouping", ["unit", "container", "user"])
+def test_groups(pinned_agent: Agent, others: Holder, grouping: str) -> None:
+    """Every socket is in a group, by who holds it now."""
+    document = pinned_agent.ask_json(f"sockets.get[{grouping}]")
+    assert document["collector"]["ownership"] == "descriptors"
+    (listener,) = [
+        row for row in document["listeners"] if row["id"] == f"tcp/127.0.0.1:{others.busy}"
+    ]
+    assert listener["process"] in {row["id"] for row in document["processes"]}
+    assert document["complete"] == 1
+
+
 def test_count(pinned_agent: Agent, others: Holder) -> None:
     """Numbers are measured, 0 too."""
     assert pinned_agent.ask(f"sockets.count[{others.name},tcp,listen]") == "2"

@@ -56,7 +56,7 @@ def test_discovery(sudo_agent: Agent, others: Holder, kind_of_row: str) -> None:
 @pytest.mark.parametrize(
     "key",
     [
-        "sockets.get[unit]",
+        "sockets.get[pod]",
         "sockets.get[--help]",
         'sockets.get["process process"]',
         "sockets.discovery",

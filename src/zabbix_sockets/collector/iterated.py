@@ -15,10 +15,13 @@ from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.collector.records import RecordFold
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import DeadlineError, ParseError, SourceUnavailableError
-from zabbix_sockets.fold import TableFold
+from zabbix_sockets.fold import DeviceName, TableFold
 from zabbix_sockets.model import (
+    ALL_NETNS,
     INBOUND,
     NOBODY,
+    OWN,
+    OWN_NETNS,
     TABLES,
     UNKNOWN,
     UNOWNED,
@@ -62,6 +65,7 @@ class Iteration:
     ) -> None:
         self._open_iterator = open_iterator
         self._plan = plan
+        self._query = query
         self._proc = query.proc
         self._deadline = deadline
         self._snapshot = snapshot
@@ -90,7 +94,7 @@ class Iteration:
         except (OSError, ParseError) as error:
             raise SourceUnavailableError(f"the iterator failed: {error}") from error
         _fill(snapshot, fold)
-        device_name = cache(read_device_name)
+        device_name = self._device_names(fold)
         listeners = fold.listeners(device_name)
         snapshot.listeners += listeners
         for table_fold, candidates in rest:
@@ -111,10 +115,35 @@ class Iteration:
         return Ahead(self._open_iterator, self._proc, self._deadline)
 
     def _fold(self, records: Ahead, netns: int, uptime: float) -> RecordFold:
-        fold = RecordFold(netns, uptime, self._snapshot.ports, self._proc)
+        own_only = self._query.netns == OWN
+        fold = RecordFold(netns, uptime, self._snapshot.ports, self._proc, own_only=own_only)
         fold.add(records)
         self._complete, self._established = records.complete, records.established
         return fold
+
+    def _device_names(self, fold: RecordFold) -> DeviceName:
+        """Return what names devices; name the namespaces, if there are others."""
+        wanted = self._query.netns
+        if wanted == OWN or (wanted == ALL_NETNS and not fold.holders):
+            own = cache(read_device_name)
+            return lambda _, index: own(index)
+        from zabbix_sockets.collector import namespaces  # noqa: PLC0415  # 2 ms
+
+        snapshot = self._snapshot
+        pids = {
+            number: sorted(snapshot.processes[index].pid for index in holders)
+            for number, holders in fold.holders.items()
+        }
+        found = namespaces.held(self._proc, pids)
+        if wanted != ALL_NETNS:
+            for each in namespaces.find(self._proc, self._deadline):
+                found.setdefault(each.number, each)
+        snapshot.namespaces = {
+            number: namespaces.describe(self._proc, each) for number, each in found.items()
+        }
+        if wanted != ALL_NETNS:
+            snapshot.selected = namespaces.select(snapshot.namespaces, wanted)
+        return namespaces.device_names(self._proc, found)
 
 
 def _fill(snapshot: Snapshot, fold: RecordFold) -> None:
@@ -178,13 +207,15 @@ def _add_unaccepted(
     connections: dict[Connection, int], listeners: Iterable[ListenerSocket]
 ) -> None:
     """Count what waits in the accept queues: established, but for the rows in CLOSE_WAIT."""
-    waiting: dict[tuple[bytes, int, str], int] = {}
+    waiting: dict[tuple[int, bytes, int, str], int] = {}
     for listener in listeners:
         if listener.accept_queue:
-            key = listener.address, listener.port, listener.device
+            key = listener[1:5]
             waiting[key] = waiting.get(key, 0) + listener.accept_queue
-    for (address, port, device), count in waiting.items():
-        closed = Connection("tcp", "", NOBODY, TcpState.CLOSE_WAIT, INBOUND, address, port, device)
+    for (netns, address, port, device), count in waiting.items():
+        closed = Connection(
+            "tcp", netns, NOBODY, TcpState.CLOSE_WAIT, INBOUND, address, port, device
+        )
         open_ones = count - connections.get(closed, 0)
         if open_ones > 0:
             established = closed._replace(state=TcpState.ESTABLISHED.value)
@@ -203,11 +234,12 @@ def _add_unseen(connections: dict[Connection, int], before: int | None, after: i
         count
         for connection, count in connections.items()
         if connection.protocol == "tcp"
+        and connection.netns == OWN_NETNS
         and connection.state in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT)
     )
     unseen = min(before, after) - counted
     if unseen > 0:
-        key = Connection("tcp", "", UNOWNED, TcpState.ESTABLISHED.value, UNKNOWN)
+        key = Connection("tcp", OWN_NETNS, UNOWNED, TcpState.ESTABLISHED.value, UNKNOWN)
         connections[key] = connections.get(key, 0) + unseen
 
 

@@ -2,28 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import Protocol, Self
+from typing import Self
 
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import SourceUnavailableError
 from zabbix_sockets.model import Query, Row, Table, TableRead, Visibility
 from zabbix_sockets.readers import bpf
-from zabbix_sockets.readers.netlink import NetlinkTables
+from zabbix_sockets.readers.netlink import NetlinkTables, Noted
 from zabbix_sockets.readers.procnet import ProcTables
-
-
-class TableReader(Protocol):
-    """A way to read the kernel's socket tables."""
-
-    @property
-    def name(self) -> str:
-        """The source's name in `collector.source`."""
-
-    def read(self, table: Table, deadline: Deadline, states: int | None = None) -> TableRead:
-        """Start reading *table*; errors come with the first batch.
-
-        *states* is a mask of those that matter; more may come. None: all.
-        """
 
 
 class Plan:
@@ -44,7 +30,6 @@ class Plan:
         self.open_iterator = open_iterator
         self._netlink = netlink
         self._procnet = procnet
-        self._readers: tuple[TableReader, ...] = (netlink, procnet) if netlink else (procnet,)
         self._release = release
 
     def __enter__(self) -> Self:
@@ -58,27 +43,44 @@ class Plan:
     def give_up_iterator(self, error: SourceUnavailableError) -> None:
         """Go on with the next best source, after the iterator has failed."""
         self.open_iterator = None
-        self.visibility.source = self._readers[0].name
+        self.visibility.source = (self._netlink or self._procnet).name
         self.visibility.reason = f"bpf: {error}"
         self.visibility.degraded = True
 
-    def open(self, table: Table, deadline: Deadline, states: int | None = None) -> TableRead:
+    @property
+    def has_netlink(self) -> bool:
+        """Whether the tables are netlink's: then sockets come with their cgroups, too."""
+        return self._netlink is not None
+
+    def open(
+        self,
+        table: Table,
+        deadline: Deadline,
+        states: int | None = None,
+        noted: Noted | None = None,
+    ) -> TableRead:
         """Start reading *table* with the best reader that can.
 
-        A reader that can't is named in the warnings, with its reason.
+        A reader that can't is named in the warnings, with its reason. *noted* sees each
+        socket's cgroup, where the reader knows it.
 
         Raises:
             SourceUnavailableError: none can.
             DeadlineError, ParseError: as the readers do.
         """
-        for reader in self._readers[:-1]:
-            read = reader.read(table, deadline, states)
+        if self._netlink:
             try:
+                if noted:
+                    read = self._netlink.read_with_cgroups(table, deadline, noted)
+                else:
+                    read = self._netlink.read(table, deadline, states)
                 return TableRead(read.encoding, _started(read.batches))
             except SourceUnavailableError as error:
                 self.visibility.degraded = True
-                self.visibility.warnings.append(f"{table}: {reader.name}: {error}; read elsewhere")
-        read = self._readers[-1].read(table, deadline, states)
+                warning = f"{table}: {self._netlink.name}: {error}; read elsewhere"
+                if warning not in self.visibility.warnings:
+                    self.visibility.warnings.append(warning)
+        read = self._procnet.read(table, deadline, states)
         return TableRead(read.encoding, _started(read.batches))
 
     def is_exact(self, table: Table) -> bool:

@@ -9,13 +9,14 @@ import os
 import struct
 from _socket import AF_INET, AF_INET6
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from zabbix_sockets.errors import ParseError
-from zabbix_sockets.fold import MAX_ENDPOINTS, unmapped
+from zabbix_sockets.fold import MAX_ENDPOINTS, DeviceName, unmapped
 from zabbix_sockets.model import (
     INBOUND,
     OUTBOUND,
+    OWN_NETNS,
     UNKNOWN,
     Connection,
     ListenerSocket,
@@ -35,10 +36,10 @@ _MAPPED = bytes(10) + b"\xff\xff"
 _WILDCARDS = {AF_INET: bytes(4), AF_INET6: bytes(16)}
 
 
-End = tuple[int, int, int, int, int, int, int, bytes]
+End = tuple[int, int, int, int, int, int, int, bytes, int]
 """What tells two counted sockets of one owner apart, as in struct record: kind, protocol,
-flags & IPV6, state, local port, remote port, bound, address. No names: a tuple is made for each
-distinct record."""
+flags & IPV6, state, local port, remote port, bound, address, namespace (OWN_NETNS: the own).
+No names: a tuple is made for each distinct record."""
 
 Shared = tuple[End, int, int, int]
 """A socket that may have several owners: its end, uid, receive and send queue."""
@@ -55,24 +56,32 @@ def fold_address(address: bytes) -> int:
 
 
 class RecordFold:
-    """Sums of one namespace's records, and who owns them.
+    """Sums of records, and who owns them.
 
     Args:
-        netns: inode number of the namespace; records of others are passed over.
+        netns: inode number of the caller's network namespace.
         uptime: seconds since boot.
-        ports: the ephemeral ports of the namespace.
+        ports: the ephemeral ports of that namespace; others are taken to have the same.
         proc: where procfs is mounted; names that the kernel cut are completed from there.
+        own_only: pass over the records of other namespaces.
+
+    Attributes:
+        holders: other namespaces: the processes that hold their sockets, as indices.
     """
 
-    def __init__(self, netns: int, uptime: float, ports: PortRange, proc: str) -> None:
+    def __init__(
+        self, netns: int, uptime: float, ports: PortRange, proc: str, *, own_only: bool = False
+    ) -> None:
         self.owners = Owners()
         self.fds_limits: dict[int, int] = {}
-        self.queues: dict[int, tuple[int, int]] = {}
+        self.queues: dict[tuple[int, int], tuple[int, int]] = {}
         self.uids: dict[int, int] = {}
         self.inodes: set[int] = set()  # of listeners and UDP sockets
         self.overflowed = False
         self.mistaken = False  # inbound connections may be among the outbound: read again
+        self.holders: dict[int, set[int]] = {}
         self._netns = netns
+        self._own_only = own_only
         self._uptime = uptime
         self._ports = ports
         self._proc = proc
@@ -99,16 +108,23 @@ class RecordFold:
         unpack, netns, numbers = bpf.RECORD.unpack, self._netns, self._numbers
         for (data,), count in counter.items():
             (
-                pid, where, _, uid, kind, state, protocol, flags, local_port, remote_port, bound,
-                comm, address, recv, send, inode, started, limit, _,
+                pid, where, cgroup, uid, kind, state, protocol, flags, local_port, remote_port,
+                bound, comm, address, recv, send, inode, started, limit, _,
             ) = unpack(data)  # fmt: skip
             if not bpf.LISTENER <= kind <= bpf.UNDECIDED or protocol not in _PROTOCOLS:
                 raise ParseError("BPF record", data)
-            if where != netns:
+            if where == netns:
+                where = OWN_NETNS
+            elif self._own_only:
                 continue
             process = pid, comm, started
-            owner = numbers.get(process) or self._add_owner(process, limit)
-            end = kind, protocol, flags & bpf.IPV6, state, local_port, remote_port, bound, address
+            owner = numbers.get(process) or self._add_owner(process, limit, cgroup)
+            if where:
+                self._add_holder(where, owner)
+            end = (
+                kind, protocol, flags & bpf.IPV6, state,
+                local_port, remote_port, bound, address, where,
+            )  # fmt: skip
             if kind == bpf.LISTENER or protocol == _UDP:
                 self.inodes.add(inode)
                 self.mistaken |= bool(flags & bpf.AGAIN)
@@ -119,13 +135,17 @@ class RecordFold:
                 self._add(owner, (end, uid, recv, send), count)
         counter.clear()
 
-    def _add_owner(self, key: tuple[int, bytes, int], limit: int) -> int:
+    def _add_holder(self, netns: int, owner: int) -> None:
+        self.holders.setdefault(netns, set()).update(self.owners.members(owner))
+
+    def _add_owner(self, key: tuple[int, bytes, int], limit: int, cgroup: int) -> int:
         pid, comm, started = key
         process = Process(
             pid,
             read_name(self._proc, str(pid), comm.split(b"\0", 1)[0]),
             max(0.0, self._uptime - started),
             count_fds(self._proc, pid),
+            cgroup,
         )
         number = self._numbers[key] = self.owners.number(process)
         if limit != bpf.NO_LIMIT:
@@ -139,8 +159,9 @@ class RecordFold:
             self.uids[owner] = uid
         listening = end[0] == bpf.LISTENER
         if (recv or send) and not (listening and end[1] == _TCP):
-            before = self.queues.get(owner, (0, 0))
-            self.queues[owner] = before[0] + recv * count, before[1] + send * count
+            place = owner, end[8]
+            before = self.queues.get(place, (0, 0))
+            self.queues[place] = before[0] + recv * count, before[1] + send * count
         if listening:
             self._listeners += [(owner, end, recv, send)] * count
             return
@@ -158,30 +179,30 @@ class RecordFold:
         where the program gave one, and whether the remote port may be the kernel's choice.
         """
         self.overflowed = True
-        kind, protocol, family, state, local_port, remote_port, bound, address = end
+        kind, protocol, family, state, local_port, remote_port, bound, address, netns = end
         if kind == bpf.INBOUND:  # a proxy that takes any address (TPROXY)
-            return kind, protocol, family, state, local_port, 0, bound, b""
+            return kind, protocol, family, state, local_port, 0, bound, b"", netns
         low, high, _ = self._ports
         remote_port = low if low <= remote_port <= high else 0
         if kind == bpf.OUTBOUND:
             bound = 0
         elif not family:
             bound = fold_address(address[4:8])
-        return kind, protocol, family, state, local_port, remote_port, bound, b""
+        return kind, protocol, family, state, local_port, remote_port, bound, b"", netns
 
-    def listeners(self, device_name: Callable[[int], str]) -> list[ListenerSocket]:
+    def listeners(self, device_name: DeviceName) -> list[ListenerSocket]:
         """Return the listening TCP and bound UDP sockets."""
         found = []
         for owner, end, recv, send in self._listeners:
-            _, protocol, family, _, port, _, bound, address = end
+            _, protocol, family, _, port, _, bound, address, netns = end
             tcp = protocol == _TCP
             found.append(
                 ListenerSocket(
                     _PROTOCOLS[protocol],
-                    "",
+                    netns,
                     address if family else address[:4],
                     port,
-                    device_name(bound),
+                    device_name(netns, bound),
                     owner,
                     recv if tcp else None,
                     send if tcp else None,
@@ -193,9 +214,9 @@ class RecordFold:
         self,
         into: dict[Connection, int],
         listeners: Iterable[ListenerSocket],
-        device_name: Callable[[int], str],
+        device_name: DeviceName,
     ) -> None:
-        """Move the counts to *into*; *listeners* are all of the namespace."""
+        """Move the counts to *into*; *listeners* are all that there are."""
         resolver = _Resolver(listeners, self._ports, device_name)
         while self._counts:  # both at once would be the peak of a crawler's memory
             (owner, end), count = self._counts.popitem()
@@ -218,53 +239,54 @@ class _Resolver:
         self,
         listeners: Iterable[ListenerSocket],
         ports: PortRange,
-        device_name: Callable[[int], str],
+        device_name: DeviceName,
     ) -> None:
         self._ports = ports
         self._device_name = device_name
-        # By protocol, family and port: addresses by themselves and by their fold.
-        self._servers: dict[tuple[str, int, int], dict[bytes | int, bytes]] = {}
+        # By namespace, protocol, family and port: addresses by themselves and by their fold.
+        self._servers: dict[tuple[int, str, int, int], dict[bytes | int, bytes]] = {}
         for listener in listeners:
             address = listener.address
             family = AF_INET if len(address) == 4 else AF_INET6  # noqa: PLR2004
-            servers = self._servers.setdefault((listener.protocol, family, listener.port), {})
+            place = listener.netns, listener.protocol, family, listener.port
+            servers = self._servers.setdefault(place, {})
             servers[address] = servers[fold_address(address)] = address
 
-    def _server(self, protocol: str, family: int, port: int, local: bytes | int) -> bytes | None:
-        servers = self._servers.get((protocol, family, port), {})
-        return servers.get(local) or servers.get(_WILDCARDS[family])
+    def _server(self, place: tuple[int, str, int, int], local: bytes | int) -> bytes | None:
+        servers = self._servers.get(place, {})
+        return servers.get(local) or servers.get(_WILDCARDS[place[2]])
 
     def connection(self, owner: int, end: End) -> Connection:
-        kind, number, ipv6, state, local_port, _, bound, address = end
+        kind, number, ipv6, state, local_port, _, bound, address, netns = end
         protocol, family = _PROTOCOLS[number], AF_INET6 if ipv6 else AF_INET
+        place = netns, protocol, family, local_port
         if kind == bpf.INBOUND:
-            local = address if ipv6 else address[:4]
-            server = self._server(protocol, family, local_port, local)
+            server = self._server(place, address if ipv6 else address[:4])
             if server is None:  # its listener has closed
-                return Connection(protocol, "", owner, state, INBOUND)
-            device = self._device_name(bound)
-            return Connection(protocol, "", owner, state, INBOUND, server, local_port, device)
+                return Connection(protocol, netns, owner, state, INBOUND)
+            device = self._device_name(netns, bound)
+            return Connection(protocol, netns, owner, state, INBOUND, server, local_port, device)
         if address and not ipv6:
             bound, address = fold_address(address[4:8]), address[:4]
         if kind == bpf.UNDECIDED:
-            server = self._server(protocol, family, local_port, bound)
+            server = self._server(place, bound)
             if server is not None:
-                return Connection(protocol, "", owner, state, INBOUND, server, local_port)
+                return Connection(protocol, netns, owner, state, INBOUND, server, local_port)
         return self._outbound(owner, protocol, end, address, bound)
 
     def _outbound(
         self, owner: int, protocol: str, end: End, address: bytes, local: int
     ) -> Connection:
         low, high, _ = self._ports
-        kind, _, _, state, local_port, remote_port, *_ = end
+        kind, _, _, state, local_port, remote_port, _, _, netns = end
         ephemeral = kind == bpf.OUTBOUND or low <= local_port <= high
         if not ephemeral and low <= remote_port <= high:
-            return Connection(protocol, "", owner, state, UNKNOWN)
+            return Connection(protocol, netns, owner, state, UNKNOWN)
         if not address:
-            return Connection(protocol, "", owner, state, OUTBOUND)
+            return Connection(protocol, netns, owner, state, OUTBOUND)
         return Connection(
             protocol,
-            "",
+            netns,
             owner,
             state,
             OUTBOUND,

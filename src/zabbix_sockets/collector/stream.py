@@ -1,13 +1,25 @@
 """Every single socket with its owners, for people."""
 
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
 
-from zabbix_sockets.collector.plan import choose
+from zabbix_sockets.collector.namespaces import (
+    Found,
+    Visitor,
+    describe,
+    device_names,
+    find,
+    select,
+    ways_into,
+)
+from zabbix_sockets.collector.plan import Plan, choose
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.fold import Directions
+from zabbix_sockets.errors import SourceUnavailableError
+from zabbix_sockets.fold import DeviceName, Directions
 from zabbix_sockets.model import (
+    ALL_NETNS,
     INBOUND,
+    OWN,
+    OWN_NETNS,
     TABLES,
     Encoding,
     Owner,
@@ -19,9 +31,9 @@ from zabbix_sockets.model import (
     TcpState,
 )
 from zabbix_sockets.owners import Owners
-from zabbix_sockets.readers.bpf import OWN
+from zabbix_sockets.readers.bpf import OWN as OWN_SOCKETS
 from zabbix_sockets.readers.fds import walk
-from zabbix_sockets.readers.host import read_device_name, read_port_range
+from zabbix_sockets.readers.host import read_port_range
 
 
 def iter_sockets(query: Query) -> Iterator[Socket]:
@@ -30,31 +42,38 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
     Raises:
         DeadlineError: the timeout passed: a list is whole, or an error.
         DumpInterruptedError: a table changed too much while it was read; call again.
-        SourceUnavailableError, ParseError: as collect().
+        SourceUnavailableError: as collect(), or a namespace may not be looked into.
+        SocketsError, ParseError: as collect().
     """
     deadline = Deadline(query.timeout)
     with choose(query) as plan:
         if plan.open_iterator:
             from zabbix_sockets.collector.iterated import read_owners  # noqa: PLC0415  # 1 ms
 
-            owners = read_owners(plan.open_iterator(OWN), query.proc, deadline)
+            owners = read_owners(plan.open_iterator(OWN_SOCKETS), query.proc, deadline)
         else:
             owners = walk(query.proc, deadline)
             deadline.check()
-        holders = _Holders(owners)
+        others, shown = _others(query, deadline)
+        decoding = _Decoding(_Holders(owners), device_names(query.proc, others), shown)
         ports = read_port_range(query.proc)
-        device_name = cache(read_device_name)
-        for table in TABLES:
-            encoding, batches = plan.open(table, deadline)
-            decoder = _SocketDecoder(table, encoding, ports, holders, device_name)
-            seen: set[int] = set()
-            for rows in batches:
-                for row in rows:
-                    inode = row[9]
-                    if inode not in seen:
-                        yield decoder.decode(row)
-                    if inode:
-                        seen.add(inode)
+        if query.netns in (ALL_NETNS, OWN):
+            yield from decoding.sockets(plan, OWN_NETNS, ports, deadline)
+        visitor = Visitor(query.proc, plan.visibility, netlink=plan.has_netlink)
+        for _, found in sorted(others.items()):
+            yield from decoding.visited(visitor, found, ports, deadline)
+
+
+def _others(query: Query, deadline: Deadline) -> tuple[dict[int, Found], dict[int, str]]:
+    """Return the other namespaces to look into, and how they are shown."""
+    if query.netns == OWN:
+        return {}, {}
+    found = {each.number: each for each in find(query.proc, deadline)}
+    described = {number: describe(query.proc, each) for number, each in found.items()}
+    if query.netns != ALL_NETNS:
+        chosen = select(described, query.netns)
+        found = {number: each for number, each in found.items() if number in chosen}
+    return found, {number: each.shown for number, each in described.items()}
 
 
 class _Holders:
@@ -72,51 +91,80 @@ class _Holders:
         return self._known[number]
 
 
-class _SocketDecoder:
-    """Makes a Socket of a row; the table's listeners must come first."""
+class _Decoding:
+    """Makes Sockets of tables' rows."""
 
-    def __init__(
-        self,
-        table: Table,
-        encoding: Encoding,
-        ports: PortRange,
-        holders: _Holders,
-        device_name: Callable[[int], str],
-    ) -> None:
-        self._table = table
-        self._encoding = encoding
-        self._directions = Directions(table, encoding, ports)
+    def __init__(self, holders: _Holders, device_name: DeviceName, shown: dict[int, str]) -> None:
         self._holders = holders
         self._device_name = device_name
-        self._listening = TcpState.LISTEN if table.protocol == "tcp" else TcpState.CLOSE
+        self._shown = shown
 
-    def decode(self, row: Row) -> Socket:
-        state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
-        address, port = self._encoding.address, self._encoding.port
-        accepting = state == TcpState.LISTEN
-        return Socket(
-            *self._table,
-            state=state,
-            direction=self._direction(row),
-            local_address=address(laddr),
-            local_port=port(lport),
-            remote_address=address(raddr),
-            remote_port=port(rport),
-            device=self._device_name(ifindex),
-            owners=self._holders.of(inode) if inode else (),
-            uid=uid,
-            inode=inode,
-            recv_queue=None if accepting else recv,
-            send_queue=None if accepting else send,
-            accept_queue=recv if accepting else None,
-            backlog=send if accepting and send >= 0 else None,
-        )
+    def visited(
+        self, visitor: Visitor, found: Found, own_ports: PortRange, deadline: Deadline
+    ) -> list[Socket]:
+        """Return the sockets of another namespace, by the first of its processes that stays."""
+        refusal = SourceUnavailableError("the network namespace is gone")
+        for pid in ways_into(found):
+            try:
+                with visitor.plan(found, pid) as (plan, ports):
+                    return list(self.sockets(plan, found.number, ports or own_ports, deadline))
+            except SourceUnavailableError as error:
+                refusal = error
+        raise SourceUnavailableError(f"{self._shown[found.number]}: {refusal}")
 
-    def _direction(self, row: Row) -> str | None:
-        state, local_port, remote_port, local_address = row[:4]
-        if state == self._listening:
-            self._directions.add_listener(local_port, local_address)
-            return None
-        if self._directions.server(local_port, local_address) is not None:
-            return INBOUND
-        return self._directions.unmatched(local_port, remote_port)
+    def sockets(
+        self, plan: Plan, netns: int, ports: PortRange, deadline: Deadline
+    ) -> Iterator[Socket]:
+        """Yield the sockets of a namespace."""
+        for each in TABLES:
+            table = each._replace(netns=netns)
+            encoding, batches = plan.open(table, deadline)
+            directions = Directions(table, encoding, ports)
+            yield from self._decoded(table, encoding, directions, _once(batches))
+
+    def _decoded(
+        self, table: Table, encoding: Encoding, directions: Directions, rows: Iterable[Row]
+    ) -> Iterator[Socket]:
+        """Yield a table's sockets; its listeners come first."""
+        address, port = encoding.address, encoding.port
+        listening = TcpState.LISTEN if table.protocol == "tcp" else TcpState.CLOSE
+        for state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode in rows:
+            accepting = state == TcpState.LISTEN
+            if state == listening:
+                directions.add_listener(lport, laddr)
+                direction = None
+            elif directions.server(lport, laddr) is not None:
+                direction = INBOUND
+            else:
+                direction = directions.unmatched(lport, rport)
+            yield Socket(
+                protocol=table.protocol,
+                family=table.family,
+                netns=self._shown.get(table.netns, ""),
+                state=state,
+                direction=direction,
+                local_address=address(laddr),
+                local_port=port(lport),
+                remote_address=address(raddr),
+                remote_port=port(rport),
+                device=self._device_name(table.netns, ifindex),
+                owners=self._holders.of(inode) if inode else (),
+                uid=uid,
+                inode=inode,
+                recv_queue=None if accepting else recv,
+                send_queue=None if accepting else send,
+                accept_queue=recv if accepting else None,
+                backlog=send if accepting and send >= 0 else None,
+            )
+
+
+def _once(batches: Iterable[Iterable[Row]]) -> Iterator[Row]:
+    """Yield the rows, those with an inode once."""
+    seen: set[int] = set()
+    for rows in batches:
+        for row in rows:
+            inode = row[9]
+            if inode not in seen:
+                yield row
+            if inode:
+                seen.add(inode)

@@ -29,6 +29,15 @@ NLMSGHDR = struct.Struct("=IHHII")  # len, type, flags, seq, pid
 NLMSGERR = struct.Struct("=i")  # NLMSG_ERROR's and NLMSG_DONE's negative errno
 INET_DIAG_REQ_V2 = struct.Struct("=BBBBI48x")  # family, protocol, ext, pad, states, id
 MESSAGE_MIN = 16 + 72  # nlmsghdr, inet_diag_msg
+NLATTR = struct.Struct("=HH")  # nla_len, nla_type
+INET_DIAG_CGROUP_ID = 21
+CGROUP_ID = struct.Struct("=Q")
+
+CgroupRow = tuple[int, Row]
+"""The id of the cgroup in which a socket was made, and its Row; 0 where that is not told."""
+
+Noted = Callable[[Iterable[CgroupRow]], Iterable[Row]]
+"""Takes note of the cgroups, and gives the rows."""
 
 IPPROTO = {"tcp": _socket.IPPROTO_TCP, "udp": _socket.IPPROTO_UDP}
 
@@ -76,10 +85,13 @@ def encode_request(table: Table, states: int) -> bytes:
     return header + INET_DIAG_REQ_V2.pack(table.family, IPPROTO[table.protocol], 0, 0, states)
 
 
-def decode_datagram(data: memoryview, family: int) -> Iterator[Iterable[Row] | None]:
+def decode_datagram(
+    data: memoryview, family: int, noted: Noted | None = None
+) -> Iterator[Iterable[Row] | None]:
     """Yield a batch of rows for each run of equally long messages, and None for DONE.
 
     A batch reads *data* while it is iterated: use it up before *data* is filled again.
+    *noted* sees the cgroups.
 
     Raises:
         ParseError: a length that can't be.
@@ -94,7 +106,11 @@ def decode_datagram(data: memoryview, family: int) -> Iterator[Iterable[Row] | N
         stride = (length + 3) & ~3
         if kind == SOCK_DIAG_BY_FAMILY and length >= MESSAGE_MIN and at + stride <= size:
             end = at + stride * _run(data[at:], stride)
-            yield row_struct(family, stride).iter_unpack(data[at:end])
+            rows = row_struct(family, stride).iter_unpack(data[at:end])
+            if noted:
+                yield noted(zip(_cgroups(data[at:end], stride, length), rows, strict=True))
+            else:
+                yield rows
             at = end
         elif kind in (NLMSG_DONE, NLMSG_ERROR) and NLMSGHDR.size + 4 <= min(length, size - at):
             (error,) = NLMSGERR.unpack_from(data, at + NLMSGHDR.size)
@@ -108,6 +124,35 @@ def decode_datagram(data: memoryview, family: int) -> Iterator[Iterable[Row] | N
             at += stride
         else:
             raise ParseError("netlink message", bytes(data[at : at + MESSAGE_MIN]))
+
+
+def _cgroups(data: memoryview, stride: int, length: int) -> Iterator[int]:
+    """Yield the cgroup id of each of equally long messages; it is mostly at the same place."""
+    place = MESSAGE_MIN
+    for at in range(0, len(data), stride):
+        if not _is_cgroup(data, at + place, at + length):
+            place = _find_cgroup(data[at : at + length])
+        yield CGROUP_ID.unpack_from(data, at + place + NLATTR.size)[0] if place else 0
+        place = place or MESSAGE_MIN
+
+
+def _is_cgroup(data: memoryview, at: int, end: int) -> bool:
+    if at + NLATTR.size + CGROUP_ID.size > end:
+        return False
+    return NLATTR.unpack_from(data, at) == (NLATTR.size + CGROUP_ID.size, INET_DIAG_CGROUP_ID)
+
+
+def _find_cgroup(message: memoryview) -> int:
+    """Return where the attribute with the cgroup's id begins; 0 without one."""
+    at = MESSAGE_MIN
+    while at + NLATTR.size <= len(message):
+        if _is_cgroup(message, at, len(message)):
+            return at
+        size, _ = NLATTR.unpack_from(message, at)
+        if size < NLATTR.size:
+            raise ParseError("netlink attribute", bytes(message[at:]))
+        at += (size + 3) & ~3
+    return 0
 
 
 def _run(data: memoryview, stride: int) -> int:
@@ -147,7 +192,9 @@ def open_socket() -> _socket.socket:
     return sock
 
 
-def receive_dump(receive: Callable[[bytearray], int], family: int) -> Iterator[Iterable[Row]]:
+def receive_dump(
+    receive: Callable[[bytearray], int], family: int, noted: Noted | None = None
+) -> Iterator[Iterable[Row]]:
     """Yield the batches of one dump, from as many datagrams as *receive* fills buffers with."""
     buffer = bytearray(_BUFFER)
     view = memoryview(buffer)
@@ -155,7 +202,7 @@ def receive_dump(receive: Callable[[bytearray], int], family: int) -> Iterator[I
         size = receive(buffer)
         if not size:
             raise ParseError("netlink dump", "it ended without NLMSG_DONE")
-        for batch in decode_datagram(view[:size], family):
+        for batch in decode_datagram(view[:size], family, noted):
             if batch is None:
                 return
             yield batch
@@ -180,8 +227,16 @@ class NetlinkTables:
         """
         return TableRead(ENCODING, self._batches(table, deadline, states))
 
+    def read_with_cgroups(self, table: Table, deadline: Deadline, noted: Noted) -> TableRead:
+        """Start reading *table* in all states, as read(); *noted* sees the cgroups."""
+        return TableRead(ENCODING, self._batches(table, deadline, None, noted))
+
     def _batches(
-        self, table: Table, deadline: Deadline, wanted: int | None
+        self,
+        table: Table,
+        deadline: Deadline,
+        wanted: int | None,
+        noted: Noted | None = None,
     ) -> Iterator[Iterable[Row]]:
         def receive(buffer: bytearray) -> int:
             deadline.check()
@@ -199,4 +254,4 @@ class NetlinkTables:
             if wanted is not None and table.protocol == "tcp":
                 states &= wanted  # noqa: PLW2901
             self._socket.send(encode_request(table, states))
-            yield from receive_dump(receive, table.family)
+            yield from receive_dump(receive, table.family, noted)

@@ -12,6 +12,7 @@ from zabbix_sockets.names import safe_name
 
 COMM_MAX = 15  # TASK_COMM_LEN less the closing NUL
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
+CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_SYS_ADMIN = 2, 19, 21  # linux/capability.h
 _ARGUMENTS_TRIED = 3  # "#!/usr/bin/python3 -u" makes comm from the third
 
 Stat = tuple[bytes, bool, float]
@@ -112,6 +113,14 @@ def read_fds_limit(proc: str, pid: int) -> int | None:
         return parse_fds_limit(read_bytes(f"{proc}/{pid}/limits"))
     except OSError:
         return None
+
+
+def read_capabilities(proc: str) -> int:
+    """Return the effective capabilities of this thread, as a mask."""
+    for line in read_bytes(f"{proc}/thread-self/status").splitlines():
+        if line.startswith(b"CapEff:"):
+            return int(line.split()[1], 16)
+    return 0
 
 
 def read_uptime(proc: str) -> float:

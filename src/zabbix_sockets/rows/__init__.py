@@ -1,6 +1,10 @@
 """The document's three lists before any bound: what a row is, and which rows stay."""
 
+from collections.abc import Callable
 from typing import NamedTuple
+
+from zabbix_sockets.model import OWN_NETNS, Snapshot
+from zabbix_sockets.names import UNNAMED
 
 JsonRow = dict[str, object]
 """A row as it stands in the document."""
@@ -27,6 +31,18 @@ def rank(
     and the id.
     """
     return uid is None or uid >= FIRST_USER_UID, not listening, -sockets.bit_length(), row_id
+
+
+NetnsLabel = Callable[[int], str]
+"""Returns what a row shows of a network namespace; empty for the collector's own."""
+
+
+def netns_labels(snapshot: Snapshot, *, for_people: bool) -> NetnsLabel:
+    """Return what names namespaces: by names that last, or for people by all that is known."""
+    labels = {OWN_NETNS: ""}
+    for number, namespace in snapshot.namespaces.items():
+        labels[number] = (namespace.shown if for_people else namespace.name) or UNNAMED
+    return lambda number: labels.get(number, UNNAMED)
 
 
 def accept_queue_pct(accept_queue: int, backlog: int) -> float:

@@ -4,8 +4,15 @@ from collections.abc import Iterable
 
 from zabbix_sockets.addresses import format_address, format_endpoint
 from zabbix_sockets.groups import Groups
-from zabbix_sockets.model import INBOUND, ListenerSocket, Snapshot, TcpState
-from zabbix_sockets.rows import ABSENT_ID, JsonRow, RankedRow, accept_queue_pct, rank
+from zabbix_sockets.model import BY_CGROUPS, INBOUND, ListenerSocket, Snapshot, TcpState
+from zabbix_sockets.rows import (
+    ABSENT_ID,
+    JsonRow,
+    NetnsLabel,
+    RankedRow,
+    accept_queue_pct,
+    rank,
+)
 
 _MAX_LABELS = 3
 
@@ -16,34 +23,40 @@ class _ListenerSums:
     def __init__(self) -> None:
         self.sockets: list[ListenerSocket] = []
         self.owners: set[int] = set()
-        self.established = 0
+        self.established: int | None = 0
 
 
-def listener_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow]:
+def listener_rows(snapshot: Snapshot, groups: Groups, label: NetnsLabel) -> list[RankedRow]:
     """Return a row for each distinct listening TCP and bound UDP address."""
     sums: dict[tuple[str, str, bytes, int, str], _ListenerSums] = {}
     for listener in snapshot.listeners:
-        key = listener[:5]
+        key = listener.protocol, label(listener.netns), *listener[2:5]
         each = sums.get(key)
         if each is None:
             each = sums[key] = _ListenerSums()
         each.sockets.append(listener)
         each.owners.add(listener.owner)
+        if listener.netns in snapshot.skipped:
+            each.established = None
     for connection, count in snapshot.connections.items():
         if connection.direction == INBOUND and connection.state == TcpState.ESTABLISHED:
             protocol, netns, _, _, _, at, number, device, *_ = connection
             if at is None or number is None:
                 continue
-            found = sums.get((protocol, netns, at, number, device)) or sums.get(
-                (protocol, netns, at, number, "")
+            place = label(netns)
+            found = sums.get((protocol, place, at, number, device)) or sums.get(
+                (protocol, place, at, number, "")
             )
-            if found:
+            if found and found.established is not None:
                 found.established += count
-    return [_listener_row(snapshot, groups, each) for each in sums.values()]
+    return [_listener_row(snapshot, groups, each, label) for each in sums.values()]
 
 
-def _listener_row(snapshot: Snapshot, groups: Groups, sums: _ListenerSums) -> RankedRow:
-    protocol, netns, address, port, device, *_ = sums.sockets[0]
+def _listener_row(
+    snapshot: Snapshot, groups: Groups, sums: _ListenerSums, label: NetnsLabel
+) -> RankedRow:
+    protocol, number, address, port, device, *_ = sums.sockets[0]
+    netns = label(number)
     names = groups.of_all(sums.owners)
     processes = {index for owner in sums.owners for index in snapshot.owners.get(owner, ())}
     row_id = f"{protocol}/{format_endpoint(address, port, device)}" + (f"@{netns}" if netns else "")
@@ -56,15 +69,18 @@ def _listener_row(snapshot: Snapshot, groups: Groups, sums: _ListenerSums) -> Ra
         "netns": netns,
         "ephemeral": int(snapshot.ports.low <= port <= snapshot.ports.high),
         "process": ",".join(names[:_MAX_LABELS]) + (",..." if len(names) > _MAX_LABELS else ""),
-        "processes": len(processes),
         "sockets": len(sums.sockets),
-        "established": sums.established,
     }
+    if snapshot.visibility.ownership != BY_CGROUPS:
+        row["processes"] = len(processes)
+    if sums.established is not None:
+        row["established"] = sums.established
     if protocol == "tcp":
         row |= _accept_queue_fields(sums.sockets)
     uids = [snapshot.uids[owner] for owner in sums.owners if owner in snapshot.uids]
     listening = protocol == "tcp"
-    return RankedRow(rank(min(uids, default=None), listening, sums.established, row_id), row)
+    sockets = sums.established or 0
+    return RankedRow(rank(min(uids, default=None), listening, sockets, row_id), row)
 
 
 def _accept_queue_fields(sockets: Iterable[ListenerSocket]) -> JsonRow:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
-from zabbix_sockets.groups import Groups
+from zabbix_sockets.groups import DEFAULT_GROUPING, Groups
 from zabbix_sockets.model import (
+    BY_CGROUPS,
     INBOUND,
     OUTBOUND,
     TCP_STATES,
@@ -67,7 +68,7 @@ def process_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow]:
             if connection.protocol == "tcp" and connection.state == TcpState.ESTABLISHED:
                 tcp = sums[name].tcp
                 tcp[connection.direction] = tcp.get(connection.direction, 0) + count
-    for owner, (recv, send) in snapshot.queues.items():
+    for (owner, _), (recv, send) in snapshot.queues.items():
         for name in groups.of(owner):
             sums[name].recv_queue += recv
             sums[name].send_queue += send
@@ -81,13 +82,15 @@ def process_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow]:
 def _process_row(snapshot: Snapshot, groups: Groups, name: str, sums: _ProcessSums) -> RankedRow:
     instances = [snapshot.processes[index] for index in groups.instances[name]]
     listening = bool(sums.tcp.get("listen"))
+    by_cgroups = snapshot.visibility.ownership == BY_CGROUPS  # these last, but aren't counted
     ages = [process.age for process in instances if process.age is not None]
-    row = {
-        "id": name,
-        "name": name,
-        "instances": len(instances),
-        "denied_instances": snapshot.visibility.denied.get(name, 0),
-        "settled": int(listening or max(ages, default=0.0) > SETTLED_AGE),
+    row: JsonRow = {"id": name, "name": name}
+    if not by_cgroups:
+        row["instances"] = len(instances)
+    if groups.grouping.name == DEFAULT_GROUPING:
+        row["denied_instances"] = snapshot.visibility.denied.get(name, 0)
+    row |= {
+        "settled": int(listening or by_cgroups or max(ages, default=0.0) > SETTLED_AGE),
         "sockets": sums.sockets,
         "tcp": _tcp_fields(sums.tcp),
         "udp": {"bound": 0, "connected": 0} | sums.udp,

@@ -2,10 +2,17 @@
 
 from zabbix_sockets.addresses import format_address, format_endpoint
 from zabbix_sockets.groups import Groups
-from zabbix_sockets.model import OUTBOUND, Connection, PortRange, Snapshot, TcpState
-from zabbix_sockets.rows import ABSENT_ID, FIRST_USER_UID, JsonRow, RankedRow, rank
+from zabbix_sockets.model import OUTBOUND, PortRange, Snapshot, TcpState
+from zabbix_sockets.rows import (
+    ABSENT_ID,
+    FIRST_USER_UID,
+    JsonRow,
+    NetnsLabel,
+    RankedRow,
+    rank,
+)
 
-Usage = dict[tuple[str, str, bytes, bytes, int], int]
+Usage = dict[tuple[str, int, bytes, bytes, int], int]
 """Ephemeral ports taken, by (protocol, netns, source, address, port)."""
 
 
@@ -39,7 +46,7 @@ _UPSTREAM_STATES = {
 
 
 def upstream_rows(
-    snapshot: Snapshot, groups: Groups, usage: Usage
+    snapshot: Snapshot, groups: Groups, usage: Usage, label: NetnsLabel
 ) -> tuple[list[RankedRow], dict[str, int]]:
     """Return a row for each group and remote endpoint, and the sums of those not counted apart."""
     sums: dict[tuple[str, str, str, bytes, int], dict[str, int]] = {}
@@ -52,37 +59,42 @@ def upstream_rows(
         for name in groups.of(connection.owner):
             uid = snapshot.uids.get(connection.owner, FIRST_USER_UID)
             uids[name] = min(uid, uids.get(name, uid))
-            states = _upstream_sums(sums, rest, name, connection)
+            address, port = connection.address, connection.port
+            if address is None or port is None:
+                rest[state] += count
+                continue
+            key = name, connection.protocol, label(connection.netns), address, port
+            states = sums.get(key)
+            if states is None:
+                states = sums[key] = {"established": 0, "syn_sent": 0, "close_wait": 0}
             states[state] += count
-    worst: dict[tuple[str, str, bytes, int], int] = {}
-    for (protocol, netns, _source, address, port), used in usage.items():
-        key = protocol, netns, address, port
-        worst[key] = max(used, worst.get(key, 0))
+    worst = _worst_pct(snapshot, usage, label)
     rows = [
-        _upstream_row(key, states, worst.get(key[1:]), snapshot.ports, uids[key[0]])
-        for key, states in sums.items()
+        _upstream_row(key, states, worst.get(key[1:]), uids[key[0]]) for key, states in sums.items()
     ]
     return rows, rest
 
 
-def _upstream_sums(
-    sums: dict[tuple[str, str, str, bytes, int], dict[str, int]],
-    rest: dict[str, int],
-    name: str,
-    connection: Connection,
-) -> dict[str, int]:
-    address, port = connection.address, connection.port
-    if address is None or port is None:
-        return rest
-    key = name, connection.protocol, connection.netns, address, port
-    return sums.setdefault(key, {"established": 0, "syn_sent": 0, "close_wait": 0})
+def _worst_pct(
+    snapshot: Snapshot, usage: Usage, label: NetnsLabel
+) -> dict[tuple[str, str, bytes, int], float | None]:
+    """Return the share of the ephemeral ports taken to each remote end, None where unknown."""
+    worst: dict[tuple[str, str, bytes, int], float | None] = {}
+    for (protocol, netns, _source, address, port), used in usage.items():
+        key = protocol, label(netns), address, port
+        ports = snapshot.ports_of(netns)
+        before = worst.get(key, 0.0)
+        if ports is None or before is None:
+            worst[key] = None
+        else:
+            worst[key] = max(ephemeral_pct(used, ports), before)
+    return worst
 
 
 def _upstream_row(
     key: tuple[str, str, str, bytes, int],
     states: dict[str, int],
-    used: int | None,
-    ports: PortRange,
+    pct: float | None,
     uid: int,
 ) -> RankedRow:
     name, protocol, netns, address, port = key
@@ -97,8 +109,8 @@ def _upstream_row(
         "netns": netns,
         **states,
     }
-    if used is not None:
-        row["ephemeral_pct"] = ephemeral_pct(used, ports)
+    if pct is not None:
+        row["ephemeral_pct"] = pct
     return RankedRow(rank(uid, False, sum(states.values()), row_id), row)
 
 

@@ -50,12 +50,12 @@ def netlink(monkeypatch: pytest.MonkeyPatch) -> Reader:
 
 def from_netlink(proc: ProcTree) -> Snapshot:
     """Collect with netlink."""
-    return collect(Query("sock_diag", 600, str(proc)))
+    return collect(Query("sock_diag", 600, str(proc), netns="own"))
 
 
 def from_files(proc: ProcTree) -> Snapshot:
     """Collect without netlink."""
-    return collect(Query("procfs", 600, str(proc)))
+    return collect(Query("procfs", 600, str(proc), netns="own"))
 
 
 @little_endian
@@ -99,7 +99,7 @@ def test_captured_document(proc: ProcTree) -> None:
 @little_endian
 def test_captured_sockets(proc: ProcTree) -> None:
     """Every captured socket is listed once, with its direction and its owners."""
-    sockets = list(iter_sockets(Query("procfs", 600, str(proc))))
+    sockets = list(iter_sockets(Query("procfs", 600, str(proc), netns="own")))
     assert len(sockets) == 18
     owners = {each.inode: each.owners for each in sockets if each.inode}
     assert {inode for inode, (owner,) in owners.items() if owner == (20, "server")} == set(SERVER)
@@ -159,7 +159,7 @@ def test_deadline_before_a_table(proc: ProcTree, netlink: Reader) -> None:
 
 def test_no_time_at_all(proc: ProcTree) -> None:
     """Without any time the answer is that nothing is known, and still a Snapshot."""
-    snapshot = collect(Query("procfs", 0.0, str(proc)))
+    snapshot = collect(Query("procfs", 0.0, str(proc), netns="own"))
     assert snapshot.unfinished == {"tcp", "udp"}
     assert not snapshot.visibility.owners_complete
     assert build_document(snapshot)["complete"] == 0
@@ -176,7 +176,7 @@ def test_interrupted_after_the_deadline(proc: ProcTree, netlink: Reader) -> None
 def test_repeated_rows_are_listed_once(proc: ProcTree, netlink: Reader) -> None:
     """A socket that the kernel shows twice is one; those without an inode are each one."""
     netlink([[[row(5), row(0), row(5)], [row(5), row(0)]]])
-    inodes = [each.inode for each in iter_sockets(Query("sock_diag", 600, str(proc)))]
+    inodes = [each.inode for each in iter_sockets(Query("sock_diag", 600, str(proc), netns="own"))]
     assert inodes == [5, 0, 0]
 
 
@@ -185,7 +185,7 @@ def test_list_is_whole_or_an_error(proc: ProcTree, netlink: Reader, error: Excep
     """A list of sockets that can't be finished is an error, never a shorter list."""
     netlink([[[row(5)], error]])
     with pytest.raises(type(error)):
-        list(iter_sockets(Query("sock_diag", 600, str(proc))))
+        list(iter_sockets(Query("sock_diag", 600, str(proc), netns="own")))
 
 
 def test_directions_in_a_list(proc: ProcTree, netlink: Reader) -> None:
@@ -193,7 +193,7 @@ def test_directions_in_a_list(proc: ProcTree, netlink: Reader) -> None:
     netlink(
         [[[row(1, 10, 80, 0), row(2, 1, 80, 40000), row(3, 1, 81, 40000), row(4, 1, 40000, 80)]]]
     )
-    sockets = list(iter_sockets(Query("sock_diag", 600, str(proc))))
+    sockets = list(iter_sockets(Query("sock_diag", 600, str(proc), netns="own")))
     directions = [each.direction for each in sockets]
     assert directions == [None, "inbound", "unknown", "outbound"]
     assert [each.accept_queue for each in sockets] == [0, None, None, None]

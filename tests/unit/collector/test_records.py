@@ -22,7 +22,7 @@ from zabbix_sockets.model import (
 from zabbix_sockets.readers import bpf
 
 PORTS = PortRange(100, 199, 100)
-NETNS = 7
+NETNS, OTHER = 7, 8
 LOOPBACK = bytes((127, 0, 0, 1))
 
 
@@ -30,6 +30,7 @@ def pack(  # noqa: PLR0913  # each is a field of struct record
     *,
     pid: int = 10,
     netns: int = NETNS,
+    cgroup: int = 0,
     kind: int = bpf.OUTBOUND,
     state: int = 1,
     protocol: int = 6,
@@ -45,23 +46,23 @@ def pack(  # noqa: PLR0913  # each is a field of struct record
 ) -> bytes:
     """Return a record's bytes."""
     return bpf.RECORD.pack(
-        pid, netns, 0, uid, kind, state, protocol, flags, local_port, remote_port, bound,
+        pid, netns, cgroup, uid, kind, state, protocol, flags, local_port, remote_port, bound,
         b"name", address, recv, send, inode, 5, 1024, 0,
     )  # fmt: skip
 
 
-def fold(data: list[bytes], size: int = 5) -> RecordFold:
+def fold(data: list[bytes], size: int = 5, *, own_only: bool = False) -> RecordFold:
     """Return the fold of records that come *size* at a time."""
-    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere")
+    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", own_only=own_only)
     folded.add(b"".join(data[at : at + size]) for at in range(0, len(data), size))
     return folded
 
 
 def resolved(folded: RecordFold) -> tuple[list[ListenerSocket], dict[Connection, int]]:
     """Return what a fold has, with directions."""
-    listeners = folded.listeners(lambda _: "")
+    listeners = folded.listeners(lambda _, __: "")
     connections: dict[Connection, int] = {}
-    folded.connections(connections, listeners, lambda _: "")
+    folded.connections(connections, listeners, lambda _, __: "")
     return listeners, connections
 
 
@@ -74,7 +75,7 @@ def sockets(draw: st.DrawFn) -> bytes:
     shared = draw(st.booleans())
     return pack(
         pid=draw(st.integers(1, 3)),
-        netns=draw(st.sampled_from((NETNS, NETNS, NETNS, 8))),
+        netns=draw(st.sampled_from((NETNS, NETNS, NETNS, OTHER))),
         kind=kind,
         state=(10 if protocol == 6 else 7) if listening else draw(st.sampled_from((1, 8))),
         protocol=protocol,
@@ -87,12 +88,12 @@ def sockets(draw: st.DrawFn) -> bytes:
     )
 
 
-@given(st.lists(sockets(), max_size=60), st.integers(1, 7))
+@given(st.lists(sockets(), max_size=60), st.integers(1, 7), st.booleans())
 @settings(deadline=None)
-def test_every_socket_counts_once(data: list[bytes], size: int) -> None:
-    """Unshared records count each, shared ones once an inode; other namespaces not at all."""
-    listeners, connections = resolved(fold(data, size))
-    own = [record for record in map(bpf.RECORD.unpack, data) if record[1] == NETNS]
+def test_every_socket_counts_once(data: list[bytes], size: int, own_only: bool) -> None:
+    """Unshared records count each, shared ones once an inode; other namespaces if asked for."""
+    listeners, connections = resolved(fold(data, size, own_only=own_only))
+    own = [record for record in map(bpf.RECORD.unpack, data) if record[1] == NETNS or not own_only]
     shared = {record[15] for record in own if record[7] & bpf.SHARED}
     expected = len(shared) + sum(not record[7] & bpf.SHARED for record in own)
     assert len(listeners) + sum(connections.values()) == expected
@@ -103,31 +104,34 @@ def test_every_socket_counts_once(data: list[bytes], size: int) -> None:
 def test_bounds_change_no_sum(data: list[bytes]) -> None:
     """With room for two endpoints, the sums by owner, state and direction are the same."""
 
-    def sums(connections: dict[Connection, int]) -> Counter[tuple[object, ...]]:
+    def sums(folded: RecordFold) -> Counter[tuple[object, ...]]:
         found: Counter[tuple[object, ...]] = Counter()
+        _, connections = resolved(folded)
         for key, count in connections.items():
-            found[key.protocol, key.owner, key.state, key.direction] += count
+            holders = frozenset(folded.owners.members(key.owner))
+            found[key.protocol, key.netns, holders, key.state, key.direction] += count
         return found
 
-    _, free = resolved(fold(data))
+    free = sums(fold(data))
     with (
         mock.patch.object(records, "MAX_ENDPOINTS", 2),
         mock.patch.object(records, "_MAX_DISTINCT", 3),
     ):
-        bounded = fold(data)
-        _, few = resolved(bounded)
-    assert sums(few) == sums(free)
+        few = sums(fold(data))
+    assert few == free
 
 
-@given(st.binary(min_size=bpf.RECORD.size, max_size=bpf.RECORD.size), st.integers(0, 1))
-def test_any_bytes_are_a_record_or_a_parse_error(data: bytes, own: int) -> None:
+@given(st.binary(min_size=bpf.RECORD.size, max_size=bpf.RECORD.size), st.booleans(), st.booleans())
+def test_any_bytes_are_a_record_or_a_parse_error(data: bytes, own: bool, own_only: bool) -> None:
     """Nothing but counts or a ParseError comes of a record's bytes."""
-    record = data[:4] + (NETNS + own).to_bytes(4, sys.byteorder) + data[8:]
+    record = data[:4] + (NETNS + (not own)).to_bytes(4, sys.byteorder) + data[8:]
     try:
-        listeners, connections = resolved(fold([record]))
+        listeners, connections = resolved(fold([record], own_only=own_only))
     except ParseError:
         return
-    assert len(listeners) + sum(connections.values()) == 1 - own
+    assert len(listeners) + sum(connections.values()) == int(own or not own_only)
+    found = {each.netns for each in listeners} | {each.netns for each in connections}
+    assert found <= {0 if own else NETNS + 1}
 
 
 @pytest.fixture
@@ -168,12 +172,63 @@ def test_ipv4_address_folds_like_its_mapped_form() -> None:
     assert fold_address(LOOPBACK) != fold_address(bytes((127, 0, 0, 2)))
 
 
-@pytest.mark.parametrize(("netns", "mistaken"), [(NETNS, True), (NETNS + 1, False)])
-def test_mistaken(netns: int, mistaken: bool) -> None:
-    """What a listener says of earlier records counts if it is of this namespace."""
+@pytest.mark.parametrize(
+    ("netns", "own_only", "mistaken"),
+    [(NETNS, True, True), (NETNS, False, True), (OTHER, False, True), (OTHER, True, False)],
+)
+def test_mistaken(netns: int, own_only: bool, mistaken: bool) -> None:
+    """What a listener says of earlier records counts if its namespace is asked for."""
     listener = pack(kind=bpf.LISTENER, state=10, local_port=150, inode=1)
     flagged = pack(
         kind=bpf.LISTENER, state=10, local_port=151, inode=2, netns=netns, flags=bpf.AGAIN
     )
     assert not fold([listener, pack()]).mistaken
-    assert fold([pack(), flagged, listener]).mistaken is mistaken
+    assert fold([pack(), flagged, listener], own_only=own_only).mistaken is mistaken
+
+
+def test_equal_ends_of_two_namespaces(listener: bytes) -> None:
+    """A connection belongs to the listener of its own namespace only."""
+    own, other = (
+        pack(kind=bpf.INBOUND, local_port=150, remote_port=120, netns=netns)
+        for netns in (NETNS, OTHER)
+    )
+    data = [listener, own, other, other]
+    listeners, connections = resolved(fold(data))
+    assert [each.netns for each in listeners] == [0]
+    assert {(key.netns, key.port): count for key, count in connections.items()} == {
+        (0, 150): 1,
+        (OTHER, None): 2,
+    }
+
+
+def test_holders() -> None:
+    """Other namespaces are known with the processes that hold their sockets."""
+    data = [
+        pack(pid=1),
+        pack(pid=1, netns=OTHER),
+        pack(pid=2, netns=OTHER),
+        *(pack(pid=pid, netns=9, flags=bpf.SHARED, inode=5) for pid in (2, 3)),
+    ]
+    folded = fold(data)
+    pids = {
+        netns: {folded.owners.processes[index].pid for index in members}
+        for netns, members in folded.holders.items()
+    }
+    assert pids == {OTHER: {1, 2}, 9: {2, 3}}
+    assert not fold(data, own_only=True).holders
+
+
+def test_queues_by_namespace() -> None:
+    """Queues of one process are told apart by namespace; a listener's are no bytes."""
+    data = [
+        pack(kind=bpf.LISTENER, state=10, recv=9, send=128, inode=1),
+        *(pack(recv=1, send=2), pack(recv=1, send=2), pack(recv=5, netns=OTHER)),
+    ]
+    folded = fold(data)
+    (owner,) = folded.uids
+    assert folded.queues == {(owner, 0): (2, 4), (owner, OTHER): (5, 0)}
+
+
+def test_cgroup() -> None:
+    """A process comes with the number of its cgroup."""
+    assert [each.cgroup for each in fold([pack(cgroup=1 << 40)]).owners.processes] == [1 << 40]

@@ -6,6 +6,7 @@ from zabbix_sockets.model import Row
 
 ROW_TYPE, DONE_TYPE, ERROR_TYPE = 20, 3, 2
 DUMP_INTR = 0x10
+SHUTDOWN, CGROUP_ID = 8, 21
 
 
 def align(length: int) -> int:
@@ -19,8 +20,22 @@ def message(kind: int, payload: bytes, flags: int = 2) -> bytes:
     return struct.pack("=IHHII", length, kind, flags, 1, 0) + payload.ljust(align(length) - 16)
 
 
-def encode_row(row: Row, family: int, extra: int = 0) -> bytes:
-    """Return a Row, with its ports as numbers, as inet_diag_fill_req() and others write it."""
+def attribute(kind: int, payload: bytes) -> bytes:
+    """Return a netlink attribute, padded as NLA_ALIGN pads it."""
+    length = 4 + len(payload)
+    return struct.pack("=HH", length, kind) + payload.ljust(align(length) - 4, b"\0")
+
+
+def cgroup(number: int) -> bytes:
+    """Return the attribute with the number of a socket's cgroup."""
+    return attribute(CGROUP_ID, struct.pack("=Q", number))
+
+
+def encode_row(row: Row, family: int, extra: int = 0, attributes: bytes = b"") -> bytes:
+    """Return a Row, with its ports as numbers, as inet_diag_fill_req() and others write it.
+
+    Behind it come *extra* bytes that mean nothing, or *attributes*.
+    """
     state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
     assert isinstance(laddr, bytes)
     assert isinstance(raddr, bytes)
@@ -29,7 +44,7 @@ def encode_row(row: Row, family: int, extra: int = 0) -> bytes:
     payload += laddr.ljust(16, b"\xee") + raddr.ljust(16, b"\xee")
     payload += struct.pack("=III", ifindex, 0xC00C1E00, 0xC00C1E01)
     payload += struct.pack("=5I", 0xE0E0E0E0, recv, send, uid, inode)
-    return message(ROW_TYPE, payload + b"\xaa" * extra)
+    return message(ROW_TYPE, payload + b"\xaa" * extra + attributes)
 
 
 def done(error: int = 0, flags: int = 2) -> bytes:

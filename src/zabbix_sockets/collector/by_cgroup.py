@@ -1,0 +1,46 @@
+"""Owners without a walk: the cgroups in which sockets were made.
+
+netlink tells them with each socket (INET_DIAG_CGROUP_ID, Linux 5.8), to everybody. A socket
+that was handed on, as by systemd's socket activation, is its maker's still.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from zabbix_sockets.model import Process, Query, Row
+from zabbix_sockets.owners import Owners
+from zabbix_sockets.readers.cgroup import find_mount
+from zabbix_sockets.readers.netlink import CgroupRow
+from zabbix_sockets.readers.process import (
+    CAP_DAC_READ_SEARCH,
+    CAP_SYS_PTRACE,
+    read_capabilities,
+)
+
+_BY_CGROUP = frozenset(("unit", "container"))
+
+
+class CgroupOwners(Owners):
+    """A process without a pid for each cgroup: it stands for all of that cgroup."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._numbers: dict[int, int] = {}
+
+    def noted(self, rows: Iterable[CgroupRow]) -> Iterator[Row]:
+        """Yield the rows, and note their owners as they come."""
+        by_inode, numbers = self.by_inode, self._numbers
+        for cgroup, row in rows:
+            if cgroup:
+                number = numbers.get(cgroup)
+                if number is None:
+                    number = numbers[cgroup] = self.number(Process(0, "", cgroup=cgroup))
+                by_inode.setdefault(row[9], number)
+            yield row
+
+
+def may_not_walk(query: Query) -> bool:
+    """Whether cgroups are the better owners: they answer the question, and a walk is denied."""
+    if not query.needs or not query.needs <= _BY_CGROUP or not find_mount(query.proc):
+        return False
+    wanted = 1 << CAP_DAC_READ_SEARCH | 1 << CAP_SYS_PTRACE
+    return read_capabilities(query.proc) & wanted != wanted

@@ -1,0 +1,230 @@
+"""The network namespaces beside the caller's own: which there are, what they are called."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from typing import NamedTuple
+
+from zabbix_sockets.cgroups import Container, Placement, is_lasting
+from zabbix_sockets.collector.plan import Plan
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import SocketsError, SourceUnavailableError
+from zabbix_sockets.fold import DeviceName
+from zabbix_sockets.model import OWN_NETNS, Namespace, PortRange, Visibility
+from zabbix_sockets.names import safe_name
+from zabbix_sockets.readers import netns
+from zabbix_sockets.readers.cgroup import read_placement
+from zabbix_sockets.readers.containers import container_name
+from zabbix_sockets.readers.host import read_device_name, read_port_range
+from zabbix_sockets.readers.netlink import NetlinkTables
+from zabbix_sockets.readers.process import CAP_SYS_ADMIN, read_capabilities, read_netns
+from zabbix_sockets.readers.procnet import ProcTables
+
+_TRIED = 4  # processes of a namespace, where one may end meanwhile
+_ASKED = 2  # for the namespace's name
+_SUGGESTED = 20
+_NAMED_BY_IP = ("/run/netns/", "/var/run/netns/")
+_SHORT_ID = 12
+
+
+class Found(NamedTuple):
+    """A network namespace that is not the caller's own.
+
+    *number* is the kernel's, or where that takes a privilege (*known* is false) the one of its
+    files in /proc; *pids* are processes in it, *path* where it is mounted.
+    """
+
+    number: int
+    pids: tuple[int, ...]
+    path: str = ""
+    known: bool = True
+
+
+def find(proc: str, deadline: Deadline) -> list[Found]:
+    """Return the namespaces of all processes but the caller's, and those that are mounted.
+
+    Raises:
+        DeadlineError: the time is over.
+    """
+    own = netns.read_key(proc, "thread-self")
+    members: dict[int, list[int]] = {}
+    for pid in os.listdir(proc):
+        if pid.isdecimal():
+            deadline.check()
+            try:
+                members.setdefault(netns.read_key(proc, pid), []).append(int(pid))
+            except OSError:
+                continue  # gone, or hidden
+    members.pop(own, None)
+    mounted = netns.read_mounted(proc)
+    mounted.pop(read_netns(proc), None)
+    found = [_identified(proc, key, pids, mounted) for key, pids in members.items()]
+    # Of those that are mounted, each namespace whose number is secret may be one.
+    secret = sum(not each.known for each in found)
+    return found + [Found(number, (), path) for number, path in list(mounted.items())[secret:]]
+
+
+def held(proc: str, holders: Mapping[int, Iterable[int]]) -> dict[int, Found]:
+    """Return the namespaces whose sockets the processes *holders* have, by their numbers."""
+    mounted = netns.read_mounted(proc)
+    return {
+        number: Found(number, tuple(pids), mounted.get(number, ""))
+        for number, pids in holders.items()
+    }
+
+
+def _identified(proc: str, key: int, pids: list[int], mounted: dict[int, str]) -> Found:
+    """Return a namespace by its number where one of its processes tells it; unlist its mount."""
+    for pid in pids[:_TRIED]:
+        number = netns.read_number(proc, str(pid))
+        if number:  # what tells it may be entered by, too
+            others = (each for each in pids if each != pid)
+            return Found(number, (pid, *others), mounted.pop(number, ""))
+    return Found(key, tuple(pids), known=False)
+
+
+def describe(proc: str, found: Found) -> Namespace:
+    """Return what a namespace is called."""
+    placements = list(_placements(proc, found.pids))
+    containers = {each.container for each in placements if each.container}
+    name = _name(found, placements, containers)
+    details = sorted({_short(each) for each in containers})
+    if found.known:
+        details.append(f"net:[{found.number}]")
+    elif found.pids:
+        details.append(f"pid {found.pids[0]}")
+    return Namespace(name, " ".join(details))
+
+
+def _placements(proc: str, pids: Iterable[int]) -> Iterator[Placement]:
+    asked = 0
+    for pid in pids:
+        placement = read_placement(proc, pid)
+        if placement:
+            yield placement
+            asked += 1
+            if asked == _ASKED:
+                return
+
+
+def _name(found: Found, placements: list[Placement], containers: set[Container]) -> str:
+    """Return a name that survives recreation, of whatever gave the namespace one, or none."""
+    folder, _, name = found.path.rpartition("/")
+    if f"{folder}/" in _NAMED_BY_IP and is_lasting(name):
+        return safe_name(os.fsencode(name))
+    names = [container_name(each) for each in containers]
+    if not containers:
+        units = {each.unit for each in placements}
+        names = list(units) if len(units) == 1 else []
+        names = [each for each in names if each.endswith(".service")]
+    lasting = sorted(filter(None, names))
+    return safe_name(os.fsencode(lasting[0])) if lasting else ""
+
+
+def _short(container: Container) -> str:
+    return safe_name(os.fsencode(container.id[:_SHORT_ID]))
+
+
+def in_fair_order(found: Iterable[Found], seed: int) -> list[Found]:
+    """Return the namespaces in an order that differs with *seed*, so that none is always last."""
+    return sorted(found, key=lambda each: (each.number ^ seed) * 0x9E3779B1 & 0xFFFFFFFF)
+
+
+class Visitor:
+    """Looks into other namespaces: with netlink where they may be entered, else by /proc.
+
+    Attributes:
+        may_enter: this thread has CAP_SYS_ADMIN.
+    """
+
+    def __init__(self, proc: str, visibility: Visibility, *, netlink: bool) -> None:
+        self.may_enter = bool(read_capabilities(proc) >> CAP_SYS_ADMIN & 1)
+        self._proc = proc
+        self._visibility = visibility
+        self._wants_netlink = netlink
+
+    @contextmanager
+    def plan(self, found: Found, pid: int | None) -> Iterator[tuple[Plan, PortRange | None]]:
+        """Give the readers of a namespace, by its process *pid* or where it is mounted.
+
+        Raises:
+            SourceUnavailableError: it is gone, or may not be looked into.
+        """
+        with ExitStack() as stack:
+            if pid is None:
+                if not (self.may_enter and self._enter(found.path, stack)):
+                    raise SourceUnavailableError("to enter it takes CAP_SYS_ADMIN")
+                plan, ports = self._inside("thread-self", self._wants_netlink)
+            else:
+                with ExitStack() as inside:
+                    wanted = self._wants_netlink and self.may_enter
+                    entered = wanted and self._enter(f"{self._proc}/{pid}/ns/net", inside)
+                    plan, ports = self._inside(str(pid), entered)
+            yield stack.enter_context(plan), ports
+
+    def _inside(self, pid: str, netlink: bool) -> tuple[Plan, PortRange | None]:
+        """Return the readers of a namespace; for netlink this thread is in it."""
+        procnet = ProcTables(f"{self._proc}/{pid}/net")
+        if not netlink:
+            return Plan(None, procnet, self._visibility), None
+        return Plan(NetlinkTables(), procnet, self._visibility), read_port_range(self._proc)
+
+    @staticmethod
+    def _enter(path: str, stack: ExitStack) -> bool:
+        """Put this thread into a namespace for as long as *stack* lasts, if that is allowed."""
+        try:
+            stack.enter_context(netns.entered(path))
+        except PermissionError:
+            return False  # not even root may inspect each process
+        except OSError as error:
+            raise SourceUnavailableError("the network namespace is gone") from error
+        return True
+
+    def is_empty(self, found: Found) -> bool:
+        """Whether a namespace has no sockets, as one of its processes tells."""
+        return any(netns.is_empty(self._proc, str(pid)) for pid in found.pids[:1])
+
+
+def ways_into(found: Found) -> Iterator[int | None]:
+    """Yield what to try: where the namespace is mounted (None), then its processes."""
+    if found.path:
+        yield None
+    yield from found.pids[:_TRIED]
+
+
+def select(namespaces: Mapping[int, Namespace], wanted: str) -> frozenset[int]:
+    """Return the numbers of the namespaces that *wanted* names: by name, number or id.
+
+    Raises:
+        SocketsError: there is none.
+    """
+    chosen = frozenset(
+        number
+        for number, (name, detail, _) in namespaces.items()
+        if wanted in (name, str(number), detail, *detail.split())
+    )
+    if not chosen:
+        names = sorted({name for name, _, _ in namespaces.values() if name})
+        known = f"with a name there are: {', '.join(names[:_SUGGESTED])}" if names else ""
+        raise SocketsError(f"no network namespace {wanted!r}", known)
+    return chosen
+
+
+def device_names(proc: str, found: Mapping[int, Found]) -> DeviceName:
+    """Return what names devices; in other namespaces their processes' files tell."""
+
+    @cache
+    def devices(number: int) -> dict[int, str]:
+        pids = found[number].pids if number in found else ()
+        return netns.read_devices(proc, str(pids[0])) if pids else {}
+
+    @cache
+    def name(number: int, index: int) -> str:
+        if not index:
+            return ""
+        if number == OWN_NETNS:
+            return read_device_name(index)
+        return devices(number).get(index) or f"if{index}"
+
+    return name

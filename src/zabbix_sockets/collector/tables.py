@@ -1,0 +1,230 @@
+"""A Snapshot from the socket tables, one namespace after another.
+
+The owners are from a walk over /proc/PID/fd. Where that is denied and the grouping asks for no
+process, they are the cgroups in which the sockets were made, which netlink tells to all.
+"""
+
+from time import monotonic, time
+
+from zabbix_sockets.collector.by_cgroup import CgroupOwners, may_not_walk
+from zabbix_sockets.collector.namespaces import (
+    Found,
+    Visitor,
+    describe,
+    device_names,
+    find,
+    in_fair_order,
+    select,
+    ways_into,
+)
+from zabbix_sockets.collector.plan import Plan
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import DeadlineError, DumpInterruptedError, SourceUnavailableError
+from zabbix_sockets.fold import MAX_ENDPOINTS, TableFold
+from zabbix_sockets.model import (
+    ALL_NETNS,
+    BY_CGROUPS,
+    FIRST_OWNER,
+    OWN,
+    TABLES,
+    PortRange,
+    Query,
+    Snapshot,
+    Table,
+    TcpState,
+)
+from zabbix_sockets.owners import Owners
+from zabbix_sockets.readers.fds import walk
+from zabbix_sockets.readers.netlink import Noted
+from zabbix_sockets.readers.process import read_fds_limit
+
+# The walk over the descriptors is what takes long; the tables that follow tell the most.
+_SHARE_OF_WALK = 0.6
+_SHARE_OF_SCANS = 0.5
+"""Of the time left: if reading all namespaces may take more, their listeners come first."""
+_DUMP_ATTEMPTS = 4
+_LISTENING = 1 << TcpState.LISTEN
+
+
+class TableCollection:
+    """Fills a Snapshot."""
+
+    def __init__(self, plan: Plan, query: Query, deadline: Deadline, snapshot: Snapshot) -> None:
+        self._plan = plan
+        self._query = query
+        self._deadline = deadline
+        self._snapshot = snapshot
+        self._found: dict[int, Found] = {}
+        self._room = MAX_ENDPOINTS
+        self._noted: Noted | None = None
+        if plan.has_netlink and may_not_walk(query):
+            by_cgroup = CgroupOwners()
+            self._owners: Owners = by_cgroup
+            self._noted = by_cgroup.noted
+            snapshot.visibility.ownership = BY_CGROUPS
+        else:
+            self._owners = self._walk()
+
+    def _walk(self) -> Owners:
+        owners = walk(self._query.proc, self._deadline.part(_SHARE_OF_WALK))
+        visibility = self._snapshot.visibility
+        visibility.denied = owners.denied
+        visibility.hidden = owners.hidden
+        visibility.vanished = owners.vanished
+        visibility.owners_complete = owners.complete
+        return owners
+
+    def collect(self) -> None:
+        """Read the own namespace, then the others.
+
+        Raises:
+            SourceUnavailableError, ParseError: as the readers do.
+            SocketsError: there is no network namespace as asked for.
+        """
+        snapshot, owners = self._snapshot, self._owners
+        snapshot.processes = owners.processes
+        started = monotonic()
+        for table in TABLES:
+            fold, complete = self._fold(self._plan, table, snapshot.ports)
+            if not complete:
+                snapshot.unfinished.add(table.protocol)
+            if fold:
+                self._merge(fold)
+        if self._query.netns != OWN:
+            self._visit(scan_seconds=monotonic() - started)
+        holders = [owner for owner in snapshot.uids if owner >= FIRST_OWNER]
+        snapshot.owners = {owner: owners.members(owner) for owner in holders}
+        if snapshot.visibility.ownership != BY_CGROUPS:
+            self._read_limits()
+
+    def _fold(self, plan: Plan, table: Table, ports: PortRange) -> tuple[TableFold | None, bool]:
+        """Return a table's sums, and whether nothing is missing."""
+        fold = None
+        for _ in range(_DUMP_ATTEMPTS):
+            try:
+                encoding, batches = plan.open(table, self._deadline, noted=self._noted)
+                fold = TableFold(table, encoding, ports, self._owners.by_inode, self._room)
+                for rows in batches:
+                    fold.add(rows)
+            except DeadlineError:
+                return fold, False
+            except DumpInterruptedError:
+                self._owners.forget_counted()
+            else:
+                return fold, plan.is_exact(table)
+        plan.visibility.warnings.append(f"{table}: it kept changing while it was read")
+        return fold, False
+
+    def _merge(self, fold: TableFold) -> None:
+        snapshot = self._snapshot
+        device_name = device_names(self._query.proc, self._found)
+        self._room -= fold.endpoints
+        snapshot.visibility.endpoints_complete &= not fold.overflowed
+        snapshot.listeners += fold.decode_listeners(device_name)
+        fold.decode_connections(snapshot.connections, device_name)
+        for owner, (recv, send) in fold.queues.items():
+            place = owner, fold.table.netns
+            before = snapshot.queues.get(place, (0, 0))
+            snapshot.queues[place] = before[0] + recv, before[1] + send
+        for owner, uid in fold.uids.items():
+            snapshot.uids[owner] = min(uid, snapshot.uids.get(owner, uid))
+
+    def _visit(self, scan_seconds: float) -> None:
+        """Read the other namespaces, as many as the time allows."""
+        snapshot, query = self._snapshot, self._query
+        visibility = snapshot.visibility
+        try:
+            found = find(query.proc, self._deadline)
+        except (DeadlineError, OSError) as error:
+            visibility.warnings.append(f"no other network namespace was looked for: {error}")
+            visibility.foreign_unseen = True
+            return
+        snapshot.namespaces = {each.number: describe(query.proc, each) for each in found}
+        if query.netns != ALL_NETNS:
+            snapshot.selected = select(snapshot.namespaces, query.netns)
+            found = [each for each in found if each.number in snapshot.selected]
+        self._found = {each.number: each for each in found}
+        visitor = Visitor(query.proc, visibility, netlink=self._plan.has_netlink)
+        listening: dict[int, list[TableFold]] = {}
+        order = in_fair_order(found, int(time()))
+        if scan_seconds * len(order) > self._deadline.remaining() * _SHARE_OF_SCANS:
+            listening = {each.number: self._read_listening(each, visitor) for each in order}
+        for each in order:
+            folds, complete, ports = self._read(each, visitor)
+            if not complete:
+                snapshot.skipped.add(each.number)
+                folds = folds or listening.get(each.number, [])
+            if ports:
+                named = snapshot.namespaces[each.number]
+                snapshot.namespaces[each.number] = named._replace(ports=ports)
+            for fold in folds:
+                self._merge(fold)
+            visibility.foreign_unowned |= bool(folds) and visibility.ownership == BY_CGROUPS
+
+    def _read(
+        self, found: Found, visitor: Visitor
+    ) -> tuple[list[TableFold], bool, PortRange | None]:
+        """Return a namespace's tables, whether nothing is missing, and its ephemeral ports."""
+        for pid in ways_into(found):
+            folds: list[TableFold] = []
+            if self._deadline.passed():
+                break
+            try:
+                with visitor.plan(found, pid) as (plan, ports):
+                    if not plan.has_netlink and visitor.is_empty(found):
+                        return [], True, ports
+                    complete = True
+                    for table in TABLES:
+                        fold, whole = self._fold(
+                            plan, table._replace(netns=found.number), ports or self._snapshot.ports
+                        )
+                        complete &= whole
+                        if fold:
+                            folds.append(fold)
+                    return folds, complete, ports
+            except SourceUnavailableError:
+                if folds:
+                    self._owners.forget_counted()
+        return [], False, None
+
+    def _read_listening(self, found: Found, visitor: Visitor) -> list[TableFold]:
+        """Return a namespace's TCP listeners alone, which takes no scan of the host's table."""
+        folds: list[TableFold] = []
+        for pid in ways_into(found):
+            if not visitor.may_enter or self._deadline.passed():
+                break
+            try:
+                with visitor.plan(found, pid) as (plan, ports):
+                    folds += [
+                        self._fold_listening(plan, found, table, ports)
+                        for table in TABLES
+                        if plan.has_netlink and table.protocol == "tcp"
+                    ]
+            except (DeadlineError, DumpInterruptedError, SourceUnavailableError):
+                folds.clear()
+            else:
+                break
+        return folds
+
+    def _fold_listening(
+        self, plan: Plan, found: Found, table: Table, ports: PortRange | None
+    ) -> TableFold:
+        table = table._replace(netns=found.number)
+        encoding, batches = plan.open(table, self._deadline, _LISTENING)
+        rows = [row for batch in batches for row in batch if row[0] == TcpState.LISTEN]
+        # Marks of its own: the same listeners come again when all is read.
+        by_inode = self._owners.by_inode
+        marks = {row[9]: by_inode[row[9]] for row in rows if row[9] in by_inode}
+        fold = TableFold(table, encoding, ports or self._snapshot.ports, marks)
+        fold.add(rows)
+        return fold
+
+    def _read_limits(self) -> None:
+        """Note the descriptor limits of the processes that hold sockets, unless unlimited."""
+        snapshot = self._snapshot
+        for index in {index for members in snapshot.owners.values() for index in members}:
+            if self._deadline.passed():
+                return
+            limit = read_fds_limit(self._query.proc, snapshot.processes[index].pid)
+            if limit:
+                snapshot.fds_limits[index] = limit

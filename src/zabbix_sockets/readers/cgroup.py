@@ -1,0 +1,106 @@
+r"""/proc/PID/cgroup, and the cgroup that a number stands for.
+
+Source: cgroups(7), proc_pid_mountinfo(5), fs/kernfs/mount.c. World-readable, unless /proc is
+mounted with hidepid.
+"""
+
+import os
+import re
+
+from zabbix_sockets.cgroups import Placement, choose_path, parse_path
+from zabbix_sockets.readers.process import read_bytes
+
+MAX_DIRECTORIES = 20_000
+_SCANS = 2
+_FIELDS = 5  # of mountinfo: ID, parent, device, root, mount point
+
+
+def read_placement(proc: str, pid: int) -> Placement | None:
+    """Return the unit and the container of a process; None if it is gone or hidden."""
+    try:
+        data = read_bytes(f"{proc}/{pid}/cgroup")
+    except OSError:
+        return None
+    return parse_path(choose_path(data))
+
+
+def find_mount(proc: str) -> str | None:
+    """Return where the whole of cgroup v2 is mounted, else a part of it; None: nowhere."""
+    part = None
+    try:
+        with open(f"{proc}/self/mountinfo", "rb") as lines:
+            for line in lines:
+                mount, _, filesystem = line.partition(b" - ")
+                fields = mount.split(b" ", _FIELDS)
+                if not filesystem.startswith(b"cgroup2 ") or len(fields) < _FIELDS:
+                    continue
+                where = _unescape(fields[4])
+                if fields[3] == b"/":
+                    return where
+                part = part or where
+    except OSError:
+        pass  # hidden: what was found is still true
+    return part
+
+
+def _unescape(raw: bytes) -> str:
+    r"""Undo the "\040" that the kernel puts for what would split a line."""
+    return os.fsdecode(re.sub(rb"\\([0-3][0-7]{2})", lambda at: bytes([int(at[1], 8)]), raw))
+
+
+class CgroupTree:
+    """The cgroups below a mount point, by the kernel's number.
+
+    On 64-bit kernels a cgroup's id (bpf_get_current_cgroup_id, sock_diag's
+    INET_DIAG_CGROUP_ID) is the inode number of its directory.
+    """
+
+    def __init__(self, mount: str) -> None:
+        self._mount = mount
+        self._paths: dict[int, str] = {}
+        self._absent: set[int] = set()
+        self._scans = 0
+
+    def path(self, number: int) -> str | None:
+        """Return the path below the mount point of a cgroup; None if it is gone.
+
+        The tree is read when the first is asked for, and once more for one that is not
+        found then: it may be new.
+        """
+        if number not in self._paths and number not in self._absent and self._scans < _SCANS:
+            self._scan()
+            if number not in self._paths:
+                self._absent.add(number)  # it was gone before the scan
+        return self._paths.get(number)
+
+    def _scan(self) -> None:
+        """Read the directories, those near the root first."""
+        self._scans += 1
+        try:
+            self._paths[os.stat(self._mount).st_ino] = "/"
+        except OSError:
+            return
+        level, seen = [""], 1
+        while level:
+            below: list[str] = []
+            for parent in level:
+                for name, inode in _directories(self._mount + parent):
+                    if seen >= MAX_DIRECTORIES:
+                        return
+                    seen += 1
+                    self._paths[inode] = path = f"{parent}/{name}"
+                    below.append(path)
+            level = below
+
+
+def _directories(path: str) -> list[tuple[str, int]]:
+    """Return name and inode number of the directories in one; none if it is gone or closed."""
+    try:
+        with os.scandir(path) as entries:
+            return [
+                (entry.name, entry.inode())
+                for entry in entries
+                if entry.is_dir(follow_symlinks=False)
+            ]
+    except OSError:
+        return []

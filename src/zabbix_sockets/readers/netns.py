@@ -1,0 +1,131 @@
+"""Network namespaces: which there are, which processes are in them, and how to enter one.
+
+Source: network_namespaces(7), setns(2), proc(5), fs/proc/proc_net.c. To know a process's
+namespace by its number takes ptrace-read access, to enter it CAP_SYS_ADMIN; the files below
+/proc/PID/net are open to all.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from zabbix_sockets.errors import ParseError
+from zabbix_sockets.names import safe_name
+from zabbix_sockets.readers.process import read_bytes
+
+CLONE_NEWNET = 0x40000000
+_IN_USE = (b"TCP: inuse", b"UDP: inuse", b"TCP6: inuse", b"UDP6: inuse")
+
+
+def read_key(proc: str, pid: str) -> int:
+    """Return what a process's namespace can be told by without privilege.
+
+    The files of each namespace in /proc have inode numbers of their own, from the same
+    allocator as the namespaces' numbers: one is never the other's.
+
+    Raises:
+        OSError: the process is gone or hidden.
+    """
+    return os.stat(f"{proc}/{pid}/net/dev").st_ino
+
+
+def read_number(proc: str, pid: str) -> int | None:
+    """Return the number of a process's namespace; None without privilege, or if it is gone."""
+    try:
+        return os.stat(f"{proc}/{pid}/ns/net").st_ino
+    except OSError:
+        return None
+
+
+def read_mounted(proc: str) -> dict[int, str]:
+    """Return where namespaces are mounted, as by `ip netns add`, by their numbers."""
+    found: dict[int, str] = {}
+    try:
+        with open(f"{proc}/self/mountinfo", "rb") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return found
+    for line in lines:
+        fields = line.split(b" ", 5)
+        if len(fields) > 5 and fields[3].startswith(b"net:["):  # noqa: PLR2004
+            try:
+                found.setdefault(int(fields[3][5:-1]), _unescaped(fields[4]))
+            except ValueError as error:
+                raise ParseError("/proc/self/mountinfo", line) from error
+    return found
+
+
+def _unescaped(path: bytes) -> str:
+    r"""Return a path of mountinfo, in which a space is \040."""
+    head, *parts = path.split(b"\\")
+    for part in parts:
+        head += bytes((int(part[:3], 8),)) + part[3:]
+    return os.fsdecode(head)
+
+
+@contextmanager
+def entered(path: str) -> Iterator[None]:
+    """Put this thread into the namespace of *path*, a file such as /proc/PID/ns/net.
+
+    Raises:
+        OSError: it is gone, or this takes CAP_SYS_ADMIN.
+    """
+    target = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _setns(target)
+            try:
+                yield
+            finally:
+                _setns(own)
+        finally:
+            os.close(own)
+    finally:
+        os.close(target)
+
+
+def _setns(fd: int) -> None:
+    setns = getattr(os, "setns", None)
+    if setns:
+        setns(fd, CLONE_NEWNET)
+        return
+    import ctypes  # noqa: PLC0415  # before Python 3.12, and only where namespaces are entered
+
+    if ctypes.CDLL(None, use_errno=True).setns(fd, CLONE_NEWNET):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), "setns")
+
+
+def is_empty(proc: str, pid: str) -> bool:
+    """Whether the namespace of a process has no socket at all, by /proc/PID/net/sockstat."""
+    text = b""
+    for name in ("sockstat", "sockstat6"):
+        try:
+            text += read_bytes(f"{proc}/{pid}/net/{name}")
+        except FileNotFoundError:
+            if name == "sockstat":
+                return False  # the process may be gone
+        except OSError:
+            return False
+    counts = [line for line in text.split(b"\n") if line.startswith(_IN_USE)]
+    return bool(counts) and all(line.split()[2] == b"0" for line in counts)
+
+
+def read_devices(proc: str, pid: str) -> dict[int, str]:
+    """Return the safe names of the network devices of a process's namespace by their indices.
+
+    Those with an address are there: /proc/PID/net has no list of all.
+    """
+    found: dict[int, str] = {}
+    try:
+        for line in read_bytes(f"{proc}/{pid}/net/igmp").splitlines()[1:]:
+            index, _, rest = line.partition(b"\t")
+            if index.isdigit():
+                found[int(index)] = safe_name(rest.partition(b":")[0].strip())
+        for line in read_bytes(f"{proc}/{pid}/net/if_inet6").splitlines():
+            fields = line.split()
+            found[int(fields[1], 16)] = safe_name(fields[5])
+    except (OSError, IndexError, ValueError):
+        pass  # gone, or without IPv6: an index is shown then
+    return found

@@ -1,0 +1,213 @@
+r"""An administrator's own names for groups: the rules of the configuration file.
+
+A rule's expressions look at what a process is and says of itself; what they capture can be
+part of the group's name. Captured parts of all expressions are numbered through, in the
+order of `FIELDS`.
+
+A user's process says in its command line whatever it likes, so it can put itself into
+another group, or make up a name of a rule that captures: that is inherent. A rule that also
+has an expression on `user` or `unit`, which a process can't choose, prevents it, when it is
+anchored (^...$): a user's own services may be called anything. Names stay bounded in any
+case, and of too many those of system users stay.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from zabbix_sockets.names import MAX_LENGTH, safe_name
+
+MAX_NAMES = 50
+"""Distinct names that a rule may make; the group of all others is one more."""
+MAX_MATCHED = 32768  # characters of a field; a Java class path is long
+SYSTEM_UIDS = 1000  # users below it are the system's
+
+_REFERENCE = r"\\(?:([0-9]+)|g<([^<>]*)>|(\\))"  # compiled when needed
+
+
+class Facts(NamedTuple):
+    """What rules look at: a process's safe name; all else as it is, empty where there is none.
+
+    Bytes that are no UTF-8 are lone surrogates, as of os.fsdecode().
+    """
+
+    process: str
+    command: str = ""
+    unit: str = ""
+    container: str = ""
+    user: str = ""
+
+
+FIELDS = Facts._fields
+
+
+class Rule(NamedTuple):
+    """A name for the processes that all *expressions* match.
+
+    *parts* of the name are literal text, or indices of what was captured.
+    """
+
+    parts: tuple[str | int, ...]
+    expressions: tuple[tuple[str, re.Pattern[str]], ...]  # by field, in the order of FIELDS
+
+    def captured(self, facts: Facts) -> list[str] | None:
+        """Return what the expressions capture; None if one of them doesn't match."""
+        captured: list[str] = []
+        for field, expression in self.expressions:
+            match = expression.search(getattr(facts, field)[:MAX_MATCHED])
+            if match is None:
+                return None
+            captured += (part[:MAX_LENGTH] for part in match.groups(""))
+        return captured
+
+    def name(self, captured: Sequence[str] | None = None) -> str:
+        """Return the name, safe, with "*" for every captured part if None; it may be empty."""
+        name = "".join(
+            part if isinstance(part, str) else "*" if captured is None else captured[part]
+            for part in self.parts
+        )
+        return name and safe_name(name.encode("utf-8", "surrogateescape"))
+
+
+class RuleError(ValueError):
+    """A rule can't be; *key* is the one at fault, empty for the whole rule."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+def make_rule(name: str, expressions: Mapping[str, str]) -> Rule:
+    """Return the rule of a *name* and its regular *expressions* by field.
+
+    Raises:
+        RuleError: an expression or the name can't be understood.
+    """
+    compiled = tuple(
+        (field, _compiled(field, expressions[field])) for field in FIELDS if field in expressions
+    )
+    if not compiled:
+        raise RuleError("", f"a rule needs an expression on one of {', '.join(FIELDS)}")
+    indices: dict[str, int] = {}  # of captured parts, by number and name
+    fields: dict[str, str] = {}  # that capture by name
+    total = 0
+    for field, expression in compiled:
+        for group, number in expression.groupindex.items():
+            if group in fields:
+                raise RuleError(field, f'"{fields[group]}" has a group "{group}" too')
+            fields[group] = field
+            indices[group] = total + number - 1
+        total += expression.groups
+    indices |= {str(index + 1): index for index in range(total)}
+    return Rule(tuple(part for part in _parts(name, indices, total) if part != ""), compiled)
+
+
+def _compiled(field: str, expression: str) -> re.Pattern[str]:
+    import warnings  # noqa: PLC0415  # most hosts have no rules
+
+    if "\b" in expression:
+        raise RuleError(field, "has a backspace: put it in single quotes to mean a word's end")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # such as [[:alpha:]], which re takes for a set
+            return re.compile(expression)
+    except re.error as error:
+        raise RuleError(field, _placed(error.msg, error.pos)) from None
+    except RecursionError:
+        raise RuleError(field, "too many parentheses within each other") from None
+    except (Warning, ValueError, OverflowError) as error:
+        what, _, position = str(error).rpartition(" at position ")
+        message = _placed(what, int(position)) if position.isdecimal() else str(error)
+        raise RuleError(field, message) from None
+
+
+def _placed(what: str, position: int | None) -> str:
+    return what if position is None else f"{what} (column {position + 1} of the expression)"
+
+
+def _parts(name: str, indices: Mapping[str, int], total: int) -> Iterable[str | int]:
+    r"""Yield the literal parts of a name and, as indices, its references such as \1."""
+    if not name.strip():
+        raise RuleError("name", "is empty")
+    if len(name) > MAX_LENGTH:
+        raise RuleError("name", f"is longer than {MAX_LENGTH} characters")
+    if name.startswith("("):
+        raise RuleError("name", "begins with a parenthesis: such names are the document's own")
+    end = 0
+    for reference in re.finditer(_REFERENCE, name):
+        yield _literal(name[end : reference.start()])
+        end = reference.end()
+        digits, group, backslash = reference.groups()
+        if backslash:
+            yield backslash
+            continue
+        wanted = digits or group
+        if wanted.isascii() and wanted.isdecimal():
+            wanted = wanted.lstrip("0") or "0"
+        if wanted not in indices:
+            raise RuleError("name", f'refers to group "{wanted}", {_known(indices, total)}')
+        yield indices[wanted]
+    yield _literal(name[end:])
+
+
+def _literal(text: str) -> str:
+    if "\\" in text:
+        raise RuleError("name", "has a backslash that begins no reference to a group")
+    return text
+
+
+def _known(indices: Mapping[str, int], total: int) -> str:
+    """Say which groups there are."""
+    if not total:
+        return "but the expressions capture nothing"
+    names = "".join(f", {name}" for name in indices if not name.isdecimal())
+    return f"but the expressions have {'1' if total == 1 else f'1-{total}'}{names}"
+
+
+def needs(rules: Iterable[Rule]) -> frozenset[str]:
+    """Return the fields besides the process's name that any of *rules* looks at."""
+    return frozenset(field for rule in rules for field, _ in rule.expressions) - {"process"}
+
+
+class Names:
+    """The names that rules give to the processes of one moment."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = tuple(rules)
+
+    def of(self, facts: Iterable[tuple[Facts, int]]) -> list[str]:
+        """Return the group's name for the facts and the uid of each process.
+
+        It is that of the first rule that matches, or else the process's. When a rule makes
+        more than MAX_NAMES, the first ones stay: those that a system user's process has, then
+        by name; all others become one. The order of the processes makes no difference.
+        """
+        made: list[tuple[int, str]] = []  # the rule's index, -1 without one, and its name
+        known: dict[Facts, tuple[int, str]] = {}
+        systems: list[dict[str, bool]] = [{} for _ in self._rules]  # name: has a system user it
+        for each, uid in facts:
+            if each not in known:
+                known[each] = self._first(each)
+            rule, name = known[each]
+            made.append((rule, name))
+            if rule >= 0:
+                systems[rule][name] = systems[rule].get(name, False) or uid < SYSTEM_UIDS
+        instead = [
+            self._bounded(rule, names) for rule, names in zip(self._rules, systems, strict=True)
+        ]
+        return [name if rule < 0 else instead[rule].get(name, name) for rule, name in made]
+
+    def _first(self, facts: Facts) -> tuple[int, str]:
+        """Return the index of the first rule that matches and the name it makes."""
+        for index, rule in enumerate(self._rules):
+            captured = rule.captured(facts)
+            if captured is not None:
+                name = rule.name(captured)
+                return (index, name) if name else (-1, facts.process)
+        return -1, facts.process
+
+    @staticmethod
+    def _bounded(rule: Rule, systems: Mapping[str, bool]) -> dict[str, str]:
+        """Return the names of a rule that are too many, with the one instead of them."""
+        in_order = sorted(systems, key=lambda name: (not systems[name], name))
+        return dict.fromkeys(in_order[MAX_NAMES:], rule.name())

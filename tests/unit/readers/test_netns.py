@@ -1,0 +1,158 @@
+"""What /proc tells of network namespaces, from files made by hand."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zabbix_sockets.errors import ParseError
+from zabbix_sockets.readers import netns
+
+from ..proctree import ProcTree, key_of, number_of  # noqa: TID252  # a test folder is no package
+
+SYSFS = b"21 26 0:20 / /sys rw,nosuid shared:7 - sysfs sysfs rw\n"
+EMPTY = "sockets: used 5\nTCP: inuse 0 orphan 0 tw 7 alloc 3 mem 1\nUDP: inuse 0 mem 2\n"
+EMPTY6 = "TCP6: inuse 0\nUDP6: inuse 0\nRAW6: inuse 1\n"
+IGMP = (
+    "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n"
+    "1\tlo        :     1      V3\n"
+    "\t\t\t\t010000E0     1 0:00000000\t\t0\n"
+    "14\teth0.7    :     2      V3\n"
+    "\t\t\t\t010000E0     1 0:00000000\t\t0\n"
+)
+IF_INET6 = (
+    "00000000000000000000000000000001 01 80 10 80       lo\n"
+    "fe80000000000000000000fffe000001 1f 40 20 80   wg{0}\n"
+)
+
+
+def mountinfo(tmp_path: Path, data: bytes) -> str:
+    """Return a /proc with that file."""
+    (tmp_path / "self").mkdir(exist_ok=True)
+    (tmp_path / "self/mountinfo").write_bytes(data)
+    return str(tmp_path)
+
+
+def nsfs(number: int, where: bytes) -> bytes:
+    """Return the line of a mounted namespace."""
+    return b"36 35 0:4 net:[%d] %s rw shared:7 master:1 - nsfs nsfs rw\n" % (number, where)
+
+
+def test_mounted(tmp_path: Path) -> None:
+    """Network namespaces are told from other mounts, also of other namespaces' files."""
+    others = nsfs(9, b"/run/x").replace(b"net:[", b"mnt:[")
+    data = SYSFS + nsfs(4026532201, b"/run/netns/web") + others + nsfs(5, b"/run/docker/netns/1")
+    found = netns.read_mounted(mountinfo(tmp_path, data))
+    assert found == {4026532201: "/run/netns/web", 5: "/run/docker/netns/1"}
+
+
+def test_mounted_twice(tmp_path: Path) -> None:
+    """Of a namespace that is mounted more than once, the first place counts."""
+    data = nsfs(5, b"/run/netns/first") + nsfs(5, b"/run/netns/second")
+    assert netns.read_mounted(mountinfo(tmp_path, data)) == {5: "/run/netns/first"}
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0/\r"), min_size=1) | st.binary())
+def test_escaped_path(name: str | bytes) -> None:
+    """Any path comes back as it was from what the kernel writes instead of it."""
+    raw = name if isinstance(name, bytes) else name.encode()
+    path = b"/run/netns/" + raw.replace(b"\r", b"")
+    escaped = b"".join(b"\\%03o" % byte if byte in b" \t\n\\#" else bytes((byte,)) for byte in path)
+    assert os.fsencode(netns._unescaped(escaped)) == path
+
+
+def test_escapes_in_mountinfo(tmp_path: Path) -> None:
+    """A space in a path does not move the fields."""
+    proc = mountinfo(tmp_path, nsfs(5, rb"/run/netns/a\040b\134c"))
+    assert netns.read_mounted(proc) == {5: "/run/netns/a b\\c"}
+
+
+@pytest.mark.parametrize("number", [b"", b"x", b"4026532201x"])
+def test_number_that_is_none(tmp_path: Path, number: bytes) -> None:
+    """A namespace whose number is none is an error that names the file and the line."""
+    data = SYSFS + nsfs(77, b"/run/netns/web").replace(b"77", number)
+    with pytest.raises(ParseError) as caught:
+        netns.read_mounted(mountinfo(tmp_path, data))
+    assert caught.value.source == "/proc/self/mountinfo"
+    assert b"/run/netns/web" in bytes(caught.value.raw)  # type: ignore[call-overload]
+
+
+def test_no_mountinfo(tmp_path: Path) -> None:
+    """Where the file is hidden, or short, nothing is known to be mounted."""
+    assert netns.read_mounted(str(tmp_path)) == {}
+    assert netns.read_mounted(mountinfo(tmp_path, b"\n1 2 3 net:[5]\n")) == {}
+
+
+@pytest.mark.parametrize(
+    ("files", "empty"),
+    [
+        ({"sockstat": EMPTY, "sockstat6": EMPTY6}, True),
+        ({"sockstat": EMPTY}, True),
+        ({"sockstat": EMPTY.replace("TCP: inuse 0", "TCP: inuse 1"), "sockstat6": EMPTY6}, False),
+        ({"sockstat": EMPTY.replace("UDP: inuse 0", "UDP: inuse 10")}, False),
+        ({"sockstat": EMPTY, "sockstat6": EMPTY6.replace("TCP6: inuse 0", "TCP6: inuse 3")}, False),
+        ({"sockstat": EMPTY, "sockstat6": EMPTY6.replace("UDP6: inuse 0", "UDP6: inuse 1")}, False),
+        ({"sockstat": ""}, False),
+        ({"sockstat6": EMPTY6}, False),
+        ({}, False),
+    ],
+)
+def test_empty(tmp_path: Path, files: dict[str, str], empty: bool) -> None:
+    """A namespace is empty if all four counts are there and 0; what is unknown is not empty."""
+    (tmp_path / "7/net").mkdir(parents=True)
+    for name, text in files.items():
+        (tmp_path / "7/net" / name).write_text(text)
+    assert netns.is_empty(str(tmp_path), "7") == empty
+
+
+def test_devices(tmp_path: Path) -> None:
+    """Devices with an IPv4 or an IPv6 address are known by their indices, by safe names."""
+    (tmp_path / "7/net").mkdir(parents=True)
+    (tmp_path / "7/net/igmp").write_text(IGMP)
+    assert netns.read_devices(str(tmp_path), "7") == {1: "lo", 14: "eth0.7"}
+    (tmp_path / "7/net/if_inet6").write_text(IF_INET6)
+    assert netns.read_devices(str(tmp_path), "7") == {
+        1: "lo",
+        14: "eth0.7",
+        31: "wg%7B0%7D",
+    }
+
+
+@pytest.mark.parametrize("text", ["", "titles\n", "titles\nx\ty\n", "titles\n\t\t\n"])
+def test_no_devices(tmp_path: Path, text: str) -> None:
+    """Files that tell of no device, or are not there, give no names."""
+    assert netns.read_devices(str(tmp_path), "7") == {}
+    (tmp_path / "7/net").mkdir(parents=True)
+    (tmp_path / "7/net/igmp").write_text(text)
+    (tmp_path / "7/net/if_inet6").write_text(text.removeprefix("titles\n"))
+    assert netns.read_devices(str(tmp_path), "7") == {}
+
+
+def test_key_and_number(tmp_path: Path) -> None:
+    """Processes of a namespace have one key; its number may be secret."""
+    proc = ProcTree(tmp_path)
+    web = proc.add_netns("web")
+    for pid in (30, 31):
+        proc.add(pid, b"nginx")
+        proc.join(pid, web, secret=pid == 31)
+    assert netns.read_key(str(proc), "30") == netns.read_key(str(proc), "31") == key_of(web)
+    assert netns.read_key(str(proc), "thread-self") == key_of(proc.own) != key_of(web)
+    assert netns.read_number(str(proc), "30") == number_of(web)
+    assert netns.read_number(str(proc), "31") is None
+    assert netns.read_number(str(proc), "99") is None
+    with pytest.raises(FileNotFoundError):
+        netns.read_key(str(proc), "99")
+
+
+@pytest.mark.parametrize("path", ["", "gone"])
+def test_namespace_that_can_not_be_entered(tmp_path: Path, path: str) -> None:
+    """What is gone, or is no namespace, is an error; no descriptor stays open."""
+    target = tmp_path / (path or "file")
+    if not path:
+        target.touch()
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match=r"setns|No such file|Invalid"), netns.entered(str(target)):
+        pytest.fail("it was entered")
+    assert len(os.listdir("/proc/self/fd")) == before
