@@ -48,7 +48,7 @@ def count(
     }
     safe = safe_name(os.fsencode(process))
     name = process if process in rows or process in snapshot.visibility.denied else safe
-    _check_known(snapshot, name, protocol)
+    _check_known(snapshot, name, protocol, plain=grouping is GROUPINGS[DEFAULT_GROUPING])
     row = rows.get(name, absent_process())
     if state:
         return _states(row, protocol).get(state, 0)
@@ -63,11 +63,13 @@ def _total(row: dict[str, object], protocol: str) -> int:
     return sum(number for state, number in states.items() if state not in directions)
 
 
-def _check_known(snapshot: Snapshot, name: str, protocol: str) -> None:
+def _check_known(snapshot: Snapshot, name: str, protocol: str, *, plain: bool) -> None:
+    """Raise SocketsError where sockets may be missing; *plain*: groups are process names."""
     visibility = snapshot.visibility
-    denied = visibility.denied.get(name, 0)
+    denied = visibility.denied.get(name, 0) if plain else sum(visibility.denied.values())
     if denied:
-        raise SocketsError(f"{denied} processes named {name} can't be inspected: no privilege")
+        named = f" named {name}" if plain else ""
+        raise SocketsError(f"{denied} processes{named} can't be inspected: no privilege")
     if visibility.foreign_unowned:
         raise SocketsError("owners in other network namespaces can't be known: no privilege")
     if visibility.hidden or "" in visibility.denied:

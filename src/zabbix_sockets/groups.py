@@ -40,7 +40,9 @@ class Groups:
 
     def __init__(self, snapshot: Snapshot, grouping: Grouping) -> None:
         self.grouping = grouping
-        names = grouping.names_of(snapshot.processes)
+        held = sorted({index for members in snapshot.owners.values() for index in members})
+        names_held = grouping.names_of([snapshot.processes[index] for index in held])
+        names = dict(zip(held, names_held, strict=True))
         self.instances: dict[str, set[int]] = {}  # group: indices of its processes
         self._names: dict[int, tuple[str, ...]] = {}
         for owner, members in snapshot.owners.items():

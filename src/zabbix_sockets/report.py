@@ -170,6 +170,7 @@ def _number(value: object) -> int:
 
 def _collector(snapshot: Snapshot, grouping: Grouping) -> JsonRow:
     visibility = snapshot.visibility
+    others = snapshot.namespaces if snapshot.selected is None else snapshot.selected
     unowned = sum(listener.owner == UNOWNED for listener in snapshot.listeners)
     unaccepted = 0
     for connection, count in snapshot.connections.items():
@@ -190,7 +191,7 @@ def _collector(snapshot: Snapshot, grouping: Grouping) -> JsonRow:
         "unaccepted": unaccepted,
         "denied_processes": sum(visibility.denied.values()),
         "vanished_processes": visibility.vanished,
-        "namespaces": 1 + len(snapshot.namespaces) - len(snapshot.skipped),
+        "namespaces": 1 + len(others) - len(snapshot.skipped),
         "namespaces_skipped": len(snapshot.skipped),
         "warnings": _warnings(snapshot),
     }

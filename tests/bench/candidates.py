@@ -22,8 +22,9 @@ MILLION = 1_000_000
 BPF_BOUNDS_OF_A_MILLION = (RECORDS, REST)
 PROCNET_ROW_BYTES = 150
 # What the product asks netlink for beside the iterator: the states in which TCP sockets may have
-# no descriptor and LISTEN, then UDP. See collector/iterated.py and readers/netlink.py.
-REST_OF_TABLES = ("tcp=0xe78", "udp=0x80", "udp=0x02")
+# no descriptor and LISTEN, of both families at once, and UDP. See collector/iterated.py and
+# readers/netlink.py.
+REST_OF_TABLES = ("udp=0x80", "udp=0x02", "both=0xe78")
 PSUTIL = """
 import psutil
 names = {process.pid: process.info["name"] for process in psutil.process_iter(["name"])}

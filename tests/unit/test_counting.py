@@ -169,3 +169,13 @@ def test_arguments(process: str, protocol: str, state: str, words: str) -> None:
     """Arguments that no process can have are wrong usage, and the message names the right ones."""
     with pytest.raises(UsageError, match=words):
         check_arguments(process, protocol, state)
+
+
+def test_denied_by_another_name(nginx: Snapshot) -> None:
+    """Whoever may not be inspected may belong to any unit: no number is known."""
+    nginx.processes = [each._replace(unit=f"{each.name}.service") for each in nginx.processes]
+    nginx.visibility.denied = {"sshd": 1}
+    assert count(nginx, "nginx", "tcp") == 16
+    for name in ("nginx.service", "other.service"):
+        with pytest.raises(SocketsError, match="1 processes can't be inspected"):
+            count(nginx, name, "tcp", grouping=GROUPINGS["unit"])

@@ -25,7 +25,7 @@ from zabbix_sockets.model import (
     Row,
     Table,
 )
-from zabbix_sockets.readers import netlink, procnet
+from zabbix_sockets.readers import inet_diag, procnet
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 PORTS = PortRange(32768, 60999, 28232)
@@ -81,7 +81,7 @@ def as_text(address: bytes) -> AddressToken:
 
 
 ENCODINGS: list[tuple[Encoding, Callable[[bytes], AddressToken]]] = [
-    (netlink.ENCODING, bytes),
+    (inet_diag.ENCODING, bytes),
     (procnet.ENCODING, as_text),
 ]
 
@@ -243,7 +243,7 @@ def test_unknown_backlog() -> None:
 def test_lowest_uid_of_an_owner() -> None:
     """An owner's uid is the lowest of its sockets, whatever the order they come in."""
     row: Row = (10, 80, 0, bytes(4), bytes(4), 0, 0, 0, 1000, 3)
-    fold = TableFold(Table("tcp", AF_INET), netlink.ENCODING, PORTS, {3: 2, 4: 2, 5: 2})
+    fold = TableFold(Table("tcp", AF_INET), inet_diag.ENCODING, PORTS, {3: 2, 4: 2, 5: 2})
     fold.add([row, (*row[:8], 33, 4), (*row[:8], 500, 5)])
     assert fold.uids == {2: 33}
 

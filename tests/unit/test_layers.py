@@ -55,6 +55,7 @@ MAY_IMPORT = {
     "readers.libbpf": ("readers.bpf", "readers.process", *WORDS),
     "readers.cgroup": ("readers.process", "cgroups"),
     "readers.containers": ("cgroups",),
+    "readers.netlink": ("readers.inet_diag", *WORDS),
     "readers.*": ("readers.process", "owners", *WORDS),
     "readers": (),
     "rules": ("names",),

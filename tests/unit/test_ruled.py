@@ -1,7 +1,7 @@
 """The grouping by an administrator's rules."""
 
 from zabbix_sockets.groups import Groups
-from zabbix_sockets.model import Process
+from zabbix_sockets.model import FIRST_OWNER, Process
 from zabbix_sockets.ruled import by_rules
 from zabbix_sockets.rules import MAX_NAMES, make_rule
 
@@ -57,3 +57,11 @@ def test_names_of_system_users_stay() -> None:
     names = by_rules([SITE]).names_of(members)
     assert names[-1] == "site-zzz"
     assert names[:-1] == [f"site-{at:03}" for at in range(MAX_NAMES - 1)] + ["site-*"]
+
+
+def test_names_of_idle_processes_take_no_room() -> None:
+    """Only processes that hold sockets have a name of the document's."""
+    members = [Process(at, "java", command=f"--site={at:03}") for at in range(MAX_NAMES + 10)]
+    snapshot = snapshot_of(members)
+    snapshot.owners = {FIRST_OWNER: (MAX_NAMES + 9,)}
+    assert list(Groups(snapshot, by_rules([SITE])).instances) == [f"site-{MAX_NAMES + 9:03}"]

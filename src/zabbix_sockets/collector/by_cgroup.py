@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from zabbix_sockets.model import Process, Query, Row
 from zabbix_sockets.owners import Owners
 from zabbix_sockets.readers.cgroup import find_mount
-from zabbix_sockets.readers.netlink import CgroupRow
+from zabbix_sockets.readers.inet_diag import CgroupRow
 from zabbix_sockets.readers.process import (
     CAP_DAC_READ_SEARCH,
     CAP_SYS_PTRACE,

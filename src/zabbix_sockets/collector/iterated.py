@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 from zabbix_sockets.collector.ahead import Ahead
-from zabbix_sockets.collector.plan import Plan
+from zabbix_sockets.collector.plan import TCP_TABLES, Plan
 from zabbix_sockets.collector.records import RecordFold
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import DeadlineError, ParseError, SourceUnavailableError
@@ -166,39 +166,42 @@ def _read_rest(plan: Plan, snapshot: Snapshot, deadline: Deadline) -> Rest:
     rest: Rest = []
     try:
         for table in TABLES:
-            encoding, batches = plan.open(table, deadline, _NO_DESCRIPTOR)
-            fold = TableFold(table, encoding, snapshot.ports, {})
-            candidates: list[Row] = []
-            rest.append((fold, candidates))
-            for rows in batches:
-                fold.add(_ownerless(rows, fold, candidates, _NO_DESCRIPTOR))
-        for fold, candidates in rest:
-            if fold.table.protocol == "tcp" and _is_waiting(candidates):
-                for rows in plan.open(fold.table, deadline, _UNACCEPTED).batches:
-                    fold.add(_ownerless(rows, fold, [], _UNACCEPTED))
+            if table.protocol == "udp":
+                encoding, batches = plan.open(table, deadline)
+                candidates = [row for rows in batches for row in rows]
+                fold = TableFold(table, encoding, snapshot.ports, {})
+                for row in candidates:
+                    if row[0] == TcpState.CLOSE:
+                        fold.directions.add_listener(row[1], row[3])
+                rest.append((fold, candidates))
+        encoding, both = plan.open_tcp(deadline, _NO_DESCRIPTOR)
+        tcp = {
+            table.family: (TableFold(table, encoding, snapshot.ports, {}), list[Row]())
+            for table in TCP_TABLES
+        }
+        rest += tcp.values()
+        for family, rows in both:
+            fold, listeners = tcp[family]
+            fold.add(_ownerless(rows, fold, listeners, _NO_DESCRIPTOR))
+        if any(row[6] for _, listeners in tcp.values() for row in listeners):
+            # A connection waits to be accepted: some may be in CLOSE_WAIT.
+            for family, rows in plan.open_tcp(deadline, _UNACCEPTED)[1]:
+                fold, _ = tcp[family]
+                fold.add(_ownerless(rows, fold, [], _UNACCEPTED))
     except DeadlineError:
         snapshot.unfinished.update(("tcp", "udp"))
     return rest
 
 
-def _is_waiting(listeners: Iterable[Row]) -> bool:
-    """Whether a connection waits to be accepted anywhere: some may be in CLOSE_WAIT."""
-    return any(row[6] for row in listeners)
-
-
 def _ownerless(
-    rows: Iterable[Row], fold: TableFold, candidates: list[Row], states: int
+    rows: Iterable[Row], fold: TableFold, listeners: list[Row], states: int
 ) -> Iterator[Row]:
-    """Yield rows without an inode; put listeners and UDP sockets aside."""
-    tcp = fold.table.protocol == "tcp"
-    listening = TcpState.LISTEN if tcp else TcpState.CLOSE
+    """Yield rows without an inode; put listeners aside."""
     for row in rows:
         state = row[0]
-        if state == listening:
+        if state == TcpState.LISTEN:
             fold.directions.add_listener(row[1], row[3])
-            candidates.append(row)
-        elif not tcp:
-            candidates.append(row)
+            listeners.append(row)
         elif not row[9] and states >> state & 1:
             yield row
 

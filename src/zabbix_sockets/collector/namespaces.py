@@ -181,9 +181,9 @@ class Visitor:
             raise SourceUnavailableError("the network namespace is gone") from error
         return True
 
-    def is_empty(self, found: Found) -> bool:
-        """Whether a namespace has no sockets, as one of its processes tells."""
-        return any(netns.is_empty(self._proc, str(pid)) for pid in found.pids[:1])
+    def is_empty(self, pid: int | None) -> bool:
+        """Whether the namespace that plan() gave by *pid* has no sockets."""
+        return netns.is_empty(self._proc, "thread-self" if pid is None else str(pid))
 
 
 def ways_into(found: Found) -> Iterator[int | None]:
@@ -199,10 +199,13 @@ def select(namespaces: Mapping[int, Namespace], wanted: str) -> frozenset[int]:
     Raises:
         SocketsError: there is none.
     """
+    safe = safe_name(os.fsencode(wanted))
     chosen = frozenset(
         number
         for number, (name, detail, _) in namespaces.items()
-        if wanted in (name, str(number), detail, *detail.split())
+        if safe == name
+        or wanted in (str(number), f"net:[{number}]", detail)
+        or (len(wanted) >= _SHORT_ID and wanted in detail.split())
     )
     if not chosen:
         names = sorted({name for name, _, _ in namespaces.values() if name})
@@ -217,7 +220,8 @@ def device_names(proc: str, found: Mapping[int, Found]) -> DeviceName:
     @cache
     def devices(number: int) -> dict[int, str]:
         pids = found[number].pids if number in found else ()
-        return netns.read_devices(proc, str(pids[0])) if pids else {}
+        tables = (netns.read_devices(proc, str(pid)) for pid in pids[:_TRIED])
+        return next(filter(None, tables), {})
 
     @cache
     def name(number: int, index: int) -> str:

@@ -6,10 +6,16 @@ from typing import Self
 
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import SourceUnavailableError
-from zabbix_sockets.model import Query, Row, Table, TableRead, Visibility
+from zabbix_sockets.model import TABLES, Encoding, Query, Row, Table, TableRead, Visibility
 from zabbix_sockets.readers import bpf
-from zabbix_sockets.readers.netlink import NetlinkTables, Noted
+from zabbix_sockets.readers.inet_diag import ENCODING, Noted
+from zabbix_sockets.readers.netlink import Batch, NetlinkTables
 from zabbix_sockets.readers.procnet import ProcTables
+
+TCP_TABLES = tuple(table for table in TABLES if table.protocol == "tcp")
+
+BothFamilies = tuple[Encoding, Iterator[tuple[int, Iterable[Row]]]]
+"""How addresses and ports are written, and batches of TCP rows with their family."""
 
 
 class Plan:
@@ -76,24 +82,42 @@ class Plan:
                     read = self._netlink.read(table, deadline, states)
                 return TableRead(read.encoding, _started(read.batches))
             except SourceUnavailableError as error:
-                self.visibility.degraded = True
-                warning = f"{table}: {self._netlink.name}: {error}; read elsewhere"
-                if warning not in self.visibility.warnings:
-                    self.visibility.warnings.append(warning)
+                self._note_refusal(table, error)
         read = self._procnet.read(table, deadline, states)
         return TableRead(read.encoding, _started(read.batches))
+
+    def open_tcp(self, deadline: Deadline, states: int) -> BothFamilies:
+        """Start reading the TCP tables of both families, together if netlink can: one scan.
+
+        Raises: as open().
+        """
+        if self._netlink:
+            try:
+                return ENCODING, _started(self._netlink.read_both(deadline, states))
+            except SourceUnavailableError as error:
+                self._note_refusal("tcp", error)
+        reads = [(each, self._procnet.read(each, deadline, states)) for each in TCP_TABLES]
+        batches = ((table.family, rows) for table, read in reads for rows in read.batches)
+        return reads[0][1].encoding, _started(batches)
+
+    def _note_refusal(self, table: object, error: SourceUnavailableError) -> None:
+        self.visibility.degraded = True
+        self.warn(f"{table}: sock_diag: {error}; read elsewhere")
+
+    def warn(self, warning: str) -> None:
+        """Note a warning, once for all namespaces."""
+        if warning not in self.visibility.warnings:
+            self.visibility.warnings.append(warning)
 
     def is_exact(self, table: Table) -> bool:
         """Whether no row of *table*, now that it was read, can be missing."""
         if table not in self._procnet.approximate:
             return True
-        self.visibility.warnings.append(
-            f"{table}: /proc/net changed while it was read: approximate"
-        )
+        self.warn(f"{table}: /proc/net changed while it was read: approximate")
         return False
 
 
-def _started(batches: Iterator[Iterable[Row]]) -> Iterator[Iterable[Row]]:
+def _started(batches: Iterator[Batch]) -> Iterator[Batch]:
     """Return *batches* with the first one fetched: whether a reader can shows there.
 
     A batch may be valid only until the next one is asked for, which chain() respects.

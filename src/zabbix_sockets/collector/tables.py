@@ -19,7 +19,12 @@ from zabbix_sockets.collector.namespaces import (
 )
 from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DeadlineError, DumpInterruptedError, SourceUnavailableError
+from zabbix_sockets.errors import (
+    DeadlineError,
+    DumpInterruptedError,
+    SocketsError,
+    SourceUnavailableError,
+)
 from zabbix_sockets.fold import MAX_ENDPOINTS, TableFold
 from zabbix_sockets.model import (
     ALL_NETNS,
@@ -35,7 +40,7 @@ from zabbix_sockets.model import (
 )
 from zabbix_sockets.owners import Owners
 from zabbix_sockets.readers.fds import walk
-from zabbix_sockets.readers.netlink import Noted
+from zabbix_sockets.readers.inet_diag import Noted
 from zabbix_sockets.readers.process import read_fds_limit
 
 # The walk over the descriptors is what takes long; the tables that follow tell the most.
@@ -112,7 +117,7 @@ class TableCollection:
                 self._owners.forget_counted()
             else:
                 return fold, plan.is_exact(table)
-        plan.visibility.warnings.append(f"{table}: it kept changing while it was read")
+        plan.warn(f"{table}: it kept changing while it was read")
         return fold, False
 
     def _merge(self, fold: TableFold) -> None:
@@ -136,6 +141,8 @@ class TableCollection:
         try:
             found = find(query.proc, self._deadline)
         except (DeadlineError, OSError) as error:
+            if query.netns != ALL_NETNS:
+                raise SocketsError(f"no network namespace was looked for: {error}") from error
             visibility.warnings.append(f"no other network namespace was looked for: {error}")
             visibility.foreign_unseen = True
             return
@@ -153,13 +160,17 @@ class TableCollection:
             folds, complete, ports = self._read(each, visitor)
             if not complete:
                 snapshot.skipped.add(each.number)
-                folds = folds or listening.get(each.number, [])
+                begun = {fold.table for fold in folds}
+                folds += [
+                    fold for fold in listening.get(each.number, ()) if fold.table not in begun
+                ]
             if ports:
                 named = snapshot.namespaces[each.number]
                 snapshot.namespaces[each.number] = named._replace(ports=ports)
             for fold in folds:
                 self._merge(fold)
-            visibility.foreign_unowned |= bool(folds) and visibility.ownership == BY_CGROUPS
+            by_cgroups = visibility.ownership == BY_CGROUPS
+            visibility.foreign_unowned |= by_cgroups and bool(folds) and ports is None
 
     def _read(
         self, found: Found, visitor: Visitor
@@ -171,7 +182,7 @@ class TableCollection:
                 break
             try:
                 with visitor.plan(found, pid) as (plan, ports):
-                    if not plan.has_netlink and visitor.is_empty(found):
+                    if not plan.has_netlink and visitor.is_empty(pid):
                         return [], True, ports
                     complete = True
                     for table in TABLES:
@@ -183,8 +194,7 @@ class TableCollection:
                             folds.append(fold)
                     return folds, complete, ports
             except SourceUnavailableError:
-                if folds:
-                    self._owners.forget_counted()
+                self._owners.forget_counted()
         return [], False, None
 
     def _read_listening(self, found: Found, visitor: Visitor) -> list[TableFold]:

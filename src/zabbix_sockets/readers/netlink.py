@@ -1,45 +1,28 @@
 """NETLINK_SOCK_DIAG: the kernel's TCP and UDP tables in binary, without privilege.
 
-Source: sock_diag(7), include/uapi/linux/{netlink,sock_diag,inet_diag}.h and, for what the
-fields mean, net/ipv4/{inet_diag,tcp_diag,udp_diag}.c. A dump shows every socket of the
-network namespace in which the netlink socket was made, whoever owns it.
+A dump shows every socket of the network namespace in which the netlink socket was made,
+whoever owns it. Source: sock_diag(7); inet_diag has the messages.
 """
 
 import _socket
-import errno
 import os
-import struct
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import partial
+from typing import TypeVar
 
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import (
-    DumpInterruptedError,
-    ParseError,
-    SourceUnavailableError,
+from zabbix_sockets.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.model import Row, Table, TableRead, TcpState
+from zabbix_sockets.readers.inet_diag import (
+    ENCODING,
+    Noted,
+    decode_both,
+    decode_datagram,
+    encode_request,
+    encode_request_for_both,
 )
-from zabbix_sockets.model import Encoding, Row, Table, TableRead, TcpState
 
 NETLINK_SOCK_DIAG = 4
-SOCK_DIAG_BY_FAMILY = 20
-NLMSG_ERROR, NLMSG_DONE = 2, 3
-NLM_F_REQUEST, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x10, 0x300
-
-NLMSGHDR = struct.Struct("=IHHII")  # len, type, flags, seq, pid
-NLMSGERR = struct.Struct("=i")  # NLMSG_ERROR's and NLMSG_DONE's negative errno
-INET_DIAG_REQ_V2 = struct.Struct("=BBBBI48x")  # family, protocol, ext, pad, states, id
-MESSAGE_MIN = 16 + 72  # nlmsghdr, inet_diag_msg
-NLATTR = struct.Struct("=HH")  # nla_len, nla_type
-INET_DIAG_CGROUP_ID = 21
-CGROUP_ID = struct.Struct("=Q")
-
-CgroupRow = tuple[int, Row]
-"""The id of the cgroup in which a socket was made, and its Row; 0 where that is not told."""
-
-Noted = Callable[[Iterable[CgroupRow]], Iterable[Row]]
-"""Takes note of the cgroups, and gives the rows."""
-
-IPPROTO = {"tcp": _socket.IPPROTO_TCP, "udp": _socket.IPPROTO_UDP}
 
 # A listener is needed before the connections that it accepted. The kernel dumps the TCP
 # listening table first by itself; UDP has one table, so its bound sockets are asked for
@@ -53,126 +36,8 @@ STATES = {
 
 # The kernel fills at most 32 KB of a larger buffer.
 _BUFFER = 65536
-_MAX_ERRNO = 4095  # include/linux/err.h
 
-ENCODING = Encoding(
-    address=lambda token: token if isinstance(token, bytes) else b"",
-    port=_socket.ntohs,
-    wildcard={_socket.AF_INET: bytes(4), _socket.AF_INET6: bytes(16)},
-)
-
-
-@cache
-def row_struct(family: int, stride: int) -> struct.Struct:
-    """Return the layout of a message of *stride* bytes, as a Row.
-
-    Skipped: nlmsghdr, idiag_family, timer, retrans, cookie, expires and what follows
-    idiag_inode. Ports stay in network order, as tokens.
-    """
-    address = "4s12x" if family == _socket.AF_INET else "16s"
-    return struct.Struct(f"=16x x B 2x HH {address} {address} I 8x 4x IIII {stride - MESSAGE_MIN}x")
-
-
-def encode_request(table: Table, states: int) -> bytes:
-    """Return a dump request for the sockets of *table* in the *states* of a bit mask."""
-    header = NLMSGHDR.pack(
-        NLMSGHDR.size + INET_DIAG_REQ_V2.size,
-        SOCK_DIAG_BY_FAMILY,
-        NLM_F_REQUEST | NLM_F_DUMP,
-        1,
-        0,
-    )
-    return header + INET_DIAG_REQ_V2.pack(table.family, IPPROTO[table.protocol], 0, 0, states)
-
-
-def decode_datagram(
-    data: memoryview, family: int, noted: Noted | None = None
-) -> Iterator[Iterable[Row] | None]:
-    """Yield a batch of rows for each run of equally long messages, and None for DONE.
-
-    A batch reads *data* while it is iterated: use it up before *data* is filled again.
-    *noted* sees the cgroups.
-
-    Raises:
-        ParseError: a length that can't be.
-        SourceUnavailableError: the kernel answered with an error.
-        DumpInterruptedError: with DONE: the table changed too much; ask again.
-    """
-    at, size = 0, len(data)
-    while at < size:
-        if size - at < NLMSGHDR.size:
-            raise ParseError("netlink datagram", bytes(data[at:]))
-        length, kind, flags, _seq, _pid = NLMSGHDR.unpack_from(data, at)
-        stride = (length + 3) & ~3
-        if kind == SOCK_DIAG_BY_FAMILY and length >= MESSAGE_MIN and at + stride <= size:
-            end = at + stride * _run(data[at:], stride)
-            rows = row_struct(family, stride).iter_unpack(data[at:end])
-            if noted:
-                yield noted(zip(_cgroups(data[at:end], stride, length), rows, strict=True))
-            else:
-                yield rows
-            at = end
-        elif kind in (NLMSG_DONE, NLMSG_ERROR) and NLMSGHDR.size + 4 <= min(length, size - at):
-            (error,) = NLMSGERR.unpack_from(data, at + NLMSGHDR.size)
-            if error > 0 or error < -_MAX_ERRNO:
-                raise ParseError("netlink error", bytes(data[at : at + stride]))
-            if error:
-                raise _refusal(-error)
-            if flags & NLM_F_DUMP_INTR:
-                raise DumpInterruptedError("the socket table changed while it was dumped")
-            yield None
-            at += stride
-        else:
-            raise ParseError("netlink message", bytes(data[at : at + MESSAGE_MIN]))
-
-
-def _cgroups(data: memoryview, stride: int, length: int) -> Iterator[int]:
-    """Yield the cgroup id of each of equally long messages; it is mostly at the same place."""
-    place = MESSAGE_MIN
-    for at in range(0, len(data), stride):
-        if not _is_cgroup(data, at + place, at + length):
-            place = _find_cgroup(data[at : at + length])
-        yield CGROUP_ID.unpack_from(data, at + place + NLATTR.size)[0] if place else 0
-        place = place or MESSAGE_MIN
-
-
-def _is_cgroup(data: memoryview, at: int, end: int) -> bool:
-    if at + NLATTR.size + CGROUP_ID.size > end:
-        return False
-    return NLATTR.unpack_from(data, at) == (NLATTR.size + CGROUP_ID.size, INET_DIAG_CGROUP_ID)
-
-
-def _find_cgroup(message: memoryview) -> int:
-    """Return where the attribute with the cgroup's id begins; 0 without one."""
-    at = MESSAGE_MIN
-    while at + NLATTR.size <= len(message):
-        if _is_cgroup(message, at, len(message)):
-            return at
-        size, _ = NLATTR.unpack_from(message, at)
-        if size < NLATTR.size:
-            raise ParseError("netlink attribute", bytes(message[at:]))
-        at += (size + 3) & ~3
-    return 0
-
-
-def _run(data: memoryview, stride: int) -> int:
-    """Return how many messages from the start of *data* are *stride* bytes long.
-
-    Nearly all are, so the lengths are compared in one go: nlmsg_len is the first word of
-    each message, and a strided view of the words holds them all.
-    """
-    whole = len(data) // stride
-    lengths = data[: whole * stride].cast("I")[:: stride // 4].tolist()
-    first = lengths[0]
-    if lengths.count(first) == whole:
-        return whole
-    return next(at for at, length in enumerate(lengths) if length != first)
-
-
-def _refusal(number: int) -> SourceUnavailableError:
-    if number == errno.ENOENT:
-        return SourceUnavailableError("the kernel has no diag module for it")
-    return SourceUnavailableError(f"the kernel refused the dump: {os.strerror(number)}")
+Batch = TypeVar("Batch")
 
 
 def open_socket() -> _socket.socket:
@@ -193,8 +58,9 @@ def open_socket() -> _socket.socket:
 
 
 def receive_dump(
-    receive: Callable[[bytearray], int], family: int, noted: Noted | None = None
-) -> Iterator[Iterable[Row]]:
+    receive: Callable[[bytearray], int],
+    decode: Callable[[memoryview], Iterator[Batch | None]],
+) -> Iterator[Batch]:
     """Yield the batches of one dump, from as many datagrams as *receive* fills buffers with."""
     buffer = bytearray(_BUFFER)
     view = memoryview(buffer)
@@ -202,7 +68,7 @@ def receive_dump(
         size = receive(buffer)
         if not size:
             raise ParseError("netlink dump", "it ended without NLMSG_DONE")
-        for batch in decode_datagram(view[:size], family, noted):
+        for batch in decode(view[:size]):
             if batch is None:
                 return
             yield batch
@@ -238,6 +104,20 @@ class NetlinkTables:
         wanted: int | None,
         noted: Noted | None = None,
     ) -> Iterator[Iterable[Row]]:
+        receive = self._receiver(deadline)
+        decode = partial(decode_datagram, family=table.family, noted=noted)
+        for states in STATES[table.protocol]:
+            if wanted is not None and table.protocol == "tcp":
+                states &= wanted  # noqa: PLW2901
+            self._socket.send(encode_request(table, states))
+            yield from receive_dump(receive, decode)
+
+    def read_both(self, deadline: Deadline, states: int) -> Iterator[tuple[int, Iterable[Row]]]:
+        """Yield batches of TCP sockets of both families, with the family, listeners first."""
+        self._socket.send(encode_request_for_both(states))
+        yield from receive_dump(self._receiver(deadline), decode_both)
+
+    def _receiver(self, deadline: Deadline) -> Callable[[bytearray], int]:
         def receive(buffer: bytearray) -> int:
             deadline.check()
             self._socket.settimeout(max(0.001, deadline.remaining()))
@@ -250,8 +130,4 @@ class NetlinkTables:
                 raise ParseError("netlink datagram", "it is larger than the buffer")
             return size
 
-        for states in STATES[table.protocol]:
-            if wanted is not None and table.protocol == "tcp":
-                states &= wanted  # noqa: PLW2901
-            self._socket.send(encode_request(table, states))
-            yield from receive_dump(receive, table.family, noted)
+        return receive

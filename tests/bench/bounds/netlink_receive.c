@@ -1,8 +1,9 @@
-/* netlink_receive [tcp=STATES|udp=STATES]...
+/* netlink_receive [tcp=STATES|udp=STATES|both=STATES]...
  *
  * The lower bound of any reader of NETLINK_SOCK_DIAG: receives the dumps of TCP and UDP over IPv4
  * and IPv6, no extensions, and looks at nothing but where each message ends. STATES is a mask;
- * each argument is a request of its own, and without any all states of both are asked for.
+ * each argument is a request of its own, and without any all states of both are asked for. both
+ * are TCP over IPv4 and IPv6 by one request of the first interface (TCPDIAG_GETSOCK).
  * Prints the number of sockets and of bytes. */
 #include <errno.h>
 #include <linux/inet_diag.h>
@@ -34,6 +35,24 @@ static int request(int fd, int family, int protocol, unsigned int states)
 			.sdiag_protocol = protocol,
 			.idiag_states = states,
 		},
+	};
+	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+
+	return sendto(fd, &message, sizeof(message), 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0;
+}
+
+static int request_both(int fd, unsigned int states)
+{
+	struct {
+		struct nlmsghdr header;
+		struct inet_diag_req body;
+	} message = {
+		.header = {
+			.nlmsg_len = sizeof(message),
+			.nlmsg_type = TCPDIAG_GETSOCK,
+			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+		},
+		.body = { .idiag_family = AF_INET, .idiag_states = states },
 	};
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 
@@ -75,8 +94,10 @@ static int dump(int fd, const char *what)
 {
 	static const int families[] = { AF_INET, AF_INET6 };
 	int protocol = strncmp(what, "udp=", 4) ? IPPROTO_TCP : IPPROTO_UDP;
-	unsigned int states = strtoul(what + 4, NULL, 0);
+	unsigned int states = strtoul(strchr(what, '=') + 1, NULL, 0);
 
+	if (!strncmp(what, "both=", 5))
+		return request_both(fd, states) || receive(fd) ? -1 : 0;
 	for (int i = 0; i < 2; i++)
 		if (request(fd, families[i], protocol, states) || receive(fd))
 			return -1;

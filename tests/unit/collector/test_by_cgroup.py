@@ -12,7 +12,7 @@ from zabbix_sockets.collector.by_cgroup import CgroupOwners, may_not_walk
 from zabbix_sockets.errors import DumpInterruptedError
 from zabbix_sockets.groups import GROUPINGS
 from zabbix_sockets.model import BY_CGROUPS, BY_DESCRIPTORS, UNOWNED, Row
-from zabbix_sockets.readers.netlink import CgroupRow
+from zabbix_sockets.readers.inet_diag import CgroupRow
 from zabbix_sockets.report import build_document
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package

@@ -14,7 +14,7 @@ from zabbix_sockets.errors import (
     SourceUnavailableError,
 )
 from zabbix_sockets.model import Query, Table
-from zabbix_sockets.readers import netlink, procnet
+from zabbix_sockets.readers import inet_diag, procnet
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
 from .fakes import TCP, UDP, FakeTables, maker, row
@@ -92,7 +92,7 @@ def test_table_by_netlink(plan_with: Chooser) -> None:
     """A table comes with all its batches and its encoding, under the caller's deadline."""
     tables = FakeTables({TCP: [[[row(1)], [row(2), row(3)]]]})
     read = plan_with(tables).open(TCP, TIME)
-    assert read.encoding is netlink.ENCODING
+    assert read.encoding is inet_diag.ENCODING
     assert [each[9] for batch in read.batches for each in batch] == [1, 2, 3]
     assert tables.reads == [(TCP, TIME)]
 
@@ -110,7 +110,7 @@ def test_table_that_netlink_has_not(plan_with: Chooser) -> None:
     read = plan.open(UDP, TIME)
     assert read.encoding is procnet.ENCODING
     assert {each[9] for batch in read.batches for each in batch} == {3897270, 3897271}
-    assert plan.open(TCP, TIME).encoding is netlink.ENCODING
+    assert plan.open(TCP, TIME).encoding is inet_diag.ENCODING
     assert plan.visibility.degraded
     assert plan.visibility.source == "sock_diag"
     (warning,) = plan.visibility.warnings

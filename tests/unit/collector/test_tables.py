@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from zabbix_sockets import build_document
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.errors import SocketsError, SourceUnavailableError
 from zabbix_sockets.model import (
     FIRST_OWNER,
     UNOWNED,
 )
 
 from ..proctree import key_of, number_of  # noqa: TID252  # a test folder is no package
-from .fakes import TCP, UDP, row
+from .fakes import TCP, UDP, Step, row
 from .hosts import ADMIN, Host, counts, holders, line
 
 
@@ -164,3 +164,14 @@ def test_owners_by_cgroup_elsewhere(host: Host, tmp_path: Path) -> None:
         key_of(web): UNOWNED,
     }
     assert snapshot.visibility.foreign_unowned
+
+
+def test_table_that_fails_halfway(host: Host) -> None:
+    """What was counted of a table that failed counts again by the next process."""
+    web = host.add_netns("web", 30, 31)
+    broken: list[Step] = [[row(300)], SourceUnavailableError("gone")]
+    host.scripts[TCP._replace(netns=number_of(web))] = [broken, [[row(300)]]]
+    (web / "net/tcp").unlink()  # nor is it in /proc
+    snapshot = host.collect()
+    assert (counts(snapshot), snapshot.skipped) == ({number_of(web): 1}, set())
+    assert holders(snapshot, number_of(web)) == {30}

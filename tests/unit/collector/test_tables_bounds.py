@@ -9,7 +9,7 @@ import pytest
 from zabbix_sockets import build_document
 from zabbix_sockets.collector import tables
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DeadlineError
+from zabbix_sockets.errors import DeadlineError, SocketsError
 from zabbix_sockets.model import (
     Table,
 )
@@ -118,3 +118,25 @@ def test_endpoints_of_all_namespaces_share_a_bound(
     snapshot = host.collect()
     assert sum(each.address is not None for each in snapshot.connections) == 6
     assert snapshot.visibility.endpoints_complete
+
+
+def test_no_time_to_look_for_one(host: Host) -> None:
+    """Who asks for one namespace that was not looked for gets an error, not the own one."""
+    host.add_netns("web", 30)
+    host.scripts[Table("udp", 10)] = [[Expiring(host.deadline)]]
+    with pytest.raises(SocketsError, match="no network namespace was looked for"):
+        host.collect(netns="web")
+
+
+def test_listeners_of_tables_not_reached(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a table that was not begun the listeners are those that were read first."""
+    monkeypatch.setattr(tables, "_SHARE_OF_SCANS", -1)
+    number = number_of(host.add_netns("web", 30))
+    four, six = row(300, LISTEN, 80, 0), row(301, LISTEN, 81, 0)
+    six = (*six[:3], bytes(16), bytes(16), *six[5:])
+    late: list[Step] = [[four], Expiring(host.deadline)]
+    host.scripts[TCP._replace(netns=number)] = [[[four]], late]
+    host.scripts[Table("tcp", 10, number)] = [[[six]], [DeadlineError("late")]]
+    snapshot = host.collect()
+    assert snapshot.skipped == {number}
+    assert sorted(each.port for each in snapshot.listeners) == [80, 81]

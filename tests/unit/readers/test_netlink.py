@@ -5,6 +5,7 @@ import itertools
 import os
 import socket
 import struct
+from functools import partial
 
 import pytest
 from hypothesis import example, given
@@ -16,13 +17,15 @@ from zabbix_sockets.errors import (
     SourceUnavailableError,
 )
 from zabbix_sockets.model import Row
-from zabbix_sockets.readers.netlink import ENCODING, decode_datagram, receive_dump
+from zabbix_sockets.readers.inet_diag import ENCODING, decode_both, decode_datagram
+from zabbix_sockets.readers.netlink import receive_dump
 
 from .messages import DONE_TYPE, DUMP_INTR, ERROR_TYPE, ROW_TYPE, done, encode_row, message
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 FAMILIES = st.sampled_from([AF_INET, AF_INET6])
 LENGTHS = {AF_INET: 4, AF_INET6: 16}
+GETSOCK = 18  # TCPDIAG_GETSOCK
 
 U16, U32 = st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF)
 # Lengths of the attributes behind inet_diag_msg: none, SHUTDOWN, CGROUP_ID, INFO, odd ones.
@@ -89,8 +92,9 @@ def test_dump_of_many_datagrams(table: tuple[int, list[tuple[Row, int]]], sizes:
         buffer[: len(data)] = data
         return len(data)
 
+    decoder = partial(decode_datagram, family=family)
     # Each batch is used up before the next one is asked for: the buffer is the same.
-    received = [row[3:] for batch in receive_dump(receive, family) for row in batch]
+    received = [row[3:] for batch in receive_dump(receive, decoder) for row in batch]
     assert received == [row[3:] for row, _ in rows]
     assert next(waiting, None) is None
 
@@ -199,4 +203,38 @@ def test_error_outweighs_interruption() -> None:
 def test_dump_without_end() -> None:
     """An empty datagram instead of NLMSG_DONE is an error, not a short list."""
     with pytest.raises(ParseError, match="without NLMSG_DONE"):
-        list(receive_dump(lambda _: 0, AF_INET))
+        list(receive_dump(lambda _: 0, decode_both))
+
+
+@given(
+    st.lists(FAMILIES.flatmap(lambda family: st.tuples(st.just(family), rows_of(family), EXTRAS)))
+)
+def test_both_families(messages: list[tuple[int, Row, int]]) -> None:
+    """Rows of both families in one dump come back in order, each with its family."""
+    data = b"".join(
+        message(GETSOCK, encode_row(row, family, extra)[16:]) for family, row, extra in messages
+    )
+    found = [
+        (family, (row[0], ENCODING.port(row[1]), ENCODING.port(row[2]), *row[3:]))
+        for batch in decode_both(memoryview(data + done()))
+        for family, rows in ([batch] if batch else ())
+        for row in rows
+    ]
+    assert found == [(family, row) for family, row, _ in messages]
+
+
+def test_no_such_family() -> None:
+    """A socket of neither family is an error."""
+    row = (1, 2, 3, bytes(4), bytes(4), 0, 0, 0, 0, 7)
+    data = message(GETSOCK, encode_row(row, 1)[16:])
+    with pytest.raises(ParseError):
+        list(decode_both(memoryview(data)))
+
+
+def test_types_are_not_mixed_up() -> None:
+    """The answer to one interface's request is none to the other's."""
+    row = (1, 2, 3, bytes(4), bytes(4), 0, 0, 0, 0, 7)
+    with pytest.raises(ParseError):
+        list(decode_both(memoryview(encode_row(row, AF_INET))))
+    with pytest.raises(ParseError):
+        list(decode_datagram(memoryview(message(GETSOCK, encode_row(row, AF_INET)[16:])), AF_INET))

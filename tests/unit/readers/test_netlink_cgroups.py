@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.errors import ParseError
 from zabbix_sockets.model import Row
-from zabbix_sockets.readers.netlink import CgroupRow, Noted, decode_datagram
+from zabbix_sockets.readers.inet_diag import CgroupRow, Noted, decode_datagram
 
 from .messages import CGROUP_ID, SHUTDOWN, attribute, cgroup, done, encode_row
 
@@ -91,9 +91,10 @@ def test_attribute_shorter_than_its_header(length: int, before: bytes) -> None:
         cgroups(before + struct.pack("=HH", length, CGROUP_ID) + bytes(8))
 
 
-def test_cut_attribute_is_not_read_beyond_its_message() -> None:
-    """The number is never taken from the message behind."""
-    cut = cgroup(7)[:8]
+@pytest.mark.parametrize("size", [4, 5, 8, 11])
+def test_cut_attribute_is_not_read_beyond_its_message(size: int) -> None:
+    """The number is never taken from the message behind, nor from what pads its own."""
+    cut = cgroup(7)[:size]
     found: list[tuple[int, int]] = []
     data = encode_row(row(1), AF_INET, 0, cut) + encode_row(row(2), AF_INET, 0, cgroup(9))
     try:
