@@ -19,7 +19,7 @@ from netns import ip
 
 import zabbix_sockets
 from zabbix_sockets import Query, build_document, collect, iter_sockets
-from zabbix_sockets.model import Connection, ListenerSocket, Snapshot
+from zabbix_sockets.model import Connection, ListenerSocket, Snapshot, state_name
 from zabbix_sockets.readers import bpf
 
 CLONE_FILES, CLONE_NEWPID = 0x400, 0x20000000
@@ -202,6 +202,15 @@ def test_agrees_with_sock_diag(pins: str) -> None:
     zoo.everything()
     zoo.unaccepted_and_closed()
     assert_agree(pins)
+
+
+@pytest.mark.parametrize("state", ["syn_recv", "fin_wait1", "time_wait", "last_ack"])
+def test_nothing_but_one_state(pins: str, state: str) -> None:
+    """Whether the table of connections has to be scanned is never told wrong."""
+    zoo.STATES[state]()
+    assert_agree(pins)
+    snapshot: Snapshot = collect(Query("bpf", netns="own", pins=pins))
+    assert state in {state_name("tcp", each.state) for each in snapshot.connections}
 
 
 @pytest.mark.parametrize("protocol", [0, zoo.IPPROTO_MPTCP], ids=["tcp", "mptcp"])

@@ -178,7 +178,16 @@ struct sock {
 	kuid_t sk_uid;
 } CORE;
 
+struct request_sock_queue {
+	atomic_t qlen;
+} CORE;
+
+struct inet_connection_sock {
+	struct request_sock_queue icsk_accept_queue;
+} CORE;
+
 struct tcp_sock {
+	struct inet_connection_sock inet_conn;
 	__u32 rcv_nxt;
 	__u32 copied_seq;
 	__u32 write_seq;
@@ -243,7 +252,7 @@ struct record {
 	__u32 inode;	/* LISTENER, UDP, SHARED; else 0, so that equal sockets are equal bytes */
 	__u32 started;	/* seconds from boot to the owner's start */
 	__u32 fds_limit;	/* soft RLIMIT_NOFILE; all ones: more than that */
-	__u32 reserved;
+	__u32 requests;	/* LISTENER: connections in SYN_RECV, which have no file */
 };
 
 struct owner {
@@ -423,6 +432,7 @@ static __always_inline int set_tcp(struct record *rec, struct sock *sk, struct t
 		rec->kind = LISTENER;
 		rec->recv_queue = READ(sk, sk_ack_backlog);
 		rec->send_queue = READ(sk, sk_max_ack_backlog);
+		rec->requests = READ(tp, inet_conn.icsk_accept_queue.qlen.counter);
 		if (!rec->send_queue && were_mistaken(READ(sk, __sk_common.skc_num)))
 			rec->flags |= AGAIN;
 	} else {

@@ -1,35 +1,32 @@
 """A Snapshot from the BPF iterator, and from netlink what the iterator can't see.
 
 The iterator sees sockets that a process of this pid namespace has a descriptor of. What is
-left: sockets in TIME_WAIT and SYN_RECV, orphans, connections not yet accepted, the kernel's
-own sockets, those of processes outside the pid namespace, descriptors in flight. netlink is
-asked for the states and tables in which these are, never for the established connections:
-those without a descriptor are counted by the accept queues and the kernel's own count.
+left netlink is asked for (see rest), but never for the established connections: those without
+a descriptor are counted by the accept queues and the kernel's own count.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cache
 
 from zabbix_sockets.collector.ahead import Ahead
-from zabbix_sockets.collector.plan import TCP_TABLES, Plan
+from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.collector.records import RecordFold
+from zabbix_sockets.collector.rest import Rest
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DeadlineError, ParseError, SourceUnavailableError
-from zabbix_sockets.fold import DeviceName, TableFold
+from zabbix_sockets.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.fold import DeviceName
 from zabbix_sockets.model import (
     ALL_NETNS,
     INBOUND,
     NOBODY,
     OWN,
     OWN_NETNS,
-    TABLES,
     UNKNOWN,
     UNOWNED,
     Connection,
     ListenerSocket,
     Process,
     Query,
-    Row,
     Snapshot,
     TcpState,
 )
@@ -37,19 +34,6 @@ from zabbix_sockets.owners import Owners
 from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.host import read_current_established, read_device_name
 from zabbix_sockets.readers.process import read_name, read_netns, read_uptime
-
-# A mask of the states in which TCP sockets may have no descriptor, and of listeners; the
-# established ones are counted otherwise.
-_NO_DESCRIPTOR = (
-    1 << TcpState.SYN_RECV
-    | 1 << TcpState.FIN_WAIT1
-    | 1 << TcpState.FIN_WAIT2
-    | 1 << TcpState.TIME_WAIT
-    | 1 << TcpState.LAST_ACK
-    | 1 << TcpState.LISTEN
-    | 1 << TcpState.CLOSING
-)
-_UNACCEPTED = 1 << TcpState.CLOSE_WAIT  # may have none while they wait to be accepted
 
 
 class Iteration:
@@ -86,7 +70,7 @@ class Iteration:
             netns, uptime = read_netns(self._proc), read_uptime(self._proc)
             with ahead or self._read() as records:
                 meanwhile()
-                rest = _read_rest(self._plan, snapshot, self._deadline)
+                rest = Rest(self._plan, snapshot, self._proc, self._deadline)
                 fold = self._fold(records, netns, uptime)
             if fold.mistaken:
                 with self._read() as records:
@@ -97,11 +81,7 @@ class Iteration:
         device_name = self._device_names(fold)
         listeners = fold.listeners(device_name)
         snapshot.listeners += listeners
-        for table_fold, candidates in rest:
-            table_fold.add(row for row in candidates if row[9] not in fold.inodes)
-            snapshot.listeners += table_fold.decode_listeners(device_name)
-            table_fold.decode_connections(snapshot.connections, device_name)
-            snapshot.uids.update(table_fold.uids)
+        rest.merge(fold, device_name)
         fold.connections(snapshot.connections, snapshot.listeners, device_name)
         _add_unaccepted(snapshot.connections, listeners)
         if self._complete:
@@ -154,56 +134,6 @@ def _fill(snapshot: Snapshot, fold: RecordFold) -> None:
     snapshot.fds_limits = fold.fds_limits
     snapshot.owners = {owner: fold.owners.members(owner) for owner in fold.uids}
     snapshot.visibility.endpoints_complete = not fold.overflowed
-
-
-Rest = list[tuple[TableFold, list[Row]]]
-"""What netlink says of each table: the sums of what has no inode, and the listeners and UDP
-sockets, of which those that the iterator doesn't see are to be added."""
-
-
-def _read_rest(plan: Plan, snapshot: Snapshot, deadline: Deadline) -> Rest:
-    """Ask netlink for the sockets that the iterator can't see, as little as will do."""
-    rest: Rest = []
-    try:
-        for table in TABLES:
-            if table.protocol == "udp":
-                encoding, batches = plan.open(table, deadline)
-                candidates = [row for rows in batches for row in rows]
-                fold = TableFold(table, encoding, snapshot.ports, {})
-                for row in candidates:
-                    if row[0] == TcpState.CLOSE:
-                        fold.directions.add_listener(row[1], row[3])
-                rest.append((fold, candidates))
-        encoding, both = plan.open_tcp(deadline, _NO_DESCRIPTOR)
-        tcp = {
-            table.family: (TableFold(table, encoding, snapshot.ports, {}), list[Row]())
-            for table in TCP_TABLES
-        }
-        rest += tcp.values()
-        for family, rows in both:
-            fold, listeners = tcp[family]
-            fold.add(_ownerless(rows, fold, listeners, _NO_DESCRIPTOR))
-        if any(row[6] for _, listeners in tcp.values() for row in listeners):
-            # A connection waits to be accepted: some may be in CLOSE_WAIT.
-            for family, rows in plan.open_tcp(deadline, _UNACCEPTED)[1]:
-                fold, _ = tcp[family]
-                fold.add(_ownerless(rows, fold, [], _UNACCEPTED))
-    except DeadlineError:
-        snapshot.unfinished.update(("tcp", "udp"))
-    return rest
-
-
-def _ownerless(
-    rows: Iterable[Row], fold: TableFold, listeners: list[Row], states: int
-) -> Iterator[Row]:
-    """Yield rows without an inode; put listeners aside."""
-    for row in rows:
-        state = row[0]
-        if state == TcpState.LISTEN:
-            fold.directions.add_listener(row[1], row[3])
-            listeners.append(row)
-        elif not row[9] and states >> state & 1:
-            yield row
 
 
 def _add_unaccepted(

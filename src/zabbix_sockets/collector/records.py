@@ -78,6 +78,7 @@ class RecordFold:
         self.uids: dict[int, int] = {}
         self.inodes: set[int] = set()  # of listeners and UDP sockets
         self.overflowed = False
+        self.has_requests = False  # connections in SYN_RECV, which have no descriptor
         self.mistaken = False  # inbound connections may be among the outbound: read again
         self.holders: dict[int, set[int]] = {}
         self._netns = netns
@@ -109,7 +110,7 @@ class RecordFold:
         for (data,), count in counter.items():
             (
                 pid, where, cgroup, uid, kind, state, protocol, flags, local_port, remote_port,
-                bound, comm, address, recv, send, inode, started, limit, _,
+                bound, comm, address, recv, send, inode, started, limit, requests,
             ) = unpack(data)  # fmt: skip
             if not bpf.LISTENER <= kind <= bpf.UNDECIDED or protocol not in _PROTOCOLS:
                 raise ParseError("BPF record", data)
@@ -121,6 +122,8 @@ class RecordFold:
             owner = numbers.get(process) or self._add_owner(process, limit, cgroup)
             if where:
                 self._add_holder(where, owner)
+            elif requests:
+                self.has_requests = True
             end = (
                 kind, protocol, flags & bpf.IPV6, state,
                 local_port, remote_port, bound, address, where,

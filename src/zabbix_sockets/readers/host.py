@@ -53,6 +53,12 @@ def parse_counters(text: str) -> dict[str, dict[str, int]]:
     return found
 
 
+def may_lack_descriptors(proc: str) -> bool:
+    """Whether TCP sockets may be in TIME_WAIT, or orphans, by /proc/net/sockstat."""
+    found = parse_sockstat(_read(f"{proc}/net/sockstat")).get("TCP", {})
+    return found.get("tw") != 0 or found.get("orphan") != 0
+
+
 def read_host(proc: str) -> HostCounters:
     """Read all counters of the caller's namespace; what this kernel has not is None."""
     sockstat = parse_sockstat(_read(f"{proc}/net/sockstat")).get("TCP", {})

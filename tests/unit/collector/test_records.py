@@ -43,11 +43,12 @@ def pack(  # noqa: PLR0913  # each is a field of struct record
     send: int = 0,
     inode: int = 0,
     uid: int = 0,
+    requests: int = 0,
 ) -> bytes:
     """Return a record's bytes."""
     return bpf.RECORD.pack(
         pid, netns, cgroup, uid, kind, state, protocol, flags, local_port, remote_port, bound,
-        b"name", address, recv, send, inode, 5, 1024, 0,
+        b"name", address, recv, send, inode, 5, 1024, requests,
     )  # fmt: skip
 
 
@@ -232,3 +233,14 @@ def test_queues_by_namespace() -> None:
 def test_cgroup() -> None:
     """A process comes with the number of its cgroup."""
     assert [each.cgroup for each in fold([pack(cgroup=1 << 40)]).owners.processes] == [1 << 40]
+
+
+@pytest.mark.parametrize(
+    ("netns", "requests", "has"), [(NETNS, 2, True), (NETNS, 0, False), (NETNS + 1, 2, False)]
+)
+def test_requests(netns: int, requests: int, has: bool) -> None:
+    """Connections in SYN_RECV are told by the own namespace's listeners."""
+    listener = pack(
+        kind=bpf.LISTENER, state=10, local_port=150, inode=1, netns=netns, requests=requests
+    )
+    assert fold([pack(), listener]).has_requests is has

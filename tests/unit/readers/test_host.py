@@ -14,6 +14,7 @@ from zabbix_sockets.fold import ephemeral_flags
 from zabbix_sockets.model import HostCounters, PortRange
 from zabbix_sockets.readers.host import (
     DEFAULT_PORT_RANGE,
+    may_lack_descriptors,
     parse_counters,
     parse_port_range,
     parse_sockstat,
@@ -173,3 +174,20 @@ def test_hostile_device_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device's name is as harmless as a process's."""
     monkeypatch.setattr("_socket.if_indextoname", lambda _: 'e"\udcff')
     assert read_device_name(5) == "e%22%FF"
+
+
+@pytest.mark.parametrize(
+    ("line", "may"),
+    [
+        ("TCP: inuse 3 orphan 0 tw 0 alloc 4 mem 1", False),
+        ("TCP: inuse 3 orphan 1 tw 0 alloc 4 mem 1", True),
+        ("TCP: inuse 3 orphan 0 tw 2 alloc 4 mem 1", True),
+        ("TCP: inuse 3", True),
+        ("", True),
+    ],
+)
+def test_may_lack_descriptors(tmp_path: Path, line: str, may: bool) -> None:
+    """Only two zeros say that no socket is in TIME_WAIT or an orphan."""
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net/sockstat").write_text(f"sockets: used 9\n{line}\n")
+    assert may_lack_descriptors(str(tmp_path)) is may

@@ -1,0 +1,109 @@
+"""What the iterator can't see, from netlink, as cheaply as possible.
+
+Sockets in TIME_WAIT and SYN_RECV, orphans, connections not yet accepted, the kernel's own
+sockets, those of processes outside the pid namespace, descriptors in flight. Listeners and UDP
+sockets have tables of their own, which are small. All else takes a scan of the host's table of
+connections: not done where the kernel's counters say that there is nothing to find.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from zabbix_sockets.collector.plan import TCP_TABLES, Plan
+from zabbix_sockets.collector.records import RecordFold
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import DeadlineError
+from zabbix_sockets.fold import DeviceName, TableFold
+from zabbix_sockets.model import TABLES, Row, Snapshot, Table, TcpState
+from zabbix_sockets.readers.host import may_lack_descriptors
+
+# Masks of the states in which TCP sockets may have no descriptor; the established ones are
+# counted otherwise.
+_NO_DESCRIPTOR = (
+    1 << TcpState.SYN_RECV
+    | 1 << TcpState.FIN_WAIT1
+    | 1 << TcpState.FIN_WAIT2
+    | 1 << TcpState.TIME_WAIT
+    | 1 << TcpState.LAST_ACK
+    | 1 << TcpState.CLOSING
+)
+_UNACCEPTED = 1 << TcpState.CLOSE_WAIT  # may have none while they wait to be accepted
+_LISTENING = 1 << TcpState.LISTEN
+
+
+class Rest:
+    """The sockets of the own namespace that the iterator can't see.
+
+    What can be asked while the kernel iterates is asked at once. Past the deadline the
+    Snapshot is marked as unfinished.
+    """
+
+    def __init__(self, plan: Plan, snapshot: Snapshot, proc: str, deadline: Deadline) -> None:
+        self._plan = plan
+        self._snapshot = snapshot
+        self._deadline = deadline
+        self._scanned = may_lack_descriptors(proc)
+        self._folds: dict[Table, TableFold] = {}
+        self._candidates: dict[Table, list[Row]] = {}  # of which the iterator sees most
+        try:
+            for table in TABLES:
+                if table.protocol == "udp":
+                    self._read_udp(table)
+            self._read_tcp(_LISTENING | (_NO_DESCRIPTOR if self._scanned else 0))
+        except DeadlineError:
+            snapshot.unfinished.update(("tcp", "udp"))
+
+    def _read_udp(self, table: Table) -> None:
+        encoding, batches = self._plan.open(table, self._deadline)
+        fold = self._folds[table] = TableFold(table, encoding, self._snapshot.ports, {})
+        rows = self._candidates[table] = [row for rows in batches for row in rows]
+        for row in rows:
+            if row[0] == TcpState.CLOSE:
+                fold.directions.add_listener(row[1], row[3])
+
+    def _read_tcp(self, states: int) -> None:
+        encoding, batches = self._plan.open_tcp(self._deadline, states)
+        folds = {}
+        for table in TCP_TABLES:
+            if table not in self._folds:
+                self._folds[table] = TableFold(table, encoding, self._snapshot.ports, {})
+                self._candidates[table] = []
+            folds[table.family] = self._folds[table], self._candidates[table]
+        for family, rows in batches:
+            fold, listeners = folds[family]
+            fold.add(_ownerless(rows, fold, listeners, states))
+
+    def merge(self, seen: RecordFold, device_name: DeviceName) -> None:
+        """Add to the Snapshot what the iterator has not *seen*, and ask for what that suggests."""
+        snapshot = self._snapshot
+        listening = [row for table in TCP_TABLES for row in self._candidates.get(table, ())]
+        states = 0
+        if not self._scanned and (
+            seen.has_requests or any(row[9] not in seen.inodes for row in listening)
+        ):
+            states |= _NO_DESCRIPTOR
+        if any(row[6] for row in listening):
+            states |= _UNACCEPTED
+        try:
+            if states:
+                self._read_tcp(states)
+        except DeadlineError:
+            snapshot.unfinished.update(("tcp", "udp"))
+        for table, fold in self._folds.items():
+            fold.add(row for row in self._candidates[table] if row[9] not in seen.inodes)
+            snapshot.listeners += fold.decode_listeners(device_name)
+            fold.decode_connections(snapshot.connections, device_name)
+            snapshot.uids.update(fold.uids)
+
+
+def _ownerless(
+    rows: Iterable[Row], fold: TableFold, listeners: list[Row], states: int
+) -> Iterator[Row]:
+    """Yield rows without an inode; put listeners aside, if they are asked for."""
+    for row in rows:
+        state = row[0]
+        if states >> state & 1:
+            if state == TcpState.LISTEN:
+                fold.directions.add_listener(row[1], row[3])
+                listeners.append(row)
+            elif not row[9]:
+                yield row
