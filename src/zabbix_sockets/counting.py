@@ -72,6 +72,8 @@ def _check_known(snapshot: Snapshot, name: str, protocol: str, *, plain: bool) -
         raise SocketsError(f"{denied} processes{named} can't be inspected: no privilege")
     if visibility.foreign_unowned:
         raise SocketsError("owners in other network namespaces can't be known: no privilege")
+    if visibility.unplaced and not plain:
+        raise SocketsError("the cgroups of some owners are not known")
     if visibility.hidden or "" in visibility.denied:
         raise SocketsError("/proc hides other users' processes: the number can't be known")
     unfinished = snapshot.unfinished & ({protocol} if protocol else set(PROTOCOLS))

@@ -203,7 +203,8 @@ class Visibility:
         self.hidden = False  # /proc shows the caller's own processes only
         self.vanished = 0
         self.foreign_unowned = False  # other namespaces were read without their sockets' cgroups
-        self.foreign_unseen = False  # it is not known which other namespaces there are
+        self.foreign_unseen = False  # there may be namespaces that were not found
+        self.unplaced = False  # the cgroup of a socket or of its owner is not known
         self.owners_complete = True  # every process was asked before the deadline
         self.endpoints_complete = True  # every distinct remote endpoint has a count of its own
         self.warnings: list[str] = []

@@ -134,7 +134,7 @@ def _seen_lists(snapshot: Snapshot) -> dict[str, bool]:
     visibility = snapshot.visibility
     sockets = not (snapshot.unfinished or snapshot.skipped or visibility.foreign_unseen)
     owners = visibility.owners_complete and not visibility.denied and not visibility.hidden
-    owners = owners and not visibility.foreign_unowned
+    owners = owners and not (visibility.foreign_unowned or visibility.unplaced)
     return {
         "processes": sockets and owners,
         "listeners": sockets,
@@ -207,6 +207,10 @@ def _warnings(snapshot: Snapshot) -> list[str]:
         )
     if visibility.hidden:
         warnings.append("/proc hides other users' processes (hidepid)")
+    if visibility.foreign_unseen:
+        warnings.append("there may be network namespaces that can't be seen from here")
+    if visibility.unplaced:
+        warnings.append("the cgroups of some owners are not known")
     if visibility.foreign_unowned:
         warnings.append("owners in other network namespaces are unknown")
     if snapshot.skipped:

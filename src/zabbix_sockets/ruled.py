@@ -7,6 +7,11 @@ from zabbix_sockets.model import Process
 from zabbix_sockets.rules import SYSTEM_UIDS, Facts, Names, Rule, needs
 
 
+def _real(name: str) -> str:
+    """Return a name, empty where it stands for having none."""
+    return "" if name.startswith("(") else name
+
+
 def by_rules(rules: Sequence[Rule]) -> Grouping:
     """Return the grouping; processes that no rule matches keep their names."""
     made = Names(rules)
@@ -14,7 +19,7 @@ def by_rules(rules: Sequence[Rule]) -> Grouping:
     def names_of(processes: Iterable[Process]) -> list[str]:
         return made.of(
             (
-                Facts(each.name, each.command, each.unit, each.container, each.user),
+                Facts(each.name, each.command, _real(each.unit), _real(each.container), each.user),
                 SYSTEM_UIDS if each.uid is None else each.uid,
             )
             for each in processes

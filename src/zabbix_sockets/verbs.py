@@ -24,8 +24,9 @@ CONFIG = "/etc/zabbix/zabbix-sockets.toml"
 _WAIT_SHARE = 0.5
 """How much of the timeout may go by in waiting for another call."""
 
-_GRACE = 0.3
-"""Seconds past the timeout after which a call that hangs in the kernel ends itself."""
+_GRACE = 0.2
+"""Seconds past the timeout after which a call that hangs ends itself: in the kernel, in an
+expression of a rule, at a file of the configuration."""
 
 _ATTEMPTS = 4
 
@@ -45,10 +46,10 @@ def _watchdog(timeout: float) -> Iterator[None]:
     """Raise DeadlineError a moment after the timeout, wherever the call is by then."""
 
     def give_up(_signal: int, _frame: object) -> None:
-        raise DeadlineError(f"timed out after {timeout:g} s: the kernel did not answer")
+        raise DeadlineError(f"timed out after {timeout:g} s: something hung")
 
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, timeout + _GRACE)
+    signal.setitimer(signal.ITIMER_REAL, timeout + _GRACE, _GRACE)  # again, if it is caught
     try:
         yield
     finally:

@@ -157,6 +157,33 @@ def served() -> object:
     return [zoo.pair(server) for server in servers], zoo.udp_bound("127.0.0.1", 7406)
 
 
+def test_nobody_s_sockets_without_privilege(cgroups: Path) -> None:
+    """What has no owner is no unit's, and the host's figures are the same as ever."""
+
+    def leave_open() -> object:
+        server = zoo.listener("127.0.0.1", 7412)
+        waiting = [zoo.connect(server) for _ in range(5)]
+        return server, waiting, zoo.STATES["fin_wait2"](), zoo.STATES["time_wait"]()
+
+    slice_ = cgroups / "zstest.slice"
+    folder = slice_ / "open.service"
+    with made(slice_, folder), Child(partial(inside, folder, leave_open)):
+        by_cgroups = unprivileged("unit")
+        document_of("sock_diag", "process")
+        by_process = run_as(NOBODY_UID, lambda: document_of("sock_diag", "process"))
+    assert isinstance(by_process, dict)
+    for document in (by_cgroups, by_process):
+        assert document["collector"]["unaccepted"] >= 5  # type: ignore[index]
+    host = by_cgroups["host"]
+    assert isinstance(host, dict)
+    assert host["tcp"] == by_process["host"]["tcp"]
+    assert host["tcp"]["time_wait"] >= 1
+    listeners = by_cgroups["listeners"]
+    assert isinstance(listeners, list)
+    (row,) = [row for row in listeners if row.get("port") == 7412]
+    assert (row["established"], row["accept_queue"]) == (5, 5)
+
+
 def test_containers_without_privilege(cgroups: Path) -> None:
     """The same for containers: those of a pod are told by its slice."""
     slice_ = cgroups / f"kubepods-pod{POD}.slice"
@@ -210,6 +237,7 @@ def test_cgroup_is_gone(pins: str, cgroups: Path) -> None:
     assert not folder.exists()
     rows = rows_of(unprivileged("unit"))
     assert rows["(unknown)"]["sockets"] == 1
+    assert "(absent)" not in rows  # whoever it was may be asked for by name
     assert rows_of(document_of("bpf", "unit", pins))  # the owner's cgroup is still there
     for fd in kept:
         os.close(fd)

@@ -51,7 +51,8 @@ def test_namespaces(snapshot: Snapshot) -> None:
     ("changes", "complete", "warning"),
     [
         ({"skipped": {WEB}}, (), "1 network namespaces were not read to the end"),
-        ({"foreign_unseen": True}, (), None),
+        ({"foreign_unseen": True}, (), "there may be network namespaces"),
+        ({"unplaced": True}, ("listeners",), "the cgroups of some owners"),
         ({"foreign_unowned": True}, ("listeners",), "owners in other network namespaces"),
         ({"ownership": BY_CGROUPS}, LISTS, None),
     ],

@@ -20,21 +20,31 @@ _BY_CGROUP = frozenset(("unit", "container"))
 
 
 class CgroupOwners(Owners):
-    """A process without a pid for each cgroup: it stands for all of that cgroup."""
+    """A process without a pid for each cgroup: it stands for all of that cgroup.
+
+    Attributes:
+        untold: a socket came without its cgroup, as on kernels before 5.8.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.untold = False
         self._numbers: dict[int, int] = {}
 
     def noted(self, rows: Iterable[CgroupRow]) -> Iterator[Row]:
         """Yield the rows, and note their owners as they come."""
         by_inode, numbers = self.by_inode, self._numbers
         for cgroup, row in rows:
-            if cgroup:
+            inode = row[9]
+            if not inode:
+                pass  # an orphan, or not accepted yet: nobody's
+            elif not cgroup:
+                self.untold = True
+            else:
                 number = numbers.get(cgroup)
                 if number is None:
                     number = numbers[cgroup] = self.number(Process(0, "", cgroup=cgroup))
-                by_inode.setdefault(row[9], number)
+                by_inode.setdefault(inode, number)
             yield row
 
 

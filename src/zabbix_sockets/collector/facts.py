@@ -21,7 +21,8 @@ def complete(snapshot: Snapshot, query: Query) -> None:
         return
     facts = _Facts(query)
     for index in {index for members in snapshot.owners.values() for index in members}:
-        snapshot.processes[index] = facts.of(snapshot.processes[index])
+        process = snapshot.processes[index] = facts.of(snapshot.processes[index])
+        snapshot.visibility.unplaced |= facts.places and not process.container
 
 
 class _Facts:
@@ -34,13 +35,14 @@ class _Facts:
         self._containers: dict[Container, str] = {}
         self._users: dict[int, str] | None = None
         self._tree: CgroupTree | None = None
-        if query.needs & {"unit", "container"}:
+        self.places = bool(query.needs & {"unit", "container"})
+        if self.places:
             mount = find_mount(query.proc)
             self._tree = CgroupTree(mount) if mount else None
 
     def of(self, process: Process) -> Process:
         """Return *process* with what is needed; what can't be known stays empty."""
-        if self._needs & {"unit", "container"}:
+        if self.places:
             placement = self._placement(process)
             if placement:
                 process = process._replace(

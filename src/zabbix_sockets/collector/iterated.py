@@ -116,7 +116,7 @@ class Iteration:
         }
         found = namespaces.held(self._proc, pids)
         if wanted != ALL_NETNS:
-            for each in namespaces.find(self._proc, self._deadline):
+            for each in namespaces.find(self._proc, self._deadline)[0]:
                 found.setdefault(each.number, each)
         snapshot.namespaces = {
             number: namespaces.describe(self._proc, each) for number, each in found.items()

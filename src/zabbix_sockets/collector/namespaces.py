@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from itertools import islice
 from typing import NamedTuple
 
 from zabbix_sockets.cgroups import Container, Placement, is_lasting
@@ -18,11 +19,17 @@ from zabbix_sockets.readers.cgroup import read_placement
 from zabbix_sockets.readers.containers import container_name
 from zabbix_sockets.readers.host import read_device_name, read_port_range
 from zabbix_sockets.readers.netlink import NetlinkTables
-from zabbix_sockets.readers.process import CAP_SYS_ADMIN, read_capabilities, read_netns
+from zabbix_sockets.readers.process import (
+    CAP_SYS_ADMIN,
+    read_capabilities,
+    read_netns,
+    read_stat,
+)
 from zabbix_sockets.readers.procnet import ProcTables
 
 _TRIED = 4  # processes of a namespace, where one may end meanwhile
-_ASKED = 2  # for the namespace's name
+_ASKED = 64  # which of them is the oldest
+_MINUTE, _GOLDEN = 60, 0.6180339887498949
 _SUGGESTED = 20
 _NAMED_BY_IP = ("/run/netns/", "/var/run/netns/")
 _SHORT_ID = 12
@@ -40,29 +47,65 @@ class Found(NamedTuple):
     path: str = ""
     known: bool = True
 
+    def is_gone(self, proc: str) -> bool:
+        """Whether nothing is left of the namespace: no mount and no process."""
+        return not self.path and not any(os.path.exists(f"{proc}/{pid}") for pid in self.pids)
 
-def find(proc: str, deadline: Deadline) -> list[Found]:
+
+def find(proc: str, deadline: Deadline) -> tuple[list[Found], bool]:
     """Return the namespaces of all processes but the caller's, and those that are mounted.
+
+    And whether these are all: none if processes are hidden, or if it can't be told which of
+    the mounted ones were found by their processes.
 
     Raises:
         DeadlineError: the time is over.
     """
     own = netns.read_key(proc, "thread-self")
     members: dict[int, list[int]] = {}
-    for pid in os.listdir(proc):
-        if pid.isdecimal():
-            deadline.check()
-            try:
-                members.setdefault(netns.read_key(proc, pid), []).append(int(pid))
-            except OSError:
-                continue  # gone, or hidden
+    pids = [name for name in os.listdir(proc) if name.isdecimal()]
+    whole = "1" in pids  # it lives as long as its pid namespace
+    for pid in pids:
+        deadline.check()
+        try:
+            key, member = _key_of(proc, pid)
+        except PermissionError:
+            whole = False
+        except OSError:
+            continue  # gone
+        else:
+            members.setdefault(key, []).append(member)
     members.pop(own, None)
     mounted = netns.read_mounted(proc)
     mounted.pop(read_netns(proc), None)
     found = [_identified(proc, key, pids, mounted) for key, pids in members.items()]
     # Of those that are mounted, each namespace whose number is secret may be one.
     secret = sum(not each.known for each in found)
-    return found + [Found(number, (), path) for number, path in list(mounted.items())[secret:]]
+    rest = [Found(number, (), path) for number, path in mounted.items()]
+    return found + rest[secret:], whole and not (rest and secret)
+
+
+def _key_of(proc: str, pid: str) -> tuple[int, int]:
+    """Return what a process's namespace is told by, and the thread by which to look into it.
+
+    A process whose main thread has exited is in its other threads' namespace.
+    """
+    try:
+        return netns.read_key(proc, pid), int(pid)
+    except FileNotFoundError:
+        for tid in os.listdir(f"{proc}/{pid}/task"):
+            if tid != pid:
+                return netns.read_key(proc, tid), int(tid)
+        raise
+
+
+def is_own(proc: str, wanted: str) -> bool:
+    """Whether *wanted* is the caller's own namespace, by its number or where it is mounted."""
+    number = read_netns(proc)
+    path = netns.read_mounted(proc).get(number, "")
+    return wanted in (str(number), f"net:[{number}]") or (
+        bool(path) and wanted == os.path.basename(path)
+    )
 
 
 def held(proc: str, holders: Mapping[int, Iterable[int]]) -> dict[int, Found]:
@@ -86,10 +129,10 @@ def _identified(proc: str, key: int, pids: list[int], mounted: dict[int, str]) -
 
 def describe(proc: str, found: Found) -> Namespace:
     """Return what a namespace is called."""
-    placements = list(_placements(proc, found.pids))
-    containers = {each.container for each in placements if each.container}
-    name = _name(found, placements, containers)
-    details = sorted({_short(each) for each in containers})
+    placement = _oldest_placement(proc, found.pids)
+    container = placement.container
+    name = _name(found, placement)
+    details = [_short(container)] if container and container.id else []
     if found.known:
         details.append(f"net:[{found.number}]")
     elif found.pids:
@@ -97,38 +140,46 @@ def describe(proc: str, found: Found) -> Namespace:
     return Namespace(name, " ".join(details))
 
 
-def _placements(proc: str, pids: Iterable[int]) -> Iterator[Placement]:
-    asked = 0
-    for pid in pids:
-        placement = read_placement(proc, pid)
-        if placement:
-            yield placement
-            asked += 1
-            if asked == _ASKED:
-                return
+def _oldest_placement(proc: str, pids: Iterable[int]) -> Placement:
+    """Return where the process is that was there first: whoever joins later names nothing."""
+    oldest, best = float("inf"), Placement()
+    for pid in islice(pids, _ASKED):
+        try:
+            _, _, started = read_stat(proc, str(pid))
+        except OSError:
+            continue  # gone, or hidden
+        if started < oldest:
+            placement = read_placement(proc, pid)
+            if placement:
+                oldest, best = started, placement
+    return best
 
 
-def _name(found: Found, placements: list[Placement], containers: set[Container]) -> str:
+def _name(found: Found, placement: Placement) -> str:
     """Return a name that survives recreation, of whatever gave the namespace one, or none."""
     folder, _, name = found.path.rpartition("/")
     if f"{folder}/" in _NAMED_BY_IP and is_lasting(name):
         return safe_name(os.fsencode(name))
-    names = [container_name(each) for each in containers]
-    if not containers:
-        units = {each.unit for each in placements}
-        names = list(units) if len(units) == 1 else []
-        names = [each for each in names if each.endswith(".service")]
-    lasting = sorted(filter(None, names))
-    return safe_name(os.fsencode(lasting[0])) if lasting else ""
+    if placement.container:
+        name = container_name(placement.container)
+    else:
+        name = placement.unit if placement.unit.endswith(".service") else ""
+    return safe_name(os.fsencode(name)) if name else ""
 
 
 def _short(container: Container) -> str:
     return safe_name(os.fsencode(container.id[:_SHORT_ID]))
 
 
-def in_fair_order(found: Iterable[Found], seed: int) -> list[Found]:
-    """Return the namespaces in an order that differs with *seed*, so that none is always last."""
-    return sorted(found, key=lambda each: (each.number ^ seed) * 0x9E3779B1 & 0xFFFFFFFF)
+def in_fair_order(found: Iterable[Found], seconds: float) -> list[Found]:
+    """Return the namespaces, beginning elsewhere at each time.
+
+    Steps of the golden ratio: however many can be read, and whatever the time between two
+    calls, each has its turn soon.
+    """
+    order = sorted(found, key=lambda each: each.number)
+    start = int(len(order) * (seconds / _MINUTE * _GOLDEN % 1))
+    return order[start:] + order[:start]
 
 
 class Visitor:
@@ -203,7 +254,7 @@ def select(namespaces: Mapping[int, Namespace], wanted: str) -> frozenset[int]:
     chosen = frozenset(
         number
         for number, (name, detail, _) in namespaces.items()
-        if safe == name
+        if name in (wanted, safe)
         or wanted in (str(number), f"net:[{number}]", detail)
         or (len(wanted) >= _SHORT_ID and wanted in detail.split())
     )

@@ -7,7 +7,7 @@ from zabbix_sockets.collector.ahead import Ahead
 from zabbix_sockets.collector.plan import choose
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import SourceUnavailableError
-from zabbix_sockets.model import Query, Snapshot
+from zabbix_sockets.model import ALL_NETNS, OWN, Query, Snapshot
 from zabbix_sockets.readers.host import read_host, read_port_range
 
 
@@ -30,6 +30,11 @@ def collect(
     """
     started = monotonic()
     deadline = Deadline(query.timeout)
+    if query.netns not in (ALL_NETNS, OWN):
+        from zabbix_sockets.collector.namespaces import is_own  # noqa: PLC0415  # 2 ms
+
+        if is_own(query.proc, query.netns):
+            query = query._replace(netns=OWN)
     with choose(query) as plan:
         snapshot = Snapshot(
             time=int(time()),

@@ -8,6 +8,7 @@ from zabbix_sockets.collector.namespaces import (
     describe,
     device_names,
     find,
+    is_own,
     select,
     ways_into,
 )
@@ -46,6 +47,8 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         SocketsError, ParseError: as collect().
     """
     deadline = Deadline(query.timeout)
+    if query.netns not in (ALL_NETNS, OWN) and is_own(query.proc, query.netns):
+        query = query._replace(netns=OWN)
     with choose(query) as plan:
         if plan.open_iterator:
             from zabbix_sockets.collector.iterated import read_owners  # noqa: PLC0415  # 1 ms
@@ -61,14 +64,14 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
             yield from decoding.sockets(plan, OWN_NETNS, ports, deadline)
         visitor = Visitor(query.proc, plan.visibility, netlink=plan.has_netlink)
         for _, found in sorted(others.items()):
-            yield from decoding.visited(visitor, found, ports, deadline)
+            yield from decoding.visited(visitor, found, ports, deadline, query.proc)
 
 
 def _others(query: Query, deadline: Deadline) -> tuple[dict[int, Found], dict[int, str]]:
     """Return the other namespaces to look into, and how they are shown."""
     if query.netns == OWN:
         return {}, {}
-    found = {each.number: each for each in find(query.proc, deadline)}
+    found = {each.number: each for each in find(query.proc, deadline)[0]}
     described = {number: describe(query.proc, each) for number, each in found.items()}
     if query.netns != ALL_NETNS:
         chosen = select(described, query.netns)
@@ -100,7 +103,7 @@ class _Decoding:
         self._shown = shown
 
     def visited(
-        self, visitor: Visitor, found: Found, own_ports: PortRange, deadline: Deadline
+        self, visitor: Visitor, found: Found, own_ports: PortRange, deadline: Deadline, proc: str
     ) -> list[Socket]:
         """Return the sockets of another namespace, by the first of its processes that stays."""
         refusal = SourceUnavailableError("the network namespace is gone")
@@ -110,6 +113,8 @@ class _Decoding:
                     return list(self.sockets(plan, found.number, ports or own_ports, deadline))
             except SourceUnavailableError as error:
                 refusal = error
+        if found.is_gone(proc):
+            return []
         raise SourceUnavailableError(f"{self._shown[found.number]}: {refusal}")
 
     def sockets(

@@ -63,9 +63,8 @@ class TableCollection:
         self._room = MAX_ENDPOINTS
         self._noted: Noted | None = None
         if plan.has_netlink and may_not_walk(query):
-            by_cgroup = CgroupOwners()
-            self._owners: Owners = by_cgroup
-            self._noted = by_cgroup.noted
+            self._owners: Owners = CgroupOwners()
+            self._noted = self._owners.noted
             snapshot.visibility.ownership = BY_CGROUPS
         else:
             self._owners = self._walk()
@@ -97,6 +96,8 @@ class TableCollection:
                 self._merge(fold)
         if self._query.netns != OWN:
             self._visit(scan_seconds=monotonic() - started)
+        if isinstance(owners, CgroupOwners) and owners.untold:
+            snapshot.visibility.unplaced = True
         holders = [owner for owner in snapshot.uids if owner >= FIRST_OWNER]
         snapshot.owners = {owner: owners.members(owner) for owner in holders}
         if snapshot.visibility.ownership != BY_CGROUPS:
@@ -139,13 +140,14 @@ class TableCollection:
         snapshot, query = self._snapshot, self._query
         visibility = snapshot.visibility
         try:
-            found = find(query.proc, self._deadline)
+            found, whole = find(query.proc, self._deadline)
         except (DeadlineError, OSError) as error:
             if query.netns != ALL_NETNS:
                 raise SocketsError(f"no network namespace was looked for: {error}") from error
             visibility.warnings.append(f"no other network namespace was looked for: {error}")
             visibility.foreign_unseen = True
             return
+        visibility.foreign_unseen |= not whole
         snapshot.namespaces = {each.number: describe(query.proc, each) for each in found}
         if query.netns != ALL_NETNS:
             snapshot.selected = select(snapshot.namespaces, query.netns)
@@ -153,11 +155,14 @@ class TableCollection:
         self._found = {each.number: each for each in found}
         visitor = Visitor(query.proc, visibility, netlink=self._plan.has_netlink)
         listening: dict[int, list[TableFold]] = {}
-        order = in_fair_order(found, int(time()))
+        order = in_fair_order(found, time())
         if scan_seconds * len(order) > self._deadline.remaining() * _SHARE_OF_SCANS:
             listening = {each.number: self._read_listening(each, visitor) for each in order}
         for each in order:
             folds, complete, ports = self._read(each, visitor)
+            if not complete and each.is_gone(query.proc):
+                del snapshot.namespaces[each.number]
+                continue
             if not complete:
                 snapshot.skipped.add(each.number)
                 begun = {fold.table for fold in folds}

@@ -29,6 +29,7 @@ class _ListenerSums:
 def listener_rows(snapshot: Snapshot, groups: Groups, label: NetnsLabel) -> list[RankedRow]:
     """Return a row for each distinct listening TCP and bound UDP address."""
     sums: dict[tuple[str, str, bytes, int, str], _ListenerSums] = {}
+    partly_read = {label(netns) for netns in snapshot.skipped}
     for listener in snapshot.listeners:
         key = listener.protocol, label(listener.netns), *listener[2:5]
         each = sums.get(key)
@@ -36,7 +37,7 @@ def listener_rows(snapshot: Snapshot, groups: Groups, label: NetnsLabel) -> list
             each = sums[key] = _ListenerSums()
         each.sockets.append(listener)
         each.owners.add(listener.owner)
-        if listener.netns in snapshot.skipped:
+        if key[1] in partly_read:
             each.established = None
     for connection, count in snapshot.connections.items():
         if connection.direction == INBOUND and connection.state == TcpState.ESTABLISHED:

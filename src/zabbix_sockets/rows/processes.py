@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from zabbix_sockets.groups import DEFAULT_GROUPING, Groups
+from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
 from zabbix_sockets.model import (
     BY_CGROUPS,
     INBOUND,
@@ -87,7 +87,7 @@ def _process_row(snapshot: Snapshot, groups: Groups, name: str, sums: _ProcessSu
     row: JsonRow = {"id": name, "name": name}
     if not by_cgroups:
         row["instances"] = len(instances)
-    if groups.grouping.name == DEFAULT_GROUPING:
+    if groups.grouping is GROUPINGS[DEFAULT_GROUPING]:  # with rules names are others
         row["denied_instances"] = snapshot.visibility.denied.get(name, 0)
     row |= {
         "settled": int(listening or by_cgroups or max(ages, default=0.0) > SETTLED_AGE),

@@ -74,7 +74,7 @@ def test_noted(sockets: list[tuple[int, int]]) -> None:
     assert list(owners.noted(pairs)) == rows
     expected: dict[int, int] = {}
     for number, inode in sockets:
-        if number:
+        if number and inode:
             expected.setdefault(inode, number)
     found = {
         inode: owners.processes[index].cgroup
@@ -82,7 +82,8 @@ def test_noted(sockets: list[tuple[int, int]]) -> None:
         for index in owners.members(owner)
     }
     assert found == expected
-    assert len(owners.processes) == len({number for number, _ in sockets} - {0})
+    assert len(owners.processes) == len({number for number, inode in sockets if inode} - {0})
+    assert owners.untold == any(inode and not number for number, inode in sockets)
     assert not any(each.pid for each in owners.processes)
 
 

@@ -1,5 +1,6 @@
 """Which network namespaces there are and what they are called, from a /proc made of files."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from zabbix_sockets.collector.namespaces import (
     find,
     held,
     in_fair_order,
+    is_own,
     select,
     ways_into,
 )
@@ -42,12 +44,12 @@ def proc(tmp_path: Path) -> ProcTree:
 
 @pytest.fixture
 def with_processes(proc: ProcTree) -> Joins:
-    """Return what adds a namespace with processes, by pid and cgroup."""
+    """Return what adds a namespace with processes, by pid and cgroup, the oldest first."""
 
     def add(name: str, cgroups: dict[int, str], *secret: int) -> Path:
         netns = proc.add_netns(name)
-        for pid, cgroup in cgroups.items():
-            folder = proc.add(pid, b"nginx")
+        for at, (pid, cgroup) in enumerate(cgroups.items()):
+            folder = proc.add(pid, b"nginx", age=3600.0 - at)
             (folder / "cgroup").write_text(f"0::{cgroup}\n")
             proc.join(pid, netns, secret=pid in secret)
         return netns
@@ -57,7 +59,7 @@ def with_processes(proc: ProcTree) -> Joins:
 
 def found_in(proc: ProcTree) -> dict[int, Found]:
     """Return what is found, by numbers; pids in order."""
-    found = find(str(proc), TIME)
+    found, _ = find(str(proc), TIME)
     assert len({each.number for each in found}) == len(found)
     return {each.number: each for each in found}
 
@@ -102,12 +104,53 @@ def test_mounted(proc: ProcTree, with_processes: Joins) -> None:
 
 
 def test_mounted_with_a_secret_number(proc: ProcTree, with_processes: Joins) -> None:
-    """A namespace whose number is secret does not count a second time where it is mounted."""
+    """A namespace whose number is secret does not count twice; whether all are found is open."""
     web, empty = with_processes("web", {30: "/"}, 30), proc.add_netns("empty")
+    assert find(str(proc), TIME)[1]
     proc.mount_netns(web, "/run/netns/web")
     assert len(found_in(proc)) == 1
+    assert not find(str(proc), TIME)[1]
     proc.mount_netns(empty, "/run/netns/empty")
     assert len(found_in(proc)) == 2
+    assert not find(str(proc), TIME)[1]
+
+
+def test_hidden_processes(proc: ProcTree, with_processes: Joins) -> None:
+    """Where processes are hidden there may be more namespaces than are found."""
+    with_processes("web", {30: "/"})
+    assert find(str(proc), TIME)[1]
+    shutil.rmtree(proc.root / "1")
+    assert not find(str(proc), TIME)[1]
+
+
+def test_main_thread_has_exited(proc: ProcTree) -> None:
+    """A process is in the namespace of the threads that it still has."""
+    web = proc.add_netns("web")
+    folder = proc.add(30, b"nginx")
+    (folder / "task/31").mkdir()
+    (proc.root / "31").mkdir()
+    shutil.rmtree(proc.root / "31")
+    (proc.root / "thread-31").mkdir()
+    proc.join("thread-31", web)
+    (proc.root / "31").symlink_to(proc.root / "thread-31")
+    assert found_in(proc)[number_of(web)].pids == (31,)
+
+
+def test_own_by_other_names(proc: ProcTree) -> None:
+    """The caller's namespace goes by its number and by where it is mounted, too."""
+    number = number_of(proc.own)
+    proc.mount_netns(proc.own, "/run/netns/mine")
+    for wanted in (str(number), f"net:[{number}]", "mine"):
+        assert is_own(str(proc), wanted)
+    for wanted in ("", "web", "1"):
+        assert not is_own(str(proc), wanted)
+
+
+def test_gone(proc: ProcTree) -> None:
+    """A namespace is gone with its last process, unless it is mounted."""
+    assert not Found(5, (98, 1)).is_gone(str(proc))
+    assert Found(5, (98, 99)).is_gone(str(proc))
+    assert not Found(5, (), "/run/netns/web").is_gone(str(proc))
 
 
 def test_no_time(proc: ProcTree) -> None:
@@ -149,7 +192,9 @@ def test_name_of_a_mount(proc: ProcTree, path: str, name: str) -> None:
     ("cgroups", "name"),
     [
         ({30: "/system.slice/nginx.service"}, "nginx.service"),
-        ({30: "/system.slice/a.service", 31: "/system.slice/b.service"}, ""),
+        ({31: "/system.slice/a.service", 30: "/system.slice/b.service"}, "a.service"),
+        ({31: "/user.slice/user-1000.slice/session-3.scope", 30: "/system.slice/b.service"}, ""),
+        ({31: "/lxc.payload.web", 30: "/lxc.payload.db"}, "web"),
         ({30: "/system.slice/a.service", 31: "/system.slice/a.service/sub"}, "a.service"),
         ({30: "/user.slice/user-1000.slice/session-3.scope"}, ""),
         ({30: "/"}, ""),
@@ -160,7 +205,7 @@ def test_name_of_a_mount(proc: ProcTree, path: str, name: str) -> None:
 def test_name_by_processes(
     proc: ProcTree, with_processes: Joins, cgroups: dict[int, str], name: str
 ) -> None:
-    """A container gives its name, else the one service that all asked processes are of."""
+    """Who was there first gives the name, a container or a service; who joins later none."""
     number = number_of(with_processes("web", cgroups))
     assert describe(str(proc), found_in(proc)[number]).name == name
 
@@ -169,7 +214,7 @@ def test_name_of_a_mount_comes_first(proc: ProcTree, with_processes: Joins) -> N
     """What a person called the namespace outweighs who is in it."""
     web = with_processes("web", {30: "/system.slice/nginx.service"})
     proc.mount_netns(web, "/run/netns/front")
-    (found,) = find(str(proc), TIME)
+    ((found,), _) = find(str(proc), TIME)
     assert describe(str(proc), found).name == "front"
 
 
@@ -189,7 +234,7 @@ def test_container_for_people(
         "zabbix_sockets.collector.namespaces.container_name", lambda each: names.get(each, "")
     )
     number = number_of(with_processes("web", {30: DOCKER}))
-    (found,) = find(str(proc), TIME)
+    ((found,), _) = find(str(proc), TIME)
     shown = describe(str(proc), found)
     assert shown == Namespace("shop/%7Bcart%7D", f"{ID[:12]} net:[{number}]")
     assert shown.shown == f"shop/%7Bcart%7D ({ID[:12]} net:[{number}])"
@@ -257,6 +302,17 @@ def test_each_comes_first_for_some_seed(first: int, count: int, now: int) -> Non
     orders = [in_fair_order(found, now + 60 * minute) for minute in range(600)]
     assert {order[0] for order in orders} == set(found)
     assert {order[-1] for order in orders} == set(found)
+
+
+def test_nobody_waits_long() -> None:
+    """With time for a fifth of them, each namespace is read within ten calls of a minute each."""
+    found = [Found(4_026_532_000 + 3 * at, ()) for at in range(200)]
+    unread = dict.fromkeys(found, 0)
+    for minute in range(500):
+        for each in in_fair_order(found, 1_790_000_000 + 60 * minute)[:40]:
+            unread[each] = -1
+        unread = {each: count + 1 for each, count in unread.items()}
+        assert minute < 10 or max(unread.values()) <= 10
 
 
 def test_ways() -> None:
