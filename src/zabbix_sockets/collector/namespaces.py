@@ -232,9 +232,9 @@ class Visitor:
             raise SourceUnavailableError("the network namespace is gone") from error
         return True
 
-    def is_empty(self, pid: int | None) -> bool:
-        """Whether the namespace that plan() gave by *pid* has no sockets."""
-        return netns.is_empty(self._proc, "thread-self" if pid is None else str(pid))
+    def unused(self, pid: int | None) -> frozenset[str]:
+        """Return the tables without a socket of the namespace that plan() gave by *pid*."""
+        return netns.read_unused(self._proc, "thread-self" if pid is None else str(pid))
 
 
 def ways_into(found: Found) -> Iterator[int | None]:

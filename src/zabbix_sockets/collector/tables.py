@@ -187,10 +187,10 @@ class TableCollection:
                 break
             try:
                 with visitor.plan(found, pid) as (plan, ports):
-                    if not plan.has_netlink and visitor.is_empty(pid):
-                        return [], True, ports
-                    complete = True
+                    unused, complete = visitor.unused(pid), True
                     for table in TABLES:
+                        if str(table) in unused:
+                            continue  # each scan is one of the host's whole table
                         fold, whole = self._fold(
                             plan, table._replace(netns=found.number), ports or self._snapshot.ports
                         )

@@ -97,19 +97,25 @@ def _setns(fd: int) -> None:
         raise OSError(number, os.strerror(number), "setns")
 
 
-def is_empty(proc: str, pid: str) -> bool:
-    """Whether the namespace of a process has no socket at all, by /proc/PID/net/sockstat."""
-    text = b""
+def read_unused(proc: str, pid: str) -> frozenset[str]:
+    """Return the tables without a socket of a process's namespace, by /proc/PID/net/sockstat*.
+
+    Tables go by their names in /proc/net. A socket in TIME_WAIT is in none of the counts by
+    family: where there is one, neither table of TCP is unused.
+    """
+    unused: set[str] = set()
+    waiting = True
     for name in ("sockstat", "sockstat6"):
         try:
-            text += read_bytes(f"{proc}/{pid}/net/{name}")
-        except FileNotFoundError:
-            if name == "sockstat":
-                return False  # the process may be gone
+            lines = read_bytes(f"{proc}/{pid}/net/{name}").split(b"\n")
         except OSError:
-            return False
-    counts = [line for line in text.split(b"\n") if line.startswith(_IN_USE)]
-    return bool(counts) and all(line.split()[2] == b"0" for line in counts)
+            continue  # gone, or a kernel without IPv6
+        for line in lines:
+            if line.startswith(b"TCP: "):
+                waiting = b" tw 0 " not in line
+            if line.startswith(_IN_USE) and line.split()[2] == b"0":
+                unused.add(line.partition(b":")[0].decode("ascii").lower())
+    return frozenset(unused - {"tcp", "tcp6"} if waiting else unused)
 
 
 def read_devices(proc: str, pid: str) -> dict[int, str]:

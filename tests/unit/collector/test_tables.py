@@ -126,11 +126,12 @@ def test_without_privilege(host: Host) -> None:
 def test_empty_namespace_is_not_read(host: Host) -> None:
     """Where /proc says that a namespace has no sockets its tables are left alone."""
     web = host.add_netns("web", 30)
-    (web / "net/sockstat").write_text("TCP: inuse 0\nUDP: inuse 0\n")
+    empty = "TCP: inuse 0 orphan 0 tw 0 alloc 0 mem 0\nUDP: inuse 0 mem 0\n"
+    (web / "net/sockstat").write_text(empty)
     (web / "net/tcp").unlink()
     snapshot = host.collect(netlink=False)
     assert (counts(snapshot), snapshot.skipped) == ({}, set())
-    (web / "net/sockstat").write_text("TCP: inuse 1\nUDP: inuse 0\n")
+    (web / "net/sockstat").write_text(empty.replace("TCP: inuse 0", "TCP: inuse 1"))
     assert host.collect(netlink=False).skipped == {number_of(web)}
 
 

@@ -13,7 +13,7 @@ from zabbix_sockets.readers import netns
 from ..proctree import ProcTree, key_of, number_of  # noqa: TID252  # a test folder is no package
 
 SYSFS = b"21 26 0:20 / /sys rw,nosuid shared:7 - sysfs sysfs rw\n"
-EMPTY = "sockets: used 5\nTCP: inuse 0 orphan 0 tw 7 alloc 3 mem 1\nUDP: inuse 0 mem 2\n"
+EMPTY = "sockets: used 5\nTCP: inuse 0 orphan 0 tw 0 alloc 3 mem 1\nUDP: inuse 0 mem 2\n"
 EMPTY6 = "TCP6: inuse 0\nUDP6: inuse 0\nRAW6: inuse 1\n"
 IGMP = (
     "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n"
@@ -85,26 +85,39 @@ def test_no_mountinfo(tmp_path: Path) -> None:
     assert netns.read_mounted(mountinfo(tmp_path, b"\n1 2 3 net:[5]\n")) == {}
 
 
+ALL = frozenset(("tcp", "udp", "tcp6", "udp6"))
+
+
 @pytest.mark.parametrize(
-    ("files", "empty"),
+    ("files", "unused"),
     [
-        ({"sockstat": EMPTY, "sockstat6": EMPTY6}, True),
-        ({"sockstat": EMPTY}, True),
-        ({"sockstat": EMPTY.replace("TCP: inuse 0", "TCP: inuse 1"), "sockstat6": EMPTY6}, False),
-        ({"sockstat": EMPTY.replace("UDP: inuse 0", "UDP: inuse 10")}, False),
-        ({"sockstat": EMPTY, "sockstat6": EMPTY6.replace("TCP6: inuse 0", "TCP6: inuse 3")}, False),
-        ({"sockstat": EMPTY, "sockstat6": EMPTY6.replace("UDP6: inuse 0", "UDP6: inuse 1")}, False),
-        ({"sockstat": ""}, False),
-        ({"sockstat6": EMPTY6}, False),
-        ({}, False),
+        ({"sockstat": EMPTY, "sockstat6": EMPTY6}, ALL),
+        ({"sockstat": EMPTY}, {"tcp", "udp"}),
+        (
+            {"sockstat": EMPTY.replace("TCP: inuse 0", "TCP: inuse 1"), "sockstat6": EMPTY6},
+            ALL - {"tcp"},
+        ),
+        ({"sockstat": EMPTY.replace("UDP: inuse 0", "UDP: inuse 10")}, {"tcp"}),
+        ({"sockstat": EMPTY.replace("tw 0", "tw 2"), "sockstat6": EMPTY6}, {"udp", "udp6"}),
+        (
+            {"sockstat": EMPTY, "sockstat6": EMPTY6.replace("TCP6: inuse 0", "TCP6: inuse 3")},
+            ALL - {"tcp6"},
+        ),
+        (
+            {"sockstat": EMPTY, "sockstat6": EMPTY6.replace("UDP6: inuse 0", "UDP6: inuse 1")},
+            ALL - {"udp6"},
+        ),
+        ({"sockstat": ""}, set()),
+        ({"sockstat6": EMPTY6}, {"udp6"}),
+        ({}, set()),
     ],
 )
-def test_empty(tmp_path: Path, files: dict[str, str], empty: bool) -> None:
-    """A namespace is empty if all four counts are there and 0; what is unknown is not empty."""
+def test_unused(tmp_path: Path, files: dict[str, str], unused: set[str]) -> None:
+    """A table is unused if its count is there and 0; what is unknown may be used."""
     (tmp_path / "7/net").mkdir(parents=True)
     for name, text in files.items():
         (tmp_path / "7/net" / name).write_text(text)
-    assert netns.is_empty(str(tmp_path), "7") == empty
+    assert netns.read_unused(str(tmp_path), "7") == unused
 
 
 def test_devices(tmp_path: Path) -> None:
