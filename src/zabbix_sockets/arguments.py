@@ -96,6 +96,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--netns",
+        type=_name,
         metavar="NAME",
         help="network namespaces: all, own, or one by its name or number"
         " (default: all; for show sockets own)",
@@ -194,6 +195,12 @@ def _seconds(text: str) -> float:
     if not 0 < value <= _MAX_SECONDS:
         raise argparse.ArgumentTypeError(f"not a number of seconds from 0 to {_MAX_SECONDS}")
     return value
+
+
+def _name(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("no name")
+    return text
 
 
 def _positive(text: str) -> int:

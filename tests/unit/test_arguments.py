@@ -103,6 +103,7 @@ def test_very_many_bytes() -> None:
         ["get", "--group-by", "pod"],
         ["get", "--group-by"],
         ["get", "--netns"],
+        ["get", "--netns", ""],
         ["load", "--netns", "web"],
         ["files", "--config", "x"],
         ["discover"],

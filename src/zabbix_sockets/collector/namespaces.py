@@ -13,7 +13,7 @@ from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import SocketsError, SourceUnavailableError
 from zabbix_sockets.fold import DeviceName
 from zabbix_sockets.model import OWN_NETNS, Namespace, PortRange, Visibility
-from zabbix_sockets.names import safe_name
+from zabbix_sockets.names import UNNAMED, safe_name
 from zabbix_sockets.readers import netns
 from zabbix_sockets.readers.cgroup import read_placement
 from zabbix_sockets.readers.containers import container_name
@@ -247,14 +247,17 @@ def ways_into(found: Found) -> Iterator[int | None]:
 def select(namespaces: Mapping[int, Namespace], wanted: str) -> frozenset[int]:
     """Return the numbers of the namespaces that *wanted* names: by name, number or id.
 
+    "(unnamed)" are all that have no name.
+
     Raises:
         SocketsError: there is none.
     """
     safe = safe_name(os.fsencode(wanted))
+    wanted_name = "" if wanted == UNNAMED else wanted
     chosen = frozenset(
         number
         for number, (name, detail, _) in namespaces.items()
-        if name in (wanted, safe)
+        if name in (wanted_name, safe)
         or wanted in (str(number), f"net:[{number}]", detail)
         or (len(wanted) >= _SHORT_ID and wanted in detail.split())
     )

@@ -263,6 +263,7 @@ NAMESPACES = {
         ("3f4e1c0b5a69", {12}),
         ("3f4e1c0b5a69 net:[12]", {12}),
         ("pid 77", {13}),
+        ("(unnamed)", {12}),
     ],
 )
 def test_selection(wanted: str, numbers: set[int]) -> None:
