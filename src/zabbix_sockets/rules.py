@@ -26,9 +26,10 @@ _REFERENCE = r"\\(?:([0-9]+)|g<([^<>]*)>|(\\))"  # compiled when needed
 
 
 class Facts(NamedTuple):
-    """What rules look at: a process's safe name; all else as it is, empty where there is none.
+    """What rules look at: names as the document shows them, empty where there is none.
 
-    Bytes that are no UTF-8 are lone surrogates, as of os.fsdecode().
+    The command line is as it is; bytes that are no UTF-8 are lone surrogates, as of
+    os.fsdecode().
     """
 
     process: str
