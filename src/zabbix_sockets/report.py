@@ -10,6 +10,7 @@ from zabbix_sockets.addresses import format_endpoint
 from zabbix_sockets.errors import SocketsError
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups
 from zabbix_sockets.model import (
+    BY_CGROUPS,
     INBOUND,
     NOBODY,
     OWN_NETNS,
@@ -118,8 +119,8 @@ def _assemble(
         truncated[name] = max(0, len(ranked) - limit)
         seen[name] &= not truncated[name]
         rows = sorted((each.row for each in ranked[:limit]), key=lambda row: str(row["id"]))
-        document[name] = [*rows, _ABSENT[name]()] if seen[name] else rows
-        other[name] = _summed(_ABSENT[name](), (each.row for each in ranked[limit:]))
+        document[name] = [*rows, _absent(name, snapshot)] if seen[name] else rows
+        other[name] = _summed(_absent(name, snapshot), (each.row for each in ranked[limit:]))
     for state, count in uncounted.items():
         other["upstreams"][state] = _number(other["upstreams"][state]) + count
     document["other"] = other
@@ -127,6 +128,15 @@ def _assemble(
     document["complete"] = int(all(seen.values()))
     document["collector"] = {**_object(head["collector"]), "truncated": truncated}
     return document
+
+
+def _absent(name: str, snapshot: Snapshot) -> JsonRow:
+    """Return the row for all that is not in a list, without what no row of it has."""
+    row = _ABSENT[name]()
+    if snapshot.visibility.ownership == BY_CGROUPS:
+        for field in ("instances", "processes"):
+            row.pop(field, None)
+    return row
 
 
 def _seen_lists(snapshot: Snapshot) -> dict[str, bool]:

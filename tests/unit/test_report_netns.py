@@ -119,7 +119,13 @@ def test_listener_fields_by_cgroups(snapshot: Snapshot) -> None:
     snapshot.visibility.ownership = BY_CGROUPS
     snapshot.skipped = {WEB}
     document: Any = build_document(snapshot, Limits(0, 0, 0), GROUPINGS["unit"])
-    assert document["other"]["processes"]["instances"] == 0
+    assert "instances" not in document["other"]["processes"]
     assert document["other"]["processes"]["sockets"] == 7
     listeners = document["other"]["listeners"]
-    assert (listeners["rows"], listeners["processes"], listeners["established"]) == (2, 0, 2)
+    assert (listeners["rows"], listeners["established"]) == (2, 2)
+    assert "processes" not in listeners
+    snapshot.skipped = set()
+    whole: Any = build_document(snapshot, grouping=GROUPINGS["unit"])
+    assert whole["processes"][-1]["id"] == whole["listeners"][-1]["id"] == "(absent)"
+    assert "instances" not in whole["processes"][-1]
+    assert "processes" not in whole["listeners"][-1]
