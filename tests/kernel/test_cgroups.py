@@ -3,14 +3,15 @@
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import netns
 import pytest
 import zoo
+from cgroups import find_root, inside, made
 from children import Child, run_as
 
 from zabbix_sockets import Query, build_document, collect
@@ -29,45 +30,15 @@ def cgroups(tmp_path: Path) -> Iterator[Path]:
     """Return the root of the cgroup2 hierarchy, mounted by this test if nobody has."""
     if os.geteuid():
         pytest.skip("cgroups need root")
-    lines = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-    for _, path, kind, *_ in lines:
-        if kind == "cgroup2":
-            yield Path(path)
-            return
+    root = find_root()
+    if root:
+        yield root
+        return
     subprocess.run(["mount", "-t", "cgroup2", "none", tmp_path], check=True)
     try:
         yield tmp_path
     finally:
         subprocess.run(["umount", tmp_path], check=True)
-
-
-@contextmanager
-def made(*folders: Path) -> Iterator[None]:
-    """Have these cgroups; what is in them must have ended when they are left."""
-    done: list[Path] = []
-    try:
-        for folder in folders:
-            folder.mkdir()
-            done.append(folder)
-        yield
-    finally:
-        for folder in reversed(done):
-            if folder.exists():
-                zoo.wait_for(partial(_removed, folder), "an empty cgroup")
-
-
-def _removed(folder: Path) -> bool:
-    try:
-        folder.rmdir()
-    except OSError:
-        return False
-    return True
-
-
-def inside(folder: Path, work: Callable[[], object]) -> object:
-    """Move this process into a cgroup, and return what *work* does."""
-    (folder / "cgroup.procs").write_text(str(os.getpid()))
-    return work()
 
 
 def document_of(source: str | None, grouping: str, pins: str = "/nowhere") -> JsonRow:

@@ -1,6 +1,9 @@
 """Network namespaces other than the caller's own: each source sees what `ss -N` sees there."""
 
+import ctypes
 import os
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -198,6 +201,34 @@ def test_nested_and_unnamed(pins: str, source: str) -> None:
     row = listeners_of(document)["tcp/127.0.0.1:7303@(unnamed)"]
     assert (row["sockets"], row["processes"]) == (2, 2)
     assert f"tcp/127.0.0.1:7303@net:[{number}]" in listeners_of(shown)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_main_thread_has_exited(pins: str, source: str) -> None:
+    """The namespace of a process is found by its other threads, too."""
+
+    def leaderless() -> None:
+        netns.unshare()
+        zoo.listener("127.0.0.1", 7305)
+        threading.Thread(target=time.sleep, args=(60,)).start()
+        os.write(write, b"r")
+        ctypes.CDLL(None).pthread_exit(None)
+
+    ready, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        leaderless()
+    try:
+        os.read(ready, 1)
+        with open(f"/proc/{pid}/status") as status:
+            zoo.wait_for(lambda: status.seek(0) == 0 and "State:\tZ" in status.read(), "its end")
+        row = listeners_of(document_of(source, pins))["tcp/127.0.0.1:7305@(unnamed)"]
+    finally:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+        os.close(ready)
+        os.close(write)
+    assert (row["sockets"], row["processes"]) == (1, 1)
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(1, str(ROOT / "tests" / "support"))
 
 # ruff: noqa: E402
+import cgroups
 import netns
 import zoo
 from children import Child, run_as
@@ -68,12 +69,13 @@ COLUMNS = (
 @contextmanager
 def scene() -> Iterator[str]:
     """Have a listener here, of root and in a unit, one in each of two namespaces; give the pins."""
-    cgroup = _cgroup_root() / UNIT
+    root = cgroups.find_root()
+    assert root, "no cgroup v2 here"
     with ExitStack() as stack:
-        cgroup.mkdir()
-        stack.callback(zoo.wait_for, partial(_removed, cgroup), "an empty cgroup")
+        stack.enter_context(cgroups.made(root / UNIT))
         stack.enter_context(netns.named(INHABITED, EMPTY))
-        stack.enter_context(Child(partial(_here, cgroup)))
+        listen = partial(zoo.listener, "127.0.0.1", PORTS["here"])
+        stack.enter_context(Child(partial(cgroups.inside, root / UNIT, listen)))
         stack.enter_context(Child(partial(_elsewhere, INHABITED)))
         stack.enter_context(Child(partial(_from_outside, EMPTY)))
         pins = tempfile.mkdtemp(prefix="zabbix-sockets-pins-")
@@ -82,24 +84,6 @@ def scene() -> Iterator[str]:
         load(pins)
         stack.callback(unload, pins)
         yield pins
-
-
-def _cgroup_root() -> Path:
-    lines = [line.split() for line in Path("/proc/mounts").read_text("utf-8").splitlines()]
-    return next(Path(path) for _, path, kind, *_ in lines if kind == "cgroup2")
-
-
-def _removed(folder: Path) -> bool:
-    try:
-        folder.rmdir()
-    except OSError:
-        return False
-    return True
-
-
-def _here(cgroup: Path) -> object:
-    (cgroup / "cgroup.procs").write_text(str(os.getpid()))
-    return zoo.listener("127.0.0.1", PORTS["here"])
 
 
 def _elsewhere(name: str) -> object:

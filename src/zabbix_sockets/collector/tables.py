@@ -59,7 +59,8 @@ class TableCollection:
         self._query = query
         self._deadline = deadline
         self._snapshot = snapshot
-        self._found: dict[int, Found] = {}
+        self._found: dict[int, Found] = {}  # as far as they are read
+        self._device_name = device_names(query.proc, self._found)
         self._room = MAX_ENDPOINTS
         self._noted: Noted | None = None
         if plan.has_netlink and may_not_walk(query):
@@ -123,11 +124,10 @@ class TableCollection:
 
     def _merge(self, fold: TableFold) -> None:
         snapshot = self._snapshot
-        device_name = device_names(self._query.proc, self._found)
         self._room -= fold.endpoints
         snapshot.visibility.endpoints_complete &= not fold.overflowed
-        snapshot.listeners += fold.decode_listeners(device_name)
-        fold.decode_connections(snapshot.connections, device_name)
+        snapshot.listeners += fold.decode_listeners(self._device_name)
+        fold.decode_connections(snapshot.connections, self._device_name)
         for owner, (recv, send) in fold.queues.items():
             place = owner, fold.table.netns
             before = snapshot.queues.get(place, (0, 0))
@@ -152,7 +152,7 @@ class TableCollection:
         if query.netns != ALL_NETNS:
             snapshot.selected = select(snapshot.namespaces, query.netns)
             found = [each for each in found if each.number in snapshot.selected]
-        self._found = {each.number: each for each in found}
+        self._found.update((each.number, each) for each in found)
         visitor = Visitor(query.proc, visibility, netlink=self._plan.has_netlink)
         listening: dict[int, list[TableFold]] = {}
         order = in_fair_order(found, time())

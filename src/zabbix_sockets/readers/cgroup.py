@@ -5,14 +5,13 @@ mounted with hidepid.
 """
 
 import os
-import re
 
 from zabbix_sockets.cgroups import Placement, choose_path, parse_path
+from zabbix_sockets.readers.mounts import read_mounts
 from zabbix_sockets.readers.process import read_bytes
 
 MAX_DIRECTORIES = 20_000
 _SCANS = 2
-_FIELDS = 5  # of mountinfo: ID, parent, device, root, mount point
 
 
 def read_placement(proc: str, pid: int) -> Placement | None:
@@ -27,25 +26,12 @@ def read_placement(proc: str, pid: int) -> Placement | None:
 def find_mount(proc: str) -> str | None:
     """Return where the whole of cgroup v2 is mounted, else a part of it; None: nowhere."""
     part = None
-    try:
-        with open(f"{proc}/self/mountinfo", "rb") as lines:
-            for line in lines:
-                mount, _, filesystem = line.partition(b" - ")
-                fields = mount.split(b" ", _FIELDS)
-                if not filesystem.startswith(b"cgroup2 ") or len(fields) < _FIELDS:
-                    continue
-                where = _unescape(fields[4])
-                if fields[3] == b"/":
-                    return where
-                part = part or where
-    except OSError:
-        pass  # hidden: what was found is still true
+    for mount in read_mounts(proc):
+        if mount.filesystem == b"cgroup2":
+            if mount.root == b"/":
+                return mount.path
+            part = part or mount.path
     return part
-
-
-def _unescape(raw: bytes) -> str:
-    r"""Undo the "\040" that the kernel puts for what would split a line."""
-    return os.fsdecode(re.sub(rb"\\([0-3][0-7]{2})", lambda at: bytes([int(at[1], 8)]), raw))
 
 
 class CgroupTree:

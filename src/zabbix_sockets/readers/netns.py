@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from zabbix_sockets.errors import ParseError
 from zabbix_sockets.names import safe_name
+from zabbix_sockets.readers.mounts import read_mounts
 from zabbix_sockets.readers.process import read_bytes
 
 CLONE_NEWNET = 0x40000000
@@ -40,27 +41,13 @@ def read_number(proc: str, pid: str) -> int | None:
 def read_mounted(proc: str) -> dict[int, str]:
     """Return where namespaces are mounted, as by `ip netns add`, by their numbers."""
     found: dict[int, str] = {}
-    try:
-        with open(f"{proc}/self/mountinfo", "rb") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return found
-    for line in lines:
-        fields = line.split(b" ", 5)
-        if len(fields) > 5 and fields[3].startswith(b"net:["):  # noqa: PLR2004
+    for mount in read_mounts(proc):
+        if mount.root.startswith(b"net:["):
             try:
-                found.setdefault(int(fields[3][5:-1]), _unescaped(fields[4]))
+                found.setdefault(int(mount.root[5:-1]), mount.path)
             except ValueError as error:
-                raise ParseError("/proc/self/mountinfo", line) from error
+                raise ParseError("/proc/self/mountinfo", mount) from error
     return found
-
-
-def _unescaped(path: bytes) -> str:
-    r"""Return a path of mountinfo, in which a space is \040."""
-    head, *parts = path.split(b"\\")
-    for part in parts:
-        head += bytes((int(part[:3], 8),)) + part[3:]
-    return os.fsdecode(head)
 
 
 @contextmanager
