@@ -88,7 +88,7 @@ def build_document(
     }
     limits = limits or Limits()
     while True:
-        document = _assemble(head, snapshot, lists, uncounted, limits)
+        document = _assemble(head, snapshot, grouping, lists, uncounted, limits)
         size = len(orjson.dumps(document))
         if size <= limits.max_bytes:
             return document
@@ -106,6 +106,7 @@ def _tightened(limits: Limits, lists: dict[str, list[RankedRow]], share: float) 
 def _assemble(
     head: JsonRow,
     snapshot: Snapshot,
+    grouping: Grouping,
     lists: dict[str, list[RankedRow]],
     uncounted: dict[str, int],
     limits: Limits,
@@ -119,8 +120,9 @@ def _assemble(
         truncated[name] = max(0, len(ranked) - limit)
         seen[name] &= not truncated[name]
         rows = sorted((each.row for each in ranked[:limit]), key=lambda row: str(row["id"]))
-        document[name] = [*rows, _absent(name, snapshot)] if seen[name] else rows
-        other[name] = _summed(_absent(name, snapshot), (each.row for each in ranked[limit:]))
+        document[name] = [*rows, _absent(name, snapshot, grouping)] if seen[name] else rows
+        left_out = (each.row for each in ranked[limit:])
+        other[name] = _summed(_zero(name, snapshot, grouping), left_out)
     for state, count in uncounted.items():
         other["upstreams"][state] = _number(other["upstreams"][state]) + count
     document["other"] = other
@@ -130,13 +132,25 @@ def _assemble(
     return document
 
 
-def _absent(name: str, snapshot: Snapshot) -> JsonRow:
+def _absent(name: str, snapshot: Snapshot, grouping: Grouping) -> JsonRow:
     """Return the row for all that is not in a list, without what no row of it has."""
     row = _ABSENT[name]()
+    if grouping is not GROUPINGS[DEFAULT_GROUPING]:
+        row.pop("denied_instances", None)
     if snapshot.visibility.ownership == BY_CGROUPS:
-        for field in ("instances", "processes"):
+        for field in ("instances", "processes", "fds_max_pct"):
             row.pop(field, None)
     return row
+
+
+def _zero(name: str, snapshot: Snapshot, grouping: Grouping) -> JsonRow:
+    """Return zeros for all fields of a list that can be added: percentages can't."""
+    row = _absent(name, snapshot, grouping)
+    return {
+        field: value
+        for field, value in row.items()
+        if not isinstance(value, str) and not field.endswith("_pct")
+    }
 
 
 def _seen_lists(snapshot: Snapshot) -> dict[str, bool]:
@@ -153,9 +167,8 @@ def _seen_lists(snapshot: Snapshot) -> dict[str, bool]:
 
 
 def _summed(zero: JsonRow, rows: Iterable[JsonRow]) -> JsonRow:
-    """Add the fields of *rows* that *zero* has, which are those that can be added."""
-    total = {name: value for name, value in zero.items() if not isinstance(value, str)}
-    total = {"rows": 0, **total}
+    """Add the fields of *rows* that *zero* has."""
+    total = {"rows": 0, **zero}
     for row in rows:
         for name, value in total.items():
             if isinstance(value, dict):

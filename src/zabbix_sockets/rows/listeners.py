@@ -104,4 +104,12 @@ def _accept_queue_fields(sockets: Iterable[ListenerSocket]) -> JsonRow:
 
 def absent_listener() -> JsonRow:
     """Return the row that stands for every listener that is not in a complete list."""
-    return {"id": ABSENT_ID, "processes": 0, "sockets": 0, "established": 0, "accept_queue": 0}
+    return {
+        "id": ABSENT_ID,
+        "processes": 0,
+        "sockets": 0,
+        "established": 0,
+        "accept_queue": 0,
+        "backlog": 0,
+        "accept_queue_pct": 0,
+    }

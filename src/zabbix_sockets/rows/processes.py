@@ -127,10 +127,13 @@ def absent_process() -> JsonRow:
         "id": ABSENT_ID,
         "name": ABSENT_ID,
         "instances": 0,
+        "denied_instances": 0,
         "sockets": 0,
         "tcp": _tcp_fields({}),
         "udp": {"bound": 0, "connected": 0},
         "recv_queue_bytes": 0,
         "send_queue_bytes": 0,
         "accept_queue": 0,
+        "accept_queue_max_pct": 0,
+        "fds_max_pct": 0,
     }

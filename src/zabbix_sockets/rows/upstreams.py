@@ -116,4 +116,4 @@ def _upstream_row(
 
 def absent_upstream() -> JsonRow:
     """Return the row that stands for every upstream that is not in a complete list."""
-    return {"id": ABSENT_ID, "established": 0, "syn_sent": 0, "close_wait": 0}
+    return {"id": ABSENT_ID, "established": 0, "syn_sent": 0, "close_wait": 0, "ephemeral_pct": 0}
