@@ -5,6 +5,7 @@
 # make lint   ruff and mypy
 # make privileges   find out anew what docs/privileges.md says of each privilege (as root)
 # make bpf    compile the BPF objects again (Debian's clang, llvm, libbpf-dev)
+# make templates    make zabbix_templates/ and docs/metrics.md anew from their generator
 # make bench  measure, side by side; see tests/bench
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find src conf zabbix_templates -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
 
-.PHONY: run test quick lint bpf privileges bench format clean
+.PHONY: run test quick lint bpf templates privileges bench format clean
 
 run: $(VENV)/.installed
 	$(BIN)/zabbix-sockets show processes
@@ -39,6 +40,9 @@ bpf:
 
 privileges: $(VENV)/.dev
 	$(BIN)/python tests/support/privileges.py
+
+templates: $(VENV)/.dev
+	$(BIN)/python -m zabbix_templates.generator
 
 bench: $(VENV)/.dev
 	$(BIN)/python tests/bench/run.py $(BENCH)

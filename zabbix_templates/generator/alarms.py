@@ -1,0 +1,185 @@
+"""Alarms of the host and of the collector itself, and graphs of the host."""
+
+from . import macros as m
+from .model import Graph, Line, Macro, Severity, Trigger
+
+_OVERFLOWS = Trigger(
+    id="listen_overflows",
+    name="Accept queues overflow",
+    event_name=f"Accept queues overflow: {{ITEM.LASTVALUE1}} connections per second refused"
+    f" (over {m.DROPS_WARN} on the average of {m.DROPS_TIME})",
+    severity=Severity.AVERAGE,
+    expression=f"avg(<tcp.listen_overflows.rate>,{m.DROPS_TIME})>{m.DROPS_WARN}"
+    f" and {m.DROPS_CONTROL}=1",
+    recovery=f"avg(<tcp.listen_overflows.rate>,{m.DROPS_TIME})<=0.5*{m.DROPS_WARN}"
+    f" or {m.DROPS_CONTROL}=0",
+    description="A process accepts more slowly than connections come, and the kernel refuses them:"
+    " clients wait for a second and more. The listeners' accept queues say which one; then look"
+    " whether it is stuck or busy.",
+    scope="performance",
+)
+
+_DROPS = Trigger(
+    id="listen_drops",
+    name="Listeners drop connections",
+    event_name=f"Listeners drop connections: {{ITEM.LASTVALUE1}} per second"
+    f" (over {m.DROPS_WARN} on the average of {m.DROPS_TIME})",
+    severity=Severity.WARNING,
+    expression=f"avg(<tcp.listen_drops.rate>,{m.DROPS_TIME})>{m.DROPS_WARN}"
+    f" and {m.DROPS_CONTROL}=1",
+    recovery=f"avg(<tcp.listen_drops.rate>,{m.DROPS_TIME})<=0.5*{m.DROPS_WARN}"
+    f" or {m.DROPS_CONTROL}=0",
+    description="The kernel drops connections on their way in, for lack of memory or routes, or"
+    " because a queue is full. Look at nstat -az 'TcpExt*' and at the kernel's log.",
+    scope="performance",
+    depends_on="listen_overflows",
+)
+
+
+def _ephemeral(trigger_id: str, name: str, severity: Severity, limit: Macro, worse: str) -> Trigger:
+    # The host's own alarm has no row, so its macros have no context.
+    limit, time = limit.without_context(), m.EPHEMERAL_TIME.without_context()
+    control = m.EPHEMERAL_CONTROL.without_context()
+    return Trigger(
+        id=trigger_id,
+        name=name,
+        event_name=f"{name} to {{ITEM.LASTVALUE2}}: {{ITEM.LASTVALUE1}} taken"
+        f" (over {limit}% for {time})",
+        severity=severity,
+        expression=f"min(<ephemeral.worst_pct>,{time})>{limit}"
+        f" and length(last(<ephemeral.worst_endpoint>))>0 and {control}=1",
+        recovery=f"max(<ephemeral.worst_pct>,{time})<=0.9*{limit} or {control}=0",
+        description="Connections from one source address to this one destination take nearly all"
+        " ports that the kernel has for them; when none is left, connecting fails with"
+        " EADDRNOTAVAIL. Look whether a client there opens a connection for each request:"
+        " keep-alive or a pool is the remedy; else more source addresses, or a wider"
+        " net.ipv4.ip_local_port_range.",
+        scope="capacity",
+        depends_on=worse,
+    )
+
+
+_MEMORY = Trigger(
+    id="tcp_memory",
+    name="TCP memory runs out",
+    event_name=f"TCP memory runs out: {{ITEM.LASTVALUE1}} (over {m.MEMORY_HIGH}% of the limit for"
+    f" {m.MEMORY_TIME})",
+    severity=Severity.HIGH,
+    expression=f"100*min(<tcp.memory>,{m.MEMORY_TIME})>{m.MEMORY_HIGH}*last(<tcp.memory.limit>)"
+    f" and {m.MEMORY_CONTROL}=1",
+    recovery=f"100*max(<tcp.memory>,{m.MEMORY_TIME})"
+    f"<=0.9*{m.MEMORY_HIGH}*last(<tcp.memory.limit>) or {m.MEMORY_CONTROL}=0",
+    description="At the limit the kernel drops packets and resets connections ('TCP: out of"
+    " memory' in its log). Look at which process has long receive or send queues first"
+    " (zabbix-sockets show processes): it does not read, or its peers don't; else raise"
+    " net.ipv4.tcp_mem.",
+    scope="capacity",
+)
+
+_SLOW = Trigger(
+    id="collector_slow",
+    name="Collector is slow",
+    event_name=f"Collector is slow: {{ITEM.LASTVALUE1}} (over {m.SECONDS_WARN} s for"
+    f" {m.SECONDS_TIME})",
+    severity=Severity.WARNING,
+    expression=f"min(<collector.seconds>,{m.SECONDS_TIME})>{m.SECONDS_WARN}"
+    f" and {m.SECONDS_CONTROL}=1",
+    recovery=f"max(<collector.seconds>,{m.SECONDS_TIME})<0.8*{m.SECONDS_WARN}"
+    f" or {m.SECONDS_CONTROL}=0",
+    description="After 2.5 s the document is incomplete, after the agent's timeout there is none."
+    " Look at the collector's source first: with the BPF iterators (zabbix-sockets load) a"
+    " million sockets take a second.",
+    scope="performance",
+)
+
+_DEGRADED = Trigger(
+    id="collector_degraded",
+    name="Collector is degraded",
+    event_name="Collector is degraded: {ITEM.LASTVALUE2}",
+    severity=Severity.INFO,
+    expression=f"min(<collector.degraded>,{m.DEGRADED_TIME})=1"
+    f" and length(last(<collector.reason>))>=0 and {m.DEGRADED_CONTROL}=1",
+    recovery=f"last(<collector.degraded>)=0 or {m.DEGRADED_CONTROL}=0",
+    description="This host could be read better and faster: the BPF iterators could be loaded."
+    " Enable zabbix-sockets-load.service (README.md), or look why it failed.",
+    scope="notice",
+)
+
+_PARTIAL = Trigger(
+    id="collector_partial",
+    name="Collector sees only a part",
+    event_name="Collector sees only a part: {ITEM.LASTVALUE2} processes denied,"
+    " {ITEM.LASTVALUE3} namespaces skipped",
+    severity=Severity.INFO,
+    expression=f"max(<complete>,{m.PARTIAL_TIME})=0 and last(<collector.denied>)>=0"
+    f" and last(<collector.namespaces_skipped>)>=0 and {m.PARTIAL_CONTROL}=1",
+    recovery=f"last(<complete>)=1 or {m.PARTIAL_CONTROL}=0",
+    description="Lists are not complete: no zero is stored for what is missing from them. Look at"
+    " the collector's warnings; they say what the agent would need.",
+    scope="notice",
+)
+
+_NODATA = Trigger(
+    id="nodata",
+    name="No document comes",
+    event_name=f"No document comes, for {m.NODATA_TIME} now",
+    severity=Severity.WARNING,
+    expression=f"nodata(<collector.seconds>,{m.NODATA_TIME})=1 and {m.NODATA_CONTROL}=1",
+    description="Look at the master item's error first, then ask by hand: zabbix_get -k"
+    " sockets.get, or zabbix-sockets get on the host.",
+    scope="availability",
+)
+
+TRIGGERS = (
+    _OVERFLOWS,
+    _DROPS,
+    _ephemeral(
+        "ephemeral_warn",
+        "Ephemeral ports run low",
+        Severity.WARNING,
+        m.EPHEMERAL_WARN,
+        "ephemeral_high",
+    ),
+    _ephemeral("ephemeral_high", "Ephemeral ports run out", Severity.HIGH, m.EPHEMERAL_HIGH, ""),
+    _MEMORY,
+    _SLOW,
+    _DEGRADED,
+    _PARTIAL,
+    _NODATA,
+)
+
+GRAPHS = (
+    Graph(
+        "TCP states",
+        (
+            Line("tcp.established", "1A7C11"),
+            Line("tcp.time_wait", "A54F10"),
+            Line("tcp.close_wait", "F63100"),
+            Line("tcp.syn_sent", "2774A4"),
+            Line("tcp.syn_recv", "6C59DC"),
+        ),
+    ),
+    Graph(
+        "TCP trouble",
+        (
+            Line("tcp.listen_overflows.rate", "F63100"),
+            Line("tcp.listen_drops.rate", "A54F10"),
+            Line("tcp.retransmitted.rate", "2774A4"),
+        ),
+    ),
+    Graph(
+        "Collector time and sockets",
+        (
+            Line("collector.sockets", "2774A4"),
+            Line("collector.seconds", "F63100", right_axis=True),
+        ),
+    ),
+    Graph(
+        "Collector blind spots",
+        (
+            Line("collector.unowned", "A54F10"),
+            Line("collector.denied", "F63100"),
+            Line("collector.namespaces_skipped", "6C59DC"),
+        ),
+    ),
+)

@@ -1,0 +1,51 @@
+"""All that is generated: paths below the project's root, and their texts."""
+
+import yaml
+
+from zabbix_sockets import __version__
+
+from .export import VERSIONS, export
+from .pages import metrics_page, template_page
+from .templates import TEMPLATES
+
+_WIDTH = 4096  # expressions stay on one line, as people search for them
+
+
+def generated() -> dict[str, str]:
+    """Return every generated file: its path below the project's root, and its text."""
+    files = {"docs/metrics.md": metrics_page(TEMPLATES[0])}
+    for template in TEMPLATES:
+        name = template.way.directory
+        files[f"zabbix_templates/{name}/README.md"] = template_page(template)
+        for version in VERSIONS:
+            path = f"zabbix_templates/{name}/{name}-{version}.yaml"
+            files[path] = _dump(export(template, version, f"{version}-{_major_minor()}"))
+    return files
+
+
+def _major_minor() -> str:
+    return ".".join(__version__.split(".")[:2])
+
+
+def _dump(value: object) -> str:
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes a text of several lines as such, and indents lists as Zabbix does."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        """Indent lists too."""
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002  # the base class's signature
+        """Write the same object twice rather than refer to it."""
+        return True
+
+
+def _string(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _string)

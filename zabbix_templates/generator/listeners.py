@@ -1,0 +1,148 @@
+"""Discovery of listeners: their metrics, alarms and graphs."""
+
+from . import macros as m
+from .model import Condition, Graph, Kind, Line, Macro, Metric, Override, Rule, Severity, Trigger
+
+_METRICS = (
+    Metric(
+        "sockets",
+        "sockets",
+        "Listening sockets",
+        "More than one with SO_REUSEPORT; 0 when nobody listens there.",
+    ),
+    Metric(
+        "established",
+        "established",
+        "Connections",
+        "Connections that it accepted or still has to accept; UDP: connected sockets on its port.",
+    ),
+    Metric(
+        "accept_queue",
+        "accept_queue",
+        "Accept queue",
+        "Connections that wait to be accepted.",
+    ),
+    Metric(
+        "accept_queue_pct",
+        "accept_queue_pct",
+        "Accept queue used",
+        "Of its fullest socket. At 100 % the kernel refuses connections.",
+        units="%",
+        kind=Kind.FLOAT,
+        throttled=False,
+    ),
+    Metric(
+        "backlog",
+        "backlog",
+        "Accept queue, backlog",
+        "How many connections may wait: what listen() asked for, net.core.somaxconn at most.",
+        default=False,
+    ),
+    Metric("processes", "processes", "Processes", "Processes that hold the socket.", default=False),
+)
+
+
+def _accept(trigger_id: str, name: str, severity: Severity, limit: Macro, worse: str) -> Trigger:
+    return Trigger(
+        id=trigger_id,
+        name=name,
+        event_name=f"{name}: {{ITEM.LASTVALUE1}} used, {{ITEM.LASTVALUE2}} connections wait"
+        f" (over {limit}% in {m.ACCEPT_SAMPLES})",
+        severity=severity,
+        expression=f"min(<accept_queue_pct>,{m.ACCEPT_SAMPLES})>={limit}"
+        f" and last(<accept_queue>)>={m.ACCEPT_MIN} and {m.ACCEPT_CONTROL}=1",
+        recovery=f"max(<accept_queue_pct>,{m.ACCEPT_SAMPLES})<0.8*{limit} or {m.ACCEPT_CONTROL}=0",
+        description="Connections come faster than the process accepts them; at 100 % the kernel"
+        " drops them and clients wait for a second and more. Look first whether the process is"
+        " stuck or busy (its threads, its CPU), then at its own upstreams; a longer backlog"
+        " (listen(), net.core.somaxconn) only helps against bursts.",
+        scope="performance",
+        depends_on=worse,
+    )
+
+
+_GONE = Trigger(
+    id="gone",
+    name="Nobody listens any more",
+    event_name=f"Nobody listens any more, for {m.GONE_TIME} now",
+    severity=Severity.HIGH,
+    # There at the beginning of that time; and of the values since then, which come at changes
+    # and once in a heartbeat, nine in ten say so: one that comes and goes is no alarm.
+    expression=f"max(<sockets>,{m.GONE_TIME})=0"
+    f" and min(<sockets>,{m.GONE_TIME}:now-{m.SEEN_TIME})>0"
+    f' and count(<sockets>,{m.SEEN_TIME}:now-{m.GONE_TIME},"gt","0")'
+    f">=0.9*count(<sockets>,{m.SEEN_TIME}:now-{m.GONE_TIME})"
+    f" and {m.GONE_CONTROL}=1",
+    recovery=f"last(<sockets>)>0 or {m.GONE_CONTROL}=0",
+    description="A port that was served is not. Look whether the service runs (systemctl status),"
+    " what its log says last, and whether its address or port was changed on purpose: then close"
+    " the problem by hand; the row goes after a week.",
+    scope="availability",
+    manual_close=True,
+)
+
+_ACCEPT_GRAPH = "Connections and accept queue"
+
+RULE = Rule(
+    kind="listeners",
+    singular="listener",
+    name="Listeners discovery",
+    title="Listener {#LABEL}",
+    description="Listening TCP and bound UDP addresses, without those on ephemeral ports.",
+    rows=f"$.listeners[?(@.ephemeral <= {m.EPHEMERAL})]",
+    metrics=_METRICS,
+    triggers=(
+        _accept(
+            "accept_warn", "Accept queue fills", Severity.WARNING, m.ACCEPT_WARN, "accept_high"
+        ),
+        _accept("accept_high", "Accept queue is full", Severity.HIGH, m.ACCEPT_HIGH, ""),
+        _GONE,
+    ),
+    graphs=(
+        Graph(
+            _ACCEPT_GRAPH,
+            (Line("established", "1A7C11"), Line("accept_queue_pct", "F63100", right_axis=True)),
+        ),
+    ),
+    conditions=(
+        Condition("{#ID}", str(m.LISTENER_MATCHES)),
+        Condition("{#ID}", str(m.LISTENER_NOT_MATCHES), negated=True),
+        Condition("{#NETNS}", str(m.NETNS_MATCHES)),
+    ),
+    overrides=(
+        Override(
+            "All metrics",
+            (Condition("{#ID}", str(m.MORE_LISTENER)),),
+            discover=True,
+            items=".*",
+        ),
+        Override(
+            "UDP has no accept queue",
+            (Condition("{#PROTOCOL}", "^udp$"),),
+            discover=False,
+            items=": Accept queue(| used|, backlog)$",
+            triggers=": Accept queue (fills|is full)$",
+            graphs=f": {_ACCEPT_GRAPH}$",
+        ),
+        Override(
+            "Loopback may come and go",
+            (Condition("{#ADDRESS}", r"^(127\.|::1$|::ffff:127\.)"),),
+            discover=False,
+            triggers=": Nobody listens any more$",
+        ),
+        Override(
+            "Other network namespaces may come and go",
+            (Condition("{#NETNS}", r"^\(own\)$", negated=True),),
+            discover=False,
+            triggers=": Nobody listens any more$",
+        ),
+        Override(
+            "Ephemeral ports may come and go",
+            (Condition("{#EPHEMERAL}", "^1$"),),
+            discover=False,
+            triggers=": Nobody listens any more$",
+        ),
+    ),
+    tags=(("listener", "{#ID}"), ("process", "{#PROCESS}")),
+    label="row.id + (row.process ? ' ' + row.process : '')",
+)

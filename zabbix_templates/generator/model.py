@@ -1,0 +1,171 @@
+"""What a template is made of, before it is YAML of one version of Zabbix."""
+
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+
+class Kind(Enum):
+    """How Zabbix stores a value."""
+
+    UNSIGNED = "UNSIGNED"
+    FLOAT = "FLOAT"
+    CHAR = "CHAR"
+    TEXT = "TEXT"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure of the document, or of one row of it, and the item that keeps it."""
+
+    key: str
+    """Behind the prefix of its list: `tcp.established` of `sockets.process.`."""
+    path: str
+    """JSONPath below the document, or below the row."""
+    name: str
+    description: str
+    units: str = ""
+    kind: Kind = Kind.UNSIGNED
+    default: bool = True
+    """Discovered without being asked for; of host metrics all are."""
+    throttled: bool = True
+    """Unchanged values are discarded until the heartbeat."""
+    rate: bool = False
+    """A counter, kept as its change per second."""
+    script: str = ""
+    """JavaScript behind the JSONPath, where no step of Zabbix's own does it."""
+    yes_no: bool = False
+    """1 and 0 are yes and no."""
+
+
+@dataclass(frozen=True, slots=True)
+class Macro:
+    """A user macro of the template; with *contextual* a context (an id) may follow its name."""
+
+    name: str
+    value: str
+    description: str
+    contextual: bool = False
+
+    def __str__(self) -> str:
+        """Return the macro as expressions and names use it."""
+        return f"{{${self.name}" + (':"{#ID}"}' if self.contextual else "}")
+
+    def without_context(self) -> "Macro":
+        """Return the same macro for what has no row."""
+        return replace(self, contextual=False)
+
+
+class Severity(Enum):
+    """What a problem means for whoever is on call."""
+
+    INFO = "INFO"
+    WARNING = "WARNING"
+    AVERAGE = "AVERAGE"
+    HIGH = "HIGH"
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """An alarm; `<tcp.established>` in its expressions is the item of the host, or of the row."""
+
+    id: str
+    """What its uuid is made of: never changes."""
+    name: str
+    event_name: str
+    severity: Severity
+    expression: str
+    description: str
+    scope: str
+    recovery: str = ""
+    depends_on: str = ""
+    """Id of the worse trigger that silences this one."""
+    default: bool = True
+    manual_close: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a graph."""
+
+    key: str
+    color: str
+    right_axis: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A classic graph of items of the host, or of one row."""
+
+    name: str
+    lines: tuple[Line, ...]
+    stacked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A filter of a discovery rule or of an override: a macro and a regular expression."""
+
+    macro: str
+    pattern: str
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What changes for the rows that *conditions* select: names of prototypes, on or off."""
+
+    name: str
+    conditions: tuple[Condition, ...]
+    discover: bool
+    items: str = ""
+    """Regular expression on the names of item prototypes; empty: none."""
+    triggers: str = ""
+    graphs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A discovery rule: one list of the document."""
+
+    kind: str
+    """The list: processes, listeners, upstreams."""
+    singular: str
+    name: str
+    title: str
+    """Of one row, before its metrics: `Process {#PROCESS}`."""
+    description: str
+    rows: str
+    """JSONPath of the rows that discovery is offered."""
+    metrics: tuple[Metric, ...]
+    triggers: tuple[Trigger, ...]
+    graphs: tuple[Graph, ...]
+    conditions: tuple[Condition, ...]
+    overrides: tuple[Override, ...]
+    tags: tuple[tuple[str, str], ...]
+    label: str = ""
+    """JavaScript of a further field of the row, `label`, for {#LABEL}."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How the document comes to the server: a template of its own."""
+
+    directory: str
+    name: str
+    item_type: str
+    master_key: str
+    polled: bool
+    overview: str
+    setup: str
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One template, the same for every version of Zabbix."""
+
+    way: Way
+    metrics: tuple[Metric, ...]
+    triggers: tuple[Trigger, ...]
+    graphs: tuple[Graph, ...]
+    rules: tuple[Rule, ...]
+    macros: tuple[Macro, ...] = field(default=())

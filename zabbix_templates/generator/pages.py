@@ -1,0 +1,179 @@
+"""READMEs of the templates, and docs/metrics.md: tables of what the templates hold."""
+
+from collections.abc import Iterable
+
+from zabbix_sockets.discovery import MACROS
+
+from .model import Metric, Rule, Template, Trigger
+from .naming import item_key, row_key, rule_key, title
+
+_GENERATED = "<!-- Made by `make templates`: change zabbix_templates/generator instead. -->\n\n"
+
+
+def template_page(template: Template) -> str:
+    """Return a template's README, in the order of Zabbix's own."""
+    way = template.way
+    parts = [
+        f"# {way.name}\n\n",
+        _GENERATED,
+        f"## Overview\n\n{way.overview}\n\n",
+        _requirements(way.directory),
+        f"## Setup\n\n{way.setup}\n\n",
+        _MACROS,
+        _table(
+            ("Macro", "Default", "Meaning"),
+            (
+                (
+                    f"`{each.without_context()}`",
+                    _code(each.value),
+                    each.description + (" Context: the row's id." if each.contextual else ""),
+                )
+                for each in template.macros
+            ),
+        ),
+        "\n## Items\n\n",
+        _table(
+            ("Name", "Key", "Meaning"),
+            [("Get sockets", f"`{way.master_key}`", "The document, from which all else is taken.")]
+            + [
+                (each.name, f"`{item_key(each.key, None)}`", each.description)
+                for each in template.metrics
+            ],
+        ),
+        "\n## Triggers\n\n",
+        _triggers(template.triggers),
+        *(_rule(rule) for rule in template.rules),
+        "\n## Dashboard\n\n",
+        "*Sockets*, of three pages: overview, listeners, collector.\n",
+    ]
+    return "".join(parts)
+
+
+def _requirements(name: str) -> str:
+    return (
+        "## Requirements\n\n"
+        f"Zabbix 6.0 and later: import `{name}-6.0.yaml` into 6.0, 6.2 and 6.4, and\n"
+        f"`{name}-7.0.yaml` into 7.0 and later; both hold the same items. On the host:\n"
+        "zabbix-sockets (Python 3.11, orjson).\n\n"
+        "## Tested versions\n\nServers and agents of Zabbix 6.0 and 7.0.\n\n"
+    )
+
+
+_MACROS = """\
+## Macros
+
+A macro with a context takes another value for some rows: `{$SOCKETS.CLOSE_WAIT.MIN:"java"}`,
+`{$SOCKETS.GONE.CONTROL:regex:":8080$"}`. The context is the row's id: the process's name, the
+listener (`tcp/0.0.0.0:443`), the upstream (`nginx>tcp/192.0.2.5:5432`).
+
+"""
+
+
+def _rule(rule: Rule) -> str:
+    macros = ", ".join(f"`{macro}`" for macro in MACROS[rule.kind] if macro != "{#SETTLED}")
+    filters = " ".join(
+        f"{each.macro} {'not ' if each.negated else ''}`{each.pattern}`;"
+        for each in rule.conditions
+    )
+    overrides = "".join(
+        f"- {each.name}: "
+        + ", ".join(
+            f"{condition.macro} matches `{condition.pattern}`" for condition in each.conditions
+        )
+        + (" adds" if each.discover else " leaves out")
+        + f" {_targets(each.items, each.triggers, each.graphs)}\n"
+        for each in rule.overrides
+    )
+    return (
+        f"\n## {rule.name}\n\n{rule.description} Key `{rule_key(rule)}`; macros {macros}.\n"
+        f"Filter: {filters.removesuffix(';')}.\n\n"
+        f"Overrides:\n\n{overrides}\n"
+        f"### Item prototypes\n\n"
+        + _table(
+            ("Name", "Key", "By default", "Meaning"),
+            [(title(rule, "Get row"), f"`{row_key(rule)}`", "yes", "Its row; not stored.")]
+            + [
+                (
+                    title(rule, each.name),
+                    f"`{item_key(each.key, rule)}`",
+                    "yes" if each.default else "no",
+                    each.description,
+                )
+                for each in rule.metrics
+            ],
+        )
+        + "\n### Trigger prototypes\n\n"
+        + _triggers(rule.triggers)
+    )
+
+
+def _targets(items: str, triggers: str, graphs: str) -> str:
+    kinds = (("items", items), ("triggers", triggers), ("graphs", graphs))
+    return ", ".join(f"{kind} `{pattern}`" for kind, pattern in kinds if pattern)
+
+
+def _triggers(triggers: Iterable[Trigger]) -> str:
+    return _table(
+        ("Name", "Severity", "Condition", "What to look at"),
+        (
+            (
+                each.name + ("" if each.default else " (off)"),
+                each.severity.value.capitalize(),
+                _code(each.expression),
+                each.description,
+            )
+            for each in triggers
+        ),
+    )
+
+
+def metrics_page(template: Template) -> str:
+    """Return the table of all metrics: what each item takes from the document."""
+    lists = "".join(
+        f"\n## {rule.kind.capitalize()}\n\nBelow the row of `{rule.kind}[]` with that id.\n\n"
+        + _metrics(rule.metrics, rule)
+        for rule in template.rules
+    )
+    return (
+        "# Metrics\n\n" + _GENERATED + "What each item of the templates takes from the document"
+        " ([document.md](document.md)). Values that\ndon't change are stored once in"
+        " `{$SOCKETS.HEARTBEAT}`, but those marked *every*. Metrics that are not\nkept by default"
+        " are discovered for the rows whose id matches `{$SOCKETS.LLD.MORE.PROCESS.MATCHES}`,\n"
+        "`{$SOCKETS.LLD.MORE.LISTENER.MATCHES}` or `{$SOCKETS.LLD.MORE.UPSTREAM.MATCHES}`.\n\n"
+        "## Host and collector\n\n" + _metrics(template.metrics, None) + lists
+    )
+
+
+def _metrics(metrics: Iterable[Metric], rule: Rule | None) -> str:
+    return _table(
+        ("Key", "Field", "Unit", "Stored", "Meaning"),
+        (
+            (
+                f"`{item_key(each.key, rule)}`",
+                f"`{each.path}`",
+                each.units + ("/s" if each.rate else ""),
+                _stored(each),
+                each.description,
+            )
+            for each in metrics
+        ),
+    )
+
+
+def _stored(metric: Metric) -> str:
+    if not metric.default:
+        return "on demand"
+    return "on change" if metric.throttled else "every"
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [columns, tuple("---" for _ in columns), *rows]
+    return "".join(f"| {' | '.join(_cell(each) for each in line)} |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,196 @@
+"""Triggers, graphs and discovery rules."""
+
+from zabbix_sockets.discovery import MACROS
+
+from . import macros
+from .items import metric_item, row
+from .model import Condition, Graph, Override, Rule, Template, Trigger
+from .naming import expand, graph_name, item_key, references, rule_key, trigger_name
+from .uuids import uuid_of
+
+Object = dict[str, object]
+
+_LABEL = "{#LABEL}"
+_OWN = f" || '{macros.OWN}'"
+
+
+def trigger_object(template: Template, trigger: Trigger, rule: Rule | None) -> Object:
+    """Return a trigger, or with a rule its prototype."""
+    place = (rule.kind, "trigger") if rule else ("trigger",)
+    made: Object = {
+        "uuid": uuid_of(template.way.name, *place, trigger.id),
+        "expression": expand(trigger.expression, template, rule),
+    }
+    if trigger.recovery:
+        made["recovery_mode"] = "RECOVERY_EXPRESSION"
+        made["recovery_expression"] = expand(trigger.recovery, template, rule)
+    made["name"] = trigger_name(trigger, rule)
+    prefix = rule.title + ": " if rule else ""
+    made["event_name"] = prefix + trigger.event_name
+    if rule and not trigger.default:
+        made["discover"] = "NO_DISCOVER"
+    made["priority"] = trigger.severity.value
+    made["description"] = trigger.description
+    if trigger.manual_close:
+        made["manual_close"] = "YES"
+    if trigger.depends_on:
+        made["dependencies"] = [_dependency(template, trigger.depends_on, rule)]
+    made["tags"] = [{"tag": "scope", "value": trigger.scope}]
+    return made
+
+
+def _dependency(template: Template, worse: str, rule: Rule | None) -> Object:
+    triggers = rule.triggers if rule else template.triggers
+    (found,) = (each for each in triggers if each.id == worse)
+    made: Object = {
+        "name": trigger_name(found, rule),
+        "expression": expand(found.expression, template, rule),
+    }
+    if found.recovery:
+        made["recovery_expression"] = expand(found.recovery, template, rule)
+    return made
+
+
+def nest_triggers(
+    items: list[Object], template: Template, triggers: tuple[Trigger, ...], rule: Rule | None
+) -> list[Object]:
+    """Put each trigger that looks at one item into that item, and return the others.
+
+    That is where Zabbix's own export has them.
+    """
+    field = "trigger_prototypes" if rule else "triggers"
+    by_key = {item["key"]: item for item in items}
+    several = []
+    for trigger in triggers:
+        made = trigger_object(template, trigger, rule)
+        keys = references(trigger)
+        if len(keys) > 1:
+            several.append(made)
+            continue
+        nested = by_key[item_key(keys[0], rule)].setdefault(field, [])
+        assert isinstance(nested, list)
+        nested.append(made)
+    return several
+
+
+def graph_object(template: Template, graph: Graph, rule: Rule | None) -> Object:
+    """Return a graph, or with a rule its prototype."""
+    place = (rule.kind, "graph") if rule else ("graph",)
+    lines: list[Object] = []
+    for order, line in enumerate(graph.lines):
+        made: Object = {"sortorder": str(order)} if order else {}
+        made["color"] = line.color
+        if line.right_axis:
+            made["yaxisside"] = "RIGHT"
+        made["item"] = {"host": template.way.name, "key": item_key(line.key, rule)}
+        lines.append(made)
+    return {
+        "uuid": uuid_of(template.way.name, *place, graph.name),
+        "name": graph_name(graph, rule),
+        "graph_items": lines,
+    }
+
+
+def discovery_rule(template: Template, rule: Rule, version: str) -> Object:
+    """Return the rule with all its prototypes."""
+    prototypes = [row(template, rule)]
+    prototypes += [metric_item(template, metric, rule) for metric in rule.metrics]
+    several = nest_triggers(prototypes, template, rule.triggers, rule)
+    made: Object = {
+        "uuid": uuid_of(template.way.name, rule.kind),
+        "name": rule.name,
+        "type": "DEPENDENT",
+        "key": rule_key(rule),
+        "delay": "0",
+        "filter": _filter(rule.conditions),
+    }
+    if version == "6.0":
+        made["lifetime"] = "7d"  # the default since 7.0
+    else:
+        made["enabled_lifetime_type"] = "DISABLE_NEVER"
+    made |= {
+        "description": rule.description,
+        "item_prototypes": prototypes,
+    }
+    if several:
+        made["trigger_prototypes"] = several
+    made |= {
+        "graph_prototypes": [graph_object(template, each, rule) for each in rule.graphs],
+        "master_item": {"key": template.way.master_key},
+        "lld_macro_paths": [
+            {"lld_macro": macro, "path": f"$.{field}"}
+            for macro, field in sorted(_fields(rule).items())
+        ],
+        "preprocessing": _steps(rule),
+        "overrides": [_override(order, each) for order, each in enumerate(rule.overrides, 1)],
+    }
+    return made
+
+
+def _fields(rule: Rule) -> dict[str, str]:
+    """Return the macros of a row, and the field that each is read from."""
+    fields = {macro: field for macro, field in MACROS[rule.kind].items() if macro != "{#SETTLED}"}
+    return fields | ({_LABEL: "label"} if rule.label else {})
+
+
+def _steps(rule: Rule) -> list[Object]:
+    """Return the preprocessing: rows down to their labels, so that they seldom change."""
+    fields = [field for field in dict.fromkeys(_fields(rule).values()) if field != "label"]
+    # An empty value is no value to a filter.
+    labels = [f"{field}: row.{field}" + _OWN * (field == "netns") for field in fields]
+    if rule.label:
+        labels.append(f"label: {rule.label}")
+    script = (
+        "return JSON.stringify(JSON.parse(value).map(function (row) {\n    return {"
+        + ", ".join(labels)
+        + "};\n}));\n"
+    )
+    return [
+        {
+            "type": "JSONPATH",
+            "parameters": [rule.rows],
+            "error_handler": "CUSTOM_VALUE",
+            "error_handler_params": "[]",
+        },
+        {"type": "JAVASCRIPT", "parameters": [script]},
+        {"type": "DISCARD_UNCHANGED_HEARTBEAT", "parameters": [str(macros.LLD_HEARTBEAT)]},
+    ]
+
+
+def _filter(conditions: tuple[Condition, ...]) -> Object:
+    made: Object = {}
+    if len(conditions) > 1:
+        made["evaltype"] = "AND"
+    listed: list[Object] = []
+    for letter, each in zip("ABCDEF", conditions, strict=False):
+        condition: Object = {"macro": each.macro, "value": each.pattern}
+        if each.negated:
+            condition["operator"] = "NOT_MATCHES_REGEX"
+        listed.append(condition | {"formulaid": letter})
+    made["conditions"] = listed
+    return made
+
+
+def _override(step: int, override: Override) -> Object:
+    operations: list[Object] = []
+    for target, pattern in (
+        ("ITEM_PROTOTYPE", override.items),
+        ("TRIGGER_PROTOTYPE", override.triggers),
+        ("GRAPH_PROTOTYPE", override.graphs),
+    ):
+        if pattern:
+            discover = "DISCOVER" if override.discover else "NO_DISCOVER"
+            operations.append(
+                {
+                    "operationobject": target,
+                    "operator": "REGEXP",
+                    "value": pattern,
+                    "discover": discover,
+                }
+            )
+    return {
+        "name": override.name,
+        "step": str(step),
+        "filter": _filter(override.conditions),
+        "operations": operations,
+    }

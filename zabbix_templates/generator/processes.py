@@ -1,0 +1,257 @@
+"""Discovery of processes: their metrics, alarms and graphs."""
+
+from . import macros as m
+from .model import Condition, Graph, Kind, Line, Macro, Metric, Override, Rule, Severity, Trigger
+
+_STATES = (
+    ("syn_recv", "Inbound connections in the handshake."),
+    ("fin_wait1", "Closed here, not yet acknowledged by the other side."),
+    ("fin_wait2", "Closed here, not yet closed by the other side."),
+    ("last_ack", "Closed on both sides, the last acknowledgement on its way."),
+    ("closing", "Closed on both sides at the same moment."),
+)
+
+_METRICS = (
+    Metric("sockets", "sockets", "Sockets", "All its TCP and UDP sockets."),
+    Metric(
+        "tcp.established",
+        "tcp.established",
+        "TCP ESTABLISHED",
+        "Connections that can carry data.",
+    ),
+    Metric(
+        "tcp.close_wait",
+        "tcp.close_wait",
+        "TCP CLOSE_WAIT",
+        "Connections that the other side has closed and the process has not: where they stay,"
+        " it forgets to close them, and each keeps a descriptor.",
+    ),
+    Metric(
+        "tcp.syn_sent",
+        "tcp.syn_sent",
+        "TCP SYN_SENT",
+        "Connections that wait for the other side's answer.",
+    ),
+    Metric(
+        "fds_max_pct",
+        "fds_max_pct",
+        "File descriptors used",
+        "Of the process of that name that is nearest to its own limit (ulimit -n, LimitNOFILE=).",
+        units="%",
+        kind=Kind.FLOAT,
+    ),
+    Metric(
+        "instances",
+        "instances",
+        "Processes",
+        "Live processes of that name that hold sockets.",
+        default=False,
+    ),
+    Metric(
+        "denied_instances",
+        "denied_instances",
+        "Processes denied",
+        "Processes of that name that may not be inspected.",
+        default=False,
+    ),
+    Metric("tcp.listen", "tcp.listen", "TCP LISTEN", "Listening sockets.", default=False),
+    Metric(
+        "tcp.inbound",
+        "tcp.inbound",
+        "TCP ESTABLISHED inbound",
+        "Connections that one of its host's listeners accepted.",
+        default=False,
+    ),
+    Metric(
+        "tcp.outbound",
+        "tcp.outbound",
+        "TCP ESTABLISHED outbound",
+        "Connections that it opened.",
+        default=False,
+    ),
+    Metric(
+        "tcp.unknown",
+        "tcp.unknown",
+        "TCP ESTABLISHED of unknown direction",
+        "No listener, and a local port that the kernel doesn't pick.",
+        default=False,
+    ),
+    *(
+        Metric(f"tcp.{state}", f"tcp.{state}", f"TCP {state.upper()}", meaning, default=False)
+        for state, meaning in _STATES
+    ),
+    Metric("udp.bound", "udp.bound", "UDP bound", "UDP sockets without a peer.", default=False),
+    Metric(
+        "udp.connected", "udp.connected", "UDP connected", "UDP sockets with a peer.", default=False
+    ),
+    Metric(
+        "recv_queue",
+        "recv_queue_bytes",
+        "Receive queues",
+        "Bytes that have come and that it has not read.",
+        units="B",
+        default=False,
+    ),
+    Metric(
+        "send_queue",
+        "send_queue_bytes",
+        "Send queues",
+        "Bytes that the other sides have not acknowledged.",
+        units="B",
+        default=False,
+    ),
+    Metric(
+        "accept_queue",
+        "accept_queue",
+        "Accept queues",
+        "Connections that wait to be accepted.",
+        default=False,
+    ),
+    Metric(
+        "accept_queue_max_pct",
+        "accept_queue_max_pct",
+        "Accept queue, fullest",
+        "Of its listener whose accept queue is fullest.",
+        units="%",
+        kind=Kind.FLOAT,
+        default=False,
+    ),
+)
+
+_CLOSE_WAIT_SHARE = Trigger(
+    id="close_wait_share",
+    name="Connections stay in CLOSE_WAIT",
+    event_name="{ITEM.LASTVALUE1} connections stay in CLOSE_WAIT"
+    f" (over {m.CLOSE_WAIT_PCT}% for {m.CLOSE_WAIT_TIME})",
+    severity=Severity.AVERAGE,
+    expression=f"min(<tcp.close_wait>,{m.CLOSE_WAIT_TIME})>={m.CLOSE_WAIT_MIN}"
+    f" and 100*last(<tcp.close_wait>)>={m.CLOSE_WAIT_PCT}"
+    "*(last(<tcp.close_wait>)+last(<tcp.established>))"
+    f" and {m.CLOSE_WAIT_CONTROL}=1",
+    recovery=f"max(<tcp.close_wait>,{m.CLOSE_WAIT_TIME})<{m.CLOSE_WAIT_MIN}"
+    f" or 100*last(<tcp.close_wait>)<0.8*{m.CLOSE_WAIT_PCT}"
+    "*(last(<tcp.close_wait>)+last(<tcp.established>))"
+    f" or {m.CLOSE_WAIT_CONTROL}=0",
+    description="The other sides closed these connections, and the process does not: it leaks"
+    " them, and with them descriptors and memory. Look at whom they are with first"
+    " (zabbix-sockets show sockets --state close_wait), then at how the process handles the end"
+    " of a connection: a pool without a check, a thread that hangs. A restart frees them.",
+    scope="performance",
+)
+
+_CLOSE_WAIT_GROWTH = Trigger(
+    id="close_wait_growth",
+    name="CLOSE_WAIT grows",
+    event_name="CLOSE_WAIT grows: {ITEM.LASTVALUE1} connections, at all times of the last"
+    f" {m.CLOSE_WAIT_GROWTH_TIME} more than ever in as long before",
+    severity=Severity.WARNING,
+    # The first comparison follows from the second, but is known before there are two windows.
+    expression=f"min(<tcp.close_wait>,{m.CLOSE_WAIT_GROWTH_TIME})>={m.CLOSE_WAIT_GROWTH}"
+    f" and min(<tcp.close_wait>,{m.CLOSE_WAIT_GROWTH_TIME})"
+    f">=max(<tcp.close_wait>,{m.CLOSE_WAIT_GROWTH_TIME}:now-{m.CLOSE_WAIT_GROWTH_TIME})"
+    f"+{m.CLOSE_WAIT_GROWTH} and {m.CLOSE_WAIT_CONTROL}=1",
+    recovery=f"min(<tcp.close_wait>,{m.CLOSE_WAIT_GROWTH_TIME})"
+    f"<=max(<tcp.close_wait>,{m.CLOSE_WAIT_GROWTH_TIME}:now-{m.CLOSE_WAIT_GROWTH_TIME})"
+    f" or {m.CLOSE_WAIT_CONTROL}=0",
+    description="Connections that the other side closed become more and more: a slow leak, long"
+    " before the descriptors run out. Look at whom they are with (zabbix-sockets show sockets"
+    " --state close_wait) and at what the process did an hour ago.",
+    scope="performance",
+    depends_on="close_wait_share",
+)
+
+_SYN_SENT = Trigger(
+    id="syn_sent",
+    name="Connections get no answer",
+    event_name=f"{{ITEM.LASTVALUE1}} connections get no answer (over {m.SYN_SENT}"
+    f" for {m.SYN_SENT_TIME})",
+    severity=Severity.AVERAGE,
+    expression=f"min(<tcp.syn_sent>,{m.SYN_SENT_TIME})>{m.SYN_SENT} and {m.SYN_SENT_CONTROL}=1",
+    recovery=f"max(<tcp.syn_sent>,{m.SYN_SENT_TIME})<=0.8*{m.SYN_SENT} or {m.SYN_SENT_CONTROL}=0",
+    description="The process connects to something that does not answer: an upstream that is down,"
+    " or a firewall that drops. zabbix-sockets show sockets --state syn_sent says to whom; then"
+    " try to reach that address from this host.",
+    scope="availability",
+)
+
+
+def _fds(trigger_id: str, name: str, severity: Severity, limit: Macro, worse: str) -> Trigger:
+    return Trigger(
+        id=trigger_id,
+        name=name,
+        event_name=f"{name}: {{ITEM.LASTVALUE1}} of its limit (over {limit}% for {m.FDS_TIME})",
+        severity=severity,
+        expression=f"min(<fds_max_pct>,{m.FDS_TIME})>{limit} and {m.FDS_CONTROL}=1",
+        recovery=f"max(<fds_max_pct>,{m.FDS_TIME})<=0.9*{limit} or {m.FDS_CONTROL}=0",
+        description="At the limit accept(), open() and socket() fail with EMFILE: new connections"
+        " are refused or hang. Look whether descriptors leak (ls /proc/PID/fd | wc -l again and"
+        " again, CLOSE_WAIT), else raise LimitNOFILE= of its unit.",
+        scope="capacity",
+        depends_on=worse,
+    )
+
+
+_USUAL = Trigger(
+    id="usual",
+    name="Far more connections than usual",
+    event_name=f"Far more connections than usual: {{ITEM.LASTVALUE1}}, over {m.USUAL_FACTOR}"
+    f" times the usual level for {m.USUAL_TIME}",
+    severity=Severity.WARNING,
+    expression=f"min(<tcp.established>,{m.USUAL_TIME})>{m.USUAL_FACTOR}"
+    f"*trendavg(<tcp.established>,{m.USUAL_PERIOD})"
+    f" and min(<tcp.established>,{m.USUAL_TIME})>{m.USUAL_MIN}",
+    recovery=f"max(<tcp.established>,{m.USUAL_TIME})<=0.8*{m.USUAL_FACTOR}"
+    f"*trendavg(<tcp.established>,{m.USUAL_PERIOD})"
+    f" or max(<tcp.established>,{m.USUAL_TIME})<={m.USUAL_MIN}",
+    description="A rush, an attack, a pool that grows without bound, or clients that connect again"
+    " and again. Look at the other ends: zabbix-sockets show sockets.",
+    scope="performance",
+    default=False,
+)
+
+RULE = Rule(
+    kind="processes",
+    singular="process",
+    name="Processes discovery",
+    title="Process {#PROCESS}",
+    description="Processes by name that listen, or of which one is older than 10 minutes.",
+    rows="$.processes[?(@.settled == 1)]",
+    metrics=_METRICS,
+    triggers=(
+        _CLOSE_WAIT_SHARE,
+        _CLOSE_WAIT_GROWTH,
+        _SYN_SENT,
+        _fds("fds_warn", "Descriptors run low", Severity.WARNING, m.FDS_WARN, "fds_high"),
+        _fds("fds_high", "Descriptors run out", Severity.HIGH, m.FDS_HIGH, ""),
+        _USUAL,
+    ),
+    graphs=(
+        Graph(
+            "TCP connections",
+            (
+                Line("tcp.established", "1A7C11"),
+                Line("tcp.close_wait", "F63100"),
+                Line("tcp.syn_sent", "2774A4"),
+            ),
+        ),
+    ),
+    conditions=(
+        Condition("{#PROCESS}", str(m.PROCESS_MATCHES)),
+        Condition("{#PROCESS}", str(m.PROCESS_NOT_MATCHES), negated=True),
+    ),
+    overrides=(
+        Override(
+            "All metrics",
+            (Condition("{#ID}", str(m.MORE_PROCESS)),),
+            discover=True,
+            items=".*",
+        ),
+        Override(
+            "Usual level",
+            (Condition("{#ID}", str(m.USUAL_MATCHES)),),
+            discover=True,
+            triggers=": Far more connections than usual$",
+        ),
+    ),
+    tags=(("process", "{#PROCESS}"),),
+)
