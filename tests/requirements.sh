@@ -38,10 +38,14 @@ fi
 install iproute2 sudo util-linux lsof net-tools gcc libc6-dev \
     clang llvm libbpf-dev libbpf1 podman runc busybox-static
 
-# The Zabbix part: libraries of programs that are unpacked and never installed, visudo, and
-# the user that agents run as.
-install libcurl3-gnutls libgnutls30 libldap-2.5-0 libmodbus5 libpcre2-8-0 libsqlite3-0 libssl3 zlib1g
-tests/zabbix/fetch.sh || echo "no Zabbix agents unpacked: their tests skip" >&2
+# The Zabbix part: libraries of programs that are unpacked and never installed (agents;
+# servers and proxies; PostgreSQL), what runs and shows the frontend, and the user of them all.
+install libcurl3-gnutls libgnutls30 libldap-2.5-0 libmodbus5 libpcre2-8-0 libsqlite3-0 libssl3 zlib1g \
+    libevent-2.1-7 libevent-extra-2.1-7 libevent-pthreads-2.1-7 libodbc2 libopenipmi0 libsnmp40 \
+    libssh2-1 libxml2 libpq5 liblz4-1 libreadline8 \
+    php8.2-cli php8.2-bcmath php8.2-gd php8.2-mbstring php8.2-pgsql php8.2-xml \
+    chromium fonts-dejavu-core
+tests/zabbix/fetch.sh || echo "no Zabbix programs unpacked: their tests skip" >&2
 if [ "$(id -u)" -eq 0 ] && ! id zabbix >/dev/null 2>&1; then
     useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin zabbix
 fi

@@ -115,27 +115,40 @@ class Agent:
         return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Active:
+    """A server or proxy that the agent asks for its active checks, and as which host."""
+
+    server: str
+    hostname: str
+
+
 @dataclass(slots=True)
 class Agents:
     """Starts each agent once, when it is first wanted."""
 
     stage: Stage
-    running: dict[tuple[Kind, Way], Agent] = field(default_factory=dict)
+    running: dict[tuple[Kind, Way, Active | None], Agent] = field(default_factory=dict)
 
-    def get(self, kind: Kind, way: Way) -> Agent:
-        """Return the agent, which answers."""
-        if (kind, way) not in self.running:
-            agent = self._start(kind, way)
-            self.running[kind, way] = agent
+    def get(self, kind: Kind, way: Way, active: Active | None = None) -> Agent:
+        """Return the agent, which answers.
+
+        The host of an *active* one has to be known to the server: it asks when it starts,
+        and 6.0 then once a minute.
+        """
+        wanted = kind, way, active
+        if wanted not in self.running:
+            agent = self._start(kind, way, active)
+            self.running[wanted] = agent
             agent.wait()
-        return self.running[kind, way]
+        return self.running[wanted]
 
     def stop(self) -> None:
         """End them all."""
         for agent in self.running.values():
             agent.stop()
 
-    def _start(self, kind: Kind, way: Way) -> Agent:
+    def _start(self, kind: Kind, way: Way, active: Active | None) -> Agent:
         program = kind.path(kind.program)
         if way is Way.CAPABLE:
             require(as_zabbix(["true"], capable=True))
@@ -143,13 +156,13 @@ class Agents:
             require(["sudo", "--version"])
         if way is Way.PINNED:
             self.stage.load()
-        directory = self.stage.root / f"{kind}-{way.value}"
+        directory = self.stage.root / f"{kind}-{way.value}-{len(self.running)}"
         directory.mkdir(mode=0o755)
         packaged = "zabbix_sockets_sudo.conf" if way is Way.SUDO else "zabbix_sockets.conf"
         shutil.copyfile(self.stage.conf / packaged, directory / packaged)
-        port = _free_port()
+        port = free_port()
         config = directory / f"{kind.program}.conf"
-        config.write_text(_configuration(kind, directory, port, packaged))
+        config.write_text(_configuration(kind, directory, port, packaged, active))
         shutil.chown(directory, "zabbix", "zabbix")
         command = as_zabbix([str(program), "-f", "-c", str(config)], capable=way is Way.CAPABLE)
         log = directory / "log"
@@ -165,10 +178,12 @@ class Agents:
         return Agent(kind, way, port, process, log)
 
 
-def _configuration(kind: Kind, directory: Path, port: int, include: str) -> str:
+def _configuration(
+    kind: Kind, directory: Path, port: int, include: str, active: Active | None
+) -> str:
     lines = [
         "LogType=console",
-        "Hostname=tested",
+        f"Hostname={active.hostname if active else 'tested'}",
         "Server=127.0.0.1",
         "ListenIP=127.0.0.1",
         f"ListenPort={port}",
@@ -176,12 +191,15 @@ def _configuration(kind: Kind, directory: Path, port: int, include: str) -> str:
         "Timeout=3",
         f"Include={directory}/{include}",
     ]
+    if active:
+        refresh = 60 if kind.version == "6.0" else 1  # the least that each allows
+        lines += [f"ServerActive={active.server}", f"RefreshActiveChecks={refresh}", "BufferSend=1"]
     if kind.program == "zabbix_agent2":
         lines.append(f"ControlSocket={directory}/control")
     return "\n".join(lines) + "\n"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a port that nobody has, from those that an agent takes: none above 32767."""
     for port in random.sample(range(20000, 32768), 100):
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):

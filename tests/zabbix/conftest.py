@@ -1,16 +1,22 @@
-"""Real Zabbix agents, each started once for all tests that ask it."""
+"""Real Zabbix agents and servers, each started once for all tests that ask it."""
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from zabbix_sockets.pins import unload
 
-from .agents import KINDS, Agent, Agents, Kind, Way
-from .processes import Holder, hold
+from . import programs, proxies
+from .agents import CACHE, KINDS, Agent, Agents, Kind, Way
+from .browser import Browser
+from .browser import running as browsing
+from .processes import HOSTILE, Holder, free_ports, hold
+from .proxies import Proxy
+from .servers import SERVER_VERSIONS, Server, Servers
 from .stage import Stage, UnavailableError, require, set_up
 
 
@@ -97,3 +103,68 @@ def others(stage: Stage) -> Iterator[Holder]:
     """A process of root, closed to an agent without privilege."""
     with hold(stage, "zs-of-root", as_root=True) as holder:
         yield holder
+
+
+@pytest.fixture(scope="session")
+def hostile(stage: Stage) -> Iterator[Mapping[str, Holder]]:
+    """Processes with hostile names, by their ids, on ports that discovery doesn't leave out."""
+    with ExitStack() as stack:
+        yield {
+            row: stack.enter_context(hold(stage, name, ports=free_ports(3)))
+            for name, row in HOSTILE.items()
+        }
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Path]:
+    """Where servers and all that belongs to them have their files."""
+    try:
+        with programs.directory() as root:
+            yield root
+    except UnavailableError as exc:
+        pytest.skip(str(exc))
+
+
+@pytest.fixture(scope="session")
+def servers(lab: Path, request: pytest.FixtureRequest) -> Iterator[Servers]:
+    """All servers that the session has started so far."""
+    servers = Servers(lab)
+    yield servers
+    servers.stop()
+    if request.session.testsfailed:
+        programs.keep_logs(lab, CACHE / "logs")
+
+
+@pytest.fixture(scope="session", params=SERVER_VERSIONS)
+def server(request: pytest.FixtureRequest, servers: Servers) -> Server:
+    """The server of each version, which all tests share: each makes hosts of its own."""
+    try:
+        return servers.get(request.param)
+    except UnavailableError as exc:
+        pytest.skip(str(exc))
+
+
+@pytest.fixture(scope="session")
+def proxy(server: Server, lab: Path) -> Iterator[Proxy]:
+    """A proxy of the server."""
+    try:
+        with proxies.running(server, lab) as proxy:
+            yield proxy
+    except UnavailableError as exc:
+        pytest.skip(str(exc))
+
+
+@pytest.fixture(scope="session")
+def browser(lab: Path) -> Iterator[Browser]:
+    """A browser for every server's frontend."""
+    try:
+        with browsing(lab / "home") as browser:
+            yield browser
+    except UnavailableError as exc:
+        pytest.skip(str(exc))
+
+
+@pytest.fixture(scope="session")
+def local(agents: Agents, server: Server) -> Agent:
+    """An agent of the server's version, on a host where the BPF iterators are loaded."""
+    return _get(agents, Kind("zabbix_agentd", server.version), Way.PINNED)

@@ -1,13 +1,17 @@
 #!/bin/sh
-# Unpacks the agents, senders and zabbix_get of Zabbix 6.0 and 7.0 below .cache/zabbix/VERSION.
-# Nothing is installed: two versions can't be, and no test should change the machine's
-# own agent. Once both are there this ends at once and needs no network.
+# Unpacks Zabbix 6.0 and 7.0 below .cache/zabbix/VERSION, and PostgreSQL beside them.
+# Nothing is installed: two versions can't be, and no test should change the machine's own
+# agent, or leave it with one more service. Once all is there this ends at once and needs
+# no network.
 set -eu
 cd "$(dirname "$0")/../.."
 cache=$PWD/.cache/zabbix
 
 # Debian 12 has both: 6.0 itself, 7.0 among its backports.
 release=bookworm
+
+# Says of a directory that it is whole and what this file makes today.
+mark=$(cksum <tests/zabbix/fetch.sh)
 
 # The first "URI KEYRING" of this machine's own apt sources that serves $release with
 # its component main; both formats of sources.list(5), the mirror is the machine's choice.
@@ -46,29 +50,53 @@ private_apt() {
         "$@"
 }
 
-# unpack VERSION SUITE: into a name of its own first, so that the final name means whole.
-# zabbix_get comes with the proxy, the smallest package that has it.
+# whole DIRECTORY
+whole() {
+    [ "$(cat "$cache/$1/.mark" 2>/dev/null)" = "$mark" ]
+}
+
+# unpack DIRECTORY SUITE VERSION PACKAGE...: into a name of its own first, so that what there
+# is stays until there is better.
 unpack() {
-    new=$cache/$1.new
+    directory=$1 suite=$2 version=$3
+    shift 3
+    new=$cache/$directory.new
     rm -rf "$new" && mkdir -p "$new/packages"
-    (cd "$new/packages" && private_apt download \
-        "zabbix-agent/$2" "zabbix-agent2/$2" "zabbix-proxy-sqlite3/$2")
+    for package; do
+        set -- "$@" "$package/$suite"
+        shift
+    done
+    (cd "$new/packages" && private_apt download "$@")
     for package in "$new"/packages/*.deb; do
         case "$(dpkg-deb -f "$package" Version)" in
-            *:"$1".*) dpkg -x "$package" "$new" ;;
-            *) echo "$2 has another version than $1: $package" >&2 && return 1 ;;
+            "$version".*) dpkg -x "$package" "$new" ;;
+            *) echo "$suite has another version than $version: $package" >&2 && return 1 ;;
         esac
     done
     rm -r "$new/packages"
-    mv "$new" "$cache/$1"
+    [ ! -e "$new/usr/share/zabbix" ] || configure_frontend "$new/usr/share/zabbix"
+    echo "$mark" >"$new/.mark"
+    rm -rf "${cache:?}/$directory"
+    mv "$new" "$cache/$directory"
 }
 
-if [ -e "$cache/6.0" ] && [ -e "$cache/7.0" ]; then
+# configure_frontend DIRECTORY: the packaged frontend reads its configuration below /etc;
+# this one includes the file that an environment variable names. Its fonts are links to
+# the directory beside it.
+configure_frontend() {
+    path="__DIR__.'/../../../conf/zabbix.conf.php'"
+    sed -i "s|'/etc/zabbix/zabbix.conf.php'|$path|" "$1/include/classes/core/CConfigFile.php"
+    grep -qF "CONFIG_FILE_PATH = $path" "$1/include/classes/core/CConfigFile.php"
+    echo "<?php include getenv('ZABBIX_FRONTEND_CONF');" >"$1/conf/zabbix.conf.php"
+    ln -s /usr/share/fonts "$1/../fonts"
+}
+
+if whole 6.0 && whole 7.0 && whole postgresql; then
     exit
 fi
 mirror=$(own_mirror | head -n 1)
 if [ -z "$mirror" ] || ! command -v dpkg >/dev/null; then
-    echo "apt has no source for Debian $release: no Zabbix agents for the tests" >&2
+    echo "apt has no source for Debian $release: no Zabbix programs for the tests" >&2
     exit
 fi
 uri=${mirror%% *} keyring=${mirror#* }
@@ -77,6 +105,12 @@ for suite in "$release" "$release-backports"; do
     echo "deb ${keyring:+[signed-by=$keyring] }$uri $suite main"
 done >"$cache/apt/sources.list"
 private_apt update
-[ -e "$cache/6.0" ] || unpack 6.0 "$release"
-[ -e "$cache/7.0" ] || unpack 7.0 "$release-backports"
+# zabbix_get comes with server and proxy; zabbix_sender with the 6.0 agent.
+packages="zabbix-agent zabbix-agent2 zabbix-proxy-sqlite3 zabbix-server-pgsql zabbix-frontend-php"
+# shellcheck disable=SC2086  # a list of names
+{
+    whole 6.0 || unpack 6.0 "$release" 1:6.0 $packages
+    whole 7.0 || unpack 7.0 "$release-backports" 1:7.0 $packages zabbix-sender
+    whole postgresql || unpack postgresql "$release" 15 postgresql-15 postgresql-client-15
+}
 rm -r "$cache/apt"

@@ -3,11 +3,12 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from .agents import free_port
 from .stage import Stage, as_zabbix
 
 TCP = {
@@ -24,26 +25,59 @@ TCP = {
 
 UDP = {"bound": 1, "connected": 1}
 
+HOSTILE = {
+    'zs "quoted"': "zs %22quoted%22",
+    "it's": "it%27s",
+    "zs\\": "zs%5C",
+    "\\": "%5C",
+    "x]": "x]",
+    "a,b": "a,b",
+    "{$MACRO}": "%7B%24MACRO%7D",
+    "{#ID}": "%7B#ID%7D",
+    "{HOST.NAME}": "%7BHOST.NAME%7D",
+    "žluťoučký": "žluťoučký",
+    "tcp/x": "tcp/x",
+    "zs>tcp/1": "zs>tcp/1",
+    "(absent)": "%28absent)",
+    " ": "%20",
+    "\u200b": "%E2%80%8B",
+    "zs\n- key 1": "zs%0A- key 1",
+    "zs\udcff": "zs%FF",
+    "fifteen bytes, ": "fifteen bytes,%20",
+    "') || true": "%27) || true",
+    "^$|.*": "^%24|.*",
+    "zs": "zs",
+    "ZS": "ZS",
+}
+"""Names of processes, and the ids of their rows: one name never becomes another's."""
+
 _SOURCE = Path(__file__).with_name("holder.py").read_text()
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A process that holds what holder.py says; its ports, both on 127.0.0.1."""
+    """A process that holds what holder.py says; its ports, all on 127.0.0.1."""
 
     name: str
     busy: int
     idle: int
+    bound: int
 
 
 @contextmanager
-def hold(stage: Stage, name: str, *, as_root: bool = False) -> Iterator[Holder]:
-    """Run holder.py under *name* (15 bytes at most), which the kernel takes from the file."""
+def hold(
+    stage: Stage, name: str, *, as_root: bool = False, ports: Sequence[int] = (0, 0, 0)
+) -> Iterator[Holder]:
+    """Run holder.py under *name* (15 bytes at most), which the kernel takes from the file.
+
+    Its *ports* are two of TCP and one of UDP; the kernel picks for 0.
+    """
     links = stage.root / "names"
     links.mkdir(mode=0o755, exist_ok=True)
-    link = links / name
+    link = links / name.replace("/", "_")
     link.symlink_to(stage.python)
-    command = [str(link), "-I", "-c", _SOURCE]
+    renamed = name if "/" in name else ""
+    command = [str(link), "-I", "-c", _SOURCE, renamed, *map(str, ports)]
     with subprocess.Popen(
         command if as_root else as_zabbix(command),
         cwd="/",
@@ -57,6 +91,14 @@ def hold(stage: Stage, name: str, *, as_root: bool = False) -> Iterator[Holder]:
         finally:
             process.communicate()  # the end of its input ends it
             link.unlink()
+
+
+def free_ports(number: int) -> list[int]:
+    """Return ports that nobody has and that the kernel does not pick: discovery offers them."""
+    ports: set[int] = set()
+    while len(ports) < number:
+        ports.add(free_port())
+    return sorted(ports)
 
 
 def denied_to_root() -> int:
