@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 
-from zabbix_sockets.discovery import MACROS
-
 from .model import Metric, Rule, Template, Trigger
 from .naming import item_key, row_key, rule_key, title
+from .parts import fields_of
 
 _GENERATED = "<!-- Made by `make templates`: change zabbix_templates/generator instead. -->\n\n"
 
@@ -70,7 +69,7 @@ listener (`tcp/0.0.0.0:443`), the upstream (`nginx>tcp/192.0.2.5:5432`).
 
 
 def _rule(rule: Rule) -> str:
-    macros = ", ".join(f"`{macro}`" for macro in MACROS[rule.kind] if macro != "{#SETTLED}")
+    macros = ", ".join(f"`{macro}`" for macro in fields_of(rule))
     filters = " ".join(
         f"{each.macro} {'not ' if each.negated else ''}`{each.pattern}`;"
         for each in rule.conditions
