@@ -6,6 +6,7 @@
 # make privileges   find out anew what docs/privileges.md says of each privilege (as root)
 # make bpf    compile the BPF objects again (Debian's clang, llvm, libbpf-dev)
 # make templates    make zabbix_templates/ and docs/metrics.md anew from their generator
+# make pictures    take the pictures of docs/dashboards.md anew, of real Zabbix servers (as root)
 # make bench  measure, side by side; see tests/bench
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find src conf zabbix_templates -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
 
-.PHONY: run test quick lint bpf templates privileges bench format clean
+.PHONY: run test quick lint bpf templates pictures privileges bench format clean
 
 run: $(VENV)/.installed
 	$(BIN)/zabbix-sockets show processes
@@ -43,6 +44,10 @@ privileges: $(VENV)/.dev
 
 templates: $(VENV)/.dev
 	$(BIN)/python -m zabbix_templates.generator
+
+pictures: $(VENV)/.dev
+	tests/requirements.sh
+	$(BIN)/python -m tests.zabbix.pictures
 
 bench: $(VENV)/.dev
 	$(BIN)/python tests/bench/run.py $(BENCH)

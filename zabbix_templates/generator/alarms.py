@@ -3,16 +3,20 @@
 from . import macros as m
 from .model import Graph, Line, Macro, Severity, Trigger
 
+
+def _often(item: str) -> str:
+    """Return in how many samples it is over the limit: a single burst is over when one looks."""
+    return f'count(<{item}>,{m.DROPS_TIME},"gt","{m.DROPS_WARN}")'
+
+
 _OVERFLOWS = Trigger(
     id="listen_overflows",
     name="Accept queues overflow",
-    event_name=f"Accept queues overflow: {{ITEM.LASTVALUE1}} connections per second refused"
-    f" (over {m.DROPS_WARN} on the average of {m.DROPS_TIME})",
+    event_name="Accept queues overflow: {{ITEM.LASTVALUE1}.fmtnum(2)} connections per second"
+    f" refused (over {m.DROPS_WARN} in {m.DROPS_SAMPLES} or more samples of {m.DROPS_TIME})",
     severity=Severity.AVERAGE,
-    expression=f"avg(<tcp.listen_overflows.rate>,{m.DROPS_TIME})>{m.DROPS_WARN}"
-    f" and {m.DROPS_CONTROL}=1",
-    recovery=f"avg(<tcp.listen_overflows.rate>,{m.DROPS_TIME})<=0.5*{m.DROPS_WARN}"
-    f" or {m.DROPS_CONTROL}=0",
+    expression=f"{_often('tcp.listen_overflows.rate')}>={m.DROPS_SAMPLES} and {m.DROPS_CONTROL}=1",
+    recovery=f"{_often('tcp.listen_overflows.rate')}=0 or {m.DROPS_CONTROL}=0",
     description="A process accepts more slowly than connections come, and the kernel refuses them:"
     " clients wait for a second and more. The listeners' accept queues say which one; then look"
     " whether it is stuck or busy.",
@@ -22,13 +26,11 @@ _OVERFLOWS = Trigger(
 _DROPS = Trigger(
     id="listen_drops",
     name="Listeners drop connections",
-    event_name=f"Listeners drop connections: {{ITEM.LASTVALUE1}} per second"
-    f" (over {m.DROPS_WARN} on the average of {m.DROPS_TIME})",
+    event_name="Listeners drop connections: {{ITEM.LASTVALUE1}.fmtnum(2)} per second"
+    f" (over {m.DROPS_WARN} in {m.DROPS_SAMPLES} or more samples of {m.DROPS_TIME})",
     severity=Severity.WARNING,
-    expression=f"avg(<tcp.listen_drops.rate>,{m.DROPS_TIME})>{m.DROPS_WARN}"
-    f" and {m.DROPS_CONTROL}=1",
-    recovery=f"avg(<tcp.listen_drops.rate>,{m.DROPS_TIME})<=0.5*{m.DROPS_WARN}"
-    f" or {m.DROPS_CONTROL}=0",
+    expression=f"{_often('tcp.listen_drops.rate')}>={m.DROPS_SAMPLES} and {m.DROPS_CONTROL}=1",
+    recovery=f"{_often('tcp.listen_drops.rate')}=0 or {m.DROPS_CONTROL}=0",
     description="The kernel drops connections on their way in, for lack of memory or routes, or"
     " because a queue is full. Look at nstat -az 'TcpExt*' and at the kernel's log.",
     scope="performance",
@@ -43,10 +45,10 @@ def _ephemeral(trigger_id: str, name: str, severity: Severity, limit: Macro, wor
     return Trigger(
         id=trigger_id,
         name=name,
-        event_name=f"{name} to {{ITEM.LASTVALUE2}}: {{ITEM.LASTVALUE1}} taken"
+        event_name=f"{name} to {{ITEM.LASTVALUE3}}: {{ITEM.LASTVALUE1}} taken"
         f" (over {limit}% for {time})",
         severity=severity,
-        expression=f"min(<ephemeral.worst_pct>,{time})>{limit}"
+        expression=f"{m.over('ephemeral.worst_pct', limit, time)}"
         f" and length(last(<ephemeral.worst_endpoint>))>0 and {control}=1",
         recovery=f"max(<ephemeral.worst_pct>,{time})<=0.9*{limit} or {control}=0",
         description="Connections from one source address to this one destination take nearly all"
@@ -66,6 +68,7 @@ _MEMORY = Trigger(
     f" {m.MEMORY_TIME})",
     severity=Severity.HIGH,
     expression=f"100*min(<tcp.memory>,{m.MEMORY_TIME})>{m.MEMORY_HIGH}*last(<tcp.memory.limit>)"
+    f" and 100*last(<tcp.memory>,#1:now-{m.MEMORY_TIME})>{m.MEMORY_HIGH}*last(<tcp.memory.limit>)"
     f" and {m.MEMORY_CONTROL}=1",
     recovery=f"100*max(<tcp.memory>,{m.MEMORY_TIME})"
     f"<=0.9*{m.MEMORY_HIGH}*last(<tcp.memory.limit>) or {m.MEMORY_CONTROL}=0",
@@ -82,7 +85,7 @@ _SLOW = Trigger(
     event_name=f"Collector is slow: {{ITEM.LASTVALUE1}} (over {m.SECONDS_WARN} s for"
     f" {m.SECONDS_TIME})",
     severity=Severity.WARNING,
-    expression=f"min(<collector.seconds>,{m.SECONDS_TIME})>{m.SECONDS_WARN}"
+    expression=f"{m.over('collector.seconds', m.SECONDS_WARN, m.SECONDS_TIME)}"
     f" and {m.SECONDS_CONTROL}=1",
     recovery=f"max(<collector.seconds>,{m.SECONDS_TIME})<0.8*{m.SECONDS_WARN}"
     f" or {m.SECONDS_CONTROL}=0",
@@ -95,9 +98,9 @@ _SLOW = Trigger(
 _DEGRADED = Trigger(
     id="collector_degraded",
     name="Collector is degraded",
-    event_name="Collector is degraded: {ITEM.LASTVALUE2}",
+    event_name="Collector is degraded: {ITEM.LASTVALUE3}",
     severity=Severity.INFO,
-    expression=f"min(<collector.degraded>,{m.DEGRADED_TIME})=1"
+    expression=f"{m.over('collector.degraded', 1, m.DEGRADED_TIME, '=')}"
     f" and length(last(<collector.reason>))>=0 and {m.DEGRADED_CONTROL}=1",
     recovery=f"last(<collector.degraded>)=0 or {m.DEGRADED_CONTROL}=0",
     description="This host could be read better and faster: the BPF iterators could be loaded."
@@ -108,10 +111,11 @@ _DEGRADED = Trigger(
 _PARTIAL = Trigger(
     id="collector_partial",
     name="Collector sees only a part",
-    event_name="Collector sees only a part: {ITEM.LASTVALUE2} processes denied,"
-    " {ITEM.LASTVALUE3} namespaces skipped",
+    event_name="Collector sees only a part: {ITEM.LASTVALUE3} processes denied,"
+    " {ITEM.LASTVALUE4} namespaces skipped",
     severity=Severity.INFO,
-    expression=f"max(<complete>,{m.PARTIAL_TIME})=0 and last(<collector.denied>)>=0"
+    expression=f"max(<complete>,{m.PARTIAL_TIME})=0"
+    f" and last(<complete>,#1:now-{m.PARTIAL_TIME})=0 and last(<collector.denied>)>=0"
     f" and last(<collector.namespaces_skipped>)>=0 and {m.PARTIAL_CONTROL}=1",
     recovery=f"last(<complete>)=1 or {m.PARTIAL_CONTROL}=0",
     description="Lists are not complete: no zero is stored for what is missing from them. Look at"
@@ -148,38 +152,43 @@ TRIGGERS = (
     _NODATA,
 )
 
-GRAPHS = (
-    Graph(
-        "TCP states",
-        (
-            Line("tcp.established", "1A7C11"),
-            Line("tcp.time_wait", "A54F10"),
-            Line("tcp.close_wait", "F63100"),
-            Line("tcp.syn_sent", "2774A4"),
-            Line("tcp.syn_recv", "6C59DC"),
-        ),
-    ),
-    Graph(
-        "TCP trouble",
-        (
-            Line("tcp.listen_overflows.rate", "F63100"),
-            Line("tcp.listen_drops.rate", "A54F10"),
-            Line("tcp.retransmitted.rate", "2774A4"),
-        ),
-    ),
-    Graph(
-        "Collector time and sockets",
-        (
-            Line("collector.sockets", "2774A4"),
-            Line("collector.seconds", "F63100", right_axis=True),
-        ),
-    ),
-    Graph(
-        "Collector blind spots",
-        (
-            Line("collector.unowned", "A54F10"),
-            Line("collector.denied", "F63100"),
-            Line("collector.namespaces_skipped", "6C59DC"),
-        ),
+CONNECTIONS = Graph(
+    "TCP connections", (Line("tcp.established", "1A7C11"), Line("tcp.time_wait", "A54F10"))
+)
+# Those of a moment: beside the thousands of the others no one would see them grow.
+STATES = Graph(
+    "TCP states",
+    (
+        Line("tcp.syn_recv", "6C59DC"),
+        Line("tcp.syn_sent", "2774A4"),
+        Line("tcp.fin_wait1", "AC8C14"),
+        Line("tcp.fin_wait2", "5CCD18"),
+        Line("tcp.last_ack", "89ABF8"),
+        Line("tcp.close_wait", "F63100"),
     ),
 )
+TROUBLE = Graph(
+    "TCP trouble",
+    (
+        Line("tcp.retransmitted.rate", "2774A4", right_axis=True),
+        Line("tcp.listen_drops.rate", "A54F10", peaks=True),
+        Line("tcp.listen_overflows.rate", "F63100", peaks=True),  # above drops: they are among them
+    ),
+)
+COLLECTOR = Graph(
+    "Collector time and sockets",
+    (
+        Line("collector.sockets", "2774A4"),
+        Line("collector.seconds", "6C59DC", right_axis=True, peaks=True),
+    ),
+)
+BLIND_SPOTS = Graph(
+    "Collector blind spots",
+    (
+        Line("collector.unowned", "A54F10"),
+        Line("collector.denied", "F63100"),
+        Line("collector.namespaces_skipped", "6C59DC"),
+    ),
+)
+
+GRAPHS = (CONNECTIONS, STATES, TROUBLE, COLLECTOR, BLIND_SPOTS)

@@ -66,10 +66,11 @@ _GONE = Trigger(
     name="Nobody listens any more",
     event_name=f"Nobody listens any more, for {m.GONE_TIME} now",
     severity=Severity.HIGH,
-    # There at the beginning of that time; and of the values since then, which come at changes
-    # and once in a heartbeat, nine in ten say so: one that comes and goes is no alarm.
-    expression=f"max(<sockets>,{m.GONE_TIME})=0"
-    f" and min(<sockets>,{m.GONE_TIME}:now-{m.SEEN_TIME})>0"
+    # Absent for all that time (see macros.over). There before the time in which it has to be
+    # seen; and of the values since then, which come at changes and once in a heartbeat, nine in
+    # ten say so: one that comes and goes is no alarm. A count is known without any value.
+    expression=f"max(<sockets>,{m.GONE_TIME})=0 and last(<sockets>,#1:now-{m.GONE_TIME})=0"
+    f' and count(<sockets>,{m.SEEN_TIME}:now-{m.SEEN_TIME},"gt","0")>0'
     f' and count(<sockets>,{m.SEEN_TIME}:now-{m.GONE_TIME},"gt","0")'
     f">=0.9*count(<sockets>,{m.SEEN_TIME}:now-{m.GONE_TIME})"
     f" and {m.GONE_CONTROL}=1",
@@ -81,7 +82,9 @@ _GONE = Trigger(
     manual_close=True,
 )
 
-_ACCEPT_GRAPH = "Connections and accept queue"
+_ACCEPT_GRAPH = Graph(
+    "Accept queue used", (Line("accept_queue_pct", "F63100", peaks=True),), percent=True
+)
 
 RULE = Rule(
     kind="listeners",
@@ -89,7 +92,8 @@ RULE = Rule(
     name="Listeners discovery",
     title="Listener {#LABEL}",
     description="Listening TCP and bound UDP addresses, without those on ephemeral ports.",
-    rows=f"$.listeners[?(@.ephemeral <= {m.EPHEMERAL})]",
+    # To Zabbix the field that "(absent)" doesn't have is less than any number.
+    rows=f'$.listeners[?(@.ephemeral <= {m.EPHEMERAL} && @.id != "(absent)")]',
     metrics=_METRICS,
     triggers=(
         _accept(
@@ -98,12 +102,7 @@ RULE = Rule(
         _accept("accept_high", "Accept queue is full", Severity.HIGH, m.ACCEPT_HIGH, ""),
         _GONE,
     ),
-    graphs=(
-        Graph(
-            _ACCEPT_GRAPH,
-            (Line("established", "1A7C11"), Line("accept_queue_pct", "F63100", right_axis=True)),
-        ),
-    ),
+    graphs=(_ACCEPT_GRAPH, Graph("Connections", (Line("established", "1A7C11"),))),
     conditions=(
         Condition("{#ID}", str(m.LISTENER_MATCHES)),
         Condition("{#ID}", str(m.LISTENER_NOT_MATCHES), negated=True),
@@ -122,7 +121,7 @@ RULE = Rule(
             discover=False,
             items=": Accept queue(| used|, backlog)$",
             triggers=": Accept queue (fills|is full)$",
-            graphs=f": {_ACCEPT_GRAPH}$",
+            graphs=f": {_ACCEPT_GRAPH.name}$",
         ),
         Override(
             "Loopback may come and go",
@@ -132,7 +131,7 @@ RULE = Rule(
         ),
         Override(
             "Other network namespaces may come and go",
-            (Condition("{#NETNS}", r"^\(own\)$", negated=True),),
+            (Condition("{#NETNS}", "."),),
             discover=False,
             triggers=": Nobody listens any more$",
         ),
@@ -144,5 +143,6 @@ RULE = Rule(
         ),
     ),
     tags=(("listener", "{#ID}"), ("process", "{#PROCESS}")),
-    label="row.id + (row.process ? ' ' + row.process : '')",
+    # A graph's name has 128 characters; nothing is made of a row with one that is longer.
+    label="(row.id + (row.process ? ' ' + row.process : '')).slice(0, Math.max(row.id.length, 90))",
 )

@@ -6,6 +6,30 @@ heartbeat, so a shorter window might hold none.
 
 from .model import Macro
 
+
+def over(item: str, limit: object, time: Macro, compare: str = ">") -> str:
+    """Return the condition that *item* compares so with *limit* for all of that *time*.
+
+    The value that held when the window began lies before it, by a heartbeat at most. Without
+    it a trigger fires that much too early, and at the first value of a new item.
+    """
+    return f"min(<{item}>,{time}){compare}{limit} and last(<{item}>,#1:now-{time}){compare}{limit}"
+
+
+def share_over(item: str, others: str, percent: object, time: Macro) -> str:
+    """Return the condition that *item* is that much of both together for all of that *time*."""
+    before = f"#1:now-{time}"
+    return (
+        f"100*min(<{item}>,{time})>={percent}*(min(<{item}>,{time})+max(<{others}>,{time})) and "
+        f"100*last(<{item}>,{before})>={percent}*(last(<{item}>,{before})+last(<{others}>,{before}))"
+    )
+
+
+def share_under(item: str, others: str, percent: object, time: Macro) -> str:
+    """Return the condition that it was not for any of that *time*, and by a fifth less."""
+    return f"100*max(<{item}>,{time})<0.8*{percent}*(max(<{item}>,{time})+min(<{others}>,{time}))"
+
+
 ACCEPT_QUEUE = "ACCEPT_QUEUE"
 CLOSE_WAIT = "CLOSE_WAIT"
 
@@ -55,14 +79,11 @@ UPSTREAM_MATCHES = matches(
     " database. By default none.",
 )
 UPSTREAM_NOT_MATCHES = not_matches("UPSTREAM", "Upstreams to leave out, by id.")
-OWN = "(own)"
-"""What discovery calls the collector's own network namespace, whose name is empty."""
-
 NETNS_MATCHES = matches(
     "NETNS",
-    r"^\(own\)$",
-    "Network namespaces whose listeners and upstreams are discovered, by name; (own) is the"
-    " collector's own. .* for all.",
+    "^$",
+    "Network namespaces whose listeners and upstreams are discovered, by name; the collector's own"
+    " has an empty one. .* for all.",
 )
 EPHEMERAL = Macro(
     "SOCKETS.LLD.LISTENER.EPHEMERAL",
@@ -112,7 +133,8 @@ CLOSE_WAIT_TIME = _of("CLOSE_WAIT.TIME", "15m", "For how long.")
 CLOSE_WAIT_GROWTH = _of(
     "CLOSE_WAIT.GROWTH.MAX.WARN",
     "20",
-    "By how many connections the fewest of one window exceed the most of the window before.",
+    "By how many connections the fewest of a window exceed those of the one before, and the"
+    " latest again those of the window.",
 )
 CLOSE_WAIT_GROWTH_TIME = _of("CLOSE_WAIT.GROWTH.TIME", "1h", "Each of the two windows.")
 
@@ -121,6 +143,16 @@ SYN_SENT = _of("SYN_SENT.MAX.WARN", "20", "Connections of a process that wait fo
 SYN_SENT_UPSTREAM = _of(
     "SYN_SENT.UPSTREAM.MAX.WARN", "5", "Connections to one upstream that wait for an answer."
 )
+SYN_SENT_PCT = _of(
+    "SYN_SENT.PCT.MAX.WARN",
+    "10",
+    "SYN_SENT of a process, as a percentage of established and SYN_SENT together.",
+)
+SYN_SENT_UPSTREAM_PCT = _of(
+    "SYN_SENT.UPSTREAM.PCT.MAX.WARN",
+    "50",
+    "SYN_SENT to an upstream, as a percentage of established and SYN_SENT together.",
+)
 SYN_SENT_TIME = _of("SYN_SENT.TIME", "10m", "For how long.")
 
 FDS_CONTROL = _control("FDS", "the alarms on file descriptors")
@@ -128,11 +160,16 @@ FDS_WARN = _of("FDS.PCT.MAX.WARN", "80", "Open descriptors of a process, in % of
 FDS_HIGH = _of("FDS.PCT.MAX.HIGH", "95", "Open descriptors of a process, in % of its limit.")
 FDS_TIME = _of("FDS.TIME", "10m", "For how long.")
 
+USUAL_CONTROL = _control("USUAL", "the alarm on more connections than usual")
 USUAL_FACTOR = _of(
     "USUAL.FACTOR.MAX.WARN", "3", "Established connections, in multiples of their usual level."
 )
 USUAL_MIN = _of("USUAL.MIN", "100", "Fewer established connections than this are no alarm.")
-USUAL_PERIOD = _of("USUAL.PERIOD", "1w:now/h", "The usual level is the average of this period.")
+USUAL_PERIOD = _of(
+    "USUAL.PERIOD",
+    "168h:now/h",
+    "The usual level is the average of this period, in the units in which it ends: hours.",
+)
 USUAL_TIME = _of("USUAL.TIME", "15m", "For how long.")
 
 ACCEPT_CONTROL = _control("ACCEPT_QUEUE", "the alarms on the accept queue")
@@ -160,7 +197,10 @@ DROPS_CONTROL = Macro(
 DROPS_WARN = Macro(
     "SOCKETS.LISTEN.DROPS.MAX.WARN", "0.1", "Connections refused or dropped per second."
 )
-DROPS_TIME = Macro("SOCKETS.LISTEN.DROPS.TIME", "10m", "On the average of this time.")
+DROPS_SAMPLES = Macro(
+    "SOCKETS.LISTEN.DROPS.SAMPLES", "3", "In how many of the samples of that time, at least."
+)
+DROPS_TIME = Macro("SOCKETS.LISTEN.DROPS.TIME", "10m", "In how long.")
 
 MEMORY_CONTROL = Macro("SOCKETS.TCP.MEMORY.CONTROL", "1", "0 silences the alarm on TCP memory.")
 MEMORY_HIGH = Macro("SOCKETS.TCP.MEMORY.PCT.MAX.HIGH", "80", "TCP memory, in % of its limit.")

@@ -90,15 +90,18 @@ class Line:
     key: str
     color: str
     right_axis: bool = False
+    peaks: bool = False
+    """Where a pixel stands for many values, their maximum is drawn, not their average."""
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A classic graph of items of the host, or of one row."""
+    """A classic graph of items of the host, or of one row; its axes begin at 0."""
 
     name: str
     lines: tuple[Line, ...]
-    stacked: bool = False
+    percent: bool = False
+    """The axis ends at 100, so that graphs can be compared at a glance."""
 
 
 @dataclass(frozen=True, slots=True)

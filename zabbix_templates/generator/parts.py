@@ -11,7 +11,6 @@ from .uuids import uuid_of
 Object = dict[str, object]
 
 _LABEL = "{#LABEL}"
-_OWN = f" || '{macros.OWN}'"
 
 
 def trigger_object(template: Template, trigger: Trigger, rule: Rule | None) -> Object:
@@ -82,11 +81,17 @@ def graph_object(template: Template, graph: Graph, rule: Rule | None) -> Object:
         made["color"] = line.color
         if line.right_axis:
             made["yaxisside"] = "RIGHT"
+        if line.peaks:
+            made["calc_fnc"] = "MAX"
         made["item"] = {"host": template.way.name, "key": item_key(line.key, rule)}
         lines.append(made)
+    axes: Object = {"ymin_type_1": "FIXED"}
+    if graph.percent:
+        axes["ymax_type_1"] = "FIXED"
     return {
         "uuid": uuid_of(template.way.name, *place, graph.name),
         "name": graph_name(graph, rule),
+        **axes,
         "graph_items": lines,
     }
 
@@ -119,7 +124,7 @@ def discovery_rule(template: Template, rule: Rule, version: str) -> Object:
         "master_item": {"key": template.way.master_key},
         "lld_macro_paths": [
             {"lld_macro": macro, "path": f"$.{field}"}
-            for macro, field in sorted(_fields(rule).items())
+            for macro, field in sorted(fields_of(rule).items())
         ],
         "preprocessing": _steps(rule),
         "overrides": [_override(order, each) for order, each in enumerate(rule.overrides, 1)],
@@ -127,7 +132,7 @@ def discovery_rule(template: Template, rule: Rule, version: str) -> Object:
     return made
 
 
-def _fields(rule: Rule) -> dict[str, str]:
+def fields_of(rule: Rule) -> dict[str, str]:
     """Return the macros of a row, and the field that each is read from."""
     fields = {macro: field for macro, field in MACROS[rule.kind].items() if macro != "{#SETTLED}"}
     return fields | ({_LABEL: "label"} if rule.label else {})
@@ -135,9 +140,8 @@ def _fields(rule: Rule) -> dict[str, str]:
 
 def _steps(rule: Rule) -> list[Object]:
     """Return the preprocessing: rows down to their labels, so that they seldom change."""
-    fields = [field for field in dict.fromkeys(_fields(rule).values()) if field != "label"]
-    # An empty value is no value to a filter.
-    labels = [f"{field}: row.{field}" + _OWN * (field == "netns") for field in fields]
+    fields = [field for field in dict.fromkeys(fields_of(rule).values()) if field != "label"]
+    labels = [f"{field}: row.{field}" for field in fields]
     if rule.label:
         labels.append(f"label: {rule.label}")
     script = (

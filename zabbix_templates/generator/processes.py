@@ -124,14 +124,12 @@ _CLOSE_WAIT_SHARE = Trigger(
     event_name="{ITEM.LASTVALUE1} connections stay in CLOSE_WAIT"
     f" (over {m.CLOSE_WAIT_PCT}% for {m.CLOSE_WAIT_TIME})",
     severity=Severity.AVERAGE,
-    expression=f"min(<tcp.close_wait>,{m.CLOSE_WAIT_TIME})>={m.CLOSE_WAIT_MIN}"
-    f" and 100*last(<tcp.close_wait>)>={m.CLOSE_WAIT_PCT}"
-    "*(last(<tcp.close_wait>)+last(<tcp.established>))"
-    f" and {m.CLOSE_WAIT_CONTROL}=1",
-    recovery=f"max(<tcp.close_wait>,{m.CLOSE_WAIT_TIME})<{m.CLOSE_WAIT_MIN}"
-    f" or 100*last(<tcp.close_wait>)<0.8*{m.CLOSE_WAIT_PCT}"
-    "*(last(<tcp.close_wait>)+last(<tcp.established>))"
-    f" or {m.CLOSE_WAIT_CONTROL}=0",
+    expression=f"{m.over('tcp.close_wait', m.CLOSE_WAIT_MIN, m.CLOSE_WAIT_TIME, '>=')} and "
+    + m.share_over("tcp.close_wait", "tcp.established", m.CLOSE_WAIT_PCT, m.CLOSE_WAIT_TIME)
+    + f" and {m.CLOSE_WAIT_CONTROL}=1",
+    recovery=f"max(<tcp.close_wait>,{m.CLOSE_WAIT_TIME})<{m.CLOSE_WAIT_MIN} or "
+    + m.share_under("tcp.close_wait", "tcp.established", m.CLOSE_WAIT_PCT, m.CLOSE_WAIT_TIME)
+    + f" or {m.CLOSE_WAIT_CONTROL}=0",
     description="The other sides closed these connections, and the process does not: it leaks"
     " them, and with them descriptors and memory. Look at whom they are with first"
     " (zabbix-sockets show sockets --state close_wait), then at how the process handles the end"
@@ -142,20 +140,24 @@ _CLOSE_WAIT_SHARE = Trigger(
 _CLOSE_WAIT_GROWTH = Trigger(
     id="close_wait_growth",
     name="CLOSE_WAIT grows",
-    event_name="CLOSE_WAIT grows: {ITEM.LASTVALUE1} connections, at all times of the last"
-    f" {m.CLOSE_WAIT_GROWTH_TIME} more than ever in as long before",
+    event_name="CLOSE_WAIT grows: {ITEM.LASTVALUE1} connections"
+    f" (in {m.CLOSE_WAIT_GROWTH_TIME} at least {m.CLOSE_WAIT_GROWTH} more than in as long before,"
+    " and still)",
     severity=Severity.WARNING,
-    # The first comparison follows from the second, but is known before there are two windows.
-    expression=f"min(<tcp.close_wait>,{m.CLOSE_WAIT_GROWTH_TIME})>={m.CLOSE_WAIT_GROWTH}"
+    # The fewest of each window: a burst is no growth. And still growing: a single step is a pool
+    # that rests and whose other side has closed. Only 255 bytes of a function's parameter count,
+    # the rest is cut off without a word: two macros with an id of 64 bytes, but not three.
+    expression=f"min(<tcp.close_wait>,{m.CLOSE_WAIT_TIME})"
+    f">=min(<tcp.close_wait>,{m.CLOSE_WAIT_GROWTH_TIME})+{m.CLOSE_WAIT_GROWTH}"
     f" and min(<tcp.close_wait>,{m.CLOSE_WAIT_GROWTH_TIME})"
-    f">=max(<tcp.close_wait>,{m.CLOSE_WAIT_GROWTH_TIME}:now-{m.CLOSE_WAIT_GROWTH_TIME})"
+    f">=min(<tcp.close_wait>,{m.CLOSE_WAIT_GROWTH_TIME}:now-{m.CLOSE_WAIT_GROWTH_TIME})"
     f"+{m.CLOSE_WAIT_GROWTH} and {m.CLOSE_WAIT_CONTROL}=1",
     recovery=f"min(<tcp.close_wait>,{m.CLOSE_WAIT_GROWTH_TIME})"
-    f"<=max(<tcp.close_wait>,{m.CLOSE_WAIT_GROWTH_TIME}:now-{m.CLOSE_WAIT_GROWTH_TIME})"
+    f"<=min(<tcp.close_wait>,{m.CLOSE_WAIT_GROWTH_TIME}:now-{m.CLOSE_WAIT_GROWTH_TIME})"
     f" or {m.CLOSE_WAIT_CONTROL}=0",
     description="Connections that the other side closed become more and more: a slow leak, long"
     " before the descriptors run out. Look at whom they are with (zabbix-sockets show sockets"
-    " --state close_wait) and at what the process did an hour ago.",
+    " --state close_wait) and at what the process did when it began.",
     scope="performance",
     depends_on="close_wait_share",
 )
@@ -166,8 +168,13 @@ _SYN_SENT = Trigger(
     event_name=f"{{ITEM.LASTVALUE1}} connections get no answer (over {m.SYN_SENT}"
     f" for {m.SYN_SENT_TIME})",
     severity=Severity.AVERAGE,
-    expression=f"min(<tcp.syn_sent>,{m.SYN_SENT_TIME})>{m.SYN_SENT} and {m.SYN_SENT_CONTROL}=1",
-    recovery=f"max(<tcp.syn_sent>,{m.SYN_SENT_TIME})<=0.8*{m.SYN_SENT} or {m.SYN_SENT_CONTROL}=0",
+    # Who connects often always has some that wait for one round trip.
+    expression=f"{m.over('tcp.syn_sent', m.SYN_SENT, m.SYN_SENT_TIME)} and "
+    + m.share_over("tcp.syn_sent", "tcp.established", m.SYN_SENT_PCT, m.SYN_SENT_TIME)
+    + f" and {m.SYN_SENT_CONTROL}=1",
+    recovery=f"max(<tcp.syn_sent>,{m.SYN_SENT_TIME})<=0.8*{m.SYN_SENT} or "
+    + m.share_under("tcp.syn_sent", "tcp.established", m.SYN_SENT_PCT, m.SYN_SENT_TIME)
+    + f" or {m.SYN_SENT_CONTROL}=0",
     description="The process connects to something that does not answer: an upstream that is down,"
     " or a firewall that drops. zabbix-sockets show sockets --state syn_sent says to whom; then"
     " try to reach that address from this host.",
@@ -181,7 +188,7 @@ def _fds(trigger_id: str, name: str, severity: Severity, limit: Macro, worse: st
         name=name,
         event_name=f"{name}: {{ITEM.LASTVALUE1}} of its limit (over {limit}% for {m.FDS_TIME})",
         severity=severity,
-        expression=f"min(<fds_max_pct>,{m.FDS_TIME})>{limit} and {m.FDS_CONTROL}=1",
+        expression=f"{m.over('fds_max_pct', limit, m.FDS_TIME)} and {m.FDS_CONTROL}=1",
         recovery=f"max(<fds_max_pct>,{m.FDS_TIME})<=0.9*{limit} or {m.FDS_CONTROL}=0",
         description="At the limit accept(), open() and socket() fail with EMFILE: new connections"
         " are refused or hang. Look whether descriptors leak (ls /proc/PID/fd | wc -l again and"
@@ -199,10 +206,10 @@ _USUAL = Trigger(
     severity=Severity.WARNING,
     expression=f"min(<tcp.established>,{m.USUAL_TIME})>{m.USUAL_FACTOR}"
     f"*trendavg(<tcp.established>,{m.USUAL_PERIOD})"
-    f" and min(<tcp.established>,{m.USUAL_TIME})>{m.USUAL_MIN}",
+    f" and {m.over('tcp.established', m.USUAL_MIN, m.USUAL_TIME)} and {m.USUAL_CONTROL}=1",
     recovery=f"max(<tcp.established>,{m.USUAL_TIME})<=0.8*{m.USUAL_FACTOR}"
     f"*trendavg(<tcp.established>,{m.USUAL_PERIOD})"
-    f" or max(<tcp.established>,{m.USUAL_TIME})<={m.USUAL_MIN}",
+    f" or max(<tcp.established>,{m.USUAL_TIME})<={m.USUAL_MIN} or {m.USUAL_CONTROL}=0",
     description="A rush, an attack, a pool that grows without bound, or clients that connect again"
     " and again. Look at the other ends: zabbix-sockets show sockets.",
     scope="performance",

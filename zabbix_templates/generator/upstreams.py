@@ -35,7 +35,8 @@ def _ephemeral(trigger_id: str, name: str, severity: Severity, limit: Macro, wor
         name=name,
         event_name=f"{name}: {{ITEM.LASTVALUE1}} taken (over {limit}% for {m.EPHEMERAL_TIME})",
         severity=severity,
-        expression=f"min(<ephemeral_pct>,{m.EPHEMERAL_TIME})>{limit} and {m.EPHEMERAL_CONTROL}=1",
+        expression=f"{m.over('ephemeral_pct', limit, m.EPHEMERAL_TIME)}"
+        f" and {m.EPHEMERAL_CONTROL}=1",
         recovery=f"max(<ephemeral_pct>,{m.EPHEMERAL_TIME})<=0.9*{limit} or {m.EPHEMERAL_CONTROL}=0",
         description="When no port is left, connecting to it fails with EADDRNOTAVAIL. Look whether"
         " the client opens a connection for each request: keep-alive or a pool is the remedy;"
@@ -51,10 +52,13 @@ _SYN_SENT = Trigger(
     event_name=f"{{ITEM.LASTVALUE1}} connections get no answer (over {m.SYN_SENT_UPSTREAM}"
     f" for {m.SYN_SENT_TIME})",
     severity=Severity.HIGH,
-    expression=f"min(<syn_sent>,{m.SYN_SENT_TIME})>{m.SYN_SENT_UPSTREAM}"
-    f" and {m.SYN_SENT_CONTROL}=1",
-    recovery=f"max(<syn_sent>,{m.SYN_SENT_TIME})<=0.8*{m.SYN_SENT_UPSTREAM}"
-    f" or {m.SYN_SENT_CONTROL}=0",
+    # Who connects often always has some that wait for one round trip.
+    expression=f"{m.over('syn_sent', m.SYN_SENT_UPSTREAM, m.SYN_SENT_TIME)} and "
+    + m.share_over("syn_sent", "established", m.SYN_SENT_UPSTREAM_PCT, m.SYN_SENT_TIME)
+    + f" and {m.SYN_SENT_CONTROL}=1",
+    recovery=f"max(<syn_sent>,{m.SYN_SENT_TIME})<=0.8*{m.SYN_SENT_UPSTREAM} or "
+    + m.share_under("syn_sent", "established", m.SYN_SENT_UPSTREAM_PCT, m.SYN_SENT_TIME)
+    + f" or {m.SYN_SENT_CONTROL}=0",
     description="It does not answer: it is down, its own accept queue is full, or a firewall"
     " drops. Try to reach it from this host, then look at it.",
     scope="availability",

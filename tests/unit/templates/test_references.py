@@ -87,7 +87,7 @@ def lost_widgets(export: Export) -> Iterator[str]:
             for pattern in re.findall(r'\.regsub\("(.*?)",', str(value)):
                 if not any(re.search(pattern, name) for name in names):
                     yield f"{widget['name']}: no item prototype {pattern}"
-        if not shown:
+        if not shown and widget["type"] != "problems":
             yield f"{widget.get('name', 'a widget')} shows nothing"
 
 
@@ -174,7 +174,7 @@ ITEM = f"{BODY}/items/sockets.complete"
 PROTOTYPE = f'{RULE}/item_prototypes/sockets.listener.sockets["{{#ID}}"]'
 LOW, OUT = "triggers/Ephemeral ports run low", "triggers/Ephemeral ports run out"
 PAGE = f"{BODY}/dashboards/Sockets/pages/Overview"
-STATES = f"{PAGE}/widgets/TCP states/fields/graphid.0/value"
+GRAPHS = f"{PAGE}/widgets/Processes: TCP connections/fields/graphid.0/value"
 COMB = f"{PAGE}/widgets/Established connections by process/fields"
 LABEL = "{#LABEL}"
 CHANGES: list[Change] = [
@@ -190,12 +190,11 @@ CHANGES: list[Change] = [
     (lost_triggers, f"{LOW}/dependencies/0/expression", "1=1"),
     (lost_triggers, f"{OUT}/recovery_expression", "1=1"),
     (lost_triggers, f"{OUT}/priority", "WARNING"),
-    (lost_widgets, f"{STATES}/name", "Other"),
-    (lost_widgets, f"{STATES}/host", "Other"),
+    (lost_widgets, f"{GRAPHS}/name", "Other"),
+    (lost_widgets, f"{GRAPHS}/host", "Other"),
     (lost_widgets, f"{PAGE}/widgets/0/fields", []),
     (lost_widgets, f"{COMB}/items.0/value", "Process *: Other"),
     (lost_widgets, f"{COMB}/primary_label/value", '{{ITEM.NAME}.regsub("^Other", \\1)}'),
-    (lost_widgets, "graphs/TCP states/name", "Other"),
     (lost_widgets, f"{ITEM}/key", "sockets.x"),
     (lost_widgets, f"{RULE}/graph_prototypes/0/name", "Other"),
     (lost_value_maps, f"{BODY}/valuemaps", []),

@@ -1,0 +1,210 @@
+"""Documents made by hand, in the shape of docs/document.md: every field, any figure."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from zabbix_sockets import __version__
+from zabbix_sockets.rows import accept_queue_pct
+from zabbix_sockets.rows.listeners import absent_listener
+from zabbix_sockets.rows.processes import absent_process
+from zabbix_sockets.rows.upstreams import absent_upstream
+
+Row = dict[str, Any]
+
+LISTS = ("processes", "listeners", "upstreams")
+
+PORTS = 28_232
+"""Of the kernel's own ip_local_port_range."""
+
+_EPHEMERAL = range(32_768, 61_000)
+
+_STATES = (
+    "established",
+    "syn_sent",
+    "syn_recv",
+    "fin_wait1",
+    "fin_wait2",
+    "close_wait",
+    "last_ack",
+    "closing",
+)
+_LABELS = {"id", "name", "process", "protocol", "address", "port", "device", "netns"}
+
+
+def process(name: str, *, settled: int = 1, fds: float = 1.0, **counts: int) -> Row:
+    """Return a row of processes[].
+
+    *counts* are TCP states, the directions of those established (outbound, if nothing is said),
+    `bound` and `connected` of UDP, and whatever else a row has; *fds* is `fds_max_pct`.
+    """
+    tcp = dict.fromkeys(("listen", *_STATES, "inbound", "outbound", "unknown"), 0)
+    tcp |= {key: counts.pop(key) for key in list(counts) if key in tcp}
+    if not any(tcp[way] for way in ("inbound", "outbound", "unknown")):
+        tcp["outbound"] = tcp["established"]
+    udp = {key: counts.pop(key, 0) for key in ("bound", "connected")}
+    sockets = sum(tcp[state] for state in ("listen", *_STATES)) + sum(udp.values())
+    return {
+        "id": name,
+        "name": name,
+        "instances": 1,
+        "denied_instances": 0,
+        "settled": settled,
+        "sockets": sockets,
+        "tcp": tcp,
+        "udp": udp,
+        "recv_queue_bytes": 0,
+        "send_queue_bytes": 0,
+        "accept_queue": 0,
+        "accept_queue_max_pct": 0.0,
+        "fds_max_pct": round(fds, 1),
+        **counts,
+    }
+
+
+def listener(row_id: str, owner: str = "", *, queue: int = 0, **counts: int) -> Row:
+    """Return a row of listeners[] with the parts that its id says; *queue* connections wait."""
+    protocol, _, place = row_id.partition("/")
+    endpoint, _, netns = place.partition("@")
+    address, _, number = endpoint.rpartition(":")
+    address, _, device = address.strip("[]").partition("%")
+    port = int(number)
+    row = {
+        "id": row_id,
+        "protocol": protocol,
+        "address": address,
+        "port": port,
+        "device": device,
+        "netns": netns,
+        "ephemeral": int(port in _EPHEMERAL),
+        "process": owner,
+        "sockets": 1,
+        "processes": 1,
+        "established": 0,
+    }
+    if protocol == "tcp":
+        backlog = counts.get("backlog", 511)
+        row |= {"accept_queue": queue, "backlog": backlog}
+        row["accept_queue_pct"] = accept_queue_pct(queue, backlog)
+    return row | counts
+
+
+def upstream(owner: str, place: str, *, taken: float = 0.0, **counts: int) -> Row:
+    """Return a row of upstreams[], `tcp/192.0.2.5:5432` of *owner*; *taken* is in percent."""
+    protocol, _, endpoint = place.partition("/")
+    address, _, port = endpoint.rpartition(":")
+    return {
+        "id": f"{owner}>{place}",
+        "process": owner,
+        "protocol": protocol,
+        "address": address,
+        "port": int(port),
+        "netns": "",
+        "established": 0,
+        "syn_sent": 0,
+        "close_wait": 0,
+        "ephemeral_pct": round(taken, 2),
+        **counts,
+    }
+
+
+ABSENT: Mapping[str, Row] = {
+    "processes": absent_process(),
+    "listeners": absent_listener(),
+    "upstreams": absent_upstream(),
+}
+"""The row of each complete list that stands for all that it has not."""
+
+
+def _zeros(name: str) -> Row:
+    row = ABSENT[name]
+    return {"rows": 0} | {
+        key: dict.fromkeys(value, 0) if isinstance(value, dict) else 0
+        for key, value in row.items()
+        if key not in _LABELS and not key.endswith("_pct")
+    }
+
+
+def _summed(rows: Iterable[Row], part: str) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for row in rows:
+        for key, value in row[part].items():
+            total[key] = total.get(key, 0) + value
+    return total
+
+
+def _host(processes: Collection[Row]) -> Row:
+    tcp = _summed(processes, "tcp")
+    udp = _summed(processes, "udp")
+    return {
+        "tcp": {state: tcp.get(state, 0) for state in ("listen", *_STATES)} | {"time_wait": 0},
+        "udp": {state: udp.get(state, 0) for state in ("bound", "connected")},
+        "orphans": 0,
+        "tcp_memory_bytes": 0,
+        "tcp_memory_limit_bytes": 2_358_484_992,
+        "listen_overflows": 0,
+        "listen_drops": 0,
+        "retransmitted_segments": 0,
+        "ephemeral": {
+            "size": PORTS,
+            "worst_used": 0,
+            "worst_pct": 0.0,
+            "worst_endpoint": "",
+        },
+    }
+
+
+def _collector(processes: Collection[Row]) -> Row:
+    return {
+        "source": "bpf",
+        "reason": "",
+        "degraded": 0,
+        "grouping": "process",
+        "ownership": "descriptors",
+        "seconds": 0.05,
+        "sockets": sum(row["sockets"] for row in processes),
+        "unowned": 0,
+        "unaccepted": 0,
+        "denied_processes": 0,
+        "vanished_processes": 0,
+        "namespaces": 1,
+        "namespaces_skipped": 0,
+        "warnings": [],
+    }
+
+
+def document(
+    clock: float,
+    lists: Mapping[str, Collection[Row]],
+    *,
+    host: Mapping[str, Any] | None = None,
+    collector: Mapping[str, Any] | None = None,
+    partial: Collection[str] = (),
+    truncated: Mapping[str, int] | None = None,
+) -> Row:
+    """Return the document of that time with these rows.
+
+    *host* and *collector* replace some of their figures. The lists *partial* are not complete,
+    for whatever reason; of those *truncated* that many rows were left out.
+    """
+    left_out = dict.fromkeys(LISTS, 0) | dict(truncated or {})
+    whole = {name: name not in partial and not left_out[name] for name in LISTS}
+    rows = {name: sorted(lists.get(name, ()), key=lambda row: str(row["id"])) for name in LISTS}
+    ephemeral = {"ephemeral": _host(())["ephemeral"] | dict((host or {}).get("ephemeral", {}))}
+    return {
+        "version": __version__,
+        "time": int(clock),
+        "complete": int(all(whole.values())),
+        "lists": {name: int(complete) for name, complete in whole.items()},
+        "collector": _collector(rows["processes"])
+        | dict(collector or {})
+        | {"truncated": left_out},
+        "host": _host(rows["processes"]) | dict(host or {}) | ephemeral,
+        **{name: [*rows[name], *[ABSENT[name]] * whole[name]] for name in LISTS},
+        "other": {name: _zeros(name) | {"rows": left_out[name]} for name in LISTS},
+    }
+
+
+def encoded(made: Row) -> str:
+    """Return the document as the command prints it: one line."""
+    return json.dumps(made, separators=(",", ":"))

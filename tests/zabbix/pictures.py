@@ -1,0 +1,192 @@
+"""The pictures of docs/: a made-up host's dashboard, data and problems, in each version.
+
+python -m tests.zabbix.pictures    makes docs/images/ anew (as root)
+"""
+
+import html
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import urlencode
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Locator, Page
+
+from . import programs, scenery, templates
+from .browser import Browser, running
+from .servers import SERVER_VERSIONS, Host, Server, Servers
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+
+PAGES = ("Overview", "Listeners", "Collector")
+"""The pages of the templates' dashboard."""
+
+_HOURS = 6
+_COLORS = 256
+
+# All that a page of the dashboard has is there: widgets with contents and none of another page,
+# whose images have arrived and whose cells are drawn.
+_TURNED = """name => {
+    const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+    const widgets = all('.dashboard-grid-widget'), iterators = all('.dashboard-grid-iterator');
+    const contents = '.dashboard-grid-widget-content, .dashboard-grid-widget-body';
+    const turned = widgets.length > 0
+        && widgets.every(widget => (widget.dataset.page ?? name) === name)
+        && !all('.is-loading, .dashboard-grid-widget-placeholder').length
+        && widgets.every(widget => all(contents, widget).some(each => each.childElementCount))
+        && iterators.every(iterator => all('.dashboard-grid-widget', iterator).length)
+        && all('.flickerfreescreen').every(screen => all('img', screen).length)
+        && all('img').every(image => image.complete)
+        && all('.svg-honeycomb').every(comb => all('.svg-honeycomb-cell', comb).length);
+    if (turned) {
+        widgets.forEach(widget => { widget.dataset.page = name; });
+    }
+    return turned;
+}"""
+
+_TERMINAL = """<body style="margin: 0; padding: 16px 20px; display: inline-block;
+background: #1f2c33; color: #ebeef0"><pre style="margin: 0; font: 15px/1.45 'DejaVu Sans Mono'">
+{}</pre></body>"""
+
+
+@contextmanager
+def dashboard(browser: Browser, server: Server, hostid: str, hours: int) -> Iterator[Page]:
+    """Open the host's dashboard for the last *hours*, its filter of the time folded away."""
+    templateid = templates.find(server, "trapper")
+    (found,) = server.api.templatedashboard.get(templateids=templateid, output=["dashboardid"])
+    where = {
+        "action": "host.dashboard.view",
+        "hostid": hostid,
+        "dashboardid": found["dashboardid"],
+        "from": f"now-{hours}h",
+        "to": "now",
+    }
+    with browser.page(server, f"zabbix.php?{urlencode(where)}") as page:
+        _fold(page, ".time-selection-container", ".btn-time")
+        yield page
+
+
+def turn(page: Page, name: str) -> None:
+    """Turn to a page of the dashboard, and return when all of it is shown."""
+    page.locator(".dashboard-navigation-tabs").get_by_text(name, exact=True).click()
+    _unfocus(page)
+    page.wait_for_function(_TURNED, arg=name)
+
+
+@contextmanager
+def latest_data(browser: Browser, server: Server, hostid: str, component: str) -> Iterator[Page]:
+    """Open the latest data of the items that have this tag."""
+    where = {
+        "action": "latest.view",
+        "hostids[]": hostid,
+        "tags[0][tag]": "component",
+        "tags[0][operator]": 1,  # equals
+        "tags[0][value]": component,
+        "show_tags": 0,
+        "filter_set": 1,
+    }
+    with browser.page(server, f"zabbix.php?{urlencode(where)}") as page:
+        _fold(page, ".tabfilter-tabs-container form", ".tabfilter-item-link")
+        yield page
+
+
+@contextmanager
+def problems(browser: Browser, server: Server, hostid: str, hours: int) -> Iterator[Page]:
+    """Open the host's problems of the last *hours*, also those that are over."""
+    where = {
+        "action": "problem.view",
+        "hostids[]": hostid,
+        "show": 2,  # history
+        "filter_custom_time": 1,
+        "from": f"now-{hours}h",
+        "to": "now",
+        "filter_set": 1,
+    }
+    with browser.page(server, f"zabbix.php?{urlencode(where)}") as page:
+        _fold(page, ".tabfilter-tabs-container form", ".tabfilter-item-link")
+        yield page
+
+
+def _fold(page: Page, what: str, handle: str) -> None:
+    if page.locator(what).first.is_visible():
+        page.locator(handle).first.click()
+        page.locator(what).first.wait_for(state="hidden")
+    _unfocus(page)
+
+
+def _unfocus(page: Page) -> None:
+    page.mouse.move(0, 0)
+    page.evaluate("document.activeElement.blur()")
+
+
+def _save(seen: Page | Locator, name: str) -> None:
+    """Save what is seen, in few enough colours to be small."""
+    picture = Image.open(BytesIO(seen.screenshot(animations="disabled"))).convert("RGB")
+    pixels = np.asarray(picture).reshape(-1, 3) @ np.array([1 << 16, 1 << 8, 1])
+    packed, places, counts = np.unique(pixels, return_inverse=True, return_counts=True)
+    colors = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1)
+    # Colourful ones first: thin lines rather than one more shade of a text.
+    weights = counts * (16 + np.ptp(colors, axis=1))
+    kept = colors[np.argsort(weights)[-_COLORS:]]
+    nearest = np.square(colors[:, None] - kept[None]).sum(axis=2).argmin(axis=1)
+    reduced = Image.frombytes("P", picture.size, nearest[places].astype(np.uint8).tobytes())
+    reduced.putpalette(kept.astype(np.uint8).tobytes())
+    reduced.save(IMAGES / f"{name}.png", optimize=True)
+
+
+def _host(server: Server) -> Host:
+    """Create the host with the name that is seen, which no other on that server has."""
+    templates.import_yaml(server, templates.current("trapper", server.version))
+    (groupid,) = server.api.hostgroup.create(name="Shop")["groupids"]
+    created = server.api.host.create(
+        host=scenery.NAME,
+        groups=[{"groupid": groupid}],
+        templates=[{"templateid": templates.find(server, "trapper")}],
+    )
+    server.reload()
+    return Host(created["hostids"][0], scenery.NAME, groupid)
+
+
+def _take(browser: Browser, server: Server) -> None:
+    host = _host(server)
+    scenery.tell(server, host, _HOURS)
+    with dashboard(browser, server, host.hostid, _HOURS) as page:
+        for name in PAGES:
+            turn(page, name)
+            _save(page, f"{name.lower()}-{server.version}")
+    with latest_data(browser, server, host.hostid, "processes") as page:
+        _save(page, f"latest-data-{server.version}")
+    with problems(browser, server, host.hostid, _HOURS) as page:
+        _save(page, f"problems-{server.version}")
+
+
+def _take_terminal(browser: Browser) -> None:
+    command = [sys.executable, "-m", f"{__package__}.terminal"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    page = browser._chromium.new_page()
+    page.set_content(_TERMINAL.format(html.escape(printed.rstrip())))
+    _save(page.locator("body"), "terminal")
+    page.close()
+
+
+def main() -> None:
+    """Take all pictures."""
+    IMAGES.mkdir(exist_ok=True)
+    with programs.directory() as root, running(root / "home") as browser:
+        _take_terminal(browser)
+        servers = Servers(root)
+        try:
+            for version in SERVER_VERSIONS:
+                # With one process of a kind all events come in the order of their values.
+                with servers.fresh(version, StartDBSyncers=1, StartPreprocessors=1) as server:
+                    _take(browser, server)
+        finally:
+            servers.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""A made-up web server: hours of documents, as its collector would have sent them.
+
+A shop: nginx before php-fpm and java, postgres, redis and rabbitmq behind them. Custom comes and
+goes in waves. java forgets to close what one of its upstreams has closed, more and more from the
+middle on; and now and then it is too busy to accept, until its queue overflows.
+"""
+
+import math
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .alarms.replay import KEY, settle
+from .documents import Row, document, encoded, listener, process, upstream
+from .servers import Host, Server
+
+NAME = "web"
+"""What the host is called."""
+
+_PARTNER = "203.0.113.40:443"
+"""The upstream whose closed connections java keeps."""
+
+_STEP = 60
+_JAVA_BACKLOG = 100
+
+# How far into the time java is busiest, for some minutes before and after; the last is now.
+_BUSY = (0.28, 0.62, 0.995)
+_BUSY_SECONDS = 500
+
+
+@dataclass(slots=True)
+class _Moment:
+    """What one document is made of, and the counters that only grow."""
+
+    rng: random.Random
+    share: float = 0.0
+    custom: float = 1.0
+    waiting: int = 0
+    overflows: int = 4_211
+    retransmits: int = 1_902_334
+
+    def about(self, mean: float, spread: float = 0.05) -> int:
+        """Return a number near *mean* times what custom there is now."""
+        return max(0, round(self.custom * mean * self.rng.gauss(1, spread)))
+
+    @property
+    def leaked(self) -> int:
+        """How many connections java should have closed by now."""
+        return round(max(0.0, self.share - 0.45) * 640)
+
+
+def tell(server: Server, host: Host, hours: int) -> list[Row]:
+    """Tell the server what the host was like until now, and return that."""
+    end = int(time.time()) // _STEP * _STEP
+    begin = end - hours * 3600
+    told = list(documents(begin, end))
+    rows = [(host.name, KEY, encoded(made), made["time"]) for made in told]
+    for part in (rows[:1], rows[1:]):  # in the first are all rows, to be discovered
+        assert server.send(part) == (len(part), 0)
+        settle(server)
+        server.reload()
+    return told
+
+
+def documents(begin: int, end: int, seed: int = 7) -> Iterator[Row]:
+    """Yield the document of each minute."""
+    now = _Moment(random.Random(seed))
+    for clock in range(begin, end + 1, _STEP):
+        now.share = (clock - begin) / (end - begin)
+        wave = math.sin(2 * math.pi * (now.share - 0.2))
+        now.custom = 1 + 0.35 * wave + 0.08 * math.sin(now.share * 31) + now.rng.gauss(0, 0.02)
+        now.waiting = _waiting(now, end - begin)
+        now.overflows += now.rng.randint(20, 90) * (now.waiting > _JAVA_BACKLOG)
+        now.retransmits += round(_STEP * now.custom * now.rng.uniform(1.5, 4))
+        yield _document(now) | {"time": clock}
+
+
+def _waiting(now: _Moment, period: int) -> int:
+    """How many connections java has not accepted."""
+    into = min((abs(now.share - busy) * period / _BUSY_SECONDS for busy in _BUSY), default=1)
+    if into < 1:
+        return min(_JAVA_BACKLOG + 1, round(now.rng.uniform(1.2, 1.6) * _JAVA_BACKLOG * (1 - into)))
+    return now.rng.choice((0, 0, 0, 1, 2))
+
+
+def _document(now: _Moment) -> Row:
+    visitors, pages, calls = now.about(940), now.about(110), now.about(160)
+    queries, cache, jobs = now.about(130), now.about(85), now.about(40)
+    partner = now.about(60)
+    processes = [
+        process(
+            "nginx",
+            listen=4,
+            established=visitors + pages + calls,
+            inbound=visitors,
+            outbound=pages + calls,
+            fin_wait2=now.about(25),
+            last_ack=now.about(4),
+            instances=5,
+            send_queue_bytes=now.about(90_000),
+            fds=10 * now.custom,
+        ),
+        process(
+            "php-fpm8.2",
+            listen=1,
+            established=2 * pages + cache // 2,
+            inbound=pages,
+            outbound=pages + cache // 2,
+            instances=24,
+            fds=4 * now.custom,
+        ),
+        process(
+            "java",
+            listen=1,
+            established=calls + partner + queries // 3 + jobs,
+            inbound=calls,
+            outbound=partner + queries // 3 + jobs,
+            close_wait=now.leaked,
+            syn_sent=now.rng.choice((0, 0, 1, 3)),
+            accept_queue=now.waiting,
+            fds=24 + 0.17 * now.leaked + 2 * now.custom,
+        ),
+        process(
+            "postgres",
+            listen=2,
+            established=queries,
+            inbound=queries,
+            instances=queries + 7,
+            fds=6.1,
+        ),
+        process("redis-server", listen=2, established=cache, inbound=cache, fds=1.2 + now.custom),
+        process("beam.smp", listen=2, established=jobs + 2, inbound=jobs, outbound=2, fds=3.4),
+        process("sshd", listen=2, established=3, inbound=3, instances=4, fds=0.8),
+        process("zabbix_agentd", listen=2, established=now.rng.randint(0, 2), instances=6, fds=0.9),
+        process("master", listen=2, fds=1.9),
+        process("systemd-resolved", listen=1, bound=2, fds=0.3),
+        process("chronyd", bound=2, fds=0.5),
+        process("node_exporter", listen=1, established=1, inbound=1, fds=0.4),
+    ]
+    listeners = [
+        listener("tcp/0.0.0.0:443", "nginx", established=round(visitors * 0.7),
+                 queue=_spike(now), processes=5),
+        listener("tcp/[::]:443", "nginx", established=visitors - round(visitors * 0.7),
+                 queue=now.rng.randint(0, 3), processes=5),
+        listener("tcp/0.0.0.0:80", "nginx", established=now.about(12), processes=5),
+        listener("tcp/[::]:80", "nginx", established=now.about(3), processes=5),
+        listener("tcp/127.0.0.1:9000", "php-fpm8.2", established=pages, queue=now.about(4, 0.6),
+                 processes=24),
+        listener("tcp/[::]:8080", "java", established=calls, queue=now.waiting,
+                 backlog=_JAVA_BACKLOG),
+        listener("tcp/127.0.0.1:5432", "postgres", established=queries, backlog=200),
+        listener("tcp/127.0.0.1:6379", "redis-server", established=cache),
+        listener("tcp/0.0.0.0:5672", "beam.smp", established=jobs, backlog=128),
+        listener("tcp/0.0.0.0:22", "sshd", established=3, backlog=128),
+        listener("tcp/[::]:22", "sshd", backlog=128),
+        listener("tcp/0.0.0.0:10050", "zabbix_agentd", backlog=128, processes=6),
+        listener("tcp/127.0.0.1:25", "master", backlog=100),
+        listener("tcp/[::]:9100", "node_exporter", established=1, backlog=4096),
+        listener("udp/127.0.0.53:53", "systemd-resolved"),
+        listener("udp/0.0.0.0:323", "chronyd"),
+    ]  # fmt: skip
+    upstreams = [
+        upstream("nginx", "tcp/127.0.0.1:9000", established=pages, taken=1.1 * now.custom),
+        upstream("java", f"tcp/{_PARTNER}", established=partner, close_wait=now.leaked,
+                 taken=_taken(now)),
+    ]  # fmt: skip
+    return document(
+        0,
+        {"processes": processes, "listeners": listeners, "upstreams": upstreams},
+        host=_host(processes, now),
+        collector={
+            "seconds": round(0.041 + 6e-6 * visitors + abs(now.rng.gauss(0, 0.003)), 4),
+            "unowned": now.rng.randint(2, 5),
+            "unaccepted": now.waiting,
+        },
+    )
+
+
+def _spike(now: _Moment) -> int:
+    """A burst that nginx has to accept, one in twenty times."""
+    return now.rng.randint(40, 260) if now.rng.random() < 0.05 else now.about(5, 0.8)
+
+
+def _taken(now: _Moment) -> float:
+    return 11 * now.custom + 0.01 * now.leaked
+
+
+def _host(processes: list[Row], now: _Moment) -> Row:
+    sums = {
+        state: sum(row["tcp"][state] for row in processes)
+        for state in ("established", "listen", "syn_sent", "close_wait", "fin_wait2", "last_ack")
+    }
+    taken = _taken(now)
+    return {
+        "tcp": {
+            **sums,
+            "syn_recv": now.about(9, 0.3),
+            "fin_wait1": now.about(6, 0.4),
+            "time_wait": now.about(720),
+            "closing": 0,
+        },
+        "udp": {"bound": 4, "connected": 0},
+        "orphans": now.about(11, 0.2),
+        "tcp_memory_bytes": now.about(19_000) * 4096,
+        "listen_overflows": now.overflows,
+        "listen_drops": now.overflows,
+        "retransmitted_segments": now.retransmits,
+        "ephemeral": {
+            "worst_used": round(282.32 * taken),
+            "worst_pct": round(taken, 2),
+            "worst_endpoint": f"tcp/{_PARTNER}",
+        },
+    }
