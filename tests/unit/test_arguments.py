@@ -21,7 +21,12 @@ def test_defaults() -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_runs_its_own_function(verb: str) -> None:
     """A verb's name is its function's."""
-    arguments = {"discover": ["processes"], "count": ["nginx"], "show": ["sockets"]}
+    arguments = {
+        "discover": ["processes"],
+        "count": ["nginx"],
+        "show": ["sockets"],
+        "provision": ["https://zabbix.example.com"],
+    }
     options = parse([verb, *arguments.get(verb, [])])
     assert options.run is VERBS[verb].run
     assert options.run.__name__ == verb

@@ -16,6 +16,10 @@ from zabbix_sockets.verbs import CONFIG
 PACKAGE = Path(zabbix_sockets.__file__).parent
 WORDS = ("model", "errors", "deadline", "names", "addresses")
 SOURCES = ("readers.*", *WORDS)
+WISHES = (
+    *(f"provision.{name}" for name in ("options", "templates", "frontend", "interfaces", "macros")),
+    "errors",
+)
 ROWS = ("rows", "rows.*", "groups", *WORDS)
 
 # A module (the first pattern that fits) and all that it may import of this package. Each
@@ -25,12 +29,25 @@ MAY_IMPORT = {
     "__init__": ("collector.*", "report", "names", "model", "errors"),  # the public names
     "__main__": ("cli",),
     "cli": ("arguments", "errors"),
-    "arguments": ("verbs", "groups", "__init__", "model", "errors"),
+    "arguments": (
+        *("verbs", "groups", "__init__", "model", "errors"),
+        *("provision.command", "provision.options"),
+    ),
     "verbs": (
         *("collector.ahead", "collector.snapshot", "collector.stream"),
         *("show", "discovery", "counting", "lock", "pins", "configuration", "ruled", "report"),
         *ROWS,
     ),
+    "provision": (),
+    "provision.command": ("provision.*", "errors"),
+    "provision.inventory": ("provision.api", "provision.plan", *WISHES),
+    "provision.api": ("provision.failures", "provision.credentials", *WISHES),
+    "provision.plan": ("provision.failures", *WISHES),
+    "provision.options": WISHES,
+    "provision.credentials": ("provision.macros", "errors"),
+    "provision.templates": ("errors",),
+    "provision.failures": ("errors",),
+    "provision.*": (),
     "show": ROWS,
     "discovery": ROWS,
     "counting": ROWS,
@@ -70,12 +87,13 @@ MAY_IMPORT = {
 PURE = (
     *("fold", "owners", "groups", "report", "rows", "rows.*", "discovery", "model", "errors"),
     *("ruled", "rules", "cgroups", "names"),
+    *(f"provision.{name}" for name in ("plan", "options", "frontend", "interfaces", "macros")),
 )
 IO = {"os", "sys", "io", "socket", "_socket", "subprocess", "ctypes", "select", "resource"}
 VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc", "tools"}
 
 SLOW = {"unicodedata", "shutil", "subprocess", "socket", "hashlib", "ctypes"}
-OWN_SLOW = {f"zabbix_sockets.{name}" for name in ("show", "pins", "readers.libbpf")}
+OWN_SLOW = {f"zabbix_sockets.{name}" for name in ("show", "pins", "readers.libbpf", "provision")}
 ALONE = ("--netns", "own", "--timeout", "60")  # as on a host without other namespaces
 BY_ITERATOR = ("cli", "report", "collector.snapshot", "collector.iterated")
 # What only hosts with a configuration file need, or with other namespaces if BPF is the source.

@@ -1,0 +1,218 @@
+"""The Zabbix API: the only module that talks to pyzabbix and its HTTP client."""
+
+import logging
+import signal
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import requests
+from pyzabbix.api import ZabbixAPI, ZabbixAPIException
+from requests.utils import get_environ_proxies, select_proxy
+
+from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.provision import failures
+from zabbix_sockets.provision.credentials import Login, Token
+from zabbix_sockets.provision.frontend import Frontend
+from zabbix_sockets.provision.templates import Version, parse_version
+
+if not hasattr(ZabbixAPI, "check_authentication"):
+    # py-zabbix, long abandoned, installs its own package of this name.
+    raise ImportError("another distribution's pyzabbix", name="pyzabbix")
+
+Row = dict[str, Any]
+_Decoded = TypeVar("_Decoded")
+
+_ADMIN = 2  # the type of a role: 1 User, 2 Admin, 3 Super admin
+_LOGOUT_SECONDS = 5.0
+_GRACE = 1.0
+"""Seconds after which a server that answers byte by byte is given up."""
+
+
+class Api:
+    """A connection to one server; errors are SocketsErrors of one line."""
+
+    def __init__(self, frontend: Frontend, timeout: float, ca_file: str | None) -> None:
+        logging.getLogger("pyzabbix").disabled = True
+        logging.getLogger("pyzabbix.api").disabled = True  # at DEBUG it tells passwords
+        self._url = frontend.url
+        self._timeout = timeout
+        self._secrets: tuple[str, ...] = ()
+        self._logged_in = False
+        self._role = 0
+        self._client = ZabbixAPI(frontend.url, session=_Session(frontend.url, ca_file))
+        self.version: Version = self.decoded("apiinfo.version", parse_version)
+
+    def login(self, credentials: Token | Login) -> None:
+        """Log in; a token is only tried.
+
+        Raises:
+            SocketsError: the server refuses, or the user can't do anything with templates.
+        """
+        try:
+            with self._errors():
+                if isinstance(credentials, Token):
+                    self._secrets = (credentials.token,)
+                    self._client.login(api_token=credentials.token)
+                    who = {"token": credentials.token}
+                else:
+                    self._secrets = (credentials.password,)
+                    self._client.login(credentials.user, credentials.password)
+                    self._logged_in = True
+                    who = {"sessionid": str(self._client.auth)}
+                    self._secrets = (credentials.password, str(self._client.auth))
+            name, self._role = self.decoded("user.checkAuthentication", _decode_user, **who)
+        except failures.RefusedError as error:
+            raise failures.login_refused(error, with_token=isinstance(credentials, Token)) from None
+        if self._role < _ADMIN:
+            raise failures.refused(f"no permission: user {name} has a role of type User", ())
+
+    @property
+    def is_super_admin(self) -> bool:
+        """Whether the user has a role of the only type that may all, such as to create groups."""
+        return self._role > _ADMIN
+
+    def logout(self) -> None:
+        """End a session that a password began; what fails now is no matter any more."""
+        if self._logged_in:
+            self._logged_in = False
+            self._timeout = min(self._timeout, _LOGOUT_SECONDS)
+            try:
+                self.call("user.logout")
+            except SocketsError:
+                pass  # it expires by itself
+
+    def call(self, method: str, **parameters: object) -> object:
+        """Return the result of a method.
+
+        Raises:
+            RefusedError: the server understood and refused.
+            UnreachableError: no answer, or no API's.
+        """
+        with self._errors():
+            return self._client.do_request(method, parameters)["result"]
+
+    def decoded(
+        self, method: str, decode: Callable[[Any], _Decoded], **parameters: object
+    ) -> _Decoded:
+        """Return what *decode* makes of a method's result."""
+        result = self.call(method, **parameters)
+        try:
+            return decode(result)
+        except (TypeError, ValueError, LookupError, AttributeError):
+            raise failures.no_api(
+                self._url, f"its answer to {method} can't be understood"
+            ) from None
+
+    def rows(
+        self, method: str, decode: Callable[[Row], _Decoded], **parameters: object
+    ) -> list[_Decoded]:
+        """Return the rows of a get method, decoded."""
+        return self.decoded(method, lambda rows: [decode(row) for row in rows], **parameters)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn what the client raises into errors of this package, in time."""
+        self._client.timeout = self._timeout
+        try:
+            with _alarm(self._timeout + _GRACE):
+                yield
+        except _AlarmError:
+            raise failures.timed_out(self._url, self._timeout) from None
+        except ZabbixAPIException as error:
+            raise self._worded(error) from None
+        except requests.HTTPError as error:
+            raise failures.no_api(self._url, _status(error.response)) from None
+        except OSError as error:  # requests' exceptions among them
+            found = failures.unreachable(self._url, error, self._timeout)
+            raise (failures.by_proxy(found) if self._has_proxy() else found) from None
+        except (TypeError, ValueError, LookupError, AttributeError, RecursionError):
+            raise failures.no_api(self._url, "its answer is not that of a Zabbix API") from None
+
+    def _has_proxy(self) -> bool:
+        return bool(select_proxy(self._url, get_environ_proxies(self._url)))
+
+    def _worded(self, error: ZabbixAPIException) -> SocketsError:
+        if not isinstance(error.error, dict):  # pyzabbix's own: no JSON
+            return failures.no_api(self._url, "answers, but not in JSON")
+        said = error.error.get("data")
+        if said in (None, "", "No data"):
+            said = error.error.get("message")
+        return failures.refused(str(said or ""), self._secrets)
+
+
+@contextmanager
+def connected(frontend: Frontend, timeout: float, ca_file: str | None) -> Iterator[Api]:
+    """Yield the API, not logged in yet; a session is ended however the block ends.
+
+    pyzabbix's own context manager swallows exceptions, and so is not used.
+    """
+    if ca_file is not None:
+        _check_ca(ca_file)
+    api = Api(frontend, timeout, ca_file)
+    try:
+        yield api
+    finally:
+        api.logout()
+
+
+class _Session(requests.Session):
+    """A session that verifies TLS, follows no redirect and takes nothing from ~/.netrc."""
+
+    def __init__(self, url: str, ca_file: str | None) -> None:
+        super().__init__()
+        self._ca_file = ca_file
+        self.auth = lambda request: request  # else .netrc replaces the API's own header
+
+        def refuse_redirect(response: requests.Response, **_: object) -> None:
+            if response.is_redirect:
+                raise failures.redirected(url, response.headers["location"])
+
+        self.hooks["response"].append(refuse_redirect)
+
+    def merge_environment_settings(self, *args: Any, **kwargs: Any) -> Any:
+        """Let --ca-file win over REQUESTS_CA_BUNDLE, against the base class."""
+        settings = super().merge_environment_settings(*args, **kwargs)
+        if self._ca_file is not None:
+            settings["verify"] = self._ca_file
+        return settings
+
+
+class _AlarmError(Exception):
+    """The time for one request is over."""
+
+
+@contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Raise after *seconds*: the client's own timeout begins anew with each byte."""
+
+    def ring(_signal: int, _frame: object) -> None:
+        raise _AlarmError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _decode_user(row: Row) -> tuple[str, int]:
+    return str(row["username"]), int(row["type"])
+
+
+def _status(response: requests.Response | None) -> str:
+    if response is None:
+        return "an HTTP error"
+    return failures.in_one_line(f"HTTP {response.status_code} {response.reason}")
+
+
+def _check_ca(path: str) -> None:
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise SocketsError(f"{path}: holds no certificate in PEM format") from None
+    except OSError as error:
+        raise SocketsError(f"{path}: {error.strerror}") from None

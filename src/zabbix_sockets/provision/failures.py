@@ -1,0 +1,138 @@
+"""What may go wrong between here and the API, each in one line with a hint.
+
+Nothing that was sent is repeated, so no message can hold a password or token.
+"""
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+from zabbix_sockets.errors import SocketsError
+
+_MAX_LENGTH = 400
+_RIGHTS = (
+    "the API user needs the role type Admin or Super admin, the methods that docs/provision.md"
+    " lists, and read-write access to the host and template groups"
+)
+_WHERE = "is it the address of the frontend, such as https://zabbix.example.com/zabbix?"
+_PROXY = (
+    "https_proxy, http_proxy or all_proxy of the environment names it; no_proxy lists exceptions"
+)
+_TRUST = (
+    "--ca-file FILE names the certificate of an own CA; the system's are often in"
+    " /etc/ssl/certs/ca-certificates.crt"
+)
+
+# Words of the server that people have met, and what helped.
+_HINTS = (
+    ("incorrect user name or password", "a few wrong passwords block an account for a while"),
+    ("login name or password", "a few wrong passwords block an account for a while"),
+    ("already exists", "the API user may lack the right to see it"),
+    ("no permissions", _RIGHTS),
+    ("permission", _RIGHTS),
+    ("only super admin", _RIGHTS),
+    ("unsupported version number", "the templates are newer than the server understands"),
+)
+_NO_HEADER = (
+    "is the token right, enabled and not expired? Some web servers keep the header Authorization"
+    " from PHP: CGIPassAuth in Apache's documentation"
+)
+
+
+class RefusedError(SocketsError):
+    """The server understood, and refused; the message is its own words."""
+
+
+class UnreachableError(SocketsError):
+    """No answer, or none of a Zabbix API."""
+
+
+def refused(words: str, secrets: tuple[str, ...]) -> RefusedError:
+    """Return the error for what the server said, in one line and without *secrets*."""
+    for secret in filter(None, secrets):
+        words = words.replace(secret, "***")
+    text = in_one_line(words) or "the server refused, without a word"
+    lower = text.lower()
+    return RefusedError(text, next((hint for word, hint in _HINTS if word in lower), ""))
+
+
+def login_refused(error: RefusedError, *, with_token: bool) -> RefusedError:
+    """Return the error for a login that failed."""
+    return RefusedError(f"login: {error}", _NO_HEADER if with_token else error.hint)
+
+
+def in_one_line(text: str) -> str:
+    """Return *text* without line ends and what a terminal may not be shown, and not too long."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return line if len(line) <= _MAX_LENGTH else f"{line[: _MAX_LENGTH - 1]}…"
+
+
+def no_api(url: str, what: str) -> UnreachableError:
+    """Return the error for an answer that no Zabbix API gives."""
+    return UnreachableError(f"{url}: {what}", _WHERE)
+
+
+def redirected(url: str, target: str) -> UnreachableError:
+    """Return the error for a redirect; to follow it would send the secret to another place."""
+    return UnreachableError(f"{url}: redirects to {in_one_line(target)}", "give that address")
+
+
+def timed_out(url: str, seconds: float) -> UnreachableError:
+    """Return the error for a server that takes too long."""
+    return UnreachableError(
+        f"{url}: no answer within {seconds:g} s",
+        "--timeout SECONDS waits longer. The server may go on with what it was asked last: a new"
+        " call does what is left",
+    )
+
+
+def unreachable(url: str, error: BaseException, seconds: float) -> UnreachableError:
+    """Return the error for an exception of the HTTP client."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return UnreachableError(f"{url}: its certificate: {cause.verify_message}", _TRUST)
+        if isinstance(cause, ssl.SSLError):
+            what = (cause.reason or "failed").replace("_", " ").lower()
+            return UnreachableError(f"{url}: TLS: {what}", "does this port speak https?")
+        if isinstance(cause, socket.gaierror):
+            return UnreachableError(f"{url}: {cause.strerror}", _WHERE)
+    if any("Timeout" in type(cause).__name__ for cause in causes):
+        return timed_out(url, seconds)
+    return UnreachableError(f"{url}: {in_one_line(_innermost(causes))}", _WHERE)
+
+
+def by_proxy(error: UnreachableError) -> UnreachableError:
+    """Return an error for a connection that goes by way of a proxy."""
+    return UnreachableError(f"{error} (by way of a proxy)", _PROXY)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield *error* and all it came from: the libraries wrap each other's exceptions."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        cause = waiting.pop(0)
+        if id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            inner = (
+                *cause.args,
+                getattr(cause, "reason", None),
+                cause.__cause__,
+                cause.__context__,
+            )
+            waiting += [each for each in inner if isinstance(each, BaseException)]
+
+
+def _innermost(causes: list[BaseException]) -> str:
+    """Return the system's words, or the name of what has a message that may hold what was sent."""
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno and cause.strerror:
+            return cause.strerror
+    for cause in causes:
+        if type(cause) is OSError and len(cause.args) == 1:  # of a proxy, of a file of CAs
+            return str(cause)
+    names = [type(cause).__name__ for cause in causes]
+    if "RemoteDisconnected" in names or "ProtocolError" in names:
+        return "the server closed the connection"
+    return f"failed ({names[-1]})"
