@@ -198,6 +198,13 @@ def provision(options: argparse.Namespace) -> None:
     command.provision(options)
 
 
+def _add_send(parser: argparse.ArgumentParser) -> None:
+    from zabbix_sockets.sending.options import add_options  # noqa: PLC0415  # no agent's
+
+    _add_document(parser)
+    add_options(parser)
+
+
 VERBS = {
     "get": Verb("print the document, one line of JSON", verbs.get, _add_get, for_agent=True),
     "discover": Verb(
@@ -206,6 +213,7 @@ VERBS = {
     "count": Verb(
         "print how many sockets a process holds", verbs.count, _add_count, for_agent=True
     ),
+    "send": Verb("push the document with zabbix_sender", verbs.send, _add_send),
     "show": Verb("print a table for people", verbs.show, _add_show),
     "load": Verb("pin the BPF iterators, for the agent to read", verbs.load, _add_pins),
     "unload": Verb("remove the pinned BPF iterators", verbs.unload, _add_pins),

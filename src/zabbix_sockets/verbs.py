@@ -183,6 +183,13 @@ def _all_sockets(query: Query) -> list[Socket]:
     return list(iter_sockets(query))
 
 
+def send(options: argparse.Namespace) -> None:
+    """Push the document, once or at every interval."""
+    from zabbix_sockets.sending import command  # noqa: PLC0415  # subprocess, sqlite
+
+    command.send(options, lambda: _document(options))
+
+
 def load(options: argparse.Namespace) -> None:
     """Pin the BPF iterators."""
     from zabbix_sockets import pins  # noqa: PLC0415  # ctypes

@@ -31,10 +31,11 @@ MAY_IMPORT = {
     "cli": ("arguments", "errors"),
     "arguments": (
         *("verbs", "groups", "__init__", "model", "errors"),
-        *("provision.command", "provision.options"),
+        *("provision.command", "provision.options", "sending.options"),
     ),
     "verbs": (
         *("collector.ahead", "collector.snapshot", "collector.stream"),
+        "sending.command",
         *("show", "discovery", "counting", "lock", "pins", "configuration", "ruled", "report"),
         *ROWS,
     ),
@@ -48,6 +49,12 @@ MAY_IMPORT = {
     "provision.templates": ("errors",),
     "provision.failures": ("errors",),
     "provision.*": (),
+    "sending": (),
+    "sending.command": ("sending.*", "rows", "errors"),
+    "sending.delivery": ("sending.spool", "sending.transport", "sending.lines", "errors"),
+    "sending.spool": ("sending.lines", "errors"),
+    "sending.transport": ("sending.lines", "errors"),
+    "sending.*": ("errors",),
     "show": ROWS,
     "discovery": ROWS,
     "counting": ROWS,
@@ -93,7 +100,9 @@ IO = {"os", "sys", "io", "socket", "_socket", "subprocess", "ctypes", "select", 
 VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc", "tools"}
 
 SLOW = {"unicodedata", "shutil", "subprocess", "socket", "hashlib", "ctypes"}
-OWN_SLOW = {f"zabbix_sockets.{name}" for name in ("show", "pins", "readers.libbpf", "provision")}
+OWN_SLOW = {
+    f"zabbix_sockets.{name}" for name in ("show", "pins", "readers.libbpf", "provision", "sending")
+}
 ALONE = ("--netns", "own", "--timeout", "60")  # as on a host without other namespaces
 BY_ITERATOR = ("cli", "report", "collector.snapshot", "collector.iterated")
 # What only hosts with a configuration file need, or with other namespaces if BPF is the source.

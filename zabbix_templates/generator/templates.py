@@ -51,11 +51,12 @@ The agent needs `ServerActive=` and a `Hostname=` that is the host's name in Zab
         polled=False,
         overview=_OVERVIEW.format(way="The host pushes the document with zabbix_sender."),
         setup="""\
-Install zabbix-sockets on the host (the project's README.md has the commands), and push:
+Install zabbix-sockets and zabbix_sender on the host (the project's README.md has the commands),
+and push:
 
-    zabbix-sockets get | sed 's/^/- sockets.get /' | zabbix_sender -c CONFIG -i -
+    zabbix-sockets send
 
-with the agent's configuration file, or `-z SERVER -s HOST`. Then link the template to the host,
+or enable `zabbix-sockets-send.service`: docs/send.md. Then link the template to the host,
 or let `zabbix-sockets provision` do it.""",
     ),
 )

@@ -1,0 +1,206 @@
+"""The verb `send`: one document to every destination, once or at every interval."""
+
+import argparse
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from zabbix_sockets.errors import SocketsError, UsageError
+from zabbix_sockets.rows import JsonRow
+from zabbix_sockets.sending import schedule
+from zabbix_sockets.sending.agent_config import find_agent_config, read_agent_config
+from zabbix_sockets.sending.delivery import Delivery, Report, drain_delay
+from zabbix_sockets.sending.lines import Value
+from zabbix_sockets.sending.snapshots import take
+from zabbix_sockets.sending.spool import FILE, FOLDER, Spool
+from zabbix_sockets.sending.systemd import notify
+from zabbix_sockets.sending.transport import Outcome, Sender, push
+
+MASTER_KEY = "sockets.get"
+"""Key of the trapper template's master item."""
+
+Make = Callable[[], JsonRow]
+
+
+class Target:
+    """Where to push, and as which host: from the options, else from the agent's file."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        path = options.agent_config or (None if options.server else find_agent_config())
+        config = read_agent_config(path) if path else None
+        self.host: str = options.host or (config.hostname if config else "")
+        self.destinations: tuple[str, ...] = (
+            tuple(options.server) if options.server else config.destinations if config else ()
+        )
+        if not self.destinations:
+            said = f"{config.path} has no ServerActive" if config else "no agent's configuration"
+            raise UsageError(f"where to? {said}", "give --server or --agent-config")
+        if not self.host:
+            raise UsageError("as which host?", "give --host, its name in Zabbix")
+        self.sender = Sender(path, tuple(options.tls), options.port)
+
+
+class Pusher:
+    """Makes documents and delivers them."""
+
+    def __init__(self, options: argparse.Namespace, make: Make) -> None:
+        self._options = options
+        self._make = make
+        self._target = Target(options)
+        self.spool = _open_spool(options)
+        self._delivery = Delivery(self._push, self._target.destinations, self.spool)
+
+    @property
+    def host(self) -> str:
+        """The host's name in Zabbix."""
+        return self._target.host
+
+    def once(self) -> list[Report]:
+        """Make a document and deliver it.
+
+        Raises:
+            SocketsError: there is no document, or it could be neither sent nor kept.
+        """
+        document = take(self._make, self._options.timeout)
+        state = self._delivery.state()
+        if state is not None:
+            collector = document["collector"]
+            assert isinstance(collector, dict)
+            collector["spool"] = {
+                "waiting": state.waiting,
+                "dropped": state.dropped,
+                "oldest": state.oldest or 0,
+            }
+        return self._delivery.deliver(self._values(document))
+
+    def drain(self) -> bool:
+        """Deliver the oldest document that waits; return whether to go on."""
+        return self._delivery.drain()
+
+    def _values(self, document: JsonRow) -> list[Value]:
+        import orjson  # noqa: PLC0415  # not needed until here
+
+        clock, ns = divmod(time.time_ns(), 10**9)
+        text = orjson.dumps(document).decode()
+        return [Value(self._target.host, MASTER_KEY, clock, ns, text)]
+
+    def _push(self, destination: str, values: Sequence[Value]) -> Outcome:
+        return push(self._target.sender, destination, values, self._options.send_timeout)
+
+
+def _open_spool(options: argparse.Namespace) -> Spool | None:
+    """Return the spool; a single push can do without one, a service can't."""
+    folder = os.environ.get("STATE_DIRECTORY", FOLDER).split(":")[0]
+    path = options.spool or os.path.join(folder, FILE)
+    if not options.spool and not options.interval and not os.access(folder, os.W_OK):
+        return None
+    spool = Spool(path, options.spool_bytes)
+    if spool.renamed:
+        sys.stderr.write(f"note: {path} was damaged; it is {spool.renamed} now\n")
+    return spool
+
+
+def send(options: argparse.Namespace, make: Make) -> None:
+    """Push once, or stay and push at every interval.
+
+    Raises:
+        SocketsError: the document was not delivered.
+    """
+    pusher = Pusher(options, make)
+    try:
+        if options.interval:
+            Service(pusher, options.interval).run()
+        else:
+            _tell(pusher.once(), pusher.spool)
+    finally:
+        if pusher.spool:
+            pusher.spool.close()
+
+
+def _tell(reports: list[Report], spool: Spool | None) -> None:
+    """Print a line for each destination; raise if one of them has not got everything."""
+    for report in reports:
+        (sys.stdout if report.delivered else sys.stderr).write(f"{report}\n")
+    if not all(report.delivered for report in reports):
+        raise SocketsError(
+            "not delivered everywhere; what is waiting goes first next time"
+            if spool
+            else "not delivered everywhere, and lost: there is no spool (--spool FILE)"
+        )
+
+
+class Service:
+    """Pushes at every interval until SIGTERM or SIGINT."""
+
+    def __init__(self, pusher: Pusher, interval: float) -> None:
+        self._pusher = pusher
+        self._interval = interval
+        self._stopping = False
+        self._wake_up, self._woken = os.pipe()
+        self._said = ""
+
+    def run(self) -> None:
+        """Stay; what is under way at a signal is finished or spooled."""
+        for each in (self._wake_up, self._woken):
+            os.set_blocking(each, False)
+        signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        own = schedule.offset(self._pusher.host, self._interval)
+        first = schedule.seconds_to_first(time.time(), self._interval, own)
+        start = time.monotonic() + first
+        notify("READY=1", f"STATUS=first push in {first:.0f} s")
+        self._wait(start)
+        while not self._is_stopping():
+            self._push()
+            self._drain_until(schedule.next_tick(start, time.monotonic(), self._interval))
+        notify("STOPPING=1")
+
+    def _stop(self, _number: int, _frame: object) -> None:
+        self._stopping = True
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
+
+    def _push(self) -> None:
+        try:
+            said = "; ".join(str(report) for report in self._pusher.once())
+        except SocketsError as error:
+            said = str(error)
+        spool = self._pusher.spool
+        if spool and spool.trouble:
+            said += f"; in memory only: {spool.trouble}"
+        notify("WATCHDOG=1", f"STATUS={said}")
+        if said != self._said:  # the log is for changes
+            sys.stderr.write(f"{said}\n")
+            sys.stderr.flush()
+            self._said = said
+
+    def _drain_until(self, tick: float) -> None:
+        """Deliver what waits, slowly, until the next push is due."""
+        going = True
+        while not self._is_stopping() and time.monotonic() < tick:
+            if not going:
+                self._wait(tick)
+                return
+            self._wait(min(tick, time.monotonic() + drain_delay()))
+            if self._is_stopping() or time.monotonic() >= tick:
+                return
+            try:
+                going = self._pusher.drain()
+            except SocketsError as error:
+                sys.stderr.write(f"{error}\n")
+                going = False
+            notify("WATCHDOG=1")
+
+    def _wait(self, until: float) -> None:
+        """Sleep until a moment of the monotonic clock, or a signal; systemd is told meanwhile."""
+        while not self._is_stopping() and (left := until - time.monotonic()) > 0:
+            select.select([self._wake_up], [], [], min(left, 30.0))
+            with suppress(BlockingIOError):
+                os.read(self._wake_up, 4096)
+            notify("WATCHDOG=1")

@@ -1,0 +1,174 @@
+"""From a packet of values to every destination, by way of the spool where that is needed."""
+
+import fcntl
+import os
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.sending.lines import Value
+from zabbix_sockets.sending.spool import Spool, State, Waiting
+from zabbix_sockets.sending.transport import Outcome
+
+Push = Callable[[str, Sequence[Value]], Outcome]
+"""Hands values to zabbix_sender for one destination."""
+
+DRAIN_SECONDS = 1.0
+"""Between two documents that waited, on the average: a fleet that comes back is no storm."""
+
+
+class Report(NamedTuple):
+    """What has become of one packet at one destination."""
+
+    destination: str
+    outcome: Outcome
+    waiting: int
+    """Documents in the spool for it, this one among them if it is there."""
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the server has it, and all before it."""
+        return self.outcome.delivered and not self.waiting
+
+    def __str__(self) -> str:
+        """Return the result in one line: sent, failed, why."""
+        said = f"{self.destination}: sent {self.outcome.processed}, failed {self.outcome.failed}"
+        if self.waiting:
+            said += f", {self.waiting} waiting"
+        if self.outcome.error:
+            return f"{said}: {self.outcome.error}"
+        if self.outcome.failed:
+            return (
+                f"{said}: the server refused it: no such host or item there, not of type"
+                " trapper, or not allowed from here"
+            )
+        return said
+
+
+class Delivery:
+    """Delivers packets; what is not delivered waits in the spool, if there is one."""
+
+    def __init__(self, push: Push, destinations: Sequence[str], spool: Spool | None) -> None:
+        self._push = push
+        self._destinations = destinations
+        self._spool = spool
+
+    def state(self) -> State | None:
+        """Return what waits for all destinations together; None without a spool."""
+        if self._spool is None:
+            return None
+        states = [self._spool.state(each) for each in self._destinations]
+        oldest = [state.oldest for state in states if state.oldest is not None]
+        return State(
+            sum(state.waiting for state in states),
+            sum(state.dropped for state in states),
+            min(oldest, default=None),
+        )
+
+    def deliver(self, values: Sequence[Value]) -> list[Report]:
+        """Push *values* to every destination at once, or the oldest that waits there.
+
+        Behind documents that wait, *values* wait too.
+
+        Raises:
+            SocketsError: values could be neither sent nor kept.
+        """
+        with self._alone():
+            heads: dict[str, Waiting | None] = {}
+            for destination in self._destinations:
+                heads[destination] = self._queue(destination, values)
+            outcomes = self._push_all(
+                {each: head.values if head else values for each, head in heads.items()}
+            )
+            return [
+                self._settle(destination, heads[destination], values, outcomes[destination])
+                for destination in self._destinations
+            ]
+
+    def drain(self) -> bool:
+        """Push the oldest document that waits, of each destination; return if all went well.
+
+        False also when nothing waits any more.
+        """
+        if self._spool is None:
+            return False
+        with self._alone():
+            heads = {each: self._spool.oldest(each) for each in self._destinations}
+            waiting = {each: head for each, head in heads.items() if head}
+            outcomes = self._push_all({each: head.values for each, head in waiting.items()})
+            for destination, head in waiting.items():
+                if outcomes[destination].delivered:
+                    self._spool.remove(head.number)
+            more = any(self._spool.state(each).waiting for each in self._destinations)
+        return more and any(outcome.delivered for outcome in outcomes.values())
+
+    def keep(self, values: Sequence[Value]) -> None:
+        """Put *values* into the spool for every destination without trying to push them."""
+        if self._spool is None:
+            raise SocketsError("no spool: a document is lost")
+        for destination in self._destinations:
+            self._spool.add(destination, values)
+
+    def _queue(self, destination: str, values: Sequence[Value]) -> Waiting | None:
+        """Return what has to go first: with documents that wait, *values* go behind them."""
+        if self._spool is None:
+            return None
+        head = self._spool.oldest(destination)
+        if head:
+            self._spool.add(destination, values)
+        return head
+
+    def _settle(
+        self,
+        destination: str,
+        head: Waiting | None,
+        values: Sequence[Value],
+        outcome: Outcome,
+    ) -> Report:
+        if self._spool is None:
+            return Report(destination, outcome, 0)
+        if outcome.delivered and head:
+            self._spool.remove(head.number)
+        elif not outcome.delivered and not head:
+            self._spool.add(destination, values)
+        return Report(destination, outcome, self._spool.state(destination).waiting)
+
+    def _push_all(self, packets: dict[str, Sequence[Value]]) -> dict[str, Outcome]:
+        """Push to all destinations at the same time: one that is dead delays no other."""
+        outcomes: dict[str, Outcome] = {}
+
+        def run(destination: str) -> None:
+            try:
+                outcomes[destination] = self._push(destination, packets[destination])
+            except SocketsError as error:
+                outcomes[destination] = Outcome(0, 0, str(error))
+
+        threads = [threading.Thread(target=run, args=(each,)) for each in packets]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return outcomes
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep two processes from sending the same document twice."""
+        if self._spool is None:
+            yield
+            return
+        descriptor = os.open(
+            self._spool.path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640
+        )
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def drain_delay() -> float:
+    """Return the seconds until the next document that waited may go."""
+    return DRAIN_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311  # only to spread a fleet

@@ -1,0 +1,50 @@
+"""The input of zabbix_sender: a line for each value, which no name and no value can forge."""
+
+from typing import NamedTuple
+
+from zabbix_sockets.errors import SocketsError
+
+_MAX_FIELD = 2047
+"""Bytes that zabbix_sender takes for a host or a key; a longer one ends its reading."""
+
+_ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n"})
+
+
+class Value(NamedTuple):
+    """One value of one item; *clock* in seconds since 1970, *ns* the nanoseconds beyond."""
+
+    host: str
+    key: str
+    clock: int
+    ns: int
+    text: str
+
+
+def encode_line(value: Value) -> bytes:
+    """Return the line of a value for `zabbix_sender -T -N -i -`.
+
+    Raises:
+        SocketsError: zabbix_sender has no way to say it.
+    """
+    host, key = (_field(text, what) for text, what in ((value.host, "host"), (value.key, "key")))
+    text = value.text
+    if "\0" in text:
+        raise SocketsError(f"a value of {value.key} has a NUL in it")
+    if not _is_plain(text):
+        text = f'"{text.translate(_ESCAPES)}"'
+    return f"{host} {key} {value.clock} {value.ns} {text}\n".encode()
+
+
+def _field(text: str, what: str) -> str:
+    """Return a quoted field; "-" would stand for the default host, quoted or not."""
+    if not text or text == "-" or any(char < " " or char == "\x7f" for char in text):
+        raise SocketsError(f"zabbix_sender can't send to {what} {text!r}")
+    quoted = f'"{text.translate(_ESCAPES)}"'
+    if len(quoted.encode()) > _MAX_FIELD:
+        raise SocketsError(f"{what} is too long for zabbix_sender: {text[:40]}...")
+    return quoted
+
+
+def _is_plain(text: str) -> bool:
+    """Whether the rest of a line is the value as it is: a document, a number."""
+    return text[:1] not in ('"', "") and text.strip() == text and text.isprintable()

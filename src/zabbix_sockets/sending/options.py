@@ -1,0 +1,121 @@
+"""The options of `send`. Those that zabbix_sender has too have its names, and are handed on."""
+
+import argparse
+
+_TLS = {
+    "connect": "unencrypted, psk or cert",
+    "ca-file": "certificates of the CAs that may have signed the server's",
+    "crl-file": "revoked certificates",
+    "server-cert-issuer": "allowed issuer of the server's certificate",
+    "server-cert-subject": "allowed subject of the server's certificate",
+    "cert-file": "the host's certificate",
+    "key-file": "the host's private key",
+    "psk-identity": "identity of the pre-shared key",
+    "psk-file": "file with the pre-shared key",
+    "cipher13": "cipher suites for TLS 1.3",
+    "cipher": "cipher suites for TLS 1.2",
+}
+
+_MEGABYTE = 1_000_000
+
+
+class _HandOn(argparse.Action):
+    """Collects options for zabbix_sender, with their values."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        """Put the option and its value behind those that are there."""
+        del parser
+        namespace.tls = [*namespace.tls, option_string, str(values)]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add all that `send` knows beside the options of every document."""
+    parser.set_defaults(tls=[])
+    to = parser.add_argument_group("where to, and as whom (default: as the agent)")
+    to.add_argument(
+        "--agent-config",
+        metavar="FILE",
+        help="the agent's configuration: ServerActive, Hostname, SourceIP and TLS settings"
+        " (default: that of zabbix_agentd, else of zabbix_agent2, below /etc/zabbix)",
+    )
+    to.add_argument(
+        "--server",
+        action="append",
+        metavar="HOST[:PORT]",
+        help="server or proxy (repeatable; nodes of a cluster: a;b)",
+    )
+    to.add_argument("--port", type=_port, metavar="N", help="its port, where none is given")
+    to.add_argument("--host", metavar="NAME", help="the host's name in Zabbix")
+    to.add_argument(
+        "--source-address", dest="tls", action=_Source, metavar="ADDRESS", help="SourceIP"
+    )
+    for name, meaning in _TLS.items():
+        to.add_argument(f"--tls-{name}", dest="tls", action=_HandOn, metavar="X", help=meaning)
+    how = parser.add_argument_group("how")
+    how.add_argument(
+        "--interval", type=_interval, metavar="SECONDS", help="stay, and push that often"
+    )
+    how.add_argument(
+        "--send-timeout",
+        type=_send_timeout,
+        default=10,
+        metavar="SECONDS",
+        help="for each call of zabbix_sender (default: 10)",
+    )
+    how.add_argument(
+        "--spool",
+        metavar="FILE",
+        help="where documents wait that could not be delivered"
+        " (default: spool.sqlite in $STATE_DIRECTORY or /var/lib/zabbix-sockets)",
+    )
+    how.add_argument(
+        "--spool-size",
+        type=_megabytes,
+        dest="spool_bytes",
+        default=64 * _MEGABYTE,
+        metavar="MB",
+        help="bound of the spool for each server, after which the oldest go (default: 64)",
+    )
+
+
+class _Source(_HandOn):
+    """Hands on the source address, which zabbix_sender calls otherwise."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        """Put it behind those that are there, by zabbix_sender's name."""
+        del option_string
+        super().__call__(parser, namespace, values, "-I")
+
+
+def _number(text: str, least: int, most: int, what: str) -> int:
+    if not (text.isascii() and text.isdecimal() and least <= int(text[:12]) <= most):
+        raise argparse.ArgumentTypeError(f"not {what} from {least} to {most}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    return _number(text, 1, 65535, "a port")
+
+
+def _interval(text: str) -> int:
+    return _number(text, 1, 86400, "a number of seconds")
+
+
+def _send_timeout(text: str) -> int:
+    return _number(text, 1, 300, "a number of seconds")
+
+
+def _megabytes(text: str) -> int:
+    return _number(text, 1, 100_000, "a number of megabytes") * _MEGABYTE

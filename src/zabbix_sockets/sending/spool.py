@@ -1,0 +1,248 @@
+"""What could not be delivered, on disk until it can: bounded, oldest first, for each destination.
+
+A document goes in with its own clock and comes out as it was; it leaves only when the server has
+taken it, so at most the one that is on its way at a kill is sent twice. sqlite keeps the file
+whole through a kill -9 and a full disk. What the disk has no room for waits in memory.
+"""
+
+import os
+import sqlite3
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import count
+from typing import Any, NamedTuple
+
+import orjson
+
+from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.sending.lines import Value
+
+FILE = "spool.sqlite"
+FOLDER = "/var/lib/zabbix-sockets"
+"""The StateDirectory= of the unit."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS waiting (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    destination TEXT NOT NULL,
+    clock INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    packet BLOB NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS by_destination ON waiting (destination, number);
+CREATE TABLE IF NOT EXISTS dropped (
+    destination TEXT PRIMARY KEY,
+    documents INTEGER NOT NULL
+) STRICT;
+"""
+
+_BUSY_SECONDS = 5.0
+_LEVEL = 6
+_MAX_IN_MEMORY = 1000
+"""Documents; compressed, an ordinary host's has 3 kB."""
+
+
+class Waiting(NamedTuple):
+    """A document that waits; *number* tells it from all others."""
+
+    number: int
+    values: tuple[Value, ...]
+
+
+class State(NamedTuple):
+    """What a spool holds, as `collector.spool` tells it."""
+
+    waiting: int
+    dropped: int
+    oldest: int | None
+    """Clock of the oldest that waits, in Unix seconds."""
+
+
+class _Packet(NamedTuple):
+    number: int
+    destination: str
+    clock: int
+    content: bytes
+
+
+class Spool:
+    """A file of documents that wait; several processes may use it, one at a time.
+
+    Its methods raise SocketsError when the file can't be read or written.
+    """
+
+    def __init__(self, path: str, max_bytes: int) -> None:
+        self.path = path
+        self.max_bytes = max_bytes
+        self.renamed = ""
+        """Where a file has gone that was no database any more."""
+        self.trouble = ""
+        """Why documents are in memory, and not on disk; empty when none are."""
+        self._memory: list[_Packet] = []
+        self._numbers = count(-1, -1)  # of packets in memory, for which the disk has no number
+        self._gone: set[int] = set()  # delivered, but still on a disk that is full
+        self._lost: dict[str, int] = {}
+        self._database = self._open()
+
+    def close(self) -> None:
+        """Close the file.
+
+        Raises:
+            SocketsError: documents are left in memory, and lost with it.
+        """
+        self._save()
+        self._database.close()
+        if self._memory:
+            raise SocketsError(f"{len(self._memory)} documents are lost: {self.trouble}")
+
+    def add(self, destination: str, values: Sequence[Value]) -> None:
+        """Put a document behind all that wait; the oldest go where there is no room."""
+        content = zlib.compress(orjson.dumps([tuple(each) for each in values]), _LEVEL)
+        packet = _Packet(next(self._numbers), destination, values[0].clock, content)
+        self._memory.append(packet)
+        self._save()
+        if len(self._memory) > _MAX_IN_MEMORY:
+            gone = self._memory.pop(0)
+            self._lost[gone.destination] = self._lost.get(gone.destination, 0) + 1
+
+    def oldest(self, destination: str) -> Waiting | None:
+        """Return the document that has waited longest."""
+        self._save()
+        rows = self._database_rows(
+            "SELECT number, packet FROM waiting WHERE destination = ? ORDER BY number LIMIT ?",
+            (destination, len(self._gone) + 1),
+        )
+        waiting = [(number, content) for number, content in rows if number not in self._gone]
+        waiting += [
+            (each.number, each.content) for each in self._memory if each.destination == destination
+        ]
+        if not waiting:
+            return None
+        number, content = waiting[0]
+        values = orjson.loads(zlib.decompress(content))
+        return Waiting(number, tuple(Value(*each) for each in values))
+
+    def remove(self, number: int) -> None:
+        """Forget a document: it has been delivered."""
+        self._memory = [each for each in self._memory if each.number != number]
+        self._gone.add(number)
+        try:
+            with self._transaction() as database:
+                numbers = [(each,) for each in self._gone]
+                database.executemany("DELETE FROM waiting WHERE number = ?", numbers)
+        except SocketsError as error:  # a full disk has no room to delete, either
+            self.trouble = str(error)
+        else:
+            self._gone.clear()
+
+    def state(self, destination: str) -> State:
+        """Return what waits for a destination, and what was dropped so far."""
+        rows = self._database_rows(
+            "SELECT number, clock FROM waiting WHERE destination = ?", (destination,)
+        )
+        clocks = [clock for number, clock in rows if number not in self._gone]
+        clocks += [each.clock for each in self._memory if each.destination == destination]
+        dropped = self._lost.get(destination, 0)
+        for (documents,) in self._database_rows(
+            "SELECT documents FROM dropped WHERE destination = ?", (destination,)
+        ):
+            dropped += documents
+        return State(len(clocks), dropped, min(clocks, default=None))
+
+    def _database_rows(self, query: str, parameters: tuple[object, ...]) -> list[Any]:
+        try:
+            return self._database.execute(query, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise SocketsError(f"spool {self.path}: {error}") from None
+
+    def _save(self) -> None:
+        """Write to disk what is in memory; where that fails it stays there."""
+        if not self._memory:
+            return
+        try:
+            with self._transaction() as database:
+                for _, destination, clock, content in self._memory:
+                    database.execute(
+                        "INSERT INTO waiting (destination, clock, bytes, packet)"
+                        " VALUES (?, ?, ?, ?)",
+                        (destination, clock, len(content), content),
+                    )
+                for destination in {each.destination for each in self._memory}:
+                    self._make_room(database, destination)
+        except SocketsError as error:
+            self.trouble = str(error)
+        else:
+            self._memory.clear()
+            self.trouble = ""
+
+    def _make_room(self, database: sqlite3.Connection, destination: str) -> None:
+        """Drop the oldest of a destination until it is within its bound, and count them."""
+        query = "SELECT sum(bytes), count(*) FROM waiting WHERE destination = ?"
+        total, documents = database.execute(query, (destination,)).fetchone()
+        gone: list[tuple[int]] = []
+        rows = database.execute(
+            "SELECT number, bytes FROM waiting WHERE destination = ? ORDER BY number",
+            (destination,),
+        )
+        for number, size in rows:
+            if total <= self.max_bytes or len(gone) == documents - 1:
+                break
+            gone.append((number,))
+            total -= size
+        if gone:
+            database.executemany("DELETE FROM waiting WHERE number = ?", gone)
+            database.execute(
+                "INSERT INTO dropped VALUES (?, ?) ON CONFLICT (destination)"
+                " DO UPDATE SET documents = documents + excluded.documents",
+                (destination, len(gone)),
+            )
+
+    def _open(self) -> sqlite3.Connection:
+        with suppress(OSError):  # connecting says it better
+            os.makedirs(os.path.dirname(self.path), mode=0o750, exist_ok=True)
+        try:
+            return self._connect()
+        except sqlite3.OperationalError as error:
+            raise SocketsError(f"spool {self.path}: {error}") from None
+        except sqlite3.DatabaseError:
+            pass  # it is no database any more
+        # What it held is kept for a person to look at.
+        self.renamed = f"{self.path}.corrupt-{time.time():.0f}"
+        try:
+            os.replace(self.path, self.renamed)
+            with suppress(FileNotFoundError):
+                os.unlink(self.path + "-journal")
+            return self._connect()
+        except (OSError, sqlite3.Error) as error:
+            raise SocketsError(f"spool {self.path}: {error}") from None
+
+    def _connect(self) -> sqlite3.Connection:
+        mask = os.umask(0o027)
+        try:
+            database = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
+        finally:
+            os.umask(mask)
+        try:
+            database.executescript(_SCHEMA)
+            (check,) = database.execute("PRAGMA quick_check(1)").fetchone()
+            if check != "ok":
+                raise sqlite3.DatabaseError(check)
+        except sqlite3.Error:
+            database.close()
+            raise
+        return database
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            yield self._database
+            self._database.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise SocketsError(f"spool {self.path}: {error}") from None
+        finally:
+            if self._database.in_transaction:
+                with suppress(sqlite3.Error):
+                    self._database.execute("ROLLBACK")

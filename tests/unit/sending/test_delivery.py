@@ -1,0 +1,155 @@
+"""Delivery: in order, none lost, none twice, one dead destination delays no other."""
+
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.sending.delivery import Delivery, Report
+from zabbix_sockets.sending.lines import Value
+from zabbix_sockets.sending.spool import Spool
+from zabbix_sockets.sending.transport import Outcome
+
+TAKEN, REFUSED, DOWN = Outcome(1, 0), Outcome(0, 1), Outcome(0, 0, "Connection refused")
+
+
+class Servers:
+    """Destinations that take, refuse or are down, and what they have taken."""
+
+    def __init__(self) -> None:
+        self.mood: dict[str, Outcome] = {}
+        self.taken: dict[str, list[int]] = {"a": [], "b": []}
+
+    def push(self, destination: str, values: Sequence[Value]) -> Outcome:
+        """Answer as the mood is."""
+        outcome = self.mood.get(destination, TAKEN)
+        if outcome is TAKEN:
+            self.taken[destination] += [value.clock for value in values]
+        return outcome
+
+
+def packet(clock: int) -> list[Value]:
+    """Return a document of that moment."""
+    return [Value("h", "k", clock, 0, "{}")]
+
+
+@pytest.fixture
+def servers() -> Servers:
+    """Two of them, up."""
+    return Servers()
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    """An empty spool."""
+    spool = Spool(str(tmp_path / "spool.sqlite"), 1 << 30)
+    yield spool
+    spool.close()
+
+
+@pytest.fixture
+def delivery(servers: Servers, spool: Spool) -> Delivery:
+    """To both servers."""
+    return Delivery(servers.push, ["a", "b"], spool)
+
+
+def test_delivered(delivery: Delivery, servers: Servers) -> None:
+    """With all up each gets it, and nothing waits."""
+    reports = delivery.deliver(packet(1))
+    assert reports == [Report("a", TAKEN, 0), Report("b", TAKEN, 0)]
+    assert all(report.delivered for report in reports)
+    assert servers.taken == {"a": [1], "b": [1]}
+    assert not delivery.drain()
+
+
+@pytest.mark.parametrize("mood", [DOWN, REFUSED])
+def test_outage(delivery: Delivery, servers: Servers, mood: Outcome) -> None:
+    """What one destination missed waits for it alone, and goes first when it is back."""
+    servers.mood["a"] = mood
+    for clock in (1, 2, 3):
+        assert [report.waiting for report in delivery.deliver(packet(clock))] == [clock, 0]
+    servers.mood.clear()
+    first = delivery.deliver(packet(4))[0]
+    assert (first.outcome, first.waiting, first.delivered) == (TAKEN, 3, False)
+    assert servers.taken == {"a": [1], "b": [1, 2, 3, 4]}
+    assert [delivery.drain(), delivery.drain(), delivery.drain()] == [True, True, False]
+    assert servers.taken == {"a": [1, 2, 3, 4], "b": [1, 2, 3, 4]}
+
+
+def test_reports() -> None:
+    """A line says how many were sent, failed, and why."""
+    assert str(Report("a", TAKEN, 0)) == "a: sent 1, failed 0"
+    assert str(Report("a;b", DOWN, 3)) == "a;b: sent 0, failed 0, 3 waiting: Connection refused"
+    assert "no such host or item" in str(Report("a", REFUSED, 1))
+
+
+def test_without_a_spool(servers: Servers) -> None:
+    """A failure is told; there is nothing to keep it in."""
+    delivery = Delivery(servers.push, ["a"], None)
+    servers.mood["a"] = DOWN
+    assert delivery.deliver(packet(1)) == [Report("a", DOWN, 0)]
+    assert delivery.state() is None
+    assert not delivery.drain()
+    with pytest.raises(SocketsError, match="lost"):
+        delivery.keep(packet(2))
+
+
+def test_kept(delivery: Delivery, servers: Servers) -> None:
+    """What is only kept goes in its turn."""
+    delivery.keep(packet(1))
+    delivery.deliver(packet(2))
+    while delivery.drain():
+        pass
+    assert servers.taken == {"a": [1, 2], "b": [1, 2]}
+
+
+def test_state_is_of_all_destinations(delivery: Delivery, servers: Servers) -> None:
+    """The document tells the sum, and the oldest of all."""
+    servers.mood |= {"a": DOWN}
+    delivery.deliver(packet(5))
+    servers.mood |= {"b": DOWN}
+    delivery.deliver(packet(6))
+    assert delivery.state() == (3, 0, 5)
+
+
+def test_dead_destination_delays_no_other(spool: Spool) -> None:
+    """All are pushed to at the same time."""
+    both = threading.Barrier(2, timeout=10)
+
+    def push(_destination: str, _values: Sequence[Value]) -> Outcome:
+        both.wait()
+        return TAKEN
+
+    assert all(report.delivered for report in Delivery(push, ["a", "b"], spool).deliver(packet(1)))
+
+
+def test_an_error_of_one_is_not_the_others(spool: Spool) -> None:
+    """A call that raises is that destination's failure; the document waits for it."""
+
+    def push(destination: str, _values: Sequence[Value]) -> Outcome:
+        if destination == "a":
+            raise SocketsError("there is no zabbix_sender")
+        return TAKEN
+
+    reports = Delivery(push, ["a", "b"], spool).deliver(packet(1))
+    assert [report.waiting for report in reports] == [1, 0]
+    assert "no zabbix_sender" in str(reports[0])
+
+
+def test_weather(delivery: Delivery, servers: Servers) -> None:
+    """Through any weather each destination gets every document once, in order."""
+    weather = random.Random(5)  # the same in each run
+    for clock in range(300):
+        for name in servers.taken:
+            servers.mood[name] = weather.choice((TAKEN, TAKEN, DOWN, REFUSED))
+        delivery.deliver(packet(clock))
+        if weather.random() < 0.7:
+            delivery.drain()
+    servers.mood.clear()
+    delivery.deliver(packet(300))
+    while delivery.drain():
+        pass
+    assert servers.taken == {"a": list(range(301)), "b": list(range(301))}

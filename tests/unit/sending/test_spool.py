@@ -1,0 +1,230 @@
+"""The spool: bounded, in order, whole after anything."""
+
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.sending.lines import Value
+from zabbix_sockets.sending.spool import Spool, State
+
+A, B = "a.example.com", "b.example.com;c.example.com"
+LARGE = 1 << 30
+
+
+def packet(clock: int, text: str = "1") -> list[Value]:
+    """Return a packet of one value."""
+    return [Value("host", "key", clock, clock % 1000, text)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """A spool's file, in a folder that is still to be made."""
+    return str(tmp_path / "state/spool.sqlite")
+
+
+@pytest.fixture
+def spool(path: str) -> Iterator[Spool]:
+    """An empty spool with room for all."""
+    spool = Spool(path, LARGE)
+    yield spool
+    spool.close()
+
+
+def drained(spool: Spool, destination: str) -> list[int]:
+    """Take all that waits, and return the clocks."""
+    clocks = []
+    while head := spool.oldest(destination):
+        clocks.append(head.values[0].clock)
+        spool.remove(head.number)
+    return clocks
+
+
+def test_oldest_first(spool: Spool) -> None:
+    """Documents come out as they went in, in that order, for each destination by itself."""
+    values = [Value('h"x', 'k["é\\"]', 5, 999_999_999, '{"a":"é\\n"}'), *packet(6)]
+    spool.add(A, values)
+    for clock in (7, 3, 9):  # a clock that was set back changes no order
+        spool.add(A, packet(clock))
+        spool.add(B, packet(clock + 100))
+    head = spool.oldest(A)
+    assert head is not None
+    assert head.values == tuple(values)
+    assert drained(spool, A) == [5, 7, 3, 9]
+    assert drained(spool, B) == [107, 103, 109]
+    assert spool.oldest("unknown") is None
+
+
+def test_state(spool: Spool) -> None:
+    """It tells how many wait, and since when."""
+    assert spool.state(A) == State(0, 0, None)
+    for clock in (8, 5, 9):
+        spool.add(A, packet(clock))
+    assert spool.state(A) == State(3, 0, 5)
+    assert spool.state(B) == State(0, 0, None)
+
+
+def test_survives_its_process(path: str) -> None:
+    """Another one finds what was left, and numbers never repeat."""
+    first = Spool(path, LARGE)
+    first.add(A, packet(1))
+    first.add(A, packet(2))
+    head = first.oldest(A)
+    assert head is not None
+    first.remove(head.number)
+    first.close()
+    second = Spool(path, LARGE)
+    assert drained(second, A) == [2]
+    second.add(A, packet(3))
+    last = second.oldest(A)
+    assert last is not None
+    assert last.number > head.number
+    second.close()
+
+
+def test_bound(path: str) -> None:
+    """The oldest go, are counted, and the newest always has its place."""
+    spool = Spool(path, 2000)
+    noise = [os.urandom(400).hex() for _ in range(20)]  # about 400 bytes each, packed
+    for clock, text in enumerate(noise):
+        spool.add(A, packet(clock, text))
+    spool.add(B, packet(1))
+    state = spool.state(A)
+    assert 2 <= state.waiting <= 5
+    assert state.waiting + state.dropped == 20
+    assert state.oldest == state.dropped
+    assert spool.state(B) == State(1, 0, 1)
+    spool.add(A, packet(99, os.urandom(5000).hex()))
+    assert drained(spool, A) == [99]
+    assert spool.state(A).dropped == 20
+    spool.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish" * 1000, None])
+def test_damaged_file(path: str, content: bytes | None) -> None:
+    """A file that is no database is set aside for a person, and a new one begun."""
+    spool = Spool(path, LARGE)
+    for clock in range(200):
+        spool.add(A, packet(clock, os.urandom(100).hex()))
+    spool.close()
+    file = Path(path)
+    damaged = content if content is not None else file.read_bytes()
+    if content is None:  # pages in the middle overwritten
+        damaged = damaged[:4096] + b"\xa5" * 8192 + damaged[12288:]
+    file.write_bytes(damaged)
+    again = Spool(path, LARGE)
+    again.add(A, packet(7))
+    assert drained(again, A) == [7]
+    again.close()
+    if content == b"":  # an empty file is an empty database
+        assert not again.renamed
+    else:
+        assert Path(again.renamed).read_bytes() == damaged
+
+
+def test_full_disk(path: str) -> None:
+    """What the disk has no room for waits in memory, in order, and is written when there is."""
+    spool = Spool(path, LARGE)
+    spool.add(A, packet(1))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(path), hard))
+    try:
+        for clock in range(2, 40):
+            spool.add(A, packet(clock, os.urandom(500).hex()))
+        assert "spool" in spool.trouble
+        assert spool.state(A) == State(39, 0, 1)
+        head = spool.oldest(A)
+        assert head is not None
+        assert head.values[0].clock == 1
+        spool.remove(head.number)
+        assert spool.state(A) == State(38, 0, 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    spool.add(A, packet(40))
+    assert not spool.trouble
+    spool.close()
+    again = Spool(path, LARGE)
+    assert drained(again, A) == list(range(2, 41))
+    again.close()
+
+
+def test_delivered_from_memory(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a disk that stays full, what is in memory is still delivered, once."""
+    spool = Spool(path, LARGE)
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(spool, "_make_room", fail)
+    for clock in range(5):
+        spool.add(A, packet(clock))
+    assert drained(spool, A) == [0, 1, 2, 3, 4]
+    spool.close()
+
+
+def test_loss_at_the_end_is_said(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ends with documents that no disk would take says so."""
+    spool = Spool(path, LARGE)
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(spool, "_make_room", fail)
+    spool.add(A, packet(1))
+    with pytest.raises(SocketsError, match=r"1 documents are lost: .*disk is full"):
+        spool.close()
+
+
+def test_no_place(tmp_path: Path) -> None:
+    """A folder that can't be made, or a file that can't be opened, is an error with its path."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SocketsError, match=r"spool .*/file/spool\.sqlite"):
+        Spool(str(tmp_path / "file/spool.sqlite"), LARGE)
+    with pytest.raises(SocketsError, match="spool"):
+        Spool(str(tmp_path), LARGE)
+
+
+_WRITER = """
+import sys
+from zabbix_sockets.sending.lines import Value
+from zabbix_sockets.sending.spool import Spool
+spool = Spool(sys.argv[1], 1 << 30)
+clock = int(sys.argv[2])
+print("ready", flush=True)
+while True:
+    spool.add("a", [Value("h", "k", clock, 0, "x" * 3000)])
+    print(clock, flush=True)
+    clock += 1
+"""
+
+
+def test_kill(path: str) -> None:
+    """Killed at any moment, it holds all that it said it had, and nothing twice."""
+    clock = 0
+    for round_number in range(8):
+        with subprocess.Popen(
+            [sys.executable, "-c", _WRITER, path, str(clock)], stdout=subprocess.PIPE, text=True
+        ) as writer:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "ready\n"
+            for _ in range(round_number * 3 + 1):
+                clock = int(writer.stdout.readline()) + 1
+            writer.kill()
+            rest = writer.stdout.read().split()
+            clock = int(rest[-1]) + 1 if rest else clock
+        spool = Spool(path, LARGE)
+        assert not spool.renamed
+        held = [row[0] for row in spool._database.execute("SELECT clock FROM waiting")]
+        # The last one may have been written, and its line not.
+        assert held in (list(range(clock)), list(range(clock + 1)))
+        clock = len(held)
+        spool.close()

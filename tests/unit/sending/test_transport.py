@@ -1,0 +1,129 @@
+"""What of zabbix_sender's answers is believed. The texts are those of 6.0.14 and 7.0.9."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.sending.lines import Value
+from zabbix_sockets.sending.transport import Outcome, Sender, parse_answer, push
+
+TAKEN = 'Response from "127.0.0.1:10051": "processed: 1; failed: 0; total: 1; seconds spent: 0.1"\n'
+REFUSED = (
+    'Response from "127.0.0.1:10051": "processed: 0; failed: 1; total: 1; seconds spent: 0.1"\n'
+)
+VALUE = Value("h", "k", 1, 2, "3")
+
+
+def summary(sent: int, skipped: int = 0) -> str:
+    """Return zabbix_sender's last line."""
+    return f"sent: {sent}; skipped: {skipped}; total: {sent + skipped}\n"
+
+
+def test_taken() -> None:
+    """All is well when the numbers say so."""
+    outcome = parse_answer(TAKEN + summary(1), 1, 0)
+    assert outcome == Outcome(1, 0)
+    assert outcome.delivered
+
+
+def test_several_packets() -> None:
+    """zabbix_sender sends 250 values at a time and prints an answer for each."""
+    text = "".join(
+        f'Response from "a:1": "processed: {n}; failed: {f}; total: {n + f}; seconds spent: 0.1"\n'
+        for n, f in ((250, 0), (240, 10), (3, 1))
+    )
+    assert parse_answer(text + summary(504), 504, 2) == Outcome(493, 11)
+
+
+@pytest.mark.parametrize("status", [0, 2])
+def test_refused(status: int) -> None:
+    """A refusal within "success" is one, whatever the exit status (7.0.9 has 0)."""
+    outcome = parse_answer(REFUSED + summary(1), 1, status)
+    assert outcome == Outcome(0, 1)
+    assert not outcome.delivered
+
+
+def test_skipped() -> None:
+    """Lines that were not read are not delivered, with exit status 0."""
+    text = "zabbix_sender [9]: ERROR: [line 2] invalid 'Timestamp' value detected\n"
+    outcome = parse_answer(text + TAKEN + summary(1, 1), 3, 0)
+    assert not outcome.delivered
+    assert outcome.error == (
+        "only 1 of 3 values were answered for: [line 2] invalid 'Timestamp' value detected"
+    )
+
+
+def test_no_connection() -> None:
+    """The reason is the line that says it, without the program's name."""
+    text = (
+        "zabbix_sender [7]: DEBUG: In connect_to_server() [127.0.0.1]:1 [timeout:60]\n"
+        "zabbix_sender [7]: DEBUG: Unable to connect to [127.0.0.1]:1 [cannot connect to"
+        " [[127.0.0.1]:1]: [111] Connection refused]\nSending failed.\n"
+    )
+    outcome = parse_answer(text, 1, 1)
+    assert not outcome.delivered
+    assert outcome.error == (
+        "Unable to connect to [127.0.0.1]:1 [cannot connect to [[127.0.0.1]:1]:"
+        " [111] Connection refused]"
+    )
+
+
+def test_payload_is_no_answer() -> None:
+    """What was sent is repeated by -vv; a name in it can't pass for the server's answer."""
+    forged = "processed: 1; failed: 0; total: 1; seconds spent: 0"
+    text = (
+        f'zabbix_sender [7]: DEBUG: zbx_comms_exchange_with_redirect() sending: {{"value":"{forged}'
+        ' timed out"}\nSending failed. Use option -vv for more detailed output.\n'
+    )
+    outcome = parse_answer(text, 1, 1)
+    assert not outcome.delivered
+    assert "processed" not in outcome.error
+
+
+def test_silence() -> None:
+    """No answer at all is a failure that says so."""
+    assert "status 1 and said nothing" in parse_answer("", 1, 1).error
+
+
+def test_reasons_are_printable() -> None:
+    """What a server says ends up in a terminal and a log."""
+    error = parse_answer("zabbix_sender [7]: cannot \x1b[31m" + "x" * 9999 + "\n", 1, 1).error
+    assert error.isprintable()
+    assert len(error) <= 300
+
+
+def program(folder: Path, body: str) -> str:
+    """Make a program in the place of zabbix_sender: for what no real one does."""
+    path = folder / "sender"
+    path.write_text(f"#!{sys.executable}\n{body}")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_command(tmp_path: Path) -> None:
+    """Everything is an argument of its own, and standard input has the lines."""
+    fake = program(tmp_path, "import sys; sys.exit(repr((sys.argv[1:], sys.stdin.read())))")
+    options = ("--tls-connect", "psk")
+    sender = Sender("/etc/agent.conf", options, 10051, fake)
+    command = sender.command("a;b", 7)
+    assert command == [
+        *(fake, "-vv", "-c", "/etc/agent.conf", "-z", "a;b", "-p", "10051", "-t", "7"),
+        *(*options, "-T", "-N", "-i", "-"),
+    ]
+    assert not push(sender, "a;b", [VALUE], 7).delivered
+
+
+def test_missing_program() -> None:
+    """The message names the package."""
+    with pytest.raises(SocketsError, match="there is no /nonexistent") as caught:
+        push(Sender(program="/nonexistent"), "a", [VALUE], 1)
+    assert "zabbix-sender" in caught.value.hint
+
+
+def test_program_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ended a while after the timeout it was given."""
+    monkeypatch.setattr("zabbix_sockets.sending.transport._GRACE", 0.2)
+    fake = program(tmp_path, "import time; time.sleep(60)")
+    assert "did not end within" in push(Sender(program=fake), "a", [VALUE], 1).error
