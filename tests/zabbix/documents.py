@@ -93,17 +93,18 @@ def upstream(owner: str, place: str, *, taken: float = 0.0, **counts: int) -> Ro
     """Return a row of upstreams[], `tcp/192.0.2.5:5432` of *owner*; *taken* is in percent."""
     protocol, _, endpoint = place.partition("/")
     address, _, port = endpoint.rpartition(":")
+    ports = {"ephemeral_pct": round(taken, 2)} if protocol == "tcp" else {}
     return {
         "id": f"{owner}>{place}",
         "process": owner,
         "protocol": protocol,
-        "address": address,
+        "address": address.strip("[]"),
         "port": int(port),
         "netns": "",
         "established": 0,
         "syn_sent": 0,
         "close_wait": 0,
-        "ephemeral_pct": round(taken, 2),
+        **ports,
         **counts,
     }
 

@@ -1,0 +1,176 @@
+"""A host's past, told to a server within seconds: its documents with the times they are of.
+
+Servers evaluate a trigger at the time of the value, also when that is long ago; only nodata()
+asks what time it is now.
+"""
+
+import json
+import re
+import socket
+import struct
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..documents import Row, encoded  # noqa: TID252  # a test folder is no installed package
+from ..programs import wait_for  # noqa: TID252
+from ..servers import Host, Server  # noqa: TID252
+
+KEY = "sockets.get"
+MINUTE, HOUR = 60, 3600
+
+_ON_ITS_WAY = 1.2
+"""Seconds in which values may be in no queue: preprocessing passes few of them on in a second."""
+
+TABLES = ("history", "history_uint", "history_str", "history_text", "history_log")
+
+
+class Problem(NamedTuple):
+    """A problem that the server has raised, and when, in minutes of the replay."""
+
+    eventid: str
+    trigger: str
+    name: str
+    severity: int
+    opened: float
+    closed: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A host whose minute 0 is at *start*, in Unix seconds."""
+
+    server: Server
+    host: Host
+    start: float
+
+    def clock(self, minute: float) -> float:
+        """Return when that minute is."""
+        return self.start + minute * MINUTE
+
+    def minute(self, clock: str | float) -> float:
+        """Return the minute that is then."""
+        return (float(clock) - self.start) / MINUTE
+
+    def tell(self, documents: Iterable[tuple[float, Row]]) -> None:
+        """Send documents and the minutes that they are of."""
+        rows = [(self.host.name, KEY, encoded(each), self.clock(at)) for at, each in documents]
+        assert self.server.send(rows) == (len(rows), 0)
+
+    def play(self, documents: Iterable[tuple[float, Row]]) -> None:
+        """Send documents, and return when all that comes of them is stored."""
+        self.tell(documents)
+        settle(self.server)
+
+    def discover(self, minute: float, first: Row) -> None:
+        """Send a document only for what is discovered in it."""
+        self.play([(minute, first)])
+        self.server.reload()
+
+    def problems(self) -> list[Problem]:
+        """Return all problems so far, the oldest first."""
+        triggers = {each["triggerid"]: each["description"] for each in self.triggers()}
+        wanted = {"output": "extend", "sortfield": ["clock", "eventid"], "value": [0, 1]}
+        events = self.server.api.event.get(hostids=self.host.hostid, **wanted)
+        clocks = {event["eventid"]: self.minute(event["clock"]) for event in events}
+        return [
+            Problem(
+                event["eventid"],
+                triggers[event["objectid"]],
+                event["name"],
+                int(event["severity"]),
+                clocks[event["eventid"]],
+                clocks.get(event["r_eventid"]),
+            )
+            for event in events
+            if event["value"] == "1"
+        ]
+
+    def triggers(self, **parameters: object) -> list[dict[str, Any]]:
+        """Return the host's triggers, those that LLD has made among them."""
+        wanted: dict[str, object] = {"output": "extend"}
+        return list(self.server.api.trigger.get(hostids=self.host.hostid, **wanted | parameters))
+
+    def faults(self) -> list[str]:
+        """Return what is not as on a host where all is well: items, rules, triggers, problems."""
+        rules = self.server.api.discoveryrule.get(hostids=self.host.hostid, output="extend")
+        things = [*self.server.items(self.host.hostid), *rules, *self.triggers()]
+        faults = [
+            f"{each.get('key_', each.get('description'))}: {each['error']}"
+            for each in things
+            if each["error"] or each["state"] != "0"
+        ]
+        return faults + [problem.name for problem in self.problems()]
+
+    def history(self) -> dict[str, list[tuple[float, str]]]:
+        """Return all stored values by key, with the minutes they are of, in their order."""
+        found: dict[str, list[tuple[float, str]]] = {}
+        for table in TABLES:
+            for row in self.server.sql(
+                f"SELECT key_, clock, value FROM {table} JOIN items USING (itemid)"
+                f" WHERE hostid = {self.host.hostid} ORDER BY clock, ns"
+            ):
+                found.setdefault(row["key_"], []).append((self.minute(row["clock"]), row["value"]))
+        return found
+
+    def set_macros(self, macros: Mapping[str, str]) -> None:
+        """Replace the host's macros, which the server knows from now on."""
+        listed = [{"macro": macro, "value": value} for macro, value in macros.items()]
+        self.server.api.host.update(hostid=self.host.hostid, macros=listed)
+        self.server.reload()
+
+
+def new_replay(
+    server: Server, template: str, minutes: int, macros: Mapping[str, str] | None = None
+) -> Replay:
+    """Return a new host with that template: minute 0 begins an hour, the last is over by now."""
+    listed = [{"macro": macro, "value": value} for macro, value in (macros or {}).items()]
+    host = server.create_host("replay", templates=[template], macros=listed)
+    server.reload()
+    return Replay(server, host, (time.time() - minutes * MINUTE) // HOUR * HOUR)
+
+
+def import_template(server: Server, source: str) -> str:
+    """Import the only template of a YAML file, and return its id."""
+    rules: dict[str, object] = {
+        "templates": {"createMissing": True},
+        "items": {"createMissing": True},
+        "discoveryRules": {"createMissing": True},
+        "triggers": {"createMissing": True},
+        "graphs": {"createMissing": True},
+        "templateDashboards": {"createMissing": True},
+        "valueMaps": {"createMissing": True},
+        "groups" if server.version == "6.0" else "template_groups": {"createMissing": True},
+    }
+    server.api.configuration["import"](format="yaml", source=source, rules=rules)
+    name = re.search(r"^    - uuid: .*\n      template: (.*)$", source, re.MULTILINE)
+    assert name
+    (found,) = server.api.template.get(filter={"host": name[1]})
+    return str(found["templateid"])
+
+
+def settle(server: Server) -> None:
+    """Return when the server has nothing left to preprocess, to store and to discover."""
+    busy_at = time.monotonic()
+
+    def is_quiet() -> bool:
+        nonlocal busy_at
+        data = _stats(server.port)
+        now = time.monotonic()
+        if data["preprocessing_queue"] or data["lld_queue"] or data["wcache"]["history"]["used"]:
+            busy_at = now
+        return now - busy_at > _ON_ITS_WAY
+
+    wait_for(is_quiet, 120)
+
+
+def _stats(port: int) -> dict[str, Any]:
+    request = b'{"request":"zabbix.stats"}'
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"ZBXD\1" + struct.pack("<II", len(request), 0) + request)
+        with client.makefile("rb") as answer:
+            body = json.loads(answer.read()[13:])
+    assert body["response"] == "success", body
+    data: dict[str, Any] = body["data"]
+    return data

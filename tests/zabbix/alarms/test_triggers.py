@@ -1,0 +1,235 @@
+"""Every trigger of the template fires and recovers on the server, when and as it should."""
+
+import re
+from collections.abc import Mapping
+from contextlib import nullcontext
+
+import pytest
+from pyzabbix.api import ZabbixAPIException
+
+from zabbix_templates.generator.model import Severity, Trigger
+from zabbix_templates.generator.templates import TEMPLATES
+
+from ..documents import Row  # noqa: TID252  # a test folder is no installed package
+from ..programs import wait_for  # noqa: TID252
+from .cases import BEFORE, CASES, DOCUMENTS, MINUTES, ROWS, Case, Expected
+from .conftest import Lab, say_something
+from .host_cases import EXPECTED, LENIENT, host_document, rows
+from .replay import Problem, Replay, settle
+
+pytestmark = pytest.mark.zabbix
+
+HOST = "host"
+NODATA = (HOST, "nodata")
+
+TEMPLATE = next(each for each in TEMPLATES if each.way.item_type == "TRAP")
+RULES = {rule.kind: rule for rule in TEMPLATE.rules}
+TRIGGERS: dict[tuple[str, str], Trigger] = {
+    (kind, trigger.id): trigger
+    for kind, triggers in (
+        (HOST, TEMPLATE.triggers),
+        *((rule.kind, rule.triggers) for rule in TEMPLATE.rules),
+    )
+    for trigger in triggers
+}
+SEVERITIES = {Severity.INFO: 1, Severity.WARNING: 2, Severity.AVERAGE: 3, Severity.HIGH: 4}
+
+
+def control_of(trigger: Trigger) -> str:
+    """Return the macro that silences a trigger, without braces."""
+    (found,) = set(re.findall(r"\{\$(SOCKETS\.[A-Z_.]+\.CONTROL)", trigger.expression))
+    return str(found)
+
+
+HEARTBEAT = 5
+"""Minutes by which a value that doesn't change may be late."""
+
+MACROS = {
+    "{$SOCKETS.LLD.FILTER.UPSTREAM.MATCHES}": ".*",
+    "{$SOCKETS.LLD.USUAL.MATCHES}": "^(usual|small) ",
+    "{$SOCKETS.PARTIAL.CONTROL}": "1",
+}
+
+ALL_OPEN = 163
+"""A minute in which a problem of each row is open."""
+
+CONTROLS = {f"{{${control}}}": "0" for control in map(control_of, TRIGGERS.values())}
+"""What silences all."""
+
+Figure = tuple[Case | None, Expected]
+FIGURES: list[Figure] = [(None, each) for each in EXPECTED]
+FIGURES += [(case, each) for case in CASES for each in case.expected]
+
+
+def name_of(figure: Figure) -> str:
+    """Return what a test with that figure is called."""
+    case, expected = figure
+    return f"{case.name}-{expected.trigger}" if case else expected.trigger
+
+
+def key_of(figure: Figure) -> tuple[str, str]:
+    """Return what the trigger is found by."""
+    case, expected = figure
+    return case.kind if case else HOST, expected.trigger
+
+
+def full_name(kind: str, trigger: str, row_id: str) -> str:
+    """Return the name of a trigger of the host, or of a row."""
+    name = TRIGGERS[kind, trigger].name
+    return name if kind == HOST else f"{title(kind, row_id)}: {name}"
+
+
+def title(kind: str, row_id: str) -> str:
+    """Return what stands before all names of a row."""
+    return re.sub(r"\{#[A-Z]+\}", lambda _: row_id, RULES[kind].title)
+
+
+def row_macros() -> dict[str, str]:
+    """Return the macros that silence the second row of each case, and tune the third."""
+    macros = {}
+    for case in CASES:
+        _, silenced, tuned = case.ids
+        for expected in case.expected:
+            control = control_of(TRIGGERS[case.kind, expected.trigger])
+            macros[f'{{${control}:"{silenced}"}}'] = "0"
+        macros |= {f'{{$SOCKETS.{name}:"{tuned}"}}': value for name, value in case.tuned.items()}
+    return macros
+
+
+@pytest.fixture(scope="module")
+def replays(lab: Lab) -> dict[str, Replay]:
+    """The host on which all of it has happened, and others on which not all has."""
+    replays = {
+        "all": lab.replay(len(MINUTES), MACROS | row_macros()),
+        "open": lab.replay(ALL_OPEN + HEARTBEAT, MACROS),
+        "silenced": lab.replay(len(MINUTES), MACROS | CONTROLS),
+        "lenient": lab.replay(len(MINUTES), MACROS | LENIENT),
+    }
+    for name in ("all", "open"):
+        replays[name].tell([(BEFORE[0], made(BEFORE[0]))])
+    settle(lab.server)
+    lab.server.reload()
+    told = [(minute, made(minute)) for minute in DOCUMENTS]
+    replays["all"].tell(told)
+    replays["open"].tell((minute, row) for minute, row in told if minute <= ALL_OPEN)
+    for name in ("silenced", "lenient"):
+        replays[name].tell((minute, host_document(minute, {})) for minute in MINUTES)
+    settle(lab.server)
+    return replays
+
+
+@pytest.fixture(scope="module")
+def replay(replays: dict[str, Replay]) -> Replay:
+    """The host on which all of it has happened."""
+    return replays["all"]
+
+
+def made(minute: int) -> Row:
+    """Return the document of that minute with all rows."""
+    return host_document(minute, rows(minute))
+
+
+@pytest.fixture(scope="module")
+def problems(replay: Replay) -> list[Problem]:
+    """All problems of that host."""
+    return replay.problems()
+
+
+def test_every_trigger_has_a_case() -> None:
+    """Whoever adds a trigger also says what makes it fire and recover."""
+    assert {key_of(figure) for figure in FIGURES} | {NODATA} == set(TRIGGERS)
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=name_of)
+def test_fires_and_recovers(figure: Figure, problems: list[Problem]) -> None:
+    """It fires once, after its window and not before; its name says the figure; it recovers."""
+    case, expected = figure
+    kind, trigger = key_of(figure)
+    row_id = case.ids[0] if case else ""
+    (problem,) = (each for each in problems if each.trigger == full_name(kind, trigger, row_id))
+    prefix = re.escape(title(kind, row_id) + ": ") if case else ""
+    assert re.fullmatch(prefix + expected.name, problem.name)
+    assert problem.severity == SEVERITIES[TRIGGERS[kind, trigger].severity]
+    assert expected.opens <= problem.opened <= expected.opens + HEARTBEAT
+    assert problem.closed is not None
+    assert abs(problem.closed - expected.closes) <= HEARTBEAT
+
+
+def test_nothing_else_fires(problems: list[Problem]) -> None:
+    """No row that is silenced, has another threshold or is no problem; and nothing twice."""
+    wanted = [full_name(*key_of(each), each[0].ids[0] if each[0] else "") for each in FIGURES]
+    assert sorted(each.trigger for each in problems) == sorted(wanted)
+
+
+def test_names_are_complete(problems: list[Problem]) -> None:
+    """Each macro of an event's name has a value."""
+    assert not [each.name for each in problems if "{" in each.name or "UNKNOWN" in each.name]
+
+
+def test_triggers_are_known(replay: Replay) -> None:
+    """At the end no trigger lacks a value that it asks for."""
+    assert not [each for each in replay.triggers() if each["error"] or each["state"] != "0"]
+
+
+def test_dependencies(replay: Replay) -> None:
+    """Each trigger is silent while the worse one of its own row or host is raised."""
+    worse = {}
+    for (kind, trigger), each in TRIGGERS.items():
+        ids = [row_id for case in ROWS if case.kind == kind for row_id in case.ids]
+        for row_id in ids if kind != HOST else [""]:
+            on = each.depends_on
+            worse[full_name(kind, trigger, row_id)] = [full_name(kind, on, row_id)] if on else []
+    found = replay.triggers(selectDependencies=["description"])
+    depends = {
+        each["description"]: [on["description"] for on in each["dependencies"]] for each in found
+    }
+    assert depends == {name: worse[name] for name in depends}
+    assert {name for name, on in worse.items() if on} <= set(depends)
+
+
+@pytest.mark.parametrize("name", ["silenced", "lenient"])
+def test_macros_of_the_host(name: str, replays: dict[str, Replay]) -> None:
+    """The triggers of the host itself are silenced, or have other thresholds, by its macros."""
+    assert replays[name].history()
+    assert not replays[name].problems()
+
+
+def test_open_problems_are_silenced(replays: dict[str, Replay]) -> None:
+    """Control macros end problems that are open, and one may be closed by hand."""
+    replay = replays["open"]
+    still = {each.trigger: each.eventid for each in replay.problems() if each.closed is None}
+    wanted = [
+        full_name(*key_of((case, expected)), row_id)
+        for case, expected in FIGURES
+        if expected.opens <= ALL_OPEN < expected.closes
+        for row_id in (case.ids if case else [""])
+    ]
+    assert set(still) == set(wanted)
+    close_by_hand(replay, still)
+    replay.set_macros(MACROS | CONTROLS)
+    later = range(ALL_OPEN + 1, ALL_OPEN + HEARTBEAT + 1)
+    replay.play((minute, made(minute)) for minute in later)
+    assert not [each for each in replay.problems() if each.closed is None]
+
+
+def close_by_hand(replay: Replay, problems: Mapping[str, str]) -> None:
+    """Check that only what is gone may be closed by hand: it may be so on purpose."""
+    gone = {full_name("listeners", "gone", f"tcp/192.0.2.{number}:8003") for number in (1, 2, 3)}
+    assert gone <= set(problems)
+    for name, eventid in problems.items():
+        allowed = nullcontext() if name in gone else pytest.raises(ZabbixAPIException)
+        with allowed:
+            replay.server.api.event.acknowledge(eventids=eventid, action=1)
+    wait_for(lambda: all(each.closed for each in replay.problems() if each.trigger in gone))
+
+
+def test_no_document_comes(lab: Lab) -> None:
+    """Nothing comes for a while: it fires, and recovers with the next document."""
+    nodata = lab.nodata
+    wait_for(lambda: len(nodata.problems()) == 1, 120)
+    (problem,) = nodata.problems()
+    assert problem.trigger == full_name(*NODATA, "")
+    assert problem.name == "No document comes, for 30s now"
+    assert problem.severity == SEVERITIES[TRIGGERS[NODATA].severity]
+    say_something(nodata)
+    wait_for(lambda: nodata.problems()[0].closed is not None, 60)

@@ -1,0 +1,181 @@
+"""What a document can't say is stored by nobody, least of all as 0; what it says is."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from ..documents import LISTS, Row, document, listener, process, upstream  # noqa: TID252
+from .conftest import Lab
+from .replay import Replay
+
+pytestmark = pytest.mark.zabbix
+
+BEFORE = range(-300, 0, 5)
+
+TRUNCATED, DENIED, SKIPPED, TIMED_OUT, FAILED = (
+    range(first, first + 20) for first in range(10, 160, 30)
+)
+"""Longer than a listener may be absent, with ten minutes between them."""
+
+VANISHED = 170
+"""From then on all is seen, and the rows that had been left out are really gone."""
+
+MINUTES = range(176)
+
+FAILURE = "no source can be read"
+
+MACROS = {"{$SOCKETS.LLD.FILTER.UPSTREAM.MATCHES}": ".*"}
+
+LOST = {
+    "process": [f"p{number}" for number in (3, 4, 5)],
+    "listener": [f"tcp/0.0.0.0:{port}" for port in (8003, 8004, 8005)],
+    "upstream": [f"p3>tcp/192.0.2.{number}:5432" for number in (3, 4, 5)],
+}
+"""The rows of each kind that documents lose."""
+
+
+def rows(numbers: Iterable[int]) -> dict[str, list[Row]]:
+    """Return rows in which no default metric is 0."""
+    numbers = list(numbers)
+    figures = {"established": 20, "close_wait": 3, "syn_sent": 1}
+    return {
+        "processes": [process(f"p{number}", fds=12, **figures) for number in numbers],
+        "listeners": [
+            listener(f"tcp/0.0.0.0:{8000 + number}", sockets=2, established=9, queue=4)
+            for number in numbers
+        ],
+        "upstreams": [
+            upstream("p3", f"tcp/192.0.2.{number}:5432", taken=2.5, **figures) for number in numbers
+        ],
+    }
+
+
+WHOLE, HALF = rows(range(6)), rows(range(3))
+
+
+def made(minute: int) -> Row:
+    """Return the document of that minute, or what the command prints instead."""
+    if minute in TRUNCATED:
+        return document(minute, HALF, truncated=dict.fromkeys(LISTS, 3))
+    if minute in DENIED:
+        lists = {**HALF, "listeners": WHOLE["listeners"]}
+        denied = {"denied_processes": 3, "warnings": ["3 processes may not be inspected"]}
+        return document(minute, lists, collector=denied, partial=("processes", "upstreams"))
+    if minute in SKIPPED:
+        listeners = [without(row, "established") for row in HALF["listeners"]]
+        skipped = {"namespaces_skipped": 1, "warnings": ["1 network namespaces were not read"]}
+        return document(minute, {**HALF, "listeners": listeners}, collector=skipped, partial=LISTS)
+    if minute in TIMED_OUT:
+        late = document(minute, {"listeners": HALF["listeners"]}, partial=LISTS)
+        return late | {"host": without(late["host"], "tcp", "ephemeral")}
+    if minute in FAILED:
+        return {"error": FAILURE}
+    return document(minute, HALF if minute >= VANISHED else WHOLE)
+
+
+def without(row: Row, *fields: str) -> Row:
+    """Return a row without some of its fields."""
+    return {key: value for key, value in row.items() if key not in fields}
+
+
+@pytest.fixture(scope="module")
+def replay(lab: Lab) -> Replay:
+    """A host of which most could be seen most of the time, until its collector fails."""
+    replay = lab.replay(len(MINUTES), MACROS)
+    replay.discover(BEFORE[0], made(BEFORE[0]))
+    replay.play((minute, made(minute)) for minute in (*BEFORE, *range(FAILED.stop)))
+    return replay
+
+
+def test_failure_is_the_error_of_the_master(replay: Replay) -> None:
+    """The collector's message is the item's error; since 7.0 of all that depend on it, too."""
+    items = {item["key_"]: item for item in replay.server.items(replay.host.hostid)}
+    master = items.pop("sockets.get")
+    assert master["state"] == "1"
+    assert FAILURE in master["error"]
+    inherited = "" if replay.server.version == "6.0" else master["error"]
+    assert {item["error"] for item in items.values()} == {inherited}
+    assert not replay.problems()
+
+
+@pytest.fixture(scope="module")
+def history(replay: Replay) -> dict[str, list[tuple[float, str]]]:
+    """All that was ever stored of that host, whose collector has recovered."""
+    replay.play((minute, made(minute)) for minute in range(FAILED.stop, MINUTES.stop))
+    return replay.history()
+
+
+def during(values: list[tuple[float, str]], minutes: range) -> list[str]:
+    """Return what was stored in these minutes."""
+    return [value for minute, value in values if minute in minutes]
+
+
+def of_rows(history: dict[str, list[tuple[float, str]]], *kinds: str) -> list[str]:
+    """Return the keys of the items of the rows that documents lose."""
+    ends = tuple(f'["{row}"]' for kind in kinds for row in LOST[kind])
+    keys = [key for key in history if key.endswith(ends)]
+    assert len(keys) >= len(ends) * 3
+    return keys
+
+
+@pytest.mark.parametrize(
+    ("minutes", "kinds"),
+    [
+        (TRUNCATED, ("process", "listener", "upstream")),
+        (DENIED, ("process", "upstream")),
+        (SKIPPED, ("process", "listener", "upstream")),
+        (TIMED_OUT, ("process", "listener", "upstream")),
+    ],
+    ids=["truncated", "denied", "skipped", "timed-out"],
+)
+def test_rows_left_out_are_not_stored(
+    minutes: range, kinds: tuple[str, ...], history: dict[str, list[tuple[float, str]]]
+) -> None:
+    """Nothing is stored of a row that is not in a list that is not complete."""
+    assert not [key for key in of_rows(history, *kinds) if during(history[key], minutes)]
+
+
+def test_rows_that_are_there_are_stored(history: dict[str, list[tuple[float, str]]]) -> None:
+    """The rows of a list that is not complete are as good as any."""
+    sockets = 'sockets.listener.sockets["tcp/0.0.0.0:8001"]'
+    for minutes in (TRUNCATED, DENIED, SKIPPED, TIMED_OUT):
+        assert set(during(history[sockets], minutes)) == {"2"}
+    denied = 'sockets.listener.sockets["tcp/0.0.0.0:8004"]'
+    assert set(during(history[denied], DENIED)) == {"2"}
+
+
+def test_host_without_tables(history: dict[str, list[tuple[float, str]]]) -> None:
+    """Tables that were not read to the end are no figures of the host, nor of a listener."""
+    absent = [key for key in history if key.startswith("sockets.ephemeral.")]
+    absent += [f"sockets.tcp.{state}" for state in ("established", "listen", "time_wait")]
+    assert len(absent) == 7
+    assert not [key for key in absent if during(history[key], TIMED_OUT)]
+    connections = 'sockets.listener.established["tcp/0.0.0.0:8001"]'
+    assert not during(history[connections], SKIPPED)
+
+
+def test_no_document_stores_nothing(history: dict[str, list[tuple[float, str]]]) -> None:
+    """While the collector fails nothing is stored at all."""
+    assert not [key for key, values in history.items() if during(values, FAILED)]
+
+
+def test_nothing_fires_or_breaks(
+    replay: Replay, history: dict[str, list[tuple[float, str]]]
+) -> None:
+    """No problem ever, no item or trigger without a value; the master is well again."""
+    assert history
+    assert not replay.faults()
+
+
+def test_absent_rows_are_zero(history: dict[str, list[tuple[float, str]]]) -> None:
+    """A row that has vanished from a complete list is 0 in all that is stored of it."""
+    keys = of_rows(history, "process", "listener", "upstream")
+    known = {key: [value for minute, value in history[key] if minute < VANISHED] for key in keys}
+    assert not [key for key, values in known.items() if "0" in values]
+    zeros = {key: set(during(history[key], range(VANISHED, MINUTES.stop))) for key in keys}
+    assert not {key: values for key, values in zeros.items() if values != {"0"}}
+
+
+def test_only_rows_are_discovered(history: dict[str, list[tuple[float, str]]]) -> None:
+    """What stands for the rows that are absent is none itself."""
+    assert not [key for key in history if "(absent)" in key]
