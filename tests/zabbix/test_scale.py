@@ -1,0 +1,172 @@
+"""The largest document with every metric kept: what a server makes of it, and what it costs."""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from zabbix_sockets.report import Limits
+
+from .documents import Row, document, encoded, listener, process, upstream
+from .programs import wait_for
+from .servers import Host, Server, Servers
+from .templates import template
+from .test_values import ALL_METRICS
+from .watched import Document, Item, differences
+
+pytestmark = pytest.mark.zabbix
+
+MOST_DEPENDENTS = 29_999
+"""As many as Zabbix lets a master item have, on all levels together."""
+
+DEPENDENT = "18"
+
+_SECONDS = 240.0
+
+_log = logging.getLogger(__name__)
+
+
+def made(clock: int, number: int) -> Row:
+    """Return a document with as many rows as there may be, all figures others than before."""
+    limits = Limits()
+    names = [f"process {at} ".ljust(64, "x") for at in range(limits.processes)]
+    figures = (
+        *("listen", "established", "inbound", "outbound", "unknown", "syn_sent", "syn_recv"),
+        *("fin_wait1", "fin_wait2", "close_wait", "last_ack", "closing", "bound", "connected"),
+        *("instances", "denied_instances", "recv_queue_bytes", "send_queue_bytes"),
+        *("accept_queue", "accept_queue_max_pct"),
+    )
+    counts = {name: number + at for at, name in enumerate(figures)}
+    places = [
+        ("tcp/192.0.2.1:{}", "tcp/[2001:db8::1]:{}", "udp/0.0.0.0:{}")[at % 3].format(at + 1)
+        for at in range(limits.listeners)
+    ]
+    lists = {
+        "processes": [process(name, fds=number, **counts) for name in names],
+        "listeners": [
+            listener(place, names[at % len(names)], queue=number, backlog=100 + number,
+                     established=number, sockets=number, processes=number)
+            for at, place in enumerate(places)
+        ],
+        "upstreams": [
+            upstream(name, "tcp/198.51.100.1:5432", taken=number, established=number,
+                     syn_sent=number, close_wait=number)
+            for name in names[: limits.upstreams]
+        ],
+    }  # fmt: skip
+    return document(clock=clock, lists=lists)
+
+
+@dataclass(frozen=True, slots=True)
+class Large:
+    """A host that has all items that it can have."""
+
+    server: Server
+    host: Host
+    items: dict[str, Item]
+
+    def send(self, number: int) -> Document:
+        """Send a document; its figures come from *number*."""
+        clock = int(time.time())
+        content = made(clock, number)
+        sent = self.server.send([(self.host.name, "sockets.get", encoded(content), clock)])
+        assert sent == (1, 0)
+        return Document((clock, 0), content)
+
+    def updated(self, now: Document) -> int:
+        """Return how many items of rows have a value of that document."""
+        tables = " UNION ALL ".join(
+            f"SELECT itemid FROM {table} WHERE clock = {now.moment[0]} AND ns = 0"
+            for table in ("history", "history_uint")
+        )
+        (row,) = self.server.sql(
+            f"SELECT count(*) FROM ({tables}) AS stored JOIN items USING (itemid)"
+            f" WHERE hostid = {self.host.hostid} AND flags = 4"
+        )
+        return int(row["count"])
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much a host has of each row, the item that takes the row out among them."""
+
+    version: str
+    macros: dict[str, str]
+    process: int
+    listener: int
+    udp_listener: int
+    upstream: int
+
+    @property
+    def items(self) -> int:
+        """How many items all rows together have; each third listener is of UDP."""
+        limits = Limits()
+        udp = limits.listeners // 3
+        tcp = limits.listeners - udp
+        listeners = self.listener * tcp + self.udp_listener * udp
+        return self.process * limits.processes + listeners + self.upstream * limits.upstreams
+
+
+# Each new item costs 6.0 the square of how many dependents there are already: with every metric
+# that many rows take it two minutes of CPU, once.
+SCALES = [Scale("6.0", {}, 6, 5, 3, 4), Scale("7.0", ALL_METRICS, 23, 7, 4, 5)]
+
+
+@pytest.fixture(params=SCALES, ids=lambda scale: scale.version)
+def large(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Large]:
+    """A server of its own, that reads its configuration only when told to: else that costs most."""
+    scale = request.param
+    with servers.fresh(scale.version, CacheUpdateFrequency=3600) as server:
+        wanted = scale.macros | {"{$SOCKETS.LLD.FILTER.UPSTREAM.MATCHES}": ".*"}
+        macros = [{"macro": name, "value": value} for name, value in wanted.items()]
+        linked = [template(server, "trapper")]
+        host = server.create_host("large", templates=linked, macros=macros)
+        server.reload()
+        large = Large(server, host, {})
+        begun, cpu = time.monotonic(), server.cpu_seconds()
+        large.send(1)
+        wait_for(lambda: count(server, host) == scale.items, _SECONDS)
+        _log.info(
+            "%s: discovery of %s items: %.1f s, %.1f s of CPU",
+            server.version,
+            scale.items,
+            time.monotonic() - begun,
+            server.cpu_seconds() - cpu,
+        )
+        begun = time.monotonic()
+        server.reload()
+        _log.info("%s: configuration read: %.1f s", server.version, time.monotonic() - begun)
+        found = server.items(host.hostid, selectPreprocessing=["type", "params"])
+        large.items.update((item["key_"], item) for item in found)
+        yield large
+
+
+def count(server: Server, host: Host) -> int:
+    """Return how many items discovery has made."""
+    query = f"SELECT count(*) FROM items WHERE hostid = {host.hostid} AND flags = 4"
+    return int(server.sql(query)[0]["count"])
+
+
+def test_every_item_is_updated(large: Large) -> None:
+    """Each document brings each item its own value, well within what Zabbix allows."""
+    dependents = [item for item in large.items.values() if item["type"] == DEPENDENT]
+    assert len(dependents) + 3 < MOST_DEPENDENTS
+    rows = {key for key in large.items if '["' in key and '.get["' not in key}
+    documents = []
+    for number in range(2, 5):
+        begun, cpu = time.monotonic(), large.server.cpu_seconds()
+        documents.append(large.send(number))
+        wait_for(lambda: large.updated(documents[-1]) == len(rows), _SECONDS)
+        _log.info(
+            "%s: %s values of a document of %s bytes: %.2f s, %.2f s of CPU",
+            large.server.version,
+            len(rows),
+            len(encoded(documents[-1].content)),
+            time.monotonic() - begun,
+            large.server.cpu_seconds() - cpu,
+        )
+        time.sleep(1)  # of which the next one has its time
+    assert differences(large.server, large.items, *documents[-2:]) == []
+    assert [item["error"] for item in large.server.items(large.host.hostid) if item["error"]] == []

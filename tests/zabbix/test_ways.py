@@ -1,0 +1,63 @@
+"""The other ways of a document from an agent to the server: active, and through a proxy."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from .agents import Active, Agent, Agents, Kind, Way
+from .processes import Holder
+from .proxies import Proxy
+from .servers import Server
+from .watched import Watched, watch
+
+pytestmark = pytest.mark.zabbix
+
+
+def active(server: Server, agents: Agents, program: str) -> Watched:
+    """An agent that asks the server what to send."""
+    watched = watch(server, "agent_active")
+    to = Active(f"127.0.0.1:{server.port}", watched.host.name)
+    agents.get(Kind(program, server.version), Way.PINNED, to)
+    return watched
+
+
+def through_proxy(proxy: Proxy, agent: Agent) -> Watched:
+    """An agent that a proxy asks."""
+    return watch(proxy.server, "agent", agent=agent.port, proxy=proxy)
+
+
+def active_through_proxy(proxy: Proxy, agents: Agents) -> Watched:
+    """An agent that asks a proxy what to send."""
+    watched = watch(proxy.server, "agent_active", proxy=proxy)
+    to = Active(f"127.0.0.1:{proxy.port}", watched.host.name)
+    agents.get(Kind("zabbix_agentd", proxy.server.version), Way.PINNED, to)
+    return watched
+
+
+WAYS: dict[str, Callable[[Server, Proxy, Agents, Agent], Watched]] = {
+    "active": lambda server, _proxy, agents, _agent: active(server, agents, "zabbix_agentd"),
+    "active agent2": lambda server, _proxy, agents, _agent: active(server, agents, "zabbix_agent2"),
+    "proxy": lambda _server, proxy, _agents, agent: through_proxy(proxy, agent),
+    "active, proxy": lambda _server, proxy, agents, _agent: active_through_proxy(proxy, agents),
+}
+
+
+@pytest.fixture(scope="module")
+def watched(
+    server: Server, proxy: Proxy, agents: Agents, local: Agent
+) -> Iterator[dict[str, Watched]]:
+    """A host for each way, all at once."""
+    watched = {way: begin(server, proxy, agents, local) for way, begin in WAYS.items()}
+    yield watched
+    for each in watched.values():
+        server.delete_host(each.host)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_documents_come(watched: dict[str, Watched], others: Holder, way: str) -> None:
+    """Rows are discovered, items have what the documents say, and nothing is unsupported."""
+    host = watched[way]
+    host.wait_for_rows({f'sockets.process.sockets["{others.name}"]'})
+    host.wait_for_values({f'sockets.process.sockets["{others.name}"]': "10"})
+    host.wait_for_truth()
+    assert host.faults() == []

@@ -1,0 +1,248 @@
+"""Hosts whose documents are kept, and what each item has to have stored by them."""
+
+import json
+import math
+import re
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from .proxies import Proxy
+from .servers import Host, Server
+from .templates import template
+
+Item = dict[str, Any]
+Moment = tuple[int, int]
+"""Seconds and nanoseconds: all that is made of one document has its time."""
+
+# As the API numbers them.
+_DEPENDENT, _TEXT = "18", "4"
+_FLOAT, _UNSIGNED = "0", "3"
+_JSONPATH, _JAVASCRIPT, _PER_SECOND, _THROTTLED = "12", "21", "10", "20"
+_UNSUPPORTED = "1"
+
+_FIELDS = re.compile(r"\$((?:\.\w+)+)")
+_ROW = re.compile(
+    r'\$\.(\w+)\[\?\(@\.id == "(.+)" \|\| @\.id == "\(absent\)"\)\]\.first\(\)', re.DOTALL
+)
+
+FAST = {"{$SOCKETS.INTERVAL}": "1s"}
+"""Lets a host be asked once in a second."""
+
+_PATIENCE_SECONDS = 60.0
+_PAUSE_SECONDS = 0.3
+
+
+class Document(NamedTuple):
+    """A document as the server got it."""
+
+    moment: Moment
+    content: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A host linked to one of the templates, with one more item that stores the document."""
+
+    server: Server
+    host: Host
+    document_item: str
+    reload: Callable[[], None]
+    """Returns when whoever makes the values of documents knows all items."""
+
+    def documents(self, since: float = 0) -> list[Document]:
+        """Return the documents that have been stored, the oldest first."""
+        rows = self.server.history(self.document_item, int(_TEXT))
+        documents = [Document(_moment(row), json.loads(row["value"])) for row in rows]
+        return [each for each in documents if each.moment[0] >= since]
+
+    def next_documents(self) -> tuple[Document, Document]:
+        """Return two successive documents, both complete, that the server gets from now on."""
+        # 6.0 needs a moment for items that are new in a configuration that it read just before.
+        now = time.time() + 2
+        wait(lambda: any(both_complete(pair) for pair in pairwise(self.documents(now))))
+        return next(filter(both_complete, pairwise(self.documents(now))))
+
+    def items(self, **parameters: object) -> dict[str, Item]:
+        """Return all items of the templates by key."""
+        found = self.server.items(self.host.hostid, **parameters)
+        return {item["key_"]: item for item in found if item["itemid"] != self.document_item}
+
+    def item_keys(self, kind: str = "") -> set[str]:
+        """Return the keys of all items, or of those of `process`, `listener` or `upstream`."""
+        prefix = f"sockets.{kind}." if kind else ""
+        return {key for key in self.items(output=["key_"]) if key.startswith(prefix)}
+
+    def rows(self, kind: str) -> set[str]:
+        """Return the ids of the rows that discovery has made items for."""
+        return {key.partition('["')[2].removesuffix('"]') for key in self.item_keys(kind)}
+
+    def wait_for_values(self, values: Mapping[str, str]) -> None:
+        """Return when the items with these keys have these last values."""
+        wait(lambda: self._last(values) == values, lambda: self._last(values))
+
+    def _last(self, keys: Mapping[str, str]) -> dict[str, str]:
+        known = self.server.items(self.host.hostid, filter={"key_": list(keys)})
+        return {item["key_"]: item["lastvalue"] for item in known if item["lastclock"] != "0"}
+
+    def faults(self) -> list[str]:
+        """Return what items and discovery rules complain of."""
+        rules = self.server.api.discoveryrule.get(hostids=self.host.hostid, output="extend")
+        found = [*self.server.items(self.host.hostid), *rules]
+        assert len(rules) == 3
+        return [
+            f"{each['key_']}: {each['error']}"
+            for each in found
+            if each["state"] == _UNSUPPORTED or each["error"]
+        ]
+
+    def wait_for_rows(self, keys: set[str]) -> None:
+        """Return when discovery has made all these items and the server knows them."""
+        wait(lambda: keys <= self.item_keys(), lambda: keys - self.item_keys())
+        self.reload()
+
+    def wait_for_truth(self) -> None:
+        """Return when each item has what one document says, of those that come from now on."""
+        items = self.items(selectPreprocessing=["type", "params"])
+        self.reload()
+        before, now = self.next_documents()
+        found = partial(differences, self.server, items, before, now)
+        wait(lambda: not found(), found)
+
+
+def both_complete(pair: tuple[Document, Document]) -> bool:
+    """Tell whether these documents say that they have all there is."""
+    return all(each.content["complete"] == 1 for each in pair)
+
+
+def differences(
+    server: Server, items: Mapping[str, Item], before: Document, now: Document
+) -> list[str]:
+    """Return where *items* differ from what the document *now* says.
+
+    Rates are those since the document *before*.
+    """
+    by_id = {item["itemid"]: item for item in items.values()}
+    kept = [item for item in items.values() if item["history"] != "0"]
+    history = _history(server, kept, now.moment)
+    found = []
+    for item in kept:
+        expected = _expected(_steps(item, by_id), before, now)
+        stored = history[item["itemid"]]
+        if expected is None:
+            if now.moment in stored:
+                found.append(f"{item['key_']}: nothing, not {stored[now.moment]!r}")
+        elif now.moment not in stored and (not stored or not _is_throttled(item)):
+            found.append(f"{item['key_']}: {expected!r}, but it has no value")
+        elif not _is_near(stored[max(stored)], expected):
+            found.append(f"{item['key_']}: {expected!r}, not {stored[max(stored)]!r}")
+    return found
+
+
+def _history(server: Server, items: list[Item], until: Moment) -> dict[str, dict[Moment, object]]:
+    """Return the values of these items by id and time, none after *until*."""
+    values: dict[str, dict[Moment, object]] = defaultdict(dict)
+    for kind in {item["value_type"] for item in items}:
+        ids = [item["itemid"] for item in items if item["value_type"] == kind]
+        for row in server.api.history.get(itemids=ids, history=kind, output="extend"):
+            if (moment := _moment(row)) <= until:
+                value = row["value"]
+                is_number = kind in (_FLOAT, _UNSIGNED)
+                values[row["itemid"]][moment] = float(value) if is_number else value
+    return values
+
+
+def wait(ready: Callable[[], bool], state: Callable[[], object] = str) -> None:
+    """Return when *ready* is true, which the API is not asked too often; fail with the *state*."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not ready():
+        assert time.monotonic() < deadline, f"not within {_PATIENCE_SECONDS} s: {state()}"
+        time.sleep(_PAUSE_SECONDS)
+
+
+def watch(
+    server: Server,
+    way: str,
+    macros: Mapping[str, str] | None = None,
+    agent: int | None = None,
+    proxy: Proxy | None = None,
+) -> Watched:
+    """Create a host linked to the template of that *way*, whose documents are kept."""
+    listed = [{"macro": name, "value": value} for name, value in (macros or FAST).items()]
+    linked = [template(server, way)]
+    through = proxy.assignment if proxy else {}
+    host = server.create_host("watched", agent=agent, templates=linked, macros=listed, **through)
+    (master,) = server.items(host.hostid, filter={"name": "Get sockets"})
+    what = {"name": "Document", "key_": "document", "type": _DEPENDENT, "value_type": _TEXT}
+    created = server.api.item.create(
+        hostid=host.hostid, master_itemid=master["itemid"], trends="0", **what
+    )
+    watched = Watched(server, host, created["itemids"][0], proxy.reload if proxy else server.reload)
+    watched.reload()
+    return watched
+
+
+def _moment(row: Mapping[str, str]) -> Moment:
+    return int(row["clock"]), int(row["ns"])
+
+
+def _steps(item: Item, by_id: Mapping[str, Item]) -> list[tuple[str, str]]:
+    """Return what is done with the document until it is the item's value."""
+    own = [(step["type"], step["params"]) for step in item["preprocessing"]]
+    master = by_id[item["master_itemid"]]
+    return own if master["master_itemid"] == "0" else [*_steps(master, by_id), *own]
+
+
+def _is_throttled(item: Item) -> bool:
+    """Tell whether an unchanged value is not stored again."""
+    return any(step["type"] == _THROTTLED for step in item["preprocessing"])
+
+
+def _expected(steps: list[tuple[str, str]], before: Document, now: Document) -> object:
+    """Return the value that *steps* make of *now*; None where they store nothing."""
+    value = _walk(steps, now.content)
+    kinds = {kind for kind, _ in steps}
+    if value is None:
+        return None
+    if _PER_SECOND in kinds:
+        seconds = now.moment[0] - before.moment[0] + (now.moment[1] - before.moment[1]) / 1e9
+        return (value - _walk(steps, before.content)) / seconds
+    if _JAVASCRIPT in kinds:
+        return _top(value) if value and isinstance(value[0], dict) else "\n".join(value)
+    return value
+
+
+def _walk(steps: list[tuple[str, str]], content: Any) -> Any:
+    for kind, path in steps:
+        if kind != _JSONPATH:
+            continue
+        if found := _ROW.fullmatch(path):
+            rows = [row for row in content[found[1]] if row["id"] in (found[2], "(absent)")]
+            content = rows[0] if rows else None
+        else:
+            fields = _FIELDS.fullmatch(path)
+            assert fields, path
+            for field in fields[1].split(".")[1:]:
+                content = None if content is None else content.get(field)
+    return content
+
+
+def _is_near(value: object, expected: object) -> bool:
+    """Tell whether they are the same, or as near as floating point takes them."""
+    if isinstance(value, float) and isinstance(expected, int | float):
+        return math.isclose(value, expected, rel_tol=1e-6)
+    return value == expected
+
+
+def _top(rows: list[dict[str, Any]]) -> str:
+    listed = [row for row in rows if row["id"] != "(absent)"]
+    listed.sort(key=lambda row: (-row["sockets"], row["id"]))
+    lines = []
+    for row in listed[:10]:
+        numbers = row["sockets"], row["tcp"]["established"], row["tcp"]["close_wait"]
+        lines.append("".join(f"{number:8}" for number in numbers) + "  " + row["name"])
+    return "\n".join(lines)
