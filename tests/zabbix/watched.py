@@ -33,6 +33,10 @@ _ROW = re.compile(
 FAST = {"{$SOCKETS.INTERVAL}": "1s"}
 """Lets a host be asked once in a second."""
 
+# Zabbix cuts texts at 65,535 characters; a document has 500,000 bytes at most.
+_PART = 60_000
+_PARTS = 9
+
 _PATIENCE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.3
 
@@ -46,19 +50,27 @@ class Document(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A host linked to one of the templates, with one more item that stores the document."""
+    """A host linked to one of the templates, with items more that store the document's parts."""
 
     server: Server
     host: Host
-    document_item: str
+    parts: list[str]
     reload: Callable[[], None]
     """Returns when whoever makes the values of documents knows all items."""
 
     def documents(self, since: float = 0) -> list[Document]:
         """Return the documents that have been stored, the oldest first."""
-        rows = self.server.history(self.document_item, int(_TEXT))
-        documents = [Document(_moment(row), json.loads(row["value"])) for row in rows]
-        return [each for each in documents if each.moment[0] >= since]
+        stored: dict[Moment, dict[str, str]] = defaultdict(dict)
+        history = self.server.api.history
+        for row in history.get(
+            itemids=self.parts, history=_TEXT, time_from=int(since), output="extend"
+        ):
+            stored[_moment(row)][row["itemid"]] = row["value"][1:-1]
+        return [
+            Document(moment, json.loads("".join(parts[itemid] for itemid in self.parts)))
+            for moment, parts in sorted(stored.items())
+            if len(parts) == len(self.parts)
+        ]
 
     def next_documents(self) -> tuple[Document, Document]:
         """Return two successive documents, both complete, that the server gets from now on."""
@@ -70,7 +82,7 @@ class Watched:
     def items(self, **parameters: object) -> dict[str, Item]:
         """Return all items of the templates by key."""
         found = self.server.items(self.host.hostid, **parameters)
-        return {item["key_"]: item for item in found if item["itemid"] != self.document_item}
+        return {item["key_"]: item for item in found if item["itemid"] not in self.parts}
 
     def item_keys(self, kind: str = "") -> set[str]:
         """Return the keys of all items, or of those of `process`, `listener` or `upstream`."""
@@ -177,13 +189,20 @@ def watch(
     through = proxy.assignment if proxy else {}
     host = server.create_host("watched", agent=agent, templates=linked, macros=listed, **through)
     (master,) = server.items(host.hostid, filter={"name": "Get sockets"})
-    what = {"name": "Document", "key_": "document", "type": _DEPENDENT, "value_type": _TEXT}
+    what = {"type": _DEPENDENT, "value_type": _TEXT, "master_itemid": master["itemid"]}
     created = server.api.item.create(
-        hostid=host.hostid, master_itemid=master["itemid"], trends="0", **what
+        *(what | {"hostid": host.hostid} | _part(number) for number in range(_PARTS))
     )
-    watched = Watched(server, host, created["itemids"][0], proxy.reload if proxy else server.reload)
+    watched = Watched(server, host, created["itemids"], proxy.reload if proxy else server.reload)
     watched.reload()
     return watched
+
+
+def _part(number: int) -> dict[str, object]:
+    """Return what makes an item of a part of the document; its ends are not trimmed."""
+    script = f"return '|' + value.substr({number * _PART}, {_PART}) + '|';"
+    step = {"type": _JAVASCRIPT, "params": script, "error_handler": "0", "error_handler_params": ""}
+    return {"name": f"part {number}", "key_": f"part.{number}", "preprocessing": [step]}
 
 
 def _moment(row: Mapping[str, str]) -> Moment:
