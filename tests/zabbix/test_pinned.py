@@ -14,7 +14,7 @@ def test_everything_is_seen(pinned_agent: Agent, others: Holder) -> None:
     collector = document["collector"]
     assert (collector["source"], collector["degraded"]) == ("bpf", 0)
     assert collector["denied_processes"] == 0
-    assert document["complete"] == 1
+    assert document["complete"] == 1, document["collector"]["warnings"]
     (process,) = [row for row in document["processes"] if row["name"] == others.name]
     assert {state: process["tcp"][state] for state in TCP} == TCP
     assert process["udp"] == UDP
@@ -23,13 +23,16 @@ def test_everything_is_seen(pinned_agent: Agent, others: Holder) -> None:
 @pytest.mark.parametrize("grouping", ["unit", "container", "user"])
 def test_groups(pinned_agent: Agent, others: Holder, grouping: str) -> None:
     """Every socket is in a group, by who holds it now."""
-    document = pinned_agent.ask_json(f"sockets.get[{grouping}]")
+    for _ in range(10):  # a process that ends meanwhile has no cgroup to be read any more
+        document = pinned_agent.ask_json(f"sockets.get[{grouping}]")
+        if document["complete"]:
+            break
     assert document["collector"]["ownership"] == "descriptors"
     (listener,) = [
         row for row in document["listeners"] if row["id"] == f"tcp/127.0.0.1:{others.busy}"
     ]
     assert listener["process"] in {row["id"] for row in document["processes"]}
-    assert document["complete"] == 1
+    assert document["complete"] == 1, document["collector"]["warnings"]
 
 
 def test_count(pinned_agent: Agent, others: Holder) -> None:
