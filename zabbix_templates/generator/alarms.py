@@ -1,6 +1,7 @@
 """Alarms of the host and of the collector itself, and graphs of the host."""
 
 from . import macros as m
+from .conditions import nearly_full, over, two_levels
 from .model import Graph, Line, Macro, Severity, Trigger
 
 
@@ -9,48 +10,62 @@ def _often(item: str) -> str:
     return f'count(<{item}>,{m.DROPS_TIME},"gt","{m.DROPS_WARN}")'
 
 
-_OVERFLOWS = Trigger(
-    id="listen_overflows",
-    name="Accept queues overflow",
-    event_name="Accept queues overflow: {{ITEM.LASTVALUE1}.fmtnum(2)} connections per second"
-    f" refused (over {m.DROPS_WARN} in {m.DROPS_SAMPLES} or more samples of {m.DROPS_TIME})",
-    severity=Severity.AVERAGE,
-    expression=f"{_often('tcp.listen_overflows.rate')}>={m.DROPS_SAMPLES} and {m.DROPS_CONTROL}=1",
-    recovery=f"{_often('tcp.listen_overflows.rate')}=0 or {m.DROPS_CONTROL}=0",
+def _dropping(
+    item: str, name: str, said: str, severity: Severity, description: str, depends_on: str = ""
+) -> Trigger:
+    return Trigger(
+        id=item,
+        name=name,
+        event_name=f"{name}: {{{{ITEM.LASTVALUE1}}.fmtnum(2)}} {said} (over {m.DROPS_WARN} in"
+        f" {m.DROPS_SAMPLES} or more samples of {m.DROPS_TIME})",
+        severity=severity,
+        expression=f"{_often(f'tcp.{item}.rate')}>={m.DROPS_SAMPLES} and {m.DROPS_CONTROL}=1",
+        recovery=f"{_often(f'tcp.{item}.rate')}=0 or {m.DROPS_CONTROL}=0",
+        description=description,
+        scope="performance",
+        depends_on=depends_on,
+    )
+
+
+_OVERFLOWS = _dropping(
+    "listen_overflows",
+    "Accept queues overflow",
+    "connections per second refused",
+    Severity.AVERAGE,
     description="A process accepts more slowly than connections come, and the kernel refuses them:"
     " clients wait for a second and more. The listeners' accept queues say which one; then look"
     " whether it is stuck or busy.",
-    scope="performance",
 )
 
-_DROPS = Trigger(
-    id="listen_drops",
-    name="Listeners drop connections",
-    event_name="Listeners drop connections: {{ITEM.LASTVALUE1}.fmtnum(2)} per second"
-    f" (over {m.DROPS_WARN} in {m.DROPS_SAMPLES} or more samples of {m.DROPS_TIME})",
-    severity=Severity.WARNING,
-    expression=f"{_often('tcp.listen_drops.rate')}>={m.DROPS_SAMPLES} and {m.DROPS_CONTROL}=1",
-    recovery=f"{_often('tcp.listen_drops.rate')}=0 or {m.DROPS_CONTROL}=0",
+_DROPS = _dropping(
+    "listen_drops",
+    "Listeners drop connections",
+    "per second",
+    Severity.WARNING,
     description="The kernel drops connections on their way in, for lack of memory or routes, or"
     " because a queue is full. Look at nstat -az 'TcpExt*' and at the kernel's log.",
-    scope="performance",
-    depends_on="listen_overflows",
+    depends_on=_OVERFLOWS.id,
 )
 
 
 def _ephemeral(trigger_id: str, name: str, severity: Severity, limit: Macro, worse: str) -> Trigger:
     # The host's own alarm has no row, so its macros have no context.
     limit, time = limit.without_context(), m.EPHEMERAL_TIME.without_context()
-    control = m.EPHEMERAL_CONTROL.without_context()
+    expression, recovery = nearly_full(
+        "ephemeral.worst_pct",
+        limit,
+        time,
+        m.EPHEMERAL_CONTROL.without_context(),
+        "length(last(<ephemeral.worst_endpoint>))>0",
+    )
     return Trigger(
         id=trigger_id,
         name=name,
         event_name=f"{name} to {{ITEM.LASTVALUE3}}: {{ITEM.LASTVALUE1}} taken"
         f" (over {limit}% for {time})",
         severity=severity,
-        expression=f"{m.over('ephemeral.worst_pct', limit, time)}"
-        f" and length(last(<ephemeral.worst_endpoint>))>0 and {control}=1",
-        recovery=f"max(<ephemeral.worst_pct>,{time})<=0.9*{limit} or {control}=0",
+        expression=expression,
+        recovery=recovery,
         description="Connections from one source address to this one destination take nearly all"
         " ports that the kernel has for them; when none is left, connecting fails with"
         " EADDRNOTAVAIL. Look whether a client there opens a connection for each request:"
@@ -85,7 +100,7 @@ _SLOW = Trigger(
     event_name=f"Collector is slow: {{ITEM.LASTVALUE1}} (over {m.SECONDS_WARN} s for"
     f" {m.SECONDS_TIME})",
     severity=Severity.WARNING,
-    expression=f"{m.over('collector.seconds', m.SECONDS_WARN, m.SECONDS_TIME)}"
+    expression=f"{over('collector.seconds', m.SECONDS_WARN, m.SECONDS_TIME)}"
     f" and {m.SECONDS_CONTROL}=1",
     recovery=f"max(<collector.seconds>,{m.SECONDS_TIME})<0.8*{m.SECONDS_WARN}"
     f" or {m.SECONDS_CONTROL}=0",
@@ -100,7 +115,7 @@ _DEGRADED = Trigger(
     name="Collector is degraded",
     event_name="Collector is degraded: {ITEM.LASTVALUE3}",
     severity=Severity.INFO,
-    expression=f"{m.over('collector.degraded', 1, m.DEGRADED_TIME, '=')}"
+    expression=f"{over('collector.degraded', 1, m.DEGRADED_TIME, '=')}"
     f" and length(last(<collector.reason>))>=0 and {m.DEGRADED_CONTROL}=1",
     recovery=f"last(<collector.degraded>)=0 or {m.DEGRADED_CONTROL}=0",
     description="This host could be read better and faster: the BPF iterators could be loaded."
@@ -137,14 +152,12 @@ _NODATA = Trigger(
 TRIGGERS = (
     _OVERFLOWS,
     _DROPS,
-    _ephemeral(
-        "ephemeral_warn",
-        "Ephemeral ports run low",
-        Severity.WARNING,
-        m.EPHEMERAL_WARN,
-        "ephemeral_high",
+    *two_levels(
+        _ephemeral,
+        "ephemeral",
+        ("Ephemeral ports run low", "Ephemeral ports run out"),
+        (m.EPHEMERAL_WARN, m.EPHEMERAL_HIGH),
     ),
-    _ephemeral("ephemeral_high", "Ephemeral ports run out", Severity.HIGH, m.EPHEMERAL_HIGH, ""),
     _MEMORY,
     _SLOW,
     _DEGRADED,

@@ -4,9 +4,10 @@ About 13 rows are seen at once. What 6.0 has no widget for (honeycombs, all rows
 problems), it shows as a text and as graphs of one row each, page by page.
 """
 
+from . import macros as m
 from .alarms import BLIND_SPOTS, COLLECTOR, CONNECTIONS, STATES, TROUBLE
 from .listeners import RULE as LISTENERS
-from .model import Line, Template
+from .model import Line, Macro, Object, Template
 from .processes import RULE as PROCESSES
 from .uuids import uuid_of
 from .widgets import (
@@ -17,7 +18,6 @@ from .widgets import (
     RISES_ARE_BAD,
     WARN,
     Level,
-    Object,
     Page,
     Place,
     Tile,
@@ -49,14 +49,29 @@ def dashboard(template: Template, version: str) -> Object:
     }
 
 
+def _levels(warn: Macro, high: Macro) -> tuple[Level, Level]:
+    """Return the colours at an alarm's thresholds, as they are by default."""
+    return Level(warn.value, WARN), Level(high.value, BAD)
+
+
 def _overview(page: Page) -> None:
-    full = (Level("80", WARN), Level("95", BAD))
     page.tiles(
         Tile("tcp.established", "Established", arrows=NEITHER_IS_BAD),
         Tile("tcp.close_wait", "CLOSE_WAIT", arrows=RISES_ARE_BAD),
         Tile("tcp.syn_sent", "SYN_SENT", arrows=RISES_ARE_BAD),
-        Tile("tcp.listen_overflows.rate", "Refused per second", 2, levels=(Level("0.1", BAD),)),
-        Tile("ephemeral.worst_pct", "Ephemeral ports, worst", 1, RISES_ARE_BAD, full),
+        Tile(
+            "tcp.listen_overflows.rate",
+            "Refused per second",
+            2,
+            levels=(Level(m.DROPS_WARN.value, BAD),),
+        ),
+        Tile(
+            "ephemeral.worst_pct",
+            "Ephemeral ports, worst",
+            1,
+            RISES_ARE_BAD,
+            _levels(m.EPHEMERAL_WARN, m.EPHEMERAL_HIGH),
+        ),
         Tile("tcp.memory", "TCP memory", 1, RISES_ARE_BAD),
     )
     processes = PROCESSES.graphs[0]
@@ -88,7 +103,7 @@ def _overview(page: Page) -> None:
         PROCESSES,
         "fds_max_pct",
         ["^Process (.*)"],
-        *thresholds((Level("0", GOOD), *full)),
+        *thresholds((Level("0", GOOD), *_levels(m.FDS_WARN, m.FDS_HIGH))),
     )
     page.lines(
         "CLOSE_WAIT by process", Place(14, 7, 10, 6), PROCESSES, Line("tcp.close_wait", "C00000")
@@ -110,7 +125,7 @@ def _listeners(page: Page) -> None:
         LISTENERS,
         "accept_queue_pct",
         ["^Listener [^ ]*:([0-9]+.*)", "^Listener [a-z]+.([^ ]*):[0-9]+.*"],
-        *thresholds((Level("0", GOOD), Level("70", WARN), Level("95", BAD))),
+        *thresholds((Level("0", GOOD), *_levels(m.ACCEPT_WARN, m.ACCEPT_HIGH))),
     )
     page.lines(
         "Accept queues used over time",
@@ -129,7 +144,7 @@ def _listeners(page: Page) -> None:
 def _collector(page: Page) -> None:
     page.tiles(
         Tile("collector.source", "Source"),
-        Tile("collector.seconds", "Time", 1, levels=(Level("2", WARN),)),
+        Tile("collector.seconds", "Time", 1, levels=(Level(m.SECONDS_WARN.value, WARN),)),
         Tile("complete", "Complete", levels=(Level("0", WARN), Level("1", GOOD))),
         Tile("collector.degraded", "Degraded", levels=(Level("0", GOOD), Level("1", WARN))),
         Tile("collector.unowned", "Without owner"),

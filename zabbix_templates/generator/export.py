@@ -5,9 +5,9 @@ nothing compares as equal.
 """
 
 from .dashboards import dashboard
-from .items import YES_NO, Object, master, metric_item
+from .items import YES_NO, master, metric_item
 from .macros import TIMEOUT
-from .model import Template
+from .model import Object, Template
 from .parts import discovery_rule, graph_object, nest_triggers
 from .uuids import uuid_of
 

@@ -1,5 +1,7 @@
 """Metrics of the host and of the collector itself."""
 
+from dataclasses import replace
+
 from .model import Kind, Metric
 
 _TCP_STATES = (
@@ -250,15 +252,16 @@ _COLLECTOR = (
         kind=Kind.TEXT,
         script="return JSON.parse(value).join('\\n');",
     ),
-    Metric(
-        "processes.top",
-        "processes",
-        "Top 10 processes",
-        "The processes with most sockets; the columns are sockets, TCP established, CLOSE_WAIT"
-        " and the name.",
-        kind=Kind.TEXT,
-        script=_TOP,
-    ),
+)
+
+_TOP_PROCESSES = Metric(
+    "processes.top",
+    "processes",
+    "Top 10 processes",
+    "The processes with most sockets; the columns are sockets, TCP established, CLOSE_WAIT"
+    " and the name.",
+    kind=Kind.TEXT,
+    script=_TOP,
 )
 
 _OTHER = tuple(
@@ -279,4 +282,9 @@ _OTHER = tuple(
     )
 )
 
-METRICS = _HOST + _COLLECTOR + _OTHER
+METRICS = (
+    *_HOST,
+    *(replace(each, component="collector") for each in _COLLECTOR),
+    _TOP_PROCESSES,
+    *_OTHER,
+)

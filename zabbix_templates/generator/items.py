@@ -1,11 +1,9 @@
 """Items and item prototypes: the master, the rows, the metrics."""
 
 from . import macros
-from .model import Kind, Metric, Rule, Template
+from .model import Kind, Metric, Object, Rule, Template
 from .naming import item_key, row_key, title
 from .uuids import uuid_of
-
-Object = dict[str, object]
 
 YES_NO = "Yes or no"
 _HISTORY = "7d"
@@ -32,8 +30,8 @@ def master(template: Template, version: str) -> Object:
     # the values of an item in turn; else those that come at once, as after an outage, overtake
     # each other on several workers, and rates and alarms go wrong.
     item["preprocessing"] = [
-        _step("CHECK_JSON_ERROR", "$.error"),
-        _step("DISCARD_UNCHANGED", ""),
+        step("CHECK_JSON_ERROR", "$.error"),
+        step("DISCARD_UNCHANGED", ""),
     ]
     if way.polled and version != "6.0":
         item["timeout"] = str(macros.TIMEOUT)
@@ -59,7 +57,7 @@ def row(template: Template, rule: Rule) -> Object:
         "trends": "0",
         "value_type": "TEXT",
         "description": "Its row of the document; zeros when it is absent from a complete list.",
-        "preprocessing": [_step("JSONPATH", path) | _DISCARD],
+        "preprocessing": [step("JSONPATH", path) | _DISCARD],
         "master_item": {"key": template.way.master_key},
         "tags": [_tag("component", "raw"), *(_tag(*each) for each in sorted(rule.tags))],
     }
@@ -91,25 +89,20 @@ def metric_item(template: Template, metric: Metric, rule: Rule | None) -> Object
     item["preprocessing"] = _steps(metric)
     item["master_item"] = {"key": row_key(rule) if rule else template.way.master_key}
     tags = sorted(rule.tags) if rule else []
-    item["tags"] = [_tag("component", _component(metric, rule)), *(_tag(*each) for each in tags)]
+    component = rule.kind if rule else metric.component
+    item["tags"] = [_tag("component", component), *(_tag(*each) for each in tags)]
     return item
-
-
-def _component(metric: Metric, rule: Rule | None) -> str:
-    if rule:
-        return rule.kind
-    return "collector" if metric.name.startswith("Collector") else "network"
 
 
 def _steps(metric: Metric) -> list[Object]:
     """Return the preprocessing: JSONPath first, so that servers parse a master value once."""
-    steps = [_step("JSONPATH", f"$.{metric.path}") | _DISCARD]
+    steps = [step("JSONPATH", f"$.{metric.path}") | _DISCARD]
     if metric.script:
-        steps.append(_step("JAVASCRIPT", metric.script))
+        steps.append(step("JAVASCRIPT", metric.script))
     if metric.rate:
-        steps.append(_step("CHANGE_PER_SECOND", ""))
+        steps.append(step("CHANGE_PER_SECOND", ""))
     if metric.throttled:
-        steps.append(_step("DISCARD_UNCHANGED_HEARTBEAT", str(macros.HEARTBEAT)))
+        steps.append(step("DISCARD_UNCHANGED_HEARTBEAT", str(macros.HEARTBEAT)))
     return steps
 
 
@@ -117,7 +110,8 @@ _DISCARD: Object = {"error_handler": "DISCARD_VALUE"}
 """What is not in the document is not known: nothing is stored."""
 
 
-def _step(kind: str, parameter: str) -> Object:
+def step(kind: str, parameter: str) -> Object:
+    """Return a step of preprocessing."""
     return {"type": kind, "parameters": [parameter]}
 
 

@@ -1,7 +1,20 @@
 """Discovery of listeners: their metrics, alarms and graphs."""
 
 from . import macros as m
-from .model import Condition, Graph, Kind, Line, Macro, Metric, Override, Rule, Severity, Trigger
+from .conditions import two_levels
+from .model import (
+    Condition,
+    Graph,
+    Kind,
+    Line,
+    Macro,
+    Metric,
+    Override,
+    Rule,
+    Severity,
+    Trigger,
+    all_metrics,
+)
 
 _METRICS = (
     Metric(
@@ -66,7 +79,7 @@ _GONE = Trigger(
     name="Nobody listens any more",
     event_name=f"Nobody listens any more, for {m.GONE_TIME} now",
     severity=Severity.HIGH,
-    # Absent for all that time (see macros.over). There before the time in which it has to be
+    # Absent for all that time (see conditions.py). There before the time in which it has to be
     # seen; and of the values since then, which come at changes and once in a heartbeat, nine in
     # ten say so: one that comes and goes is no alarm. A count is known without any value.
     expression=f"max(<sockets>,{m.GONE_TIME})=0 and last(<sockets>,#1:now-{m.GONE_TIME})=0"
@@ -82,6 +95,13 @@ _GONE = Trigger(
     manual_close=True,
 )
 
+
+def _may_go(who: str, condition: Condition) -> Override:
+    """Return the override for listeners that are no alarm when they are gone."""
+    triggers = f": {_GONE.name}$"
+    return Override(f"{who} may come and go", (condition,), discover=False, triggers=triggers)
+
+
 _ACCEPT_GRAPH = Graph(
     "Accept queue used", (Line("accept_queue_pct", "F63100", peaks=True),), percent=True
 )
@@ -96,10 +116,12 @@ RULE = Rule(
     rows=f'$.listeners[?(@.ephemeral <= {m.EPHEMERAL} && @.id != "(absent)")]',
     metrics=_METRICS,
     triggers=(
-        _accept(
-            "accept_warn", "Accept queue fills", Severity.WARNING, m.ACCEPT_WARN, "accept_high"
+        *two_levels(
+            _accept,
+            "accept",
+            ("Accept queue fills", "Accept queue is full"),
+            (m.ACCEPT_WARN, m.ACCEPT_HIGH),
         ),
-        _accept("accept_high", "Accept queue is full", Severity.HIGH, m.ACCEPT_HIGH, ""),
         _GONE,
     ),
     graphs=(_ACCEPT_GRAPH, Graph("Connections", (Line("established", "1A7C11"),))),
@@ -109,12 +131,7 @@ RULE = Rule(
         Condition("{#NETNS}", str(m.NETNS_MATCHES)),
     ),
     overrides=(
-        Override(
-            "All metrics",
-            (Condition("{#ID}", str(m.MORE_LISTENER)),),
-            discover=True,
-            items=".*",
-        ),
+        all_metrics(m.MORE_LISTENER),
         Override(
             "UDP has no accept queue",
             (Condition("{#PROTOCOL}", "^udp$"),),
@@ -123,24 +140,9 @@ RULE = Rule(
             triggers=": Accept queue (fills|is full)$",
             graphs=f": {_ACCEPT_GRAPH.name}$",
         ),
-        Override(
-            "Loopback may come and go",
-            (Condition("{#ADDRESS}", r"^(127\.|::1$|::ffff:127\.)"),),
-            discover=False,
-            triggers=": Nobody listens any more$",
-        ),
-        Override(
-            "Other network namespaces may come and go",
-            (Condition("{#NETNS}", "."),),
-            discover=False,
-            triggers=": Nobody listens any more$",
-        ),
-        Override(
-            "Ephemeral ports may come and go",
-            (Condition("{#EPHEMERAL}", "^1$"),),
-            discover=False,
-            triggers=": Nobody listens any more$",
-        ),
+        _may_go("Loopback", Condition("{#ADDRESS}", r"^(127\.|::1$|::ffff:127\.)")),
+        _may_go("Other network namespaces", Condition("{#NETNS}", ".")),
+        _may_go("Ephemeral ports", Condition("{#EPHEMERAL}", "^1$")),
     ),
     tags=(("listener", "{#ID}"), ("process", "{#PROCESS}")),
     # A graph's name has 128 characters; nothing is made of a row with one that is longer.

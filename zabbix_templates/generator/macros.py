@@ -6,33 +6,6 @@ heartbeat, so a shorter window might hold none.
 
 from .model import Macro
 
-
-def over(item: str, limit: object, time: Macro, compare: str = ">") -> str:
-    """Return the condition that *item* compares so with *limit* for all of that *time*.
-
-    The value that held when the window began lies before it, by a heartbeat at most. Without
-    it a trigger fires that much too early, and at the first value of a new item.
-    """
-    return f"min(<{item}>,{time}){compare}{limit} and last(<{item}>,#1:now-{time}){compare}{limit}"
-
-
-def share_over(item: str, others: str, percent: object, time: Macro) -> str:
-    """Return the condition that *item* is that much of both together for all of that *time*."""
-    before = f"#1:now-{time}"
-    return (
-        f"100*min(<{item}>,{time})>={percent}*(min(<{item}>,{time})+max(<{others}>,{time})) and "
-        f"100*last(<{item}>,{before})>={percent}*(last(<{item}>,{before})+last(<{others}>,{before}))"
-    )
-
-
-def share_under(item: str, others: str, percent: object, time: Macro) -> str:
-    """Return the condition that it was not for any of that *time*, and by a fifth less."""
-    return f"100*max(<{item}>,{time})<0.8*{percent}*(max(<{item}>,{time})+min(<{others}>,{time}))"
-
-
-ACCEPT_QUEUE = "ACCEPT_QUEUE"
-CLOSE_WAIT = "CLOSE_WAIT"
-
 GROUP_BY = Macro(
     "SOCKETS.GROUP.BY",
     "process",
@@ -43,7 +16,8 @@ INTERVAL = Macro("SOCKETS.INTERVAL", "1m", "How often the document is asked for.
 TIMEOUT = Macro(
     "SOCKETS.TIMEOUT",
     "3s",
-    "How long the server waits for the document. The command ends by itself after 2.7 s at most.",
+    "How long the server waits for the document (7.0 and later). The command ends by itself after"
+    " 2.7 s at most.",
 )
 HEARTBEAT = Macro(
     "SOCKETS.HEARTBEAT",
@@ -129,7 +103,7 @@ CLOSE_WAIT_PCT = _of(
 CLOSE_WAIT_MIN = _of(
     "CLOSE_WAIT.MIN", "50", "Fewer connections in CLOSE_WAIT than this are no alarm."
 )
-CLOSE_WAIT_TIME = _of("CLOSE_WAIT.TIME", "15m", "For how long.")
+CLOSE_WAIT_TIME = _of("CLOSE_WAIT.TIME", "15m", "How long CLOSE_WAIT has to be too much.")
 CLOSE_WAIT_GROWTH = _of(
     "CLOSE_WAIT.GROWTH.MAX.WARN",
     "20",
@@ -153,12 +127,12 @@ SYN_SENT_UPSTREAM_PCT = _of(
     "50",
     "SYN_SENT to an upstream, as a percentage of established and SYN_SENT together.",
 )
-SYN_SENT_TIME = _of("SYN_SENT.TIME", "10m", "For how long.")
+SYN_SENT_TIME = _of("SYN_SENT.TIME", "10m", "How long SYN_SENT has to be too much.")
 
 FDS_CONTROL = _control("FDS", "the alarms on file descriptors")
 FDS_WARN = _of("FDS.PCT.MAX.WARN", "80", "Open descriptors of a process, in % of its limit.")
 FDS_HIGH = _of("FDS.PCT.MAX.HIGH", "95", "Open descriptors of a process, in % of its limit.")
-FDS_TIME = _of("FDS.TIME", "10m", "For how long.")
+FDS_TIME = _of("FDS.TIME", "10m", "How long descriptors have to be too many.")
 
 USUAL_CONTROL = _control("USUAL", "the alarm on more connections than usual")
 USUAL_FACTOR = _of(
@@ -170,7 +144,7 @@ USUAL_PERIOD = _of(
     "168h:now/h",
     "The usual level is the average of this period, in the units in which it ends: hours.",
 )
-USUAL_TIME = _of("USUAL.TIME", "15m", "For how long.")
+USUAL_TIME = _of("USUAL.TIME", "15m", "How long connections have to be far more than usual.")
 
 ACCEPT_CONTROL = _control("ACCEPT_QUEUE", "the alarms on the accept queue")
 ACCEPT_WARN = _of("ACCEPT_QUEUE.PCT.MAX.WARN", "70", "Accept queue, in % of the backlog.")
@@ -178,7 +152,11 @@ ACCEPT_HIGH = _of("ACCEPT_QUEUE.PCT.MAX.HIGH", "95", "Accept queue, in % of the 
 ACCEPT_MIN = _of(
     "ACCEPT_QUEUE.MIN", "10", "Fewer connections in the accept queue than this are no alarm."
 )
-ACCEPT_SAMPLES = _of("ACCEPT_QUEUE.SAMPLES", "#3", "In how many samples, or for how long.")
+ACCEPT_SAMPLES = _of(
+    "ACCEPT_QUEUE.SAMPLES",
+    "#3",
+    "In how many samples the queue has to be too full, or for how long.",
+)
 
 GONE_CONTROL = _control("GONE", "the alarm on a listener that is gone")
 GONE_TIME = _of("GONE.TIME", "10m", "For how long a listener has to be absent.")
@@ -186,10 +164,10 @@ SEEN_TIME = _of(
     "SEEN.TIME", "4h", "A listener counts if it was there for 90 % of this time before."
 )
 
-EPHEMERAL_CONTROL = _control("EPHEMERAL", "the alarms on ephemeral ports to an upstream")
+EPHEMERAL_CONTROL = _control("EPHEMERAL", "the alarms on ephemeral ports, the host's own too")
 EPHEMERAL_WARN = _of("EPHEMERAL.PCT.MAX.WARN", "80", "Ephemeral ports taken to one destination.")
 EPHEMERAL_HIGH = _of("EPHEMERAL.PCT.MAX.HIGH", "95", "Ephemeral ports taken to one destination.")
-EPHEMERAL_TIME = _of("EPHEMERAL.TIME", "10m", "For how long.")
+EPHEMERAL_TIME = _of("EPHEMERAL.TIME", "10m", "How long they have to be too many.")
 
 DROPS_CONTROL = Macro(
     "SOCKETS.LISTEN.DROPS.CONTROL", "1", "0 silences the alarms on overflows and drops."
@@ -200,31 +178,31 @@ DROPS_WARN = Macro(
 DROPS_SAMPLES = Macro(
     "SOCKETS.LISTEN.DROPS.SAMPLES", "3", "In how many of the samples of that time, at least."
 )
-DROPS_TIME = Macro("SOCKETS.LISTEN.DROPS.TIME", "10m", "In how long.")
+DROPS_TIME = Macro("SOCKETS.LISTEN.DROPS.TIME", "10m", "In which time samples are counted.")
 
 MEMORY_CONTROL = Macro("SOCKETS.TCP.MEMORY.CONTROL", "1", "0 silences the alarm on TCP memory.")
 MEMORY_HIGH = Macro("SOCKETS.TCP.MEMORY.PCT.MAX.HIGH", "80", "TCP memory, in % of its limit.")
-MEMORY_TIME = Macro("SOCKETS.TCP.MEMORY.TIME", "10m", "For how long.")
+MEMORY_TIME = Macro("SOCKETS.TCP.MEMORY.TIME", "10m", "How long it has to be too much.")
 
 SECONDS_CONTROL = Macro(
     "SOCKETS.COLLECTOR.SECONDS.CONTROL", "1", "0 silences the alarm on a slow collector."
 )
 SECONDS_WARN = Macro("SOCKETS.COLLECTOR.SECONDS.MAX.WARN", "2", "Seconds that collecting takes.")
-SECONDS_TIME = Macro("SOCKETS.COLLECTOR.SECONDS.TIME", "10m", "For how long.")
+SECONDS_TIME = Macro("SOCKETS.COLLECTOR.SECONDS.TIME", "10m", "How long it has to be too slow.")
 DEGRADED_CONTROL = Macro(
     "SOCKETS.COLLECTOR.DEGRADED.CONTROL", "1", "0 silences the alarm on a degraded collector."
 )
-DEGRADED_TIME = Macro("SOCKETS.COLLECTOR.DEGRADED.TIME", "30m", "For how long.")
+DEGRADED_TIME = Macro("SOCKETS.COLLECTOR.DEGRADED.TIME", "30m", "How long it has to be so.")
 NODATA_CONTROL = Macro(
     "SOCKETS.NODATA.CONTROL", "0", "1 alarms when no document comes; by default it doesn't."
 )
-NODATA_TIME = Macro("SOCKETS.NODATA.TIME", "10m", "For how long.")
+NODATA_TIME = Macro("SOCKETS.NODATA.TIME", "10m", "How long no document has to come.")
 PARTIAL_CONTROL = Macro(
     "SOCKETS.PARTIAL.CONTROL",
     "0",
     "1 alarms when processes may not be inspected or namespaces not be read; by default it"
     " doesn't, as agents without the BPF iterators are ordinary.",
 )
-PARTIAL_TIME = Macro("SOCKETS.PARTIAL.TIME", "30m", "For how long.")
+PARTIAL_TIME = Macro("SOCKETS.PARTIAL.TIME", "30m", "How long it has to be so.")
 
 ALL = tuple(each for each in list(globals().values()) if isinstance(each, Macro))

@@ -1,7 +1,10 @@
 """What a template is made of, before it is YAML of one version of Zabbix."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
+
+Object = dict[str, object]
+"""A part of a template as Zabbix imports it."""
 
 
 class Kind(Enum):
@@ -35,6 +38,8 @@ class Metric:
     """JavaScript behind the JSONPath, where no step of Zabbix's own does it."""
     yes_no: bool = False
     """1 and 0 are yes and no."""
+    component: str = "network"
+    """Of a metric of the host: the tag by which people find it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,11 @@ class Override:
     graphs: str = ""
 
 
+def all_metrics(macro: Macro) -> Override:
+    """Return the override that discovers every metric of the rows whose ids match *macro*."""
+    return Override("All metrics", (Condition("{#ID}", str(macro)),), discover=True, items=".*")
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A discovery rule: one list of the document."""
@@ -171,4 +181,4 @@ class Template:
     triggers: tuple[Trigger, ...]
     graphs: tuple[Graph, ...]
     rules: tuple[Rule, ...]
-    macros: tuple[Macro, ...] = field(default=())
+    macros: tuple[Macro, ...]

@@ -39,6 +39,12 @@ def expand(expression: str, template: Template, rule: Rule | None) -> str:
     )
 
 
+def readable(expression: str, rule: Rule | None) -> str:
+    """Return an expression for people: its items by their keys alone, without the row."""
+    prefix = f"sockets.{rule.singular}." if rule else "sockets."
+    return _REFERENCE.sub(lambda found: prefix + found[1], expression)
+
+
 def trigger_name(trigger: Trigger, rule: Rule | None) -> str:
     """Return the name of a trigger, by which others depend on it."""
     return title(rule, trigger.name)

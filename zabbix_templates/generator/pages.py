@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from .model import Metric, Rule, Template, Trigger
-from .naming import item_key, row_key, rule_key, title
+from .naming import item_key, readable, row_key, rule_key, title
 from .parts import fields_of
 
 _GENERATED = "<!-- Made by `make templates`: change zabbix_templates/generator instead. -->\n\n"
@@ -40,7 +40,7 @@ def template_page(template: Template) -> str:
             ],
         ),
         "\n## Triggers\n\n",
-        _triggers(template.triggers),
+        _triggers(template.triggers, None),
         *(_rule(rule) for rule in template.rules),
         "\n## Dashboard\n\n",
         "*Sockets*, of three pages: overview, listeners, collector.\n",
@@ -102,7 +102,7 @@ def _rule(rule: Rule) -> str:
             ],
         )
         + "\n### Trigger prototypes\n\n"
-        + _triggers(rule.triggers)
+        + _triggers(rule.triggers, rule)
     )
 
 
@@ -111,14 +111,14 @@ def _targets(items: str, triggers: str, graphs: str) -> str:
     return ", ".join(f"{kind} `{pattern}`" for kind, pattern in kinds if pattern)
 
 
-def _triggers(triggers: Iterable[Trigger]) -> str:
+def _triggers(triggers: Iterable[Trigger], rule: Rule | None) -> str:
     return _table(
         ("Name", "Severity", "Condition", "What to look at"),
         (
             (
                 each.name + ("" if each.default else " (off)"),
                 each.severity.value.capitalize(),
-                _code(each.expression),
+                _code(readable(each.expression, rule)),
                 each.description,
             )
             for each in triggers

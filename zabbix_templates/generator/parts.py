@@ -3,12 +3,10 @@
 from zabbix_sockets.discovery import MACROS
 
 from . import macros
-from .items import metric_item, row
-from .model import Condition, Graph, Override, Rule, Template, Trigger
+from .items import metric_item, row, step
+from .model import Condition, Graph, Object, Override, Rule, Template, Trigger
 from .naming import expand, graph_name, item_key, references, rule_key, trigger_name
 from .uuids import uuid_of
-
-Object = dict[str, object]
 
 _LABEL = "{#LABEL}"
 
@@ -127,7 +125,7 @@ def discovery_rule(template: Template, rule: Rule, version: str) -> Object:
             for macro, field in sorted(fields_of(rule).items())
         ],
         "preprocessing": _steps(rule),
-        "overrides": [_override(order, each) for order, each in enumerate(rule.overrides, 1)],
+        "overrides": [_override(number, each) for number, each in enumerate(rule.overrides, 1)],
     }
     return made
 
@@ -150,14 +148,10 @@ def _steps(rule: Rule) -> list[Object]:
         + "};\n}));\n"
     )
     return [
-        {
-            "type": "JSONPATH",
-            "parameters": [rule.rows],
-            "error_handler": "CUSTOM_VALUE",
-            "error_handler_params": "[]",
-        },
-        {"type": "JAVASCRIPT", "parameters": [script]},
-        {"type": "DISCARD_UNCHANGED_HEARTBEAT", "parameters": [str(macros.LLD_HEARTBEAT)]},
+        step("JSONPATH", rule.rows)
+        | {"error_handler": "CUSTOM_VALUE", "error_handler_params": "[]"},
+        step("JAVASCRIPT", script),
+        step("DISCARD_UNCHANGED_HEARTBEAT", str(macros.LLD_HEARTBEAT)),
     ]
 
 
@@ -175,7 +169,7 @@ def _filter(conditions: tuple[Condition, ...]) -> Object:
     return made
 
 
-def _override(step: int, override: Override) -> Object:
+def _override(number: int, override: Override) -> Object:
     operations: list[Object] = []
     for target, pattern in (
         ("ITEM_PROTOTYPE", override.items),
@@ -194,7 +188,7 @@ def _override(step: int, override: Override) -> Object:
             )
     return {
         "name": override.name,
-        "step": str(step),
+        "step": str(number),
         "filter": _filter(override.conditions),
         "operations": operations,
     }

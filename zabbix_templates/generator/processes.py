@@ -1,7 +1,20 @@
 """Discovery of processes: their metrics, alarms and graphs."""
 
 from . import macros as m
-from .model import Condition, Graph, Kind, Line, Macro, Metric, Override, Rule, Severity, Trigger
+from .conditions import nearly_full, no_answer, over, share_over, share_under, two_levels
+from .model import (
+    Condition,
+    Graph,
+    Kind,
+    Line,
+    Macro,
+    Metric,
+    Override,
+    Rule,
+    Severity,
+    Trigger,
+    all_metrics,
+)
 
 _STATES = (
     ("syn_recv", "Inbound connections in the handshake."),
@@ -124,11 +137,11 @@ _CLOSE_WAIT_SHARE = Trigger(
     event_name="{ITEM.LASTVALUE1} connections stay in CLOSE_WAIT"
     f" (over {m.CLOSE_WAIT_PCT}% for {m.CLOSE_WAIT_TIME})",
     severity=Severity.AVERAGE,
-    expression=f"{m.over('tcp.close_wait', m.CLOSE_WAIT_MIN, m.CLOSE_WAIT_TIME, '>=')} and "
-    + m.share_over("tcp.close_wait", "tcp.established", m.CLOSE_WAIT_PCT, m.CLOSE_WAIT_TIME)
+    expression=f"{over('tcp.close_wait', m.CLOSE_WAIT_MIN, m.CLOSE_WAIT_TIME, '>=')} and "
+    + share_over("tcp.close_wait", "tcp.established", m.CLOSE_WAIT_PCT, m.CLOSE_WAIT_TIME)
     + f" and {m.CLOSE_WAIT_CONTROL}=1",
     recovery=f"max(<tcp.close_wait>,{m.CLOSE_WAIT_TIME})<{m.CLOSE_WAIT_MIN} or "
-    + m.share_under("tcp.close_wait", "tcp.established", m.CLOSE_WAIT_PCT, m.CLOSE_WAIT_TIME)
+    + share_under("tcp.close_wait", "tcp.established", m.CLOSE_WAIT_PCT, m.CLOSE_WAIT_TIME)
     + f" or {m.CLOSE_WAIT_CONTROL}=0",
     description="The other sides closed these connections, and the process does not: it leaks"
     " them, and with them descriptors and memory. Look at whom they are with first"
@@ -162,34 +175,27 @@ _CLOSE_WAIT_GROWTH = Trigger(
     depends_on="close_wait_share",
 )
 
-_SYN_SENT = Trigger(
-    id="syn_sent",
-    name="Connections get no answer",
-    event_name=f"{{ITEM.LASTVALUE1}} connections get no answer (over {m.SYN_SENT}"
-    f" for {m.SYN_SENT_TIME})",
-    severity=Severity.AVERAGE,
-    # Who connects often always has some that wait for one round trip.
-    expression=f"{m.over('tcp.syn_sent', m.SYN_SENT, m.SYN_SENT_TIME)} and "
-    + m.share_over("tcp.syn_sent", "tcp.established", m.SYN_SENT_PCT, m.SYN_SENT_TIME)
-    + f" and {m.SYN_SENT_CONTROL}=1",
-    recovery=f"max(<tcp.syn_sent>,{m.SYN_SENT_TIME})<=0.8*{m.SYN_SENT} or "
-    + m.share_under("tcp.syn_sent", "tcp.established", m.SYN_SENT_PCT, m.SYN_SENT_TIME)
-    + f" or {m.SYN_SENT_CONTROL}=0",
-    description="The process connects to something that does not answer: an upstream that is down,"
-    " or a firewall that drops. zabbix-sockets show sockets --state syn_sent says to whom; then"
-    " try to reach that address from this host.",
-    scope="availability",
+_SYN_SENT = no_answer(
+    ("tcp.syn_sent", "tcp.established"),
+    (m.SYN_SENT, m.SYN_SENT_PCT),
+    m.SYN_SENT_TIME,
+    m.SYN_SENT_CONTROL,
+    Severity.AVERAGE,
+    "The process connects to something that does not answer: an upstream that is down, or a"
+    " firewall that drops. zabbix-sockets show sockets --state syn_sent says to whom; then try to"
+    " reach that address from this host.",
 )
 
 
 def _fds(trigger_id: str, name: str, severity: Severity, limit: Macro, worse: str) -> Trigger:
+    expression, recovery = nearly_full("fds_max_pct", limit, m.FDS_TIME, m.FDS_CONTROL)
     return Trigger(
         id=trigger_id,
         name=name,
         event_name=f"{name}: {{ITEM.LASTVALUE1}} of its limit (over {limit}% for {m.FDS_TIME})",
         severity=severity,
-        expression=f"{m.over('fds_max_pct', limit, m.FDS_TIME)} and {m.FDS_CONTROL}=1",
-        recovery=f"max(<fds_max_pct>,{m.FDS_TIME})<=0.9*{limit} or {m.FDS_CONTROL}=0",
+        expression=expression,
+        recovery=recovery,
         description="At the limit accept(), open() and socket() fail with EMFILE: new connections"
         " are refused or hang. Look whether descriptors leak (ls /proc/PID/fd | wc -l again and"
         " again, CLOSE_WAIT), else raise LimitNOFILE= of its unit.",
@@ -206,7 +212,7 @@ _USUAL = Trigger(
     severity=Severity.WARNING,
     expression=f"min(<tcp.established>,{m.USUAL_TIME})>{m.USUAL_FACTOR}"
     f"*trendavg(<tcp.established>,{m.USUAL_PERIOD})"
-    f" and {m.over('tcp.established', m.USUAL_MIN, m.USUAL_TIME)} and {m.USUAL_CONTROL}=1",
+    f" and {over('tcp.established', m.USUAL_MIN, m.USUAL_TIME)} and {m.USUAL_CONTROL}=1",
     recovery=f"max(<tcp.established>,{m.USUAL_TIME})<=0.8*{m.USUAL_FACTOR}"
     f"*trendavg(<tcp.established>,{m.USUAL_PERIOD})"
     f" or max(<tcp.established>,{m.USUAL_TIME})<={m.USUAL_MIN} or {m.USUAL_CONTROL}=0",
@@ -228,8 +234,9 @@ RULE = Rule(
         _CLOSE_WAIT_SHARE,
         _CLOSE_WAIT_GROWTH,
         _SYN_SENT,
-        _fds("fds_warn", "Descriptors run low", Severity.WARNING, m.FDS_WARN, "fds_high"),
-        _fds("fds_high", "Descriptors run out", Severity.HIGH, m.FDS_HIGH, ""),
+        *two_levels(
+            _fds, "fds", ("Descriptors run low", "Descriptors run out"), (m.FDS_WARN, m.FDS_HIGH)
+        ),
         _USUAL,
     ),
     graphs=(
@@ -247,12 +254,7 @@ RULE = Rule(
         Condition("{#PROCESS}", str(m.PROCESS_NOT_MATCHES), negated=True),
     ),
     overrides=(
-        Override(
-            "All metrics",
-            (Condition("{#ID}", str(m.MORE_PROCESS)),),
-            discover=True,
-            items=".*",
-        ),
+        all_metrics(m.MORE_PROCESS),
         Override(
             "Usual level",
             (Condition("{#ID}", str(m.USUAL_MATCHES)),),

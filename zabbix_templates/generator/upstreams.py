@@ -1,7 +1,19 @@
 """Discovery of upstreams: their metrics, alarms and graphs."""
 
 from . import macros as m
-from .model import Condition, Graph, Kind, Line, Macro, Metric, Override, Rule, Severity, Trigger
+from .conditions import nearly_full, no_answer, two_levels
+from .model import (
+    Condition,
+    Graph,
+    Kind,
+    Line,
+    Macro,
+    Metric,
+    Rule,
+    Severity,
+    Trigger,
+    all_metrics,
+)
 
 _METRICS = (
     Metric("established", "established", "Connections", "Connections that can carry data."),
@@ -30,14 +42,16 @@ _METRICS = (
 
 
 def _ephemeral(trigger_id: str, name: str, severity: Severity, limit: Macro, worse: str) -> Trigger:
+    expression, recovery = nearly_full(
+        "ephemeral_pct", limit, m.EPHEMERAL_TIME, m.EPHEMERAL_CONTROL
+    )
     return Trigger(
         id=trigger_id,
         name=name,
         event_name=f"{name}: {{ITEM.LASTVALUE1}} taken (over {limit}% for {m.EPHEMERAL_TIME})",
         severity=severity,
-        expression=f"{m.over('ephemeral_pct', limit, m.EPHEMERAL_TIME)}"
-        f" and {m.EPHEMERAL_CONTROL}=1",
-        recovery=f"max(<ephemeral_pct>,{m.EPHEMERAL_TIME})<=0.9*{limit} or {m.EPHEMERAL_CONTROL}=0",
+        expression=expression,
+        recovery=recovery,
         description="When no port is left, connecting to it fails with EADDRNOTAVAIL. Look whether"
         " the client opens a connection for each request: keep-alive or a pool is the remedy;"
         " else more source addresses, or a wider net.ipv4.ip_local_port_range.",
@@ -46,22 +60,14 @@ def _ephemeral(trigger_id: str, name: str, severity: Severity, limit: Macro, wor
     )
 
 
-_SYN_SENT = Trigger(
-    id="syn_sent",
-    name="Connections get no answer",
-    event_name=f"{{ITEM.LASTVALUE1}} connections get no answer (over {m.SYN_SENT_UPSTREAM}"
-    f" for {m.SYN_SENT_TIME})",
-    severity=Severity.HIGH,
-    # Who connects often always has some that wait for one round trip.
-    expression=f"{m.over('syn_sent', m.SYN_SENT_UPSTREAM, m.SYN_SENT_TIME)} and "
-    + m.share_over("syn_sent", "established", m.SYN_SENT_UPSTREAM_PCT, m.SYN_SENT_TIME)
-    + f" and {m.SYN_SENT_CONTROL}=1",
-    recovery=f"max(<syn_sent>,{m.SYN_SENT_TIME})<=0.8*{m.SYN_SENT_UPSTREAM} or "
-    + m.share_under("syn_sent", "established", m.SYN_SENT_UPSTREAM_PCT, m.SYN_SENT_TIME)
-    + f" or {m.SYN_SENT_CONTROL}=0",
-    description="It does not answer: it is down, its own accept queue is full, or a firewall"
-    " drops. Try to reach it from this host, then look at it.",
-    scope="availability",
+_SYN_SENT = no_answer(
+    ("syn_sent", "established"),
+    (m.SYN_SENT_UPSTREAM, m.SYN_SENT_UPSTREAM_PCT),
+    m.SYN_SENT_TIME,
+    m.SYN_SENT_CONTROL,
+    Severity.HIGH,
+    "It does not answer: it is down, its own accept queue is full, or a firewall drops. Try to"
+    " reach it from this host, then look at it.",
 )
 
 RULE = Rule(
@@ -74,15 +80,11 @@ RULE = Rule(
     rows='$.upstreams[?(@.id != "(absent)")]',
     metrics=_METRICS,
     triggers=(
-        _ephemeral(
-            "ephemeral_warn",
-            "Ephemeral ports run low",
-            Severity.WARNING,
-            m.EPHEMERAL_WARN,
-            "ephemeral_high",
-        ),
-        _ephemeral(
-            "ephemeral_high", "Ephemeral ports run out", Severity.HIGH, m.EPHEMERAL_HIGH, ""
+        *two_levels(
+            _ephemeral,
+            "ephemeral",
+            ("Ephemeral ports run low", "Ephemeral ports run out"),
+            (m.EPHEMERAL_WARN, m.EPHEMERAL_HIGH),
         ),
         _SYN_SENT,
     ),
@@ -92,13 +94,6 @@ RULE = Rule(
         Condition("{#ID}", str(m.UPSTREAM_NOT_MATCHES), negated=True),
         Condition("{#NETNS}", str(m.NETNS_MATCHES)),
     ),
-    overrides=(
-        Override(
-            "All metrics",
-            (Condition("{#ID}", str(m.MORE_UPSTREAM)),),
-            discover=True,
-            items=".*",
-        ),
-    ),
+    overrides=(all_metrics(m.MORE_UPSTREAM),),
     tags=(("upstream", "{#ID}"), ("process", "{#PROCESS}")),
 )

@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
-from .model import Graph, Line, Rule, Template
+from .model import Graph, Line, Object, Rule, Template
 from .naming import graph_name, item_key, metric_of
-
-Object = dict[str, object]
 
 OLD = "6.0"
 
