@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .alarms.replay import KEY, settle
 from .documents import Row, document, encoded, listener, process, upstream
@@ -84,53 +85,66 @@ def _waiting(now: _Moment, period: int) -> int:
     return now.rng.choice((0, 0, 0, 1, 2))
 
 
+class _Traffic(NamedTuple):
+    """How many connections there are of each kind in one moment."""
+
+    visitors: int
+    pages: int
+    calls: int
+    queries: int
+    cache: int
+    jobs: int
+    partner: int
+
+
 def _document(now: _Moment) -> Row:
-    visitors, pages, calls = now.about(940), now.about(110), now.about(160)
-    queries, cache, jobs = now.about(130), now.about(85), now.about(40)
-    partner = now.about(60)
-    processes = [
-        process(
-            "nginx",
-            listen=4,
-            established=visitors + pages + calls,
-            inbound=visitors,
-            outbound=pages + calls,
-            fin_wait2=now.about(25),
-            last_ack=now.about(4),
-            instances=5,
-            send_queue_bytes=now.about(90_000),
-            fds=10 * now.custom,
-        ),
-        process(
-            "php-fpm8.2",
-            listen=1,
-            established=2 * pages + cache // 2,
-            inbound=pages,
-            outbound=pages + cache // 2,
-            instances=24,
-            fds=4 * now.custom,
-        ),
-        process(
-            "java",
-            listen=1,
-            established=calls + partner + queries // 3 + jobs,
-            inbound=calls,
-            outbound=partner + queries // 3 + jobs,
-            close_wait=now.leaked,
-            syn_sent=now.rng.choice((0, 0, 1, 3)),
-            accept_queue=now.waiting,
-            fds=24 + 0.17 * now.leaked + 2 * now.custom,
-        ),
-        process(
-            "postgres",
-            listen=2,
-            established=queries,
-            inbound=queries,
-            instances=queries + 7,
-            fds=6.1,
-        ),
+    means = _Traffic(visitors=940, pages=110, calls=160, queries=130, cache=85, jobs=40, partner=60)
+    traffic = _Traffic(*map(now.about, means))
+    processes = [*_behind_doors(now, traffic), *_around(now)]
+    return document(
+        0,
+        {
+            "processes": processes,
+            "listeners": _listeners(now, traffic),
+            "upstreams": _upstreams(now, traffic),
+        },
+        host=_host(processes, now),
+        collector={
+            "seconds": round(0.041 + 6e-6 * traffic.visitors + abs(now.rng.gauss(0, 0.003)), 4),
+            "unowned": now.rng.randint(2, 5),
+            "unaccepted": now.waiting,
+        },
+    )
+
+
+def _behind_doors(now: _Moment, traffic: _Traffic) -> list[Row]:
+    """Return the processes that serve the shop."""
+    visitors, pages, calls, queries, cache, jobs, partner = traffic
+    opened = {
+        "nginx": pages + calls,
+        "php": pages + cache // 2,
+        "java": partner + queries // 3 + jobs,
+    }
+    return [
+        process("nginx", listen=4, established=visitors + opened["nginx"], inbound=visitors,
+                outbound=opened["nginx"], fin_wait2=now.about(25), last_ack=now.about(4),
+                instances=5, send_queue_bytes=now.about(90_000), fds=10 * now.custom),
+        process("php-fpm8.2", listen=1, established=pages + opened["php"], inbound=pages,
+                outbound=opened["php"], instances=24, fds=4 * now.custom),
+        process("java", listen=1, established=calls + opened["java"], inbound=calls,
+                outbound=opened["java"], close_wait=now.leaked,
+                syn_sent=now.rng.choice((0, 0, 1, 3)), accept_queue=now.waiting,
+                fds=24 + 0.17 * now.leaked + 2 * now.custom),
+        process("postgres", listen=2, established=queries, inbound=queries,
+                instances=queries + 7, fds=6.1),
         process("redis-server", listen=2, established=cache, inbound=cache, fds=1.2 + now.custom),
         process("beam.smp", listen=2, established=jobs + 2, inbound=jobs, outbound=2, fds=3.4),
+    ]  # fmt: skip
+
+
+def _around(now: _Moment) -> list[Row]:
+    """Return the processes that every host has."""
+    return [
         process("sshd", listen=2, established=3, inbound=3, instances=4, fds=0.8),
         process("zabbix_agentd", listen=2, established=now.rng.randint(0, 2), instances=6, fds=0.9),
         process("master", listen=2, fds=1.9),
@@ -138,10 +152,14 @@ def _document(now: _Moment) -> Row:
         process("chronyd", bound=2, fds=0.5),
         process("node_exporter", listen=1, established=1, inbound=1, fds=0.4),
     ]
-    listeners = [
-        listener("tcp/0.0.0.0:443", "nginx", established=round(visitors * 0.7),
-                 queue=_spike(now), processes=5),
-        listener("tcp/[::]:443", "nginx", established=visitors - round(visitors * 0.7),
+
+
+def _listeners(now: _Moment, traffic: _Traffic) -> list[Row]:
+    visitors, pages, calls, queries, cache, jobs, _ = traffic
+    by_ipv4 = round(visitors * 0.7)
+    return [
+        listener("tcp/0.0.0.0:443", "nginx", established=by_ipv4, queue=_spike(now), processes=5),
+        listener("tcp/[::]:443", "nginx", established=visitors - by_ipv4,
                  queue=now.rng.randint(0, 3), processes=5),
         listener("tcp/0.0.0.0:80", "nginx", established=now.about(12), processes=5),
         listener("tcp/[::]:80", "nginx", established=now.about(3), processes=5),
@@ -160,21 +178,14 @@ def _document(now: _Moment) -> Row:
         listener("udp/127.0.0.53:53", "systemd-resolved"),
         listener("udp/0.0.0.0:323", "chronyd"),
     ]  # fmt: skip
-    upstreams = [
-        upstream("nginx", "tcp/127.0.0.1:9000", established=pages, taken=1.1 * now.custom),
-        upstream("java", f"tcp/{_PARTNER}", established=partner, close_wait=now.leaked,
+
+
+def _upstreams(now: _Moment, traffic: _Traffic) -> list[Row]:
+    return [
+        upstream("nginx", "tcp/127.0.0.1:9000", established=traffic.pages, taken=1.1 * now.custom),
+        upstream("java", f"tcp/{_PARTNER}", established=traffic.partner, close_wait=now.leaked,
                  taken=_taken(now)),
     ]  # fmt: skip
-    return document(
-        0,
-        {"processes": processes, "listeners": listeners, "upstreams": upstreams},
-        host=_host(processes, now),
-        collector={
-            "seconds": round(0.041 + 6e-6 * visitors + abs(now.rng.gauss(0, 0.003)), 4),
-            "unowned": now.rng.randint(2, 5),
-            "unaccepted": now.waiting,
-        },
-    )
 
 
 def _spike(now: _Moment) -> int:
