@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from zabbix_sockets import __version__, verbs
-from zabbix_sockets.errors import SocketsError, UsageError
+from zabbix_sockets.errors import UsageError
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS
 from zabbix_sockets.model import PINS
 
@@ -183,21 +183,6 @@ def _add_nothing(_parser: argparse.ArgumentParser) -> None:
     """The verb has no arguments."""
 
 
-def provision(options: argparse.Namespace) -> None:
-    """Import the templates through the API; what that needs is imported for it alone.
-
-    Raises:
-        SocketsError: the extra is not installed, or what went wrong.
-    """
-    try:
-        from zabbix_sockets.provision import command  # noqa: PLC0415  # pyzabbix
-    except ImportError as error:
-        package = (error.name or "pyzabbix").partition(".")[0]
-        hint = "pip install 'zabbix-sockets[provision]'"
-        raise SocketsError(f"provision needs {package}", hint) from None
-    command.provision(options)
-
-
 def _add_send(parser: argparse.ArgumentParser) -> None:
     from zabbix_sockets.sending.options import add_options  # noqa: PLC0415  # no agent's
 
@@ -221,7 +206,7 @@ VERBS = {
         "print the folder that holds conf/ and zabbix_templates/", verbs.files, _add_nothing
     ),
     "provision": Verb(
-        "import the templates into a Zabbix server, link hosts", provision, _add_provision
+        "import the templates into a Zabbix server, link hosts", verbs.provision, _add_provision
     ),
 }
 

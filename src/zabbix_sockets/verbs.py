@@ -3,16 +3,20 @@
 What a verb needs is imported when the kernel is already at work for it.
 """
 
-import _signal as signal  # type: ignore[import-not-found]  # as _socket, see __init__
 import argparse
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from zabbix_sockets.collector.ahead import read_pinned
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DeadlineError, DumpInterruptedError, UsageError
+from zabbix_sockets.deadline import Deadline, interrupting
+from zabbix_sockets.errors import (
+    DeadlineError,
+    DumpInterruptedError,
+    SocketsError,
+    UsageError,
+)
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping
 from zabbix_sockets.lock import one_at_a_time
 from zabbix_sockets.model import ALL_NETNS, OWN, Query, Snapshot, Socket
@@ -41,20 +45,10 @@ def _snapshot_time(options: argparse.Namespace) -> Iterator[Query]:
         yield Query(options.source, deadline.remaining(), pins=options.pins, netns=netns)
 
 
-@contextmanager
-def _watchdog(timeout: float) -> Iterator[None]:
-    """Raise DeadlineError a moment after the timeout, wherever the call is by then."""
-
-    def give_up(_signal: int, _frame: object) -> None:
-        raise DeadlineError(f"timed out after {timeout:g} s: something hung")
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, timeout + _GRACE, _GRACE)  # again, if it is caught
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+def _watchdog(timeout: float) -> AbstractContextManager[None]:
+    """Return what raises DeadlineError a moment after the timeout."""
+    error = DeadlineError(f"timed out after {timeout:g} s: something hung")
+    return interrupting(timeout + _GRACE, error)
 
 
 def _collect(options: argparse.Namespace) -> tuple[Snapshot, Grouping]:
@@ -188,6 +182,21 @@ def send(options: argparse.Namespace) -> None:
     from zabbix_sockets.sending import command  # noqa: PLC0415  # subprocess, sqlite
 
     command.send(options, lambda: _document(options))
+
+
+def provision(options: argparse.Namespace) -> None:
+    """Import the templates through the API.
+
+    Raises:
+        SocketsError: the extra is not installed, or what went wrong.
+    """
+    try:
+        from zabbix_sockets.provision import command  # noqa: PLC0415  # pyzabbix
+    except ImportError as error:
+        package = (error.name or "pyzabbix").partition(".")[0]
+        hint = "pip install 'zabbix-sockets[provision]'"
+        raise SocketsError(f"provision needs {package}", hint) from None
+    command.provision(options)
 
 
 def load(options: argparse.Namespace) -> None:

@@ -1,7 +1,6 @@
 """The Zabbix API: the only module that talks to pyzabbix and its HTTP client."""
 
 import logging
-import signal
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ import requests
 from pyzabbix.api import ZabbixAPI, ZabbixAPIException
 from requests.utils import get_environ_proxies, select_proxy
 
+from zabbix_sockets.deadline import interrupting
 from zabbix_sockets.errors import SocketsError
 from zabbix_sockets.provision import failures
 from zabbix_sockets.provision.credentials import Login, Token
@@ -116,10 +116,10 @@ class Api:
         """Turn what the client raises into errors of this package, in time."""
         self._client.timeout = self._timeout
         try:
-            with _alarm(self._timeout + _GRACE):
+            # The client's own timeout begins anew with each byte.
+            late = failures.timed_out(self._url, self._timeout)
+            with interrupting(self._timeout + _GRACE, late):
                 yield
-        except _AlarmError:
-            raise failures.timed_out(self._url, self._timeout) from None
         except ZabbixAPIException as error:
             raise self._worded(error) from None
         except requests.HTTPError as error:
@@ -177,26 +177,6 @@ class _Session(requests.Session):
         if self._ca_file is not None:
             settings["verify"] = self._ca_file
         return settings
-
-
-class _AlarmError(Exception):
-    """The time for one request is over."""
-
-
-@contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Raise after *seconds*: the client's own timeout begins anew with each byte."""
-
-    def ring(_signal: int, _frame: object) -> None:
-        raise _AlarmError
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _decode_user(row: Row) -> tuple[str, int]:

@@ -13,7 +13,7 @@ from zabbix_sockets.errors import SocketsError, UsageError
 from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.sending import schedule
 from zabbix_sockets.sending.agent_config import find_agent_config, read_agent_config
-from zabbix_sockets.sending.delivery import Delivery, Report, drain_delay
+from zabbix_sockets.sending.delivery import Delivery, Report, catching_up, drain_delay
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.snapshots import take
 from zabbix_sockets.sending.spool import FILE, FOLDER, Spool
@@ -22,6 +22,9 @@ from zabbix_sockets.sending.transport import Outcome, Sender, push
 
 MASTER_KEY = "sockets.get"
 """Key of the trapper template's master item."""
+
+_MOST_AT_ONCE = 30
+"""Documents that waited, which a single push delivers besides its own."""
 
 Make = Callable[[], JsonRow]
 
@@ -41,7 +44,7 @@ class Target:
             raise UsageError(f"where to? {said}", "give --server or --agent-config")
         if not self.host:
             raise UsageError("as which host?", "give --host, its name in Zabbix")
-        self.sender = Sender(path, tuple(options.tls), options.port)
+        self.sender = Sender(path, tuple(options.handed_on), options.port)
 
 
 class Pusher:
@@ -77,9 +80,9 @@ class Pusher:
             }
         return self._delivery.deliver(self._values(document))
 
-    def drain(self) -> bool:
-        """Deliver the oldest document that waits; return whether to go on."""
-        return self._delivery.drain()
+    def drain(self, destinations: Sequence[str]) -> list[Report]:
+        """Deliver the oldest document that waits for each of *destinations*."""
+        return self._delivery.drain(destinations)
 
     def _values(self, document: JsonRow) -> list[Value]:
         import orjson  # noqa: PLC0415  # not needed until here
@@ -115,10 +118,26 @@ def send(options: argparse.Namespace, make: Make) -> None:
         if options.interval:
             Service(pusher, options.interval).run()
         else:
-            _tell(pusher.once(), pusher.spool)
+            _tell(_catch_up(pusher, pusher.once()), pusher.spool)
     finally:
         if pusher.spool:
             pusher.spool.close()
+
+
+def _catch_up(pusher: Pusher, reports: list[Report]) -> list[Report]:
+    """Deliver some of what waits too: a call now and then would else never come to its end."""
+    totals = {report.destination: report for report in reports}
+    for _ in range(_MOST_AT_ONCE):
+        destinations = catching_up(reports)
+        if not destinations:
+            break
+        time.sleep(drain_delay())
+        reports = pusher.drain(destinations)
+        for report in reports:
+            sent = totals[report.destination].outcome.processed + report.outcome.processed
+            outcome = report.outcome._replace(processed=sent)
+            totals[report.destination] = report._replace(outcome=outcome)
+    return list(totals.values())
 
 
 def _tell(reports: list[Report], spool: Spool | None) -> None:
@@ -156,8 +175,10 @@ class Service:
         notify("READY=1", f"STATUS=first push in {first:.0f} s")
         self._wait(start)
         while not self._is_stopping():
-            self._push()
-            self._drain_until(schedule.next_tick(start, time.monotonic(), self._interval))
+            reports = self._push()
+            tick = schedule.next_tick(start, time.monotonic(), self._interval)
+            self._drain_until(tick, catching_up(reports))
+            self._wait(tick)
         notify("STOPPING=1")
 
     def _stop(self, _number: int, _frame: object) -> None:
@@ -166,9 +187,11 @@ class Service:
     def _is_stopping(self) -> bool:
         return self._stopping
 
-    def _push(self) -> None:
+    def _push(self) -> list[Report]:
+        reports: list[Report] = []
         try:
-            said = "; ".join(str(report) for report in self._pusher.once())
+            reports = self._pusher.once()
+            said = "; ".join(map(str, reports))
         except SocketsError as error:
             said = str(error)
         spool = self._pusher.spool
@@ -179,22 +202,15 @@ class Service:
             sys.stderr.write(f"{said}\n")
             sys.stderr.flush()
             self._said = said
+        return reports
 
-    def _drain_until(self, tick: float) -> None:
-        """Deliver what waits, slowly, until the next push is due."""
-        going = True
-        while not self._is_stopping() and time.monotonic() < tick:
-            if not going:
-                self._wait(tick)
-                return
+    def _drain_until(self, tick: float, destinations: list[str]) -> None:
+        """Deliver what waits for *destinations*, slowly, until the next push is due."""
+        while destinations and not self._is_stopping():
             self._wait(min(tick, time.monotonic() + drain_delay()))
             if self._is_stopping() or time.monotonic() >= tick:
                 return
-            try:
-                going = self._pusher.drain()
-            except SocketsError as error:
-                sys.stderr.write(f"{error}\n")
-                going = False
+            destinations = catching_up(self._pusher.drain(destinations))
             notify("WATCHDOG=1")
 
     def _wait(self, until: float) -> None:

@@ -1,11 +1,9 @@
 """From a packet of values to every destination, by way of the spool where that is needed."""
 
-import fcntl
-import os
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 from zabbix_sockets.errors import SocketsError
@@ -76,7 +74,7 @@ class Delivery:
         Raises:
             SocketsError: values could be neither sent nor kept.
         """
-        with self._alone():
+        with self._spool.alone() if self._spool else nullcontext():
             heads: dict[str, Waiting | None] = {}
             for destination in self._destinations:
                 heads[destination] = self._queue(destination, values)
@@ -88,29 +86,18 @@ class Delivery:
                 for destination in self._destinations
             ]
 
-    def drain(self) -> bool:
-        """Push the oldest document that waits, of each destination; return if all went well.
-
-        False also when nothing waits any more.
-        """
+    def drain(self, destinations: Sequence[str]) -> list[Report]:
+        """Push the oldest document that waits, for each of *destinations* that has one."""
         if self._spool is None:
-            return False
-        with self._alone():
-            heads = {each: self._spool.oldest(each) for each in self._destinations}
+            return []
+        with self._spool.alone():
+            heads = {each: self._spool.oldest(each) for each in destinations}
             waiting = {each: head for each, head in heads.items() if head}
             outcomes = self._push_all({each: head.values for each, head in waiting.items()})
-            for destination, head in waiting.items():
-                if outcomes[destination].delivered:
-                    self._spool.remove(head.number)
-            more = any(self._spool.state(each).waiting for each in self._destinations)
-        return more and any(outcome.delivered for outcome in outcomes.values())
-
-    def keep(self, values: Sequence[Value]) -> None:
-        """Put *values* into the spool for every destination without trying to push them."""
-        if self._spool is None:
-            raise SocketsError("no spool: a document is lost")
-        for destination in self._destinations:
-            self._spool.add(destination, values)
+            return [
+                self._settle(destination, head, head.values, outcomes[destination])
+                for destination, head in waiting.items()
+            ]
 
     def _queue(self, destination: str, values: Sequence[Value]) -> Waiting | None:
         """Return what has to go first: with documents that wait, *values* go behind them."""
@@ -153,20 +140,10 @@ class Delivery:
             thread.join()
         return outcomes
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep two processes from sending the same document twice."""
-        if self._spool is None:
-            yield
-            return
-        descriptor = os.open(
-            self._spool.path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640
-        )
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+
+def catching_up(reports: Sequence[Report]) -> list[str]:
+    """Return the destinations that take documents, and for which more wait."""
+    return [each.destination for each in reports if each.outcome.delivered and each.waiting]
 
 
 def drain_delay() -> float:

@@ -20,7 +20,7 @@ _MEGABYTE = 1_000_000
 
 
 class _HandOn(argparse.Action):
-    """Collects options for zabbix_sender, with their values."""
+    """Collects options for zabbix_sender, with their values; *const* is its name for one."""
 
     def __call__(
         self,
@@ -31,12 +31,12 @@ class _HandOn(argparse.Action):
     ) -> None:
         """Put the option and its value behind those that are there."""
         del parser
-        namespace.tls = [*namespace.tls, option_string, str(values)]
+        namespace.handed_on = [*namespace.handed_on, self.const or option_string, str(values)]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add all that `send` knows beside the options of every document."""
-    parser.set_defaults(tls=[])
+    parser.set_defaults(handed_on=[])
     to = parser.add_argument_group("where to, and as whom (default: as the agent)")
     to.add_argument(
         "--agent-config",
@@ -53,10 +53,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     to.add_argument("--port", type=_port, metavar="N", help="its port, where none is given")
     to.add_argument("--host", metavar="NAME", help="the host's name in Zabbix")
     to.add_argument(
-        "--source-address", dest="tls", action=_Source, metavar="ADDRESS", help="SourceIP"
+        "--source-address",
+        dest="handed_on",
+        action=_HandOn,
+        const="-I",
+        metavar="ADDRESS",
+        help="SourceIP",
     )
     for name, meaning in _TLS.items():
-        to.add_argument(f"--tls-{name}", dest="tls", action=_HandOn, metavar="X", help=meaning)
+        to.add_argument(
+            f"--tls-{name}", dest="handed_on", action=_HandOn, metavar="X", help=meaning
+        )
     how = parser.add_argument_group("how")
     how.add_argument(
         "--interval", type=_interval, metavar="SECONDS", help="stay, and push that often"
@@ -82,21 +89,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="MB",
         help="bound of the spool for each server, after which the oldest go (default: 64)",
     )
-
-
-class _Source(_HandOn):
-    """Hands on the source address, which zabbix_sender calls otherwise."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: object,
-        option_string: str | None = None,
-    ) -> None:
-        """Put it behind those that are there, by zabbix_sender's name."""
-        del option_string
-        super().__call__(parser, namespace, values, "-I")
 
 
 def _number(text: str, least: int, most: int, what: str) -> int:

@@ -5,6 +5,7 @@ taken it, so at most the one that is on its way at a kill is sent twice. sqlite 
 whole through a kill -9 and a full disk. What the disk has no room for waits in memory.
 """
 
+import fcntl
 import os
 import sqlite3
 import time
@@ -70,7 +71,7 @@ class _Packet(NamedTuple):
 class Spool:
     """A file of documents that wait; several processes may use it, one at a time.
 
-    Its methods raise SocketsError when the file can't be read or written.
+    A file that can't be read or written for a while is no reason to lose anything: see trouble.
     """
 
     def __init__(self, path: str, max_bytes: int) -> None:
@@ -79,12 +80,13 @@ class Spool:
         self.renamed = ""
         """Where a file has gone that was no database any more."""
         self.trouble = ""
-        """Why documents are in memory, and not on disk; empty when none are."""
+        """Why the file could not be used last, and documents are in memory; else empty."""
         self._memory: list[_Packet] = []
         self._numbers = count(-1, -1)  # of packets in memory, for which the disk has no number
         self._gone: set[int] = set()  # delivered, but still on a disk that is full
         self._lost: dict[str, int] = {}
         self._database = self._open()
+        self._lock = self._open_lock()
 
     def close(self) -> None:
         """Close the file.
@@ -94,8 +96,18 @@ class Spool:
         """
         self._save()
         self._database.close()
+        os.close(self._lock)
         if self._memory:
             raise SocketsError(f"{len(self._memory)} documents are lost: {self.trouble}")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from sending what this one sends."""
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def add(self, destination: str, values: Sequence[Value]) -> None:
         """Put a document behind all that wait; the oldest go where there is no room."""
@@ -153,9 +165,13 @@ class Spool:
 
     def _database_rows(self, query: str, parameters: tuple[object, ...]) -> list[Any]:
         try:
-            return self._database.execute(query, parameters).fetchall()
+            rows = self._database.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
-            raise SocketsError(f"spool {self.path}: {error}") from None
+            self.trouble = f"spool {self.path}: {error}"
+            return []
+        if not (self._memory or self._gone):
+            self.trouble = ""
+        return rows
 
     def _save(self) -> None:
         """Write to disk what is in memory; where that fails it stays there."""
@@ -198,6 +214,13 @@ class Spool:
                 " DO UPDATE SET documents = documents + excluded.documents",
                 (destination, len(gone)),
             )
+
+    def _open_lock(self) -> int:
+        try:
+            return os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            self._database.close()
+            raise SocketsError(f"spool {self.path}.lock: {error.strerror}") from None
 
     def _open(self) -> sqlite3.Connection:
         with suppress(OSError):  # connecting says it better

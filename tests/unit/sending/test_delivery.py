@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from zabbix_sockets.errors import SocketsError
-from zabbix_sockets.sending.delivery import Delivery, Report
+from zabbix_sockets.sending.delivery import Delivery, Report, catching_up
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.spool import Spool
 from zabbix_sockets.sending.transport import Outcome
@@ -62,7 +62,7 @@ def test_delivered(delivery: Delivery, servers: Servers) -> None:
     assert reports == [Report("a", TAKEN, 0), Report("b", TAKEN, 0)]
     assert all(report.delivered for report in reports)
     assert servers.taken == {"a": [1], "b": [1]}
-    assert not delivery.drain()
+    assert not delivery.drain(["a", "b"])
 
 
 @pytest.mark.parametrize("mood", [DOWN, REFUSED])
@@ -75,7 +75,9 @@ def test_outage(delivery: Delivery, servers: Servers, mood: Outcome) -> None:
     first = delivery.deliver(packet(4))[0]
     assert (first.outcome, first.waiting, first.delivered) == (TAKEN, 3, False)
     assert servers.taken == {"a": [1], "b": [1, 2, 3, 4]}
-    assert [delivery.drain(), delivery.drain(), delivery.drain()] == [True, True, False]
+    assert catching_up([first]) == ["a"]
+    drained = [delivery.drain(["a"]) for _ in range(4)]
+    assert [catching_up(reports) for reports in drained] == [["a"], ["a"], [], []]
     assert servers.taken == {"a": [1, 2, 3, 4], "b": [1, 2, 3, 4]}
 
 
@@ -92,18 +94,16 @@ def test_without_a_spool(servers: Servers) -> None:
     servers.mood["a"] = DOWN
     assert delivery.deliver(packet(1)) == [Report("a", DOWN, 0)]
     assert delivery.state() is None
-    assert not delivery.drain()
-    with pytest.raises(SocketsError, match="lost"):
-        delivery.keep(packet(2))
+    assert not delivery.drain(["a"])
 
 
-def test_kept(delivery: Delivery, servers: Servers) -> None:
-    """What is only kept goes in its turn."""
-    delivery.keep(packet(1))
-    delivery.deliver(packet(2))
-    while delivery.drain():
-        pass
-    assert servers.taken == {"a": [1, 2], "b": [1, 2]}
+def test_who_is_down_is_not_asked_again(delivery: Delivery, servers: Servers) -> None:
+    """While one catches up the other is left alone until the next push."""
+    servers.mood |= {"a": DOWN, "b": DOWN}
+    for clock in (1, 2, 3):
+        delivery.deliver(packet(clock))
+    del servers.mood["a"]
+    assert catching_up(delivery.deliver(packet(4))) == ["a"]
 
 
 def test_state_is_of_all_destinations(delivery: Delivery, servers: Servers) -> None:
@@ -147,9 +147,9 @@ def test_weather(delivery: Delivery, servers: Servers) -> None:
             servers.mood[name] = weather.choice((TAKEN, TAKEN, DOWN, REFUSED))
         delivery.deliver(packet(clock))
         if weather.random() < 0.7:
-            delivery.drain()
+            delivery.drain(["a", "b"])
     servers.mood.clear()
     delivery.deliver(packet(300))
-    while delivery.drain():
+    while delivery.drain(["a", "b"]):
         pass
     assert servers.taken == {"a": list(range(301)), "b": list(range(301))}

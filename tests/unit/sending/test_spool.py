@@ -157,31 +157,46 @@ def test_full_disk(path: str) -> None:
     again.close()
 
 
-def test_delivered_from_memory(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a disk that stays full, what is in memory is still delivered, once."""
+@pytest.fixture
+def full(path: str, monkeypatch: pytest.MonkeyPatch) -> Spool:
+    """A spool on a disk that stays full."""
     spool = Spool(path, LARGE)
 
     def fail(*_: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(spool, "_make_room", fail)
+    return spool
+
+
+def test_delivered_from_memory(full: Spool) -> None:
+    """What is in memory is still delivered, once."""
     for clock in range(5):
-        spool.add(A, packet(clock))
-    assert drained(spool, A) == [0, 1, 2, 3, 4]
-    spool.close()
+        full.add(A, packet(clock))
+    assert drained(full, A) == [0, 1, 2, 3, 4]
+    full.close()
 
 
-def test_loss_at_the_end_is_said(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loss_at_the_end_is_said(full: Spool) -> None:
     """A process that ends with documents that no disk would take says so."""
-    spool = Spool(path, LARGE)
-
-    def fail(*_: object) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
-
-    monkeypatch.setattr(spool, "_make_room", fail)
-    spool.add(A, packet(1))
+    full.add(A, packet(1))
     with pytest.raises(SocketsError, match=r"1 documents are lost: .*disk is full"):
-        spool.close()
+        full.close()
+
+
+def test_file_that_is_held(path: str, spool: Spool) -> None:
+    """While somebody else holds the file nothing is lost; afterwards all is there, in order."""
+    spool.add(A, packet(1))
+    spool._database.execute("PRAGMA busy_timeout = 50")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    spool.add(A, packet(2))
+    assert spool.state(A) == State(1, 0, 2)  # as far as it can be known
+    assert "locked" in spool.trouble
+    other.execute("ROLLBACK")
+    other.close()
+    assert drained(spool, A) == [1, 2]
+    assert not spool.trouble
 
 
 def test_no_place(tmp_path: Path) -> None:
