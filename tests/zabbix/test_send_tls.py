@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,8 +75,10 @@ def tls(request: pytest.FixtureRequest, servers: Servers, lab: Path) -> Iterator
 @pytest.fixture
 def host(tls: Lab, request: pytest.FixtureRequest) -> Iterator[Host]:
     """A host that accepts only one kind of connection, which the test says, and keeps texts."""
-    key = {"tls_psk_identity": IDENTITY, "tls_psk": GIVEN_KEY} if request.param == _PSK else {}
-    host = tls.server.create_host("tls", tls_accept=request.param, **key)
+    own: dict[str, Any] = {"tls_accept": request.param}
+    if request.param == _PSK:
+        own |= {"tls_psk_identity": IDENTITY, "tls_psk": GIVEN_KEY}
+    host = tls.server.create_host("tls", **own)
     tls.server.api.item.create(
         hostid=host.hostid, name="all", key_="sockets.get", type=_TRAPPER, value_type=_TEXT
     )
