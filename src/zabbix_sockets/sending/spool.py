@@ -140,14 +140,7 @@ class Spool:
         """Forget a document: it has been delivered."""
         self._memory = [each for each in self._memory if each.number != number]
         self._gone.add(number)
-        try:
-            with self._transaction() as database:
-                numbers = [(each,) for each in self._gone]
-                database.executemany("DELETE FROM waiting WHERE number = ?", numbers)
-        except SocketsError as error:  # a full disk has no room to delete, either
-            self.trouble = str(error)
-        else:
-            self._gone.clear()
+        self._delete()
 
     def state(self, destination: str) -> State:
         """Return what waits for a destination, and what was dropped so far."""
@@ -175,6 +168,7 @@ class Spool:
 
     def _save(self) -> None:
         """Write to disk what is in memory; where that fails it stays there."""
+        self._delete()
         if not self._memory:
             return
         try:
@@ -192,6 +186,19 @@ class Spool:
         else:
             self._memory.clear()
             self.trouble = ""
+
+    def _delete(self) -> None:
+        """Delete on disk what has been delivered; where that fails, later: not to send it again."""
+        if not self._gone:
+            return
+        try:
+            with self._transaction() as database:
+                numbers = [(each,) for each in self._gone]
+                database.executemany("DELETE FROM waiting WHERE number = ?", numbers)
+        except SocketsError as error:  # a full disk has no room to delete, either
+            self.trouble = str(error)
+        else:
+            self._gone.clear()
 
     def _make_room(self, database: sqlite3.Connection, destination: str) -> None:
         """Drop the oldest of a destination until it is within its bound, and count them."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -182,6 +183,27 @@ def test_loss_at_the_end_is_said(full: Spool) -> None:
     full.add(A, packet(1))
     with pytest.raises(SocketsError, match=r"1 documents are lost: .*disk is full"):
         full.close()
+
+
+def test_delivered_is_not_sent_again(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a full disk has no room to delete is deleted when there is, at the end at last."""
+    spool = Spool(path, LARGE)
+    spool.add(A, packet(1))
+    spool.add(A, packet(2))
+    with monkeypatch.context() as full:
+
+        def no_room() -> NoReturn:
+            raise SocketsError("database or disk is full")
+
+        full.setattr(spool, "_transaction", no_room)
+        head = spool.oldest(A)
+        assert head is not None
+        spool.remove(head.number)
+        assert spool.trouble
+    spool.close()
+    again = Spool(path, LARGE)
+    assert drained(again, A) == [2]
+    again.close()
 
 
 def test_file_that_is_held(path: str, spool: Spool) -> None:
