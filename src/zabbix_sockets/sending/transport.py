@@ -65,7 +65,7 @@ def push(sender: Sender, destination: str, values: Sequence[Value], timeout: int
     """Hand *values* to zabbix_sender for one destination; *timeout* in seconds, 1 to 300.
 
     Raises:
-        SocketsError: there is no zabbix_sender, or a value can't be put into a line.
+        SocketsError: zabbix_sender can't be started, or a value can't be put into a line.
     """
     lines = b"".join(map(encode_line, values))
     try:
@@ -82,6 +82,8 @@ def push(sender: Sender, destination: str, values: Sequence[Value], timeout: int
             f"there is no {sender.program}",
             "install it: the package is zabbix-sender (zabbix.com), or zabbix-agent (Debian 12)",
         ) from None
+    except OSError as error:  # not executable, or no process or memory left
+        raise SocketsError(f"{sender.program}: {error.strerror}") from None
     except subprocess.TimeoutExpired:
         return Outcome(0, 0, f"{PROGRAM} did not end within {timeout + _GRACE:g} s")
     return parse_answer(done.stdout.decode("utf-8", "replace"), len(values), done.returncode)

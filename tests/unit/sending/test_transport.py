@@ -122,6 +122,14 @@ def test_missing_program() -> None:
     assert "zabbix-sender" in caught.value.hint
 
 
+def test_program_that_may_not_run(tmp_path: Path) -> None:
+    """It is an error with its reason, after which the value is still there to be kept."""
+    fake = tmp_path / "sender"
+    fake.write_text("#!/bin/sh\n")
+    with pytest.raises(SocketsError, match=r"sender: Permission denied"):
+        push(Sender(program=str(fake)), "a", [VALUE], 1)
+
+
 def test_program_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is ended a while after the timeout it was given."""
     monkeypatch.setattr("zabbix_sockets.sending.transport._GRACE", 0.2)
