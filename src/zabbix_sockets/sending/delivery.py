@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import NamedTuple
 
@@ -25,17 +25,22 @@ class Report(NamedTuple):
     outcome: Outcome
     waiting: int
     """Documents in the spool for it, this one among them if it is there."""
+    live: bool = True
+    """The outcome is of this packet, and not of one that had waited."""
+    note: str = ""
 
     @property
     def delivered(self) -> bool:
         """Whether the server has it, and all before it."""
-        return self.outcome.delivered and not self.waiting
+        return self.outcome.delivered and not self.outcome.failed and not self.waiting
 
     def __str__(self) -> str:
         """Return the result in one line: sent, failed, why."""
         said = f"{self.destination}: sent {self.outcome.processed}, failed {self.outcome.failed}"
         if self.waiting:
             said += f", {self.waiting} waiting"
+        if self.note:
+            said += f", {self.note}"
         if self.outcome.error:
             return f"{said}: {self.outcome.error}"
         if self.outcome.failed:
@@ -66,10 +71,10 @@ class Delivery:
             min(oldest, default=None),
         )
 
-    def deliver(self, values: Sequence[Value]) -> list[Report]:
-        """Push *values* to every destination at once, or the oldest that waits there.
+    def deliver(self, packets: Mapping[str, Sequence[Value]]) -> list[Report]:
+        """Push to every destination its packet at once, or the oldest that waits there.
 
-        Behind documents that wait, *values* wait too.
+        Behind documents that wait, a packet waits too.
 
         Raises:
             SocketsError: values could be neither sent nor kept.
@@ -77,12 +82,17 @@ class Delivery:
         with self._spool.alone() if self._spool else nullcontext():
             heads: dict[str, Waiting | None] = {}
             for destination in self._destinations:
-                heads[destination] = self._queue(destination, values)
+                heads[destination] = self._queue(destination, packets[destination])
             outcomes = self._push_all(
-                {each: head.values if head else values for each, head in heads.items()}
+                {each: head.values if head else packets[each] for each, head in heads.items()}
             )
             return [
-                self._settle(destination, heads[destination], values, outcomes[destination])
+                self._settle(
+                    destination,
+                    heads[destination],
+                    packets[destination],
+                    outcomes[destination],
+                )
                 for destination in self._destinations
             ]
 
@@ -121,7 +131,7 @@ class Delivery:
             self._spool.remove(head.number)
         elif not outcome.delivered and not head:
             self._spool.add(destination, values)
-        return Report(destination, outcome, self._spool.state(destination).waiting)
+        return Report(destination, outcome, self._spool.state(destination).waiting, head is None)
 
     def _push_all(self, packets: dict[str, Sequence[Value]]) -> dict[str, Outcome]:
         """Push to all destinations at the same time: one that is dead delays no other."""

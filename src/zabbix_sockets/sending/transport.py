@@ -38,11 +38,13 @@ class Outcome(NamedTuple):
     """Refused by the server: no such host or item, not of trapper type, not from here."""
     error: str = ""
     """Why the rest was not delivered; empty when all were."""
+    settled: bool = False
+    """Nothing has to be sent again: what was refused would be refused again."""
 
     @property
     def delivered(self) -> bool:
-        """Whether the server took every value."""
-        return not self.failed and not self.error
+        """Whether the server took every value, or all that it ever will."""
+        return not self.error and (self.settled or not self.failed)
 
 
 class Sender(NamedTuple):

@@ -31,9 +31,9 @@ class Servers:
         return outcome
 
 
-def packet(clock: int) -> list[Value]:
-    """Return a document of that moment."""
-    return [Value("h", "k", clock, 0, "{}")]
+def packet(clock: int) -> dict[str, list[Value]]:
+    """Return a document of that moment for each."""
+    return {each: [Value("h", "k", clock, 0, "{}")] for each in "ab"}
 
 
 @pytest.fixture
@@ -75,6 +75,7 @@ def test_outage(delivery: Delivery, servers: Servers, mood: Outcome) -> None:
     first = delivery.deliver(packet(4))[0]
     assert (first.outcome, first.waiting, first.delivered) == (TAKEN, 3, False)
     assert servers.taken == {"a": [1], "b": [1, 2, 3, 4]}
+    assert not first.live
     assert catching_up([first]) == ["a"]
     drained = [delivery.drain(["a"]) for _ in range(4)]
     assert [catching_up(reports) for reports in drained] == [["a"], ["a"], [], []]
