@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.errors import SocketsError, printable
 from zabbix_sockets.sending.lines import Value, encode_line
 
 PROGRAM = "zabbix_sender"
@@ -114,5 +114,4 @@ def _reason(text: str) -> str:
     loud = [line for line in said if "DEBUG:" not in line]
     if not (loud or said):
         return ""
-    reason = _PREFIX.sub("", (loud or said)[-1]).strip()
-    return "".join(char for char in reason if char.isprintable())[:_MAX_REASON]
+    return printable(_PREFIX.sub("", (loud or said)[-1]).strip())[:_MAX_REASON]
