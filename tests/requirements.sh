@@ -36,7 +36,8 @@ if [ "${1:-}" = venv ]; then
 fi
 
 install iproute2 sudo util-linux lsof net-tools gcc libc6-dev \
-    clang llvm libbpf-dev libbpf1 podman runc busybox-static
+    clang llvm libbpf-dev libbpf1 podman runc busybox-static \
+    openssl systemd libseccomp2
 
 # The Zabbix part: libraries of programs that are unpacked and never installed (agents;
 # servers and proxies; PostgreSQL), what runs and shows the frontend, and the user of them all.

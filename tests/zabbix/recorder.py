@@ -34,7 +34,11 @@ class Recorder:
     listener: socket.socket
     mood: Mood = Mood.TAKE
     taken: list[dict[str, Any]] = field(default_factory=list)
+    offered: list[dict[str, Any]] = field(default_factory=list)
+    """All that came, also what it refused."""
     requests: int = 0
+    halves: int = 0
+    """Values that it took and never confirmed: they come again."""
 
     @property
     def address(self) -> str:
@@ -54,12 +58,14 @@ class Recorder:
         connection.settimeout(20)
         values = _read(connection)["data"]
         self.requests += 1
+        self.offered += values
         mood = self.mood
         if mood is Mood.SILENT:
             connection.recv(1)  # until the other side gives up
             return
         if mood is not Mood.REFUSE and mood is not Mood.RUBBISH:
             self.taken += values
+            self.halves += len(values) * (mood is not Mood.TAKE)
         counts = (0, len(values)) if mood is Mood.REFUSE else (len(values), 0)
         info = f"processed: {counts[0]}; failed: {counts[1]}; total: {len(values)}"
         answer = json.dumps({"response": "success", "info": info + "; seconds spent: 0.000001"})

@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -29,7 +28,6 @@ from .stage import UnavailableError
 pytestmark = pytest.mark.zabbix
 
 VERSIONS = ("6.0", "7.0")
-KILLS = int(os.environ.get("KILL_ROUNDS", "10"))
 
 
 @pytest.fixture(params=VERSIONS)
@@ -251,27 +249,3 @@ def waiting(folder: Path) -> int:
         return len(spool._database_rows("SELECT number FROM waiting WHERE ?", (1,)))
     finally:
         spool.close()
-
-
-def test_kill(service: Any, tmp_path: Path) -> None:
-    """Killed at random moments, it loses nothing that it had; at most one a kill comes twice."""
-    chance = random.Random(7)
-    with recording() as server:
-        for _ in range(KILLS):
-            server.mood = chance.choice((Mood.TAKE, Mood.TAKE, Mood.REFUSE, Mood.HALF))
-            process = service(server.address)
-            time.sleep(chance.uniform(0.2, 2.0))
-            process.kill()
-            process.wait()
-        server.mood = Mood.TAKE
-        process = service(server.address)
-        wait_for(lambda: waiting(tmp_path) == 0, 60 + 5 * KILLS)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-        moments = [(value["clock"], value["ns"]) for value in server.taken]
-    contents = {moment: value["value"] for moment, value in zip(moments, server.taken, strict=True)}
-    assert len(contents) > KILLS / 2
-    for moment, value in zip(moments, server.taken, strict=True):
-        assert contents[moment] == value["value"]
-    first_time = list(dict.fromkeys(moments))
-    assert first_time == sorted(first_time)

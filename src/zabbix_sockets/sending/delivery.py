@@ -46,7 +46,7 @@ class Report(NamedTuple):
         if self.outcome.failed:
             return (
                 f"{said}: the server refused it: no such host or item there, not of type"
-                " trapper, or not allowed from here"
+                " trapper, or not allowed from here or with this encryption (TLSConnect)"
             )
         return said
 

@@ -265,7 +265,8 @@ class Spool:
             raise SocketsError(f"spool {self.path}: {error}") from None
 
     def _connect(self) -> sqlite3.Connection:
-        mask = os.umask(0o027)
+        mask = os.umask(0o077)
+        os.umask(mask | 0o027)  # never wider than the unit's own
         try:
             database = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
         finally:

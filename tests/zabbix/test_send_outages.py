@@ -1,0 +1,173 @@
+"""Real servers and proxies that stop, are killed or hang while send pushes to them."""
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from zabbix_sockets.sending.spool import Spool
+
+from . import programs, proxies
+from .programs import Program, listens, wait_for
+from .pushing import QUICK, running, with_sender
+from .recorder import recording
+from .servers import SERVER_VERSIONS, Host, Server, Servers
+from .servers import _command as command_of_server
+from .stage import UnavailableError
+
+pytestmark = pytest.mark.zabbix
+
+_TRAPPER, _TEXT = 2, 4
+_MAX_TEXT = 65_535
+_DOWN_SECONDS = 5
+_UNSAVED_SECONDS = 3
+"""Within which a server or proxy has written to its database what it has said it took."""
+
+Row = tuple[int, int, str]
+"""Seconds, nanoseconds and text of a stored document."""
+
+
+@dataclass(slots=True)
+class Receiver:
+    """A server or proxy that can be stopped and started again as it was."""
+
+    server: Server
+    port: int
+    command: list[str]
+    program: Program
+    assigned: dict[str, Any]
+    """What makes a host one of the proxy's."""
+    reload: Callable[[], None]
+
+    def stop(self) -> None:
+        """End it as an administrator does: what it has taken is saved."""
+        process = psutil.Process(self.program.process.pid)
+        for first in process.children():
+            first.terminate()
+        self.program.process.wait(60)
+
+    def start(self) -> None:
+        """Start it again: same port, same database."""
+        self.program = programs.start([*self.command, "--foreground"], self.program.log)
+        self.program.wait(lambda: listens(self.port))
+
+    def signal(self, number: int) -> None:
+        """Send a signal to each of its processes."""
+        for each in psutil.Process(self.program.process.pid).children(recursive=True):
+            each.send_signal(number)
+
+
+@pytest.fixture(scope="module", params=SERVER_VERSIONS)
+def own_server(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Receiver]:
+    """A server of each version that no other test needs."""
+    try:
+        with servers.fresh(request.param) as server:
+            command = command_of_server(server.version, server.directory)
+            own = Receiver(server, server.port, command, server.program, {}, server.reload)
+            yield own
+            own.program.stop()
+    except UnavailableError as exc:
+        pytest.skip(str(exc))
+
+
+@pytest.fixture(scope="module", params=["server", "proxy"])
+def receiver(request: pytest.FixtureRequest, own_server: Receiver, lab: Path) -> Iterator[Receiver]:
+    """The server itself, or a proxy of it."""
+    if request.param == "server":
+        yield own_server
+        return
+    server = own_server.server
+    with proxies.running(server, lab) as proxy:
+        command = proxies._command(server.version, proxy.directory)
+        own = Receiver(server, proxy.port, command, proxy.program, proxy.assignment, proxy.reload)
+        yield own
+        own.program.stop()
+
+
+def stop(receiver: Receiver) -> None:
+    """It ends in order, and is started again."""
+    receiver.stop()
+    time.sleep(_DOWN_SECONDS)
+    receiver.start()
+
+
+def kill(receiver: Receiver) -> None:
+    """It is killed with all its processes, and started again."""
+    receiver.program.stop()
+    time.sleep(_DOWN_SECONDS)
+    receiver.start()
+
+
+def hang(receiver: Receiver) -> None:
+    """The kernel accepts connections for it, but nobody answers."""
+    receiver.signal(signal.SIGSTOP)
+    time.sleep(_DOWN_SECONDS)
+    receiver.signal(signal.SIGCONT)
+
+
+@pytest.fixture
+def host(receiver: Receiver) -> Iterator[Host]:
+    """A host that keeps documents as text."""
+    server = receiver.server
+    host = server.create_host("outage", **receiver.assigned)
+    server.api.item.create(
+        hostid=host.hostid, name="all", key_="sockets.get", type=_TRAPPER, value_type=_TEXT
+    )
+    receiver.reload()
+    yield host
+    server.delete_host(host)
+
+
+def stored(server: Server, host: Host) -> set[Row]:
+    """Return what the host's item has in its history."""
+    (item,) = server.items(host.hostid)
+    rows = server.history(item["itemid"], _TEXT)
+    return {(int(row["clock"]), int(row["ns"]), row["value"]) for row in rows}
+
+
+def waiting(spool: Path, destination: str) -> int:
+    """Return how many documents wait for a server."""
+    opened = Spool(str(spool), 1 << 30)
+    try:
+        return opened.state(destination).waiting
+    finally:
+        opened.close()
+
+
+@pytest.mark.parametrize("outage", [stop, kill, hang])
+def test_outage(
+    receiver: Receiver, host: Host, outage: Callable[[Receiver], None], tmp_path: Path
+) -> None:
+    """Every document is in the history with its own time, and nothing else.
+
+    A recorder that gets the same documents tells what there was. A server that is killed loses
+    what it had said it took, and not yet saved.
+    """
+    to, spool = f"127.0.0.1:{receiver.port}", tmp_path / "spool.sqlite"
+    with recording() as recorder:
+        how = ["--interval", "1", "--send-timeout", "1", "--spool", str(spool)]
+        where = ["--server", to, "--server", recorder.address, "--host", host.name]
+        command = [sys.executable, "-m", "zabbix_sockets", "send", *QUICK, *how, *where]
+        with running(with_sender(receiver.server.version, command), tmp_path / "log"):
+            wait_for(lambda: len(recorder.taken) >= 3)
+            began = time.time()
+            outage(receiver)
+            assert waiting(spool, to) >= 2
+            wait_for(lambda: waiting(spool, to) == 0, 90)
+            after = len(recorder.taken)
+            wait_for(lambda: len(recorder.taken) >= after + 2)
+        made = {
+            (value["clock"], value["ns"], value["value"][:_MAX_TEXT]) for value in recorder.taken
+        }
+        assert len(made) == len(recorder.taken)
+    unsaved = {row for row in made if began - _UNSAVED_SECONDS < row[0] <= began}
+    if outage is not kill:
+        unsaved = set()
+    wait_for(lambda: made - stored(receiver.server, host) <= unsaved)
+    assert stored(receiver.server, host) <= made

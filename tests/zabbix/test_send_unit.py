@@ -1,0 +1,299 @@
+"""The unit of send: it works within all of its own restrictions, with the real zabbix_sender."""
+
+import itertools
+import json
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zabbix_sockets.sending import schedule
+from zabbix_sockets.sending.spool import FILE, Spool
+
+from .processes import TCP, UDP, Holder, denied_to_root
+from .programs import wait_for
+from .pushing import sender
+from .recorder import Mood, Recorder, recording
+from .sandbox import APPLIED, NOT_HERE, Sandbox, parse, sandbox
+from .servers import SERVER_VERSIONS, Server
+from .stage import Stage, UnavailableError
+
+pytestmark = pytest.mark.zabbix
+
+UNIT = "systemd/zabbix-sockets-send.service"
+DROP_IN = "systemd/sys-ptrace.conf"
+_INTERVAL = 60.0
+
+# What none of the restrictions lets through; each prints what it met.
+PROBE = r"""
+import ctypes, errno, mmap, os, socket
+libc = ctypes.CDLL(None, use_errno=True)
+def attempt(what, call, *arguments):
+    try:
+        result = call(*arguments)
+        said = errno.errorcode.get(ctypes.get_errno(), "?") if result == -1 else "done"
+    except OSError as error:
+        said = errno.errorcode[error.errno]
+    print(what, said)
+attempt("write /usr", open, "/usr/probe", "w")
+attempt("write /etc", open, "/etc/probe", "w")
+attempt("write /var/lib", open, "/var/lib/probe", "w")
+attempt("write /proc/sys", open, "/proc/sys/kernel/hostname", "w")
+attempt("write /tmp", open, "/tmp/probe", "w")
+attempt("write state", open, os.environ["STATE_DIRECTORY"] + "/probe", "w")
+attempt("list /root", os.listdir, "/root")
+attempt("list /home", os.listdir, "/home")
+attempt("packet socket", socket.socket, socket.AF_PACKET, socket.SOCK_RAW)
+attempt("inet socket", socket.socket, socket.AF_INET, socket.SOCK_DGRAM)
+attempt("written and executed", mmap.mmap, -1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, 7)
+attempt("unshare", libc.unshare, 0x10000000)
+attempt("bpf", libc.syscall, 321, 0, 0, 0)
+attempt("chown", os.chown, os.environ["STATE_DIRECTORY"] + "/probe", -1, -1)
+attempt("suid", os.chmod, os.environ["STATE_DIRECTORY"] + "/probe", 0o4700)
+attempt("nice", os.nice, 1)
+attempt("realtime", os.sched_setscheduler, 0, os.SCHED_FIFO, os.sched_param(1))
+print("files in /tmp", *os.listdir("/tmp"))
+print("mode", oct(os.stat(os.environ["STATE_DIRECTORY"] + "/probe").st_mode & 0o777))
+print("devices", *sorted(os.listdir("/dev")))
+for line in open("/proc/self/status"):
+    if line.startswith(("Uid", "Groups", "Cap", "NoNewPrivs", "Seccomp:")):
+        print(*line.split())
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The unit, with the version of zabbix_sender that its host has."""
+
+    box: Sandbox
+    version: str
+    log: Path
+
+    def configure(self, destination: str, *lines: str) -> str:
+        """Write the agent's file; return the host's name, whose moment is a few seconds ahead."""
+        name = next(
+            name
+            for name in map("host {}".format, itertools.count())
+            if 4 < _seconds_to_first(name) < 7
+        )
+        folder = self.box.root / "etc/zabbix"
+        text = "\n".join([f"ServerActive={destination}", f"Hostname={name}", *lines, ""])
+        (folder / "zabbix_agentd.conf").write_text(text)
+        return name
+
+    @contextmanager
+    def running(self, *, pins: bool) -> Iterator[list[str]]:
+        """Run what ExecStart= says; yield what it tells systemd. SIGTERM has to end it in time."""
+        told: list[str] = []
+        name = f"\0zabbix-sockets-{os.getpid()}-{time.monotonic_ns()}"
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified,
+            self.log.open("wb") as to,
+        ):
+            notified.bind(name)
+            notified.settimeout(30)
+            command = self.box.command(self.box.exec_start, pins=pins, NOTIFY_SOCKET=f"@{name[1:]}")
+            with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=to) as process:
+                try:
+                    told.append(self._received(notified))
+                    yield told
+                    process.terminate()
+                    status = process.wait(float(self.box.one("TimeoutStopSec")))
+                    assert status == 0, self.log.read_text()
+                    notified.settimeout(0)
+                    while not told[-1].startswith("STOPPING"):
+                        told.append(self._received(notified))
+                finally:
+                    process.kill()
+
+    def _received(self, notified: socket.socket) -> str:
+        try:
+            return notified.recv(4096).decode()
+        except OSError as exc:
+            raise AssertionError(self.log.read_text()) from exc
+
+
+def _seconds_to_first(host: str) -> float:
+    return schedule.seconds_to_first(time.time(), _INTERVAL, schedule.offset(host, _INTERVAL))
+
+
+@contextmanager
+def installed(stage: Stage, version: str, *drop_ins: str) -> Iterator[Unit]:
+    """Prepare a machine with the packaged unit, and zabbix_sender in its PATH."""
+    root = Path(tempfile.mkdtemp(prefix="zabbix-unit-"))
+    try:
+        root.chmod(0o755)
+        box = sandbox(parse(*(stage.conf / each for each in (UNIT, *drop_ins))), stage, root)
+        (root / "bin").mkdir()
+        shutil.copy(sender(version), root / "bin")
+        box.steps.insert(0, ["bind", str(root / "bin"), "/usr/local/bin"])
+        (root / "etc/zabbix").mkdir(exist_ok=True)
+        stage.load()
+        yield Unit(box, version, root / "log")
+    except UnavailableError as exc:
+        pytest.skip(str(exc))
+    finally:
+        shutil.rmtree(root)
+
+
+@pytest.fixture(params=SERVER_VERSIONS)
+def unit(stage: Stage, request: pytest.FixtureRequest) -> Iterator[Unit]:
+    """The unit as it is packaged."""
+    with installed(stage, request.param) as unit:
+        yield unit
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    """A server that remembers what it took."""
+    with recording() as recorder:
+        yield recorder
+
+
+@pytest.mark.parametrize("drop_ins", [(), (DROP_IN,)])
+def test_every_setting_is_known(stage: Stage, drop_ins: tuple[str, ...]) -> None:
+    """The sandbox leaves no setting of the unit out, but for those that have their reason."""
+    settings = parse(*(stage.conf / each for each in (UNIT, *drop_ins)))
+    assert settings.keys() == APPLIED.keys() | NOT_HERE.keys()
+    assert not APPLIED.keys() & NOT_HERE.keys()
+    on = ("Private", "ProtectK", "ProtectC", "ProtectH", "Lock", "Memory", "NoNew", "Dynamic")
+    assert {values[-1] for name, values in settings.items() if name.startswith(on)} == {"yes"}
+
+
+def test_restrictions(unit: Unit) -> None:
+    """What the unit forbids fails in the sandbox: the other tests say what they seem to say."""
+    command = unit.box.command([str(unit.box.stage.python), "-I", "-c", PROBE], pins=True)
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    lines = answer.stdout.splitlines()
+    uid, nothing = unit.box.uid, "0000000000000000"
+    assert lines == [
+        "write /usr EROFS",
+        "write /etc EROFS",
+        "write /var/lib EROFS",
+        "write /proc/sys EROFS",
+        "write /tmp done",
+        "write state done",
+        "list /root EACCES",
+        "list /home EACCES",
+        "packet socket EAFNOSUPPORT",
+        "inet socket done",
+        "written and executed EPERM",
+        "unshare EPERM",
+        "bpf EPERM",
+        "chown EPERM",
+        "suid EPERM",
+        "nice EPERM",
+        "realtime EPERM",
+        "files in /tmp probe",
+        "mode 0o600",
+        "devices fd full null random shm urandom zero",
+        f"Uid: {uid} {uid} {uid} {uid}",
+        "Groups:",
+        *(f"Cap{kind}: {nothing}" for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")),
+        "NoNewPrivs: 1",
+        "Seccomp: 2",
+    ]
+
+
+def first_document(unit: Unit, recorder: Recorder, *, pins: bool) -> dict[str, Any]:
+    """Run the unit until it has pushed a document, and return that."""
+    host = unit.configure(recorder.address)
+    with unit.running(pins=pins) as told:
+        assert told[0].startswith("READY=1\nSTATUS=first push in ")
+        wait_for(lambda: bool(recorder.taken))
+    assert f"WATCHDOG=1\nSTATUS={recorder.address}: sent 1, failed 0" in told
+    assert told[-1] == "STOPPING=1"
+    (value,) = recorder.taken
+    assert (value["host"], value["key"]) == (host, "sockets.get")
+    (spool,) = unit.box.state.glob(FILE)
+    assert (spool.stat().st_uid, stat.S_IMODE(spool.stat().st_mode)) == (unit.box.uid, 0o600)
+    document = json.loads(value["value"])
+    assert isinstance(document, dict)
+    return document
+
+
+def held_by(document: dict[str, Any], holder: Holder) -> Any:
+    """Return the row of a process, or None."""
+    return next((row for row in document["processes"] if row["name"] == holder.name), None)
+
+
+def test_with_iterators(unit: Unit, recorder: Recorder, others: Holder) -> None:
+    """Without any capability it pushes a complete document, root's processes among it."""
+    document = first_document(unit, recorder, pins=True)
+    assert (document["collector"]["source"], document["collector"]["degraded"]) == ("bpf", 0)
+    assert document["complete"] == 1, document["collector"]["warnings"]
+    process = held_by(document, others)
+    assert {state: process["tcp"][state] for state in TCP} == TCP
+    assert process["udp"] == UDP
+
+
+def test_without_iterators(unit: Unit, recorder: Recorder, others: Holder) -> None:
+    """It pushes what it may see, and says that this is not all."""
+    document = first_document(unit, recorder, pins=False)
+    assert (document["complete"], document["collector"]["degraded"]) == (0, 1)
+    assert document["collector"]["denied_processes"] > 0
+    assert document["collector"]["warnings"]
+    assert held_by(document, others) is None
+
+
+@pytest.mark.parametrize("version", SERVER_VERSIONS)
+def test_with_drop_in(stage: Stage, version: str, recorder: Recorder, others: Holder) -> None:
+    """With the two capabilities of the drop-in nothing is denied that root may see."""
+    with installed(stage, version, DROP_IN) as unit:
+        document = first_document(unit, recorder, pins=False)
+    assert document["collector"]["source"] == "sock_diag"
+    assert document["collector"]["denied_processes"] == denied_to_root()
+    if not denied_to_root():
+        assert document["complete"] == 1, document["collector"]["warnings"]
+    process = held_by(document, others)
+    assert {state: process["tcp"][state] for state in TCP} == TCP
+
+
+def test_outage(unit: Unit, recorder: Recorder) -> None:
+    """What is not taken waits in the unit's own directory, and its next run delivers it."""
+    recorder.mood = Mood.REFUSE
+    unit.configure(recorder.address)
+    with unit.running(pins=True):
+        wait_for(lambda: recorder.requests == 1)
+    recorder.mood = Mood.TAKE
+    spool = Spool(str(unit.box.state / FILE), 1 << 30)
+    waiting = spool.oldest(recorder.address)
+    spool.close()
+    assert waiting is not None
+    unit.configure(recorder.address)
+    with unit.running(pins=True):
+        wait_for(lambda: len(recorder.taken) == 2)
+    (first, _) = recorder.taken
+    (value,) = waiting.values
+    assert (first["clock"], first["ns"], first["value"]) == (value.clock, value.ns, value.text)
+
+
+def test_tls(server: Server, stage: Stage) -> None:
+    """With a pre-shared key that only group zabbix may read it reaches a real server."""
+    with installed(stage, server.version) as unit:
+        lines = ["TLSConnect=psk", "TLSPSKIdentity=unit", "TLSPSKFile=/etc/zabbix/psk"]
+        name = unit.configure(f"127.0.0.1:{server.port}", *lines)
+        key = unit.box.root / "etc/zabbix/psk"
+        key.write_text("7b" * 32)
+        key.chmod(0o640)
+        shutil.chown(key, "root", "zabbix")
+        host = server.create_host("unit", tls_accept=2, tls_psk_identity="unit", tls_psk="7b" * 32)
+        server.api.host.update(hostid=host.hostid, host=name)
+        server.api.item.create(
+            hostid=host.hostid, name="all", key_="sockets.get", type=2, value_type=4
+        )
+        server.reload()
+        with unit.running(pins=True):
+            wait_for(lambda: bool(server.last_values(host.hostid)), 90)
+        server.delete_host(host)

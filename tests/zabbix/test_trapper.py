@@ -1,0 +1,103 @@
+"""Documents that send has pushed, in the items of real servers: directly and through a proxy."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from .processes import Holder
+from .programs import wait_for
+from .proxies import Proxy
+from .pushing import push, running, with_sender
+from .recorder import recording
+from .servers import SERVER_VERSIONS, Host, Server
+from .stage import HOME, Stage, UnavailableError, as_zabbix
+from .watched import Watched, watch
+
+pytestmark = pytest.mark.zabbix
+
+WAYS = ("server", "proxy")
+_TRAPPER, _TEXT = 2, 4
+_MAX_TEXT = 65_535
+"""Characters of a text that a server keeps."""
+
+
+def service(stage: Stage, version: str, host: str, port: int, folder: Path) -> list[str]:
+    """Return `send --interval 1` as user zabbix, with the iterators and no privilege."""
+    to = ["--server", f"127.0.0.1:{port}", "--host", host, "--spool", str(folder / "spool")]
+    command = [str(HOME / "bin/python3"), "-I", "-m", "zabbix_sockets", "send", "--interval", "1"]
+    return stage.inside(as_zabbix(with_sender(version, [*command, *to])), pins=True)
+
+
+@pytest.fixture(scope="module")
+def pushed(stage: Stage, server: Server, proxy: Proxy, lab: Path) -> Iterator[dict[str, Watched]]:
+    """A host with the template for each way, to which a service pushes every second."""
+    try:
+        stage.load()
+    except UnavailableError as exc:
+        pytest.skip(str(exc))
+    with ExitStack() as stack:
+        watched = {}
+        for way in WAYS:
+            host = watch(server, "trapper", proxy=proxy if way == "proxy" else None)
+            stack.callback(server.delete_host, host.host)
+            port = proxy.port if way == "proxy" else server.port
+            folder = lab / f"{server.version} {host.host.name}"
+            folder.mkdir()
+            folder.chmod(0o777)
+            command = service(stage, server.version, host.host.name, port, folder)
+            stack.enter_context(running(command, folder / "send.log"))
+            watched[way] = host
+        yield watched
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_documents_come(pushed: dict[str, Watched], others: Holder, way: str) -> None:
+    """Rows are discovered, items have what the documents say, and nothing is unsupported."""
+    host = pushed[way]
+    host.wait_for_rows({f'sockets.process.sockets["{others.name}"]'})
+    host.wait_for_values({f'sockets.process.sockets["{others.name}"]': "10"})
+    host.wait_for_truth()
+    assert host.faults() == []
+
+
+@pytest.fixture
+def plain(server: Server, proxy: Proxy, request: pytest.FixtureRequest) -> Iterator[Host]:
+    """A host without the template, with an item of its own that keeps documents as text."""
+    through = proxy.assignment if request.param == "proxy" else {}
+    host = server.create_host("plain", **through)
+    server.api.item.create(
+        hostid=host.hostid, name="all", key_="sockets.get", type=_TRAPPER, value_type=_TEXT
+    )
+    (proxy if through else server).reload()
+    yield host
+    server.delete_host(host)
+
+
+@pytest.mark.parametrize("sender", SERVER_VERSIONS)
+@pytest.mark.parametrize("plain", WAYS, indirect=True)
+def test_time_and_text_are_kept(
+    server: Server, proxy: Proxy, plain: Host, sender: str, request: pytest.FixtureRequest
+) -> None:
+    """A value is in the history with the very nanosecond at which send had its document.
+
+    A recorder that got the same document tells that; either zabbix_sender does for either server.
+    """
+    way = request.node.callspec.params["plain"]
+    to = f"127.0.0.1:{proxy.port if way == 'proxy' else server.port}"
+    with recording() as recorder:
+        both = ("--server", to, "--server", recorder.address, "--host", plain.name)
+        for number in range(1, 4):
+            answer = push(sender, *both)
+            assert (answer.returncode, answer.stderr) == (0, "")
+            assert f"{to}: sent 1, failed 0\n" in answer.stdout
+            assert len(recorder.taken) == number
+        expected = [
+            (each["clock"], each["ns"], each["value"][:_MAX_TEXT]) for each in recorder.taken
+        ]
+    (item,) = server.items(plain.hostid)
+    wait_for(lambda: len(server.history(item["itemid"], _TEXT)) == len(expected))
+    stored = server.history(item["itemid"], _TEXT)
+    assert [(int(row["clock"]), int(row["ns"]), row["value"]) for row in stored] == expected
+    assert len({ns for _, ns, _ in expected}) == len(expected)
