@@ -95,7 +95,7 @@ class SingleValues:
         self._spool = spool
         self._push = push
         self._ledgers: dict[str, Ledger] = {}
-        self._lone: dict[str, list[Group]] = {}
+        self._lone: dict[str, list[str]] = {}
         self._without_item: dict[str, int] = {}
         self._moment = Moment(0, 0)
 
@@ -116,11 +116,15 @@ class SingleValues:
             packets[destination] = [
                 value for name in every if name in together for value in self._values(every[name])
             ]
-            self._lone[destination] = [
+            lone = [
                 each
                 for name, each in every.items()
                 if name not in together and not ledger.is_given_up(name, moment.clock)
             ]
+            self._lone[destination] = [each.name for each in lone]
+            self._spool.add_all(
+                {_line(destination, each.name): self._values(each) for each in lone}
+            )
         return packets
 
     def judge(self, destination: str, outcome: Outcome) -> Outcome:
@@ -137,10 +141,7 @@ class SingleValues:
         """Send by themselves the groups that the server may have items for by now."""
         destination, outcome = report.destination, report.outcome
         ledger, now = self._ledger(destination), self._moment.clock
-        lone = {each.name: each for each in self._lone.pop(destination, [])}
-        self._spool.add_all(
-            {_line(destination, name): self._values(each) for name, each in lone.items()}
-        )
+        lone = self._lone.pop(destination, [])
         if outcome.delivered and report.live:
             if outcome.failed:
                 ledger.doubt()

@@ -140,6 +140,21 @@ def test_an_error_of_one_is_not_the_others(spool: Spool) -> None:
     assert "no zabbix_sender" in str(reports[0])
 
 
+def test_on_disk_before_it_goes(spool: Spool) -> None:
+    """Whoever is killed while it pushes has it in the file; what was taken is not there."""
+    kept = []
+
+    def push(destination: str, _values: Sequence[Value]) -> Outcome:
+        other = Spool(spool.path, 1 << 30)
+        kept.append(other.state(destination).waiting)
+        other.close()
+        return TAKEN
+
+    Delivery(push, ["a"], spool).deliver(packet(1))
+    assert kept == [1]
+    assert spool.state("a").waiting == 0
+
+
 def test_weather(delivery: Delivery, servers: Servers) -> None:
     """Through any weather each destination gets every document once, in order."""
     weather = random.Random(5)  # the same in each run
