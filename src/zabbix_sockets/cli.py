@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from zabbix_sockets.errors import SocketsError, UsageError
+from zabbix_sockets.errors import SocketsError, UsageError, printable
 
 ANSWERED, FAILED, USAGE = 0, 1, 2
 INTERRUPTED = 130  # as a shell says it: 128 and SIGINT
@@ -69,16 +69,11 @@ def _report(message: str, hint: str, *, for_agent: bool) -> None:
     if for_agent:
         sys.stdout.write(f"{error_json(message)}\n")
         return
-    sys.stderr.write(f"zabbix-sockets: {_printable(message)}\n")
+    sys.stderr.write(f"zabbix-sockets: {printable(message)}\n")
     if hint:
         sys.stderr.write(f"{hint}\n")
 
 
-def _printable(text: str) -> str:
-    """Make a message with parts of the arguments safe for a terminal, on one line."""
-    return "".join(char if char.isprintable() else "?" for char in text)
-
-
 def error_json(message: str) -> str:
     """Return a failure as the agent's master item expects it; no import that could fail."""
-    return f'{{"error":"{_printable(message).translate(_QUOTED)}"}}'
+    return f'{{"error":"{printable(message).translate(_QUOTED)}"}}'

@@ -1,6 +1,11 @@
 """The errors of this package: one small tree, turned into messages by `cli` alone."""
 
 
+def printable(text: str) -> str:
+    """Make a text with parts of somebody else's words safe for a terminal and a log: one line."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 class SocketsError(Exception):
     """Base of all errors that a caller may expect.
 

@@ -51,6 +51,8 @@ MAY_IMPORT = {
     "provision.*": (),
     "sending": (),
     "sending.command": ("sending.*", "rows", "errors"),
+    "sending.contents": ("sending.*", "rows"),
+    "sending.figures": ("discovery", "rows"),
     "sending.delivery": ("sending.spool", "sending.transport", "sending.lines", "errors"),
     "sending.spool": ("sending.lines", "errors"),
     "sending.transport": ("sending.lines", "errors"),

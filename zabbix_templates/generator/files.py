@@ -1,19 +1,25 @@
 """All that is generated: paths below the project's root, and their texts."""
 
+import json
+from collections.abc import Iterable
+
 import yaml
 
 from zabbix_sockets import __version__
 
 from .export import VERSIONS, export
+from .model import Metric, Template
 from .pages import metrics_page, template_page
 from .templates import TEMPLATES
+
+FIGURES = "src/zabbix_sockets/sending/figures.json"
 
 _WIDTH = 4096  # expressions stay on one line, as people search for them
 
 
 def generated() -> dict[str, str]:
     """Return every generated file: its path below the project's root, and its text."""
-    files = {"docs/metrics.md": metrics_page(TEMPLATES[0])}
+    files = {"docs/metrics.md": metrics_page(TEMPLATES[0]), FIGURES: _figures(TEMPLATES[0])}
     for template in TEMPLATES:
         name = template.way.directory
         files[f"zabbix_templates/{name}/README.md"] = template_page(template)
@@ -21,6 +27,19 @@ def generated() -> dict[str, str]:
             path = f"zabbix_templates/{name}/{name}-{version}.yaml"
             files[path] = _dump(export(template, version, f"{version}-{_major_minor()}"))
     return files
+
+
+def _figures(template: Template) -> str:
+    """Return what `send --values` pushes: keys and fields of the host and of each list."""
+    described = {"": _paths("sockets", template.metrics)}
+    for rule in template.rules:
+        described[rule.kind] = _paths(f"sockets.{rule.singular}", rule.metrics)
+    return json.dumps(described, indent=1) + "\n"
+
+
+def _paths(prefix: str, metrics: Iterable[Metric]) -> dict[str, str]:
+    """Return fields by key, without those that are a text which the template makes of rows."""
+    return {f"{prefix}.{each.key}": each.path for each in metrics if each.path != "processes"}
 
 
 def _major_minor() -> str:

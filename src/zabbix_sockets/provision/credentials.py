@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from zabbix_sockets.errors import SocketsError, UsageError
+from zabbix_sockets.errors import SocketsError, UsageError, printable
 from zabbix_sockets.provision.macros import is_utf8
 
 TOKEN, USER, PASSWORD = "ZABBIX_TOKEN", "ZABBIX_USER", "ZABBIX_PASSWORD"
@@ -133,7 +133,7 @@ def _ask_user() -> str:
 
 
 def _ask_password(user: str) -> str:
-    shown = "".join(char if char.isprintable() else "?" for char in user)
+    shown = printable(user)
     with warnings.catch_warnings():
         warnings.simplefilter("error", getpass.GetPassWarning)  # it would be shown as it is typed
         try:

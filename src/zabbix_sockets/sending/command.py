@@ -7,21 +7,21 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from zabbix_sockets.errors import SocketsError, UsageError
 from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.sending import schedule
 from zabbix_sockets.sending.agent_config import find_agent_config, read_agent_config
+from zabbix_sockets.sending.contents import Content, Moment, SingleValues, WholeDocument
 from zabbix_sockets.sending.delivery import Delivery, Report, catching_up, drain_delay
+from zabbix_sockets.sending.figures import Figures
+from zabbix_sockets.sending.ledger import SYNC
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.snapshots import take
 from zabbix_sockets.sending.spool import FILE, FOLDER, Spool
 from zabbix_sockets.sending.systemd import notify
 from zabbix_sockets.sending.transport import Outcome, Sender, push
-
-MASTER_KEY = "sockets.get"
-"""Key of the trapper template's master item."""
 
 _MOST_AT_ONCE = 30
 """Documents that waited, which a single push delivers besides its own."""
@@ -55,6 +55,7 @@ class Pusher:
         self._make = make
         self._target = Target(options)
         self.spool = _open_spool(options)
+        self._content = self._make_content()
         self._delivery = Delivery(self._push, self._target.destinations, self.spool)
 
     @property
@@ -78,21 +79,47 @@ class Pusher:
                 "dropped": state.dropped,
                 "oldest": state.oldest or 0,
             }
-        return self._delivery.deliver(self._values(document))
+        moment = Moment.at(time.time_ns())
+        packets = self._content.packets(document, moment, self._target.destinations)
+        reports = self._delivery.deliver(packets)
+        with self._alone():
+            return [self._content.settle(report) for report in reports]
+
+    def awaits_items(self) -> bool:
+        """Whether values wait for a server to make items."""
+        return self._content.awaits_items()
+
+    def retry(self) -> None:
+        """Try again the values that wait for items."""
+        with self._alone():
+            self._content.retry(self._target.destinations)
 
     def drain(self, destinations: Sequence[str]) -> list[Report]:
         """Deliver the oldest document that waits for each of *destinations*."""
         return self._delivery.drain(destinations)
 
-    def _values(self, document: JsonRow) -> list[Value]:
-        import orjson  # noqa: PLC0415  # not needed until here
+    def _make_content(self) -> Content:
+        options = self._options
+        if options.values is None:
+            return WholeDocument(self.host)
+        if self.spool is None:
+            raise UsageError(
+                "--values needs a spool: it remembers which items a server has",
+                "give --spool FILE",
+            )
+        figures = Figures(options.values)
+        if not figures.keys():
+            raise UsageError(f"no key is like {' or '.join(options.values)}", "see docs/metrics.md")
+        return SingleValues(self.host, figures, self.spool, self._send)
 
-        clock, ns = divmod(time.time_ns(), 10**9)
-        text = orjson.dumps(document).decode()
-        return [Value(self._target.host, MASTER_KEY, clock, ns, text)]
+    def _alone(self) -> AbstractContextManager[None]:
+        return self.spool.alone() if self.spool else nullcontext()
+
+    def _send(self, destination: str, values: Sequence[Value]) -> Outcome:
+        return push(self._target.sender, destination, values, self._options.send_timeout)
 
     def _push(self, destination: str, values: Sequence[Value]) -> Outcome:
-        return push(self._target.sender, destination, values, self._options.send_timeout)
+        return self._content.judge(destination, self._send(destination, values))
 
 
 def _open_spool(options: argparse.Namespace) -> Spool | None:
@@ -177,7 +204,12 @@ class Service:
         while not self._is_stopping():
             reports = self._push()
             tick = schedule.next_tick(start, time.monotonic(), self._interval)
+            retry = time.monotonic() + SYNC
             self._drain_until(tick, catching_up(reports))
+            while self._pusher.awaits_items() and retry < tick and not self._is_stopping():
+                self._wait(retry)
+                self._pusher.retry()
+                retry = time.monotonic() + SYNC
             self._wait(tick)
         notify("STOPPING=1")
 

@@ -2,13 +2,12 @@
 
 import random
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from zabbix_sockets.errors import SocketsError
 from zabbix_sockets.sending.lines import Value
-from zabbix_sockets.sending.spool import Spool, State, Waiting
+from zabbix_sockets.sending.spool import Spool, State
 from zabbix_sockets.sending.transport import Outcome
 
 Push = Callable[[str, Sequence[Value]], Outcome]
@@ -25,17 +24,22 @@ class Report(NamedTuple):
     outcome: Outcome
     waiting: int
     """Documents in the spool for it, this one among them if it is there."""
+    live: bool = True
+    """The outcome is of this packet, and not of one that had waited."""
+    note: str = ""
 
     @property
     def delivered(self) -> bool:
         """Whether the server has it, and all before it."""
-        return self.outcome.delivered and not self.waiting
+        return self.outcome.delivered and not self.outcome.failed and not self.waiting
 
     def __str__(self) -> str:
         """Return the result in one line: sent, failed, why."""
         said = f"{self.destination}: sent {self.outcome.processed}, failed {self.outcome.failed}"
         if self.waiting:
             said += f", {self.waiting} waiting"
+        if self.note:
+            said += f", {self.note}"
         if self.outcome.error:
             return f"{said}: {self.outcome.error}"
         if self.outcome.failed:
@@ -66,64 +70,46 @@ class Delivery:
             min(oldest, default=None),
         )
 
-    def deliver(self, values: Sequence[Value]) -> list[Report]:
-        """Push *values* to every destination at once, or the oldest that waits there.
+    def deliver(self, packets: Mapping[str, Sequence[Value]]) -> list[Report]:
+        """Push to every destination its packet, or the oldest that waits there.
 
-        Behind documents that wait, *values* wait too.
+        A packet goes to the spool first and leaves it when the server has taken it: a kill at
+        any moment loses nothing.
 
         Raises:
             SocketsError: values could be neither sent nor kept.
         """
-        with self._spool.alone() if self._spool else nullcontext():
-            heads: dict[str, Waiting | None] = {}
-            for destination in self._destinations:
-                heads[destination] = self._queue(destination, values)
-            outcomes = self._push_all(
-                {each: head.values if head else values for each, head in heads.items()}
-            )
-            return [
-                self._settle(destination, heads[destination], values, outcomes[destination])
-                for destination in self._destinations
-            ]
+        if self._spool is None:
+            outcomes = self._push_all(packets)
+            return [Report(each, outcomes[each], 0) for each in self._destinations]
+        with self._spool.alone():
+            waited = {each for each in self._destinations if self._spool.oldest(each)}
+            self._spool.add_all({each: packets[each] for each in self._destinations})
+            return self._push_heads(self._destinations, live=set(self._destinations) - waited)
 
     def drain(self, destinations: Sequence[str]) -> list[Report]:
         """Push the oldest document that waits, for each of *destinations* that has one."""
         if self._spool is None:
             return []
         with self._spool.alone():
-            heads = {each: self._spool.oldest(each) for each in destinations}
-            waiting = {each: head for each, head in heads.items() if head}
-            outcomes = self._push_all({each: head.values for each, head in waiting.items()})
-            return [
-                self._settle(destination, head, head.values, outcomes[destination])
-                for destination, head in waiting.items()
-            ]
+            return self._push_heads(destinations)
 
-    def _queue(self, destination: str, values: Sequence[Value]) -> Waiting | None:
-        """Return what has to go first: with documents that wait, *values* go behind them."""
-        if self._spool is None:
-            return None
-        head = self._spool.oldest(destination)
-        if head:
-            self._spool.add(destination, values)
-        return head
+    def _push_heads(self, destinations: Sequence[str], live: Collection[str] = ()) -> list[Report]:
+        """Push what has waited longest; for the destinations *live* that is the packet of now."""
+        assert self._spool
+        heads = {each: self._spool.oldest(each) for each in destinations}
+        waiting = {each: head for each, head in heads.items() if head}
+        outcomes = self._push_all({each: head.values for each, head in waiting.items()})
+        reports = []
+        for destination, head in waiting.items():
+            outcome = outcomes[destination]
+            if outcome.delivered:
+                self._spool.remove(head.number)
+            left = self._spool.state(destination).waiting
+            reports.append(Report(destination, outcome, left, destination in live))
+        return reports
 
-    def _settle(
-        self,
-        destination: str,
-        head: Waiting | None,
-        values: Sequence[Value],
-        outcome: Outcome,
-    ) -> Report:
-        if self._spool is None:
-            return Report(destination, outcome, 0)
-        if outcome.delivered and head:
-            self._spool.remove(head.number)
-        elif not outcome.delivered and not head:
-            self._spool.add(destination, values)
-        return Report(destination, outcome, self._spool.state(destination).waiting)
-
-    def _push_all(self, packets: dict[str, Sequence[Value]]) -> dict[str, Outcome]:
+    def _push_all(self, packets: Mapping[str, Sequence[Value]]) -> dict[str, Outcome]:
         """Push to all destinations at the same time: one that is dead delays no other."""
         outcomes: dict[str, Outcome] = {}
 

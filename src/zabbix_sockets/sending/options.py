@@ -66,6 +66,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         )
     how = parser.add_argument_group("how")
     how.add_argument(
+        "--values",
+        nargs="*",
+        metavar="KEY",
+        help="push discovery and a value for each figure of each row instead, to items of your"
+        " own with the templates' keys; KEY: of these only, such as 'sockets.process.tcp.*'",
+    )
+    how.add_argument(
         "--interval", type=_interval, metavar="SECONDS", help="stay, and push that often"
     )
     how.add_argument(

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any, NamedTuple
@@ -39,6 +39,13 @@ CREATE TABLE IF NOT EXISTS dropped (
 ) STRICT;
 """
 
+LINE = "\n"
+"""Between a destination and the name of one of several lines in which packets wait for it; they
+share its bound."""
+
+_OWNED = "(destination = ?1 OR destination > ?1 || char(10) AND destination < ?1 || char(11))"
+"""Of a destination and all its lines."""
+
 _BUSY_SECONDS = 5.0
 _LEVEL = 6
 _MAX_IN_MEMORY = 1000
@@ -66,6 +73,11 @@ class _Packet(NamedTuple):
     destination: str
     clock: int
     content: bytes
+
+
+def _owner(destination: str) -> str:
+    """Return the destination that a line belongs to."""
+    return destination.partition(LINE)[0]
 
 
 class Spool:
@@ -111,30 +123,41 @@ class Spool:
 
     def add(self, destination: str, values: Sequence[Value]) -> None:
         """Put a document behind all that wait; the oldest go where there is no room."""
-        content = zlib.compress(orjson.dumps([tuple(each) for each in values]), _LEVEL)
-        packet = _Packet(next(self._numbers), destination, values[0].clock, content)
-        self._memory.append(packet)
+        self.add_all({destination: values})
+
+    def add_all(self, packets: Mapping[str, Sequence[Value]]) -> None:
+        """Do the same for several destinations, or lines of one, in one go."""
+        for destination, values in packets.items():
+            content = zlib.compress(orjson.dumps([tuple(each) for each in values]), _LEVEL)
+            packet = _Packet(next(self._numbers), destination, values[0].clock, content)
+            self._memory.append(packet)
         self._save()
-        if len(self._memory) > _MAX_IN_MEMORY:
-            gone = self._memory.pop(0)
-            self._lost[gone.destination] = self._lost.get(gone.destination, 0) + 1
+        for gone in self._memory[:-_MAX_IN_MEMORY]:
+            owner = _owner(gone.destination)
+            self._lost[owner] = self._lost.get(owner, 0) + 1
+        del self._memory[:-_MAX_IN_MEMORY]
 
     def oldest(self, destination: str) -> Waiting | None:
         """Return the document that has waited longest."""
+        return next(iter(self._waiting(destination, 1)), None)
+
+    def all(self, destination: str) -> list[Waiting]:
+        """Return all that waits, the oldest first."""
+        return list(self._waiting(destination, 1 << 32))
+
+    def _waiting(self, destination: str, most: int) -> Iterator[Waiting]:
         self._save()
         rows = self._database_rows(
             "SELECT number, packet FROM waiting WHERE destination = ? ORDER BY number LIMIT ?",
-            (destination, len(self._gone) + 1),
+            (destination, len(self._gone) + most),
         )
         waiting = [(number, content) for number, content in rows if number not in self._gone]
         waiting += [
             (each.number, each.content) for each in self._memory if each.destination == destination
         ]
-        if not waiting:
-            return None
-        number, content = waiting[0]
-        values = orjson.loads(zlib.decompress(content))
-        return Waiting(number, tuple(Value(*each) for each in values))
+        for number, content in waiting:
+            values = orjson.loads(zlib.decompress(content))
+            yield Waiting(number, tuple(Value(*each) for each in values))
 
     def remove(self, number: int) -> None:
         """Forget a document: it has been delivered."""
@@ -179,7 +202,7 @@ class Spool:
                         " VALUES (?, ?, ?, ?)",
                         (destination, clock, len(content), content),
                     )
-                for destination in {each.destination for each in self._memory}:
+                for destination in {_owner(each.destination) for each in self._memory}:
                     self._make_room(database, destination)
         except SocketsError as error:
             self.trouble = str(error)
@@ -202,11 +225,11 @@ class Spool:
 
     def _make_room(self, database: sqlite3.Connection, destination: str) -> None:
         """Drop the oldest of a destination until it is within its bound, and count them."""
-        query = "SELECT sum(bytes), count(*) FROM waiting WHERE destination = ?"
+        query = f"SELECT sum(bytes), count(*) FROM waiting WHERE {_OWNED}"  # noqa: S608
         total, documents = database.execute(query, (destination,)).fetchone()
         gone: list[tuple[int]] = []
         rows = database.execute(
-            "SELECT number, bytes FROM waiting WHERE destination = ? ORDER BY number",
+            f"SELECT number, bytes FROM waiting WHERE {_OWNED} ORDER BY number",  # noqa: S608
             (destination,),
         )
         for number, size in rows:

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.errors import SocketsError, printable
 from zabbix_sockets.sending.lines import Value, encode_line
 
 PROGRAM = "zabbix_sender"
@@ -38,11 +38,13 @@ class Outcome(NamedTuple):
     """Refused by the server: no such host or item, not of trapper type, not from here."""
     error: str = ""
     """Why the rest was not delivered; empty when all were."""
+    settled: bool = False
+    """Nothing has to be sent again: what was refused would be refused again."""
 
     @property
     def delivered(self) -> bool:
-        """Whether the server took every value."""
-        return not self.failed and not self.error
+        """Whether the server took every value, or all that it ever will."""
+        return not self.error and (self.settled or not self.failed)
 
 
 class Sender(NamedTuple):
@@ -114,5 +116,4 @@ def _reason(text: str) -> str:
     loud = [line for line in said if "DEBUG:" not in line]
     if not (loud or said):
         return ""
-    reason = _PREFIX.sub("", (loud or said)[-1]).strip()
-    return "".join(char for char in reason if char.isprintable())[:_MAX_REASON]
+    return printable(_PREFIX.sub("", (loud or said)[-1]).strip())[:_MAX_REASON]

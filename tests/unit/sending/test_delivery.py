@@ -31,9 +31,9 @@ class Servers:
         return outcome
 
 
-def packet(clock: int) -> list[Value]:
-    """Return a document of that moment."""
-    return [Value("h", "k", clock, 0, "{}")]
+def packet(clock: int) -> dict[str, list[Value]]:
+    """Return a document of that moment for each."""
+    return {each: [Value("h", "k", clock, 0, "{}")] for each in "ab"}
 
 
 @pytest.fixture
@@ -75,6 +75,7 @@ def test_outage(delivery: Delivery, servers: Servers, mood: Outcome) -> None:
     first = delivery.deliver(packet(4))[0]
     assert (first.outcome, first.waiting, first.delivered) == (TAKEN, 3, False)
     assert servers.taken == {"a": [1], "b": [1, 2, 3, 4]}
+    assert not first.live
     assert catching_up([first]) == ["a"]
     drained = [delivery.drain(["a"]) for _ in range(4)]
     assert [catching_up(reports) for reports in drained] == [["a"], ["a"], [], []]
@@ -137,6 +138,21 @@ def test_an_error_of_one_is_not_the_others(spool: Spool) -> None:
     reports = Delivery(push, ["a", "b"], spool).deliver(packet(1))
     assert [report.waiting for report in reports] == [1, 0]
     assert "no zabbix_sender" in str(reports[0])
+
+
+def test_on_disk_before_it_goes(spool: Spool) -> None:
+    """Whoever is killed while it pushes has it in the file; what was taken is not there."""
+    kept = []
+
+    def push(destination: str, _values: Sequence[Value]) -> Outcome:
+        other = Spool(spool.path, 1 << 30)
+        kept.append(other.state(destination).waiting)
+        other.close()
+        return TAKEN
+
+    Delivery(push, ["a"], spool).deliver(packet(1))
+    assert kept == [1]
+    assert spool.state("a").waiting == 0
 
 
 def test_weather(delivery: Delivery, servers: Servers) -> None:

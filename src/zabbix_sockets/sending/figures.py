@@ -1,0 +1,116 @@
+"""The document as single values: discovery, the host's figures, and a group for each row.
+
+Keys and fields are those of the templates, in figures.json, which their generator writes.
+"""
+
+import fnmatch
+import os
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import orjson
+
+from zabbix_sockets.discovery import discovery
+from zabbix_sockets.rows import ABSENT_ID, JsonRow
+
+FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "figures.json")
+HOST = ""
+"""Name of the group of what belongs to no row: discovery, the host, the collector."""
+
+Key = str
+Text = str
+
+
+class Group(NamedTuple):
+    """What goes to the items of one row, or of the host: they come into being together."""
+
+    name: str
+    """List and id of the row: `processes nginx`."""
+    values: tuple[tuple[Key, Text], ...]
+
+
+class Figures:
+    """What of a document becomes a value of its own.
+
+    Args:
+        wanted: patterns (fnmatch) of keys without their parameter; none: all.
+    """
+
+    def __init__(self, wanted: Sequence[str] = ()) -> None:
+        with open(FILE, "rb") as file:
+            described = orjson.loads(file.read())
+        self._paths: dict[str, dict[str, list[str]]] = {
+            kind: {
+                key: path.split(".")
+                for key, path in paths.items()
+                if not wanted or any(fnmatch.fnmatchcase(key, each) for each in wanted)
+            }
+            for kind, paths in described.items()
+        }
+
+    def keys(self) -> list[str]:
+        """Return all keys that may be sent, without the rows' parameter."""
+        return [key for paths in self._paths.values() for key in paths]
+
+    def groups(self, document: JsonRow) -> Iterator[Group]:
+        """Yield the host's group, discovery first, then one for each row that it offers."""
+        rows = {kind: self._offered(document, kind) for kind in self._paths if kind}
+        discovered = [
+            (f"sockets.{kind}.discovery", _json(discovery({kind: offered}, kind)))
+            for kind, offered in rows.items()
+        ]
+        yield Group(HOST, (*discovered, *self._values(HOST, document, "")))
+        for kind, offered in rows.items():
+            for row in offered if self._paths[kind] else ():
+                row_id = str(row["id"])
+                yield Group(f"{kind} {row_id}", self._values(kind, row, row_id))
+
+    def zeros(self, document: JsonRow, name: str) -> Group | None:
+        """Return the group of a row that has gone, or None where that is not known."""
+        kind, _, row_id = name.partition(" ")
+        absent = [row for row in _rows(document, kind) if row["id"] == ABSENT_ID]
+        return Group(name, self._values(kind, absent[0], row_id)) if absent else None
+
+    @staticmethod
+    def _offered(document: JsonRow, kind: str) -> list[JsonRow]:
+        """Return the rows that the templates' discovery is offered, too."""
+        return [
+            row for row in _rows(document, kind) if row["id"] != ABSENT_ID and row.get("settled", 1)
+        ]
+
+    def _values(self, kind: str, fields: JsonRow, row_id: str) -> tuple[tuple[Key, Text], ...]:
+        suffix = "[" + _quoted(row_id) + "]" if kind else ""
+        texts = ((key, _text(_at(fields, path))) for key, path in self._paths[kind].items())
+        return tuple((key + suffix, text) for key, text in texts if text is not None)
+
+
+def _rows(document: JsonRow, kind: str) -> list[JsonRow]:
+    rows = document[kind]
+    assert isinstance(rows, list)
+    return rows
+
+
+def _at(fields: object, path: list[str]) -> object:
+    """Return a field by its path; None where it isn't: what is not known is not sent."""
+    for name in path:
+        if not isinstance(fields, dict) or name not in fields:
+            return None
+        fields = fields[name]
+    return fields
+
+
+def _text(value: object) -> Text | None:
+    """Return what an item stores: numbers and texts as they are, warnings a line each."""
+    if isinstance(value, list):
+        return "\n".join(map(str, value))
+    return None if value is None else str(value)
+
+
+def _json(rows: list[JsonRow]) -> Text:
+    return orjson.dumps(rows).decode()
+
+
+def _quoted(parameter: str) -> str:
+    """Return a parameter of a key in quotes, as Zabbix expands "{#ID}" in a prototype's key."""
+    escaped = parameter.replace('"', '\\"')
+    return f'"{escaped}"'
