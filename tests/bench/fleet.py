@@ -18,13 +18,14 @@ sys.path[0] = str(Path(__file__).resolve().parents[2])
 # ruff: noqa: E402
 import psutil
 
+from tests.bench.isolate import run_isolated
 from tests.zabbix import programs, proxies
 from tests.zabbix.proxies import Proxy
 from tests.zabbix.pushing import sender, with_sender
 from tests.zabbix.servers import SERVER_VERSIONS, Server, Servers
 from zabbix_sockets.pins import load, unload
 from zabbix_sockets.sending import schedule
-from zabbix_sockets.sending.command import MASTER_KEY
+from zabbix_sockets.sending.contents import MASTER_KEY
 from zabbix_sockets.sending.lines import Value, encode_line
 from zabbix_sockets.sending.transport import Sender, parse_answer
 
@@ -217,8 +218,7 @@ def _measure(server: Server, proxy: Proxy, options: argparse.Namespace) -> None:
         load(pins)
         try:
             made = [sys.executable, "-m", "zabbix_sockets", "get", "--pins", pins]
-            document = subprocess.run(made, capture_output=True, text=True, check=True).stdout
-            document = document.rstrip("\n")
+            document = subprocess.check_output(made, text=True).rstrip("\n")
             fleet = Fleet(proxy, options.hosts, options.workers, document)
             size = f"{len(document.encode()):,} bytes"
             print(f"Zabbix {server.version}, documents of {size}, {options.workers} at a time\n")
@@ -234,7 +234,7 @@ def _measure(server: Server, proxy: Proxy, options: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table."""
+    """Print the table; in namespaces of its own, where nobody else's sockets are."""
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--version", choices=SERVER_VERSIONS, default=SERVER_VERSIONS[-1], help="of all of Zabbix")
@@ -242,6 +242,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--interval", type=float, default=60.0, help="seconds that they are spread over")
     add("--workers", type=int, default=50, help="zabbix_senders at a time, at most")
     options = parser.parse_args(arguments)
+    raise SystemExit(run_isolated(lambda: _run(options)))
+
+
+def _run(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         lab = stack.enter_context(programs.directory())
         servers = Servers(lab)
@@ -249,6 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         server = stack.enter_context(servers.fresh(options.version))
         proxy = stack.enter_context(proxies.running(server, lab))
         _measure(server, proxy, options)
+    return 0
 
 
 if __name__ == "__main__":
