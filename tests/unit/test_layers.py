@@ -14,7 +14,7 @@ import zabbix_sockets
 from zabbix_sockets.verbs import CONFIG
 
 PACKAGE = Path(zabbix_sockets.__file__).parent
-WORDS = ("model", "errors", "deadline", "names", "addresses")
+WORDS = ("model", "sockets", "errors", "deadline", "names", "addresses")
 SOURCES = ("readers.*", *WORDS)
 WISHES = (
     *(f"provision.{name}" for name in ("options", "templates", "frontend", "interfaces", "macros")),
@@ -26,7 +26,7 @@ ROWS = ("rows", "rows.*", "groups", *WORDS)
 # imports only to its right: nothing imports cli, only verbs a verb's own module, only
 # collector the readers, and no reader another one but for the small files of /proc/PID.
 MAY_IMPORT = {
-    "__init__": ("collector.*", "report", "names", "model", "errors"),  # the public names
+    "__init__": ("collector.*", "report", "names", "model", "sockets", "errors"),  # the public names
     "__main__": ("cli",),
     "cli": ("arguments", "errors"),
     "arguments": (
@@ -36,7 +36,17 @@ MAY_IMPORT = {
     "verbs": (
         *("collector.ahead", "collector.snapshot", "collector.stream"),
         *("sending.command", "provision.command"),
-        *("show", "discovery", "counting", "lock", "pins", "configuration", "ruled", "report"),
+        *(
+            "show",
+            "table",
+            "discovery",
+            "counting",
+            "lock",
+            "pins",
+            "configuration",
+            "ruled",
+            "report",
+        ),
         *ROWS,
     ),
     "provision": (),
@@ -55,7 +65,8 @@ MAY_IMPORT = {
     "sending.spool": ("sending.lines", "errors"),
     "sending.transport": ("sending.lines", "errors"),
     "sending.*": ("errors",),
-    "show": ROWS,
+    "show": ("table", *ROWS),
+    "table": ("rows",),
     "discovery": ROWS,
     "counting": ROWS,
     "lock": ("deadline", "errors"),
@@ -81,10 +92,12 @@ MAY_IMPORT = {
     "readers.netns": ("readers.process", "readers.mounts", *WORDS),
     "readers.containers": ("cgroups",),
     "readers.netlink": ("readers.inet_diag", *WORDS),
+    "readers.tcp_info": ("readers.inet_diag", *WORDS),
     "readers.*": ("readers.process", "owners", *WORDS),
     "readers": (),
     "rules": ("names",),
     "cgroups": (),
+    "sockets": (),
     "addresses": (),
     "names": (),
     "deadline": ("errors",),

@@ -93,8 +93,8 @@ class RecordFold:
 
     def add(self, chunks: Iterable[bpf.Chunk]) -> None:
         """Count all records of *chunks*."""
-        counter: Counter[tuple[bytes]] = Counter()
-        unpack, update = bpf.WHOLE_RECORD.iter_unpack, counter.update
+        counter: Counter[tuple[bytes, bytes]] = Counter()
+        unpack, update = bpf.RECORD.iter_unpack, counter.update
         for chunk in chunks:
             update(unpack(chunk))
             if len(counter) > _MAX_DISTINCT:
@@ -104,10 +104,10 @@ class RecordFold:
             self._add(self.owners.by_inode[inode], socket, 1)
         self._shared.clear()
 
-    def _drain(self, counter: "Counter[tuple[bytes]]") -> None:
+    def _drain(self, counter: "Counter[tuple[bytes, bytes]]") -> None:
         """Take over the distinct records; with a crawler or many forks that is each one."""
-        unpack, netns, numbers = bpf.RECORD.unpack, self._netns, self._numbers
-        for (data,), count in counter.items():
+        unpack, netns, numbers = bpf.SOCKET.unpack, self._netns, self._numbers
+        for (data, _), count in counter.items():
             (
                 pid, where, cgroup, uid, kind, state, protocol, flags, local_port, remote_port,
                 bound, comm, address, recv, send, inode, started, limit, requests,

@@ -44,12 +44,14 @@ def pack(  # noqa: PLR0913  # each is a field of struct record
     inode: int = 0,
     uid: int = 0,
     requests: int = 0,
+    quality: tuple[int, ...] = (0,) * 7,
 ) -> bytes:
     """Return a record's bytes."""
-    return bpf.RECORD.pack(
+    socket = bpf.SOCKET.pack(
         pid, netns, cgroup, uid, kind, state, protocol, flags, local_port, remote_port, bound,
         b"name", address, recv, send, inode, 5, 1024, requests,
     )  # fmt: skip
+    return socket + bpf.QUALITY.pack(*quality)
 
 
 def fold(data: list[bytes], size: int = 5, *, own_only: bool = False) -> RecordFold:
@@ -94,7 +96,8 @@ def sockets(draw: st.DrawFn) -> bytes:
 def test_every_socket_counts_once(data: list[bytes], size: int, own_only: bool) -> None:
     """Unshared records count each, shared ones once an inode; other namespaces if asked for."""
     listeners, connections = resolved(fold(data, size, own_only=own_only))
-    own = [record for record in map(bpf.RECORD.unpack, data) if record[1] == NETNS or not own_only]
+    unpacked = (bpf.SOCKET.unpack_from(each) for each in data)
+    own = [record for record in unpacked if record[1] == NETNS or not own_only]
     shared = {record[15] for record in own if record[7] & bpf.SHARED}
     expected = len(shared) + sum(not record[7] & bpf.SHARED for record in own)
     assert len(listeners) + sum(connections.values()) == expected
