@@ -228,6 +228,9 @@ class Snapshot:
         self.owners: dict[int, tuple[int, ...]] = {}
         self.listeners: list[ListenerSocket] = []
         self.connections: dict[Connection, int] = {}
+        self.qualities: dict[Connection, int] = {}  # established ones; see quality.py
+        self.unmeasured: set[int] | None = None  # namespaces without; None: nobody asked for any
+        self.lacks_limited_times = False  # the kernel doesn't tell these of connections
         self.queues: dict[tuple[int, int], tuple[int, int]] = {}  # by owner and namespace
         self.uids: dict[int, int] = {}  # owner: lowest uid seen on its sockets
         self.fds_limits: dict[int, int] = {}  # process: soft RLIMIT_NOFILE

@@ -1,7 +1,7 @@
 """Which readers to use here: probe, choose, and remember why not better."""
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, repeat
+from itertools import chain
 from typing import Self
 
 from zabbix_sockets.deadline import Deadline
@@ -88,19 +88,19 @@ class Plan:
 
     def open_measured(
         self, table: Table, deadline: Deadline, noted: Noted | None = None
-    ) -> tuple[Encoding, Iterator[MeasuredBatch], bool]:
-        """Start reading *table* with figures of tcp_info; and tell whether the reader has them.
+    ) -> tuple[Encoding, Iterator[MeasuredBatch]] | None:
+        """Start reading *table* with figures of tcp_info; None where the reader has none.
 
-        Raises: as open().
+        Raises:
+            DeadlineError, ParseError: as the readers do.
         """
-        if self._netlink and table.protocol == "tcp":
+        if self._netlink:
             try:
                 encoding, batches = self._netlink.read_measured(table, deadline, noted)
-                return encoding, _started(batches), True
-            except SourceUnavailableError as error:
-                self._note_refusal(table, error)
-        read = self.open(table, deadline, noted=noted)
-        return read.encoding, ((rows, repeat(())) for rows in read.batches), False
+                return encoding, _started(batches)
+            except SourceUnavailableError:
+                pass  # as open() will say
+        return None
 
     def open_whole(
         self, table: Table, deadline: Deadline, *, tcp_info: bool

@@ -27,6 +27,7 @@ NO_LIMIT = 0xFFFFFFFF
 SOCKET = struct.Struct("=IIQIBBBBHHI16s16sIIIIII")
 QUALITY = struct.Struct("=BBBBB3xII")
 RECORD = struct.Struct(f"={SOCKET.size}s{QUALITY.size}s")
+RECORD_WITHOUT_QUALITY = struct.Struct(f"={SOCKET.size}s0s{QUALITY.size}x")
 FLAGS_AT = 23
 OWNER = struct.Struct("=IIII16s")
 INFORMATION = struct.Struct("=QII16s216s")  # struct information
