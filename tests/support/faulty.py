@@ -20,7 +20,7 @@ DELAY_SECONDS = 0.02  # each way
 HERE, THERE = "198.51.100.1", "198.51.100.2"
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 1, 0x1000
 _DEVICE = "faulty0"
-_TCP, _HEADERS = 6, 60  # longer packets carry data
+_TCP, _IPV4_HEADER, _OFFSET = 6, 20, 32
 
 
 def _open(address: str, peer: str) -> int:
@@ -71,7 +71,7 @@ class Faulty:
                     os.write(end, packet)
 
     def _loses(self, packet: bytes) -> bool:
-        if packet[9] != _TCP or len(packet) <= _HEADERS:
+        if packet[9] != _TCP or len(packet) == _IPV4_HEADER + (packet[_OFFSET] >> 4) * 4:
             return False
         self._seen += 1
         return not self._seen % self._lose_each or os.path.exists(self._broken)

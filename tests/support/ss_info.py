@@ -22,7 +22,6 @@ _NUMBERS = {
     "slow_start_threshold": r" ssthresh:(\d+)",
     "unacked": r" unacked:(\d+)",
     "lost": r" lost:(\d+)",
-    "timeouts": r" backoff:(\d+)",
     "retransmits_in_flight": r" retrans:(\d+)/",
     "retransmits": r" retrans:\d+/(\d+)",
     "bytes_sent": r" bytes_sent:(\d+)",
@@ -78,12 +77,21 @@ def _parse(line: str) -> SsInfo:
 
 
 def as_ss_has_it(info: TcpInfo) -> TcpInfo:
-    """Return tcp_info with the microseconds that ss drops dropped, and what it doesn't print.
+    """Return tcp_info without what ss doesn't print.
 
-    It prints a backoff instead of the timeouts, and no threshold of 65,535 segments and more.
+    That is the microseconds of longer times, the timeouts, and thresholds from 65,535 segments on.
     """
-    whole = {name: (getattr(info, name) or 0) // 1000 * 1000 for name in _WHOLE_MS}
     threshold = info.slow_start_threshold
-    if threshold is not None and threshold >= 0xFFFF:  # noqa: PLR2004
+    if threshold is not None and threshold >= 0xFFFF:
         threshold = None
-    return info._replace(slow_start_threshold=threshold, **whole)
+    return info._replace(
+        slow_start_threshold=threshold,
+        timeouts=None,
+        busy_us=_whole(info.busy_us),
+        receiver_limited_us=_whole(info.receiver_limited_us),
+        sender_buffer_limited_us=_whole(info.sender_buffer_limited_us),
+    )
+
+
+def _whole(microseconds: int | None) -> int:
+    return (microseconds or 0) // 1000 * 1000
