@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from zabbix_sockets.collector.snapshot import collect
     from zabbix_sockets.collector.stream import iter_sockets
     from zabbix_sockets.errors import SocketsError
-    from zabbix_sockets.model import Query, Snapshot, Socket
+    from zabbix_sockets.model import Query, Snapshot
     from zabbix_sockets.names import safe_name
     from zabbix_sockets.report import Limits, build_document
+    from zabbix_sockets.sockets import Socket
 
 __version__ = "0.1.0"
 __all__ = [
@@ -41,7 +42,7 @@ _HOMES = {
     "Limits": "report",
     "Query": "model",
     "Snapshot": "model",
-    "Socket": "model",
+    "Socket": "sockets",
     "SocketsError": "errors",
     "build_document": "report",
     "collect": "collector.snapshot",

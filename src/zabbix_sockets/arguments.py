@@ -8,7 +8,7 @@ from typing import NamedTuple, NoReturn
 from zabbix_sockets import __version__, verbs
 from zabbix_sockets.errors import UsageError
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS
-from zabbix_sockets.model import PINS
+from zabbix_sockets.model import ACTIVE_WITHIN, PINS
 
 PROGRAM = "zabbix-sockets"
 LISTS = ("processes", "listeners", "upstreams")
@@ -113,6 +113,30 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         help=f"rules that name processes (default: {verbs.CONFIG}, if it is there)",
     )
     _add_pins(parser)
+    parser.set_defaults(tcp_info=False, active_within=ACTIVE_WITHIN[2])
+
+
+def _add_active_within(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--active-within",
+        type=int,
+        choices=ACTIVE_WITHIN,
+        default=ACTIVE_WITHIN[2],
+        metavar="SECONDS",
+        help="how good connections are counts those alone that sent or received data since:"
+        f" {', '.join(map(str, ACTIVE_WITHIN))} (default: {ACTIVE_WITHIN[2]})",
+    )
+
+
+def _add_quality(parser: argparse.ArgumentParser) -> None:
+    _add_active_within(parser)
+    parser.add_argument(
+        "--no-tcp-info",
+        dest="tcp_info",
+        action="store_false",
+        default=True,
+        help="leave out how good connections are, which sock_diag asks for at twice the cost",
+    )
 
 
 def _add_document(parser: argparse.ArgumentParser) -> None:
@@ -128,6 +152,7 @@ def _add_document(parser: argparse.ArgumentParser) -> None:
 
 def _add_get(parser: argparse.ArgumentParser) -> None:
     _add_document(parser)
+    _add_quality(parser)
     parser.add_argument("grouping", nargs="?", default="", metavar="GROUPING", help="as --group-by")
 
 
@@ -148,6 +173,12 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
     kinds = (*LISTS, "sockets")
     parser.add_argument("kind", choices=kinds, metavar="KIND", help=", ".join(kinds))
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    _add_active_within(parser)
+    parser.add_argument(
+        "--tcp-info",
+        action=argparse.BooleanOptionalAction,
+        help="how good connections are (default: yes, but for sockets)",
+    )
     parser.add_argument(
         "--state",
         action="append",
@@ -187,6 +218,7 @@ def _add_send(parser: argparse.ArgumentParser) -> None:
     from zabbix_sockets.sending.options import add_options  # noqa: PLC0415  # no agent's
 
     _add_document(parser)
+    _add_quality(parser)
     add_options(parser)
 
 

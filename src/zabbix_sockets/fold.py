@@ -4,10 +4,12 @@ The hot path of every source but BPF: a row is a tuple on its way into a counter
 object is made of it, and nothing of it is kept but one mark beside its inode.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from typing import NamedTuple
+from itertools import repeat
+from typing import NamedTuple, TypeVar
 
+from zabbix_sockets.addresses import unmapped
 from zabbix_sockets.model import (
     INBOUND,
     NOBODY,
@@ -23,15 +25,17 @@ from zabbix_sockets.model import (
     Table,
     TcpState,
 )
+from zabbix_sockets.quality import Quality
 
 MAX_ENDPOINTS = 50_000
 """Distinct remote endpoints with a count of their own. The kernel's tables are in the order
 of a hash, so what comes later is rare among the first only if it is rare at all."""
 
+Key = TypeVar("Key", bound=tuple[int, *tuple[object, ...]])
+
 DeviceName = Callable[[int, int], str]
 """Returns the safe name of a network device by its namespace and index; empty for 0."""
 
-_V4_MAPPED = bytes(10) + b"\xff\xff"
 _LISTENING = {"tcp": TcpState.LISTEN.value, "udp": TcpState.CLOSE.value}
 
 
@@ -125,19 +129,25 @@ class TableFold:
         self._inbound: dict[tuple[int, int, AddressToken, int, int], int] = {}
         self._outbound: dict[tuple[int, int, AddressToken, AddressToken, int, int], int] = {}
         self._rest: dict[tuple[int, int, str], int] = {}
+        self._qualities: dict[tuple[object, ...], Quality] = {}  # by the keys of these three
 
     @property
     def endpoints(self) -> int:
         """How many distinct remote endpoints are counted one by one."""
         return len(self._outbound)
 
-    def add(self, rows: Iterable[Row]) -> None:  # noqa: C901  # a call per socket would double its cost
-        """Count *rows*; a table's listeners come before its connections."""
-        listening_state = _LISTENING[self.table.protocol]
+    def add(self, rows: Iterable[Row], samples: Iterable[Quality] = repeat(0)) -> None:  # noqa: C901, PLR0912  # a call per socket would double its cost
+        """Count *rows*; a table's listeners come before its connections.
+
+        *samples*: how good each row's connection is; of those that are established and that a
+        process has, or had, they are added up.
+        """
+        listening_state, established = _LISTENING[self.table.protocol], TcpState.ESTABLISHED.value
         by_inode, outbound = self._by_inode, self._outbound
         listening, ephemeral = self.directions.listening, self.directions.ephemeral
         owner_of, count_of = by_inode.get, outbound.get
-        for state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode in rows:
+        for row, sample in zip(rows, samples):  # noqa: B905  # without samples there is no end
+            state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
             owner = owner_of(inode)
             if owner is None:
                 owner = self._ownerless(inode)
@@ -145,6 +155,8 @@ class TableFold:
                 by_inode[inode] = -owner
             if owner is None or owner < 0:
                 continue  # counted already
+            if sample and (state != established or not inode):
+                sample = 0  # noqa: PLW2901
             if state == listening_state:
                 self._add_listener(RawListener(owner, lport, laddr, ifindex, recv, send), uid)
                 if state != TcpState.LISTEN.value and (recv or send):
@@ -155,18 +167,21 @@ class TableFold:
             if lport in listening:
                 server = self.directions.server(lport, laddr)
                 if server is not None:
-                    self._add_inbound((owner, state, server, lport, ifindex), uid)
+                    accepted = owner, state, server, lport, ifindex
+                    self._count(self._inbound, accepted, uid, sample)
                     continue
             local_ephemeral = ephemeral[lport]
             if not local_ephemeral and ephemeral[rport]:
-                self._add_rest((owner, state, UNKNOWN), uid)
+                self._count(self._rest, (owner, state, UNKNOWN), uid, sample)
                 continue
             key = (owner, state, laddr, raddr, rport, local_ephemeral)
             count = count_of(key)
-            if count is not None:
-                outbound[key] = count + 1
-            else:
-                self._add_outbound(key, uid)
+            if count is None:
+                self._add_outbound(key, uid, sample)
+                continue
+            outbound[key] = count + 1
+            if sample:
+                self._add_sample(key, sample)
 
     def _ownerless(self, inode: int) -> int | None:
         """Return NOBODY or UNOWNED; None for an inode that was counted as UNOWNED before."""
@@ -182,27 +197,28 @@ class TableFold:
         self.directions.add_listener(listener.port, listener.address)
         self._note_uid(listener.owner, uid)
 
-    def _add_inbound(self, key: tuple[int, int, AddressToken, int, int], uid: int) -> None:
-        count = self._inbound.get(key, 0)
-        self._inbound[key] = count + 1
-        if not count:
-            self._note_uid(key[0], uid)
-
     def _add_outbound(
-        self, key: tuple[int, int, AddressToken, AddressToken, int, int], uid: int
+        self,
+        key: tuple[int, int, AddressToken, AddressToken, int, int],
+        uid: int,
+        sample: Quality,
     ) -> None:
         if len(self._outbound) < self._max_endpoints:
-            self._outbound[key] = 1
-            self._note_uid(key[0], uid)
+            self._count(self._outbound, key, uid, sample)
         else:
             self.overflowed = True
-            self._add_rest((key[0], key[1], OUTBOUND), uid)
+            self._count(self._rest, (key[0], key[1], OUTBOUND), uid, sample)
 
-    def _add_rest(self, key: tuple[int, int, str], uid: int) -> None:
-        count = self._rest.get(key, 0)
-        self._rest[key] = count + 1
+    def _count(self, counts: dict[Key, int], key: Key, uid: int, sample: Quality) -> None:
+        count = counts.get(key, 0)
+        counts[key] = count + 1
+        if sample:
+            self._add_sample(key, sample)
         if not count:
             self._note_uid(key[0], uid)
+
+    def _add_sample(self, key: tuple[object, ...], sample: Quality) -> None:
+        self._qualities[key] = self._qualities.get(key, 0) + sample
 
     def _note_uid(self, owner: int, uid: int) -> None:
         self.uids[owner] = min(uid, self.uids.get(owner, uid))
@@ -231,11 +247,26 @@ class TableFold:
             for raw in self.listeners
         ]
 
-    def decode_connections(self, into: dict[Connection, int], device_name: DeviceName) -> None:
-        """Add the counts to *into*, in the model's terms."""
+    def decode_connections(
+        self,
+        into: dict[Connection, int],
+        qualities: dict[Connection, Quality],
+        device_name: DeviceName,
+    ) -> None:
+        """Add the counts to *into*, and how good they are to *qualities*, in the model's terms."""
+        for counted, key, count in self._connections(device_name):
+            into[key] = into.get(key, 0) + count
+            quality = self._qualities.get(counted)
+            if quality:
+                qualities[key] = qualities.get(key, 0) + quality
+
+    def _connections(
+        self, device_name: DeviceName
+    ) -> Iterator[tuple[tuple[object, ...], Connection, int]]:
         protocol, _, netns = self.table
         address, port = self._encoding.address, self._encoding.port
-        for (owner, state, server, lport, ifindex), count in self._inbound.items():
+        for inbound, count in self._inbound.items():
+            owner, state, server, lport, ifindex = inbound
             key = Connection(
                 protocol,
                 netns,
@@ -246,8 +277,9 @@ class TableFold:
                 port(lport),
                 device_name(netns, ifindex),
             )
-            into[key] = into.get(key, 0) + count
-        for (owner, state, laddr, raddr, rport, ephemeral), count in self._outbound.items():
+            yield inbound, key, count
+        for outbound, count in self._outbound.items():
+            owner, state, laddr, raddr, rport, ephemeral = outbound
             key = Connection(
                 protocol,
                 netns,
@@ -259,12 +291,6 @@ class TableFold:
                 source=unmapped(address(laddr)),
                 ephemeral=bool(ephemeral),
             )
-            into[key] = into.get(key, 0) + count
-        for (owner, state, direction), count in self._rest.items():
-            key = Connection(protocol, netns, owner, state, direction)
-            into[key] = into.get(key, 0) + count
-
-
-def unmapped(address: bytes) -> bytes:
-    """Return the IPv4 address in an IPv4-mapped IPv6 address, any other as it is."""
-    return address[12:] if len(address) == 16 and address.startswith(_V4_MAPPED) else address  # noqa: PLR2004
+            yield outbound, key, count
+        for rest, count in self._rest.items():
+            yield rest, Connection(protocol, netns, *rest), count

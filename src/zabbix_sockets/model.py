@@ -228,6 +228,9 @@ class Snapshot:
         self.owners: dict[int, tuple[int, ...]] = {}
         self.listeners: list[ListenerSocket] = []
         self.connections: dict[Connection, int] = {}
+        self.qualities: dict[Connection, int] = {}  # established ones; see quality.py
+        self.unmeasured: set[int] | None = None  # namespaces without; None: nobody asked for any
+        self.lacks_limited_times = False  # the kernel doesn't tell these of connections
         self.queues: dict[tuple[int, int], tuple[int, int]] = {}  # by owner and namespace
         self.uids: dict[int, int] = {}  # owner: lowest uid seen on its sockets
         self.fds_limits: dict[int, int] = {}  # process: soft RLIMIT_NOFILE
@@ -265,13 +268,18 @@ PINS = "/run/zabbix-sockets"
 """Where the BPF iterators are pinned: a bpffs of their own, since /sys/fs/bpf is closed."""
 
 
+ACTIVE_WITHIN = (10, 30, 60, 120, 300, 600, 3600)
+"""The choices: a BPF record tells no more of the time since a connection was used."""
+
+
 class Query(NamedTuple):
     """What to collect, and how long it may take.
 
     *source*: `bpf`, `sock_diag` or `procfs`; None chooses the best that works. *proc* is
     where procfs is mounted, *pins* where the BPF iterators are pinned. *netns*: `all`, `own`,
     or the name or number of a network namespace. *needs*: the fields of Process that the
-    grouping looks at.
+    grouping looks at. *tcp_info*: how good connections are, too; for a Snapshot, of those that
+    sent or received data in the last *active_within* seconds, one of ACTIVE_WITHIN.
     """
 
     source: str | None = None
@@ -280,35 +288,5 @@ class Query(NamedTuple):
     pins: str = PINS
     netns: str = ALL_NETNS
     needs: frozenset[str] = frozenset()
-
-
-class Owner(NamedTuple):
-    """A process that holds a socket."""
-
-    pid: int
-    name: str
-
-
-class Socket(NamedTuple):
-    """One socket, for people: an object of `show sockets --json`.
-
-    Queues are bytes; a listener has *accept_queue* and *backlog* (connections) instead.
-    """
-
-    protocol: str
-    family: int
-    netns: str
-    state: int
-    direction: str | None  # None for listeners and bound UDP sockets
-    local_address: bytes
-    local_port: int
-    remote_address: bytes
-    remote_port: int
-    device: str
-    owners: tuple[Owner, ...]
-    uid: int
-    inode: int
-    recv_queue: int | None = None
-    send_queue: int | None = None
-    accept_queue: int | None = None
-    backlog: int | None = None
+    tcp_info: bool = False
+    active_within: int = 60

@@ -21,6 +21,7 @@ from zabbix_sockets.model import (
     TcpState,
     state_name,
 )
+from zabbix_sockets.quality import LIMITED_TIMES, Quality, figures_of
 from zabbix_sockets.rows import JsonRow, RankedRow, netns_labels
 from zabbix_sockets.rows.listeners import absent_listener, listener_rows
 from zabbix_sockets.rows.processes import absent_process, process_rows
@@ -108,7 +109,7 @@ def _assemble(
     snapshot: Snapshot,
     grouping: Grouping,
     lists: dict[str, list[RankedRow]],
-    uncounted: dict[str, int],
+    uncounted: RankedRow,
     limits: Limits,
 ) -> JsonRow:
     seen = _seen_lists(snapshot)
@@ -119,12 +120,14 @@ def _assemble(
         limit: int = getattr(limits, name)
         truncated[name] = max(0, len(ranked) - limit)
         seen[name] &= not truncated[name]
-        rows = sorted((each.row for each in ranked[:limit]), key=lambda row: str(row["id"]))
+        rows = sorted(
+            (each.row | _quality(each.quality, snapshot) for each in ranked[:limit]),
+            key=lambda row: str(row["id"]),
+        )
         document[name] = [*rows, _absent(name, snapshot, grouping)] if seen[name] else rows
-        left_out = (each.row for each in ranked[limit:])
-        other[name] = _summed(_zero(name, snapshot, grouping), left_out)
-    for state, count in uncounted.items():
-        other["upstreams"][state] = _number(other["upstreams"][state]) + count
+        rest = [*ranked[limit:], *([uncounted] if name == "upstreams" else ())]
+        other[name] = _summed(_zero(name, snapshot, grouping), rest, snapshot)
+    other["upstreams"]["rows"] = truncated["upstreams"]
     document["other"] = other
     document["lists"] = {name: int(complete) for name, complete in seen.items()}
     document["complete"] = int(all(seen.values()))
@@ -134,7 +137,7 @@ def _assemble(
 
 def _absent(name: str, snapshot: Snapshot, grouping: Grouping) -> JsonRow:
     """Return the row for all that is not in a list, without what no row of it has."""
-    row = _ABSENT[name]()
+    row = _ABSENT[name]() | _quality(None if snapshot.unmeasured else 0, snapshot)
     if grouping is not GROUPINGS[DEFAULT_GROUPING]:
         row.pop("denied_instances", None)
     if snapshot.visibility.ownership == BY_CGROUPS:
@@ -166,10 +169,20 @@ def _seen_lists(snapshot: Snapshot) -> dict[str, bool]:
     }
 
 
-def _summed(zero: JsonRow, rows: Iterable[JsonRow]) -> JsonRow:
-    """Add the fields of *rows* that *zero* has."""
+def _quality(quality: Quality | None, snapshot: Snapshot) -> JsonRow:
+    """Return the fields that say how good a row's connections are, where that is known."""
+    if quality is None or snapshot.unmeasured is None:
+        return {}
+    lacking = LIMITED_TIMES if snapshot.lacks_limited_times else ()
+    return {name: each for name, each in figures_of(quality).items() if name not in lacking}
+
+
+def _summed(zero: JsonRow, ranked: Iterable[RankedRow], snapshot: Snapshot) -> JsonRow:
+    """Add the fields of rows that *zero* has."""
     total = {"rows": 0, **zero}
-    for row in rows:
+    quality = 0
+    for _, row, of_row in ranked:
+        quality += of_row or 0
         for name, value in total.items():
             if isinstance(value, dict):
                 for key, count in _object(row[name]).items():
@@ -178,7 +191,8 @@ def _summed(zero: JsonRow, rows: Iterable[JsonRow]) -> JsonRow:
                 total[name] = _number(value) + 1
             else:
                 total[name] = _number(value) + _number(row.get(name, 0))
-    return total
+    sums = _quality(quality, snapshot)
+    return total | {name: value for name, value in sums.items() if name in zero}
 
 
 def _object(value: object) -> JsonRow:

@@ -1,10 +1,6 @@
 """`show`: the same figures as tables for people, or as JSON for programs."""
 
-import os
-import shutil
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TextIO
 
 from zabbix_sockets.addresses import format_address
 from zabbix_sockets.errors import UsageError
@@ -13,109 +9,12 @@ from zabbix_sockets.model import (
     PROTOCOLS,
     TCP_STATES,
     UDP_STATES,
-    Socket,
     TcpState,
     state_name,
 )
 from zabbix_sockets.rows import ABSENT_ID, JsonRow
-
-BOLD, DIM, GREEN, YELLOW, RESET = "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
-_STATE_COLOURS = {"listen": GREEN, "bound": GREEN, "close_wait": YELLOW, "syn_sent": YELLOW}
-
-
-class Column(NamedTuple):
-    """A column of a table: its title, how a row's cell is made, and how it is set."""
-
-    title: str
-    cell: Callable[[JsonRow], object]
-    right: bool = False
-    shrinks: bool = False  # gives way where the terminal is narrow
-
-
-class Style(NamedTuple):
-    """What the output allows: colours, and a width (None: piped, nothing is cut)."""
-
-    colours: bool
-    width: int | None
-
-
-def style_of(stream: TextIO) -> Style:
-    """Return the style for *stream*; NO_COLOR (unless empty) and TERM=dumb mean no colours."""
-    if not stream.isatty():
-        return Style(colours=False, width=None)
-    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "dumb") == "dumb"
-    return Style(colours=not plain, width=shutil.get_terminal_size().columns)
-
-
-def text_width(text: str) -> int:
-    """Return how many cells of a terminal *text* takes (UAX #11; marks: none)."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0
-        if unicodedata.category(char) in ("Mn", "Me", "Cf")
-        else 2
-        if unicodedata.east_asian_width(char) in "WF"
-        else 1
-        for char in text
-    )
-
-
-def _fit(text: str, width: int) -> str:
-    """Cut *text* to *width* cells, with an ellipsis where something is missing."""
-    if text_width(text) <= width:
-        return text
-    while text and text_width(text) > width - 1:
-        text = text[:-1]
-    return f"{text}…"
-
-
-def _pad(text: str, width: int, *, right: bool) -> str:
-    space = " " * (width - text_width(text))
-    return space + text if right else text + space
-
-
-def render_table(columns: Sequence[Column], rows: Iterable[JsonRow], style: Style) -> str:
-    """Return a table with a line of titles; the last column is not padded."""
-    cells = [[str(column.cell(row)) for column in columns] for row in rows]
-    widths = [
-        max([text_width(column.title), *(text_width(row[at]) for row in cells)])
-        for at, column in enumerate(columns)
-    ]
-    if style.width is not None:
-        _shrink(widths, columns, style.width)
-    titles = _line([column.title for column in columns], columns, widths)
-    lines = [f"{BOLD}{titles}{RESET}" if style.colours else titles]
-    for row in cells:
-        line = _line(row, columns, widths)
-        lines.append(_coloured(line, columns, row) if style.colours else line)
-    return "\n".join(lines) + "\n"
-
-
-def _line(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
-    parts = [
-        _pad(_fit(cell, width), width, right=column.right)
-        for cell, column, width in zip(cells, columns, widths, strict=True)
-    ]
-    return "  ".join(parts).rstrip()
-
-
-def _shrink(widths: list[int], columns: Sequence[Column], available: int) -> None:
-    """Take from the widest column that gives way until the line fits, down to 12 cells."""
-    least = 12
-    while (excess := sum(widths) + 2 * (len(widths) - 1) - available) > 0:
-        wide = [at for at, column in enumerate(columns) if column.shrinks and widths[at] > least]
-        if not wide:
-            return
-        at = max(wide, key=lambda at: widths[at])
-        widths[at] = max(least, widths[at] - excess)
-
-
-def _coloured(line: str, columns: Sequence[Column], row: Sequence[str]) -> str:
-    """Colour a line by its state, if it has one; a process may be called "listen" too."""
-    states = (cell for column, cell in zip(columns, row, strict=True) if column.title == "STATE")
-    colour = _STATE_COLOURS.get(next(states, ""), "")
-    return f"{colour}{line}{RESET}" if colour else line
+from zabbix_sockets.sockets import Socket
+from zabbix_sockets.table import Column, Style, render_table
 
 
 def _field(*path: str) -> Callable[[JsonRow], object]:
@@ -148,6 +47,36 @@ def _owners_cell(row: JsonRow) -> str:
 
 
 _NETNS = "NETNS"  # a column only where there is another namespace than the own
+
+
+def _us(*path: str) -> Callable[[JsonRow], object]:
+    """Return what shows a time as people read it: 87us, 4.2ms, 31ms, 1.5s."""
+    field = _field(*path)
+
+    def cell(row: JsonRow) -> object:
+        value = field(row)
+        return shown_us(value) if isinstance(value, int) else value
+
+    return cell
+
+
+def shown_us(microseconds: int) -> str:
+    """Return a time with two digits at least, in the unit that fits."""
+    for unit, size in (("s", 1_000_000), ("ms", 1_000)):
+        if microseconds >= size:
+            value = microseconds / size
+            return f"{value:.1f}{unit}" if value < 10 else f"{value:.0f}{unit}"  # noqa: PLR2004
+    return f"{microseconds}us"
+
+
+_TCP_INFO = (
+    Column("RTT", _us("tcp_info", "rtt_us"), right=True),
+    Column("VAR", _us("tcp_info", "rtt_variance_us"), right=True),
+    Column("CWND", _field("tcp_info", "congestion_window"), right=True),
+    Column("UNACKED", _field("tcp_info", "unacked"), right=True),
+    Column("RETRANS", _field("tcp_info", "retransmits"), right=True),
+    Column("LOST", _field("tcp_info", "lost"), right=True),
+)
 
 _COLUMNS = {
     "processes": (
@@ -187,10 +116,20 @@ _COLUMNS = {
         Column("PORTS%", _field("ephemeral_pct"), right=True),
     ),
     "sockets": (
-        Column("PROTO", _field("protocol")),
+        Column("PROTO", _field("protocol"), optional=True),
         Column("STATE", _field("state")),
-        Column("RECV-Q", lambda row: row.get("recv_queue", row.get("accept_queue")), right=True),
-        Column("SEND-Q", lambda row: row.get("send_queue", row.get("backlog", "-")), right=True),
+        Column(
+            "RECV-Q",
+            lambda row: row.get("recv_queue", row.get("accept_queue")),
+            right=True,
+            optional=True,
+        ),
+        Column(
+            "SEND-Q",
+            lambda row: row.get("send_queue", row.get("backlog", "-")),
+            right=True,
+            optional=True,
+        ),
         Column("LOCAL", lambda row: _end(row, "local"), shrinks=True),
         Column("REMOTE", lambda row: _end(row, "remote"), shrinks=True),
         Column(_NETNS, lambda row: row["netns"] or "-", shrinks=True),
@@ -198,6 +137,7 @@ _COLUMNS = {
     ),
 }
 KINDS = tuple(_COLUMNS)
+_BEFORE_TCP_INFO = [each.title for each in _COLUMNS["sockets"]].index("LOCAL")
 
 
 def render(
@@ -208,6 +148,8 @@ def render(
     if kind in ("processes", "upstreams"):
         present.sort(key=lambda row: (-_weight(row), str(row["id"])))
     columns = [each for each in _COLUMNS[kind] if each.title != _NETNS or _has_netns(present)]
+    if any("tcp_info" in row for row in present):
+        columns[_BEFORE_TCP_INFO:_BEFORE_TCP_INFO] = _TCP_INFO
     if kind != "sockets":
         titles = {"PROCESS": grouping.upper()}
         columns = [each._replace(title=titles.get(each.title, each.title)) for each in columns]
@@ -240,10 +182,13 @@ def socket_json(socket: Socket) -> JsonRow:
         "owners": [{"pid": owner.pid, "name": owner.name} for owner in socket.owners],
         "uid": socket.uid,
     }
-    for name in ("recv_queue", "send_queue", "accept_queue", "backlog"):
+    for name in ("recv_queue", "send_queue", "accept_queue", "backlog", "cookie"):
         value = getattr(socket, name)
         if value is not None:
             row[name] = value
+    if socket.tcp_info:
+        fields = socket.tcp_info._asdict().items()
+        row["tcp_info"] = {name: value for name, value in fields if value is not None}
     return row
 
 

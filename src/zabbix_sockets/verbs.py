@@ -6,8 +6,9 @@ What a verb needs is imported when the kernel is already at work for it.
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TypeVar
 
 from zabbix_sockets.collector.ahead import read_pinned
 from zabbix_sockets.deadline import Deadline, interrupting
@@ -19,7 +20,7 @@ from zabbix_sockets.errors import (
 )
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping
 from zabbix_sockets.lock import one_at_a_time
-from zabbix_sockets.model import ALL_NETNS, OWN, Query, Snapshot, Socket
+from zabbix_sockets.model import ALL_NETNS, OWN, Query, Snapshot
 from zabbix_sockets.rows import ABSENT_ID, JsonRow
 
 CONFIG = "/etc/zabbix/zabbix-sockets.toml"
@@ -34,6 +35,8 @@ expression of a rule, at a file of the configuration."""
 
 _ATTEMPTS = 4
 
+Row = TypeVar("Row")
+
 
 @contextmanager
 def _snapshot_time(options: argparse.Namespace) -> Iterator[Query]:
@@ -42,7 +45,14 @@ def _snapshot_time(options: argparse.Namespace) -> Iterator[Query]:
     with one_at_a_time(deadline.part(_WAIT_SHARE)):
         default = OWN if options.run is show and options.kind == "sockets" else ALL_NETNS
         netns = options.netns or default
-        yield Query(options.source, deadline.remaining(), pins=options.pins, netns=netns)
+        yield Query(
+            options.source,
+            deadline.remaining(),
+            pins=options.pins,
+            netns=netns,
+            tcp_info=options.tcp_info,
+            active_within=options.active_within,
+        )
 
 
 def _watchdog(timeout: float) -> AbstractContextManager[None]:
@@ -128,8 +138,11 @@ def count(options: argparse.Namespace) -> None:
 
 def show(options: argparse.Namespace) -> None:
     """Print a table, or the same rows as JSON."""
-    from zabbix_sockets.show import render, style_of  # noqa: PLC0415  # for people only
+    from zabbix_sockets.show import render  # noqa: PLC0415  # for people only
+    from zabbix_sockets.table import style_of  # noqa: PLC0415  # the same
 
+    if options.tcp_info is None:
+        options.tcp_info = options.kind != "sockets"
     rows = _socket_rows(options) if options.kind == "sockets" else _document_rows(options)
     if options.json:
         _print_json(rows)
@@ -158,23 +171,24 @@ def _document_rows(options: argparse.Namespace) -> list[JsonRow]:
 
 
 def _socket_rows(options: argparse.Namespace) -> list[JsonRow]:
+    from zabbix_sockets.collector.stream import iter_sockets  # noqa: PLC0415  # see above
     from zabbix_sockets.show import check_states, socket_json, socket_order, wants_state  # noqa: PLC0415
 
     check_states(options.state)
     with _watchdog(options.timeout), _snapshot_time(options) as query:
-        sockets = [each for each in _all_sockets(query) if wants_state(each, options.state)]
+        sockets = _whole(lambda: list(iter_sockets(query)))
+    sockets = [each for each in sockets if wants_state(each, options.state)]
     return [socket_json(each) for each in sorted(sockets, key=socket_order)]
 
 
-def _all_sockets(query: Query) -> list[Socket]:
-    from zabbix_sockets.collector.stream import iter_sockets  # noqa: PLC0415  # see above
-
+def _whole(read: Callable[[], list[Row]]) -> list[Row]:
+    """Return what *read* does as soon as no table changed too much while it was read."""
     for _ in range(_ATTEMPTS - 1):
         try:
-            return list(iter_sockets(query))
+            return read()
         except DumpInterruptedError:
             continue
-    return list(iter_sockets(query))
+    return read()
 
 
 def send(options: argparse.Namespace) -> None:

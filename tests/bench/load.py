@@ -24,7 +24,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import NoReturn, Self
+
+if not __package__:  # run by itself
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from tests.bench.traffic import Pair, exchange
 
 MAX_SOCKETS = 1_000_000
 MAX_PROCESSES = 20_000
@@ -58,6 +65,7 @@ class Shape:
         shared: This many processes hold the same sockets: one opened them, and the others
             inherited every one of them by fork.
         namespaces: Each process has a network namespace of its own; this takes root.
+        traffic: Most connections have carried data, and their round-trip times differ.
         seconds: The processes end after this time, whatever happens to their parent.
     """
 
@@ -67,6 +75,7 @@ class Shape:
     distinct_upstreams: bool = False
     shared: int = 1
     namespaces: bool = False
+    traffic: bool = False
     seconds: float = 3600.0
 
     def __post_init__(self) -> None:
@@ -233,9 +242,13 @@ def _open(shape: Shape, index: int) -> None:
     _allow_descriptors(2 * len(pairs) + len(pairs) // step + SPARE_DESCRIPTORS)
     for start in range(pairs.start, max(pairs.stop, pairs.start + 1), step):
         listener = _listen(shape, index, (start - pairs.start) // step)
-        for pair in range(start, min(start + step, pairs.stop)):
-            _connect(shape, listener, pair)
-        _keep(listener)
+        opened = [
+            _connect(shape, listener, pair) for pair in range(start, min(start + step, pairs.stop))
+        ]
+        if shape.traffic:
+            exchange(opened)
+        for end in chain([listener], *opened):
+            _keep(end)
 
 
 def _allow_descriptors(count: int) -> None:
@@ -261,8 +274,8 @@ def _listen(shape: Shape, index: int, number: int) -> socket.socket:
     return listener
 
 
-def _connect(shape: Shape, listener: socket.socket, pair: int) -> None:
-    """Open both ends of connection *pair* of all."""
+def _connect(shape: Shape, listener: socket.socket, pair: int) -> Pair:
+    """Open and return both ends of connection *pair* of all."""
     address, port = listener.getsockname()
     client = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     if shape.distinct_upstreams:
@@ -270,9 +283,10 @@ def _connect(shape: Shape, listener: socket.socket, pair: int) -> None:
         client.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
         client.bind((_address(SOURCES_BASE + pair), 0))
     client.connect((address, port))
-    for end in (client, listener.accept()[0]):
+    accepted = listener.accept()[0]
+    for end in (client, accepted):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        _keep(end)
+    return client, accepted
 
 
 def _keep(end: socket.socket) -> None:
@@ -291,6 +305,7 @@ def _arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=int, default=count)
     parser.add_argument("--distinct-upstreams", action="store_true")
     parser.add_argument("--namespaces", action="store_true")
+    parser.add_argument("--traffic", action="store_true")
     parser.add_argument("--seconds", type=float, default=3600.0)
     return parser.parse_args()
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.fold import TableFold, ephemeral_flags, unmapped
+from zabbix_sockets.addresses import unmapped
+from zabbix_sockets.fold import TableFold, ephemeral_flags
 from zabbix_sockets.model import (
     INBOUND,
     NOBODY,
@@ -126,7 +127,7 @@ def device_name(netns: int, index: int) -> str:
 def counts(fold: TableFold) -> dict[Connection, int]:
     """Return what the fold counted."""
     into: dict[Connection, int] = {}
-    fold.decode_connections(into, device_name)
+    fold.decode_connections(into, {}, device_name)
     return into
 
 
@@ -264,3 +265,27 @@ def test_ephemeral_flags(low: int, high: int, swapped: bool) -> None:
 def test_unmapped(address: bytes) -> None:
     """Only an IPv4-mapped address is the IPv4 address in it."""
     assert unmapped(address) == as_ipv4(address)
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+def test_samples_go_where_their_connections_go(repeated: bool) -> None:
+    """Of established ones with an inode; a row that comes twice counts once."""
+    table = Table("tcp", AF_INET)
+    encoding, address = ENCODINGS[0]
+    server = Socket(10, 80, 0, V4[0], V4[0], 0, 0, 0, 1)
+    accepted = Socket(1, 80, 40000, V4[1], V4[1], 0, 0, 0, 2)
+    sockets = [
+        *(server, accepted, accepted._replace(inode=3)),
+        accepted._replace(inode=0),  # not accepted yet
+        accepted._replace(inode=4, state=8),
+        accepted._replace(inode=5, lport=33000, rport=5432),
+        accepted._replace(inode=6, lport=33001, rport=5432),
+        accepted._replace(inode=7, lport=1000, rport=40000),
+    ]
+    fold = TableFold(table, encoding, PORTS, dict.fromkeys(range(1, 8), 2), max_endpoints=1)
+    for _ in range(1 + repeated):
+        fold.add([each.row(encoding, address) for each in sockets], [100, 1, 2, 4, 8, 16, 32, 64])
+    qualities: dict[Connection, int] = {}
+    fold.decode_connections({}, qualities, device_name)
+    found = {(key.direction, key.port): quality for key, quality in qualities.items()}
+    assert found == {(INBOUND, 80): 3, (OUTBOUND, 5432): 48, (UNKNOWN, None): 64}

@@ -14,7 +14,7 @@ import zabbix_sockets
 from zabbix_sockets.verbs import CONFIG
 
 PACKAGE = Path(zabbix_sockets.__file__).parent
-WORDS = ("model", "errors", "deadline", "names", "addresses")
+WORDS = ("model", "sockets", "quality", "errors", "deadline", "names", "addresses")
 SOURCES = ("readers.*", *WORDS)
 WISHES = (
     *(f"provision.{name}" for name in ("options", "templates", "frontend", "interfaces", "macros")),
@@ -26,7 +26,8 @@ ROWS = ("rows", "rows.*", "groups", *WORDS)
 # imports only to its right: nothing imports cli, only verbs a verb's own module, only
 # collector the readers, and no reader another one but for the small files of /proc/PID.
 MAY_IMPORT = {
-    "__init__": ("collector.*", "report", "names", "model", "errors"),  # the public names
+    # The public names.
+    "__init__": ("collector.*", "report", "names", "model", "sockets", "errors"),
     "__main__": ("cli",),
     "cli": ("arguments", "errors"),
     "arguments": (
@@ -36,7 +37,8 @@ MAY_IMPORT = {
     "verbs": (
         *("collector.ahead", "collector.snapshot", "collector.stream"),
         *("sending.command", "provision.command"),
-        *("show", "discovery", "counting", "lock", "pins", "configuration", "ruled", "report"),
+        *("show", "table", "discovery", "counting", "lock", "pins"),
+        *("configuration", "ruled", "report"),
         *ROWS,
     ),
     "provision": (),
@@ -57,7 +59,8 @@ MAY_IMPORT = {
     "sending.spool": ("sending.lines", "errors"),
     "sending.transport": ("sending.lines", "errors"),
     "sending.*": ("errors",),
-    "show": ROWS,
+    "show": ("table", *ROWS),
+    "table": ("rows",),
     "discovery": ROWS,
     "counting": ROWS,
     "lock": ("deadline", "errors"),
@@ -73,20 +76,23 @@ MAY_IMPORT = {
     "collector.plan": SOURCES,
     "collector.by_cgroup": ("owners", *SOURCES),
     "collector.facts": ("cgroups", *SOURCES),
-    "collector.records": ("fold", "owners", *SOURCES),
+    "collector.records": ("collector.ends", "fold", "owners", *SOURCES),
     "collector.namespaces": ("collector.plan", "fold", "cgroups", *SOURCES),
     "collector.*": ("collector.*", "fold", "owners", *SOURCES),
-    "fold": ("model",),
+    "fold": ("model", "quality", "addresses"),
     "owners": ("model",),
     "readers.libbpf": ("readers.bpf", "readers.process", *WORDS),
     "readers.cgroup": ("readers.process", "readers.mounts", "cgroups"),
     "readers.netns": ("readers.process", "readers.mounts", *WORDS),
     "readers.containers": ("cgroups",),
     "readers.netlink": ("readers.inet_diag", *WORDS),
+    "readers.tcp_info": ("readers.inet_diag", *WORDS),
     "readers.*": ("readers.process", "owners", *WORDS),
     "readers": (),
     "rules": ("names",),
     "cgroups": (),
+    "sockets": (),
+    "quality": (),
     "addresses": (),
     "names": (),
     "deadline": ("errors",),

@@ -122,7 +122,7 @@ def test_endpoints_beyond_the_bound_are_summed() -> None:
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
     rows, rest = upstream_rows(snapshot, groups, ephemeral_usage(snapshot), labels(snapshot))
     assert len(rows) == 1
-    assert rest == {"established": 5, "syn_sent": 6, "close_wait": 0}
+    assert rest.row == {"established": 5, "syn_sent": 6, "close_wait": 0}
 
 
 def test_ephemeral_ports_of_all_processes() -> None:

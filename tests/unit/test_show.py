@@ -8,23 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zabbix_sockets.errors import UsageError
-from zabbix_sockets.model import FIRST_OWNER, INBOUND, Owner, Socket
+from zabbix_sockets.model import FIRST_OWNER, INBOUND
 from zabbix_sockets.report import NO_LIMITS, build_document
 from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.show import (
     ALL_STATES,
     KINDS,
-    Column,
-    Style,
     check_states,
     render,
-    render_table,
     socket_json,
     socket_order,
-    style_of,
-    text_width,
     wants_state,
 )
+from zabbix_sockets.sockets import Owner, Socket
+from zabbix_sockets.table import Column, Style, render_table, style_of, text_width
 
 from .snapshots import inbound, outbound, processes, snapshot_of, tcp_listener, udp_bound
 

@@ -8,7 +8,8 @@ import pytest
 from zabbix_sockets import verbs
 from zabbix_sockets.arguments import parse
 from zabbix_sockets.errors import DeadlineError, DumpInterruptedError
-from zabbix_sockets.model import Query, Snapshot, Socket
+from zabbix_sockets.model import Query, Snapshot
+from zabbix_sockets.sockets import Socket
 
 from .answers import answer_with
 from .snapshots import processes, snapshot_of, tcp_listener

@@ -10,7 +10,8 @@ import pytest
 from zabbix_sockets import verbs
 from zabbix_sockets.arguments import parse
 from zabbix_sockets.errors import SocketsError, UsageError
-from zabbix_sockets.model import FIRST_OWNER, Process, Query, Snapshot, Socket
+from zabbix_sockets.model import FIRST_OWNER, Process, Query, Snapshot
+from zabbix_sockets.sockets import Socket
 
 from .answers import answer_with
 from .snapshots import NAMESPACES, UNNAMED, snapshot_of, tcp_listener

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * Two iterators over the open files of all tasks (bpf_iter "task_file", Linux 5.11):
+ * Three iterators over the open files of all tasks (bpf_iter "task_file", Linux 5.11):
  *
  *   count_sockets   one struct record per TCP or UDP socket and owner, made to be counted:
  *                   equal sockets give equal bytes, so the reader needs no look at each
  *   own_sockets     one struct owner per socket and owner: who holds which inode
+ *   inform_sockets  one struct information per TCP socket and owner: its tcp_info
  *
  * Only what is used of a kernel structure is declared; libbpf finds the fields by the
  * running kernel's BTF (CO-RE). What changed between kernels is chosen by what exists,
  * never by a version.
  */
 #include <linux/bpf.h>
+#include <linux/tcp.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -22,11 +24,15 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPPROTO_MPTCP 262
+#define TCP_ESTABLISHED 1
 #define TCP_CLOSE 7
 #define TCP_LISTEN 10
 #define SOCK_BINDPORT_LOCK 8
 #define RLIMIT_NOFILE 7
+#define TCP_CA_NAME_MAX 16
 #define NSEC_PER_SEC 1000000000ULL
+#define USEC_PER_SEC 1000000ULL
+#define USEC_PER_MSEC 1000
 #define MISTAKEN_FOR (10 * NSEC_PER_SEC) /* longer than any one read takes */
 
 #define CORE __attribute__((preserve_access_index))
@@ -38,6 +44,10 @@ typedef struct {
 typedef struct {
 	long counter;
 } atomic_long_t;
+
+typedef struct {
+	__s64 counter;
+} atomic64_t;
 
 struct pid {
 	unsigned int level;
@@ -156,6 +166,7 @@ struct sock_common {
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	atomic64_t skc_cookie;
 } CORE;
 
 struct sk_backlog {
@@ -182,8 +193,25 @@ struct request_sock_queue {
 	atomic_t qlen;
 } CORE;
 
+struct tcp_congestion_ops {
+	char name[TCP_CA_NAME_MAX];
+} CORE;
+
 struct inet_connection_sock {
 	struct request_sock_queue icsk_accept_queue;
+	const struct tcp_congestion_ops *icsk_ca_ops;
+	__u8 icsk_retransmits;
+	struct {
+		__u32 lrcvtime;
+	} icsk_ack;
+} CORE;
+
+struct minmax_sample {
+	__u32 v;
+} CORE;
+
+struct minmax {
+	struct minmax_sample s[3];
 } CORE;
 
 struct tcp_sock {
@@ -192,6 +220,29 @@ struct tcp_sock {
 	__u32 copied_seq;
 	__u32 write_seq;
 	__u32 snd_una;
+	__u32 srtt_us;
+	__u32 mdev_us;
+	struct minmax rtt_min;
+	struct {
+		__u32 rtt_us;
+	} rcv_rtt_est;
+	__u32 snd_cwnd;
+	__u32 snd_ssthresh;
+	__u32 mss_cache;
+	__u32 packets_out;
+	__u32 lost_out;
+	__u32 retrans_out;
+	__u32 total_retrans;
+	__u32 lsndtime;
+	__u64 bytes_sent;
+	__u64 bytes_acked;
+	__u64 bytes_received;
+	__u64 bytes_retrans;
+	__u32 rate_delivered;
+	__u32 rate_interval_us;
+	__u32 chrono_start;
+	__u32 chrono_stat[3];
+	__u8 chrono_type : 2;
 } CORE;
 
 struct udp_sock {
@@ -253,6 +304,18 @@ struct record {
 	__u32 started;	/* seconds from boot to the owner's start */
 	__u32 fds_limit;	/* soft RLIMIT_NOFILE; all ones: more than that */
 	__u32 requests;	/* LISTENER: connections in SYN_RECV, which have no file */
+	/*
+	 * What follows is of TCP in ESTABLISHED that has an rtt sample and sent or received data
+	 * within an hour; else 0. B: bucket_of() tells the value.
+	 */
+	__u8 rtt;	/* B, us */
+	__u8 idle;	/* IDLE: the first of its classes that holds */
+	__u8 receiver_limited;	/* B, ms */
+	__u8 sender_buffer_limited;	/* B, ms */
+	__u8 retransmitting;	/* 0 or 1 */
+	__u8 unused[3];
+	__u32 retransmits;	/* segments in all */
+	__u32 lost;	/* segments */
 };
 
 struct owner {
@@ -262,6 +325,18 @@ struct owner {
 	__u32 fds_limit;
 	char comm[16];
 };
+
+struct information {
+	__u64 cookie;	/* 0: nobody has asked for it yet */
+	__u32 inode;
+	__u32 netns;
+	char congestion_control[TCP_CA_NAME_MAX];
+	/* struct tcp_info up to tcpi_bytes_retrans; what readers/tcp_info.py doesn't read is 0. */
+	__u64 tcp_info[27];
+};
+
+/* Ticks in a second, which nothing in the kernel tells: set before the programs are loaded. */
+static const volatile __u32 hz = 1000;
 
 /* The task's process id as the reader's pid namespace numbers it. */
 static __always_inline __u32 pid_for_reader(struct task_struct *leader)
@@ -418,6 +493,92 @@ static __always_inline int has_port_of_connect(struct sock *sk, struct net *net,
 	return !(locks & SOCK_BINDPORT_LOCK) && !without_backlog[port] && is_ephemeral(net, port);
 }
 
+/*
+ * Values below 8 by themselves, others by their power of two and the 3 bits that follow the
+ * first: 8 buckets an octave, of which the middle is within a sixteenth. quality.py has the same.
+ */
+static __always_inline __u8 bucket_of(__u32 value)
+{
+	__u32 octave = 0, rest = value;
+
+	if (value < 8)
+		return value;
+	if (rest >> 16) {
+		octave += 16;
+		rest >>= 16;
+	}
+	if (rest >> 8) {
+		octave += 8;
+		rest >>= 8;
+	}
+	if (rest >> 4) {
+		octave += 4;
+		rest >>= 4;
+	}
+	if (rest >> 2) {
+		octave += 2;
+		rest >>= 2;
+	}
+	octave += rest >> 1;
+	return (octave - 2) * 8 + (value >> ((octave - 3) & 31) & 7);
+}
+
+/* The first of 10, 30, 60, 120, 300, 600, 3600 seconds that is not exceeded; 0: an hour is. */
+static __always_inline __u8 idle_class(__u32 ticks)
+{
+	if (ticks <= 10 * hz)
+		return 1;
+	if (ticks <= 30 * hz)
+		return 2;
+	if (ticks <= 60 * hz)
+		return 3;
+	if (ticks <= 120 * hz)
+		return 4;
+	if (ticks <= 300 * hz)
+		return 5;
+	if (ticks <= 600 * hz)
+		return 6;
+	return ticks <= 3600 * hz ? 7 : 0;
+}
+
+/* How long the socket was limited by what *type* stands for, in us, as tcp_get_info() has it. */
+static __always_inline __u64 chrono_us(__u32 ticks, int running, __u32 now, __u32 start)
+{
+	return (__u64)(running ? ticks + (now - start) : ticks) * (USEC_PER_SEC / hz);
+}
+
+#define READ_CHRONO_TYPE(tp)                                            \
+	(probed ? BPF_CORE_READ_BITFIELD_PROBED(tp, chrono_type) :      \
+		  BPF_CORE_READ_BITFIELD(tp, chrono_type))
+
+enum { BUSY = 1, RWND_LIMITED = 2, SNDBUF_LIMITED = 3 }; /* enum tcp_chrono */
+
+static __always_inline void set_quality(struct record *rec, struct tcp_sock *tp, const int probed)
+{
+	__u32 sent = READ(tp, lsndtime), received = READ(tp, inet_conn.icsk_ack.lrcvtime);
+	__u32 start = READ(tp, chrono_start), rtt = READ(tp, srtt_us) >> 3;
+	__u32 now = bpf_jiffies64(); /* read behind them: none is later */
+	__u8 type;
+
+	sent = now - sent;
+	received = now - received;
+	if (rtt)
+		rec->idle = idle_class(sent < received ? sent : received);
+	if (!rec->idle)
+		return;
+	rec->rtt = bucket_of(rtt);
+	rec->retransmits = READ(tp, total_retrans);
+	rec->lost = READ(tp, lost_out);
+	rec->retransmitting = READ(tp, retrans_out) || READ(tp, inet_conn.icsk_retransmits);
+	type = READ_CHRONO_TYPE(tp);
+	rec->receiver_limited =
+		bucket_of(chrono_us(READ(tp, chrono_stat[RWND_LIMITED - 1]), type == RWND_LIMITED,
+				    now, start) / USEC_PER_MSEC);
+	rec->sender_buffer_limited =
+		bucket_of(chrono_us(READ(tp, chrono_stat[SNDBUF_LIMITED - 1]),
+				    type == SNDBUF_LIMITED, now, start) / USEC_PER_MSEC);
+}
+
 /* Return 0 for a TCP socket that is neither connected nor listening. */
 static __always_inline int set_tcp(struct record *rec, struct sock *sk, struct tcp_sock *tp,
 				   struct net *net, const int probed)
@@ -447,6 +608,8 @@ static __always_inline int set_tcp(struct record *rec, struct sock *sk, struct t
 			rec->kind = INBOUND;
 		else
 			rec->kind = has_port_of_connect(sk, net, probed) ? OUTBOUND : UNDECIDED;
+		if (rec->state == TCP_ESTABLISHED)
+			set_quality(rec, tp, probed);
 	}
 	set_ends(rec, sk, probed);
 	return 1;
@@ -549,6 +712,95 @@ int own_sockets(struct bpf_iter__task_file *ctx)
 	rec.started = leader->start_boottime / NSEC_PER_SEC;
 	rec.fds_limit = fds_limit(leader);
 	bpf_probe_read_kernel_str(rec.comm, sizeof(rec.comm), leader->comm);
+	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
+	return 0;
+}
+
+/* As tcp_get_info() in net/ipv4/tcp.c, with the fields that readers/tcp_info.py reads. */
+static __always_inline void set_information(struct information *rec, struct tcp_sock *tp,
+					    const int probed)
+{
+	__u32 sent = READ(tp, lsndtime), received = READ(tp, inet_conn.icsk_ack.lrcvtime);
+	__u32 start = READ(tp, chrono_start), now = bpf_jiffies64();
+	__u32 delivered = READ(tp, rate_delivered), interval = READ(tp, rate_interval_us);
+	struct tcp_info *info = (void *)rec->tcp_info;
+	__u8 type = READ_CHRONO_TYPE(tp);
+	const struct tcp_congestion_ops *congestion = READ(tp, inet_conn.icsk_ca_ops);
+
+	info->tcpi_retransmits = READ(tp, inet_conn.icsk_retransmits);
+	info->tcpi_unacked = READ(tp, packets_out);
+	info->tcpi_lost = READ(tp, lost_out);
+	info->tcpi_retrans = READ(tp, retrans_out);
+	info->tcpi_last_data_sent = (__u64)(now - sent) * 1000 / hz;
+	info->tcpi_last_data_recv = (__u64)(now - received) * 1000 / hz;
+	info->tcpi_rtt = READ(tp, srtt_us) >> 3;
+	info->tcpi_rttvar = READ(tp, mdev_us) >> 2;
+	info->tcpi_snd_ssthresh = READ(tp, snd_ssthresh);
+	info->tcpi_snd_cwnd = READ(tp, snd_cwnd);
+	info->tcpi_rcv_rtt = READ(tp, rcv_rtt_est.rtt_us) >> 3;
+	info->tcpi_total_retrans = READ(tp, total_retrans);
+	info->tcpi_bytes_acked = READ(tp, bytes_acked);
+	info->tcpi_bytes_received = READ(tp, bytes_received);
+	info->tcpi_min_rtt = READ(tp, rtt_min.s[0].v);
+	if (delivered && interval)
+		info->tcpi_delivery_rate =
+			(__u64)delivered * READ(tp, mss_cache) * USEC_PER_SEC / interval;
+	info->tcpi_rwnd_limited = chrono_us(READ(tp, chrono_stat[RWND_LIMITED - 1]),
+					    type == RWND_LIMITED, now, start);
+	info->tcpi_sndbuf_limited = chrono_us(READ(tp, chrono_stat[SNDBUF_LIMITED - 1]),
+					      type == SNDBUF_LIMITED, now, start);
+	info->tcpi_busy_time = info->tcpi_rwnd_limited + info->tcpi_sndbuf_limited +
+			       chrono_us(READ(tp, chrono_stat[BUSY - 1]), type == BUSY, now, start);
+	info->tcpi_bytes_sent = READ(tp, bytes_sent);
+	info->tcpi_bytes_retrans = READ(tp, bytes_retrans);
+	bpf_probe_read_kernel_str(rec->congestion_control, TCP_CA_NAME_MAX, congestion->name);
+}
+
+/* Return 0 for what is no TCP connection. */
+static __always_inline int inform(struct information *rec, struct sock *sk)
+{
+	struct mptcp_sock *msk = (void *)sk;
+	struct sock *first = 0;
+	struct tcp_sock *tp;
+	__u8 state;
+
+	if (sk->sk_protocol == IPPROTO_TCP) {
+		tp = bpf_skc_to_tcp_sock(sk);
+		state = sk->__sk_common.skc_state;
+		if (!tp || state == TCP_LISTEN || state == TCP_CLOSE)
+			return 0;
+		rec->cookie = sk->__sk_common.skc_cookie.counter;
+		set_information(rec, tp, 0);
+		return 1;
+	}
+	if (sk->sk_protocol != IPPROTO_MPTCP || !bpf_core_field_exists(msk->first))
+		return 0;
+	first = BPF_CORE_READ(msk, first);
+	if (!first)
+		return 0;
+	state = BPF_CORE_READ(first, __sk_common.skc_state);
+	if (state == TCP_LISTEN || state == TCP_CLOSE)
+		return 0;
+	rec->cookie = BPF_CORE_READ(first, __sk_common.skc_cookie.counter);
+	set_information(rec, (void *)first, 1);
+	return 1;
+}
+
+SEC("iter/task_file")
+int inform_sockets(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct information rec = {};
+	struct sock *sk;
+
+	if (!task || !file)
+		return 0;
+	sk = inet_sock_of(file);
+	if (!sk || !inform(&rec, sk))
+		return 0;
+	rec.inode = file->f_inode->i_ino;
+	rec.netns = sk->__sk_common.skc_net.net->ns.inum;
 	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
 	return 0;
 }

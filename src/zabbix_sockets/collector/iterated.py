@@ -82,7 +82,7 @@ class Iteration:
         listeners = fold.listeners(device_name)
         snapshot.listeners += listeners
         rest.merge(fold, device_name)
-        fold.connections(snapshot.connections, snapshot.listeners, device_name)
+        fold.connections(snapshot.connections, snapshot.qualities, snapshot.listeners, device_name)
         _add_unaccepted(snapshot.connections, listeners)
         if self._complete:
             after = read_current_established(self._proc)
@@ -96,7 +96,14 @@ class Iteration:
 
     def _fold(self, records: Ahead, netns: int, uptime: float) -> RecordFold:
         own_only = self._query.netns == OWN
-        fold = RecordFold(netns, uptime, self._snapshot.ports, self._proc, own_only=own_only)
+        fold = RecordFold(
+            netns,
+            uptime,
+            self._snapshot.ports,
+            self._proc,
+            own_only=own_only,
+            active_within=self._query.active_within if self._query.tcp_info else 0,
+        )
         fold.add(records)
         self._complete, self._established = records.complete, records.established
         return fold

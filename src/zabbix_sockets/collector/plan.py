@@ -8,7 +8,7 @@ from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import SourceUnavailableError
 from zabbix_sockets.model import TABLES, Encoding, Query, Row, Table, TableRead, Visibility
 from zabbix_sockets.readers import bpf
-from zabbix_sockets.readers.inet_diag import ENCODING, Noted
+from zabbix_sockets.readers.inet_diag import ENCODING, MeasuredBatch, Noted
 from zabbix_sockets.readers.netlink import Batch, NetlinkTables
 from zabbix_sockets.readers.procnet import ProcTables
 
@@ -85,6 +85,40 @@ class Plan:
                 self._note_refusal(table, error)
         read = self._procnet.read(table, deadline, states)
         return TableRead(read.encoding, _started(read.batches))
+
+    def open_measured(
+        self, table: Table, deadline: Deadline, noted: Noted | None = None
+    ) -> tuple[Encoding, Iterator[MeasuredBatch]] | None:
+        """Start reading *table* with figures of tcp_info; None where the reader has none.
+
+        Raises:
+            DeadlineError, ParseError: as the readers do.
+        """
+        if self._netlink:
+            try:
+                encoding, batches = self._netlink.read_measured(table, deadline, noted)
+                return encoding, _started(batches)
+            except SourceUnavailableError:
+                pass  # as open() will say
+        return None
+
+    def open_whole(
+        self, table: Table, deadline: Deadline, *, tcp_info: bool
+    ) -> tuple[Encoding, Iterator[tuple[Row, bytes]]]:
+        """Start reading *table* with each row's whole netlink message; empty without netlink.
+
+        *tcp_info*: the messages have it.
+
+        Raises: as open().
+        """
+        if self._netlink:
+            try:
+                encoding, batches = self._netlink.read_whole(table, deadline, tcp_info=tcp_info)
+                return encoding, chain.from_iterable(_started(batches))
+            except SourceUnavailableError as error:
+                self._note_refusal(table, error)
+        read = self.open(table, deadline)
+        return read.encoding, ((row, b"") for rows in read.batches for row in rows)
 
     def open_tcp(self, deadline: Deadline, states: int) -> BothFamilies:
         """Start reading the TCP tables of both families, together if netlink can: one scan.

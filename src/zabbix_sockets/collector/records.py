@@ -1,58 +1,39 @@
 """From the BPF iterator's records to the model: the fold of a million records a second.
 
 Equal sockets of one process give equal bytes, so whole records are counted as they come,
-unread, by a Counter; only distinct ones are ever decoded. The Counter is emptied when it
-grows, so memory stays bounded however many endpoints there are.
+unread, by a Counter; only distinct ones are ever decoded, and of these what socket it is and how
+good its connection is apart: busy connections differ in the latter alone. The Counter is emptied
+when it grows, so memory stays bounded however many endpoints there are.
 """
 
 import os
-import struct
-from _socket import AF_INET, AF_INET6
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from zabbix_sockets.collector.ends import PROTOCOL_NAMES, End, Resolver, fold_address
 from zabbix_sockets.errors import ParseError
-from zabbix_sockets.fold import MAX_ENDPOINTS, DeviceName, unmapped
+from zabbix_sockets.fold import MAX_ENDPOINTS, DeviceName
 from zabbix_sockets.model import (
-    INBOUND,
-    OUTBOUND,
+    ACTIVE_WITHIN,
     OWN_NETNS,
-    UNKNOWN,
     Connection,
     ListenerSocket,
     PortRange,
     Process,
 )
 from zabbix_sockets.owners import Owners
+from zabbix_sockets.quality import VALUES, Quality, sample
 from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.process import read_name
 
 _MAX_DISTINCT = 16384  # records in the Counter before it is emptied
+_MAX_SAMPLES = 4096  # kept to be found again
 _TCP, _UDP = 6, 17
-_PROTOCOLS = {_TCP: "tcp", _UDP: "udp"}
-_WORDS = struct.Struct("=IIII")
-_FOLD = (1, 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
-_MAPPED = bytes(10) + b"\xff\xff"
-_WILDCARDS = {AF_INET: bytes(4), AF_INET6: bytes(16)}
+_NO_SAMPLE = bytes(bpf.QUALITY.size)
 
-
-End = tuple[int, int, int, int, int, int, int, bytes, int]
-"""What tells two counted sockets of one owner apart, as in struct record: kind, protocol,
-flags & IPV6, state, local port, remote port, bound, address, namespace (OWN_NETNS: the own).
-No names: a tuple is made for each distinct record."""
-
-Shared = tuple[End, int, int, int]
-"""A socket that may have several owners: its end, uid, receive and send queue."""
-
-
-def fold_address(address: bytes) -> int:
-    """Return the number by which the BPF program tells local IPv6 addresses apart."""
-    if len(address) == 4:  # noqa: PLR2004
-        address = _MAPPED + address
-    folded = 0
-    for word, factor in zip(_WORDS.unpack(address), _FOLD, strict=True):
-        folded ^= word * factor & 0xFFFFFFFF
-    return folded
+Shared = tuple[End, int, int, int, Quality]
+"""A socket that may have several owners: its end, uid, receive and send queue; how good it is.
+Or all that are equal but for the last one, of which this is the sum."""
 
 
 class RecordFold:
@@ -64,13 +45,22 @@ class RecordFold:
         ports: the ephemeral ports of that namespace; others are taken to have the same.
         proc: where procfs is mounted; names that the kernel cut are completed from there.
         own_only: pass over the records of other namespaces.
+        active_within: how good connections are counts those that sent or received data in as
+            many seconds, one of ACTIVE_WITHIN; 0: none.
 
     Attributes:
         holders: other namespaces: the processes that hold their sockets, as indices.
     """
 
     def __init__(
-        self, netns: int, uptime: float, ports: PortRange, proc: str, *, own_only: bool = False
+        self,
+        netns: int,
+        uptime: float,
+        ports: PortRange,
+        proc: str,
+        *,
+        own_only: bool = False,
+        active_within: int = 0,
     ) -> None:
         self.owners = Owners()
         self.fds_limits: dict[int, int] = {}
@@ -90,11 +80,15 @@ class RecordFold:
         self._listeners: list[tuple[int, End, int, int]] = []
         self._shared: dict[int, Shared] = {}
         self._counts: dict[tuple[int, End], int] = {}
+        self._qualities: dict[tuple[int, End], Quality] = {}
+        self._idle_classes = sum(seconds <= active_within for seconds in ACTIVE_WITHIN)
+        self._samples: dict[bytes, Quality] = {}
 
     def add(self, chunks: Iterable[bpf.Chunk]) -> None:
         """Count all records of *chunks*."""
-        counter: Counter[tuple[bytes]] = Counter()
-        unpack, update = bpf.WHOLE_RECORD.iter_unpack, counter.update
+        counter: Counter[tuple[bytes, bytes]] = Counter()
+        layout = bpf.RECORD if self._idle_classes else bpf.RECORD_WITHOUT_QUALITY
+        unpack, update = layout.iter_unpack, counter.update
         for chunk in chunks:
             update(unpack(chunk))
             if len(counter) > _MAX_DISTINCT:
@@ -104,15 +98,46 @@ class RecordFold:
             self._add(self.owners.by_inode[inode], socket, 1)
         self._shared.clear()
 
-    def _drain(self, counter: "Counter[tuple[bytes]]") -> None:
+    def _sockets(
+        self, counter: "Counter[tuple[bytes, bytes]]"
+    ) -> Iterator[tuple[bytes, int, Quality]]:
+        """Yield each distinct socket with its number, and how good all of them are together."""
+        counts: dict[bytes, int] = {}
+        qualities: dict[bytes, Quality] = {}
+        for (data, end), count in counter.items():
+            counts[data] = counts.get(data, 0) + count
+            if not end or end == _NO_SAMPLE:
+                continue
+            quality = self._sample(end)
+            if data[bpf.FLAGS_AT] & bpf.SHARED:
+                qualities[data] = quality  # it is one socket, however often it comes
+            else:
+                qualities[data] = qualities.get(data, 0) + quality * count
+        for data, count in counts.items():
+            yield data, count, qualities.get(data, 0)
+
+    def _sample(self, end: bytes) -> Quality:
+        quality = self._samples.get(end)
+        if quality is None:
+            rtt, idle, receiver, sender, retransmitting, retransmits, lost = bpf.QUALITY.unpack(end)
+            quality = 0
+            if 0 < idle <= self._idle_classes:
+                limited = VALUES[receiver], VALUES[sender]
+                quality = sample(rtt, bool(retransmitting), retransmits, lost, limited)
+            if len(self._samples) >= _MAX_SAMPLES:
+                self._samples.clear()
+            self._samples[end] = quality
+        return quality
+
+    def _drain(self, counter: "Counter[tuple[bytes, bytes]]") -> None:
         """Take over the distinct records; with a crawler or many forks that is each one."""
-        unpack, netns, numbers = bpf.RECORD.unpack, self._netns, self._numbers
-        for (data,), count in counter.items():
+        unpack, netns, numbers = bpf.SOCKET.unpack, self._netns, self._numbers
+        for data, count, quality in self._sockets(counter):
             (
                 pid, where, cgroup, uid, kind, state, protocol, flags, local_port, remote_port,
                 bound, comm, address, recv, send, inode, started, limit, requests,
             ) = unpack(data)  # fmt: skip
-            if not bpf.LISTENER <= kind <= bpf.UNDECIDED or protocol not in _PROTOCOLS:
+            if not bpf.LISTENER <= kind <= bpf.UNDECIDED or protocol not in PROTOCOL_NAMES:
                 raise ParseError("BPF record", data)
             if where == netns:
                 where = OWN_NETNS
@@ -133,9 +158,9 @@ class RecordFold:
                 self.mistaken |= bool(flags & bpf.AGAIN)
             if flags & bpf.SHARED:
                 self.owners.share(owner, inode)
-                self._shared.setdefault(inode, (end, uid, recv, send))
+                self._shared.setdefault(inode, (end, uid, recv, send, quality))
             else:
-                self._add(owner, (end, uid, recv, send), count)
+                self._add(owner, (end, uid, recv, send, quality), count)
         counter.clear()
 
     def _add_holder(self, netns: int, owner: int) -> None:
@@ -156,7 +181,7 @@ class RecordFold:
         return number
 
     def _add(self, owner: int, socket: Shared, count: int) -> None:
-        end, uid, recv, send = socket
+        end, uid, recv, send, quality = socket
         known_uid = self.uids.get(owner)
         if known_uid is None or uid < known_uid:
             self.uids[owner] = uid
@@ -174,6 +199,8 @@ class RecordFold:
             key = owner, self._without_endpoint(end)
             known = self._counts.get(key)
         self._counts[key] = (known or 0) + count
+        if quality:
+            self._qualities[key] = self._qualities.get(key, 0) + quality
 
     def _without_endpoint(self, end: End) -> End:
         """Return *end* without what may be distinct for each socket.
@@ -201,7 +228,7 @@ class RecordFold:
             tcp = protocol == _TCP
             found.append(
                 ListenerSocket(
-                    _PROTOCOLS[protocol],
+                    PROTOCOL_NAMES[protocol],
                     netns,
                     address if family else address[:4],
                     port,
@@ -216,15 +243,19 @@ class RecordFold:
     def connections(
         self,
         into: dict[Connection, int],
+        qualities: dict[Connection, Quality],
         listeners: Iterable[ListenerSocket],
         device_name: DeviceName,
     ) -> None:
         """Move the counts to *into*; *listeners* are all that there are."""
-        resolver = _Resolver(listeners, self._ports, device_name)
+        resolver = Resolver(listeners, self._ports, device_name)
         while self._counts:  # both at once would be the peak of a crawler's memory
-            (owner, end), count = self._counts.popitem()
-            key = resolver.connection(owner, end)
+            counted, count = self._counts.popitem()
+            key = resolver.connection(*counted)
             into[key] = into.get(key, 0) + count
+            quality = self._qualities.pop(counted, 0)
+            if quality:
+                qualities[key] = qualities.get(key, 0) + quality
 
 
 def count_fds(proc: str, pid: int) -> int | None:
@@ -233,68 +264,3 @@ def count_fds(proc: str, pid: int) -> int | None:
         return os.stat(f"{proc}/{pid}/fd").st_size or None
     except OSError:
         return None
-
-
-class _Resolver:
-    """Directions and listeners of counted sockets, once all listeners are known."""
-
-    def __init__(
-        self,
-        listeners: Iterable[ListenerSocket],
-        ports: PortRange,
-        device_name: DeviceName,
-    ) -> None:
-        self._ports = ports
-        self._device_name = device_name
-        # By namespace, protocol, family and port: addresses by themselves and by their fold.
-        self._servers: dict[tuple[int, str, int, int], dict[bytes | int, bytes]] = {}
-        for listener in listeners:
-            address = listener.address
-            family = AF_INET if len(address) == 4 else AF_INET6  # noqa: PLR2004
-            place = listener.netns, listener.protocol, family, listener.port
-            servers = self._servers.setdefault(place, {})
-            servers[address] = servers[fold_address(address)] = address
-
-    def _server(self, place: tuple[int, str, int, int], local: bytes | int) -> bytes | None:
-        servers = self._servers.get(place, {})
-        return servers.get(local) or servers.get(_WILDCARDS[place[2]])
-
-    def connection(self, owner: int, end: End) -> Connection:
-        kind, number, ipv6, state, local_port, _, bound, address, netns = end
-        protocol, family = _PROTOCOLS[number], AF_INET6 if ipv6 else AF_INET
-        place = netns, protocol, family, local_port
-        if kind == bpf.INBOUND:
-            server = self._server(place, address if ipv6 else address[:4])
-            if server is None:  # its listener has closed
-                return Connection(protocol, netns, owner, state, INBOUND)
-            device = self._device_name(netns, bound)
-            return Connection(protocol, netns, owner, state, INBOUND, server, local_port, device)
-        if address and not ipv6:
-            bound, address = fold_address(address[4:8]), address[:4]
-        if kind == bpf.UNDECIDED:
-            server = self._server(place, bound)
-            if server is not None:
-                return Connection(protocol, netns, owner, state, INBOUND, server, local_port)
-        return self._outbound(owner, protocol, end, address, bound)
-
-    def _outbound(
-        self, owner: int, protocol: str, end: End, address: bytes, local: int
-    ) -> Connection:
-        low, high, _ = self._ports
-        kind, _, _, state, local_port, remote_port, _, _, netns = end
-        ephemeral = kind == bpf.OUTBOUND or low <= local_port <= high
-        if not ephemeral and low <= remote_port <= high:
-            return Connection(protocol, netns, owner, state, UNKNOWN)
-        if not address:
-            return Connection(protocol, netns, owner, state, OUTBOUND)
-        return Connection(
-            protocol,
-            netns,
-            owner,
-            state,
-            OUTBOUND,
-            unmapped(address),
-            remote_port,
-            source=local.to_bytes(4),
-            ephemeral=ephemeral,
-        )

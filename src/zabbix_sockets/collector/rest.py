@@ -91,7 +91,7 @@ class Rest:
         for table, fold in self._folds.items():
             fold.add(row for row in self._candidates[table] if row[9] not in seen.inodes)
             snapshot.listeners += fold.decode_listeners(device_name)
-            fold.decode_connections(snapshot.connections, device_name)
+            fold.decode_connections(snapshot.connections, snapshot.qualities, device_name)
             snapshot.uids.update(fold.uids)
 
 

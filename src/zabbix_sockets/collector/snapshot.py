@@ -42,6 +42,8 @@ def collect(
             ports=read_port_range(query.proc),
             host=read_host(query.proc),
         )
+        if query.tcp_info:
+            snapshot.unmeasured = set()
         if plan.open_iterator:
             from zabbix_sockets.collector.iterated import Iteration  # noqa: PLC0415  # 1 ms
 

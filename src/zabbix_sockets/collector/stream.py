@@ -1,6 +1,7 @@
 """Every single socket with its owners, for people."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from zabbix_sockets.collector.namespaces import (
     Found,
@@ -23,18 +24,20 @@ from zabbix_sockets.model import (
     OWN_NETNS,
     TABLES,
     Encoding,
-    Owner,
     PortRange,
     Query,
     Row,
-    Socket,
     Table,
     TcpState,
 )
 from zabbix_sockets.owners import Owners
+from zabbix_sockets.readers.bpf import INFORM as INFORM_SOCKETS
+from zabbix_sockets.readers.bpf import INFORMATION, read_chunks
 from zabbix_sockets.readers.bpf import OWN as OWN_SOCKETS
 from zabbix_sockets.readers.fds import walk
 from zabbix_sockets.readers.host import read_port_range
+from zabbix_sockets.readers.tcp_info import Informed, decode_all, decode_details
+from zabbix_sockets.sockets import Owner, Socket, TcpInfo
 
 
 def iter_sockets(query: Query) -> Iterator[Socket]:
@@ -54,11 +57,15 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
             from zabbix_sockets.collector.iterated import read_owners  # noqa: PLC0415  # 1 ms
 
             owners = read_owners(plan.open_iterator(OWN_SOCKETS), query.proc, deadline)
+            informed = _read_informed(plan, deadline) if query.tcp_info else {}
         else:
             owners = walk(query.proc, deadline)
             deadline.check()
+            informed = None
         others, shown = _others(query, deadline)
-        decoding = _Decoding(_Holders(owners), device_names(query.proc, others), shown)
+        holders = _Holders(owners)
+        details = _Details(informed, tcp_info=query.tcp_info)
+        decoding = _Decoding(holders, device_names(query.proc, others), shown, details)
         ports = read_port_range(query.proc)
         if query.netns in (ALL_NETNS, OWN):
             yield from decoding.sockets(plan, OWN_NETNS, ports, deadline)
@@ -94,10 +101,47 @@ class _Holders:
         return self._known[number]
 
 
+def _read_informed(plan: Plan, deadline: Deadline) -> Informed:
+    """Return the tcp_info of all sockets that have a descriptor, from the BPF iterator."""
+    assert plan.open_iterator
+    size, unpack = INFORMATION.size, INFORMATION.iter_unpack
+    chunks = read_chunks(plan.open_iterator(INFORM_SOCKETS), size, deadline)
+    return decode_all(chain.from_iterable(map(unpack, chunks)))
+
+
+class _Details:
+    """What is told of a socket besides its row: its cookie, and tcp_info if that is wanted.
+
+    *informed* is what the BPF iterator told; None: netlink's messages have it.
+    """
+
+    def __init__(self, informed: Informed | None, *, tcp_info: bool) -> None:
+        self._informed = informed
+        self.asked = tcp_info and informed is None
+
+    def of(self, row: Row, message: bytes) -> tuple[int | None, TcpInfo | None]:
+        """Return both; listeners have other things in the place of tcp_info's fields."""
+        cookie, info = decode_details(message) if message else (None, None)
+        if row[0] == TcpState.LISTEN:
+            return cookie, None
+        if self._informed:
+            known, info = self._informed.get(row[9], (0, None))
+            if known and cookie and known != cookie:
+                info = None  # the inode is another socket's by now
+        return cookie, info
+
+
 class _Decoding:
     """Makes Sockets of tables' rows."""
 
-    def __init__(self, holders: _Holders, device_name: DeviceName, shown: dict[int, str]) -> None:
+    def __init__(
+        self,
+        holders: _Holders,
+        device_name: DeviceName,
+        shown: dict[int, str],
+        details: _Details,
+    ) -> None:
+        self._details = details
         self._holders = holders
         self._device_name = device_name
         self._shown = shown
@@ -123,17 +167,23 @@ class _Decoding:
         """Yield the sockets of a namespace."""
         for each in TABLES:
             table = each._replace(netns=netns)
-            encoding, batches = plan.open(table, deadline)
+            encoding, rows = plan.open_whole(table, deadline, tcp_info=self._details.asked)
             directions = Directions(table, encoding, ports)
-            yield from self._decoded(table, encoding, directions, _once(batches))
+            yield from self._decoded(table, encoding, directions, _once(rows))
 
     def _decoded(
-        self, table: Table, encoding: Encoding, directions: Directions, rows: Iterable[Row]
+        self,
+        table: Table,
+        encoding: Encoding,
+        directions: Directions,
+        rows: Iterable[tuple[Row, bytes]],
     ) -> Iterator[Socket]:
         """Yield a table's sockets; its listeners come first."""
         address, port = encoding.address, encoding.port
         listening = TcpState.LISTEN if table.protocol == "tcp" else TcpState.CLOSE
-        for state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode in rows:
+        for row, message in rows:
+            state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
+            cookie, tcp_info = self._details.of(row, message)
             accepting = state == TcpState.LISTEN
             if state == listening:
                 directions.add_listener(lport, laddr)
@@ -160,16 +210,17 @@ class _Decoding:
                 send_queue=None if accepting else send,
                 accept_queue=recv if accepting else None,
                 backlog=send if accepting and send >= 0 else None,
+                cookie=cookie,
+                tcp_info=tcp_info,
             )
 
 
-def _once(batches: Iterable[Iterable[Row]]) -> Iterator[Row]:
+def _once(rows: Iterable[tuple[Row, bytes]]) -> Iterator[tuple[Row, bytes]]:
     """Yield the rows, those with an inode once."""
     seen: set[int] = set()
-    for rows in batches:
-        for row in rows:
-            inode = row[9]
-            if inode not in seen:
-                yield row
-            if inode:
-                seen.add(inode)
+    for row, message in rows:
+        inode = row[9]
+        if inode not in seen:
+            yield row, message
+        if inode:
+            seen.add(inode)

@@ -4,6 +4,8 @@ The owners are from a walk over /proc/PID/fd. Where that is denied and the group
 process, they are the cgroups in which the sockets were made, which netlink tells to all.
 """
 
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from time import monotonic, time
 
 from zabbix_sockets.collector.by_cgroup import CgroupOwners, may_not_walk
@@ -31,14 +33,18 @@ from zabbix_sockets.model import (
     BY_CGROUPS,
     FIRST_OWNER,
     OWN,
+    OWN_NETNS,
     TABLES,
+    Encoding,
     PortRange,
     Query,
+    Row,
     Snapshot,
     Table,
     TcpState,
 )
 from zabbix_sockets.owners import Owners
+from zabbix_sockets.quality import Quality, Sampler
 from zabbix_sockets.readers.fds import walk
 from zabbix_sockets.readers.inet_diag import Noted
 from zabbix_sockets.readers.process import read_fds_limit
@@ -63,6 +69,7 @@ class TableCollection:
         self._device_name = device_names(query.proc, self._found)
         self._room = MAX_ENDPOINTS
         self._noted: Noted | None = None
+        self._sampler = Sampler(query.active_within) if query.tcp_info else None
         if plan.has_netlink and may_not_walk(query):
             self._owners: Owners = CgroupOwners()
             self._noted = self._owners.noted
@@ -97,6 +104,10 @@ class TableCollection:
                 self._merge(fold)
         if self._query.netns != OWN:
             self._visit(scan_seconds=monotonic() - started)
+        if self._sampler:
+            snapshot.lacks_limited_times = self._sampler.lacks_limited_times
+        if snapshot.unmeasured and OWN_NETNS in snapshot.unmeasured:
+            snapshot.unmeasured = None  # as if nobody had asked: this source doesn't tell
         if isinstance(owners, CgroupOwners) and owners.untold:
             snapshot.visibility.unplaced = True
         holders = [owner for owner in snapshot.uids if owner >= FIRST_OWNER]
@@ -109,10 +120,10 @@ class TableCollection:
         fold = None
         for _ in range(_DUMP_ATTEMPTS):
             try:
-                encoding, batches = plan.open(table, self._deadline, noted=self._noted)
+                encoding, batches = self._open(plan, table)
                 fold = TableFold(table, encoding, ports, self._owners.by_inode, self._room)
-                for rows in batches:
-                    fold.add(rows)
+                for rows, samples in batches:
+                    fold.add(rows, samples)
             except DeadlineError:
                 return fold, False
             except DumpInterruptedError:
@@ -122,12 +133,25 @@ class TableCollection:
         plan.warn(f"{table}: it kept changing while it was read")
         return fold, False
 
+    def _open(
+        self, plan: Plan, table: Table
+    ) -> tuple[Encoding, Iterator[tuple[Iterable[Row], Iterable[Quality]]]]:
+        """Start reading *table*: rows, and how good each one's connection is."""
+        sampler, unmeasured = self._sampler, self._snapshot.unmeasured
+        if sampler and unmeasured is not None and table.protocol == "tcp":
+            opened = plan.open_measured(table, self._deadline, self._noted)
+            if opened:
+                return opened[0], ((rows, map(sampler, figures)) for rows, figures in opened[1])
+            unmeasured.add(table.netns)
+        encoding, batches = plan.open(table, self._deadline, noted=self._noted)
+        return encoding, ((rows, repeat(0)) for rows in batches)
+
     def _merge(self, fold: TableFold) -> None:
         snapshot = self._snapshot
         self._room -= fold.endpoints
         snapshot.visibility.endpoints_complete &= not fold.overflowed
         snapshot.listeners += fold.decode_listeners(self._device_name)
-        fold.decode_connections(snapshot.connections, self._device_name)
+        fold.decode_connections(snapshot.connections, snapshot.qualities, self._device_name)
         for owner, (recv, send) in fold.queues.items():
             place = owner, fold.table.netns
             before = snapshot.queues.get(place, (0, 0))

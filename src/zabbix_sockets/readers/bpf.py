@@ -13,19 +13,24 @@ from collections.abc import Callable, Iterator
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
 
-ABI = 3
+ABI = 4
 """Version of the records; part of the pins' names. Raised with every change of them."""
 
-COUNT, OWN = "count_sockets", "own_sockets"
-PROGRAMS = (COUNT, OWN)
+COUNT, OWN, INFORM = "count_sockets", "own_sockets", "inform_sockets"
+PROGRAMS = (COUNT, OWN, INFORM)
 
 LISTENER, INBOUND, OUTBOUND, UNDECIDED = 1, 2, 3, 4  # kinds of records
 IPV6, SHARED, AGAIN = 1, 2, 4  # flags
 NO_LIMIT = 0xFFFFFFFF
 
-RECORD = struct.Struct("=IIQIBBBBHHI16s16sIIIIII")  # struct record says what each field is
-WHOLE_RECORD = struct.Struct(f"{RECORD.size}s")
+# struct record says what each field is. Its end tells how good the connection is.
+SOCKET = struct.Struct("=IIQIBBBBHHI16s16sIIIIII")
+QUALITY = struct.Struct("=BBBBB3xII")
+RECORD = struct.Struct(f"={SOCKET.size}s{QUALITY.size}s")
+RECORD_WITHOUT_QUALITY = struct.Struct(f"={SOCKET.size}s0s{QUALITY.size}x")
+FLAGS_AT = 23
 OWNER = struct.Struct("=IIII16s")
+INFORMATION = struct.Struct("=QII16s216s")  # struct information
 
 _FIRST_KERNEL = (5, 11)
 _KERNEL_BUFFER = 32768  # kernel/bpf/bpf_iter.c: PAGE_SIZE << 3

@@ -10,7 +10,7 @@ import os
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from itertools import groupby
+from itertools import groupby, repeat
 
 from zabbix_sockets.errors import (
     DumpInterruptedError,
@@ -31,14 +31,28 @@ INET_DIAG_REQ = struct.Struct("=BBBB48xII")  # family, src_len, dst_len, ext, id
 FAMILY_AT = 16  # idiag_family, behind nlmsghdr
 MESSAGE_MIN = 16 + 72  # nlmsghdr, inet_diag_msg
 NLATTR = struct.Struct("=HH")  # nla_len, nla_type
-INET_DIAG_CGROUP_ID = 21
+INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_CGROUP_ID = 2, 4, 21
 CGROUP_ID = struct.Struct("=Q")
+COOKIE_AT = 16 + 4 + 40  # idiag_cookie, in nlmsghdr, inet_diag_msg, inet_diag_sockid
 
 CgroupRow = tuple[int, Row]
 """The id of the cgroup in which a socket was made, and its Row; 0 where that is not told."""
 
 Noted = Callable[[Iterable[CgroupRow]], Iterable[Row]]
 """Takes note of the cgroups, and gives the rows."""
+
+Figures = tuple[int, ...]
+"""Of a socket's tcp_info: tcpi_retransmits, tcpi_lost, tcpi_retrans, tcpi_last_data_sent,
+tcpi_last_data_recv, tcpi_rtt, tcpi_total_retrans; from Linux 4.10 on tcpi_rwnd_limited and
+tcpi_sndbuf_limited. Empty for a socket without."""
+
+MeasuredBatch = tuple[Iterable[Row], Iterable[Figures]]
+"""Rows, and the figures of each."""
+
+# The beginning of struct tcp_info, as Figures: all of them, and without the last two.
+_FIGURES = "2x B 29x II 4x I 4x I 12x I 28x I"
+_WITH_LIMITS = struct.Struct(f"={_FIGURES} 72x QQ")
+_WITHOUT_LIMITS = struct.Struct(f"={_FIGURES}")
 
 IPPROTO = {"tcp": _socket.IPPROTO_TCP, "udp": _socket.IPPROTO_UDP}
 
@@ -62,8 +76,21 @@ def row_struct(family: int, stride: int) -> struct.Struct:
     return struct.Struct(f"=16x x B 2x HH {address} {address} I 8x 4x IIII {stride - MESSAGE_MIN}x")
 
 
-def encode_request(table: Table, states: int) -> bytes:
-    """Return a dump request for the sockets of *table* in the *states* of a bit mask."""
+@cache
+def _figures_struct(stride: int, place: int, size: int) -> struct.Struct | None:
+    """Return the layout of Figures in messages with *size* bytes of tcp_info at *place*."""
+    for figures in (_WITH_LIMITS, _WITHOUT_LIMITS):
+        if place and figures.size <= size:
+            form = figures.format.removeprefix("=")
+            return struct.Struct(f"={place}x {form} {stride - place - figures.size}x")
+    return None
+
+
+def encode_request(table: Table, states: int, extensions: tuple[int, ...] = ()) -> bytes:
+    """Return a dump request for the sockets of *table* in the *states* of a bit mask.
+
+    *extensions*: attributes that come only when asked for.
+    """
     header = NLMSGHDR.pack(
         NLMSGHDR.size + INET_DIAG_REQ_V2.size,
         SOCK_DIAG_BY_FAMILY,
@@ -71,7 +98,8 @@ def encode_request(table: Table, states: int) -> bytes:
         1,
         0,
     )
-    return header + INET_DIAG_REQ_V2.pack(table.family, IPPROTO[table.protocol], 0, 0, states)
+    ext = sum(1 << number - 1 for number in extensions)
+    return header + INET_DIAG_REQ_V2.pack(table.family, IPPROTO[table.protocol], ext, 0, states)
 
 
 def encode_request_for_both(states: int) -> bytes:
@@ -104,6 +132,36 @@ def decode_datagram(
             yield noted(zip(_cgroups(messages, stride, length), rows, strict=True))
         else:
             yield rows
+
+
+def decode_measured(
+    data: memoryview, family: int, noted: Noted | None = None
+) -> Iterator[MeasuredBatch | None]:
+    """Yield batches with the figures of INET_DIAG_INFO; else as decode_datagram()."""
+    for run in _runs(data, SOCK_DIAG_BY_FAMILY):
+        if run is None:
+            yield None
+            continue
+        for messages, place, size in _alike(*run):
+            _, stride, length = run
+            rows: Iterable[Row] = row_struct(family, stride).iter_unpack(messages)
+            if noted:
+                rows = noted(zip(_cgroups(messages, stride, length), rows, strict=True))
+            figures = _figures_struct(stride, place, size)
+            yield rows, figures.iter_unpack(messages) if figures else repeat(())
+
+
+def decode_whole(data: memoryview, family: int) -> Iterator[list[tuple[Row, bytes]] | None]:
+    """Yield batches of rows with their whole messages; else as decode_datagram()."""
+    for run in _runs(data, SOCK_DIAG_BY_FAMILY):
+        if run is None:
+            yield None
+            continue
+        messages, stride, length = run
+        rows = row_struct(family, stride).iter_unpack(messages)
+        starts = range(0, len(messages), stride)
+        wholes = (bytes(messages[at : at + length]) for at in starts)
+        yield list(zip(rows, wholes, strict=True))
 
 
 def decode_both(data: memoryview) -> Iterator[tuple[int, Iterable[Row]] | None]:
@@ -151,6 +209,25 @@ def _runs(data: memoryview, wanted: int) -> Iterator[tuple[memoryview, int, int]
             raise ParseError("netlink message", bytes(data[at : at + MESSAGE_MIN]))
 
 
+def _alike(messages: memoryview, stride: int, length: int) -> Iterator[tuple[memoryview, int, int]]:
+    """Yield parts of equally long messages with the place and size of their INET_DIAG_INFO.
+
+    Nearly all have the same attributes, so each one's headers are compared in one go: they are
+    words, as in _run().
+    """
+    place = size = 0
+    for kind, at, length_of in _attributes(messages[:length]):
+        headers = messages[at - NLATTR.size :].cast("I")[:: stride // 4].tolist()
+        if headers.count(headers[0]) != len(headers):
+            for start in range(0, len(messages), stride):
+                yield from _alike(messages[start : start + stride], stride, length)
+            return
+        if kind == INET_DIAG_INFO:
+            place, size = at, length_of
+            break
+    yield messages, place, size
+
+
 def _cgroups(data: memoryview, stride: int, length: int) -> Iterator[int]:
     """Yield the cgroup id of each of equally long messages; it is mostly at the same place."""
     place = MESSAGE_MIN
@@ -169,15 +246,30 @@ def _is_cgroup(data: memoryview, at: int, end: int) -> bool:
 
 def _find_cgroup(message: memoryview) -> int:
     """Return where the attribute with the cgroup's id begins; 0 without one."""
+    wanted = INET_DIAG_CGROUP_ID, CGROUP_ID.size
+    places = (at for kind, at, size in _attributes(message) if (kind, size) == wanted)
+    return next(places, NLATTR.size) - NLATTR.size
+
+
+def find_attribute(message: memoryview, wanted: int) -> tuple[int, int]:
+    """Return place and size of the attribute's value in a message of inet_diag; 0, 0 without.
+
+    Raises:
+        ParseError: an attribute that can't be.
+    """
+    return next(((at, size) for kind, at, size in _attributes(message) if kind == wanted), (0, 0))
+
+
+def _attributes(message: memoryview) -> Iterator[tuple[int, int, int]]:
+    """Yield type, place and size of the value of each attribute that is whole."""
     at = MESSAGE_MIN
     while at + NLATTR.size <= len(message):
-        if _is_cgroup(message, at, len(message)):
-            return at
-        size, _ = NLATTR.unpack_from(message, at)
+        size, kind = NLATTR.unpack_from(message, at)
         if size < NLATTR.size:
             raise ParseError("netlink attribute", bytes(message[at:]))
+        if at + size <= len(message):
+            yield kind, at + NLATTR.size, size - NLATTR.size
         at += (size + 3) & ~3
-    return 0
 
 
 def _run(data: memoryview, stride: int) -> int:

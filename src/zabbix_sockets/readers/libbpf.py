@@ -8,6 +8,7 @@ in this package touches libbpf, and a call that reads a pinned iterator does wit
 import ctypes
 import os
 import sys
+import time
 from types import TracebackType
 from typing import Self
 
@@ -21,6 +22,7 @@ _CAP_SYS_ADMIN = 21  # stands for both
 _PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 _WARN = 0  # LIBBPF_WARN
 _MESSAGE_SIZE = 1 << 16
+_COARSE = 6  # CLOCK_MONOTONIC_COARSE: it goes on at each tick of the kernel
 _BTF_UNREADABLE = "failed to find valid kernel BTF"  # what an old libbpf says to a newer kernel
 
 
@@ -56,6 +58,7 @@ def _open_library() -> ctypes.CDLL:
             continue
         for function in (
             "bpf_object__open_mem",
+            "bpf_object__find_map_by_name",
             "bpf_object__find_program_by_name",
             "bpf_program__attach_iter",
         ):
@@ -63,6 +66,12 @@ def _open_library() -> ctypes.CDLL:
         library.libbpf_get_error.restype = ctypes.c_long
         return library
     raise SourceUnavailableError("no libbpf on this host (Debian: apt install libbpf1)")
+
+
+class _OpenOptions(ctypes.Structure):
+    """The beginning of struct bpf_object_open_opts; the object's name begins those of its maps."""
+
+    _fields_ = (("sz", ctypes.c_size_t), ("object_name", ctypes.c_char_p))
 
 
 class LoadedPrograms:
@@ -105,10 +114,12 @@ class LoadedPrograms:
         library = self._library
         with open(object_path(), "rb") as file:
             data = file.read()
+        options = _OpenOptions(ctypes.sizeof(_OpenOptions), b"sockets")
         self._object = self._checked(
             "open the BPF object",
-            library.bpf_object__open_mem(data, ctypes.c_size_t(len(data)), None),
+            library.bpf_object__open_mem(data, ctypes.c_size_t(len(data)), ctypes.byref(options)),
         )
+        self._set_ticks(round(1 / time.clock_getres(_COARSE)))
         if library.bpf_object__load(ctypes.c_void_p(self._object)):
             raise self._refused("load the BPF programs", ctypes.get_errno())
         for name in PROGRAMS:
@@ -122,6 +133,19 @@ class LoadedPrograms:
                 f"attach {name}",
                 library.bpf_program__attach_iter(ctypes.c_void_p(program), None),
             )
+
+    def _set_ticks(self, per_second: int) -> None:
+        """Tell the programs the kernel's HZ, their one constant."""
+        library, name = self._library, b"sockets.rodata"
+        constants = self._checked(
+            "find the constants",
+            library.bpf_object__find_map_by_name(ctypes.c_void_p(self._object), name),
+        )
+        value = ctypes.c_uint32(per_second)
+        if library.bpf_map__set_initial_value(
+            ctypes.c_void_p(constants), ctypes.byref(value), ctypes.c_size_t(4)
+        ):
+            raise self._refused("set the constants", ctypes.get_errno())
 
     def _checked(self, action: str, pointer: int | None) -> int:
         """Return a pointer that libbpf gave, unless it is an error in so.0's way or so.1's."""

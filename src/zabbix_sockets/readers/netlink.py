@@ -12,12 +12,17 @@ from typing import TypeVar
 
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model import Row, Table, TableRead, TcpState
+from zabbix_sockets.model import Encoding, Row, Table, TableRead, TcpState
 from zabbix_sockets.readers.inet_diag import (
     ENCODING,
+    INET_DIAG_CONG,
+    INET_DIAG_INFO,
+    MeasuredBatch,
     Noted,
     decode_both,
     decode_datagram,
+    decode_measured,
+    decode_whole,
     encode_request,
     encode_request_for_both,
 )
@@ -104,12 +109,37 @@ class NetlinkTables:
         wanted: int | None,
         noted: Noted | None = None,
     ) -> Iterator[Iterable[Row]]:
-        receive = self._receiver(deadline)
         decode = partial(decode_datagram, family=table.family, noted=noted)
+        return self._dump(table, deadline, decode, wanted=wanted)
+
+    def read_measured(
+        self, table: Table, deadline: Deadline, noted: Noted | None = None
+    ) -> tuple[Encoding, Iterator[MeasuredBatch]]:
+        """Start reading *table* with figures of tcp_info, as read(); *noted* sees the cgroups."""
+        decode = partial(decode_measured, family=table.family, noted=noted)
+        return ENCODING, self._dump(table, deadline, decode, (INET_DIAG_INFO,))
+
+    def read_whole(
+        self, table: Table, deadline: Deadline, *, tcp_info: bool
+    ) -> tuple[Encoding, Iterator[list[tuple[Row, bytes]]]]:
+        """Start reading *table* with each row's whole message, as read()."""
+        decode = partial(decode_whole, family=table.family)
+        extensions = (INET_DIAG_INFO, INET_DIAG_CONG) if tcp_info else ()
+        return ENCODING, self._dump(table, deadline, decode, extensions)
+
+    def _dump(
+        self,
+        table: Table,
+        deadline: Deadline,
+        decode: Callable[[memoryview], Iterator[Batch | None]],
+        extensions: tuple[int, ...] = (),
+        wanted: int | None = None,
+    ) -> Iterator[Batch]:
+        receive = self._receiver(deadline)
         for states in STATES[table.protocol]:
             if wanted is not None and table.protocol == "tcp":
                 states &= wanted  # noqa: PLW2901
-            self._socket.send(encode_request(table, states))
+            self._socket.send(encode_request(table, states, extensions))
             yield from receive_dump(receive, decode)
 
     def read_both(self, deadline: Deadline, states: int) -> Iterator[tuple[int, Iterable[Row]]]:

@@ -1,10 +1,13 @@
 """The document's three lists before any bound: what a row is, and which rows stay."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
-from zabbix_sockets.model import OWN_NETNS, Snapshot
+from zabbix_sockets.model import OWN_NETNS, Connection, Snapshot, TcpState
 from zabbix_sockets.names import UNNAMED
+from zabbix_sockets.quality import Quality
+
+Key = TypeVar("Key")
 
 JsonRow = dict[str, object]
 """A row as it stands in the document."""
@@ -16,10 +19,42 @@ FIRST_USER_UID = 1000
 
 
 class RankedRow(NamedTuple):
-    """A row with its rank; when there are too many, the lowest ranks stay."""
+    """A row with its rank; when there are too many, the lowest ranks stay.
+
+    *quality*: how good its connections are, see quality.py; None: not known, or UDP.
+    """
 
     rank: tuple[bool, bool, int, str]
     row: JsonRow
+    quality: Quality | None = None
+
+
+class Qualities(Generic[Key]):
+    """How good the connections of each row are, by what tells the rows apart."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._qualities = snapshot.qualities
+        self._unmeasured = snapshot.unmeasured
+        self._sums: dict[Key, Quality] = {}
+        self._unknown: set[Key] = set()
+
+    def add(self, key: Key, connection: Connection) -> None:
+        """Add a connection to a row."""
+        quality = self._qualities.get(connection)
+        if quality:
+            self._sums[key] = self._sums.get(key, 0) + quality
+        elif (
+            self._unmeasured
+            and connection.netns in self._unmeasured
+            and (connection.protocol, connection.state) == ("tcp", TcpState.ESTABLISHED)
+        ):
+            self._unknown.add(key)
+
+    def of(self, key: Key) -> Quality | None:
+        """Return how good a row's connections are; None where that is not known of each."""
+        if self._unmeasured is None or key in self._unknown:
+            return None
+        return self._sums.get(key, 0)
 
 
 def rank(

@@ -9,12 +9,17 @@ from zabbix_sockets.rows import (
     ABSENT_ID,
     JsonRow,
     NetnsLabel,
+    Qualities,
     RankedRow,
     accept_queue_pct,
     rank,
 )
 
 _MAX_LABELS = 3
+
+
+_Place = tuple[str, str, bytes, int, str]
+"""What tells listeners apart: protocol, namespace, address, port, device."""
 
 
 class _ListenerSums:
@@ -28,7 +33,7 @@ class _ListenerSums:
 
 def listener_rows(snapshot: Snapshot, groups: Groups, label: NetnsLabel) -> list[RankedRow]:
     """Return a row for each distinct listening TCP and bound UDP address."""
-    sums: dict[tuple[str, str, bytes, int, str], _ListenerSums] = {}
+    sums: dict[_Place, _ListenerSums] = {}
     partly_read = {label(netns) for netns in snapshot.skipped}
     for listener in snapshot.listeners:
         key = listener.protocol, label(listener.netns), *listener[2:5]
@@ -39,18 +44,25 @@ def listener_rows(snapshot: Snapshot, groups: Groups, label: NetnsLabel) -> list
         each.owners.add(listener.owner)
         if key[1] in partly_read:
             each.established = None
+    qualities: Qualities[_Place] = Qualities(snapshot)
     for connection, count in snapshot.connections.items():
         if connection.direction == INBOUND and connection.state == TcpState.ESTABLISHED:
             protocol, netns, _, _, _, at, number, device, *_ = connection
             if at is None or number is None:
                 continue
-            place = label(netns)
-            found = sums.get((protocol, place, at, number, device)) or sums.get(
-                (protocol, place, at, number, "")
-            )
+            key = protocol, label(netns), at, number, device
+            if key not in sums:
+                key = *key[:4], ""
+            found = sums.get(key)
             if found and found.established is not None:
                 found.established += count
-    return [_listener_row(snapshot, groups, each, label) for each in sums.values()]
+                qualities.add(key, connection)
+    return [
+        _listener_row(snapshot, groups, each, label)._replace(
+            quality=None if key[0] == "udp" or each.established is None else qualities.of(key)
+        )
+        for key, each in sums.items()
+    ]
 
 
 def _listener_row(

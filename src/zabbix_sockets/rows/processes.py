@@ -14,7 +14,14 @@ from zabbix_sockets.model import (
     TcpState,
     state_name,
 )
-from zabbix_sockets.rows import ABSENT_ID, JsonRow, RankedRow, accept_queue_pct, rank
+from zabbix_sockets.rows import (
+    ABSENT_ID,
+    JsonRow,
+    Qualities,
+    RankedRow,
+    accept_queue_pct,
+    rank,
+)
 
 SETTLED_AGE = 600.0
 """Seconds after which a process that doesn't listen is worth discovering."""
@@ -61,8 +68,10 @@ def process_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow]:
     for listener in snapshot.listeners:
         for name in groups.of(listener.owner):
             sums[name].add_listener(listener)
+    qualities: Qualities[str] = Qualities(snapshot)
     for connection, count in snapshot.connections.items():
         for name in groups.of(connection.owner):
+            qualities.add(name, connection)
             state = state_name(connection.protocol, connection.state)
             sums[name].add(connection.protocol, state, count)
             if connection.protocol == "tcp" and connection.state == TcpState.ESTABLISHED:
@@ -76,7 +85,10 @@ def process_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow]:
         for name in groups.of(owner):
             before = sums[name].uid
             sums[name].uid = uid if before is None else min(before, uid)
-    return [_process_row(snapshot, groups, name, each) for name, each in sums.items()]
+    return [
+        _process_row(snapshot, groups, name, each)._replace(quality=qualities.of(name))
+        for name, each in sums.items()
+    ]
 
 
 def _process_row(snapshot: Snapshot, groups: Groups, name: str, sums: _ProcessSums) -> RankedRow:

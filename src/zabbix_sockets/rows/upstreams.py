@@ -8,6 +8,7 @@ from zabbix_sockets.rows import (
     FIRST_USER_UID,
     JsonRow,
     NetnsLabel,
+    Qualities,
     RankedRow,
     rank,
 )
@@ -38,6 +39,9 @@ def ephemeral_pct(used: int, ports: PortRange) -> float:
     return round(100 * used / ports.size, 2) if ports.size else 100.0
 
 
+Place = tuple[str, str, str, bytes, int]
+"""What tells upstreams apart: process, protocol, namespace, address, port."""
+
 _UPSTREAM_STATES = {
     TcpState.ESTABLISHED.value: "established",
     TcpState.SYN_SENT.value: "syn_sent",
@@ -47,10 +51,11 @@ _UPSTREAM_STATES = {
 
 def upstream_rows(
     snapshot: Snapshot, groups: Groups, usage: Usage, label: NetnsLabel
-) -> tuple[list[RankedRow], dict[str, int]]:
-    """Return a row for each group and remote endpoint, and the sums of those not counted apart."""
-    sums: dict[tuple[str, str, str, bytes, int], dict[str, int]] = {}
+) -> tuple[list[RankedRow], RankedRow]:
+    """Return a row for each group and remote endpoint, and one of those not counted apart."""
+    sums: dict[Place, dict[str, int]] = {}
     rest = {"established": 0, "syn_sent": 0, "close_wait": 0}
+    qualities: Qualities[Place | None] = Qualities(snapshot)
     uids: dict[str, int] = {}
     for connection, count in snapshot.connections.items():
         state = _UPSTREAM_STATES.get(connection.state)
@@ -62,17 +67,22 @@ def upstream_rows(
             address, port = connection.address, connection.port
             if address is None or port is None:
                 rest[state] += count
+                qualities.add(None, connection)
                 continue
             key = name, connection.protocol, label(connection.netns), address, port
             states = sums.get(key)
             if states is None:
                 states = sums[key] = {"established": 0, "syn_sent": 0, "close_wait": 0}
             states[state] += count
+            qualities.add(key, connection)
     worst = _worst_pct(snapshot, usage, label)
     rows = [
-        _upstream_row(key, states, worst.get(key[1:]), uids[key[0]]) for key, states in sums.items()
+        _upstream_row(key, states, worst.get(key[1:]), uids[key[0]])._replace(
+            quality=qualities.of(key) if key[1] == "tcp" else None
+        )
+        for key, states in sums.items()
     ]
-    return rows, rest
+    return rows, RankedRow(rank(None, False, 0, ""), {**rest}, qualities.of(None))
 
 
 def _worst_pct(
@@ -92,7 +102,7 @@ def _worst_pct(
 
 
 def _upstream_row(
-    key: tuple[str, str, str, bytes, int],
+    key: Place,
     states: dict[str, int],
     pct: float | None,
     uid: int,

@@ -4,8 +4,8 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.model import Row, Table, TableRead
-from zabbix_sockets.readers.inet_diag import ENCODING, Noted
+from zabbix_sockets.model import Encoding, Row, Table, TableRead
+from zabbix_sockets.readers.inet_diag import ENCODING, Figures, MeasuredBatch, Noted
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 TCP, UDP = Table("tcp", AF_INET), Table("udp", AF_INET)
@@ -31,6 +31,8 @@ class FakeTables:
     def __init__(self, scripts: dict[Table, list[list[Step]]] | None = None) -> None:
         self.closed = 0
         self.reads: list[tuple[Table, Deadline]] = []
+        self.figures: dict[int, Figures] = {}  # by inode
+        self.asked_for_tcp_info = False
         self._scripts = scripts or {}
 
     def read(self, table: Table, deadline: Deadline, _states: int | None = None) -> TableRead:
@@ -45,6 +47,29 @@ class FakeTables:
         read = self.read(table, deadline)
         batches = (noted([(row[9] * 100, row) for row in rows]) for rows in read.batches)
         return TableRead(read.encoding, batches)
+
+    def read_whole(
+        self, table: Table, deadline: Deadline, *, tcp_info: bool
+    ) -> tuple[Encoding, Iterator[list[tuple[Row, bytes]]]]:
+        """Start the table's next script; no row has a message to look at."""
+        self.asked_for_tcp_info |= tcp_info
+        read = self.read(table, deadline)
+        return read.encoding, ([(row, b"") for row in rows] for rows in read.batches)
+
+    def read_measured(
+        self, table: Table, deadline: Deadline, noted: Noted | None = None
+    ) -> tuple[Encoding, Iterator[MeasuredBatch]]:
+        """Start the table's next script, with the figures of *figures*."""
+        self.asked_for_tcp_info = True
+        read = (
+            self.read_with_cgroups(table, deadline, noted) if noted else self.read(table, deadline)
+        )
+        return read.encoding, self._measured(read.batches)
+
+    def _measured(self, batches: Iterator[Iterable[Row]]) -> Iterator[MeasuredBatch]:
+        for batch in batches:
+            rows = list(batch)
+            yield rows, [self.figures.get(row[9], ()) for row in rows]
 
     def close(self) -> None:
         """Count."""

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zabbix_sockets.collector import records
-from zabbix_sockets.collector.records import RecordFold, fold_address
+from zabbix_sockets.collector.ends import fold_address
+from zabbix_sockets.collector.records import RecordFold
 from zabbix_sockets.errors import ParseError
 from zabbix_sockets.model import (
     INBOUND,
@@ -19,6 +20,7 @@ from zabbix_sockets.model import (
     ListenerSocket,
     PortRange,
 )
+from zabbix_sockets.quality import ONE, Quality, figures_of, sample
 from zabbix_sockets.readers import bpf
 
 PORTS = PortRange(100, 199, 100)
@@ -44,12 +46,14 @@ def pack(  # noqa: PLR0913  # each is a field of struct record
     inode: int = 0,
     uid: int = 0,
     requests: int = 0,
+    quality: tuple[int, ...] = (0,) * 7,
 ) -> bytes:
     """Return a record's bytes."""
-    return bpf.RECORD.pack(
+    socket = bpf.SOCKET.pack(
         pid, netns, cgroup, uid, kind, state, protocol, flags, local_port, remote_port, bound,
         b"name", address, recv, send, inode, 5, 1024, requests,
     )  # fmt: skip
+    return socket + bpf.QUALITY.pack(*quality)
 
 
 def fold(data: list[bytes], size: int = 5, *, own_only: bool = False) -> RecordFold:
@@ -63,7 +67,7 @@ def resolved(folded: RecordFold) -> tuple[list[ListenerSocket], dict[Connection,
     """Return what a fold has, with directions."""
     listeners = folded.listeners(lambda _, __: "")
     connections: dict[Connection, int] = {}
-    folded.connections(connections, listeners, lambda _, __: "")
+    folded.connections(connections, {}, listeners, lambda _, __: "")
     return listeners, connections
 
 
@@ -94,7 +98,8 @@ def sockets(draw: st.DrawFn) -> bytes:
 def test_every_socket_counts_once(data: list[bytes], size: int, own_only: bool) -> None:
     """Unshared records count each, shared ones once an inode; other namespaces if asked for."""
     listeners, connections = resolved(fold(data, size, own_only=own_only))
-    own = [record for record in map(bpf.RECORD.unpack, data) if record[1] == NETNS or not own_only]
+    unpacked = (bpf.SOCKET.unpack_from(each) for each in data)
+    own = [record for record in unpacked if record[1] == NETNS or not own_only]
     shared = {record[15] for record in own if record[7] & bpf.SHARED}
     expected = len(shared) + sum(not record[7] & bpf.SHARED for record in own)
     assert len(listeners) + sum(connections.values()) == expected
@@ -244,3 +249,54 @@ def test_requests(netns: int, requests: int, has: bool) -> None:
         kind=bpf.LISTENER, state=10, local_port=150, inode=1, netns=netns, requests=requests
     )
     assert fold([pack(), listener]).has_requests is has
+
+
+RTT, IDLE = 40, 2  # its bucket; within 30 seconds
+QUALITY = (RTT, IDLE, 9, 10, 1, 5, 3)
+
+
+def qualities_of(data: list[bytes], active_within: int = 60, size: int = 5) -> list[Quality]:
+    """Return the qualities of a fold of records."""
+    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", active_within=active_within)
+    folded.add(b"".join(data[at : at + size]) for at in range(0, len(data), size))
+    qualities: dict[Connection, Quality] = {}
+    folded.connections({}, qualities, [], lambda _, __: "")
+    return list(qualities.values())
+
+
+def test_quality_of_equal_sockets() -> None:
+    """Equal ones add up, others of the same end too."""
+    one = pack(remote_port=80, quality=QUALITY)
+    other = pack(remote_port=80, quality=(50, 1, 0, 0, 0, 0, 0))
+    expected = 3 * sample(RTT, True, 5, 3, (9, 10)) + ONE[50]
+    assert qualities_of([one, other, one, one, pack(remote_port=80)]) == [expected]
+
+
+@pytest.mark.parametrize(("active_within", "counts"), [(10, 0), (30, 1), (60, 1), (0, 0)])
+def test_idle_classes(active_within: int, counts: int) -> None:
+    """Sockets that are idle for longer don't count; nobody asked: none does."""
+    assert len(qualities_of([pack(quality=QUALITY)], active_within)) == counts
+
+
+def test_shared_socket_is_sampled_once() -> None:
+    """However many owners and descriptors a socket has, and whatever changes meanwhile."""
+    first = pack(flags=bpf.SHARED, inode=7, quality=QUALITY)
+    again = pack(flags=bpf.SHARED, inode=7, quality=(50, 1, 0, 0, 0, 0, 0))
+    heir = pack(pid=11, flags=bpf.SHARED, inode=7, quality=QUALITY)
+    (quality,) = qualities_of([first, first, again, heir])
+    assert figures_of(quality)["measured"] == 1
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 255)] * 5, *[st.integers(0, 1 << 31)] * 2), max_size=30))
+def test_bounds_change_no_quality(ends: list[tuple[int, ...]]) -> None:
+    """With room for few endpoints, records and samples, the sums are the same."""
+    data = [pack(remote_port=at % 7, quality=end) for at, end in enumerate(ends)]
+    free = sum(qualities_of(data, 3600))
+    with (
+        mock.patch.object(records, "MAX_ENDPOINTS", 2),
+        mock.patch.object(records, "_MAX_DISTINCT", 3),
+        mock.patch.object(records, "_MAX_SAMPLES", 2),
+    ):
+        assert sum(qualities_of(data, 3600)) == free
+    measured = sum(1 for end in ends if 0 < end[1] <= 7)
+    assert figures_of(free)["measured"] == measured

@@ -1,0 +1,81 @@
+"""Tables that give way to a narrow terminal."""
+
+import pytest
+
+from zabbix_sockets.rows import JsonRow
+from zabbix_sockets.show import render, shown_us, socket_json
+from zabbix_sockets.sockets import TcpInfo
+from zabbix_sockets.table import Style, text_width
+
+from .test_show import ACCEPTED, LISTENER, PIPED
+
+INFO = TcpInfo(
+    rtt_us=31_200,
+    rtt_variance_us=4_210,
+    congestion_window=10,
+    unacked=3,
+    retransmits=12,
+    lost=1,
+)
+
+
+def rows() -> list[JsonRow]:
+    """Return a listener, and a connection with tcp_info."""
+    return [socket_json(LISTENER), socket_json(ACCEPTED._replace(tcp_info=INFO))]
+
+
+def test_tcp_info_has_columns_of_its_own() -> None:
+    """They stand before the ends; a socket without tcp_info has none of it."""
+    titles, listener, accepted = (
+        line.split() for line in render("sockets", rows(), PIPED).splitlines()
+    )
+    assert titles[2:10] == ["RECV-Q", "SEND-Q", "RTT", "VAR", "CWND", "UNACKED", "RETRANS", "LOST"]
+    assert listener[4:10] == ["-"] * 6
+    assert accepted[4:10] == ["31ms", "4.2ms", "10", "3", "12", "1"]
+
+
+def test_no_columns_without_tcp_info() -> None:
+    """Where nobody asked, the table is as it was."""
+    titles = render("sockets", [socket_json(LISTENER)], PIPED).splitlines()[0].split()
+    assert "RTT" not in titles
+
+
+@pytest.mark.parametrize(
+    ("width", "missing"), [(140, set()), (100, {"PROTO", "RECV-Q", "SEND-Q"}), (60, None)]
+)
+def test_what_gives_way(width: int, missing: set[str] | None) -> None:
+    """Narrow terminals lose the least telling columns, and no line is longer than they are."""
+    table = render("sockets", rows(), Style(colours=False, width=width))
+    whole = render("sockets", rows(), PIPED).splitlines()[0].split()
+    titles = table.splitlines()[0].split()
+    if missing is None:
+        assert {"RTT", "LOST", "STATE"} <= set(titles)
+        return
+    assert set(whole) - set(titles) == missing
+    assert max(map(text_width, table.splitlines())) <= width
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "shown"),
+    [
+        (0, "0us"),
+        (999, "999us"),
+        (1000, "1.0ms"),
+        (9_949, "9.9ms"),
+        (10_400, "10ms"),
+        (1_500_000, "1.5s"),
+    ],
+)
+def test_times(microseconds: int, shown: str) -> None:
+    """A time is short, in the unit that fits."""
+    assert shown_us(microseconds) == shown
+
+
+def test_json_leaves_out_what_is_unknown() -> None:
+    """Fields that the kernel didn't send are no zeros."""
+    row = socket_json(ACCEPTED._replace(cookie=77, tcp_info=INFO._replace(lost=0)))
+    assert row["cookie"] == 77
+    info = row["tcp_info"]
+    assert isinstance(info, dict)
+    assert info["lost"] == 0
+    assert "min_rtt_us" not in info
