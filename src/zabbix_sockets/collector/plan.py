@@ -10,6 +10,7 @@ from zabbix_sockets.model import TABLES, Encoding, Query, Row, Table, TableRead,
 from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.inet_diag import ENCODING, Noted
 from zabbix_sockets.readers.netlink import Batch, NetlinkTables
+from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.procnet import ProcTables
 
 TCP_TABLES = tuple(table for table in TABLES if table.protocol == "tcp")
@@ -80,11 +81,28 @@ class Plan:
                     read = self._netlink.read_with_cgroups(table, deadline, noted)
                 else:
                     read = self._netlink.read(table, deadline, states)
-                return TableRead(read.encoding, _started(read.batches))
+                return TableRead(read.encoding, started(read.batches))
             except SourceUnavailableError as error:
                 self._note_refusal(table, error)
         read = self._procnet.read(table, deadline, states)
-        return TableRead(read.encoding, _started(read.batches))
+        return TableRead(read.encoding, started(read.batches))
+
+    def open_by(
+        self,
+        table: Table,
+        netlink: Callable[[NetlinkTables], Iterator[Batch]],
+        procnet: Callable[[ProcTables], Iterator[Batch]],
+    ) -> tuple[Encoding, Iterator[Batch]]:
+        """Start reading *table* in the way given for the best reader that can.
+
+        Raises: as open().
+        """
+        if self._netlink:
+            try:
+                return ENCODING, started(netlink(self._netlink))
+            except SourceUnavailableError as error:
+                self._note_refusal(table, error)
+        return PROCNET_ENCODING, started(procnet(self._procnet))
 
     def open_tcp(self, deadline: Deadline, states: int) -> BothFamilies:
         """Start reading the TCP tables of both families, together if netlink can: one scan.
@@ -93,12 +111,12 @@ class Plan:
         """
         if self._netlink:
             try:
-                return ENCODING, _started(self._netlink.read_both(deadline, states))
+                return ENCODING, started(self._netlink.read_both(deadline, states))
             except SourceUnavailableError as error:
                 self._note_refusal("tcp", error)
         reads = [(each, self._procnet.read(each, deadline, states)) for each in TCP_TABLES]
         batches = ((table.family, rows) for table, read in reads for rows in read.batches)
-        return reads[0][1].encoding, _started(batches)
+        return reads[0][1].encoding, started(batches)
 
     def _note_refusal(self, table: object, error: SourceUnavailableError) -> None:
         self.visibility.degraded = True
@@ -117,7 +135,7 @@ class Plan:
         return False
 
 
-def _started(batches: Iterator[Batch]) -> Iterator[Batch]:
+def started(batches: Iterator[Batch]) -> Iterator[Batch]:
     """Return *batches* with the first one fetched: whether a reader can shows there.
 
     A batch may be valid only until the next one is asked for, which chain() respects.

@@ -1,6 +1,6 @@
 """Every single socket with its owners, for people."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from zabbix_sockets.collector.namespaces import (
     Found,
@@ -22,7 +22,9 @@ from zabbix_sockets.model import (
     OWN,
     OWN_NETNS,
     TABLES,
+    AddressToken,
     Encoding,
+    Namespace,
     Owner,
     PortRange,
     Query,
@@ -36,6 +38,12 @@ from zabbix_sockets.readers.bpf import OWN as OWN_SOCKETS
 from zabbix_sockets.readers.fds import walk
 from zabbix_sockets.readers.host import read_port_range
 
+Chosen = tuple[Iterable[tuple[int, AddressToken]], Iterable[Row]]
+"""Port and address of listeners that may not be among the rows, and rows."""
+
+Read = Callable[[Plan, Table, Deadline], tuple[Encoding, Iterator[Chosen]]]
+"""Starts reading the sockets of a table."""
+
 
 def iter_sockets(query: Query) -> Iterator[Socket]:
     """Yield every socket with its owners, table by table, listeners first.
@@ -44,11 +52,16 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         DeadlineError: the timeout passed: a list is whole, or an error.
         DumpInterruptedError: a table changed too much while it was read; call again.
         SourceUnavailableError: as collect(), or a namespace may not be looked into.
-        SocketsError, ParseError: as collect().
+        SocketsError, ParseError: as collect(); the owners that a filter needs can't be seen.
     """
     deadline = Deadline(query.timeout)
     if query.netns not in (ALL_NETNS, OWN) and is_own(query.proc, query.netns):
         query = query._replace(netns=OWN)
+    selection = None
+    if query.filter:
+        from zabbix_sockets.collector.selection import Selection  # noqa: PLC0415  # 2 ms
+
+        selection = Selection(query)
     with choose(query) as plan:
         if plan.open_iterator:
             from zabbix_sockets.collector.iterated import read_owners  # noqa: PLC0415  # 1 ms
@@ -57,18 +70,25 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         else:
             owners = walk(query.proc, deadline)
             deadline.check()
-        others, shown = _others(query, deadline)
-        decoding = _Decoding(_Holders(owners), device_names(query.proc, others), shown)
+        others, described = _others(query, deadline)
+        shown = {number: each.shown for number, each in described.items()}
+        if selection:
+            selection.owners, selection.namespaces = owners, described
+            others = {number: each for number, each in others.items() if selection.wants(number)}
+        read = selection.read if selection else _read_all
+        decoding = _Decoding(_Holders(owners), device_names(query.proc, others), shown, read)
         ports = read_port_range(query.proc)
         if query.netns in (ALL_NETNS, OWN):
             yield from decoding.sockets(plan, OWN_NETNS, ports, deadline)
         visitor = Visitor(query.proc, plan.visibility, netlink=plan.has_netlink)
         for _, found in sorted(others.items()):
             yield from decoding.visited(visitor, found, ports, deadline, query.proc)
+    if selection:
+        selection.check_decided()
 
 
-def _others(query: Query, deadline: Deadline) -> tuple[dict[int, Found], dict[int, str]]:
-    """Return the other namespaces to look into, and how they are shown."""
+def _others(query: Query, deadline: Deadline) -> tuple[dict[int, Found], dict[int, Namespace]]:
+    """Return the other namespaces to look into, and what all are called."""
     if query.netns == OWN:
         return {}, {}
     found = {each.number: each for each in find(query.proc, deadline)[0]}
@@ -76,7 +96,12 @@ def _others(query: Query, deadline: Deadline) -> tuple[dict[int, Found], dict[in
     if query.netns != ALL_NETNS:
         chosen = select(described, query.netns)
         found = {number: each for number, each in found.items() if number in chosen}
-    return found, {number: each.shown for number, each in described.items()}
+    return found, described
+
+
+def _read_all(plan: Plan, table: Table, deadline: Deadline) -> tuple[Encoding, Iterator[Chosen]]:
+    encoding, batches = plan.open(table, deadline)
+    return encoding, (((), rows) for rows in batches)
 
 
 class _Holders:
@@ -97,10 +122,13 @@ class _Holders:
 class _Decoding:
     """Makes Sockets of tables' rows."""
 
-    def __init__(self, holders: _Holders, device_name: DeviceName, shown: dict[int, str]) -> None:
+    def __init__(
+        self, holders: _Holders, device_name: DeviceName, shown: dict[int, str], read: Read
+    ) -> None:
         self._holders = holders
         self._device_name = device_name
         self._shown = shown
+        self._read = read
 
     def visited(
         self, visitor: Visitor, found: Found, own_ports: PortRange, deadline: Deadline, proc: str
@@ -123,9 +151,9 @@ class _Decoding:
         """Yield the sockets of a namespace."""
         for each in TABLES:
             table = each._replace(netns=netns)
-            encoding, batches = plan.open(table, deadline)
+            encoding, batches = self._read(plan, table, deadline)
             directions = Directions(table, encoding, ports)
-            yield from self._decoded(table, encoding, directions, _once(batches))
+            yield from self._decoded(table, encoding, directions, _once(batches, directions))
 
     def _decoded(
         self, table: Table, encoding: Encoding, directions: Directions, rows: Iterable[Row]
@@ -163,10 +191,12 @@ class _Decoding:
             )
 
 
-def _once(batches: Iterable[Iterable[Row]]) -> Iterator[Row]:
-    """Yield the rows, those with an inode once."""
+def _once(batches: Iterable[Chosen], directions: Directions) -> Iterator[Row]:
+    """Yield the rows, those with an inode once; note the listeners that are none of them."""
     seen: set[int] = set()
-    for rows in batches:
+    for ends, rows in batches:
+        for port, local in ends:
+            directions.add_listener(port, local)
         for row in rows:
             inode = row[9]
             if inode not in seen:

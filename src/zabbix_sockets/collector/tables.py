@@ -4,6 +4,7 @@ The owners are from a walk over /proc/PID/fd. Where that is denied and the group
 process, they are the cgroups in which the sockets were made, which netlink tells to all.
 """
 
+from collections.abc import Iterable, Iterator
 from time import monotonic, time
 
 from zabbix_sockets.collector.by_cgroup import CgroupOwners, may_not_walk
@@ -34,6 +35,7 @@ from zabbix_sockets.model import (
     TABLES,
     PortRange,
     Query,
+    Row,
     Snapshot,
     Table,
     TcpState,
@@ -44,7 +46,7 @@ from zabbix_sockets.readers.inet_diag import Noted
 from zabbix_sockets.readers.process import read_fds_limit
 
 # The walk over the descriptors is what takes long; the tables that follow tell the most.
-_SHARE_OF_WALK = 0.6
+SHARE_OF_WALK = 0.6
 _SHARE_OF_SCANS = 0.5
 """Of the time left: if reading all namespaces may take more, their listeners come first."""
 _DUMP_ATTEMPTS = 4
@@ -53,6 +55,8 @@ _LISTENING = 1 << TcpState.LISTEN
 
 class TableCollection:
     """Fills a Snapshot."""
+
+    _lists_first = True  # listeners alone, where the time may not be enough for all
 
     def __init__(self, plan: Plan, query: Query, deadline: Deadline, snapshot: Snapshot) -> None:
         self._plan = plan
@@ -63,15 +67,18 @@ class TableCollection:
         self._device_name = device_names(query.proc, self._found)
         self._room = MAX_ENDPOINTS
         self._noted: Noted | None = None
-        if plan.has_netlink and may_not_walk(query):
-            self._owners: Owners = CgroupOwners()
-            self._noted = self._owners.noted
-            snapshot.visibility.ownership = BY_CGROUPS
-        else:
-            self._owners = self._walk()
+        self._owners = self._read_owners()
+
+    def _read_owners(self) -> Owners:
+        if not (self._plan.has_netlink and may_not_walk(self._query)):
+            return self._walk()
+        owners = CgroupOwners()
+        self._noted = owners.noted
+        self._snapshot.visibility.ownership = BY_CGROUPS
+        return owners
 
     def _walk(self) -> Owners:
-        owners = walk(self._query.proc, self._deadline.part(_SHARE_OF_WALK))
+        owners = walk(self._query.proc, self._deadline.part(SHARE_OF_WALK))
         visibility = self._snapshot.visibility
         visibility.denied = owners.denied
         visibility.hidden = owners.hidden
@@ -109,8 +116,7 @@ class TableCollection:
         fold = None
         for _ in range(_DUMP_ATTEMPTS):
             try:
-                encoding, batches = plan.open(table, self._deadline, noted=self._noted)
-                fold = TableFold(table, encoding, ports, self._owners.by_inode, self._room)
+                fold, batches = self._open(plan, table, ports)
                 for rows in batches:
                     fold.add(rows)
             except DeadlineError:
@@ -121,6 +127,13 @@ class TableCollection:
                 return fold, plan.is_exact(table)
         plan.warn(f"{table}: it kept changing while it was read")
         return fold, False
+
+    def _open(
+        self, plan: Plan, table: Table, ports: PortRange
+    ) -> tuple[TableFold, Iterator[Iterable[Row]]]:
+        """Return what counts a table's rows, and the rows."""
+        encoding, batches = plan.open(table, self._deadline, noted=self._noted)
+        return TableFold(table, encoding, ports, self._owners.by_inode, self._room), batches
 
     def _merge(self, fold: TableFold) -> None:
         snapshot = self._snapshot
@@ -152,11 +165,15 @@ class TableCollection:
         if query.netns != ALL_NETNS:
             snapshot.selected = select(snapshot.namespaces, query.netns)
             found = [each for each in found if each.number in snapshot.selected]
+        found = self._worth_visiting(found)
         self._found.update((each.number, each) for each in found)
         visitor = Visitor(query.proc, visibility, netlink=self._plan.has_netlink)
         listening: dict[int, list[TableFold]] = {}
         order = in_fair_order(found, time())
-        if scan_seconds * len(order) > self._deadline.remaining() * _SHARE_OF_SCANS:
+        if (
+            self._lists_first
+            and scan_seconds * len(order) > self._deadline.remaining() * _SHARE_OF_SCANS
+        ):
             listening = {each.number: self._read_listening(each, visitor) for each in order}
         for each in order:
             folds, complete, ports = self._read(each, visitor)
@@ -176,6 +193,10 @@ class TableCollection:
                 self._merge(fold)
             by_cgroups = visibility.ownership == BY_CGROUPS
             visibility.foreign_unowned |= by_cgroups and bool(folds) and ports is None
+
+    def _worth_visiting(self, found: list[Found]) -> list[Found]:
+        """Return the namespaces to read."""
+        return found
 
     def _read(
         self, found: Found, visitor: Visitor

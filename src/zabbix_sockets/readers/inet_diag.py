@@ -31,11 +31,16 @@ INET_DIAG_REQ = struct.Struct("=BBBB48xII")  # family, src_len, dst_len, ext, id
 FAMILY_AT = 16  # idiag_family, behind nlmsghdr
 MESSAGE_MIN = 16 + 72  # nlmsghdr, inet_diag_msg
 NLATTR = struct.Struct("=HH")  # nla_len, nla_type
-INET_DIAG_CGROUP_ID = 21
+INET_DIAG_REQ_BYTECODE = 1  # attribute of a request
+INET_DIAG_MARK, INET_DIAG_CGROUP_ID = 15, 21
+MARK = struct.Struct("=I")
 CGROUP_ID = struct.Struct("=Q")
 
 CgroupRow = tuple[int, Row]
 """The id of the cgroup in which a socket was made, and its Row; 0 where that is not told."""
+
+FactsRow = tuple[int, int, Row]
+"""The id of a socket's cgroup, its mark, and its Row; 0 where that is not told."""
 
 Noted = Callable[[Iterable[CgroupRow]], Iterable[Row]]
 """Takes note of the cgroups, and gives the rows."""
@@ -62,16 +67,23 @@ def row_struct(family: int, stride: int) -> struct.Struct:
     return struct.Struct(f"=16x x B 2x HH {address} {address} I 8x 4x IIII {stride - MESSAGE_MIN}x")
 
 
-def encode_request(table: Table, states: int) -> bytes:
-    """Return a dump request for the sockets of *table* in the *states* of a bit mask."""
+def encode_request(table: Table, states: int, program: bytes = b"") -> bytes:
+    """Return a dump request for the sockets of *table* in the *states* of a bit mask.
+
+    *program*: bytecode that chooses among them (see filters.bytecode); empty: all.
+    """
+    bytecode = b""
+    if program:
+        bytecode = NLATTR.pack(NLATTR.size + len(program), INET_DIAG_REQ_BYTECODE) + program
     header = NLMSGHDR.pack(
-        NLMSGHDR.size + INET_DIAG_REQ_V2.size,
+        NLMSGHDR.size + INET_DIAG_REQ_V2.size + len(bytecode),
         SOCK_DIAG_BY_FAMILY,
         NLM_F_REQUEST | NLM_F_DUMP,
         1,
         0,
     )
-    return header + INET_DIAG_REQ_V2.pack(table.family, IPPROTO[table.protocol], 0, 0, states)
+    request = INET_DIAG_REQ_V2.pack(table.family, IPPROTO[table.protocol], 0, 0, states)
+    return header + request + bytecode
 
 
 def encode_request_for_both(states: int) -> bytes:
@@ -104,6 +116,36 @@ def decode_datagram(
             yield noted(zip(_cgroups(messages, stride, length), rows, strict=True))
         else:
             yield rows
+
+
+def decode_facts(data: memoryview, family: int) -> Iterator[list[FactsRow] | None]:
+    """Yield batches of rows with what their attributes tell; else as decode_datagram()."""
+    for run in _runs(data, SOCK_DIAG_BY_FAMILY):
+        if run is None:
+            yield None
+            continue
+        messages, stride, length = run
+        rows = row_struct(family, stride).iter_unpack(messages)
+        starts = range(0, len(messages), stride)
+        yield [
+            (*_facts(messages[at : at + length]), row) for at, row in zip(starts, rows, strict=True)
+        ]
+
+
+def _facts(message: memoryview) -> tuple[int, int]:
+    """Return the cgroup's id and the mark from a message's attributes."""
+    at, cgroup, mark = MESSAGE_MIN, 0, 0
+    while at + NLATTR.size <= len(message):
+        size, kind = NLATTR.unpack_from(message, at)
+        if size < NLATTR.size:
+            raise ParseError("netlink attribute", bytes(message[at:]))
+        value = message[at + NLATTR.size : at + size]
+        if kind == INET_DIAG_CGROUP_ID and len(value) == CGROUP_ID.size:
+            (cgroup,) = CGROUP_ID.unpack(value)
+        elif kind == INET_DIAG_MARK and len(value) == MARK.size:
+            (mark,) = MARK.unpack(value)
+        at += (size + 3) & ~3
+    return cgroup, mark
 
 
 def decode_both(data: memoryview) -> Iterator[tuple[int, Iterable[Row]] | None]:

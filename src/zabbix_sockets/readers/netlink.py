@@ -15,9 +15,11 @@ from zabbix_sockets.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model import Row, Table, TableRead, TcpState
 from zabbix_sockets.readers.inet_diag import (
     ENCODING,
+    FactsRow,
     Noted,
     decode_both,
     decode_datagram,
+    decode_facts,
     encode_request,
     encode_request_for_both,
 )
@@ -116,6 +118,22 @@ class NetlinkTables:
         """Yield batches of TCP sockets of both families, with the family, listeners first."""
         self._socket.send(encode_request_for_both(states))
         yield from receive_dump(self._receiver(deadline), decode_both)
+
+    def select(
+        self, table: Table, deadline: Deadline, states: int, program: bytes
+    ) -> Iterator[Iterable[Row]]:
+        """Yield batches of the sockets in *states* that bytecode (empty: nothing) accepts."""
+        self._socket.send(encode_request(table, states, program))
+        decode = partial(decode_datagram, family=table.family)
+        yield from receive_dump(self._receiver(deadline), decode)
+
+    def select_with_facts(
+        self, table: Table, deadline: Deadline, states: int, program: bytes
+    ) -> Iterator[list[FactsRow]]:
+        """Yield batches as select(), with the cgroups and, with CAP_NET_ADMIN, the marks."""
+        self._socket.send(encode_request(table, states, program))
+        decode = partial(decode_facts, family=table.family)
+        yield from receive_dump(self._receiver(deadline), decode)
 
     def _receiver(self, deadline: Deadline) -> Callable[[bytearray], int]:
         def receive(buffer: bytearray) -> int:
