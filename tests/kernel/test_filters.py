@@ -18,8 +18,9 @@ from expressions import Expressions, Values, states_of
 
 from zabbix_sockets import Query, collect, iter_sockets
 from zabbix_sockets.collector import selection
-from zabbix_sockets.errors import SocketsError, SourceUnavailableError
+from zabbix_sockets.errors import ParseError, SocketsError, SourceUnavailableError
 from zabbix_sockets.filters.kernel import Dump
+from zabbix_sockets.owners import Owners
 from zabbix_sockets.readers import inet_diag
 
 SEEDS = range(8)
@@ -326,3 +327,36 @@ def test_snapshot_is_of_what_fits(pins: str) -> None:
         one = collect(query._replace(filter=f"sport {zoo.port_of(client)}"))
         assert list(one.connections.values()) == [1]
         assert {each.direction for each in one.connections} == {"outbound"}
+
+
+def test_owners_by_cgroup(group: str) -> None:
+    """Who may not walk has the units of what fits all the same."""
+    if not group:
+        pytest.skip("no cgroup v2")
+
+    def ask(expression: str) -> list[object]:
+        needs = frozenset(("unit",))
+        snapshot = collect(Query("sock_diag", 30, netns="own", needs=needs, filter=expression))
+        counted = len(snapshot.listeners) + sum(snapshot.connections.values())
+        return [snapshot.visibility.ownership, counted, len(snapshot.owners)]
+
+    assert run_as(65534, partial(ask, "sport 7100")) == ["cgroups", 2, 1]
+    assert run_as(65534, partial(ask, "pid 1 or sport 7100")) == ["descriptors", 2, 0]
+
+
+def test_failing_iterator_is_replaced(pins: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owners are from /proc then, and the answer says so."""
+
+    def fail(fd: int, *_: object) -> Owners:
+        os.close(fd)
+        raise ParseError("BPF iterator", b"")
+
+    monkeypatch.setattr("zabbix_sockets.collector.filtered.read_owners", fail)
+    server = zoo.listener()
+    snapshot = collect(Query(None, 30, pins=pins, netns="own", filter="state listen"))
+    assert snapshot.visibility.source == "sock_diag"
+    assert "iterator failed" in snapshot.visibility.reason
+    (found,) = snapshot.listeners
+    assert found.port == zoo.port_of(server)
+    holders = [snapshot.processes[at].pid for at in snapshot.owners[found.owner]]
+    assert holders == [os.getpid()]
