@@ -53,6 +53,7 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         DumpInterruptedError: a table changed too much while it was read; call again.
         SourceUnavailableError: as collect(), or a namespace may not be looked into.
         SocketsError, ParseError: as collect(); the owners that a filter needs can't be seen.
+        UsageError: the filter is wrong.
     """
     deadline = Deadline(query.timeout)
     if query.netns not in (ALL_NETNS, OWN) and is_own(query.proc, query.netns):

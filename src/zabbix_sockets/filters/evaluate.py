@@ -5,7 +5,7 @@ It decides as inet_diag_bc_run() of net/ipv4/inet_diag.c does.
 
 import os
 from _socket import AF_INET
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from zabbix_sockets.filters.terms import (
@@ -75,7 +75,7 @@ def compile_test(node: Node, reading: Reading) -> Test:
             inner = compile_test(part, reading)
             return lambda row, cgroup, mark: not inner(row, cgroup, mark)
         case And(parts):
-            return _all([compile_test(part, reading) for part in parts])
+            return _all(_tests_of_all(parts, reading))
         case Or(parts):
             return _any(_tests_of_any(parts, reading))
     return _leaf_test(node, reading)
@@ -101,22 +101,75 @@ def _any(tests: list[Test]) -> Test:
     return test if len(tests) > 1 else tests[0]
 
 
+def _tests_of_all(parts: Iterable[Node], reading: Reading) -> list[Test]:
+    """Return the tests of what must hold together; what must not is asked for at once."""
+    tests, negated = [], []
+    for part in parts:
+        if isinstance(part, Not):
+            negated.append(part.part)
+        else:
+            tests.append(compile_test(part, reading))
+    if negated:
+        none_of = _any(_tests_of_any(negated, reading))
+        tests.append(lambda row, cgroup, mark: not none_of(row, cgroup, mark))
+    return tests
+
+
 def _tests_of_any(parts: Iterable[Node], reading: Reading) -> list[Test]:
-    """Return the tests of alternatives; ports, of which there may be thousands, are a set."""
+    """Return the tests of alternatives; ports and addresses, maybe thousands, are in sets."""
     tests = []
     ports: dict[bool, set[int]] = {}
+    starts: dict[bool, dict[int, set[int]]] = {}
     for part in parts:
         if isinstance(part, Port) and part.operator == "=":
             ports.setdefault(part.local, set()).add(reading.encoding.port(part.number))
+        elif isinstance(part, Host) and part.port is None:
+            found = _start(part, reading.family)
+            if found:
+                shift, start = found
+                starts.setdefault(part.local, {}).setdefault(shift, set()).add(start)
         else:
             tests.append(compile_test(part, reading))
     for local, tokens in ports.items():
         tests.insert(0, _token_test(1 if local else 2, frozenset(tokens)))
-    return tests
+    for local, by_shift in starts.items():
+        tests.append(_address_test(3 if local else 4, by_shift, reading))
+    return tests or [lambda _row, _cgroup, _mark: False]
 
 
 def _token_test(at: Literal[1, 2], tokens: frozenset[int]) -> Test:
     return lambda row, _cgroup, _mark: row[at] in tokens
+
+
+def _address_test(
+    at: Literal[3, 4], by_shift: Mapping[int, Container[int]], reading: Reading
+) -> Test:
+    """Return the test of an address, whose start is known by how many bits are behind it."""
+    decode = reading.encoding.address
+    starts = tuple(by_shift.items())
+
+    def test(row: Row, _cgroup: int, _mark: int) -> bool:
+        number = int.from_bytes(decode(row[at]))
+        for shift, known in starts:  # noqa: SIM110  # a generator for each socket costs more
+            if number >> shift in known:
+                return True
+        return False
+
+    return test
+
+
+def _start(host: Host, family: int) -> tuple[int, int] | None:
+    """Return how many bits of an address of *family* don't matter, and the others as a number.
+
+    None: no address of that family fits.
+    """
+    wanted, prefix = host.address, host.prefix
+    if len(wanted) == _IPV4_LENGTH and family != AF_INET:
+        wanted, prefix = _V4_MAPPED + wanted, prefix + len(_V4_MAPPED) * 8
+    elif len(wanted) != _IPV4_LENGTH and family == AF_INET:
+        return None
+    shift = len(wanted) * 8 - prefix
+    return shift, int.from_bytes(wanted) >> shift
 
 
 def _leaf_test(leaf: Leaf, reading: Reading) -> Test:
@@ -168,25 +221,13 @@ def _port_test(at: Literal[1, 2], operator: str, number: int, encoding: Encoding
 
 
 def _host_test(host: Host, reading: Reading) -> Test:
-    at: Literal[3, 4] = 3 if host.local else 4
-    decode = reading.encoding.address
-    fits = _prefix_test(host, reading.family)
+    found = _start(host, reading.family)
+    if not found:
+        return lambda _row, _cgroup, _mark: False
+    shift, start = found
+    fits = _address_test(3 if host.local else 4, {shift: (start,)}, reading)
     if host.port is None:
-        return lambda row, _cgroup, _mark: fits(decode(row[at]))
-    port_at: Literal[1, 2] = 1 if host.local else 2
+        return fits
+    at: Literal[1, 2] = 1 if host.local else 2
     token = reading.encoding.port(host.port)
-    return lambda row, _cgroup, _mark: row[port_at] == token and fits(decode(row[at]))
-
-
-def _prefix_test(host: Host, family: int) -> Callable[[bytes], bool]:
-    """Return what tells of an address of *family* whether it begins as the host's."""
-    wanted, prefix = host.address, host.prefix
-    if len(wanted) == _IPV4_LENGTH and family != AF_INET:
-        wanted, prefix = _V4_MAPPED + wanted, prefix + len(_V4_MAPPED) * 8
-    elif len(wanted) != _IPV4_LENGTH and family == AF_INET:
-        return lambda _address: False
-    shift = len(wanted) * 8 - prefix
-    if not shift:
-        return lambda address: address == wanted
-    start = int.from_bytes(wanted) >> shift
-    return lambda address: int.from_bytes(address) >> shift == start
+    return lambda row, cgroup, mark: row[at] == token and fits(row, cgroup, mark)

@@ -1,6 +1,7 @@
 """What the kernel is asked for: valid programs that let everything through that fits."""
 
 import socket
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from zabbix_sockets.model import Process
 from zabbix_sockets.owners import Owners
 from zabbix_sockets.readers.inet_diag import ENCODING
 
-from .trees import AF_INET, AF_INET6, KERNEL_LEAVES, LEAVES, check, rows, run, trees
+from .trees import AF_INET, AF_INET6, KERNEL_LEAVES, LEAVES, MAPPED, check, rows, run, trees
 
 FAMILIES = st.sampled_from([AF_INET, AF_INET6])
 TCP = 0xFFF & ~(1 << 7 | 1)
@@ -105,6 +106,24 @@ def test_what_the_kernel_is_asked(text: str, states: int, program: bool, exact: 
     """As much as it can decide, by states and by a program."""
     dump = dump_for(rewrite(parse(text).node), TCP)
     assert (dump.states, bool(dump.program), dump.exact) == (states, program, exact)
+
+
+@pytest.mark.parametrize("family", [AF_INET, AF_INET6])
+@pytest.mark.parametrize("negated", [False, True])
+def test_thousands_of_conditions(family: int, negated: bool) -> None:
+    """Ports and networks are looked up, not compared one after the other."""
+    ports = " or ".join(f"dport {port}" for port in range(1, 20_000, 2))
+    networks = " or ".join(f"src 10.{at // 256}.{at % 256}.0/{24 + at % 8}" for at in range(20_000))
+    node = parse(f"{'not ' * negated}( {ports} or {networks} )").node
+    test = compile_test(rewrite(in_table(node, family)), reading(family))
+    mapped = MAPPED if family == AF_INET6 else b""
+    started = process_time()
+    for number in range(2000):
+        local = mapped + bytes((10, number % 100, number % 256, 0))
+        row = (1, 0, socket.htons(20_000), local, mapped + bytes(4), 0, 0, 0, 0, 0)
+        fits = number % 100 * 256 + number % 256 < 20_000
+        assert test(row, 0, 0) == (fits != negated)
+    assert process_time() - started < 2  # one after the other takes a minute
 
 
 def test_ownerless_sockets_are_nobodys() -> None:
