@@ -102,6 +102,12 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         " (default: all; for show sockets own)",
     )
     parser.add_argument(
+        "--filter",
+        metavar="EXPRESSION",
+        help="only the sockets that fit, such as 'dport = :443 and state established':"
+        " the language of ss(8), see docs/filters.md",
+    )
+    parser.add_argument(
         "--group-by",
         choices=tuple(GROUPINGS),
         default=DEFAULT_GROUPING,

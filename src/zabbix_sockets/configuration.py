@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import takewhile
 from typing import Any, NamedTuple
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.errors import SocketsError, UsageError
 from zabbix_sockets.rules import FIELDS, Rule, RuleError, make_rule
 
 MAX_BYTES = 1_000_000
@@ -26,14 +26,16 @@ class Configuration(NamedTuple):
     """What the file says."""
 
     groups: tuple[Rule, ...] = ()
+    filter: str = ""
 
 
 class _FaultError(ValueError):
     """What is wrong with the value that *path* leads to."""
 
-    def __init__(self, path: _Path, message: str) -> None:
+    def __init__(self, path: _Path, message: str, hint: str = _HINT) -> None:
         super().__init__(message)
         self.path = path
+        self.hint = hint
 
 
 def load(path: str, *, required: bool) -> Configuration:
@@ -63,12 +65,12 @@ def load(path: str, *, required: bool) -> Configuration:
         raise SocketsError(f"{path} line {line}: not UTF-8") from None
     document = _parsed(path, text)
     try:
-        return Configuration(tuple(_rules(document)))
+        return Configuration(tuple(_rules(document)), _filter(document))
     except _FaultError as fault:
         lines = _Lines(text).found
         while fault.path not in lines:
             fault.path = fault.path[:-1]
-        raise SocketsError(f"{path} line {lines[fault.path]}: {fault}", _HINT) from None
+        raise SocketsError(f"{path} line {lines[fault.path]}: {fault}", fault.hint) from None
 
 
 def _parsed(path: str, text: str) -> dict[str, Any]:
@@ -113,7 +115,7 @@ def _line_of_failure(text: str, kind: type[Exception]) -> int:
 
 def _rules(document: dict[str, Any]) -> Iterator[Rule]:
     """Yield the rules of a document."""
-    _refuse_unknown(document, ("group",), ())
+    _refuse_unknown(document, ("filter", "group"), ())
     groups = document.get("group", [])
     if isinstance(groups, dict):
         raise _FaultError(
@@ -136,6 +138,21 @@ def _rules(document: dict[str, Any]) -> Iterator[Rule]:
         except RuleError as error:
             what = f'"{error.key}": {error}' if error.key else str(error)
             raise _FaultError((*path, error.key), what) from None
+
+
+def _filter(document: dict[str, Any]) -> str:
+    """Return the expression for the sockets that count; empty for all."""
+    expression = document.get("filter", "")
+    if not isinstance(expression, str):
+        raise _FaultError(("filter",), '"filter" must be a string')
+    if expression:
+        from zabbix_sockets.filters.parser import parse  # noqa: PLC0415  # few files have one
+
+        try:
+            parse(expression)
+        except UsageError as error:
+            raise _FaultError(("filter",), str(error), error.hint) from None
+    return expression
 
 
 def _refuse_unknown(table: dict[str, Any], known: tuple[str, ...], path: _Path) -> None:

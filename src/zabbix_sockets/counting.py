@@ -74,6 +74,8 @@ def _check_known(snapshot: Snapshot, name: str, protocol: str, *, plain: bool) -
         raise SocketsError("owners in other network namespaces can't be known: no privilege")
     if visibility.unplaced and not plain:
         raise SocketsError("the cgroups of some owners are not known")
+    if visibility.undecided:
+        raise SocketsError("filter: some sockets may fit or not: their processes can't be seen")
     if visibility.hidden or "" in visibility.denied:
         raise SocketsError("/proc hides other users' processes: the number can't be known")
     unfinished = snapshot.unfinished & ({protocol} if protocol else set(PROTOCOLS))

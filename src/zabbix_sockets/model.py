@@ -206,6 +206,7 @@ class Visibility:
         self.foreign_unseen = False  # there may be namespaces that were not found
         self.unplaced = False  # the cgroup of a socket or of its owner is not known
         self.owners_complete = True  # every process was asked before the deadline
+        self.undecided = False  # a filter needs owners that can't be known
         self.endpoints_complete = True  # every distinct remote endpoint has a count of its own
         self.warnings: list[str] = []
 
@@ -238,6 +239,7 @@ class Snapshot:
         self.namespaces: dict[int, Namespace] = {}  # others that were found, by number
         self.skipped: set[int] = set()  # of these, those not read to the end
         self.selected: frozenset[int] | None = None  # what the lists are of; None: all
+        self.filter = ""  # the expression that every socket here fits
 
     def listed(self) -> "Snapshot":
         """Return the part that the lists are of: itself, unless namespaces are selected."""
@@ -278,8 +280,9 @@ class Query(NamedTuple):
     *source*: `bpf`, `sock_diag` or `procfs`; None chooses the best that works. *proc* is
     where procfs is mounted, *pins* where the BPF iterators are pinned. *netns*: `all`, `own`,
     or the name or number of a network namespace. *needs*: the fields of Process that the
-    grouping looks at. *tcp_info*: how good connections are, too; for a Snapshot, of those that
-    sent or received data in the last *active_within* seconds, one of ACTIVE_WITHIN.
+    grouping looks at. *filter*: an expression that chooses sockets (docs/filters.md).
+    *tcp_info*: how good connections are, too; for a Snapshot, of those that sent or received
+    data in the last *active_within* seconds, one of ACTIVE_WITHIN.
     """
 
     source: str | None = None
@@ -288,5 +291,6 @@ class Query(NamedTuple):
     pins: str = PINS
     netns: str = ALL_NETNS
     needs: frozenset[str] = frozenset()
+    filter: str = ""
     tcp_info: bool = False
     active_within: int = 60

@@ -69,7 +69,7 @@ def build_document(
         SocketsError: not even a document without rows fits into *limits*.
     """
     grouping = grouping or GROUPINGS[DEFAULT_GROUPING]
-    usage = ephemeral_usage(snapshot)
+    usage = {} if snapshot.filter else ephemeral_usage(snapshot)
     listed = snapshot.listed()
     groups = Groups(listed, grouping)
     label = netns_labels(snapshot, for_people=for_people)
@@ -143,6 +143,8 @@ def _absent(name: str, snapshot: Snapshot, grouping: Grouping) -> JsonRow:
     if snapshot.visibility.ownership == BY_CGROUPS:
         for field in ("instances", "processes", "fds_max_pct"):
             row.pop(field, None)
+    if snapshot.filter:
+        row.pop("ephemeral_pct", None)
     return row
 
 
@@ -164,7 +166,7 @@ def _seen_lists(snapshot: Snapshot) -> dict[str, bool]:
     owners = owners and not (visibility.foreign_unowned or visibility.unplaced)
     return {
         "processes": sockets and owners,
-        "listeners": sockets,
+        "listeners": sockets and not visibility.undecided,
         "upstreams": sockets and owners and visibility.endpoints_complete,
     }
 
@@ -217,6 +219,7 @@ def _collector(snapshot: Snapshot, grouping: Grouping) -> JsonRow:
             waiting = connection.state in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT)
             unaccepted += count if waiting else 0
     return {
+        **({"filter": snapshot.filter} if snapshot.filter else {}),
         "source": visibility.source,
         "reason": visibility.reason,
         "degraded": int(visibility.degraded),
@@ -242,6 +245,8 @@ def _warnings(snapshot: Snapshot) -> list[str]:
             f"{sum(visibility.denied.values())} processes may not be inspected:"
             " that takes CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH and every capability they have"
         )
+    if visibility.undecided:
+        warnings.append("filter: some sockets may fit or not: their processes can't be seen")
     if visibility.hidden:
         warnings.append("/proc hides other users' processes (hidepid)")
     if visibility.foreign_unseen:
@@ -259,7 +264,10 @@ def _warnings(snapshot: Snapshot) -> list[str]:
 
 
 def _host(snapshot: Snapshot, usage: Usage) -> JsonRow:
-    """Return the figures of the collector's own namespace; what is unknown is left out."""
+    """Return the figures of the collector's own namespace; what is unknown is left out.
+
+    With a filter that are all that count sockets: those that don't fit are not known.
+    """
     states: dict[str, dict[str, int]] = {
         "tcp": dict.fromkeys(TCP_STATES.values(), 0),
         "udp": dict.fromkeys(UDP_STATES.values(), 0),
@@ -273,12 +281,14 @@ def _host(snapshot: Snapshot, usage: Usage) -> JsonRow:
             counts = states[connection.protocol]
             name = state_name(connection.protocol, connection.state)
             counts[name] = counts.get(name, 0) + count
-    host: JsonRow = {name: each for name, each in states.items() if name not in snapshot.unfinished}
+    host: JsonRow = {}
+    if not snapshot.filter:
+        host |= {name: each for name, each in states.items() if name not in snapshot.unfinished}
     counters = snapshot.host
     for name, value in counters._asdict().items():
         if value is not None:
             host[name] = value
-    if "tcp" not in snapshot.unfinished:
+    if "tcp" not in snapshot.unfinished and not snapshot.filter:
         host["ephemeral"] = _ephemeral(snapshot, usage)
     return host
 

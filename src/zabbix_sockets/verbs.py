@@ -39,17 +39,19 @@ Row = TypeVar("Row")
 
 
 @contextmanager
-def _snapshot_time(options: argparse.Namespace) -> Iterator[Query]:
-    """Yield the query, with the time that is left of the timeout, as the only one running."""
+def _snapshot_time(options: argparse.Namespace, netns: str = ALL_NETNS) -> Iterator[Query]:
+    """Yield the query, with the time that is left of the timeout, as the only one running.
+
+    *netns* is the default.
+    """
     deadline = Deadline(options.timeout)
     with one_at_a_time(deadline.part(_WAIT_SHARE)):
-        default = OWN if options.run is show and options.kind == "sockets" else ALL_NETNS
-        netns = options.netns or default
         yield Query(
             options.source,
             deadline.remaining(),
             pins=options.pins,
-            netns=netns,
+            netns=options.netns or netns,
+            filter=options.filter or "",
             tcp_info=options.tcp_info,
             active_within=options.active_within,
         )
@@ -62,30 +64,61 @@ def _watchdog(timeout: float) -> AbstractContextManager[None]:
 
 
 def _collect(options: argparse.Namespace) -> tuple[Snapshot, Grouping]:
+    _check_filter(options)
     with _snapshot_time(options) as query:
-        ahead = read_pinned(query, Deadline(query.timeout))
+        ahead = None if query.filter else read_pinned(query, Deadline(query.timeout))
         with ahead or nullcontext():
             from zabbix_sockets.collector.snapshot import collect  # noqa: PLC0415  # see above
 
-            grouping = _grouping(options)
-            snapshot = collect(query._replace(needs=grouping.needs), _import_report, ahead)
+            grouping, expression = _configured(options)
+            query = query._replace(needs=grouping.needs, filter=expression)  # noqa: PLW2901
+            snapshot = collect(query, _import_report, None if expression else ahead)
             return snapshot, grouping
 
 
-def _grouping(options: argparse.Namespace) -> Grouping:
-    """Return the grouping that is asked for, with the rules of the configuration file.
+def _check_filter(options: argparse.Namespace) -> None:
+    """Raise UsageError if the expression is wrong."""
+    if options.filter:
+        from zabbix_sockets.filters.parser import parse  # noqa: PLC0415  # few calls have one
+
+        parse(options.filter)
+
+
+def _configured(options: argparse.Namespace) -> tuple[Grouping, str]:
+    """Return the grouping and the filter: the arguments', else those of the configuration file.
 
     Raises:
         SocketsError: the file has errors.
     """
-    grouping = GROUPINGS[options.group_by]
-    if grouping.name != DEFAULT_GROUPING or not (options.config or os.path.exists(CONFIG)):
-        return grouping
+    grouping, expression = GROUPINGS[options.group_by], options.filter
+    unfiltered = expression is not None or options.run is show
+    path = options.config or CONFIG
+    if not (options.config or os.path.exists(path)):
+        return grouping, expression or ""
+    if grouping.name != DEFAULT_GROUPING and (unfiltered or not _may_have_filter(path)):
+        return grouping, expression or ""
     from zabbix_sockets.configuration import load  # noqa: PLC0415  # hosts with a file
-    from zabbix_sockets.ruled import by_rules  # noqa: PLC0415  # the same
 
-    rules = load(options.config or CONFIG, required=bool(options.config)).groups
-    return by_rules(rules) if rules else grouping
+    configuration = load(path, required=bool(options.config))
+    if not unfiltered:
+        expression = configuration.filter
+    if configuration.groups and grouping.name == DEFAULT_GROUPING:
+        from zabbix_sockets.ruled import by_rules  # noqa: PLC0415  # the same
+
+        grouping = by_rules(configuration.groups)
+    return grouping, expression or ""
+
+
+def _may_have_filter(path: str) -> bool:
+    """Whether a configuration file has to be read whole; for rules alone it need not be."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # reading it will say why not
+    return b"filter" in text or b"\\" in text  # a key may be written with escapes
 
 
 def _import_report() -> None:
@@ -175,9 +208,16 @@ def _socket_rows(options: argparse.Namespace) -> list[JsonRow]:
     from zabbix_sockets.show import check_states, socket_json, socket_order, wants_state  # noqa: PLC0415
 
     check_states(options.state)
-    with _watchdog(options.timeout), _snapshot_time(options) as query:
+    states, netns = options.state, OWN
+    if options.filter:
+        from zabbix_sockets.filters.parser import parse  # noqa: PLC0415  # few calls have one
+
+        kinds = parse(options.filter).kinds
+        states = states or (["all"] if "state" in kinds else [])
+        netns = ALL_NETNS if "netns" in kinds else OWN
+    with _watchdog(options.timeout), _snapshot_time(options, netns) as query:
         sockets = _whole(lambda: list(iter_sockets(query)))
-    sockets = [each for each in sockets if wants_state(each, options.state)]
+    sockets = [each for each in sockets if wants_state(each, states)]
     return [socket_json(each) for each in sorted(sockets, key=socket_order)]
 
 
@@ -195,6 +235,7 @@ def send(options: argparse.Namespace) -> None:
     """Push the document, once or at every interval."""
     from zabbix_sockets.sending import command  # noqa: PLC0415  # subprocess, sqlite
 
+    _check_filter(options)
     command.send(options, lambda: _document(options))
 
 

@@ -54,7 +54,7 @@ def read_ss(netns: str = "") -> list[SsSocket]:
         "-O",
     ]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return [_parse(line) for line in output.splitlines() if "UNCONN" not in line or "udp" in line]
+    return [parse(line) for line in output.splitlines() if "UNCONN" not in line or "udp" in line]
 
 
 def as_ss(row: Socket, *, backlog: bool = True, device: bool = True) -> SsSocket:
@@ -83,7 +83,8 @@ def expected_of_procfs(row: SsSocket) -> SsSocket:
     return row._replace(send_queue=send, device="")
 
 
-def _parse(line: str) -> SsSocket:
+def parse(line: str) -> SsSocket:
+    """Return what a line of ss says."""
     protocol, word, recv, send, local, remote, *_ = line.split()
     state = _STATES[word] if protocol == "tcp" else _UDP_STATES[word]
     inode = re.search(r" ino:(\d+)", line)

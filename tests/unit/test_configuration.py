@@ -130,7 +130,7 @@ WRONG = [
     ('unknown key "limits"', f"{SECOND}>>[[group.limits]]\n[[group.limits]]"),
     (f'unknown key "{"x" * 64}": there', f"{SECOND}>>{'x' * 1000} = 1"),
     ('unknown key "groups": did you mean "group"?', "# [[groups]]\n>>[[groups]]\nname='x'\n"),
-    ('unknown key "level": there are group', f">>level = 3\n{GOOD}"),
+    ('unknown key "level": there are filter, group', f">>level = 3\n{GOOD}"),
     ('unknown key "group2"', f"{GOOD}>>[group2.x]\n"),
     ('unknown key "a"', "group = []\n>>a.b = '''\nx\n'''\n"),
     # Types.

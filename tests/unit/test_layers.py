@@ -36,7 +36,7 @@ MAY_IMPORT = {
     ),
     "verbs": (
         *("collector.ahead", "collector.snapshot", "collector.stream"),
-        *("sending.command", "provision.command"),
+        *("sending.command", "provision.command", "filters.parser"),
         *("show", "table", "discovery", "counting", "lock", "pins"),
         *("configuration", "ruled", "report"),
         *ROWS,
@@ -68,7 +68,7 @@ MAY_IMPORT = {
     "report": ("__init__", *ROWS),
     "rows": WORDS,
     "rows.*": ("rows", "groups", *WORDS),
-    "configuration": ("rules", "errors"),
+    "configuration": ("rules", "filters.parser", "errors"),
     "ruled": ("groups", "rules", "model"),
     "groups": ("model", "names"),
     "collector": (),
@@ -78,7 +78,9 @@ MAY_IMPORT = {
     "collector.facts": ("cgroups", *SOURCES),
     "collector.records": ("collector.ends", "fold", "owners", *SOURCES),
     "collector.namespaces": ("collector.plan", "fold", "cgroups", *SOURCES),
-    "collector.*": ("collector.*", "fold", "owners", *SOURCES),
+    "collector.*": ("collector.*", "filters.*", "fold", "owners", *SOURCES),
+    "filters": (),
+    "filters.*": ("filters.*", "owners", "model", "names", "errors"),
     "fold": ("model", "quality", "addresses"),
     "owners": ("model",),
     "readers.libbpf": ("readers.bpf", "readers.process", *WORDS),
@@ -102,6 +104,7 @@ MAY_IMPORT = {
 PURE = (
     *("fold", "owners", "groups", "report", "rows", "rows.*", "discovery", "model", "errors"),
     *("ruled", "rules", "cgroups", "names"),
+    *(f"filters.{name}" for name in ("terms", "words", "states", "parser", "faults")),
     *(f"provision.{name}" for name in ("plan", "options", "frontend", "interfaces", "macros")),
 )
 IO = {"os", "sys", "io", "socket", "_socket", "subprocess", "ctypes", "select", "resource"}
@@ -109,7 +112,8 @@ VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "mis
 
 SLOW = {"unicodedata", "shutil", "subprocess", "socket", "hashlib", "ctypes"}
 OWN_SLOW = {
-    f"zabbix_sockets.{name}" for name in ("show", "pins", "readers.libbpf", "provision", "sending")
+    f"zabbix_sockets.{name}"
+    for name in ("show", "pins", "readers.libbpf", "provision", "sending", "filters")
 }
 ALONE = ("--netns", "own", "--timeout", "60")  # as on a host without other namespaces
 BY_ITERATOR = ("cli", "report", "collector.snapshot", "collector.iterated")

@@ -277,3 +277,28 @@ def test_overflowed_endpoints_are_in_other() -> None:
     assert document["upstreams"] == []
     assert document["other"]["upstreams"]["established"] == 9
     assert document["processes"][0]["tcp"]["outbound"] == 9
+
+
+def test_filter_leaves_out_what_would_mean_something_else() -> None:
+    """Figures that count all sockets are not those of the sockets that fit: absent, never 0."""
+    snapshot = snapshot_of(processes("nginx"), [tcp_listener(A, 80)], {outbound(A, 443): 2})
+    snapshot.filter = "state established"
+    document: Any = build_document(snapshot)
+    assert document["collector"]["filter"] == "state established"
+    assert not {"tcp", "udp", "ephemeral"} & document["host"].keys()
+    assert all("ephemeral_pct" not in row for row in document["upstreams"])
+    assert [row["id"] for row in document["upstreams"]][-1] == "(absent)"
+    snapshot.filter = ""
+    document = build_document(snapshot)
+    assert "filter" not in document["collector"]
+    assert {"tcp", "udp", "ephemeral"} <= document["host"].keys()
+
+
+def test_undecided_filter_is_no_complete_list() -> None:
+    """Sockets that may fit or not, for want of their owners, are in no list."""
+    snapshot = snapshot_of(processes("nginx"), [tcp_listener(A, 80)])
+    snapshot.visibility.undecided = True
+    snapshot.visibility.denied = {"x": 1}
+    document: Any = build_document(snapshot)
+    assert not any(document["lists"].values())
+    assert any("filter" in each for each in document["collector"]["warnings"])

@@ -192,12 +192,16 @@ def read_owners(fd: int, proc: str, deadline: Deadline) -> Owners:
     owners = Owners()
     uptime = read_uptime(proc)
     numbers: dict[tuple[int, bytes, int], int] = {}
+    last, number, note = (0, b"", 0), 0, owners.by_inode.setdefault
     for chunk in bpf.read_chunks(fd, bpf.OWNER.size, deadline):
         for pid, inode, started, _, comm in bpf.OWNER.iter_unpack(chunk):
-            number = numbers.get((pid, comm, started))
-            if number is None:
-                name = read_name(proc, str(pid), comm.split(b"\0", 1)[0])
-                process = Process(pid, name, max(0.0, uptime - started))
-                number = numbers[pid, comm, started] = owners.number(process)
-            owners.share(number, inode)
+            key = pid, comm, started
+            if key != last:  # one process's sockets come together
+                last, number = key, numbers.get(key, 0)
+                if not number:
+                    name = read_name(proc, str(pid), comm.split(b"\0", 1)[0])
+                    process = Process(pid, name, max(0.0, uptime - started))
+                    number = numbers[key] = owners.number(process)
+            if note(inode, number) != number:
+                owners.share(number, inode)
     return owners

@@ -1,7 +1,7 @@
 """Which readers to use here: probe, choose, and remember why not better."""
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from itertools import chain, repeat
 from typing import Self
 
 from zabbix_sockets.deadline import Deadline
@@ -10,6 +10,7 @@ from zabbix_sockets.model import TABLES, Encoding, Query, Row, Table, TableRead,
 from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.inet_diag import ENCODING, MeasuredBatch, Noted
 from zabbix_sockets.readers.netlink import Batch, NetlinkTables
+from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.procnet import ProcTables
 
 TCP_TABLES = tuple(table for table in TABLES if table.protocol == "tcp")
@@ -80,11 +81,28 @@ class Plan:
                     read = self._netlink.read_with_cgroups(table, deadline, noted)
                 else:
                     read = self._netlink.read(table, deadline, states)
-                return TableRead(read.encoding, _started(read.batches))
+                return TableRead(read.encoding, started(read.batches))
             except SourceUnavailableError as error:
                 self._note_refusal(table, error)
         read = self._procnet.read(table, deadline, states)
-        return TableRead(read.encoding, _started(read.batches))
+        return TableRead(read.encoding, started(read.batches))
+
+    def open_by(
+        self,
+        table: Table,
+        netlink: Callable[[NetlinkTables], Iterator[Batch]],
+        procnet: Callable[[ProcTables], Iterator[Batch]],
+    ) -> tuple[Encoding, Iterator[Batch]]:
+        """Start reading *table* in the way given for the best reader that can.
+
+        Raises: as open().
+        """
+        if self._netlink:
+            try:
+                return ENCODING, started(netlink(self._netlink))
+            except SourceUnavailableError as error:
+                self._note_refusal(table, error)
+        return PROCNET_ENCODING, started(procnet(self._procnet))
 
     def open_measured(
         self, table: Table, deadline: Deadline, noted: Noted | None = None
@@ -97,14 +115,14 @@ class Plan:
         if self._netlink:
             try:
                 encoding, batches = self._netlink.read_measured(table, deadline, noted)
-                return encoding, _started(batches)
+                return encoding, started(batches)
             except SourceUnavailableError:
                 pass  # as open() will say
         return None
 
     def open_whole(
         self, table: Table, deadline: Deadline, *, tcp_info: bool
-    ) -> tuple[Encoding, Iterator[tuple[Row, bytes]]]:
+    ) -> tuple[Encoding, Iterator[Iterable[tuple[Row, bytes]]]]:
         """Start reading *table* with each row's whole netlink message; empty without netlink.
 
         *tcp_info*: the messages have it.
@@ -114,11 +132,11 @@ class Plan:
         if self._netlink:
             try:
                 encoding, batches = self._netlink.read_whole(table, deadline, tcp_info=tcp_info)
-                return encoding, chain.from_iterable(_started(batches))
+                return encoding, started(batches)
             except SourceUnavailableError as error:
                 self._note_refusal(table, error)
         read = self.open(table, deadline)
-        return read.encoding, ((row, b"") for rows in read.batches for row in rows)
+        return read.encoding, (zip(rows, repeat(b"")) for rows in read.batches)
 
     def open_tcp(self, deadline: Deadline, states: int) -> BothFamilies:
         """Start reading the TCP tables of both families, together if netlink can: one scan.
@@ -127,12 +145,12 @@ class Plan:
         """
         if self._netlink:
             try:
-                return ENCODING, _started(self._netlink.read_both(deadline, states))
+                return ENCODING, started(self._netlink.read_both(deadline, states))
             except SourceUnavailableError as error:
                 self._note_refusal("tcp", error)
         reads = [(each, self._procnet.read(each, deadline, states)) for each in TCP_TABLES]
         batches = ((table.family, rows) for table, read in reads for rows in read.batches)
-        return reads[0][1].encoding, _started(batches)
+        return reads[0][1].encoding, started(batches)
 
     def _note_refusal(self, table: object, error: SourceUnavailableError) -> None:
         self.visibility.degraded = True
@@ -151,7 +169,7 @@ class Plan:
         return False
 
 
-def _started(batches: Iterator[Batch]) -> Iterator[Batch]:
+def started(batches: Iterator[Batch]) -> Iterator[Batch]:
     """Return *batches* with the first one fetched: whether a reader can shows there.
 
     A batch may be valid only until the next one is asked for, which chain() respects.

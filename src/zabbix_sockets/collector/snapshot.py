@@ -26,7 +26,9 @@ def collect(
     Raises:
         SourceUnavailableError: no source can be used, or not the one asked for.
         ParseError: the kernel said something that can't be.
-        SocketsError: there is no network namespace as asked for.
+        SocketsError: there is no network namespace as asked for, or the filter asks for what
+            the source can't know.
+        UsageError: the filter is wrong.
     """
     started = monotonic()
     deadline = Deadline(query.timeout)
@@ -44,7 +46,11 @@ def collect(
         )
         if query.tcp_info:
             snapshot.unmeasured = set()
-        if plan.open_iterator:
+        if query.filter:
+            from zabbix_sockets.collector.filtered import FilteredCollection  # noqa: PLC0415  # 2 ms
+
+            FilteredCollection(plan, query, deadline, snapshot).collect()
+        elif plan.open_iterator:
             from zabbix_sockets.collector.iterated import Iteration  # noqa: PLC0415  # 1 ms
 
             try:
@@ -52,7 +58,7 @@ def collect(
                 iteration.collect(meanwhile, ahead)
             except SourceUnavailableError as error:
                 plan.give_up_iterator(error)
-        if not plan.open_iterator:
+        if not (query.filter or plan.open_iterator):
             from zabbix_sockets.collector.tables import TableCollection  # noqa: PLC0415  # 1 ms
 
             TableCollection(plan, query, deadline, snapshot).collect()

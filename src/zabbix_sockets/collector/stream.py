@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import Protocol
 
 from zabbix_sockets.collector.namespaces import (
     Found,
@@ -23,7 +24,9 @@ from zabbix_sockets.model import (
     OWN,
     OWN_NETNS,
     TABLES,
+    AddressToken,
     Encoding,
+    Namespace,
     PortRange,
     Query,
     Row,
@@ -39,6 +42,18 @@ from zabbix_sockets.readers.host import read_port_range
 from zabbix_sockets.readers.tcp_info import Informed, decode_all, decode_details
 from zabbix_sockets.sockets import Owner, Socket, TcpInfo
 
+Chosen = tuple[Iterable[tuple[int, AddressToken]], Iterable[tuple[Row, bytes]]]
+"""Port and address of listeners that may not be among the rows; rows and their messages."""
+
+
+class Read(Protocol):
+    """Starts reading the sockets of a table."""
+
+    def __call__(
+        self, plan: Plan, table: Table, deadline: Deadline, *, tcp_info: bool
+    ) -> tuple[Encoding, Iterator[Chosen]]:
+        """Return how addresses and ports are written, and the sockets."""
+
 
 def iter_sockets(query: Query) -> Iterator[Socket]:
     """Yield every socket with its owners, table by table, listeners first.
@@ -47,11 +62,17 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         DeadlineError: the timeout passed: a list is whole, or an error.
         DumpInterruptedError: a table changed too much while it was read; call again.
         SourceUnavailableError: as collect(), or a namespace may not be looked into.
-        SocketsError, ParseError: as collect().
+        SocketsError, ParseError: as collect(); the owners that a filter needs can't be seen.
+        UsageError: the filter is wrong.
     """
     deadline = Deadline(query.timeout)
     if query.netns not in (ALL_NETNS, OWN) and is_own(query.proc, query.netns):
         query = query._replace(netns=OWN)
+    selection = None
+    if query.filter:
+        from zabbix_sockets.collector.selection import Selection  # noqa: PLC0415  # 2 ms
+
+        selection = Selection(query)
     with choose(query) as plan:
         if plan.open_iterator:
             from zabbix_sockets.collector.iterated import read_owners  # noqa: PLC0415  # 1 ms
@@ -62,20 +83,28 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
             owners = walk(query.proc, deadline)
             deadline.check()
             informed = None
-        others, shown = _others(query, deadline)
+        others, described = _others(query, deadline)
+        shown = {number: each.shown for number, each in described.items()}
+        if selection:
+            selection.owners, selection.namespaces = owners, described
+            others = {number: each for number, each in others.items() if selection.wants(number)}
+        read = selection.read if selection else _read_all
         holders = _Holders(owners)
         details = _Details(informed, tcp_info=query.tcp_info)
-        decoding = _Decoding(holders, device_names(query.proc, others), shown, details)
+        names = device_names(query.proc, others)
+        decoding = _Decoding(holders, names, shown, details, read)
         ports = read_port_range(query.proc)
         if query.netns in (ALL_NETNS, OWN):
             yield from decoding.sockets(plan, OWN_NETNS, ports, deadline)
         visitor = Visitor(query.proc, plan.visibility, netlink=plan.has_netlink)
         for _, found in sorted(others.items()):
             yield from decoding.visited(visitor, found, ports, deadline, query.proc)
+    if selection:
+        selection.check_decided()
 
 
-def _others(query: Query, deadline: Deadline) -> tuple[dict[int, Found], dict[int, str]]:
-    """Return the other namespaces to look into, and how they are shown."""
+def _others(query: Query, deadline: Deadline) -> tuple[dict[int, Found], dict[int, Namespace]]:
+    """Return the other namespaces to look into, and what all are called."""
     if query.netns == OWN:
         return {}, {}
     found = {each.number: each for each in find(query.proc, deadline)[0]}
@@ -83,7 +112,14 @@ def _others(query: Query, deadline: Deadline) -> tuple[dict[int, Found], dict[in
     if query.netns != ALL_NETNS:
         chosen = select(described, query.netns)
         found = {number: each for number, each in found.items() if number in chosen}
-    return found, {number: each.shown for number, each in described.items()}
+    return found, described
+
+
+def _read_all(
+    plan: Plan, table: Table, deadline: Deadline, *, tcp_info: bool
+) -> tuple[Encoding, Iterator[Chosen]]:
+    encoding, batches = plan.open_whole(table, deadline, tcp_info=tcp_info)
+    return encoding, (((), rows) for rows in batches)
 
 
 class _Holders:
@@ -140,11 +176,13 @@ class _Decoding:
         device_name: DeviceName,
         shown: dict[int, str],
         details: _Details,
+        read: Read,
     ) -> None:
         self._details = details
         self._holders = holders
         self._device_name = device_name
         self._shown = shown
+        self._read = read
 
     def visited(
         self, visitor: Visitor, found: Found, own_ports: PortRange, deadline: Deadline, proc: str
@@ -167,9 +205,9 @@ class _Decoding:
         """Yield the sockets of a namespace."""
         for each in TABLES:
             table = each._replace(netns=netns)
-            encoding, rows = plan.open_whole(table, deadline, tcp_info=self._details.asked)
+            encoding, batches = self._read(plan, table, deadline, tcp_info=self._details.asked)
             directions = Directions(table, encoding, ports)
-            yield from self._decoded(table, encoding, directions, _once(rows))
+            yield from self._decoded(table, encoding, directions, _once(batches, directions))
 
     def _decoded(
         self,
@@ -215,12 +253,15 @@ class _Decoding:
             )
 
 
-def _once(rows: Iterable[tuple[Row, bytes]]) -> Iterator[tuple[Row, bytes]]:
-    """Yield the rows, those with an inode once."""
+def _once(batches: Iterable[Chosen], directions: Directions) -> Iterator[tuple[Row, bytes]]:
+    """Yield the rows, those with an inode once; note the listeners that are none of them."""
     seen: set[int] = set()
-    for row, message in rows:
-        inode = row[9]
-        if inode not in seen:
-            yield row, message
-        if inode:
-            seen.add(inode)
+    for ends, rows in batches:
+        for port, local in ends:
+            directions.add_listener(port, local)
+        for row, message in rows:
+            inode = row[9]
+            if inode not in seen:
+                yield row, message
+            if inode:
+                seen.add(inode)

@@ -50,7 +50,7 @@ from zabbix_sockets.readers.inet_diag import Noted
 from zabbix_sockets.readers.process import read_fds_limit
 
 # The walk over the descriptors is what takes long; the tables that follow tell the most.
-_SHARE_OF_WALK = 0.6
+SHARE_OF_WALK = 0.6
 _SHARE_OF_SCANS = 0.5
 """Of the time left: if reading all namespaces may take more, their listeners come first."""
 _DUMP_ATTEMPTS = 4
@@ -59,6 +59,8 @@ _LISTENING = 1 << TcpState.LISTEN
 
 class TableCollection:
     """Fills a Snapshot."""
+
+    _lists_first = True  # listeners alone, where the time may not be enough for all
 
     def __init__(self, plan: Plan, query: Query, deadline: Deadline, snapshot: Snapshot) -> None:
         self._plan = plan
@@ -70,15 +72,18 @@ class TableCollection:
         self._room = MAX_ENDPOINTS
         self._noted: Noted | None = None
         self._sampler = Sampler(query.active_within) if query.tcp_info else None
-        if plan.has_netlink and may_not_walk(query):
-            self._owners: Owners = CgroupOwners()
-            self._noted = self._owners.noted
-            snapshot.visibility.ownership = BY_CGROUPS
-        else:
-            self._owners = self._walk()
+        self._owners = self._read_owners()
+
+    def _read_owners(self) -> Owners:
+        if not (self._plan.has_netlink and may_not_walk(self._query)):
+            return self._walk()
+        owners = CgroupOwners()
+        self._noted = owners.noted
+        self._snapshot.visibility.ownership = BY_CGROUPS
+        return owners
 
     def _walk(self) -> Owners:
-        owners = walk(self._query.proc, self._deadline.part(_SHARE_OF_WALK))
+        owners = walk(self._query.proc, self._deadline.part(SHARE_OF_WALK))
         visibility = self._snapshot.visibility
         visibility.denied = owners.denied
         visibility.hidden = owners.hidden
@@ -120,8 +125,7 @@ class TableCollection:
         fold = None
         for _ in range(_DUMP_ATTEMPTS):
             try:
-                encoding, batches = self._open(plan, table)
-                fold = TableFold(table, encoding, ports, self._owners.by_inode, self._room)
+                fold, batches = self._open(plan, table, ports)
                 for rows, samples in batches:
                     fold.add(rows, samples)
             except DeadlineError:
@@ -134,9 +138,18 @@ class TableCollection:
         return fold, False
 
     def _open(
+        self, plan: Plan, table: Table, ports: PortRange
+    ) -> tuple[TableFold, Iterator[tuple[Iterable[Row], Iterable[Quality]]]]:
+        """Return what counts a table's rows; the rows, and how good each one's connection is."""
+        encoding, batches = self._opened(plan, table)
+        return self._new_fold(table, encoding, ports), batches
+
+    def _new_fold(self, table: Table, encoding: Encoding, ports: PortRange) -> TableFold:
+        return TableFold(table, encoding, ports, self._owners.by_inode, self._room)
+
+    def _opened(
         self, plan: Plan, table: Table
     ) -> tuple[Encoding, Iterator[tuple[Iterable[Row], Iterable[Quality]]]]:
-        """Start reading *table*: rows, and how good each one's connection is."""
         sampler, unmeasured = self._sampler, self._snapshot.unmeasured
         if sampler and unmeasured is not None and table.protocol == "tcp":
             opened = plan.open_measured(table, self._deadline, self._noted)
@@ -176,11 +189,15 @@ class TableCollection:
         if query.netns != ALL_NETNS:
             snapshot.selected = select(snapshot.namespaces, query.netns)
             found = [each for each in found if each.number in snapshot.selected]
+        found = self._worth_visiting(found)
         self._found.update((each.number, each) for each in found)
         visitor = Visitor(query.proc, visibility, netlink=self._plan.has_netlink)
         listening: dict[int, list[TableFold]] = {}
         order = in_fair_order(found, time())
-        if scan_seconds * len(order) > self._deadline.remaining() * _SHARE_OF_SCANS:
+        if (
+            self._lists_first
+            and scan_seconds * len(order) > self._deadline.remaining() * _SHARE_OF_SCANS
+        ):
             listening = {each.number: self._read_listening(each, visitor) for each in order}
         for each in order:
             folds, complete, ports = self._read(each, visitor)
@@ -200,6 +217,10 @@ class TableCollection:
                 self._merge(fold)
             by_cgroups = visibility.ownership == BY_CGROUPS
             visibility.foreign_unowned |= by_cgroups and bool(folds) and ports is None
+
+    def _worth_visiting(self, found: list[Found]) -> list[Found]:
+        """Return the namespaces to read."""
+        return found
 
     def _read(
         self, found: Found, visitor: Visitor

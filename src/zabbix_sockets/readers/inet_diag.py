@@ -31,8 +31,10 @@ INET_DIAG_REQ = struct.Struct("=BBBB48xII")  # family, src_len, dst_len, ext, id
 FAMILY_AT = 16  # idiag_family, behind nlmsghdr
 MESSAGE_MIN = 16 + 72  # nlmsghdr, inet_diag_msg
 NLATTR = struct.Struct("=HH")  # nla_len, nla_type
-INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_CGROUP_ID = 2, 4, 21
+INET_DIAG_REQ_BYTECODE = 1  # attribute of a request
+INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_MARK, INET_DIAG_CGROUP_ID = 2, 4, 15, 21
 CGROUP_ID = struct.Struct("=Q")
+_MARK = struct.Struct("=I")
 COOKIE_AT = 16 + 4 + 40  # idiag_cookie, in nlmsghdr, inet_diag_msg, inet_diag_sockid
 
 CgroupRow = tuple[int, Row]
@@ -86,20 +88,27 @@ def _figures_struct(stride: int, place: int, size: int) -> struct.Struct | None:
     return None
 
 
-def encode_request(table: Table, states: int, extensions: tuple[int, ...] = ()) -> bytes:
+def encode_request(
+    table: Table, states: int, extensions: tuple[int, ...] = (), program: bytes = b""
+) -> bytes:
     """Return a dump request for the sockets of *table* in the *states* of a bit mask.
 
-    *extensions*: attributes that come only when asked for.
+    *extensions*: attributes that come only when asked for. *program*: bytecode that chooses
+    among the sockets (see filters.bytecode); empty: all.
     """
+    bytecode = b""
+    if program:
+        bytecode = NLATTR.pack(NLATTR.size + len(program), INET_DIAG_REQ_BYTECODE) + program
     header = NLMSGHDR.pack(
-        NLMSGHDR.size + INET_DIAG_REQ_V2.size,
+        NLMSGHDR.size + INET_DIAG_REQ_V2.size + len(bytecode),
         SOCK_DIAG_BY_FAMILY,
         NLM_F_REQUEST | NLM_F_DUMP,
         1,
         0,
     )
     ext = sum(1 << number - 1 for number in extensions)
-    return header + INET_DIAG_REQ_V2.pack(table.family, IPPROTO[table.protocol], ext, 0, states)
+    request = INET_DIAG_REQ_V2.pack(table.family, IPPROTO[table.protocol], ext, 0, states)
+    return header + request + bytecode
 
 
 def encode_request_for_both(states: int) -> bytes:
@@ -249,6 +258,23 @@ def _find_cgroup(message: memoryview) -> int:
     wanted = INET_DIAG_CGROUP_ID, CGROUP_ID.size
     places = (at for kind, at, size in _attributes(message) if (kind, size) == wanted)
     return next(places, NLATTR.size) - NLATTR.size
+
+
+def figures_of(message: bytes) -> Figures:
+    """Return the figures of INET_DIAG_INFO in one whole message; empty without."""
+    place, size = find_attribute(memoryview(message), INET_DIAG_INFO)
+    figures = _figures_struct(len(message), place, size)
+    return figures.unpack(message) if figures else ()
+
+
+def facts_of(message: bytes) -> tuple[int, int]:
+    """Return the cgroup's id and the mark in one whole message; 0 where that is not told."""
+    view = memoryview(message)
+    facts = []
+    for wanted, form in ((INET_DIAG_CGROUP_ID, CGROUP_ID), (INET_DIAG_MARK, _MARK)):
+        at, size = find_attribute(view, wanted)
+        facts.append(form.unpack_from(view, at)[0] if size == form.size else 0)
+    return facts[0], facts[1]
 
 
 def find_attribute(message: memoryview, wanted: int) -> tuple[int, int]:

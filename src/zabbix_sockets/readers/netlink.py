@@ -39,6 +39,8 @@ STATES = {
     "udp": (1 << TcpState.CLOSE, 1 << TcpState.ESTABLISHED),
 }
 
+_TCP_INFO = (INET_DIAG_INFO, INET_DIAG_CONG)
+
 # The kernel fills at most 32 KB of a larger buffer.
 _BUFFER = 65536
 
@@ -124,7 +126,7 @@ class NetlinkTables:
     ) -> tuple[Encoding, Iterator[list[tuple[Row, bytes]]]]:
         """Start reading *table* with each row's whole message, as read()."""
         decode = partial(decode_whole, family=table.family)
-        extensions = (INET_DIAG_INFO, INET_DIAG_CONG) if tcp_info else ()
+        extensions = _TCP_INFO if tcp_info else ()
         return ENCODING, self._dump(table, deadline, decode, extensions)
 
     def _dump(
@@ -146,6 +148,24 @@ class NetlinkTables:
         """Yield batches of TCP sockets of both families, with the family, listeners first."""
         self._socket.send(encode_request_for_both(states))
         yield from receive_dump(self._receiver(deadline), decode_both)
+
+    def select(
+        self,
+        table: Table,
+        deadline: Deadline,
+        states: int,
+        program: bytes,
+        *,
+        tcp_info: bool = False,
+    ) -> Iterator[list[tuple[Row, bytes]]]:
+        """Yield batches of the sockets in *states* that bytecode (empty: nothing) accepts.
+
+        As read_whole(); with CAP_NET_ADMIN the messages have the sockets' marks.
+        """
+        extensions = _TCP_INFO if tcp_info else ()
+        self._socket.send(encode_request(table, states, extensions, program))
+        decode = partial(decode_whole, family=table.family)
+        yield from receive_dump(self._receiver(deadline), decode)
 
     def _receiver(self, deadline: Deadline) -> Callable[[bytearray], int]:
         def receive(buffer: bytearray) -> int:

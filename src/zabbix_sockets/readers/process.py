@@ -12,7 +12,8 @@ from zabbix_sockets.names import safe_name
 
 COMM_MAX = 15  # TASK_COMM_LEN less the closing NUL
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
-CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_SYS_ADMIN = 2, 19, 21  # linux/capability.h
+CAP_DAC_READ_SEARCH, CAP_NET_ADMIN = 2, 12  # linux/capability.h
+CAP_SYS_PTRACE, CAP_SYS_ADMIN = 19, 21
 _ARGUMENTS_TRIED = 3  # "#!/usr/bin/python3 -u" makes comm from the third
 
 Stat = tuple[bytes, bool, float]

@@ -1,0 +1,109 @@
+"""A Snapshot of the sockets that fit a filter.
+
+They are the tables' whatever the source, since netlink can leave the others out; with the
+iterators, these tell the owners.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+
+from zabbix_sockets.collector.iterated import read_owners
+from zabbix_sockets.collector.namespaces import Found
+from zabbix_sockets.collector.plan import Plan
+from zabbix_sockets.collector.records import count_fds
+from zabbix_sockets.collector.selection import Chosen, Selection
+from zabbix_sockets.collector.tables import SHARE_OF_WALK, TableCollection
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.fold import TableFold
+from zabbix_sockets.model import PortRange, Query, Row, Snapshot, Table
+from zabbix_sockets.owners import Owners
+from zabbix_sockets.quality import Quality, Sampler
+from zabbix_sockets.readers.bpf import OWN as OWN_SOCKETS
+from zabbix_sockets.readers.inet_diag import figures_of
+from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING
+
+
+class FilteredCollection(TableCollection):
+    """Fills a Snapshot with the sockets that fit."""
+
+    _lists_first = False
+
+    def __init__(self, plan: Plan, query: Query, deadline: Deadline, snapshot: Snapshot) -> None:
+        self._selection = Selection(query)
+        snapshot.filter = query.filter
+        super().__init__(plan, query, deadline, snapshot)
+        self._selection.owners = self._owners
+
+    def _read_owners(self) -> Owners:
+        if self._plan.open_iterator:
+            try:
+                return self._iterated()
+            except SourceUnavailableError as error:
+                self._plan.give_up_iterator(error)
+        return self._walk() if self._selection.needs_owners else super()._read_owners()
+
+    def _iterated(self) -> Owners:
+        """Return the owners by the iterator.
+
+        Raises:
+            SourceUnavailableError: it failed.
+        """
+        assert self._plan.open_iterator
+        try:
+            fd = self._plan.open_iterator(OWN_SOCKETS)
+            return read_owners(fd, self._query.proc, self._deadline.part(SHARE_OF_WALK))
+        except DeadlineError:
+            owners = Owners()
+            owners.complete = self._snapshot.visibility.owners_complete = False
+            return owners
+        except (OSError, ParseError) as error:
+            raise SourceUnavailableError(f"the iterator failed: {error}") from error
+
+    def collect(self) -> None:
+        """Read the own namespace, then the others.
+
+        Raises:
+            SourceUnavailableError, ParseError: as the readers do.
+            SocketsError: as TableCollection, or the source can't know what the filter needs.
+        """
+        super().collect()
+        snapshot = self._snapshot
+        snapshot.visibility.undecided = bool(self._selection.undecided)
+        if self._plan.open_iterator:
+            for index in {index for members in snapshot.owners.values() for index in members}:
+                process = snapshot.processes[index]
+                fds = count_fds(self._query.proc, process.pid)
+                snapshot.processes[index] = process._replace(fds=fds)
+
+    def _open(
+        self, plan: Plan, table: Table, ports: PortRange
+    ) -> tuple[TableFold, Iterator[tuple[Iterable[Row], Iterable[Quality]]]]:
+        unmeasured = self._snapshot.unmeasured
+        sampler = self._sampler if table.protocol == "tcp" else None
+        encoding, chosen = self._selection.read(
+            plan, table, self._deadline, tcp_info=bool(sampler), noted=self._noted
+        )
+        if encoding is PROCNET_ENCODING and sampler and unmeasured is not None:
+            unmeasured.add(table.netns)
+        fold = self._new_fold(table, encoding, ports)
+        return fold, _with_directions(fold, chosen, sampler)
+
+    def _worth_visiting(self, found: list[Found]) -> list[Found]:
+        self._selection.namespaces = self._snapshot.namespaces
+        return [each for each in found if self._selection.wants(each.number)]
+
+
+def _with_directions(
+    fold: TableFold, chosen: Iterator[Chosen], sampler: Sampler | None
+) -> Iterator[tuple[Iterable[Row], Iterable[Quality]]]:
+    """Yield the rows that fit, with their samples; listeners that don't still tell directions."""
+    for ends, wholes in chosen:
+        for port, address in ends:
+            fold.directions.add_listener(port, address)
+        kept = list(wholes)
+        rows = [row for row, _ in kept]
+        if sampler:
+            yield rows, [sampler(figures_of(message)) if message else 0 for _, message in kept]
+        else:
+            yield rows, repeat(0)
