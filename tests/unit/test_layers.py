@@ -26,7 +26,14 @@ ROWS = ("rows", "rows.*", "groups", *WORDS)
 # imports only to its right: nothing imports cli, only verbs a verb's own module, only
 # collector the readers, and no reader another one but for the small files of /proc/PID.
 MAY_IMPORT = {
-    "__init__": ("collector.*", "report", "names", "model", "sockets", "errors"),  # the public names
+    "__init__": (
+        "collector.*",
+        "report",
+        "names",
+        "model",
+        "sockets",
+        "errors",
+    ),  # the public names
     "__main__": ("cli",),
     "cli": ("arguments", "errors"),
     "arguments": (
@@ -38,6 +45,8 @@ MAY_IMPORT = {
         *("sending.command", "provision.command"),
         *(
             "show",
+            "monitor",
+            "sockets",
             "table",
             "discovery",
             "counting",
@@ -65,6 +74,7 @@ MAY_IMPORT = {
     "sending.spool": ("sending.lines", "errors"),
     "sending.transport": ("sending.lines", "errors"),
     "sending.*": ("errors",),
+    "monitor": ("show", "sockets", "table", *ROWS),
     "show": ("table", *ROWS),
     "table": ("rows",),
     "discovery": ROWS,
@@ -114,7 +124,8 @@ VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "mis
 
 SLOW = {"unicodedata", "shutil", "subprocess", "socket", "hashlib", "ctypes"}
 OWN_SLOW = {
-    f"zabbix_sockets.{name}" for name in ("show", "pins", "readers.libbpf", "provision", "sending")
+    f"zabbix_sockets.{name}"
+    for name in ("show", "monitor", "pins", "readers.libbpf", "provision", "sending")
 }
 ALONE = ("--netns", "own", "--timeout", "60")  # as on a host without other namespaces
 BY_ITERATOR = ("cli", "report", "collector.snapshot", "collector.iterated")
