@@ -186,6 +186,15 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
         help="how good connections are (default: yes, but for sockets)",
     )
     parser.add_argument(
+        "--interval",
+        type=_seconds,
+        metavar="SECONDS",
+        help="show sockets: again and again, with what has changed",
+    )
+    parser.add_argument(
+        "--count", type=_positive, metavar="N", help="with --interval: so many times"
+    )
+    parser.add_argument(
         "--state",
         action="append",
         default=[],

@@ -69,6 +69,26 @@ def shown_us(microseconds: int) -> str:
     return f"{microseconds}us"
 
 
+def _bytes(*path: str) -> Callable[[JsonRow], object]:
+    """Return what shows bytes as people read them: 87, 4.2k, 31M."""
+    field = _field(*path)
+
+    def cell(row: JsonRow) -> object:
+        value = field(row)
+        return shown_bytes(value) if isinstance(value, float | int) else value
+
+    return cell
+
+
+def shown_bytes(count: float) -> str:
+    """Return a number of bytes with two digits at least, in the decimal unit that fits."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            value = count / size
+            return f"{value:.1f}{unit}" if value < 10 else f"{value:.0f}{unit}"  # noqa: PLR2004
+    return f"{count:.0f}"
+
+
 _TCP_INFO = (
     Column("RTT", _us("tcp_info", "rtt_us"), right=True),
     Column("VAR", _us("tcp_info", "rtt_variance_us"), right=True),
@@ -76,6 +96,13 @@ _TCP_INFO = (
     Column("UNACKED", _field("tcp_info", "unacked"), right=True),
     Column("RETRANS", _field("tcp_info", "retransmits"), right=True),
     Column("LOST", _field("tcp_info", "lost"), right=True),
+)
+
+_CHANGE = Column("", lambda row: {"new": "+", "gone": "-"}.get(str(row.get("change")), " "))
+_CHANGES = (
+    Column("SENT/S", _bytes("rates", "sent_bytes_per_s"), right=True),
+    Column("RECV/S", _bytes("rates", "received_bytes_per_s"), right=True),
+    Column("RETR/S", _field("rates", "retransmits_per_s"), right=True),
 )
 
 _COLUMNS = {
@@ -150,6 +177,10 @@ def render(
     columns = [each for each in _COLUMNS[kind] if each.title != _NETNS or _has_netns(present)]
     if any("tcp_info" in row for row in present):
         columns[_BEFORE_TCP_INFO:_BEFORE_TCP_INFO] = _TCP_INFO
+    if any("rates" in row for row in present):
+        columns[_BEFORE_TCP_INFO:_BEFORE_TCP_INFO] = _CHANGES
+    if any("change" in row for row in present):
+        columns.insert(0, _CHANGE)
     if kind != "sockets":
         titles = {"PROCESS": grouping.upper()}
         columns = [each._replace(title=titles.get(each.title, each.title)) for each in columns]

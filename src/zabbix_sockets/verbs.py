@@ -22,6 +22,7 @@ from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping
 from zabbix_sockets.lock import one_at_a_time
 from zabbix_sockets.model import ALL_NETNS, OWN, Query, Snapshot
 from zabbix_sockets.rows import ABSENT_ID, JsonRow
+from zabbix_sockets.sockets import Socket
 
 CONFIG = "/etc/zabbix/zabbix-sockets.toml"
 """The configuration file, if there is one."""
@@ -176,6 +177,9 @@ def show(options: argparse.Namespace) -> None:
 
     if options.tcp_info is None:
         options.tcp_info = options.kind != "sockets"
+    if options.interval or options.count:
+        _monitor(options)
+        return
     rows = _socket_rows(options) if options.kind == "sockets" else _document_rows(options)
     if options.json:
         _print_json(rows)
@@ -203,9 +207,25 @@ def _document_rows(options: argparse.Namespace) -> list[JsonRow]:
     return rows
 
 
+def _monitor(options: argparse.Namespace) -> None:
+    """Print the sockets again and again, and what has changed."""
+    if options.kind != "sockets" or not options.interval:
+        raise UsageError("--interval is for show sockets, --count for --interval")
+    from zabbix_sockets import monitor  # noqa: PLC0415  # for people only
+
+    monitor.run(lambda: _sockets(options), options.interval, options.count, as_json=options.json)
+
+
 def _socket_rows(options: argparse.Namespace) -> list[JsonRow]:
+    from zabbix_sockets.show import socket_json, socket_order  # noqa: PLC0415  # for people only
+
+    return [socket_json(each) for each in sorted(_sockets(options), key=socket_order)]
+
+
+def _sockets(options: argparse.Namespace) -> list[Socket]:
+    """Return the sockets in the states that are wanted."""
     from zabbix_sockets.collector.stream import iter_sockets  # noqa: PLC0415  # see above
-    from zabbix_sockets.show import check_states, socket_json, socket_order, wants_state  # noqa: PLC0415
+    from zabbix_sockets.show import check_states, wants_state  # noqa: PLC0415  # for people only
 
     check_states(options.state)
     states, netns = options.state, OWN
@@ -217,8 +237,7 @@ def _socket_rows(options: argparse.Namespace) -> list[JsonRow]:
         netns = ALL_NETNS if "netns" in kinds else OWN
     with _watchdog(options.timeout), _snapshot_time(options, netns) as query:
         sockets = _whole(lambda: list(iter_sockets(query)))
-    sockets = [each for each in sockets if wants_state(each, states)]
-    return [socket_json(each) for each in sorted(sockets, key=socket_order)]
+    return [each for each in sockets if wants_state(each, states)]
 
 
 def _whole(read: Callable[[], list[Row]]) -> list[Row]:

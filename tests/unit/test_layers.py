@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "verbs": (
         *("collector.ahead", "collector.snapshot", "collector.stream"),
         *("sending.command", "provision.command", "filters.parser"),
-        *("show", "table", "discovery", "counting", "lock", "pins"),
+        *("show", "monitor", "sockets", "table", "discovery", "counting", "lock", "pins"),
         *("configuration", "ruled", "report"),
         *ROWS,
     ),
@@ -59,6 +59,7 @@ MAY_IMPORT = {
     "sending.spool": ("sending.lines", "errors"),
     "sending.transport": ("sending.lines", "errors"),
     "sending.*": ("errors",),
+    "monitor": ("show", "sockets", "table", *ROWS),
     "show": ("table", *ROWS),
     "table": ("rows",),
     "discovery": ROWS,
@@ -113,7 +114,7 @@ VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "mis
 SLOW = {"unicodedata", "shutil", "subprocess", "socket", "hashlib", "ctypes"}
 OWN_SLOW = {
     f"zabbix_sockets.{name}"
-    for name in ("show", "pins", "readers.libbpf", "provision", "sending", "filters")
+    for name in ("show", "monitor", "pins", "readers.libbpf", "provision", "sending", "filters")
 }
 ALONE = ("--netns", "own", "--timeout", "60")  # as on a host without other namespaces
 BY_ITERATOR = ("cli", "report", "collector.snapshot", "collector.iterated")

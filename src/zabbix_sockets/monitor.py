@@ -1,0 +1,184 @@
+"""`show sockets --interval`: what has changed between two snapshots of the same sockets.
+
+Sockets are told apart by the kernel's cookie, which no two ever share; procfs has none, so
+there by inode and ends.
+"""
+
+import gc
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import NamedTuple, TextIO
+
+import orjson
+
+from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.rows import JsonRow
+from zabbix_sockets.show import render, socket_json, socket_order
+from zabbix_sockets.sockets import Socket
+from zabbix_sockets.table import Style, style_of
+
+NEW, GONE = "new", "gone"
+
+_RATES = {
+    "bytes_sent": "sent_bytes_per_s",
+    "bytes_acked": "acked_bytes_per_s",
+    "bytes_received": "received_bytes_per_s",
+    "bytes_retransmitted": "retransmitted_bytes_per_s",
+    "retransmits": "retransmits_per_s",
+}
+"""Counters of tcp_info, and what their changes are called."""
+
+_CLEAR = "\x1b[H\x1b[J"
+
+Key = tuple[object, ...]
+
+
+class Snapshot(NamedTuple):
+    """All sockets of a moment; *at* is on the monotonic clock, *time* in Unix seconds."""
+
+    at: float
+    time: float
+    sockets: Sequence[Socket]
+
+
+Take = Callable[[], Sequence[Socket]]
+
+
+def run(take: Take, interval: float, count: int | None, *, as_json: bool) -> None:
+    """Print what *take* returns at every *interval* seconds, *count* times or until Ctrl-C.
+
+    Raises:
+        SocketsError: there was not even a first snapshot.
+    """
+    gc.enable()  # a command that stays collects its garbage
+    seen = snapshots(take, interval, count)
+    with suppress(KeyboardInterrupt):  # the way to end it
+        if as_json:
+            print_json(seen, sys.stdout)
+        else:
+            height = shutil.get_terminal_size().lines if sys.stdout.isatty() else None
+            print_tables(seen, sys.stdout, lambda: style_of(sys.stdout), height)
+
+
+def key_of(socket: Socket) -> Key:
+    """Return what tells a socket from all others."""
+    if socket.cookie:
+        return socket.netns, socket.protocol, socket.cookie
+    ends = socket.local_address, socket.local_port, socket.remote_address, socket.remote_port
+    return socket.netns, socket.protocol, socket.inode, *ends
+
+
+def compare(before: Snapshot | None, now: Snapshot) -> list[JsonRow]:
+    """Return the rows of *now*, those that are gone among them, with what has changed.
+
+    A row that was not in *before* has `change` "new", one that is in it alone "gone"; one that
+    is in both has `rates`, per second, where the kernel tells its counters.
+    """
+    known = {key_of(each): each for each in before.sockets} if before else {}
+    rows = []
+    for socket in sorted(now.sockets, key=socket_order):
+        row = socket_json(socket)
+        earlier = known.pop(key_of(socket), None)
+        if before and earlier is None:
+            row["change"] = NEW
+        elif before and earlier:
+            rates = _rates(earlier, socket, now.at - before.at)
+            if rates:
+                row["rates"] = rates
+        rows.append(row)
+    gone = sorted(known.values(), key=socket_order)
+    return rows + [socket_json(socket) | {"change": GONE} for socket in gone]
+
+
+def _rates(before: Socket, now: Socket, seconds: float) -> dict[str, float]:
+    """Return the changes of counters per second; the kernel sets none of them back."""
+    if before.tcp_info is None or now.tcp_info is None or seconds <= 0:
+        return {}
+    rates = {}
+    for counter, name in _RATES.items():
+        earlier, later = getattr(before.tcp_info, counter), getattr(now.tcp_info, counter)
+        if earlier is not None and later is not None:
+            rates[name] = round((later - earlier) / seconds, 3)
+    return rates
+
+
+def snapshots(take: Take, interval: float, count: int | None) -> Iterator[Snapshot | str]:
+    """Yield a snapshot at every *interval* seconds, or why there is none; *count* in all.
+
+    Moments that pass while one is taken are left out, and the others stay where they were.
+
+    Raises:
+        SocketsError: there was not even a first one.
+    """
+    start, taken = time.monotonic(), 0
+    while True:
+        try:
+            sockets = take()
+            yield Snapshot(time.monotonic(), time.time(), sockets)
+        except SocketsError as error:
+            if not taken:
+                raise
+            yield str(error)
+        taken += 1
+        if taken == count:
+            return
+        passed = time.monotonic() - start
+        time.sleep(interval - passed % interval)
+
+
+def print_json(seen: Iterable[Snapshot | str], out: TextIO) -> None:
+    """Write a line for each snapshot: `time`, `seconds` since the last one, `sockets`."""
+    before: Snapshot | None = None
+    for now in seen:
+        line: JsonRow
+        if isinstance(now, str):
+            line = {"time": round(time.time(), 3), "error": now}
+        else:
+            seconds = round(now.at - before.at, 3) if before else None
+            line = {"time": round(now.time, 3), "seconds": seconds}
+            line["sockets"] = compare(before, now)
+            before = now
+        out.write(orjson.dumps(line).decode() + "\n")
+        out.flush()
+
+
+def print_tables(
+    seen: Iterable[Snapshot | str], out: TextIO, style_of: Callable[[], Style], height: int | None
+) -> None:
+    """Write a table for each snapshot; on a terminal of *height* lines one in place of the other.
+
+    There those that changed most come first, as far as there is room.
+    """
+    before: Snapshot | None = None
+    for now in seen:
+        if isinstance(now, str):
+            out.write(f"no snapshot: {now}\n")
+            out.flush()
+            continue
+        rows = compare(before, now)
+        clock = time.strftime("%H:%M:%S", time.localtime(now.time))
+        out.write((_CLEAR if height else "") + _headline(clock, rows) + "\n")
+        shown = rows if height is None else sorted(rows, key=_activity)[: max(1, height - 4)]
+        out.write(render("sockets", shown, style_of()))
+        if len(shown) < len(rows):
+            out.write(f"and {len(rows) - len(shown)} more\n")
+        elif not height:
+            out.write("\n")
+        out.flush()
+        before = now
+
+
+def _headline(clock: str, rows: Sequence[JsonRow]) -> str:
+    changes = [row.get("change") for row in rows]
+    gone, new = changes.count(GONE), changes.count(NEW)
+    return f"{clock}  {len(rows) - gone} sockets, {new} new (+), {gone} gone (-)"
+
+
+def _activity(row: JsonRow) -> tuple[bool, float]:
+    """Return what sorts the rows of which people want to know first to the front."""
+    rates = row.get("rates")
+    total = sum(rates.values()) if isinstance(rates, dict) else 0.0
+    return "change" not in row, -total
