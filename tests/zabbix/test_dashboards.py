@@ -290,6 +290,10 @@ def test_latest_data(seen: Seen, browser: Browser) -> None:
             f"{title}: TCP CLOSE_WAIT": str(row["tcp"]["close_wait"]),
             f"{title}: TCP SYN_SENT": str(row["tcp"]["syn_sent"]),
             f"{title}: File descriptors used": f"{row['fds_max_pct']:g} %",
+            f"{title}: Connections retransmitting": str(row["retransmitting"]),
         }
+        share = row.get("retransmitting_pct")
+        shown = "" if share is None else f"{share:g} %"
+        expected[f"{title}: Connections retransmitting, share"] = shown
     assert len(listed) == 50
     assert listed.items() <= expected.items()
