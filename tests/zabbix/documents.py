@@ -32,7 +32,19 @@ _STATES = (
 _LABELS = {"id", "name", "process", "protocol", "address", "port", "device", "netns"}
 
 
-def process(name: str, *, settled: int = 1, fds: float = 1.0, **counts: int) -> Row:
+def quality(*, measured: int = 0, retransmitting: int = 0, rtt: float = 0.0) -> Row:
+    """Return how good the connections of a row are; *rtt* in seconds is that of all of them."""
+    row: Row = {"measured": measured, "retransmitting": retransmitting}
+    row |= dict.fromkeys(
+        ("retransmits", "lost", "receiver_limited_ms", "sender_buffer_limited_ms"), 0
+    )
+    if measured:
+        row["rtt_us"] = dict.fromkeys(("p50", "p95", "max"), round(rtt * 1e6))
+        row["retransmitting_pct"] = round(100 * retransmitting / measured, 1)
+    return row
+
+
+def process(name: str, *, settled: int = 1, fds: float = 1.0, **counts: Any) -> Row:
     """Return a row of processes[].
 
     *counts* are TCP states, the directions of those established (outbound, if nothing is said),
@@ -58,11 +70,12 @@ def process(name: str, *, settled: int = 1, fds: float = 1.0, **counts: int) -> 
         "accept_queue": 0,
         "accept_queue_max_pct": 0.0,
         "fds_max_pct": round(fds, 1),
+        **quality(),
         **counts,
     }
 
 
-def listener(row_id: str, owner: str = "", *, queue: int = 0, **counts: int) -> Row:
+def listener(row_id: str, owner: str = "", *, queue: int = 0, **counts: Any) -> Row:
     """Return a row of listeners[] with the parts that its id says; *queue* connections wait."""
     protocol, _, place = row_id.partition("/")
     endpoint, _, netns = place.partition("@")
@@ -86,14 +99,15 @@ def listener(row_id: str, owner: str = "", *, queue: int = 0, **counts: int) -> 
         backlog = counts.get("backlog", 511)
         row |= {"accept_queue": queue, "backlog": backlog}
         row["accept_queue_pct"] = accept_queue_pct(queue, backlog)
+        row |= quality()
     return row | counts
 
 
-def upstream(owner: str, place: str, *, taken: float = 0.0, **counts: int) -> Row:
+def upstream(owner: str, place: str, *, taken: float = 0.0, **counts: Any) -> Row:
     """Return a row of upstreams[], `tcp/192.0.2.5:5432` of *owner*; *taken* is in percent."""
     protocol, _, endpoint = place.partition("/")
     address, _, port = endpoint.rpartition(":")
-    ports = {"ephemeral_pct": round(taken, 2)} if protocol == "tcp" else {}
+    ports = {"ephemeral_pct": round(taken, 2), **quality()} if protocol == "tcp" else {}
     return {
         "id": f"{owner}>{place}",
         "process": owner,

@@ -22,7 +22,7 @@ from .servers import SERVER_VERSIONS, Host, Server, Servers
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
-PAGES = ("Overview", "Listeners", "Collector")
+PAGES = ("Overview", "Listeners", "Collector", "Quality")
 """The pages of the templates' dashboard."""
 
 _HOURS = 6
@@ -146,6 +146,7 @@ def _host(server: Server) -> Host:
         host=scenery.NAME,
         groups=[{"groupid": groupid}],
         templates=[{"templateid": templates.find(server, "trapper")}],
+        macros=scenery.MACROS,
     )
     server.reload()
     return Host(created["hostids"][0], scenery.NAME, groupid)

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from .alarms.replay import KEY, settle
-from .documents import Row, document, encoded, listener, process, upstream
+from .documents import Row, document, encoded, listener, process, quality, upstream
 from .servers import Host, Server
 
 NAME = "web"
 """What the host is called."""
+
+MACROS = [{"macro": "{$SOCKETS.LLD.FILTER.UPSTREAM.MATCHES}", "value": ".*"}]
+"""What the host needs to have its upstreams discovered."""
 
 _PARTNER = "203.0.113.40:443"
 """The upstream whose closed connections java keeps."""
@@ -128,13 +131,15 @@ def _behind_doors(now: _Moment, traffic: _Traffic) -> list[Row]:
     return [
         process("nginx", listen=4, established=visitors + opened["nginx"], inbound=visitors,
                 outbound=opened["nginx"], fin_wait2=now.about(25), last_ack=now.about(4),
-                instances=5, send_queue_bytes=now.about(90_000), fds=10 * now.custom),
+                instances=5, send_queue_bytes=now.about(90_000), fds=10 * now.custom,
+                **quality(measured=visitors, retransmitting=now.about(8, 0.6), rtt=0.031)),
         process("php-fpm8.2", listen=1, established=pages + opened["php"], inbound=pages,
                 outbound=opened["php"], instances=24, fds=4 * now.custom),
         process("java", listen=1, established=calls + opened["java"], inbound=calls,
                 outbound=opened["java"], close_wait=now.leaked,
                 syn_sent=now.rng.choice((0, 0, 1, 3)), accept_queue=now.waiting,
-                fds=24 + 0.17 * now.leaked + 2 * now.custom),
+                fds=24 + 0.17 * now.leaked + 2 * now.custom,
+                **quality(measured=calls + partner, retransmitting=now.about(2, 0.6), rtt=0.004)),
         process("postgres", listen=2, established=queries, inbound=queries,
                 instances=queries + 7, fds=6.1),
         process("redis-server", listen=2, established=cache, inbound=cache, fds=1.2 + now.custom),
@@ -182,9 +187,12 @@ def _listeners(now: _Moment, traffic: _Traffic) -> list[Row]:
 
 def _upstreams(now: _Moment, traffic: _Traffic) -> list[Row]:
     return [
-        upstream("nginx", "tcp/127.0.0.1:9000", established=traffic.pages, taken=1.1 * now.custom),
+        upstream("nginx", "tcp/127.0.0.1:9000", established=traffic.pages, taken=1.1 * now.custom,
+                 **quality(measured=traffic.pages, rtt=0.0002 * now.custom)),
         upstream("java", f"tcp/{_PARTNER}", established=traffic.partner, close_wait=now.leaked,
-                 taken=_taken(now)),
+                 taken=_taken(now),
+                 **quality(measured=traffic.partner, retransmitting=now.about(2, 0.6),
+                           rtt=0.014 * now.custom)),
     ]  # fmt: skip
 
 

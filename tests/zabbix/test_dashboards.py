@@ -113,7 +113,7 @@ def seen(server: Server, browser: Browser) -> Iterator[Seen]:
     templates.import_yaml(server, templates.current("trapper", server.version), delete=True)
     templateid = templates.find(server, "trapper")
     assert templateid
-    host = server.create_host("seen", templates=[templateid])
+    host = server.create_host("seen", templates=[templateid], macros=scenery.MACROS)
     server.reload()
     told = scenery.tell(server, host, HOURS)
     colors = sorted({line["color"] for graph in graphs(server, host) for line in graph["gitems"]})
@@ -256,6 +256,18 @@ def test_accept_queues(seen: Seen) -> None:
     assert len(seen.widget("Listeners", "Accept queues used over time").lines) == len(rows)
 
 
+def test_quality(seen: Seen) -> None:
+    """All processes and upstreams have a line in 7.0; each upstream has a graph in 6.0."""
+    if seen.server.version == "6.0":
+        names = {each.name for each in seen.pages["Quality"]}
+        assert {f"Upstream {row['id']}: Round-trip time" for row in seen.rows("upstreams")} <= names
+        return
+    shown = seen.widget("Quality", "Connections that retransmit, by process")
+    assert len(shown.lines) == len(seen.rows("processes"))
+    shown = seen.widget("Quality", "Median round-trip time, by upstream")
+    assert len(shown.lines) == len(seen.rows("upstreams"))
+
+
 def test_graphs_of_rows(seen: Seen) -> None:
     """The graphs of discovered rows are there, the first of them by name."""
     known = sorted(graph["name"] for graph in graphs(seen.server, seen.host))
@@ -278,6 +290,10 @@ def test_latest_data(seen: Seen, browser: Browser) -> None:
             f"{title}: TCP CLOSE_WAIT": str(row["tcp"]["close_wait"]),
             f"{title}: TCP SYN_SENT": str(row["tcp"]["syn_sent"]),
             f"{title}: File descriptors used": f"{row['fds_max_pct']:g} %",
+            f"{title}: Connections retransmitting": str(row["retransmitting"]),
         }
+        share = row.get("retransmitting_pct")
+        shown = "" if share is None else f"{share:g} %"
+        expected[f"{title}: Connections retransmitting, share"] = shown
     assert len(listed) == 50
     assert listed.items() <= expected.items()

@@ -22,7 +22,7 @@ Moment = tuple[int, int]
 # As the API numbers them.
 _DEPENDENT, _TEXT = "18", "4"
 _FLOAT, _UNSIGNED = "0", "3"
-_JSONPATH, _JAVASCRIPT, _PER_SECOND, _THROTTLED = "12", "21", "10", "20"
+_MULTIPLIER, _JSONPATH, _JAVASCRIPT, _PER_SECOND, _THROTTLED = "1", "12", "21", "10", "20"
 _UNSUPPORTED = "1"
 
 _FIELDS = re.compile(r"\$((?:\.\w+)+)")
@@ -237,6 +237,8 @@ def _expected(steps: list[tuple[str, str]], before: Document, now: Document) -> 
 
 def _walk(steps: list[tuple[str, str]], content: Any) -> Any:
     for kind, path in steps:
+        if kind == _MULTIPLIER:
+            content = None if content is None else content * float(path)
         if kind != _JSONPATH:
             continue
         if found := _ROW.fullmatch(path):

@@ -9,6 +9,7 @@ from .alarms import BLIND_SPOTS, COLLECTOR, CONNECTIONS, STATES, TROUBLE
 from .listeners import RULE as LISTENERS
 from .model import Line, Macro, Object, Template
 from .processes import RULE as PROCESSES
+from .upstreams import RULE as UPSTREAMS
 from .uuids import uuid_of
 from .widgets import (
     BAD,
@@ -33,10 +34,15 @@ _TROUBLE = f"{TROUBLE.name}: refused, dropped (left), retransmitted (right)"
 
 
 def dashboard(template: Template, version: str) -> Object:
-    """Return the template's dashboard: overview, listeners, collector."""
+    """Return the template's dashboard: overview, listeners, collector, quality."""
     pages = []
     for number, (name, lay_out) in enumerate(
-        (("Overview", _overview), ("Listeners", _listeners), ("Collector", _collector))
+        (
+            ("Overview", _overview),
+            ("Listeners", _listeners),
+            ("Collector", _collector),
+            ("Quality", _quality),
+        )
     ):
         page = Page(template, version, name, number)
         lay_out(page)
@@ -156,3 +162,25 @@ def _collector(page: Page) -> None:
     page.text(
         "collector.reason", "Why no better source (empty: it is the best)", Place(12, 9, 12, 3)
     )
+
+
+def _quality(page: Page) -> None:
+    page.graph(TROUBLE, Place(0, 0, 24, 5), name=_TROUBLE)
+    connections, round_trips = UPSTREAMS.graphs
+    if page.version == OLD:
+        page.graphs(UPSTREAMS, round_trips, Place(0, 5, 12, 8), 2, 2)
+        page.graphs(UPSTREAMS, connections, Place(12, 5, 12, 8), 2, 2)
+        return
+    page.lines(
+        "Connections that retransmit, by process",
+        Place(0, 5, 12, 8),
+        PROCESSES,
+        Line("retransmitting", "C00000", peaks=True),
+    )
+    page.lines(
+        "Median round-trip time, by upstream",
+        Place(12, 5, 12, 8),
+        UPSTREAMS,
+        Line("rtt.p50", "6AC8FF"),
+    )
+    page.graphs(UPSTREAMS, round_trips, Place(0, _NEXT_SCREEN, 24, 5), 4, 1)

@@ -97,6 +97,8 @@ def metric_item(template: Template, metric: Metric, rule: Rule | None) -> Object
 def _steps(metric: Metric) -> list[Object]:
     """Return the preprocessing: JSONPath first, so that servers parse a master value once."""
     steps = [step("JSONPATH", f"$.{metric.path}") | _DISCARD]
+    if metric.multiplier:
+        steps.append(step("MULTIPLIER", metric.multiplier))
     if metric.script:
         steps.append(step("JAVASCRIPT", metric.script))
     if metric.rate:

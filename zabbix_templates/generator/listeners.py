@@ -1,6 +1,7 @@
 """Discovery of listeners: their metrics, alarms and graphs."""
 
 from . import macros as m
+from . import quality
 from .conditions import two_levels
 from .model import (
     Condition,
@@ -52,6 +53,7 @@ _METRICS = (
         default=False,
     ),
     Metric("processes", "processes", "Processes", "Processes that hold the socket.", default=False),
+    *quality.metrics(()),
 )
 
 
@@ -139,6 +141,12 @@ RULE = Rule(
             items=": Accept queue(| used|, backlog)$",
             triggers=": Accept queue (fills|is full)$",
             graphs=f": {_ACCEPT_GRAPH.name}$",
+        ),
+        Override(
+            "UDP has no round trips",
+            (Condition("{#PROTOCOL}", "^udp$"),),
+            discover=False,
+            items=f": ({quality.NAMES})$",
         ),
         _may_go("Loopback", Condition("{#ADDRESS}", r"^(127\.|::1$|::ffff:127\.)")),
         _may_go("Other network namespaces", Condition("{#NETNS}", ".")),

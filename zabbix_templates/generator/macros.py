@@ -146,6 +146,29 @@ USUAL_PERIOD = _of(
 )
 USUAL_TIME = _of("USUAL.TIME", "15m", "How long connections have to be far more than usual.")
 
+RETRANSMITTING_CONTROL = _control("RETRANSMITTING", "the alarms on connections that retransmit")
+RETRANSMITTING_PCT = _of(
+    "RETRANSMITTING.PCT.MAX.WARN",
+    "20",
+    "Connections that retransmit at this moment, in % of those that sent or received lately.",
+)
+RETRANSMITTING_MIN = _of(
+    "RETRANSMITTING.MIN", "10", "Fewer connections that retransmit than this are no alarm."
+)
+RETRANSMITTING_TIME = _of("RETRANSMITTING.TIME", "10m", "How long they have to be too many.")
+
+RTT_CONTROL = _control("RTT", "the alarm on an upstream that has become slow")
+RTT_FACTOR = _of(
+    "RTT.FACTOR.MAX.WARN", "3", "Median round-trip time, in multiples of its usual level."
+)
+RTT_MIN = _of("RTT.MIN", "0.02", "Round trips of fewer seconds than this are no alarm.")
+RTT_PERIOD = _of(
+    "RTT.PERIOD",
+    "24h:now/h",
+    "The usual level is the average of this period, in the units in which it ends: hours.",
+)
+RTT_TIME = _of("RTT.TIME", "10m", "How long round trips have to be too long.")
+
 ACCEPT_CONTROL = _control("ACCEPT_QUEUE", "the alarms on the accept queue")
 ACCEPT_WARN = _of("ACCEPT_QUEUE.PCT.MAX.WARN", "70", "Accept queue, in % of the backlog.")
 ACCEPT_HIGH = _of("ACCEPT_QUEUE.PCT.MAX.HIGH", "95", "Accept queue, in % of the backlog.")

@@ -34,6 +34,8 @@ class Metric:
     """Unchanged values are discarded until the heartbeat."""
     rate: bool = False
     """A counter, kept as its change per second."""
+    multiplier: str = ""
+    """By which the field is multiplied, to be of Zabbix's base units: 0.000001 for _us."""
     script: str = ""
     """JavaScript behind the JSONPath, where no step of Zabbix's own does it."""
     yes_no: bool = False

@@ -43,7 +43,7 @@ def template_page(template: Template) -> str:
         _triggers(template.triggers, None),
         *(_rule(rule) for rule in template.rules),
         "\n## Dashboard\n\n",
-        "*Sockets*, of three pages: overview, listeners, collector.\n",
+        "*Sockets*, of four pages: overview, listeners, collector, quality.\n",
     ]
     return "".join(parts)
 

@@ -1,6 +1,7 @@
 """Discovery of processes: their metrics, alarms and graphs."""
 
 from . import macros as m
+from . import quality
 from .conditions import nearly_full, no_answer, over, share_over, share_under, two_levels
 from .model import (
     Condition,
@@ -129,6 +130,7 @@ _METRICS = (
         kind=Kind.FLOAT,
         default=False,
     ),
+    *quality.metrics(("retransmitting", "retransmitting_pct")),
 )
 
 _CLOSE_WAIT_SHARE = Trigger(
@@ -236,6 +238,12 @@ RULE = Rule(
         _SYN_SENT,
         *two_levels(
             _fds, "fds", ("Descriptors run low", "Descriptors run out"), (m.FDS_WARN, m.FDS_HIGH)
+        ),
+        quality.retransmitting(
+            Severity.WARNING,
+            "Segments of many of its connections get lost: a way is full or broken, a network card"
+            " or its driver drops, or the other sides can't keep up. Look with whom: zabbix-sockets"
+            " show sockets --tcp-info; then at the network's own counters (ip -s link).",
         ),
         _USUAL,
     ),

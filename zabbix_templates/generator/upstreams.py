@@ -1,6 +1,7 @@
 """Discovery of upstreams: their metrics, alarms and graphs."""
 
 from . import macros as m
+from . import quality
 from .conditions import nearly_full, no_answer, two_levels
 from .model import (
     Condition,
@@ -38,6 +39,7 @@ _METRICS = (
         "Connections that it closed and the process has not.",
         default=False,
     ),
+    *quality.metrics(("measured", "rtt.p50", "rtt.p95", "retransmitting", "retransmitting_pct")),
 )
 
 
@@ -87,8 +89,17 @@ RULE = Rule(
             (m.EPHEMERAL_WARN, m.EPHEMERAL_HIGH),
         ),
         _SYN_SENT,
+        quality.SLOW,
+        quality.retransmitting(
+            Severity.AVERAGE,
+            "Segments on the way to this upstream get lost: the way is full or broken, or it can't"
+            " keep up. Look at the way (mtr) and at the upstream's own host.",
+        ),
     ),
-    graphs=(Graph("Connections", (Line("established", "1A7C11"), Line("syn_sent", "2774A4"))),),
+    graphs=(
+        Graph("Connections", (Line("established", "1A7C11"), Line("syn_sent", "2774A4"))),
+        quality.ROUND_TRIPS,
+    ),
     conditions=(
         Condition("{#ID}", str(m.UPSTREAM_MATCHES)),
         Condition("{#ID}", str(m.UPSTREAM_NOT_MATCHES), negated=True),

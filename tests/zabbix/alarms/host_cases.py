@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..documents import Row, document  # noqa: TID252  # a test folder is no installed package
-from .cases import BEFORE, ROWS, Case, Expected, at
+from .case import BEFORE, Case, Expected, at
+from .cases import ROWS
 
 _LIMIT = 1_000_000_000
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..documents import Row, document, listener, process, upstream  # noqa: TID252
+from ..documents import Row, document, listener, process, quality, upstream  # noqa: TID252
 
 HOURS = 10
 DAY = HOURS * 60
@@ -71,7 +71,16 @@ class _Burst:
 
 
 # How long each may last: an alarm's window, or one sample less than it wants.
-_BURSTS = {"connecting": 9, "fds": 9, "stuck": 14, "taken": 9, "queue": 2, "absent": 9}
+_BURSTS = {
+    "connecting": 9,
+    "fds": 9,
+    "stuck": 14,
+    "taken": 9,
+    "queue": 2,
+    "absent": 9,
+    "lossy": 9,
+    "slow": 9,
+}
 _PAUSE = 30
 """Minutes between two bursts of a service, the windows of all alarms on them."""
 
@@ -101,6 +110,15 @@ class _Life:
         return self.burst.what if minute < self.burst.ends else ""
 
 
+def _quality(load: int, what: str) -> Row:
+    """Return how good its connections are: on a way that is not bad, but not short either."""
+    if not load:
+        return quality()
+    retransmitting = load if what == "lossy" else load // 30
+    rtt = 2.0 if what == "slow" else 0.01 + load / 1e5
+    return quality(measured=load, retransmitting=retransmitting, rtt=rtt)
+
+
 def _process(life: _Life, load: int, what: str) -> Row:
     service = life.service
     return process(
@@ -112,6 +130,7 @@ def _process(life: _Life, load: int, what: str) -> Row:
         syn_sent=400 if what == "connecting" else load // 40,
         fds=99 if what == "fds" else 1 + load / 100,
         instances=service.workers,
+        **_quality(load, what),
     )
 
 
@@ -133,7 +152,12 @@ def _upstreams(life: _Life, load: int, what: str) -> Iterator[Row]:
         waiting = 400 if what == "connecting" else load // 40
         taken = 99 if what == "taken" else load / 282
         yield upstream(
-            life.service.name, life.service.to, established=load, syn_sent=waiting, taken=taken
+            life.service.name,
+            life.service.to,
+            established=load,
+            syn_sent=waiting,
+            taken=taken,
+            **_quality(load, what),
         )
 
 
@@ -176,7 +200,7 @@ def busy(seed: int) -> Iterator[tuple[float, Row]]:
             if what == "absent" or booting:
                 continue
             if minute == SILENCE.stop:
-                what = rng.choice(["connecting", "fds", "stuck", "taken", "queue"])
+                what = rng.choice(["connecting", "fds", "stuck", "taken", "queue", "lossy", "slow"])
             load = round(life.service.load * life.level * peak)
             lists["processes"].append(_process(life, load, what))
             lists["listeners"] += _listeners(life, load, what)

@@ -12,7 +12,8 @@ from zabbix_templates.generator.templates import TEMPLATES
 
 from ..documents import Row  # noqa: TID252  # a test folder is no installed package
 from ..programs import wait_for  # noqa: TID252
-from .cases import BEFORE, CASES, DOCUMENTS, MINUTES, ROWS, Case, Expected
+from .case import BEFORE, DOCUMENTS, MINUTES, Case, Expected
+from .cases import CASES, ROWS
 from .conftest import Lab, say_something
 from .host_cases import EXPECTED, LENIENT, host_document, rows
 from .replay import Problem, Replay, settle

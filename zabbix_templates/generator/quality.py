@@ -1,0 +1,142 @@
+"""How good connections are: metrics and alarms that processes, listeners and upstreams share.
+
+Only sockets that sent or received something lately count; where none did there is no round-trip
+time and no share, but there are zeros of what is counted.
+"""
+
+from . import macros as m
+from .conditions import over
+from .model import Graph, Kind, Line, Metric, Severity, Trigger
+
+_MICROSECONDS, _MILLISECONDS = "0.000001", "0.001"
+
+_OF = "Of the sockets that count: "
+
+
+def metrics(defaults: tuple[str, ...]) -> tuple[Metric, ...]:
+    """Return the metrics; *defaults* are the keys of those that are kept without being asked."""
+    times = (
+        ("p50", "median", "Half of them have at most this round-trip time."),
+        ("p95", "95 %", "95 of 100 have at most this round-trip time."),
+        ("max", "greatest", "The greatest round-trip time of all."),
+    )
+    return (
+        Metric(
+            "measured",
+            "measured",
+            "Connections measured",
+            "Sockets that count: they have a round-trip time, and sent or received something"
+            " within the last minute.",
+            default="measured" in defaults,
+        ),
+        *(
+            Metric(
+                f"rtt.{key}",
+                f"rtt_us.{key}",
+                f"Round-trip time, {name}",
+                f"{_OF}smoothed by the kernel, within 6.25 %. {meaning}",
+                units="s",
+                kind=Kind.FLOAT,
+                default=f"rtt.{key}" in defaults,
+                multiplier=_MICROSECONDS,
+            )
+            for key, name, meaning in times
+        ),
+        Metric(
+            "retransmitting",
+            "retransmitting",
+            "Connections retransmitting",
+            f"{_OF}those that wait at this moment for the acknowledgement of what they sent again.",
+            default="retransmitting" in defaults,
+        ),
+        Metric(
+            "retransmitting_pct",
+            "retransmitting_pct",
+            "Connections retransmitting, share",
+            f"{_OF}the share that is sending again at this moment.",
+            units="%",
+            kind=Kind.FLOAT,
+            default="retransmitting_pct" in defaults,
+        ),
+        Metric(
+            "retransmits",
+            "retransmits",
+            "Segments retransmitted",
+            f"{_OF}what they have sent again since they were opened.",
+            default=False,
+        ),
+        Metric(
+            "lost",
+            "lost",
+            "Segments lost",
+            f"{_OF}what the kernel takes for lost at this moment.",
+            default=False,
+        ),
+        Metric(
+            "receiver_limited",
+            "receiver_limited_ms",
+            "Time limited by receivers",
+            f"{_OF}how long they could not send since they were opened, as the other side's receive"
+            " window was full: it does not read. Within 6.25 %.",
+            units="s",
+            kind=Kind.FLOAT,
+            default=False,
+            multiplier=_MILLISECONDS,
+        ),
+        Metric(
+            "sender_buffer_limited",
+            "sender_buffer_limited_ms",
+            "Time limited by send buffers",
+            f"{_OF}how long they could not send more since they were opened, as their own send"
+            " buffer was too small (net.ipv4.tcp_wmem). Within 6.25 %.",
+            units="s",
+            kind=Kind.FLOAT,
+            default=False,
+            multiplier=_MILLISECONDS,
+        ),
+    )
+
+
+NAMES = "|".join(each.name for each in metrics(()))
+"""Of the metrics, as a regular expression: what sockets of UDP have none of."""
+
+
+def retransmitting(severity: Severity, description: str) -> Trigger:
+    """Return the alarm on many connections that send again and again."""
+    return Trigger(
+        id="retransmitting",
+        name="Connections retransmit",
+        event_name="{ITEM.LASTVALUE1} connections retransmit, {ITEM.LASTVALUE3} of those in use"
+        f" (over {m.RETRANSMITTING_PCT}% for {m.RETRANSMITTING_TIME})",
+        severity=severity,
+        expression=f"{over('retransmitting', m.RETRANSMITTING_MIN, m.RETRANSMITTING_TIME, '>=')}"
+        f" and {over('retransmitting_pct', m.RETRANSMITTING_PCT, m.RETRANSMITTING_TIME)}"
+        f" and {m.RETRANSMITTING_CONTROL}=1",
+        # A share of no connections is not known, so few of them are the end, too.
+        recovery=f"max(<retransmitting>,{m.RETRANSMITTING_TIME})<{m.RETRANSMITTING_MIN}"
+        f" or max(<retransmitting_pct>,{m.RETRANSMITTING_TIME})<=0.8*{m.RETRANSMITTING_PCT}"
+        f" or {m.RETRANSMITTING_CONTROL}=0",
+        description=description,
+        scope="performance",
+    )
+
+
+SLOW = Trigger(
+    id="slow",
+    name="Upstream has become slow",
+    event_name=f"Upstream has become slow: round trips take {{ITEM.LASTVALUE1}}, over"
+    f" {m.RTT_FACTOR} times as long as usual for {m.RTT_TIME}",
+    severity=Severity.WARNING,
+    expression=f"min(<rtt.p50>,{m.RTT_TIME})>{m.RTT_FACTOR}*trendavg(<rtt.p50>,{m.RTT_PERIOD})"
+    f" and {over('rtt.p50', m.RTT_MIN, m.RTT_TIME)} and last(<measured>)>0"
+    f" and {m.RTT_CONTROL}=1",
+    recovery=f"max(<rtt.p50>,{m.RTT_TIME})<=0.8*{m.RTT_FACTOR}"
+    f"*trendavg(<rtt.p50>,{m.RTT_PERIOD}) or max(<rtt.p50>,{m.RTT_TIME})<={m.RTT_MIN}"
+    f" or max(<measured>,{m.RTT_TIME})=0 or {m.RTT_CONTROL}=0",
+    description="Half of its connections or more have round trips far longer than usual: the way"
+    " there has changed or is full, or the host does not get to answer. Look with zabbix-sockets"
+    " show sockets --tcp-info, then with mtr.",
+    scope="performance",
+)
+
+ROUND_TRIPS = Graph("Round-trip time", (Line("rtt.p50", "1A7C11"), Line("rtt.p95", "F63100")))
