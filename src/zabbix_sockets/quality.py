@@ -96,14 +96,14 @@ def figures_of(quality: Quality) -> dict[str, object]:
     """Return the document's fields: sums, and what percentiles there are."""
     counts = list(_counts(quality >> _HISTOGRAM))
     measured = sum(count for _, count in counts)
-    figures: dict[str, object] = {"measured": measured}
+    retransmitting = quality >> _RETRANSMITTING & _COUNT
+    figures: dict[str, object] = {"measured": measured, "retransmitting": retransmitting}
     if measured:
         figures["rtt_us"] = {
             "p50": _percentile(counts, -(-measured * 50 // 100)),
             "p95": _percentile(counts, -(-measured * 95 // 100)),
             "max": VALUES[counts[-1][0]],
         }
-        retransmitting = quality >> _RETRANSMITTING & _COUNT
         figures["retransmitting_pct"] = round(100 * retransmitting / measured, 1)
     for place, name in enumerate(_SUMS):
         figures[name] = quality >> place * _SUM_BITS & _SUM

@@ -73,19 +73,25 @@ def test_sums_never_run_into_each_other(
     """Adding two qualities adds each of their sums, whatever the others are."""
     total = 0
     sums = dict.fromkeys(
-        ("measured", "retransmits", "lost", "receiver_limited_ms", "sender_buffer_limited_ms"), 0
+        (
+            "measured",
+            "retransmitting",
+            "retransmits",
+            "lost",
+            "receiver_limited_ms",
+            "sender_buffer_limited_ms",
+        ),
+        0,
     )
-    retransmitting = 0
     for rtt, again, retransmits, lost, limited, times in samples:
         total += times * sample(bucket_of(rtt), again, retransmits, lost, limited)
-        retransmitting += times * again
-        for name, value in zip(sums, (1, retransmits, lost, *limited), strict=True):
+        for name, value in zip(sums, (1, again, retransmits, lost, *limited), strict=True):
             sums[name] += times * value
     figures = figures_of(total)
     pct = figures.pop("retransmitting_pct", None)
     figures.pop("rtt_us", None)
     assert figures == sums
-    measured = sums["measured"]
+    measured, retransmitting = sums["measured"], sums["retransmitting"]
     assert pct == (round(100 * retransmitting / measured, 1) if measured else None)
 
 
@@ -93,6 +99,7 @@ def test_nothing_measured() -> None:
     """Sums are 0; what would be a share of nothing is absent."""
     assert figures_of(0) == {
         "measured": 0,
+        "retransmitting": 0,
         "retransmits": 0,
         "lost": 0,
         "receiver_limited_ms": 0,

@@ -124,9 +124,9 @@ def upstream(owner: str, place: str, *, taken: float = 0.0, **counts: Any) -> Ro
 
 
 ABSENT: Mapping[str, Row] = {
-    "processes": absent_process(),
-    "listeners": absent_listener(),
-    "upstreams": absent_upstream(),
+    "processes": absent_process() | quality(),
+    "listeners": absent_listener() | quality(),
+    "upstreams": absent_upstream() | quality(),
 }
 """The row of each complete list that stands for all that it has not."""
 

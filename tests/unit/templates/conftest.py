@@ -3,11 +3,20 @@
 import pytest
 
 from zabbix_sockets.model import Snapshot
+from zabbix_sockets.quality import sample
 
 from .. import test_report  # noqa: TID252  # a test folder is no installed package
 from .exports import Export, exports
 
-full = test_report.full  # the fixture
+reported = test_report.full  # the fixture
+
+
+@pytest.fixture
+def full(reported: Snapshot) -> Snapshot:
+    """Return its Snapshot, with samples of every connection."""
+    reported.unmeasured = set()
+    reported.qualities = dict.fromkeys(reported.connections, sample(9, True, 1, 1, (1, 1)))
+    return reported
 
 
 @pytest.fixture
