@@ -93,18 +93,21 @@ class Sampler:
 
 
 def figures_of(quality: Quality) -> dict[str, object]:
-    """Return the document's fields: sums, and what percentiles there are."""
+    """Return the document's fields: sums, and percentiles where a socket counts."""
     counts = list(_counts(quality >> _HISTOGRAM))
     measured = sum(count for _, count in counts)
     retransmitting = quality >> _RETRANSMITTING & _COUNT
-    figures: dict[str, object] = {"measured": measured, "retransmitting": retransmitting}
+    figures: dict[str, object] = {
+        "measured": measured,
+        "retransmitting": retransmitting,
+        "retransmitting_pct": round(100 * retransmitting / max(1, measured), 1),
+    }
     if measured:
         figures["rtt_us"] = {
             "p50": _percentile(counts, -(-measured * 50 // 100)),
             "p95": _percentile(counts, -(-measured * 95 // 100)),
             "max": VALUES[counts[-1][0]],
         }
-        figures["retransmitting_pct"] = round(100 * retransmitting / measured, 1)
     for place, name in enumerate(_SUMS):
         figures[name] = quality >> place * _SUM_BITS & _SUM
     return figures

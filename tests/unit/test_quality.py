@@ -88,18 +88,19 @@ def test_sums_never_run_into_each_other(
         for name, value in zip(sums, (1, again, retransmits, lost, *limited), strict=True):
             sums[name] += times * value
     figures = figures_of(total)
-    pct = figures.pop("retransmitting_pct", None)
+    pct = figures.pop("retransmitting_pct")
     figures.pop("rtt_us", None)
     assert figures == sums
     measured, retransmitting = sums["measured"], sums["retransmitting"]
-    assert pct == (round(100 * retransmitting / measured, 1) if measured else None)
+    assert pct == (round(100 * retransmitting / measured, 1) if measured else 0)
 
 
 def test_nothing_measured() -> None:
-    """Sums are 0; what would be a share of nothing is absent."""
+    """Sums are 0, and there are no round trips."""
     assert figures_of(0) == {
         "measured": 0,
         "retransmitting": 0,
+        "retransmitting_pct": 0,
         "retransmits": 0,
         "lost": 0,
         "receiver_limited_ms": 0,

@@ -29,8 +29,8 @@ from .snapshots import (
 )
 
 A = FIRST_OWNER
-SUMS = {"measured", "retransmits", "lost", *LIMITED_TIMES}
-OF_SAMPLES = {"rtt_us", "retransmitting_pct"}
+SUMS = {"measured", "retransmitting", "retransmits", "lost", *LIMITED_TIMES}
+OF_SAMPLES = {"rtt_us"}
 
 
 def measured(qualities: dict[Connection, Quality] | None = None) -> Snapshot:

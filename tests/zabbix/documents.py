@@ -35,12 +35,12 @@ _LABELS = {"id", "name", "process", "protocol", "address", "port", "device", "ne
 def quality(*, measured: int = 0, retransmitting: int = 0, rtt: float = 0.0) -> Row:
     """Return how good the connections of a row are; *rtt* in seconds is that of all of them."""
     row: Row = {"measured": measured, "retransmitting": retransmitting}
+    row["retransmitting_pct"] = round(100 * retransmitting / max(1, measured), 1)
     row |= dict.fromkeys(
         ("retransmits", "lost", "receiver_limited_ms", "sender_buffer_limited_ms"), 0
     )
     if measured:
         row["rtt_us"] = dict.fromkeys(("p50", "p95", "max"), round(rtt * 1e6))
-        row["retransmitting_pct"] = round(100 * retransmitting / measured, 1)
     return row
 
 

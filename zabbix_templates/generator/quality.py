@@ -1,7 +1,7 @@
 """How good connections are: metrics and alarms that processes, listeners and upstreams share.
 
 Only sockets that sent or received something lately count; where none did there is no round-trip
-time and no share, but there are zeros of what is counted.
+time, but there are zeros of what is counted.
 """
 
 from . import macros as m
@@ -112,7 +112,6 @@ def retransmitting(severity: Severity, description: str) -> Trigger:
         expression=f"{over('retransmitting', m.RETRANSMITTING_MIN, m.RETRANSMITTING_TIME, '>=')}"
         f" and {over('retransmitting_pct', m.RETRANSMITTING_PCT, m.RETRANSMITTING_TIME)}"
         f" and {m.RETRANSMITTING_CONTROL}=1",
-        # A share of no connections is not known, so few of them are the end, too.
         recovery=f"max(<retransmitting>,{m.RETRANSMITTING_TIME})<{m.RETRANSMITTING_MIN}"
         f" or max(<retransmitting_pct>,{m.RETRANSMITTING_TIME})<=0.8*{m.RETRANSMITTING_PCT}"
         f" or {m.RETRANSMITTING_CONTROL}=0",

@@ -21,8 +21,11 @@ def take(make: Callable[[], object], timeout: float) -> dict[str, object]:
     Raises:
         SocketsError: it raised one, or hung.
     """
-    receive, send = os.pipe()
-    child = os.fork()
+    try:
+        receive, send = os.pipe()
+        child = os.fork()
+    except OSError as error:  # the next time there may be room for one more process
+        raise SocketsError(f"no process to make a document: {error.strerror}") from None
     if child == 0:
         os.close(receive)
         _answer(make, send)

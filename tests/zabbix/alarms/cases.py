@@ -103,7 +103,7 @@ PROCESSES = (
         measured={BEFORE[0]: 100},
         retransmitting=levels(0, 30, 18, 3),
     ),
-    # In the end none sends or receives anything: of nothing there is no share.
+    # In the end none sends or receives anything.
     process_case(
         "lossy-idle",
         Expected("retransmitting", 70, 150, r"30 connections retransmit, 30 % of those in use .*"),
@@ -203,7 +203,7 @@ UPSTREAMS = (
         Expected(
             "slow",
             70,
-            130,
+            120,
             r"Upstream has become slow: round trips take 200ms,"
             r" over 3 times as long as usual for 10m",
         ),
