@@ -21,10 +21,12 @@ def take(make: Callable[[], object], timeout: float) -> dict[str, object]:
     Raises:
         SocketsError: it raised one, or hung.
     """
+    receive, send = os.pipe()
     try:
-        receive, send = os.pipe()
         child = os.fork()
     except OSError as error:  # the next time there may be room for one more process
+        os.close(receive)
+        os.close(send)
         raise SocketsError(f"no process to make a document: {error.strerror}") from None
     if child == 0:
         os.close(receive)
