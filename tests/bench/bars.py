@@ -88,7 +88,7 @@ def _traffic_bars(level: Level) -> Iterator[Bar]:
     """What asking how good connections are costs, where they have carried data."""
     for source, limit in OF_WITHOUT_TCP_INFO.items():
         ratio = level.ratio(source, [f"{source}{WITHOUT}"])
-        yield Bar(f"{source} at {level.sockets:,} traffic, against{WITHOUT}", limit, ratio)
+        yield Bar(f"{source} at {level.sockets:,} traffic, against {source}{WITHOUT}", limit, ratio)
 
 
 def _bars_against_ss(level: Level) -> Iterator[Bar]:
