@@ -141,7 +141,7 @@ def _add_quality(parser: argparse.ArgumentParser) -> None:
         dest="tcp_info",
         action="store_false",
         default=True,
-        help="leave out how good connections are, which sock_diag asks for at twice the cost",
+        help="leave out how good connections are: cheaper with sock_diag",
     )
 
 
@@ -183,6 +183,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tcp-info",
         action=argparse.BooleanOptionalAction,
+        default=None,  # by what is shown
         help="how good connections are (default: yes, but for sockets)",
     )
     parser.add_argument(

@@ -25,7 +25,7 @@ from zabbix_sockets.model import (
     Table,
     TcpState,
 )
-from zabbix_sockets.quality import Quality
+from zabbix_sockets.quality import Quality, add_to
 
 MAX_ENDPOINTS = 50_000
 """Distinct remote endpoints with a count of their own. The kernel's tables are in the order
@@ -218,7 +218,7 @@ class TableFold:
             self._note_uid(key[0], uid)
 
     def _add_sample(self, key: tuple[object, ...], sample: Quality) -> None:
-        self._qualities[key] = self._qualities.get(key, 0) + sample
+        add_to(self._qualities, key, sample)
 
     def _note_uid(self, owner: int, uid: int) -> None:
         self.uids[owner] = min(uid, self.uids.get(owner, uid))
@@ -258,7 +258,7 @@ class TableFold:
             into[key] = into.get(key, 0) + count
             quality = self._qualities.get(counted)
             if quality:
-                qualities[key] = qualities.get(key, 0) + quality
+                add_to(qualities, key, quality)
 
     def _connections(
         self, device_name: DeviceName

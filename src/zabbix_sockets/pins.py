@@ -21,7 +21,7 @@ _NEW = "-new"  # a bpffs reserves names with dots
 
 
 def load(directory: str) -> list[str]:
-    """Pin both iterators below *directory*; return their paths.
+    """Pin the iterators below *directory*; return their paths.
 
     Pins of the same version are replaced in one step each, so that no reader finds nothing;
     those of other versions go afterwards.

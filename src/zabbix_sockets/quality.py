@@ -6,8 +6,11 @@ the next one, so `+` adds up all of them at once; 0 is no sample, and equal samp
 """
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 Quality = int
+
+Key = TypeVar("Key")
 
 _STEP_BITS = 3
 _STEPS = 1 << _STEP_BITS
@@ -60,6 +63,12 @@ def sample(
     for place, value in enumerate((retransmits, lost, *limited)):
         quality |= value << place * _SUM_BITS
     return quality
+
+
+def add_to(sums: dict[Key, Quality], key: Key, quality: Quality) -> None:
+    """Add to one of many sums; one of a single sample stays the object that equal ones share."""
+    before = sums.get(key)
+    sums[key] = quality if before is None else before + quality
 
 
 class Sampler:

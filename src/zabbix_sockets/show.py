@@ -163,6 +163,11 @@ _COLUMNS = {
         Column("PROCESS", _owners_cell, shrinks=True),
     ),
 }
+_QUALITY = (
+    Column("RTT-P50", _us("rtt_us", "p50"), right=True, optional=True),
+    Column("RTT-P95", _us("rtt_us", "p95"), right=True, optional=True),
+    Column("RETRANS%", _field("retransmitting_pct"), right=True, optional=True),
+)
 KINDS = tuple(_COLUMNS)
 _BEFORE_TCP_INFO = [each.title for each in _COLUMNS["sockets"]].index("LOCAL")
 
@@ -175,6 +180,8 @@ def render(
     if kind in ("processes", "upstreams"):
         present.sort(key=lambda row: (-_weight(row), str(row["id"])))
     columns = [each for each in _COLUMNS[kind] if each.title != _NETNS or _has_netns(present)]
+    if any("measured" in row for row in present):
+        columns += _QUALITY
     if any("tcp_info" in row for row in present):
         columns[_BEFORE_TCP_INFO:_BEFORE_TCP_INFO] = _TCP_INFO
     if any("rates" in row for row in present):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.bench.candidates import INTERPRETER, MILLION, RECORDS, REST, SOURCES
+from tests.bench.candidates import INTERPRETER, MILLION, RECORDS, REST, SOURCES, WITHOUT
 from tests.bench.results import Level, cost_us, divide
 
 FLAT = 1.25
@@ -16,6 +16,7 @@ MEGABYTES = {
     100_000: {"bpf": 64, "sock_diag": 100, "procfs": 100},
     MILLION: {"bpf": 64, "sock_diag": 300, "procfs": 300},
 }
+OF_WITHOUT_TCP_INFO = {"bpf": 1.3, "sock_diag": 2}
 FASTER_THAN_SS = {"bpf": 50, "sock_diag": 6}
 
 
@@ -53,6 +54,8 @@ def bars(levels: Iterable[Level]) -> Iterator[Bar]:
         yield from _million_bars(plain[MILLION])
     for level in measured:
         yield from _memory_bars(level)
+        if level.scenario == "traffic":
+            yield from _traffic_bars(level)
     yield from _flat_bars(list(plain.values()))
 
 
@@ -79,6 +82,13 @@ def _memory_bars(level: Level) -> Iterator[Bar]:
         measured = None if peak is None else peak / 1e6
         at = f"at {level.sockets:,}{' ' if level.scenario else ''}{level.scenario}"
         yield Bar(f"{source} {at}, peak memory", limit, measured, unit="MB")
+
+
+def _traffic_bars(level: Level) -> Iterator[Bar]:
+    """What asking how good connections are costs, where they have carried data."""
+    for source, limit in OF_WITHOUT_TCP_INFO.items():
+        ratio = level.ratio(source, [f"{source}{WITHOUT}"])
+        yield Bar(f"{source} at {level.sockets:,} traffic, against {source}{WITHOUT}", limit, ratio)
 
 
 def _bars_against_ss(level: Level) -> Iterator[Bar]:

@@ -13,6 +13,7 @@ INTERPRETER = "interpreter"
 INTERPRETER_ORJSON = "interpreter_orjson"
 RECORDS = "iterator_records"
 REST = "netlink_rest"
+WITHOUT = "_without_tcp_info"
 SOURCES = {  # what `get --source` takes, and the bounds of each
     "bpf": (RECORDS, INTERPRETER_ORJSON),
     "sock_diag": ("netlink_receive", "fd_readlink"),
@@ -77,6 +78,8 @@ def candidates(python: str, programs: Mapping[str, str], pins: Pins) -> list[Can
         _iterated(python, pins),
         _own(python, "sock_diag"),
         _own(python, "procfs"),
+        _without_tcp_info(_iterated(python, pins)),
+        _without_tcp_info(_own(python, "sock_diag")),
         _peer("ss", ("ss", "-tunapH"), SOURCES["sock_diag"]),
         _in_each_namespace("ss_in_each", "ss -tunapH"),
         _peer("netstat", ("netstat", "-tunap"), procfs),
@@ -93,8 +96,15 @@ def candidates(python: str, programs: Mapping[str, str], pins: Pins) -> list[Can
     ]
 
 
+def _without_tcp_info(own: Candidate) -> Candidate:
+    """The product as far as it was without: what asking how good connections are costs."""
+    command = (*own.command, "--no-tcp-info") if own.command else ()
+    return replace(own, name=f"{own.name}{WITHOUT}", command=command, scenario="traffic")
+
+
 def _own(python: str, source: str, *options: str) -> Candidate:
     get = ("-m", "zabbix_sockets", "get", "--timeout", "30", "--max-bytes", "500000")
+    options = ("--active-within", "3600", *options)  # all connections count
     command = _python(python, "zabbix_sockets", *get, "--source", source, *options)
     return Candidate(source, command, SOURCES[source], _document_of(source))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tests.bench.load import MAX_PROCESSES, MAX_SOCKETS, Shape
 
-NAMES = ("processes", "shared", "distinct", "namespaces")
+NAMES = ("processes", "shared", "distinct", "namespaces", "traffic")
 SOCKETS = 100_000  # of each of them, but for "distinct" with --million
 SHARED = 4  # processes with the same sockets
 
@@ -54,4 +54,6 @@ def _shape(name: str, processes: int, *, million: bool) -> Shape:
             return Shape(sockets, processes, distinct_upstreams=True)
         case "namespaces":
             return Shape(SOCKETS, processes, namespaces=True)
+        case "traffic":
+            return Shape(SOCKETS, processes, traffic=True)
     raise ValueError(name)

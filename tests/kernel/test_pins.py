@@ -125,7 +125,7 @@ def test_load_again_never_leaves_a_reader_without(pins: str) -> None:
 
 def test_other_versions_are_replaced(pins: str) -> None:
     """Pins of another version are recognised, and gone after the next load."""
-    old = f"{pins}/{bpf.COUNT}-v0"
+    old = f"{pins}/{bpf.COUNT}-v{bpf.ABI - 1}"
     with libbpf.LoadedPrograms() as programs:
         programs.pin(bpf.COUNT, old)
     for program in bpf.PROGRAMS:

@@ -1,6 +1,7 @@
 """How good connections are: the sources, ss(8) and the document, over a path with faults."""
 
 import math
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from ss_info import SsInfo, as_ss_has_it, read_ss_info
 from zabbix_sockets import Query, build_document, collect, iter_sockets
 from zabbix_sockets.sockets import Socket, TcpInfo
 
-FAR = "zs-far"
+# Of this run alone; without a digit, so that it is a name that lasts.
+FAR = "zs-far-" + str(os.getpid()).translate(str.maketrans("0123456789", "abcdefghij"))
 PORT = 7201
 CONNECTIONS = 24
 SOURCES = ("bpf", "sock_diag")

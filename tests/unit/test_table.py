@@ -2,11 +2,15 @@
 
 import pytest
 
+from zabbix_sockets.model import FIRST_OWNER
+from zabbix_sockets.quality import bucket_of, sample
+from zabbix_sockets.report import build_document
 from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.show import render, shown_us, socket_json
 from zabbix_sockets.sockets import TcpInfo
 from zabbix_sockets.table import Style, text_width
 
+from .snapshots import outbound, processes, snapshot_of
 from .test_show import ACCEPTED, LISTENER, PIPED
 
 INFO = TcpInfo(
@@ -53,6 +57,26 @@ def test_what_gives_way(width: int, missing: set[str] | None) -> None:
         return
     assert set(whole) - set(titles) == missing
     assert max(map(text_width, table.splitlines())) <= width
+
+
+def test_quality_of_lists() -> None:
+    """Where connections were measured their tables say how good they are, if there is room."""
+    snapshot = snapshot_of(processes("nginx"), (), {outbound(FIRST_OWNER, 80): 2})
+    snapshot.unmeasured = set()
+    snapshot.qualities = {outbound(FIRST_OWNER, 80): sample(bucket_of(1500), True, 1, 0)}
+    document = build_document(snapshot)
+    for kind in ("processes", "upstreams"):
+        listed = document[kind]
+        assert isinstance(listed, list)
+        titles, line = (each.split() for each in render(kind, listed, PIPED).splitlines())
+        assert titles[-3:] == ["RTT-P50", "RTT-P95", "RETRANS%"]
+        assert line[-3:] == ["1.5ms", "1.5ms", "100.0"]
+        narrow = render(kind, listed, Style(colours=False, width=70))
+        assert "RTT" not in narrow
+        snapshot.unmeasured = None
+        unknown = build_document(snapshot)[kind]
+        assert isinstance(unknown, list)
+        assert "RTT" not in render(kind, unknown, PIPED)
 
 
 @pytest.mark.parametrize(

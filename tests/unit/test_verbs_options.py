@@ -213,3 +213,47 @@ def test_wrong_file(
     with pytest.raises(SocketsError, match=r"zabbix-sockets\.toml line 2: unknown key"):
         run("get")
     assert queries == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        ("get", True),
+        ("get --no-tcp-info", False),
+        ("discover upstreams", False),
+        ("count nginx", False),
+        ("show listeners", True),
+        ("show listeners --no-tcp-info", False),
+    ],
+)
+def test_who_asks_for_tcp_info(
+    monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot, arguments: str, asked: bool
+) -> None:
+    """Verbs that print how good connections are ask for it, unless told not to."""
+    queries = answer_with(monkeypatch, snapshot)
+    run(*arguments.split())
+    (query,) = queries
+    assert (query.tcp_info, query.active_within) == (asked, 60)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_sockets_with_tcp_info(monkeypatch: pytest.MonkeyPatch, asked: bool) -> None:
+    """Single sockets have it only if it is asked for."""
+    queries: list[Query] = []
+
+    def remember(query: Query) -> list[Socket]:
+        queries.append(query)
+        return []
+
+    monkeypatch.setattr("zabbix_sockets.collector.stream.iter_sockets", remember)
+    run("show", "sockets", *(["--tcp-info"] if asked else []))
+    assert [query.tcp_info for query in queries] == [asked]
+
+
+def test_active_within(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot) -> None:
+    """It takes what a BPF record can tell apart."""
+    queries = answer_with(monkeypatch, snapshot)
+    run("get", "--active-within", "300")
+    assert queries[0].active_within == 300
+    with pytest.raises(UsageError, match="invalid choice: 61"):
+        run("get", "--active-within", "61")

@@ -541,7 +541,7 @@ static __always_inline __u8 idle_class(__u32 ticks)
 	return ticks <= 3600 * hz ? 7 : 0;
 }
 
-/* How long the socket was limited by what *type* stands for, in us, as tcp_get_info() has it. */
+/* The time in us of what enum tcp_chrono numbers, the present run included, as tcp_get_info(). */
 static __always_inline __u64 chrono_us(__u32 ticks, int running, __u32 now, __u32 start)
 {
 	return (__u64)(running ? ticks + (now - start) : ticks) * (USEC_PER_SEC / hz);
@@ -568,8 +568,12 @@ static __always_inline void set_quality(struct record *rec, struct tcp_sock *tp,
 		return;
 	rec->rtt = bucket_of(rtt);
 	rec->retransmits = READ(tp, total_retrans);
-	rec->lost = READ(tp, lost_out);
-	rec->retransmitting = READ(tp, retrans_out) || READ(tp, inet_conn.icsk_retransmits);
+	rec->retransmitting = READ(tp, inet_conn.icsk_retransmits) != 0;
+	if (READ(tp, packets_out)) { /* else neither, which shows without their cache lines */
+		rec->lost = READ(tp, lost_out);
+		if (READ(tp, retrans_out))
+			rec->retransmitting = 1;
+	}
 	type = READ_CHRONO_TYPE(tp);
 	rec->receiver_limited =
 		bucket_of(chrono_us(READ(tp, chrono_stat[RWND_LIMITED - 1]), type == RWND_LIMITED,

@@ -22,14 +22,13 @@ from zabbix_sockets.model import (
     Process,
 )
 from zabbix_sockets.owners import Owners
-from zabbix_sockets.quality import VALUES, Quality, sample
+from zabbix_sockets.quality import VALUES, Quality, add_to, sample
 from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.process import read_name
 
 _MAX_DISTINCT = 16384  # records in the Counter before it is emptied
 _MAX_SAMPLES = 4096  # kept to be found again
 _TCP, _UDP = 6, 17
-_NO_SAMPLE = bytes(bpf.QUALITY.size)
 
 Shared = tuple[End, int, int, int, Quality]
 """A socket that may have several owners: its end, uid, receive and send queue; how good it is.
@@ -104,29 +103,32 @@ class RecordFold:
         """Yield each distinct socket with its number, and how good all of them are together."""
         counts: dict[bytes, int] = {}
         qualities: dict[bytes, Quality] = {}
+        sample_of = self._samples.get
         for (data, end), count in counter.items():
             counts[data] = counts.get(data, 0) + count
-            if not end or end == _NO_SAMPLE:
+            quality = sample_of(end)
+            if quality is None:
+                quality = self._sample(end)
+            if not quality:
                 continue
-            quality = self._sample(end)
             if data[bpf.FLAGS_AT] & bpf.SHARED:
                 qualities[data] = quality  # it is one socket, however often it comes
             else:
-                qualities[data] = qualities.get(data, 0) + quality * count
+                add_to(qualities, data, quality * count if count > 1 else quality)
         for data, count in counts.items():
             yield data, count, qualities.get(data, 0)
 
     def _sample(self, end: bytes) -> Quality:
-        quality = self._samples.get(end)
-        if quality is None:
+        """Return what the end of a record tells of a socket, and keep it."""
+        quality = 0
+        if end:
             rtt, idle, receiver, sender, retransmitting, retransmits, lost = bpf.QUALITY.unpack(end)
-            quality = 0
             if 0 < idle <= self._idle_classes:
                 limited = VALUES[receiver], VALUES[sender]
                 quality = sample(rtt, bool(retransmitting), retransmits, lost, limited)
-            if len(self._samples) >= _MAX_SAMPLES:
-                self._samples.clear()
-            self._samples[end] = quality
+        if len(self._samples) >= _MAX_SAMPLES:
+            self._samples.clear()
+        self._samples[end] = quality
         return quality
 
     def _drain(self, counter: "Counter[tuple[bytes, bytes]]") -> None:
@@ -200,7 +202,7 @@ class RecordFold:
             known = self._counts.get(key)
         self._counts[key] = (known or 0) + count
         if quality:
-            self._qualities[key] = self._qualities.get(key, 0) + quality
+            add_to(self._qualities, key, quality)
 
     def _without_endpoint(self, end: End) -> End:
         """Return *end* without what may be distinct for each socket.
@@ -255,7 +257,7 @@ class RecordFold:
             into[key] = into.get(key, 0) + count
             quality = self._qualities.pop(counted, 0)
             if quality:
-                qualities[key] = qualities.get(key, 0) + quality
+                add_to(qualities, key, quality)
 
 
 def count_fds(proc: str, pid: int) -> int | None:

@@ -7,6 +7,7 @@ program inform_sockets writes the same layout.
 
 import struct
 from collections.abc import Iterable
+from functools import cache
 
 from zabbix_sockets.readers.inet_diag import (
     COOKIE_AT,
@@ -16,44 +17,59 @@ from zabbix_sockets.readers.inet_diag import (
 )
 from zabbix_sockets.sockets import TcpInfo
 
-_U8, _U32, _U64 = "=B", "=I", "=Q"
-_NEVER = 0xFFFFFFFF  # tcpi_min_rtt before the first sample
-_INFINITE = 0x7FFFFFFF  # TCP_INFINITE_SSTHRESH: no loss has set one yet
 _COOKIE = struct.Struct("=Q")
 
-# Field: offset, type, values that mean that there is none.
-_LAYOUT: dict[str, tuple[int, str, tuple[int, ...]]] = {
-    "rtt_us": (68, _U32, (0,)),
-    "rtt_variance_us": (72, _U32, ()),
-    "receive_rtt_us": (92, _U32, (0,)),
-    "min_rtt_us": (148, _U32, (0, _NEVER)),
-    "congestion_window": (80, _U32, ()),
-    "slow_start_threshold": (76, _U32, (_INFINITE,)),
-    "unacked": (24, _U32, ()),
-    "lost": (32, _U32, ()),
-    "timeouts": (2, _U8, ()),
-    "retransmits_in_flight": (36, _U32, ()),
-    "retransmits": (100, _U32, ()),
-    "bytes_sent": (200, _U64, ()),
-    "bytes_acked": (120, _U64, ()),
-    "bytes_received": (128, _U64, ()),
-    "bytes_retransmitted": (208, _U64, ()),
-    "delivery_rate_bytes_per_s": (160, _U64, (0,)),
-    "busy_us": (168, _U64, ()),
-    "receiver_limited_us": (176, _U64, ()),
-    "sender_buffer_limited_us": (184, _U64, ()),
-    "last_sent_ms": (44, _U32, ()),
-    "last_received_ms": (52, _U32, ()),
+_PLACES = {  # of the fields, and their types
+    "timeouts": (2, "B"),
+    "unacked": (24, "I"),
+    "lost": (32, "I"),
+    "retransmits_in_flight": (36, "I"),
+    "last_sent_ms": (44, "I"),
+    "last_received_ms": (52, "I"),
+    "rtt_us": (68, "I"),
+    "rtt_variance_us": (72, "I"),
+    "slow_start_threshold": (76, "I"),
+    "congestion_window": (80, "I"),
+    "receive_rtt_us": (92, "I"),
+    "retransmits": (100, "I"),
+    "bytes_acked": (120, "Q"),
+    "bytes_received": (128, "Q"),
+    "min_rtt_us": (148, "I"),
+    "delivery_rate_bytes_per_s": (160, "Q"),
+    "busy_us": (168, "Q"),
+    "receiver_limited_us": (176, "Q"),
+    "sender_buffer_limited_us": (184, "Q"),
+    "bytes_sent": (200, "Q"),
+    "bytes_retransmitted": (208, "Q"),
 }
+_NO_SAMPLE = {  # values that say so
+    "rtt_us": (0,),
+    "receive_rtt_us": (0,),
+    "min_rtt_us": (0, 0xFFFFFFFF),
+    "slow_start_threshold": (0x7FFFFFFF,),  # TCP_INFINITE_SSTHRESH: there was no loss
+    "delivery_rate_bytes_per_s": (0,),
+}
+
+
+@cache
+def _layout(length: int) -> tuple[tuple[str, ...], struct.Struct]:
+    """Return the fields that are whole in *length* bytes, and where they are."""
+    names, form, end = [], "=", 0
+    for name, (at, kind) in _PLACES.items():
+        if at + struct.calcsize(kind) <= length:
+            names.append(name)
+            form += f"{at - end}x{kind}"
+            end = at + struct.calcsize(kind)
+    return tuple(names), struct.Struct(form)
 
 
 def decode_tcp_info(data: bytes, congestion_control: str | None = None) -> TcpInfo:
     """Return what *data* tells; fields behind its end are None."""
-    found: dict[str, int | None] = {}
-    for name, (at, form, none) in _LAYOUT.items():
-        if at + struct.calcsize(form) <= len(data):
-            (value,) = struct.unpack_from(form, data, at)
-            found[name] = None if value in none else value
+    names, layout = _layout(len(data))
+    found: dict[str, int | None] = dict(zip(names, layout.unpack_from(data), strict=True))
+    for name, values in _NO_SAMPLE.items():
+        if found.get(name) in values:
+            found[name] = None
     if found.get("rtt_us") is None:
         found["rtt_variance_us"] = None  # but a guess
     return TcpInfo(congestion_control=congestion_control, **found)

@@ -5,7 +5,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from zabbix_sockets.model import OWN_NETNS, Connection, Snapshot, TcpState
 from zabbix_sockets.names import UNNAMED
-from zabbix_sockets.quality import Quality
+from zabbix_sockets.quality import Quality, add_to
 
 Key = TypeVar("Key")
 
@@ -42,7 +42,7 @@ class Qualities(Generic[Key]):
         """Add a connection to a row."""
         quality = self._qualities.get(connection)
         if quality:
-            self._sums[key] = self._sums.get(key, 0) + quality
+            add_to(self._sums, key, quality)
         elif (
             self._unmeasured
             and connection.netns in self._unmeasured

@@ -3,6 +3,7 @@
 from zabbix_sockets.addresses import format_address, format_endpoint
 from zabbix_sockets.groups import Groups
 from zabbix_sockets.model import OUTBOUND, PortRange, Snapshot, TcpState
+from zabbix_sockets.quality import Quality
 from zabbix_sockets.rows import (
     ABSENT_ID,
     FIRST_USER_UID,
@@ -42,23 +43,28 @@ def ephemeral_pct(used: int, ports: PortRange) -> float:
 Place = tuple[str, str, str, bytes, int]
 """What tells upstreams apart: process, protocol, namespace, address, port."""
 
-_UPSTREAM_STATES = {
+_STATES = {
     TcpState.ESTABLISHED.value: "established",
     TcpState.SYN_SENT.value: "syn_sent",
     TcpState.CLOSE_WAIT.value: "close_wait",
 }
+_PLACES = {state: place for place, state in enumerate(_STATES)}
+
+
+def _by_state(counts: list[int]) -> JsonRow:
+    return dict(zip(_STATES.values(), counts, strict=True))
 
 
 def upstream_rows(
     snapshot: Snapshot, groups: Groups, usage: Usage, label: NetnsLabel
 ) -> tuple[list[RankedRow], RankedRow]:
     """Return a row for each group and remote endpoint, and one of those not counted apart."""
-    sums: dict[Place, dict[str, int]] = {}
-    rest = {"established": 0, "syn_sent": 0, "close_wait": 0}
+    sums: dict[Place, list[int]] = {}  # by _PLACES: of many, a list is half of a dict
+    rest = [0] * len(_STATES)
     qualities: Qualities[Place | None] = Qualities(snapshot)
     uids: dict[str, int] = {}
     for connection, count in snapshot.connections.items():
-        state = _UPSTREAM_STATES.get(connection.state)
+        state = _PLACES.get(connection.state)
         if connection.direction != OUTBOUND or state is None:
             continue
         for name in groups.of(connection.owner):
@@ -72,17 +78,15 @@ def upstream_rows(
             key = name, connection.protocol, label(connection.netns), address, port
             states = sums.get(key)
             if states is None:
-                states = sums[key] = {"established": 0, "syn_sent": 0, "close_wait": 0}
+                states = sums[key] = [0] * len(_STATES)
             states[state] += count
             qualities.add(key, connection)
     worst = _worst_pct(snapshot, usage, label)
     rows = [
-        _upstream_row(key, states, worst.get(key[1:]), uids[key[0]])._replace(
-            quality=qualities.of(key) if key[1] == "tcp" else None
-        )
+        _upstream_row(key, states, worst.get(key[1:]), uids[key[0]], qualities.of(key))
         for key, states in sums.items()
     ]
-    return rows, RankedRow(rank(None, False, 0, ""), {**rest}, qualities.of(None))
+    return rows, RankedRow(rank(None, False, 0, ""), _by_state(rest), qualities.of(None))
 
 
 def _worst_pct(
@@ -103,9 +107,10 @@ def _worst_pct(
 
 def _upstream_row(
     key: Place,
-    states: dict[str, int],
+    counts: list[int],
     pct: float | None,
     uid: int,
+    quality: Quality | None,
 ) -> RankedRow:
     name, protocol, netns, address, port = key
     endpoint = f"{protocol}/{format_endpoint(address, port)}" + (f"@{netns}" if netns else "")
@@ -117,11 +122,12 @@ def _upstream_row(
         "address": format_address(address),
         "port": port,
         "netns": netns,
-        **states,
+        **_by_state(counts),
     }
     if pct is not None:
         row["ephemeral_pct"] = pct
-    return RankedRow(rank(uid, False, sum(states.values()), row_id), row)
+    ranked = rank(uid, False, sum(counts), row_id)
+    return RankedRow(ranked, row, quality if protocol == "tcp" else None)
 
 
 def absent_upstream() -> JsonRow:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -107,3 +108,25 @@ def test_kernel_versions_compare_as_numbers(release: str, *, older: bool) -> Non
 def test_missing_capabilities_are_named(effective: int, missing: list[str]) -> None:
     """CAP_SYS_ADMIN stands for both."""
     assert libbpf.missing_capabilities(STATUS % effective) == missing
+
+
+def test_pins_of_another_version_are_told_apart(tmp_path: Path) -> None:
+    """What an earlier version pinned is no reason to say that nothing is loaded."""
+    for program in bpf.PROGRAMS[:2]:
+        (tmp_path / f"{program}-v{bpf.ABI - 1}").touch()
+    with pytest.raises(SourceUnavailableError, match="another version are loaded"):
+        bpf.open_pinned(str(tmp_path))
+    for program in bpf.PROGRAMS:
+        (tmp_path / f"{program}-v{bpf.ABI}").touch()
+    os.close(bpf.open_pinned(str(tmp_path))(bpf.INFORM))
+
+
+def test_parts_of_a_record() -> None:
+    """The end is split off where it begins, and flags are looked at where they are."""
+    socket = bpf.SOCKET.pack(*(1,) * 7, 77, *(1,) * 3, b"", b"", *(1,) * 6)
+    end = bpf.QUALITY.pack(1, 2, 3, 4, 1, 6, 7)
+    assert socket[bpf.FLAGS_AT] == 77
+    assert bpf.RECORD.unpack(socket + end) == (socket, end)
+    assert bpf.RECORD_WITHOUT_QUALITY.unpack(socket + end) == (socket, b"")
+    assert bpf.RECORD.size % 8 == 0  # as C lays it out
+    assert bpf.INFORMATION.size % 8 == 0

@@ -49,5 +49,5 @@ def test_no_child(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fork", fork)
     before = os.listdir("/proc/self/fd")
     with pytest.raises(SocketsError, match="no process"):
-        take(lambda: {}, 10)
+        take(dict, 10)
     assert os.listdir("/proc/self/fd") == before
