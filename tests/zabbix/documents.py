@@ -33,14 +33,15 @@ _LABELS = {"id", "name", "process", "protocol", "address", "port", "device", "ne
 
 
 def quality(*, measured: int = 0, retransmitting: int = 0, rtt: float = 0.0) -> Row:
-    """Return how good the connections of a row are; *rtt* in seconds is that of all of them."""
+    """Return how good the connections of a row are; *rtt* in seconds is the median."""
     row: Row = {"measured": measured, "retransmitting": retransmitting}
     row["retransmitting_pct"] = round(100 * retransmitting / max(1, measured), 1)
     row |= dict.fromkeys(
         ("retransmits", "lost", "receiver_limited_ms", "sender_buffer_limited_ms"), 0
     )
     if measured:
-        row["rtt_us"] = dict.fromkeys(("p50", "p95", "max"), round(rtt * 1e6))
+        times = {"p50": rtt, "p95": 1.5 * rtt, "max": 3 * rtt}
+        row["rtt_us"] = {name: round(seconds * 1e6) for name, seconds in times.items()}
     return row
 
 

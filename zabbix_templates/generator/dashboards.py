@@ -181,6 +181,6 @@ def _quality(page: Page) -> None:
         "Median round-trip time, by upstream",
         Place(12, 5, 12, 8),
         UPSTREAMS,
-        Line("rtt.p50", "6AC8FF"),
+        Line("rtt.p50", "2774A4"),
     )
     page.graphs(UPSTREAMS, round_trips, Place(0, _NEXT_SCREEN, 24, 5), 4, 1)
