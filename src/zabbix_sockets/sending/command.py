@@ -239,7 +239,7 @@ class Service:
     def _drain_until(self, tick: float, destinations: list[str]) -> None:
         """Deliver what waits for *destinations*, slowly, until the next push is due."""
         while destinations and not self._is_stopping():
-            self._wait(min(tick, time.monotonic() + drain_delay()))
+            self._wait(min(tick, time.monotonic() + drain_delay(self._interval)))
             if self._is_stopping() or time.monotonic() >= tick:
                 return
             destinations = catching_up(self._pusher.drain(destinations))

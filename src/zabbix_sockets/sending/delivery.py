@@ -1,5 +1,6 @@
 """From a packet of values to every destination, by way of the spool where that is needed."""
 
+import math
 import random
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -132,6 +133,9 @@ def catching_up(reports: Sequence[Report]) -> list[str]:
     return [each.destination for each in reports if each.outcome.delivered and each.waiting]
 
 
-def drain_delay() -> float:
-    """Return the seconds until the next document that waited may go."""
-    return DRAIN_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311  # only to spread a fleet
+def drain_delay(interval: float = math.inf) -> float:
+    """Return the seconds until the next document that waited may go.
+
+    Who pushes at a short *interval* has as many more that wait.
+    """
+    return min(DRAIN_SECONDS, interval / 10) * random.uniform(0.5, 1.5)  # noqa: S311  # only to spread a fleet
