@@ -19,8 +19,8 @@ from zabbix_sockets.fold import TableFold
 from zabbix_sockets.model import PortRange, Query, Row, Snapshot, Table
 from zabbix_sockets.owners import Owners
 from zabbix_sockets.quality import Quality, Sampler
+from zabbix_sockets.readers.attributes import figures_of
 from zabbix_sockets.readers.bpf import OWN as OWN_SOCKETS
-from zabbix_sockets.readers.inet_diag import figures_of
 from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING
 
 

@@ -39,7 +39,8 @@ from zabbix_sockets.model import (
     TcpState,
 )
 from zabbix_sockets.owners import Owners
-from zabbix_sockets.readers.inet_diag import ENCODING, Noted, facts_of
+from zabbix_sockets.readers.attributes import facts_of
+from zabbix_sockets.readers.inet_diag import ENCODING, Noted
 from zabbix_sockets.readers.netlink import STATES, NetlinkTables
 from zabbix_sockets.readers.process import CAP_NET_ADMIN, read_capabilities
 from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING

@@ -18,6 +18,14 @@ from zabbix_sockets.errors import (
     SourceUnavailableError,
 )
 from zabbix_sockets.model import Encoding, Row, Table
+from zabbix_sockets.readers.attributes import (
+    MESSAGE_MIN,
+    NLATTR,
+    Figures,
+    alike,
+    cgroups,
+    figures_struct,
+)
 
 SOCK_DIAG_BY_FAMILY = 20
 TCPDIAG_GETSOCK = 18  # the first interface, still the only one for both families at once
@@ -29,13 +37,7 @@ NLMSGERR = struct.Struct("=i")  # NLMSG_ERROR's and NLMSG_DONE's negative errno
 INET_DIAG_REQ_V2 = struct.Struct("=BBBBI48x")  # family, protocol, ext, pad, states, id
 INET_DIAG_REQ = struct.Struct("=BBBB48xII")  # family, src_len, dst_len, ext, id, states, dbs
 FAMILY_AT = 16  # idiag_family, behind nlmsghdr
-MESSAGE_MIN = 16 + 72  # nlmsghdr, inet_diag_msg
-NLATTR = struct.Struct("=HH")  # nla_len, nla_type
 INET_DIAG_REQ_BYTECODE = 1  # attribute of a request
-INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_MARK, INET_DIAG_CGROUP_ID = 2, 4, 15, 21
-CGROUP_ID = struct.Struct("=Q")
-_MARK = struct.Struct("=I")
-COOKIE_AT = 16 + 4 + 40  # idiag_cookie, in nlmsghdr, inet_diag_msg, inet_diag_sockid
 
 CgroupRow = tuple[int, Row]
 """The id of the cgroup in which a socket was made, and its Row; 0 where that is not told."""
@@ -43,18 +45,8 @@ CgroupRow = tuple[int, Row]
 Noted = Callable[[Iterable[CgroupRow]], Iterable[Row]]
 """Takes note of the cgroups, and gives the rows."""
 
-Figures = tuple[int, ...]
-"""Of a socket's tcp_info: tcpi_retransmits, tcpi_lost, tcpi_retrans, tcpi_last_data_sent,
-tcpi_last_data_recv, tcpi_rtt, tcpi_total_retrans; from Linux 4.10 on tcpi_rwnd_limited and
-tcpi_sndbuf_limited. Empty for a socket without."""
-
 MeasuredBatch = tuple[Iterable[Row], Iterable[Figures]]
 """Rows, and the figures of each."""
-
-# The beginning of struct tcp_info, as Figures: all of them, and without the last two.
-_FIGURES = "2x B 29x II 4x I 4x I 12x I 28x I"
-_WITH_LIMITS = struct.Struct(f"={_FIGURES} 72x QQ")
-_WITHOUT_LIMITS = struct.Struct(f"={_FIGURES}")
 
 IPPROTO = {"tcp": _socket.IPPROTO_TCP, "udp": _socket.IPPROTO_UDP}
 
@@ -76,16 +68,6 @@ def row_struct(family: int, stride: int) -> struct.Struct:
     """
     address = "4s12x" if family == _socket.AF_INET else "16s"
     return struct.Struct(f"=16x x B 2x HH {address} {address} I 8x 4x IIII {stride - MESSAGE_MIN}x")
-
-
-@cache
-def _figures_struct(stride: int, place: int, size: int) -> struct.Struct | None:
-    """Return the layout of Figures in messages with *size* bytes of tcp_info at *place*."""
-    for figures in (_WITH_LIMITS, _WITHOUT_LIMITS):
-        if place and figures.size <= size:
-            form = figures.format.removeprefix("=")
-            return struct.Struct(f"={place}x {form} {stride - place - figures.size}x")
-    return None
 
 
 def encode_request(
@@ -138,7 +120,7 @@ def decode_datagram(
         messages, stride, length = run
         rows = row_struct(family, stride).iter_unpack(messages)
         if noted:
-            yield noted(zip(_cgroups(messages, stride, length), rows, strict=True))
+            yield noted(zip(cgroups(messages, stride, length), rows, strict=True))
         else:
             yield rows
 
@@ -151,12 +133,12 @@ def decode_measured(
         if run is None:
             yield None
             continue
-        for messages, place, size in _alike(*run):
+        for messages, place, size in alike(*run):
             _, stride, length = run
             rows: Iterable[Row] = row_struct(family, stride).iter_unpack(messages)
             if noted:
-                rows = noted(zip(_cgroups(messages, stride, length), rows, strict=True))
-            figures = _figures_struct(stride, place, size)
+                rows = noted(zip(cgroups(messages, stride, length), rows, strict=True))
+            figures = figures_struct(stride, place, size)
             yield rows, figures.iter_unpack(messages) if figures else repeat(())
 
 
@@ -216,86 +198,6 @@ def _runs(data: memoryview, wanted: int) -> Iterator[tuple[memoryview, int, int]
             at += stride
         else:
             raise ParseError("netlink message", bytes(data[at : at + MESSAGE_MIN]))
-
-
-def _alike(messages: memoryview, stride: int, length: int) -> Iterator[tuple[memoryview, int, int]]:
-    """Yield parts of equally long messages with the place and size of their INET_DIAG_INFO.
-
-    Nearly all have the same attributes, so each one's headers are compared in one go: they are
-    words, as in _run().
-    """
-    place = size = 0
-    for kind, at, length_of in _attributes(messages[:length]):
-        headers = messages[at - NLATTR.size :].cast("I")[:: stride // 4].tolist()
-        if headers.count(headers[0]) != len(headers):
-            for start in range(0, len(messages), stride):
-                yield from _alike(messages[start : start + stride], stride, length)
-            return
-        if kind == INET_DIAG_INFO:
-            place, size = at, length_of
-            break
-    yield messages, place, size
-
-
-def _cgroups(data: memoryview, stride: int, length: int) -> Iterator[int]:
-    """Yield the cgroup id of each of equally long messages; it is mostly at the same place."""
-    place = MESSAGE_MIN
-    for at in range(0, len(data), stride):
-        if not _is_cgroup(data, at + place, at + length):
-            place = _find_cgroup(data[at : at + length])
-        yield CGROUP_ID.unpack_from(data, at + place + NLATTR.size)[0] if place else 0
-        place = place or MESSAGE_MIN
-
-
-def _is_cgroup(data: memoryview, at: int, end: int) -> bool:
-    if at + NLATTR.size + CGROUP_ID.size > end:
-        return False
-    return NLATTR.unpack_from(data, at) == (NLATTR.size + CGROUP_ID.size, INET_DIAG_CGROUP_ID)
-
-
-def _find_cgroup(message: memoryview) -> int:
-    """Return where the attribute with the cgroup's id begins; 0 without one."""
-    wanted = INET_DIAG_CGROUP_ID, CGROUP_ID.size
-    places = (at for kind, at, size in _attributes(message) if (kind, size) == wanted)
-    return next(places, NLATTR.size) - NLATTR.size
-
-
-def figures_of(message: bytes) -> Figures:
-    """Return the figures of INET_DIAG_INFO in one whole message; empty without."""
-    place, size = find_attribute(memoryview(message), INET_DIAG_INFO)
-    figures = _figures_struct(len(message), place, size)
-    return figures.unpack(message) if figures else ()
-
-
-def facts_of(message: bytes) -> tuple[int, int]:
-    """Return the cgroup's id and the mark in one whole message; 0 where that is not told."""
-    view = memoryview(message)
-    facts = []
-    for wanted, form in ((INET_DIAG_CGROUP_ID, CGROUP_ID), (INET_DIAG_MARK, _MARK)):
-        at, size = find_attribute(view, wanted)
-        facts.append(form.unpack_from(view, at)[0] if size == form.size else 0)
-    return facts[0], facts[1]
-
-
-def find_attribute(message: memoryview, wanted: int) -> tuple[int, int]:
-    """Return place and size of the attribute's value in a message of inet_diag; 0, 0 without.
-
-    Raises:
-        ParseError: an attribute that can't be.
-    """
-    return next(((at, size) for kind, at, size in _attributes(message) if kind == wanted), (0, 0))
-
-
-def _attributes(message: memoryview) -> Iterator[tuple[int, int, int]]:
-    """Yield type, place and size of the value of each attribute that is whole."""
-    at = MESSAGE_MIN
-    while at + NLATTR.size <= len(message):
-        size, kind = NLATTR.unpack_from(message, at)
-        if size < NLATTR.size:
-            raise ParseError("netlink attribute", bytes(message[at:]))
-        if at + size <= len(message):
-            yield kind, at + NLATTR.size, size - NLATTR.size
-        at += (size + 3) & ~3
 
 
 def _run(data: memoryview, stride: int) -> int:

@@ -13,10 +13,9 @@ from typing import TypeVar
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model import Encoding, Row, Table, TableRead, TcpState
+from zabbix_sockets.readers.attributes import INET_DIAG_CONG, INET_DIAG_INFO
 from zabbix_sockets.readers.inet_diag import (
     ENCODING,
-    INET_DIAG_CONG,
-    INET_DIAG_INFO,
     MeasuredBatch,
     Noted,
     decode_both,

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterable
 from functools import cache
 
-from zabbix_sockets.readers.inet_diag import (
+from zabbix_sockets.readers.attributes import (
     COOKIE_AT,
     INET_DIAG_CONG,
     INET_DIAG_INFO,

@@ -75,11 +75,6 @@ class _Packet(NamedTuple):
     content: bytes
 
 
-def _owner(destination: str) -> str:
-    """Return the destination that a line belongs to."""
-    return destination.partition(LINE)[0]
-
-
 class Spool:
     """A file of documents that wait; several processes may use it, one at a time.
 
@@ -133,7 +128,7 @@ class Spool:
             self._memory.append(packet)
         self._save()
         for gone in self._memory[:-_MAX_IN_MEMORY]:
-            owner = _owner(gone.destination)
+            owner = gone.destination.partition(LINE)[0]
             self._lost[owner] = self._lost.get(owner, 0) + 1
         del self._memory[:-_MAX_IN_MEMORY]
 
@@ -202,7 +197,7 @@ class Spool:
                         " VALUES (?, ?, ?, ?)",
                         (destination, clock, len(content), content),
                     )
-                for destination in {_owner(each.destination) for each in self._memory}:
+                for destination in {each.destination.partition(LINE)[0] for each in self._memory}:
                     self._make_room(database, destination)
         except SocketsError as error:
             self.trouble = str(error)

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.model import Encoding, Row, Table, TableRead
-from zabbix_sockets.readers.inet_diag import ENCODING, Figures, MeasuredBatch, Noted
+from zabbix_sockets.readers.attributes import Figures
+from zabbix_sockets.readers.inet_diag import ENCODING, MeasuredBatch, Noted
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 TCP, UDP = Table("tcp", AF_INET), Table("udp", AF_INET)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.errors import ParseError
 from zabbix_sockets.model import Row, Table
-from zabbix_sockets.readers.inet_diag import decode_whole, encode_request, facts_of
+from zabbix_sockets.readers.attributes import facts_of
+from zabbix_sockets.readers.inet_diag import decode_whole, encode_request
 
 from .messages import SHUTDOWN, attribute, cgroup, done, encode_row
 

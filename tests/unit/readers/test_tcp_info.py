@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from zabbix_sockets.errors import ParseError
 from zabbix_sockets.model import Row, Table
 from zabbix_sockets.readers import bpf
+from zabbix_sockets.readers.attributes import INET_DIAG_CONG, INET_DIAG_INFO
 from zabbix_sockets.readers.inet_diag import (
-    INET_DIAG_CONG,
-    INET_DIAG_INFO,
     CgroupRow,
     decode_measured,
     decode_whole,
