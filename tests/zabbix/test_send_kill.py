@@ -65,7 +65,9 @@ def test_kill(version: str, tmp_path: Path, record_property: Callable[[str, obje
             process.wait()
             kept |= moments_waiting(tmp_path)
         server.mood = Mood.TAKE
+        before = len(server.taken)
         process = start(version, server.address, tmp_path)
+        wait_for(lambda: len(server.taken) > before)
         # The one that is on its way is in the spool as well.
         wait_for(lambda: len(moments_waiting(tmp_path)) <= 1, 60 + 5 * KILLS)
         process.terminate()
