@@ -181,7 +181,7 @@ class Fleet:
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
             said.seek(0)
-            outcome = parse_answer(said.read().decode(), 1, process.returncode)
+            outcome = parse_answer(said.read().decode(), 1, "no answer")
         cpu = usage.ru_utime + usage.ru_stime
         return Pushed(clock + ns / 1e9, time.time(), outcome.processed, cpu)
 

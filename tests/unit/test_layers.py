@@ -56,7 +56,7 @@ MAY_IMPORT = {
     "sending.contents": ("sending.*", "rows"),
     "sending.figures": ("discovery", "rows"),
     "sending.delivery": ("sending.spool", "sending.transport", "sending.lines", "errors"),
-    "sending.spool": ("sending.lines", "errors"),
+    "sending.spool": ("sending.database", "sending.lines", "errors"),
     "sending.transport": ("sending.lines", "errors"),
     "sending.*": ("errors",),
     "monitor": ("show", "sockets", "table", *ROWS),

@@ -7,19 +7,25 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 
-from zabbix_sockets.errors import SocketsError, UsageError
+from zabbix_sockets.errors import SocketsError, UsageError, printable
 from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.sending import schedule
 from zabbix_sockets.sending.agent_config import find_agent_config, read_agent_config
-from zabbix_sockets.sending.contents import Content, Moment, SingleValues, WholeDocument
+from zabbix_sockets.sending.contents import (
+    MASTER_KEY,
+    Content,
+    Moment,
+    SingleValues,
+    WholeDocument,
+)
 from zabbix_sockets.sending.delivery import Delivery, Report, catching_up, drain_delay
 from zabbix_sockets.sending.figures import Figures
 from zabbix_sockets.sending.ledger import SYNC
-from zabbix_sockets.sending.lines import Value
+from zabbix_sockets.sending.lines import Value, encode_line
 from zabbix_sockets.sending.snapshots import take
-from zabbix_sockets.sending.spool import FILE, FOLDER, Spool
+from zabbix_sockets.sending.spool import FILE, FOLDER, VALUES_FILE, Spool
 from zabbix_sockets.sending.systemd import notify
 from zabbix_sockets.sending.transport import Outcome, Sender, push
 
@@ -44,6 +50,10 @@ class Target:
             raise UsageError(f"where to? {said}", "give --server or --agent-config")
         if not self.host:
             raise UsageError("as which host?", "give --host, its name in Zabbix")
+        try:
+            encode_line(Value(self.host, MASTER_KEY, 0, 0, "0"))
+        except (SocketsError, UnicodeEncodeError):
+            raise UsageError(f"no host is called {printable(self.host)!r}") from None
         self.sender = Sender(path, tuple(options.handed_on), options.port)
 
 
@@ -57,11 +67,18 @@ class Pusher:
         self.spool = _open_spool(options)
         self._content = self._make_content()
         self._delivery = Delivery(self._push, self._target.destinations, self.spool)
+        self._reports: list[Report] = []
+        self.is_stopping: Callable[[], bool] = lambda: False
 
     @property
     def host(self) -> str:
         """The host's name in Zabbix."""
         return self._target.host
+
+    @property
+    def destinations(self) -> Sequence[str]:
+        """Where it pushes to."""
+        return self._target.destinations
 
     def once(self) -> list[Report]:
         """Make a document and deliver it.
@@ -81,9 +98,8 @@ class Pusher:
             }
         moment = Moment.at(time.time_ns())
         packets = self._content.packets(document, moment, self._target.destinations)
-        reports = self._delivery.deliver(packets)
-        with self._alone():
-            return [self._content.settle(report) for report in reports]
+        self._reports = self._settled(self._delivery.deliver(packets))
+        return self._reports
 
     def awaits_items(self) -> bool:
         """Whether values wait for a server to make items."""
@@ -91,8 +107,11 @@ class Pusher:
 
     def retry(self) -> None:
         """Try again the values that wait for items."""
-        with self._alone():
-            self._content.retry(self._target.destinations)
+        self._settled(self._reports)
+
+    def _settled(self, reports: Sequence[Report]) -> list[Report]:
+        with self.spool.alone() if self.spool else nullcontext():
+            return self._content.settle(reports, self.is_stopping)
 
     def drain(self, destinations: Sequence[str]) -> list[Report]:
         """Deliver the oldest document that waits for each of *destinations*."""
@@ -112,20 +131,17 @@ class Pusher:
             raise UsageError(f"no key is like {' or '.join(options.values)}", "see docs/metrics.md")
         return SingleValues(self.host, figures, self.spool, self._send)
 
-    def _alone(self) -> AbstractContextManager[None]:
-        return self.spool.alone() if self.spool else nullcontext()
-
     def _send(self, destination: str, values: Sequence[Value]) -> Outcome:
         return push(self._target.sender, destination, values, self._options.send_timeout)
 
     def _push(self, destination: str, values: Sequence[Value]) -> Outcome:
-        return self._content.judge(destination, self._send(destination, values))
+        return self._content.judge(destination, values, self._send(destination, values))
 
 
 def _open_spool(options: argparse.Namespace) -> Spool | None:
     """Return the spool; a single push can do without one, a service can't."""
     folder = os.environ.get("STATE_DIRECTORY", FOLDER).split(":")[0]
-    path = options.spool or os.path.join(folder, FILE)
+    path = options.spool or os.path.join(folder, FILE if options.values is None else VALUES_FILE)
     if not options.spool and not options.interval and not os.access(folder, os.W_OK):
         return None
     spool = Spool(path, options.spool_bytes)
@@ -161,9 +177,7 @@ def _catch_up(pusher: Pusher, reports: list[Report]) -> list[Report]:
         time.sleep(drain_delay())
         reports = pusher.drain(destinations)
         for report in reports:
-            sent = totals[report.destination].outcome.processed + report.outcome.processed
-            outcome = report.outcome._replace(processed=sent)
-            totals[report.destination] = report._replace(outcome=outcome)
+            totals[report.destination] = totals[report.destination].plus(report)
     return list(totals.values())
 
 
@@ -187,7 +201,8 @@ class Service:
         self._interval = interval
         self._stopping = False
         self._wake_up, self._woken = os.pipe()
-        self._said = ""
+        self._said: object = None
+        pusher.is_stopping = self._is_stopping
 
     def run(self) -> None:
         """Stay; what is under way at a signal is finished or spooled."""
@@ -205,7 +220,7 @@ class Service:
             reports = self._push()
             tick = schedule.next_tick(start, time.monotonic(), self._interval)
             retry = time.monotonic() + SYNC
-            self._drain_until(tick, catching_up(reports))
+            self._drain_until(tick, catching_up(reports) if reports else self._pusher.destinations)
             while self._pusher.awaits_items() and retry < tick and not self._is_stopping():
                 self._wait(retry)
                 self._pusher.retry()
@@ -220,23 +235,26 @@ class Service:
         return self._stopping
 
     def _push(self) -> list[Report]:
+        """Push; return what became of it, nothing where there was no document."""
         reports: list[Report] = []
         try:
             reports = self._pusher.once()
             said = "; ".join(map(str, reports))
+            kind: object = [(each.outcome.error, each.delivered, each.note) for each in reports]
         except SocketsError as error:
-            said = str(error)
+            said = kind = str(error)
         spool = self._pusher.spool
         if spool and spool.trouble:
             said += f"; in memory only: {spool.trouble}"
+            kind = kind, spool.trouble
         notify("WATCHDOG=1", f"STATUS={said}")
-        if said != self._said:  # the log is for changes
+        if kind != self._said:  # the log is for changes, not for how many wait
             sys.stderr.write(f"{said}\n")
             sys.stderr.flush()
-            self._said = said
+            self._said = kind
         return reports
 
-    def _drain_until(self, tick: float, destinations: list[str]) -> None:
+    def _drain_until(self, tick: float, destinations: Sequence[str]) -> None:
         """Deliver what waits for *destinations*, slowly, until the next push is due."""
         while destinations and not self._is_stopping():
             self._wait(min(tick, time.monotonic() + drain_delay(self._interval)))

@@ -1,24 +1,24 @@
 """What a push is made of: the document as one value, or its figures as values of their own."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import orjson
 
 from zabbix_sockets.rows import JsonRow
-from zabbix_sockets.sending.delivery import Push, Report
-from zabbix_sockets.sending.figures import HOST, Figures, Group
+from zabbix_sockets.sending.delivery import Packet, Push, Report
+from zabbix_sockets.sending.figures import HOST, Figures, Group, group_of
 from zabbix_sockets.sending.ledger import Ledger
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.spool import LINE, Spool
-from zabbix_sockets.sending.transport import Outcome
+from zabbix_sockets.sending.transport import BATCH, Outcome
 
 MASTER_KEY = "sockets.get"
 """Key of the trapper template's master item."""
 
 ASKING_SECONDS = 10.0
-"""How long a push may try groups one by one, for each destination."""
+"""How long a push may try groups one by one, for all destinations together."""
 
 
 class Moment(NamedTuple):
@@ -38,20 +38,17 @@ class Content(Protocol):
 
     def packets(
         self, document: JsonRow, moment: Moment, destinations: Iterable[str]
-    ) -> dict[str, list[Value]]:
-        """Return what goes to each destination."""
+    ) -> dict[str, list[Packet]]:
+        """Return what goes to each destination, one after the other."""
 
-    def judge(self, destination: str, outcome: Outcome) -> Outcome:
+    def judge(self, destination: str, values: Packet, outcome: Outcome) -> Outcome:
         """Return what an outcome means."""
 
-    def settle(self, report: Report) -> Report:
-        """Do what is left to do after a push."""
+    def settle(self, reports: Sequence[Report], is_stopping: Callable[[], bool]) -> list[Report]:
+        """Do what is left to do after a push, and return what became of all."""
 
     def awaits_items(self) -> bool:
         """Whether something waits for a server to make items."""
-
-    def retry(self, destinations: Iterable[str]) -> None:
-        """Try again what waits for items, if it is time."""
 
 
 class WholeDocument:
@@ -62,25 +59,22 @@ class WholeDocument:
 
     def packets(
         self, document: JsonRow, moment: Moment, destinations: Iterable[str]
-    ) -> dict[str, list[Value]]:
+    ) -> dict[str, list[Packet]]:
         """Return the same for each destination."""
         value = Value(self._host, MASTER_KEY, *moment, orjson.dumps(document).decode())
-        return {each: [value] for each in destinations}
+        return {each: [[value]] for each in destinations}
 
-    def judge(self, _destination: str, outcome: Outcome) -> Outcome:
+    def judge(self, _destination: str, _values: Packet, outcome: Outcome) -> Outcome:
         """Return it as it is."""
         return outcome
 
-    def settle(self, report: Report) -> Report:
-        """Return it as it is."""
-        return report
+    def settle(self, reports: Sequence[Report], _is_stopping: Callable[[], bool]) -> list[Report]:
+        """Return them as they are."""
+        return list(reports)
 
     def awaits_items(self) -> bool:
         """Return no: the template has its master item."""
         return False
-
-    def retry(self, destinations: Iterable[str]) -> None:
-        """Do nothing."""
 
 
 class SingleValues:
@@ -95,109 +89,119 @@ class SingleValues:
         self._spool = spool
         self._push = push
         self._ledgers: dict[str, Ledger] = {}
-        self._lone: dict[str, list[str]] = {}
-        self._without_item: dict[str, int] = {}
-        self._moment = Moment(0, 0)
 
     def packets(
         self, document: JsonRow, moment: Moment, destinations: Iterable[str]
-    ) -> dict[str, list[Value]]:
-        """Return the groups that each destination has items for, as far as that is known."""
-        self._moment = moment
+    ) -> dict[str, list[Packet]]:
+        """Return the host's group, and those that each destination is known to have items for."""
         groups = {each.name: each for each in self._figures.groups(document)}
-        packets = {}
+        packets: dict[str, list[Packet]] = {}
         for destination in destinations:
             ledger = self._ledger(destination)
             ledger.see(groups, moment.clock)
             gone = (self._figures.zeros(document, name) for name in ledger.names() - groups.keys())
-            zeros = {each.name: each for each in gone if each}
-            together = {HOST, *ledger.known()}
-            every = groups | zeros
+            every = groups | {each.name: each for each in gone if each}
+            host = every.pop(HOST)
+            known, lone = [], []
+            for group in every.values():
+                if ledger.is_known(group.name, len(group.values)):
+                    known.append(group)
+                elif not ledger.is_given_up(group.name, moment.clock):
+                    lone.append(group)
             packets[destination] = [
-                value for name in every if name in together for value in self._values(every[name])
+                self._values(batch, moment) for batch in ([host], *_batches(known))
             ]
-            lone = [
-                each
-                for name, each in every.items()
-                if name not in together and not ledger.is_given_up(name, moment.clock)
-            ]
-            self._lone[destination] = [each.name for each in lone]
             self._spool.add_all(
-                {_line(destination, each.name): self._values(each) for each in lone}
+                (_line(destination, each.name), self._values([each], moment)) for each in lone
             )
         return packets
 
-    def judge(self, destination: str, outcome: Outcome) -> Outcome:
-        """Leave out of the failed those that are known to have no item."""
+    def judge(self, destination: str, values: Packet, outcome: Outcome) -> Outcome:
+        """Leave out of the failed those that are known to have no item.
+
+        Of the host's group that is whatever is refused when it goes for the first time.
+        """
         if outcome.error or not outcome.processed:
             return outcome
-        known = self._ledger(destination).known()
-        expected = sum(known.values()) if HOST in known else outcome.failed
-        self._without_item[destination] = min(expected, outcome.failed)
-        failed = outcome.failed - self._without_item[destination]
+        ledger = self._ledger(destination)
+        names = {group_of(value.key) for value in values}
+        if names == {HOST} and not ledger.is_known(HOST, len(values)):
+            ledger.learn(HOST, outcome.processed, outcome.failed, values[0].clock)
+        known = ledger.known()
+        failed = max(0, outcome.failed - sum(known.get(name, 0) for name in names))
+        if failed:
+            ledger.forget(names)
         return outcome._replace(failed=failed, settled=True)
 
-    def settle(self, report: Report) -> Report:
-        """Send by themselves the groups that the server may have items for by now."""
-        destination, outcome = report.destination, report.outcome
-        ledger, now = self._ledger(destination), self._moment.clock
-        lone = self._lone.pop(destination, [])
-        if outcome.delivered and report.live:
-            if outcome.failed:
-                ledger.doubt()
-            elif HOST not in ledger.known():
-                ledger.learn(HOST, outcome.processed, self._without_item[destination], now)
-        sent = self._ask(destination, [*lone, *ledger.awaited(now)]) if outcome.delivered else 0
-        ledger.save()
-        waiting = len(ledger.awaited(now))
-        return report._replace(
-            outcome=outcome._replace(processed=outcome.processed + sent),
-            note=f"{waiting} rows wait for items" if waiting else "",
-        )
+    def settle(self, reports: Sequence[Report], is_stopping: Callable[[], bool]) -> list[Report]:
+        """Send by themselves the groups that the server may have items for by now.
 
-    def retry(self, destinations: Iterable[str]) -> None:
-        """Try again those that wait for their items, if it is time."""
-        for destination in destinations:
-            ledger = self._ledger(destination)
-            self._ask(destination, ledger.awaited(int(time.time())))
+        Nothing is asked of a server that has just not answered.
+        """
+        deadline = time.monotonic() + ASKING_SECONDS
+        settled = []
+        for report in reports:
+            ledger, sent = self._ledger(report.destination), 0
+            if report.outcome.delivered:
+                for outcome in self._ask(report.destination):
+                    sent += outcome.processed
+                    if time.monotonic() > deadline or is_stopping():
+                        break
             ledger.save()
+            waiting = ledger.awaited(int(time.time()))
+            outcome = report.outcome._replace(processed=report.outcome.processed + sent)
+            note = f"{waiting} rows wait for items" if waiting else ""
+            settled.append(report._replace(outcome=outcome, note=note))
+        return settled
 
     def awaits_items(self) -> bool:
         """Whether a group waits for a server to make its items."""
         now = int(time.time())
         return any(ledger.awaited(now) for ledger in self._ledgers.values())
 
-    def _ask(self, destination: str, names: Iterable[str]) -> int:
-        """Send groups by themselves, as far as the time goes; return how many values went."""
-        ledger, sent = self._ledger(destination), 0
-        deadline = time.monotonic() + ASKING_SECONDS
-        for name in dict.fromkeys(names):
+    def _ask(self, destination: str) -> Iterator[Outcome]:
+        """Send groups by themselves, as long as the server answers."""
+        ledger = self._ledger(destination)
+        for name in self._spool.lines(destination):
             now = int(time.time())
             if not ledger.is_due(name, now):
                 continue
-            waiting = self._spool.all(_line(destination, name))
-            if not waiting:
-                ledger.forget(name)
-                continue
-            if time.monotonic() > deadline:
-                break
-            outcome = self._push(destination, [value for each in waiting for value in each.values])
-            if outcome.error:
-                break
-            sent += outcome.processed
-            ledger.learn(name, outcome.processed, -(-outcome.failed // len(waiting)), now)
-            if outcome.processed or ledger.is_given_up(name, now):
-                for each in waiting:
-                    self._spool.remove(each.number)
-        return sent
+            for waiting in self._spool.all(_line(destination, name)):
+                outcome = self._push(destination, waiting.values)
+                if outcome.error:
+                    return
+                ledger.learn(name, outcome.processed, outcome.failed, now)
+                yield outcome
+                if not outcome.processed:
+                    break
+                self._spool.remove(waiting.number)
+            if ledger.is_given_up(name, now):
+                for waiting in self._spool.all(_line(destination, name)):
+                    self._spool.remove(waiting.number)
 
     def _ledger(self, destination: str) -> Ledger:
         if destination not in self._ledgers:
             self._ledgers[destination] = Ledger(self._spool.path, destination)
         return self._ledgers[destination]
 
-    def _values(self, group: Group) -> list[Value]:
-        return [Value(self._host, key, *self._moment, text) for key, text in group.values]
+    def _values(self, groups: Iterable[Group], moment: Moment) -> list[Value]:
+        return [
+            Value(self._host, key, *moment, text) for group in groups for key, text in group.values
+        ]
+
+
+def _batches(groups: Iterable[Group]) -> Iterator[list[Group]]:
+    """Yield groups together, as many as go in one connection."""
+    batch: list[Group] = []
+    size = 0
+    for group in groups:
+        if batch and size + len(group.values) > BATCH:
+            yield batch
+            batch, size = [], 0
+        batch.append(group)
+        size += len(group.values)
+    if batch:
+        yield batch
 
 
 def _line(destination: str, name: str) -> str:

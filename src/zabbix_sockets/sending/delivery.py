@@ -3,7 +3,7 @@
 import math
 import random
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from zabbix_sockets.errors import SocketsError
@@ -11,7 +11,10 @@ from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.spool import Spool, State
 from zabbix_sockets.sending.transport import Outcome
 
-Push = Callable[[str, Sequence[Value]], Outcome]
+Packet = Sequence[Value]
+"""Values that go in one call."""
+
+Push = Callable[[str, Packet], Outcome]
 """Hands values to zabbix_sender for one destination."""
 
 DRAIN_SECONDS = 1.0
@@ -28,6 +31,24 @@ class Report(NamedTuple):
     live: bool = True
     """The outcome is of this packet, and not of one that had waited."""
     note: str = ""
+
+    @property
+    def catches_up(self) -> bool:
+        """Whether the server takes packets, and more wait."""
+        return self.outcome.delivered and bool(self.waiting)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the server answered, and took none of it."""
+        return not self.outcome.error and not self.outcome.processed
+
+    def plus(self, later: "Report") -> "Report":
+        """Return this with what was reported after it."""
+        outcome = later.outcome._replace(
+            processed=self.outcome.processed + later.outcome.processed,
+            failed=self.outcome.failed + later.outcome.failed,
+        )
+        return later._replace(outcome=outcome, live=self.live, note=self.note)
 
     @property
     def delivered(self) -> bool:
@@ -71,8 +92,8 @@ class Delivery:
             min(oldest, default=None),
         )
 
-    def deliver(self, packets: Mapping[str, Sequence[Value]]) -> list[Report]:
-        """Push to every destination its packet, or the oldest that waits there.
+    def deliver(self, packets: Mapping[str, Sequence[Packet]]) -> list[Report]:
+        """Push to every destination its packets, or the oldest that waits there.
 
         A packet goes to the spool first and leaves it when the server has taken it: a kill at
         any moment loses nothing.
@@ -81,33 +102,77 @@ class Delivery:
             SocketsError: values could be neither sent nor kept.
         """
         if self._spool is None:
-            outcomes = self._push_all(packets)
-            return [Report(each, outcomes[each], 0) for each in self._destinations]
+            return self._push_unkept(packets)
         with self._spool.alone():
             waited = {each for each in self._destinations if self._spool.oldest(each)}
-            self._spool.add_all({each: packets[each] for each in self._destinations})
-            return self._push_heads(self._destinations, live=set(self._destinations) - waited)
+            self._spool.add_all(
+                (each, packet) for each in self._destinations for packet in packets[each]
+            )
+            live = set(self._destinations) - waited
+            reports = {each.destination: each for each in self._push_heads(self._destinations)}
+            for _ in range(max(map(len, packets.values())) - 1):
+                goes_on = [each for each in live if reports[each].catches_up]
+                for report in self._push_heads(goes_on):
+                    reports[report.destination] = reports[report.destination].plus(report)
+            refused = [each for each in waited if reports[each].is_refused]
+            reports |= self._get_past({each: packets[each][-1] for each in refused})
+            return [each._replace(live=each.destination in live) for each in reports.values()]
 
     def drain(self, destinations: Sequence[str]) -> list[Report]:
         """Push the oldest document that waits, for each of *destinations* that has one."""
         if self._spool is None:
             return []
         with self._spool.alone():
-            return self._push_heads(destinations)
+            return self._push_heads([each for each in destinations if self._spool.oldest(each)])
 
-    def _push_heads(self, destinations: Sequence[str], live: Collection[str] = ()) -> list[Report]:
-        """Push what has waited longest; for the destinations *live* that is the packet of now."""
+    def _push_unkept(self, packets: Mapping[str, Sequence[Packet]]) -> list[Report]:
+        reports = {each: Report(each, Outcome(0, 0), 0) for each in self._destinations}
+        for number in range(max(map(len, packets.values()))):
+            wanted = {
+                each: packets[each][number]
+                for each in self._destinations
+                if number < len(packets[each]) and reports[each].outcome.delivered
+            }
+            for each, outcome in self._push_all(wanted).items():
+                reports[each] = reports[each].plus(Report(each, outcome, 0))
+        return list(reports.values())
+
+    def _push_heads(self, destinations: Sequence[str]) -> list[Report]:
+        """Push what has waited longest."""
         assert self._spool
         heads = {each: self._spool.oldest(each) for each in destinations}
-        waiting = {each: head for each, head in heads.items() if head}
-        outcomes = self._push_all({each: head.values for each, head in waiting.items()})
+        outcomes = self._push_all({each: head.values for each, head in heads.items() if head})
         reports = []
-        for destination, head in waiting.items():
-            outcome = outcomes[destination]
-            if outcome.delivered:
+        for destination, head in heads.items():
+            unread = Outcome(0, 0, self._spool.trouble or "the spool can't be read")
+            outcome = outcomes.get(destination, unread)
+            if outcome.delivered and head:
                 self._spool.remove(head.number)
             left = self._spool.state(destination).waiting
-            reports.append(Report(destination, outcome, left, destination in live))
+            reports.append(Report(destination, outcome, left))
+        return reports
+
+    def _get_past(self, packets: Mapping[str, Packet]) -> dict[str, Report]:
+        """Push the packet of now; if it is taken what was refused before it never will be.
+
+        It is asked for once more, lest the server had come to know the host just in between.
+        """
+        assert self._spool
+        reports = {}
+        for destination, outcome in self._push_all(packets).items():
+            if not outcome.delivered:
+                continue
+            head, *_ = waiting = self._spool.all(destination)
+            again = self._push_all({destination: head.values})[destination]
+            if again.delivered:
+                self._spool.remove(head.number)
+            elif not again.error:
+                self._spool.drop(head.number, destination)
+            for each in waiting:
+                if each.values == tuple(packets[destination]):
+                    self._spool.remove(each.number)
+            left = self._spool.state(destination).waiting
+            reports[destination] = Report(destination, outcome, left)
         return reports
 
     def _push_all(self, packets: Mapping[str, Sequence[Value]]) -> dict[str, Outcome]:
@@ -130,7 +195,7 @@ class Delivery:
 
 def catching_up(reports: Sequence[Report]) -> list[str]:
     """Return the destinations that take documents, and for which more wait."""
-    return [each.destination for each in reports if each.outcome.delivered and each.waiting]
+    return [each.destination for each in reports if each.catches_up]
 
 
 def drain_delay(interval: float = math.inf) -> float:

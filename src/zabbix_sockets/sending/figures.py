@@ -17,6 +17,9 @@ FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "figures.json")
 HOST = ""
 """Name of the group of what belongs to no row: discovery, the host, the collector."""
 
+_KINDS = {"process": "processes", "listener": "listeners", "upstream": "upstreams"}
+"""Lists by the second part of their keys."""
+
 Key = str
 Text = str
 
@@ -54,22 +57,26 @@ class Figures:
 
     def groups(self, document: JsonRow) -> Iterator[Group]:
         """Yield the host's group, discovery first, then one for each row that it offers."""
-        rows = {kind: self._offered(document, kind) for kind in self._paths if kind}
+        wanted = [kind for kind, paths in self._paths.items() if kind and paths]
+        rows = {kind: self._offered(document, kind) for kind in wanted}
         discovered = [
             (f"sockets.{kind}.discovery", _json(discovery({kind: offered}, kind)))
             for kind, offered in rows.items()
         ]
         yield Group(HOST, (*discovered, *self._values(HOST, document, "")))
         for kind, offered in rows.items():
-            for row in offered if self._paths[kind] else ():
+            for row in offered:
                 row_id = str(row["id"])
-                yield Group(f"{kind} {row_id}", self._values(kind, row, row_id))
+                values = self._values(kind, row, row_id)
+                if values:
+                    yield Group(f"{kind} {row_id}", values)
 
     def zeros(self, document: JsonRow, name: str) -> Group | None:
         """Return the group of a row that has gone, or None where that is not known."""
         kind, _, row_id = name.partition(" ")
         absent = [row for row in _rows(document, kind) if row["id"] == ABSENT_ID]
-        return Group(name, self._values(kind, absent[0], row_id)) if absent else None
+        values = self._values(kind, absent[0], row_id) if absent else ()
+        return Group(name, values) if values else None
 
     @staticmethod
     def _offered(document: JsonRow, kind: str) -> list[JsonRow]:
@@ -114,3 +121,12 @@ def _quoted(parameter: str) -> str:
     """Return a parameter of a key in quotes, as Zabbix expands "{#ID}" in a prototype's key."""
     escaped = parameter.replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def group_of(key: str) -> str:
+    """Return the name of the group that a key belongs to."""
+    head, quote, parameter = key.partition('["')
+    if not quote:
+        return HOST
+    row_id = parameter[:-2].replace('\\"', '"')
+    return f"{_KINDS[head.split('.')[1]]} {row_id}"

@@ -10,25 +10,12 @@ from collections.abc import Iterable
 from contextlib import closing
 from typing import NamedTuple
 
-from zabbix_sockets.errors import SocketsError
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS groups (
-    destination TEXT NOT NULL,
-    name TEXT NOT NULL,
-    refused INTEGER,
-    seen INTEGER NOT NULL,
-    awaited INTEGER,
-    tried INTEGER NOT NULL,
-    PRIMARY KEY (destination, name)
-) STRICT
-"""
-
 SYNC = 10
 """Seconds until a group that was refused is tried again, at first; then twice as long each time.
 A server reads its configuration anew every minute (6.0) or every ten seconds (7.0)."""
-PATIENCE = 4000
-"""Seconds in which items have to come into being: a proxy of 6.0 asks for them once an hour."""
+ATTEMPTS = 10
+"""Within these, 85 minutes, items have to come into being: a proxy of 6.0 asks for them once an
+hour. They are counted while the server answers: an outage is no reason to give up."""
 _FORGOTTEN = 86_400
 """Seconds after which a group that had no items is tried again."""
 _KEPT = 30 * 86_400
@@ -40,10 +27,12 @@ class Entry(NamedTuple):
 
     refused: int | None
     """Of its values, how many have no item; None until the server took some of it."""
+    size: int
+    """How many values it had then."""
     seen: int
     """When it was last in a document."""
-    awaited: int | None = None
-    """Since when it is known to have no item at all."""
+    attempts: int = 0
+    """How often the server has refused all of it since it last took some."""
     tried: int = 0
 
 
@@ -53,15 +42,16 @@ class Ledger:
     def __init__(self, path: str, destination: str) -> None:
         self._path = path
         self._destination = destination
+        self._entries: dict[str, Entry] = {}
         try:
             with closing(sqlite3.connect(path)) as database:
-                database.execute(_SCHEMA)
                 rows = database.execute(
-                    "SELECT name, refused, seen, awaited, tried FROM groups WHERE destination = ?",
+                    "SELECT name, refused, size, seen, attempts, tried FROM groups"
+                    " WHERE destination = ?",
                     (destination,),
                 ).fetchall()
-        except sqlite3.Error as error:
-            raise SocketsError(f"spool {path}: {error}") from None
+        except sqlite3.Error:
+            rows = []  # a file that can't be read only means to ask again
         self._entries = {name: Entry(*entry) for name, *entry in rows}
         self._stored = dict(self._entries)
 
@@ -73,61 +63,59 @@ class Ledger:
             if entry.refused is not None
         }
 
+    def is_known(self, name: str, size: int) -> bool:
+        """Whether a group of *size* values has items, and it is known how many have none."""
+        entry = self._entries.get(name)
+        return entry is not None and entry.refused is not None and size <= entry.size
+
     def names(self) -> set[str]:
         """Return all groups that have or may have items."""
-        return {name for name, entry in self._entries.items() if entry.awaited is None}
+        return {name for name, entry in self._entries.items() if not entry.attempts}
 
-    def awaited(self, now: int) -> list[str]:
-        """Return the groups whose items may still come into being."""
-        return [
-            name
+    def awaited(self, now: int) -> int:
+        """Return how many groups wait for items that may still come into being."""
+        return sum(
+            bool(entry.attempts) and not self.is_given_up(name, now)
             for name, entry in self._entries.items()
-            if entry.awaited is not None and not self.is_given_up(name, now)
-        ]
+        )
 
     def is_given_up(self, name: str, now: int) -> bool:
-        """Whether it was tried when there had been time enough, and there were no items."""
+        """Whether it was tried often enough, and there were no items."""
         entry = self._entries.get(name)
-        if entry is None or entry.awaited is None:
-            return False
-        return entry.tried - entry.awaited >= PATIENCE and now - entry.awaited < _FORGOTTEN
+        return (
+            entry is not None and entry.attempts >= ATTEMPTS and 0 <= now - entry.tried < _FORGOTTEN
+        )
 
     def is_due(self, name: str, now: int) -> bool:
         """Whether to try a group by itself."""
         entry = self._entries.get(name)
-        if entry is None or entry.awaited is None or now < entry.tried:  # the clock was set back
+        if entry is None or not entry.attempts or now < entry.tried:  # the clock was set back
             return True
-        waited = entry.tried - entry.awaited
-        return now - entry.tried >= max(SYNC, waited) or now - entry.awaited >= PATIENCE
+        return now - entry.tried >= SYNC << min(entry.attempts, ATTEMPTS) - 1
 
     def learn(self, name: str, processed: int, refused: int, now: int) -> None:
         """Note what became of a group by itself: *refused* of its values have no item."""
         entry = self._entries.get(name)
         if processed:
-            self._entries[name] = Entry(refused, now)
+            self._entries[name] = Entry(refused, processed + refused, now)
             return
-        since = entry.awaited if entry and entry.awaited is not None else now
-        if not 0 <= now - since < _FORGOTTEN:
-            since = now
-        self._entries[name] = Entry(None, entry.seen if entry else now, since, now)
+        seen, attempts = (entry.seen, entry.attempts) if entry else (now, 0)
+        attempts = min(attempts, ATTEMPTS - 1) + 1
+        self._entries[name] = Entry(None, 0, seen, attempts, now)
 
-    def forget(self, name: str) -> None:
-        """Know no more of a group."""
-        self._entries.pop(name, None)
+    def forget(self, names: Iterable[str]) -> None:
+        """Know no more of these groups than that they may have items."""
+        for name in names:
+            if name in self._entries:
+                self._entries[name] = Entry(None, 0, self._entries[name].seen)
 
     def see(self, names: Iterable[str], now: int) -> None:
-        """Note that these are in a document; forget those that were long ago."""
+        """Note that these are in a document; drop those that were long ago."""
         for name in names:
             if name in self._entries:
                 self._entries[name] = self._entries[name]._replace(seen=now)
         for name in [name for name, each in self._entries.items() if now - each.seen > _KEPT]:
             del self._entries[name]
-
-    def doubt(self) -> None:
-        """Find out anew which have items."""
-        for name, entry in self._entries.items():
-            if entry.refused is not None:
-                self._entries[name] = Entry(None, entry.seen)
 
     def save(self) -> None:
         """Write what has changed; a file that can't be written only means to ask again."""
@@ -140,7 +128,9 @@ class Ledger:
         try:
             with closing(sqlite3.connect(self._path)) as database, database:
                 database.executemany("DELETE FROM groups WHERE destination = ? AND name = ?", gone)
-                database.executemany("INSERT OR REPLACE INTO groups VALUES (?, ?, ?, ?, ?, ?)", new)
+                database.executemany(
+                    "INSERT OR REPLACE INTO groups VALUES (?, ?, ?, ?, ?, ?, ?)", new
+                )
         except sqlite3.Error:
             return
         self._stored = dict(self._entries)

@@ -40,7 +40,10 @@ def take(make: Callable[[], object], timeout: float) -> dict[str, object]:
         os.waitpid(child, 0)
     if not answer:
         raise SocketsError(f"no document within {timeout:g} s")
-    document = orjson.loads(answer)
+    try:
+        document = orjson.loads(answer)
+    except ValueError:
+        raise SocketsError("the process that made the document was killed") from None
     if "error" in document:
         raise SocketsError(document["error"])
     assert isinstance(document, dict)

@@ -5,22 +5,20 @@ taken it, so at most the one that is on its way at a kill is sent twice. sqlite 
 whole through a kill -9 and a full disk. What the disk has no room for waits in memory.
 """
 
-import fcntl
-import os
 import sqlite3
-import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
 import orjson
 
 from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.sending.database import Database
 from zabbix_sockets.sending.lines import Value
 
-FILE = "spool.sqlite"
+FILE, VALUES_FILE = "spool.sqlite", "values.sqlite"
+"""Of documents, and of single values: what can't be delivered of one must not hold up the other."""
 FOLDER = "/var/lib/zabbix-sockets"
 """The StateDirectory= of the unit."""
 
@@ -37,16 +35,28 @@ CREATE TABLE IF NOT EXISTS dropped (
     destination TEXT PRIMARY KEY,
     documents INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS groups (
+    destination TEXT NOT NULL,
+    name TEXT NOT NULL,
+    refused INTEGER,
+    size INTEGER NOT NULL,
+    seen INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    tried INTEGER NOT NULL,
+    PRIMARY KEY (destination, name)
+) STRICT;
 """
-
 LINE = "\n"
 """Between a destination and the name of one of several lines in which packets wait for it; they
 share its bound."""
 
+_COUNT_DROPPED = (
+    "INSERT INTO dropped VALUES (?, ?) ON CONFLICT (destination)"
+    " DO UPDATE SET documents = documents + excluded.documents"
+)
 _OWNED = "(destination = ?1 OR destination > ?1 || char(10) AND destination < ?1 || char(11))"
 """Of a destination and all its lines."""
 
-_BUSY_SECONDS = 5.0
 _LEVEL = 6
 _MAX_IN_MEMORY = 1000
 """Documents; compressed, an ordinary host's has 3 kB."""
@@ -84,16 +94,15 @@ class Spool:
     def __init__(self, path: str, max_bytes: int) -> None:
         self.path = path
         self.max_bytes = max_bytes
-        self.renamed = ""
-        """Where a file has gone that was no database any more."""
         self.trouble = ""
         """Why the file could not be used last, and documents are in memory; else empty."""
         self._memory: list[_Packet] = []
         self._numbers = count(-1, -1)  # of packets in memory, for which the disk has no number
         self._gone: set[int] = set()  # delivered, but still on a disk that is full
         self._lost: dict[str, int] = {}
-        self._database = self._open()
-        self._lock = self._open_lock()
+        self._database = Database(path, _SCHEMA)
+        self.alone = self._database.alone
+        self.renamed = self._database.renamed
 
     def close(self) -> None:
         """Close the file.
@@ -103,45 +112,55 @@ class Spool:
         """
         self._save()
         self._database.close()
-        os.close(self._lock)
         if self._memory:
             raise SocketsError(f"{len(self._memory)} documents are lost: {self.trouble}")
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep other processes from sending what this one sends."""
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
-
     def add(self, destination: str, values: Sequence[Value]) -> None:
         """Put a document behind all that wait; the oldest go where there is no room."""
-        self.add_all({destination: values})
+        self.add_all([(destination, values)])
 
-    def add_all(self, packets: Mapping[str, Sequence[Value]]) -> None:
+    def add_all(self, packets: Iterable[tuple[str, Sequence[Value]]]) -> None:
         """Do the same for several destinations, or lines of one, in one go."""
-        for destination, values in packets.items():
+        for destination, values in packets:
             content = zlib.compress(orjson.dumps([tuple(each) for each in values]), _LEVEL)
             packet = _Packet(next(self._numbers), destination, values[0].clock, content)
             self._memory.append(packet)
         self._save()
         for gone in self._memory[:-_MAX_IN_MEMORY]:
-            owner = gone.destination.partition(LINE)[0]
-            self._lost[owner] = self._lost.get(owner, 0) + 1
+            self._count_lost(gone.destination)
         del self._memory[:-_MAX_IN_MEMORY]
+
+    def _count_lost(self, destination: str) -> None:
+        owner = destination.partition(LINE)[0]
+        self._lost[owner] = self._lost.get(owner, 0) + 1
+
+    def lines(self, destination: str) -> list[str]:
+        """Return the names of a destination's lines in which something waits."""
+        prefix = destination + LINE
+        rows = self._database_rows(
+            "SELECT DISTINCT destination FROM waiting"
+            " WHERE destination > ?1 || char(10) AND destination < ?1 || char(11)",
+            (destination,),
+        )
+        found = dict.fromkeys(line for (line,) in rows)
+        found |= dict.fromkeys(
+            each.destination for each in self._memory if each.destination.startswith(prefix)
+        )
+        return [line.removeprefix(prefix) for line in found]
 
     def oldest(self, destination: str) -> Waiting | None:
         """Return the document that has waited longest."""
-        return next(iter(self._waiting(destination, 1)), None)
+        while True:
+            lost = sum(self._lost.values())
+            head = next(self._waiting(destination, 1), None)
+            if head or sum(self._lost.values()) == lost:
+                return head
 
     def all(self, destination: str) -> list[Waiting]:
         """Return all that waits, the oldest first."""
         return list(self._waiting(destination, 1 << 32))
 
     def _waiting(self, destination: str, most: int) -> Iterator[Waiting]:
-        self._save()
         rows = self._database_rows(
             "SELECT number, packet FROM waiting WHERE destination = ? ORDER BY number LIMIT ?",
             (destination, len(self._gone) + most),
@@ -151,14 +170,25 @@ class Spool:
             (each.number, each.content) for each in self._memory if each.destination == destination
         ]
         for number, content in waiting:
-            values = orjson.loads(zlib.decompress(content))
+            try:
+                values = orjson.loads(zlib.decompress(content))
+            except (zlib.error, ValueError):  # damaged, in a file that is whole otherwise
+                self.drop(number, destination)
+                continue
             yield Waiting(number, tuple(Value(*each) for each in values))
 
     def remove(self, number: int) -> None:
         """Forget a document: it has been delivered."""
-        self._memory = [each for each in self._memory if each.number != number]
-        self._gone.add(number)
-        self._delete()
+        if number < 0:
+            self._memory = [each for each in self._memory if each.number != number]
+        else:
+            self._gone.add(number)
+            self._delete()
+
+    def drop(self, number: int, destination: str) -> None:
+        """Forget a document that can't be delivered, and count it."""
+        self._count_lost(destination)
+        self.remove(number)
 
     def state(self, destination: str) -> State:
         """Return what waits for a destination, and what was dropped so far."""
@@ -176,7 +206,7 @@ class Spool:
 
     def _database_rows(self, query: str, parameters: tuple[object, ...]) -> list[Any]:
         try:
-            rows = self._database.execute(query, parameters).fetchall()
+            rows = self._database.connection.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
             self.trouble = f"spool {self.path}: {error}"
             return []
@@ -187,10 +217,10 @@ class Spool:
     def _save(self) -> None:
         """Write to disk what is in memory; where that fails it stays there."""
         self._delete()
-        if not self._memory:
+        if not (self._memory or self._lost):
             return
         try:
-            with self._transaction() as database:
+            with self._database.transaction() as database:
                 for _, destination, clock, content in self._memory:
                     database.execute(
                         "INSERT INTO waiting (destination, clock, bytes, packet)"
@@ -199,10 +229,13 @@ class Spool:
                     )
                 for destination in {each.destination.partition(LINE)[0] for each in self._memory}:
                     self._make_room(database, destination)
+                for destination, documents in self._lost.items():
+                    database.execute(_COUNT_DROPPED, (destination, documents))
         except SocketsError as error:
             self.trouble = str(error)
         else:
             self._memory.clear()
+            self._lost.clear()
             self.trouble = ""
 
     def _delete(self) -> None:
@@ -210,7 +243,7 @@ class Spool:
         if not self._gone:
             return
         try:
-            with self._transaction() as database:
+            with self._database.transaction() as database:
                 numbers = [(each,) for each in self._gone]
                 database.executemany("DELETE FROM waiting WHERE number = ?", numbers)
         except SocketsError as error:  # a full disk has no room to delete, either
@@ -234,64 +267,4 @@ class Spool:
             total -= size
         if gone:
             database.executemany("DELETE FROM waiting WHERE number = ?", gone)
-            database.execute(
-                "INSERT INTO dropped VALUES (?, ?) ON CONFLICT (destination)"
-                " DO UPDATE SET documents = documents + excluded.documents",
-                (destination, len(gone)),
-            )
-
-    def _open_lock(self) -> int:
-        try:
-            return os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        except OSError as error:
-            self._database.close()
-            raise SocketsError(f"spool {self.path}.lock: {error.strerror}") from None
-
-    def _open(self) -> sqlite3.Connection:
-        with suppress(OSError):  # connecting says it better
-            os.makedirs(os.path.dirname(self.path), mode=0o750, exist_ok=True)
-        try:
-            return self._connect()
-        except sqlite3.OperationalError as error:
-            raise SocketsError(f"spool {self.path}: {error}") from None
-        except sqlite3.DatabaseError:
-            pass  # it is no database any more
-        # What it held is kept for a person to look at.
-        self.renamed = f"{self.path}.corrupt-{time.time():.0f}"
-        try:
-            os.replace(self.path, self.renamed)
-            with suppress(FileNotFoundError):
-                os.unlink(self.path + "-journal")
-            return self._connect()
-        except (OSError, sqlite3.Error) as error:
-            raise SocketsError(f"spool {self.path}: {error}") from None
-
-    def _connect(self) -> sqlite3.Connection:
-        mask = os.umask(0o077)
-        os.umask(mask | 0o027)  # never wider than the unit's own
-        try:
-            database = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
-        finally:
-            os.umask(mask)
-        try:
-            database.executescript(_SCHEMA)
-            (check,) = database.execute("PRAGMA quick_check(1)").fetchone()
-            if check != "ok":
-                raise sqlite3.DatabaseError(check)
-        except sqlite3.Error:
-            database.close()
-            raise
-        return database
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        try:
-            self._database.execute("BEGIN IMMEDIATE")
-            yield self._database
-            self._database.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise SocketsError(f"spool {self.path}: {error}") from None
-        finally:
-            if self._database.in_transaction:
-                with suppress(sqlite3.Error):
-                    self._database.execute("ROLLBACK")
+            database.execute(_COUNT_DROPPED, (destination, len(gone)))

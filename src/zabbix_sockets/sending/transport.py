@@ -5,7 +5,9 @@ of the values. What counts is that what the server says it took and refused adds
 handed over.
 """
 
+import os
 import re
+import signal
 import subprocess
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -25,8 +27,14 @@ _REASONS = re.compile(
     r"|invalid |not allowed|failed to|reset by peer|no default hostname|negative response",
     re.IGNORECASE,
 )
+_TRACE = re.compile(r"\b(?:In|End of) \w+\(\)")
+"""Lines of where the program is: they name timeouts, too."""
 _GRACE = 5.0
 """Seconds that zabbix_sender may take beyond the timeout that it was given."""
+
+BATCH = 250
+"""Values that zabbix_sender sends in one connection, each with an answer and a timeout of its
+own. A packet has no more: what is answered for never goes again."""
 _MAX_REASON = 300
 
 
@@ -71,13 +79,12 @@ def push(sender: Sender, destination: str, values: Sequence[Value], timeout: int
     """
     lines = b"".join(map(encode_line, values))
     try:
-        done = subprocess.run(  # noqa: S603  # no shell; what is asked for by the caller
+        process = subprocess.Popen(  # noqa: S603  # no shell; what is asked for by the caller
             sender.command(destination, timeout),
-            input=lines,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=timeout + _GRACE,
-            check=False,
+            process_group=0,  # it forks, and all of it has to end
         )
     except FileNotFoundError:
         raise SocketsError(
@@ -86,19 +93,29 @@ def push(sender: Sender, destination: str, values: Sequence[Value], timeout: int
         ) from None
     except OSError as error:  # not executable, or no process or memory left
         raise SocketsError(f"{sender.program}: {error.strerror}") from None
-    except subprocess.TimeoutExpired:
-        return Outcome(0, 0, f"{PROGRAM} did not end within {timeout + _GRACE:g} s")
-    return parse_answer(done.stdout.decode("utf-8", "replace"), len(values), done.returncode)
+    with process:
+        try:
+            said, _ = process.communicate(lines, timeout + _GRACE)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            said, _ = process.communicate()
+            late = f"{PROGRAM} did not end within {timeout + _GRACE:g} s"
+            return parse_answer(said.decode("utf-8", "replace"), len(values), late)
+    ended = f"{PROGRAM} ended with status {process.returncode} and said nothing"
+    return parse_answer(said.decode("utf-8", "replace"), len(values), ended)
 
 
-def parse_answer(text: str, sent: int, status: int) -> Outcome:
-    """Return what has become of *sent* values, by what zabbix_sender printed."""
+def parse_answer(text: str, sent: int, otherwise: str) -> Outcome:
+    """Return what has become of *sent* values, by what zabbix_sender printed.
+
+    *otherwise* is the reason where it gives none.
+    """
     answers = [tuple(map(int, found)) for found in _RESPONSE.findall(_without_payload(text))]
     processed = sum(answer[0] for answer in answers)
     failed = sum(answer[1] for answer in answers)
     if processed + failed == sent:
         return Outcome(processed, failed)
-    reason = _reason(text) or f"{PROGRAM} ended with status {status} and said nothing"
+    reason = _reason(text) or otherwise
     if answers:
         reason = f"only {processed + failed} of {sent} values were answered for: {reason}"
     return Outcome(processed, failed, reason)
@@ -106,12 +123,14 @@ def parse_answer(text: str, sent: int, status: int) -> Outcome:
 
 def _without_payload(text: str) -> str:
     """Leave out lines that repeat what was sent or received: values are no answers."""
-    return "\n".join(line for line in text.splitlines() if "DEBUG:" not in line)
+    return "\n".join(line for line in text.split("\n") if "DEBUG:" not in line)
 
 
 def _reason(text: str) -> str:
     """Return the last line that tells why, without the program's name and number."""
-    lines = [line for line in text.splitlines() if " sending: " not in line]
+    lines = [
+        line for line in text.split("\n") if " sending: " not in line and not _TRACE.search(line)
+    ]
     said = [line for line in lines if _REASONS.search(_PREFIX.sub("", line))]
     loud = [line for line in said if "DEBUG:" not in line]
     if not (loud or said):

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.sending.contents import Moment, SingleValues
 from zabbix_sockets.sending.delivery import Delivery, Report, catching_up
 from zabbix_sockets.sending.figures import Figures
-from zabbix_sockets.sending.ledger import PATIENCE, SYNC
+from zabbix_sockets.sending.ledger import ATTEMPTS, SYNC
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.spool import Spool
 from zabbix_sockets.sending.transport import Outcome
@@ -35,6 +35,8 @@ class Server:
         self.taken: list[Value] = []
         self.calls: list[list[str]] = []
         self.down = False
+        self.breaks_at = 0
+        """At which of the calls it resets the connection."""
 
     def add_row(self, name: str) -> None:
         """Make the items of a process, as discovery does."""
@@ -45,14 +47,18 @@ class Server:
         if self.down:
             return Outcome(0, 0, "Connection refused")
         self.calls.append([value.key for value in values])
+        if len(self.calls) == self.breaks_at:
+            return Outcome(0, 0, "Connection reset")
         taken = [value for value in values if value.key in self.items]
         self.taken += taken
         return Outcome(len(taken), len(values) - len(taken))
 
 
-def document(processes: Sequence[str], *, complete: bool = True) -> JsonRow:
-    """Return a document with these processes."""
-    fields = {"settled": 1, "instances": 1}
+def document(
+    processes: Sequence[str], more: Mapping[str, int], *, complete: bool = True
+) -> JsonRow:
+    """Return a document with these processes, and *more* fields in each row."""
+    fields = {"settled": 1, "instances": 1, **more}
     rows: list[JsonRow] = [
         {"id": name, "name": name, "sockets": Clock.now - START, **fields} for name in processes
     ]
@@ -71,6 +77,7 @@ class Host:
     def __init__(self, path: Path, server: Server) -> None:
         self._path = path
         self._server = server
+        self.more: dict[str, int] = {}
         self.start()
 
     def start(self) -> None:
@@ -80,15 +87,15 @@ class Host:
         self._delivery = Delivery(self._push, ["s"], self.spool)
 
     def _push(self, destination: str, values: Sequence[Value]) -> Outcome:
-        return self.content.judge(destination, self._server.push(destination, values))
+        return self.content.judge(destination, values, self._server.push(destination, values))
 
     def push(self, processes: Sequence[str], *, complete: bool = True, later: int = 60) -> Report:
         """Push a document, *later* seconds after the one before."""
         Clock.now += later
-        made = document(processes, complete=complete)
+        made = document(processes, self.more, complete=complete)
         packets = self.content.packets(made, Moment(Clock.now, 5), ["s"])
         (report,) = self._delivery.deliver(packets)
-        return self.content.settle(report)
+        return self.content.settle([report], lambda: False)[0]
 
     def drain(self) -> None:
         """Send what waited, until the server takes no more."""
@@ -129,8 +136,8 @@ def test_items_that_are_not_there_yet(host: Host, server: Server) -> None:
     assert taken(server, 'sockets.process.sockets["a"]') == [(60, "60"), (120, "120")]
     server.calls.clear()
     host.push(["a", "b"], later=SYNC - 1)
-    assert len(server.calls) == 1
-    assert 'sockets.process.sockets["a"]' in server.calls[0]
+    assert len(server.calls) == 2
+    assert 'sockets.process.sockets["a"]' in server.calls[1]
 
 
 def test_what_the_user_has_no_items_for(host: Host, server: Server) -> None:
@@ -160,14 +167,82 @@ def test_real_failures(host: Host, server: Server) -> None:
 
 def test_given_up(host: Host, server: Server) -> None:
     """Rows that the user's discovery leaves out are tried ever less, and not kept for ever."""
-    calls = []
-    for _ in range(PATIENCE // 60 + 5):
-        server.calls.clear()
+    for _ in range(SYNC * 2**ATTEMPTS // 60):
         report = host.push(["a"])
-        calls.append(len(server.calls))
+    asked = [keys for keys in server.calls if 'sockets.process.sockets["a"]' in keys]
+    assert len(asked) == ATTEMPTS
     assert report.note == ""
-    assert sum(calls) < len(calls) + 12
-    assert not host.spool.all("s\nprocesses a")
+    assert not host.spool.lines("s")
+
+
+def test_an_outage_is_no_reason_to_give_up(host: Host, server: Server) -> None:
+    """Only while the server answers can it be known that it has no items."""
+    host.push(["a"])
+    server.down = True
+    for _ in range(2 * SYNC * 2**ATTEMPTS // 60):
+        host.push(["a"])
+    server.down = False
+    server.add_row("a")
+    host.push(["a"])
+    host.drain()
+    host.push(["a"])
+    moments = [at for at, _ in taken(server, 'sockets.process.sockets["a"]')]
+    assert moments == list(range(60, Clock.now - START + 1, 60))
+
+
+def test_row_of_an_outage(host: Host, server: Server) -> None:
+    """A row that was there only while the server was down is not forgotten."""
+    host.push(["a"])
+    server.down = True
+    host.push(["a", "b"])
+    host.push(["a", "b"])
+    server.down = False
+    server.add_row("b")
+    host.spool.close()
+    host.start()
+    host.push(["a"])
+    host.drain()
+    host.push(["a"])
+    assert [at for at, _ in taken(server, 'sockets.process.sockets["b"]')][:2] == [120, 180]
+
+
+def test_clock_set_back(host: Host, server: Server) -> None:
+    """It is asked again at once, and values keep the order in which they were made."""
+    for _ in range(5):
+        host.push(["a"])
+    server.add_row("a")
+    host.push(["a"], later=-100_000)
+    moments = [at for at, _ in taken(server, 'sockets.process.sockets["a"]')]
+    assert moments == [60, 120, 180, 240, 300, -99_700]
+
+
+def test_fields_that_come_and_go(host: Host, server: Server) -> None:
+    """A figure that a row has only now and then, and that has no item, is no failure."""
+    server.add_row("a")
+    for step in range(6):
+        host.more = {"lost": 1} if step % 2 else {}
+        report = host.push(["a"])
+        assert (report.delivered, report.outcome.failed) == (True, 0), step
+    assert [at for at, _ in taken(server, 'sockets.process.sockets["a"]')] == [*range(60, 361, 60)]
+
+
+def test_many_rows(host: Host, server: Server) -> None:
+    """What is more than one connection takes goes in several calls; what broke off goes on."""
+    names = [f"p{number}" for number in range(200)]
+    for name in names:
+        server.add_row(name)
+    host.push(names)
+    server.calls.clear()
+    assert host.push(names).outcome.processed == 402
+    assert [len(keys) <= 250 for keys in server.calls] == [True] * 3
+    server.calls.clear()
+    server.breaks_at = 2
+    report = host.push(names)
+    assert (report.delivered, report.outcome.error) == (False, "Connection reset")
+    server.breaks_at = 0
+    host.drain()
+    assert max(Counter(server.taken).values()) == 1
+    assert [at for at, _ in taken(server, 'sockets.process.sockets["p199"]')] == [60, 120, 180]
 
 
 def test_a_row_that_has_gone(host: Host, server: Server) -> None:
@@ -188,7 +263,7 @@ def test_it_remembers(host: Host, server: Server) -> None:
     host.spool.close()
     host.start()
     host.push(["a"])
-    assert len(server.calls) == 1
+    assert len(server.calls) == 2
 
 
 def test_outage(host: Host, server: Server) -> None:

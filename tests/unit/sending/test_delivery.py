@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from zabbix_sockets.errors import SocketsError
-from zabbix_sockets.sending.delivery import Delivery, Report, catching_up
+from zabbix_sockets.sending.delivery import Delivery, Packet, Report, catching_up
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.spool import Spool
 from zabbix_sockets.sending.transport import Outcome
@@ -31,9 +31,10 @@ class Servers:
         return outcome
 
 
-def packet(clock: int) -> dict[str, list[Value]]:
-    """Return a document of that moment for each."""
-    return {each: [Value("h", "k", clock, 0, "{}")] for each in "ab"}
+def packet(*clocks: int) -> dict[str, list[Packet]]:
+    """Return documents of these moments for each."""
+    packets: list[Packet] = [[Value("h", "k", clock, 0, "{}")] for clock in clocks]
+    return dict.fromkeys("ab", packets)
 
 
 @pytest.fixture
@@ -153,6 +154,40 @@ def test_on_disk_before_it_goes(spool: Spool) -> None:
     Delivery(push, ["a"], spool).deliver(packet(1))
     assert kept == [1]
     assert spool.state("a").waiting == 0
+
+
+def test_what_is_refused_for_ever(delivery: Delivery, servers: Servers) -> None:
+    """What waited and is refused while the one of now is taken goes no more: it is counted."""
+    servers.mood["a"] = REFUSED
+    delivery.deliver(packet(1))
+    delivery.deliver(packet(2))
+    push = servers.push
+
+    def picky(destination: str, values: Sequence[Value]) -> Outcome:
+        return REFUSED if values[0].clock < 3 and destination == "a" else push(destination, values)
+
+    servers.mood.clear()
+    delivery._push = picky
+    assert delivery.deliver(packet(3))[0].waiting == 1
+    assert servers.taken["a"] == [3]
+    delivery.deliver(packet(4))
+    delivery.deliver(packet(5))
+    assert servers.taken["a"] == [3, 4, 5]
+    state = delivery.state()
+    assert state
+    assert (state.waiting, state.dropped) == (0, 2)
+
+
+def test_several_packets(delivery: Delivery, servers: Servers) -> None:
+    """All of a moment go at once, one after the other, as long as they are taken."""
+    (report, _) = delivery.deliver(packet(1, 2, 3))
+    assert (report.outcome.processed, report.waiting, report.live) == (3, 0, True)
+    servers.mood["a"] = DOWN
+    assert delivery.deliver(packet(4, 5))[0].waiting == 2
+    servers.mood.clear()
+    delivery.drain(["a"])
+    delivery.drain(["a"])
+    assert servers.taken["a"] == [1, 2, 3, 4, 5]
 
 
 def test_weather(delivery: Delivery, servers: Servers) -> None:

@@ -195,7 +195,7 @@ def test_delivered_is_not_sent_again(path: str, monkeypatch: pytest.MonkeyPatch)
         def no_room() -> NoReturn:
             raise SocketsError("database or disk is full")
 
-        full.setattr(spool, "_transaction", no_room)
+        full.setattr(spool._database, "transaction", no_room)
         head = spool.oldest(A)
         assert head is not None
         spool.remove(head.number)
@@ -209,7 +209,7 @@ def test_delivered_is_not_sent_again(path: str, monkeypatch: pytest.MonkeyPatch)
 def test_file_that_is_held(path: str, spool: Spool) -> None:
     """While somebody else holds the file nothing is lost; afterwards all is there, in order."""
     spool.add(A, packet(1))
-    spool._database.execute("PRAGMA busy_timeout = 50")
+    spool._database.connection.execute("PRAGMA busy_timeout = 50")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     spool.add(A, packet(2))
@@ -260,8 +260,43 @@ def test_kill(path: str) -> None:
             clock = int(rest[-1]) + 1 if rest else clock
         spool = Spool(path, LARGE)
         assert not spool.renamed
-        held = [row[0] for row in spool._database.execute("SELECT clock FROM waiting")]
+        held = [row[0] for row in spool._database.connection.execute("SELECT clock FROM waiting")]
         # The last one may have been written, and its line not.
         assert held in (list(range(clock)), list(range(clock + 1)))
         clock = len(held)
         spool.close()
+
+
+def test_damaged_document(path: str, spool: Spool) -> None:
+    """One that can't be read any more is counted, and holds up no other."""
+    spool.add(A, packet(1))
+    spool.add(A, packet(2))
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE waiting SET packet = ? WHERE clock = 1", (b"rubbish",))
+    assert drained(spool, A) == [2]
+    assert spool.state(A) == State(0, 1, None)
+
+
+def test_lines(spool: Spool) -> None:
+    """A destination may have several, which share its bound; each has an order of its own."""
+    for clock, line in enumerate((A, f"{A}\nx", f"{A}\ny", f"{A}\nx", f"{A}x\nz")):
+        spool.add(line, packet(clock))
+    assert spool.lines(A) == ["x", "y"]
+    assert drained(spool, f"{A}\nx") == [1, 3]
+    assert spool.state(A).waiting == 1
+
+
+def test_memory_and_disk(path: str, spool: Spool) -> None:
+    """What goes from memory to disk between two looks is the same document."""
+    spool._database.connection.execute("PRAGMA busy_timeout = 50")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    spool.add(A, packet(1))
+    spool.add(B, packet(1))
+    other.execute("ROLLBACK")
+    other.close()
+    heads = [spool.oldest(A), spool.oldest(B)]
+    for head in heads:
+        assert head
+        spool.remove(head.number)
+    assert (drained(spool, A), drained(spool, B)) == ([], [])
