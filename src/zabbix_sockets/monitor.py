@@ -161,7 +161,7 @@ def print_tables(
         rows = compare(before, now)
         clock = time.strftime("%H:%M:%S", time.localtime(now.time))
         out.write((_CLEAR if height else "") + _headline(clock, rows) + "\n")
-        shown = rows if height is None else sorted(rows, key=_activity)[: max(1, height - 4)]
+        shown = rows if height is None else _first(rows, max(1, height - 4))
         out.write(render("sockets", shown, style_of()))
         if len(shown) < len(rows):
             out.write(f"and {len(rows) - len(shown)} more\n")
@@ -177,8 +177,18 @@ def _headline(clock: str, rows: Sequence[JsonRow]) -> str:
     return f"{clock}  {len(rows) - gone} sockets, {new} new (+), {gone} gone (-)"
 
 
-def _activity(row: JsonRow) -> tuple[bool, float]:
+def _activity(row: JsonRow) -> tuple[float, float]:
     """Return what sorts the rows of which people want to know first to the front."""
     rates = row.get("rates")
-    total = sum(rates.values()) if isinstance(rates, dict) else 0.0
-    return "change" not in row, -total
+    if not isinstance(rates, dict):
+        return 0.0, 0.0
+    went = rates.get("sent_bytes_per_s", 0.0) + rates.get("received_bytes_per_s", 0.0)
+    return -rates.get("retransmits_per_s", 0.0), -went
+
+
+def _first(rows: Sequence[JsonRow], most: int) -> list[JsonRow]:
+    """Return what there is room for: up to half of it new and gone, then those that do most."""
+    changed = [row for row in rows if "change" in row]
+    others = sorted((row for row in rows if "change" not in row), key=_activity)
+    room = max(most // 2, most - len(others))
+    return [*changed[:room], *others][:most]

@@ -90,19 +90,19 @@ def shown_bytes(count: float) -> str:
 
 
 _TCP_INFO = (
-    Column("RTT", _us("tcp_info", "rtt_us"), right=True),
-    Column("VAR", _us("tcp_info", "rtt_variance_us"), right=True),
-    Column("CWND", _field("tcp_info", "congestion_window"), right=True),
-    Column("UNACKED", _field("tcp_info", "unacked"), right=True),
-    Column("RETRANS", _field("tcp_info", "retransmits"), right=True),
-    Column("LOST", _field("tcp_info", "lost"), right=True),
+    Column("RTT", _us("tcp_info", "rtt_us"), right=True, optional=1),
+    Column("VAR", _us("tcp_info", "rtt_variance_us"), right=True, optional=7),
+    Column("CWND", _field("tcp_info", "congestion_window"), right=True, optional=5),
+    Column("UNACKED", _field("tcp_info", "unacked"), right=True, optional=6),
+    Column("RETRANS", _field("tcp_info", "retransmits"), right=True, optional=2),
+    Column("LOST", _field("tcp_info", "lost"), right=True, optional=4),
 )
 
 _CHANGE = Column("", lambda row: {"new": "+", "gone": "-"}.get(str(row.get("change")), " "))
 _CHANGES = (
-    Column("SENT/S", _bytes("rates", "sent_bytes_per_s"), right=True),
-    Column("RECV/S", _bytes("rates", "received_bytes_per_s"), right=True),
-    Column("RETR/S", _field("rates", "retransmits_per_s"), right=True),
+    Column("SENT/S", _bytes("rates", "sent_bytes_per_s"), right=True, optional=1),
+    Column("RECV/S", _bytes("rates", "received_bytes_per_s"), right=True, optional=1),
+    Column("RETR/S", _field("rates", "retransmits_per_s"), right=True, optional=3),
 )
 
 _COLUMNS = {
@@ -143,30 +143,30 @@ _COLUMNS = {
         Column("PORTS%", _field("ephemeral_pct"), right=True),
     ),
     "sockets": (
-        Column("PROTO", _field("protocol"), optional=True),
+        Column("PROTO", _field("protocol"), optional=8),
         Column("STATE", _field("state")),
         Column(
             "RECV-Q",
             lambda row: row.get("recv_queue", row.get("accept_queue")),
             right=True,
-            optional=True,
+            optional=9,
         ),
         Column(
             "SEND-Q",
             lambda row: row.get("send_queue", row.get("backlog", "-")),
             right=True,
-            optional=True,
+            optional=9,
         ),
-        Column("LOCAL", lambda row: _end(row, "local"), shrinks=True),
-        Column("REMOTE", lambda row: _end(row, "remote"), shrinks=True),
+        Column("LOCAL", lambda row: _end(row, "local"), shrinks=True, port=True),
+        Column("REMOTE", lambda row: _end(row, "remote"), shrinks=True, port=True),
         Column(_NETNS, lambda row: row["netns"] or "-", shrinks=True),
         Column("PROCESS", _owners_cell, shrinks=True),
     ),
 }
 _QUALITY = (
-    Column("RTT-P50", _us("rtt_us", "p50"), right=True, optional=True),
-    Column("RTT-P95", _us("rtt_us", "p95"), right=True, optional=True),
-    Column("RETRANS%", _field("retransmitting_pct"), right=True, optional=True),
+    Column("RTT-P50", _us("rtt_us", "p50"), right=True, optional=1),
+    Column("RTT-P95", _us("rtt_us", "p95"), right=True, optional=1),
+    Column("RETRANS%", _field("retransmitting_pct"), right=True, optional=1),
 )
 KINDS = tuple(_COLUMNS)
 _BEFORE_TCP_INFO = [each.title for each in _COLUMNS["sockets"]].index("LOCAL")

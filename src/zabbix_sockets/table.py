@@ -22,7 +22,8 @@ class Column(NamedTuple):
     cell: Callable[[JsonRow], object]
     right: bool = False
     shrinks: bool = False  # gives way where the terminal is narrow
-    optional: bool = False  # left out where that is not enough
+    optional: int = 0  # left out where that is not enough, the highest rank first
+    port: bool = False  # what is behind the last colon stays, whatever gives way
 
 
 class Style(NamedTuple):
@@ -54,13 +55,15 @@ def text_width(text: str) -> int:
     )
 
 
-def _fit(text: str, width: int) -> str:
+def _fit(text: str, width: int, *, port: bool = False) -> str:
     """Cut *text* to *width* cells, with an ellipsis where something is missing."""
     if text_width(text) <= width:
         return text
-    while text and text_width(text) > width - 1:
-        text = text[:-1]
-    return f"{text}…"
+    head, colon, tail = text.rpartition(":") if port else (text, "", "")
+    left = width - 1 - text_width(colon + tail)
+    while head and text_width(head) > left:
+        head = head[:-1]
+    return f"{head}…{colon}{tail}"
 
 
 def _pad(text: str, width: int, *, right: bool) -> str:
@@ -79,10 +82,11 @@ def render_table(columns: Sequence[Column], rows: Iterable[JsonRow], style: Styl
     ]
     if style.width is not None:
         _shrink(widths, columns, style.width)
-    titles = _line([column.title for column in columns], columns, widths)
+    most = sum(widths) + 2 * len(widths) if style.width is None else style.width
+    titles = _fit(_line([column.title for column in columns], columns, widths), most)
     lines = [f"{BOLD}{titles}{RESET}" if style.colours else titles]
     for row in cells:
-        line = _line(row, columns, widths)
+        line = _fit(_line(row, columns, widths), most)
         lines.append(_coloured(line, columns, row) if style.colours else line)
     return "\n".join(lines) + "\n"
 
@@ -102,13 +106,14 @@ def _fitting(
     ]
     if sum(least) + 2 * (len(least) - 1) <= available:
         return columns
-    fewer = [column for column in columns if column is not optional[0]]
+    least_telling = max(optional, key=lambda column: column.optional)
+    fewer = [column for column in columns if column is not least_telling]
     return _fitting(fewer, rows, available)
 
 
 def _line(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
     parts = [
-        _pad(_fit(cell, width), width, right=column.right)
+        _pad(_fit(cell, width, port=column.port), width, right=column.right)
         for cell, column, width in zip(cells, columns, widths, strict=True)
     ]
     return "  ".join(parts).rstrip()

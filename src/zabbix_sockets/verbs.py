@@ -237,6 +237,9 @@ def _sockets(options: argparse.Namespace) -> list[Socket]:
         netns = ALL_NETNS if "netns" in kinds else OWN
     with _watchdog(options.timeout), _snapshot_time(options, netns) as query:
         sockets = _whole(lambda: list(iter_sockets(query)))
+    if options.tcp_info and sockets and not any(each.cookie for each in sockets):
+        sys.stderr.write("note: no tcp_info: the sockets are read from /proc/net\n")
+        options.tcp_info = False  # it is said once
     return [each for each in sockets if wants_state(each, states)]
 
 

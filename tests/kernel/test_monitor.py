@@ -49,3 +49,17 @@ def test_monitor(source: str) -> None:
     assert other.getsockname()[1] in ends
     gone = {row["local_port"] for row in third["sockets"] if row.get("change") == "gone"}
     assert port in gone
+
+
+def test_nothing_to_tell() -> None:
+    """Where the kernel's words have no tcp_info, people hear so once; the rows are there."""
+    zoo.pair(zoo.listener("127.0.0.1", 7401))
+    what = ["show", "sockets", "--tcp-info", "--source", "procfs", "--json"]
+    command = [sys.executable, "-m", "zabbix_sockets", *what, "--interval", "0.1", "--count", "2"]
+    answer = subprocess.run(
+        [*command, "--timeout", "30"], capture_output=True, text=True, check=True
+    )
+    assert answer.stderr == "note: no tcp_info: the sockets are read from /proc/net\n"
+    rows = [row for line in answer.stdout.splitlines() for row in json.loads(line)["sockets"]]
+    assert len(rows) == 6
+    assert not any("tcp_info" in row or "rates" in row for row in rows)

@@ -233,8 +233,8 @@ def test_busy() -> None:
     assert 0 < float(waited) <= 0.1
 
 
-NARROW = 76
-"""As narrow as a table of sockets becomes, whatever this machine's are."""
+NARROW = 56
+"""Cells of a narrow terminal."""
 
 
 def test_terminal() -> None:

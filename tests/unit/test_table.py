@@ -45,17 +45,31 @@ def test_no_columns_without_tcp_info() -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "missing"), [(140, set()), (100, {"PROTO", "RECV-Q", "SEND-Q"}), (60, None)]
+    ("width", "kept"),
+    [
+        (140, {"PROTO", "RECV-Q", "SEND-Q", "RTT", "VAR", "CWND", "UNACKED", "RETRANS", "LOST"}),
+        (100, {"RTT", "VAR", "CWND", "UNACKED", "RETRANS", "LOST"}),
+        (80, {"RTT", "CWND", "RETRANS", "LOST"}),
+        (60, {"RTT"}),
+        (40, set()),
+    ],
 )
-def test_what_gives_way(width: int, missing: set[str] | None) -> None:
-    """Narrow terminals lose the least telling columns, and no line is longer than they are."""
+def test_what_gives_way(width: int, kept: set[str]) -> None:
+    """Narrow terminals lose the least telling columns, no line is longer, and ports stay."""
     table = render("sockets", rows(), Style(colours=False, width=width))
-    whole = render("sockets", rows(), PIPED).splitlines()[0].split()
-    titles = table.splitlines()[0].split()
-    if missing is None:
-        assert {"RTT", "LOST", "STATE"} <= set(titles)
-        return
-    assert set(whole) - set(titles) == missing
+    titles = set(table.splitlines()[0].split())
+    assert titles - {"STATE", "LOCAL", "REMOTE", "PROCESS", "PRO…", "…"} == kept
+    assert max(map(text_width, table.splitlines())) <= width
+    if width >= 60:
+        assert ":80 " in table
+        assert ":40000 " in table
+
+
+@pytest.mark.parametrize("width", range(20, 160, 7))
+def test_rates_fit(width: int) -> None:
+    """With rates and marks of what has changed, too."""
+    many = [row | {"rates": {"sent_bytes_per_s": 123456.0}, "change": "new"} for row in rows()]
+    table = render("sockets", many, Style(colours=False, width=width))
     assert max(map(text_width, table.splitlines())) <= width
 
 
