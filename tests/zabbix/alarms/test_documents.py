@@ -2,17 +2,22 @@
 
 import pytest
 
-from ..documents import LISTS, Row, document, listener, process, upstream  # noqa: TID252
+from ..documents import LISTS, Row, document, listener, process, quality, upstream  # noqa: TID252
 from .test_healthy import RECORDED, recorded
 
 pytestmark = pytest.mark.zabbix
 
+QUALITY = quality(measured=1, rtt=0.01)
+
 MADE = document(
     0,
     {
-        "processes": [process("p")],
-        "listeners": [listener("tcp/0.0.0.0:80"), listener("udp/[::1%lo]:53")],
-        "upstreams": [upstream("p", "tcp/192.0.2.1:80"), upstream("p", "udp/192.0.2.1:53")],
+        "processes": [process("p", **QUALITY)],
+        "listeners": [listener("tcp/0.0.0.0:80", **QUALITY), listener("udp/[::1%lo]:53")],
+        "upstreams": [
+            upstream("p", "tcp/192.0.2.1:80", **QUALITY),
+            upstream("p", "udp/192.0.2.1:53"),
+        ],
     },
 )
 
