@@ -13,7 +13,10 @@ from .watched import Watched, wait, watch
 
 pytestmark = pytest.mark.zabbix
 
-PROCESS = {"get", "sockets", "tcp.established", "tcp.close_wait", "tcp.syn_sent", "fds_max_pct"}
+PROCESS = {
+    *("get", "sockets", "tcp.established", "tcp.close_wait", "tcp.syn_sent", "fds_max_pct"),
+    *("retransmitting", "retransmitting_pct"),
+}
 LISTENER = {"get", "sockets", "established", "accept_queue", "accept_queue_pct"}
 UDP_LISTENER = {"get", "sockets", "established"}
 """What is kept of each row unless more is asked for."""

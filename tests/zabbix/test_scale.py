@@ -9,7 +9,7 @@ import pytest
 
 from zabbix_sockets.report import Limits
 
-from .documents import Row, document, encoded, listener, process, upstream
+from .documents import Row, document, encoded, listener, process, quality, upstream
 from .programs import wait_for
 from .servers import Host, Server, Servers
 from .templates import template
@@ -28,6 +28,12 @@ _SECONDS = 240.0
 _log = logging.getLogger(__name__)
 
 
+def good(number: int) -> Row:
+    """Return how good connections are: a figure in every field, another one for each number."""
+    made = quality(measured=number, rtt=number / 1000)
+    return made | {key: number for key, value in made.items() if not isinstance(value, dict)}
+
+
 def made(clock: int, number: int) -> Row:
     """Return a document with as many rows as there may be, all figures others than before."""
     limits = Limits()
@@ -44,15 +50,16 @@ def made(clock: int, number: int) -> Row:
         for at in range(limits.listeners)
     ]
     lists = {
-        "processes": [process(name, fds=number, **counts) for name in names],
+        "processes": [process(name, fds=number, **counts, **good(number)) for name in names],
         "listeners": [
             listener(place, names[at % len(names)], queue=number, backlog=100 + number,
-                     established=number, sockets=number, processes=number)
+                     established=number, sockets=number, processes=number,
+                     **(good(number) if place.startswith("tcp") else {}))
             for at, place in enumerate(places)
         ],
         "upstreams": [
             upstream(name, "tcp/198.51.100.1:5432", taken=number, established=number,
-                     syn_sent=number, close_wait=number)
+                     syn_sent=number, close_wait=number, **good(number))
             for name in names[: limits.upstreams]
         ],
     }  # fmt: skip
@@ -111,7 +118,7 @@ class Scale:
 
 # Each new item costs 6.0 the square of how many dependents there are already: with every metric
 # that many rows take it two minutes of CPU, once.
-SCALES = [Scale("6.0", {}, 6, 5, 3, 4), Scale("7.0", ALL_METRICS, 23, 7, 4, 5)]
+SCALES = [Scale("6.0", {}, 8, 5, 3, 9), Scale("7.0", ALL_METRICS, 33, 17, 4, 15)]
 
 
 @pytest.fixture(params=SCALES, ids=lambda scale: scale.version)

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
+from zabbix_templates.generator import quality
+
 from .agents import Agent
 from .processes import TCP, UDP, Holder
 from .servers import Server
@@ -18,8 +20,10 @@ ALL_METRICS = {
     "{$SOCKETS.LLD.MORE.UPSTREAM.MATCHES}": ".*",
 }
 
-# UDP has none.
-ACCEPT_QUEUE = {"accept_queue", "accept_queue_pct", "backlog"}
+LACKED_BY_UDP = {
+    *("accept_queue", "accept_queue_pct", "backlog"),
+    *(metric.key for metric in quality.metrics(())),
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +53,7 @@ def expected_keys(watched: Watched, rows: Mapping[str, Holder]) -> set[str]:
         for port in (holder.busy, holder.idle):
             keys |= {f'sockets.listener.{metric}["tcp/127.0.0.1:{port}"]' for metric in of_listener}
         bound = f'["udp/127.0.0.1:{holder.bound}"]'
-        keys |= {f"sockets.listener.{metric}{bound}" for metric in of_listener - ACCEPT_QUEUE}
+        keys |= {f"sockets.listener.{metric}{bound}" for metric in of_listener - LACKED_BY_UDP}
     upstreams = [f"{row}>tcp/127.0.0.1:{holder.busy}" for row, holder in rows.items()]
     upstreams += [f"{row}>udp/127.0.0.1:{holder.bound}" for row, holder in rows.items()]
     of_upstream = metrics(watched, "upstream")
@@ -64,7 +68,7 @@ def test_every_prototype(watched: Watched, hostile: Mapping[str, Holder]) -> Non
     keys = watched.item_keys()
     assert expected_keys(watched, hostile) <= keys
     udp = {key for key in watched.item_keys("listener") if '["udp/' in key}
-    assert not {key for metric in ACCEPT_QUEUE for key in udp if f".{metric}[" in key}
+    assert not {key for metric in LACKED_BY_UDP for key in udp if f".{metric}[" in key}
     assert len(watched.rows("upstream")) == 2 * len(hostile)
 
 
