@@ -7,11 +7,12 @@ iterators, these tell the owners.
 from collections.abc import Iterable, Iterator
 from itertools import repeat
 
+from zabbix_sockets.collector.fitting import Chosen
 from zabbix_sockets.collector.iterated import read_owners
 from zabbix_sockets.collector.namespaces import Found
 from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.collector.records import count_fds
-from zabbix_sockets.collector.selection import Chosen, Selection
+from zabbix_sockets.collector.selection import Selection
 from zabbix_sockets.collector.tables import SHARE_OF_WALK, TableCollection
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import DeadlineError, ParseError, SourceUnavailableError

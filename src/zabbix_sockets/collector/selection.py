@@ -3,17 +3,24 @@
 Source: docs/filters.md says what each source can't know.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
+from zabbix_sockets.collector.fitting import (
+    LISTENING,
+    OWNER_KINDS,
+    Chosen,
+    Dumping,
+    RowTest,
+    chosen,
+)
 from zabbix_sockets.collector.lookups import cgroup_id, device_index, uid_of
 from zabbix_sockets.collector.namespaces import is_own, select
 from zabbix_sockets.collector.plan import Plan, started
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import SocketsError, SourceUnavailableError
-from zabbix_sockets.filters.evaluate import Holders, Reading, Test, compile_test
+from zabbix_sockets.filters.evaluate import Holders, Reading
 from zabbix_sockets.filters.faults import fault
-from zabbix_sockets.filters.kernel import Dump, by_state, dump_for, in_table, without
+from zabbix_sockets.filters.kernel import Dump, by_state, dump_for, in_table
 from zabbix_sockets.filters.parser import parse
 from zabbix_sockets.filters.terms import (
     FALSE,
@@ -30,36 +37,19 @@ from zabbix_sockets.filters.terms import (
 from zabbix_sockets.model import (
     OWN,
     OWN_NETNS,
-    AddressToken,
     Encoding,
     Namespace,
     Query,
-    Row,
     Table,
-    TcpState,
 )
 from zabbix_sockets.owners import Owners
-from zabbix_sockets.readers.attributes import facts_of
 from zabbix_sockets.readers.inet_diag import ENCODING, Noted
-from zabbix_sockets.readers.netlink import STATES, NetlinkTables
+from zabbix_sockets.readers.netlink import STATES
 from zabbix_sockets.readers.process import CAP_NET_ADMIN, read_capabilities
 from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.procnet import ProcTables
 
-OWNER_KINDS = frozenset(("process", "pid"))
-_FACT_KINDS = frozenset(("fwmark", "cgroup"))
 _NETLINK_KINDS = {"dev": "device", "fwmark": "mark", "cgroup": "cgroup"}
-_LISTENING = {"tcp": 1 << TcpState.LISTEN, "udp": 1 << TcpState.CLOSE}
-_FULL_STATES = (TcpState.ESTABLISHED, TcpState.LISTEN)
-
-End = tuple[int, AddressToken]
-"""Port and address of a listener."""
-
-Whole = tuple[Row, bytes]
-"""A row, and the netlink message that it is from; empty from procfs."""
-
-Chosen = tuple[Iterable[End], Iterable[Whole]]
-"""Listeners, chosen or not, for the directions of what comes; and rows that fit."""
 
 
 class Selection:
@@ -160,7 +150,7 @@ class Selection:
         return plan.open_by(
             table,
             lambda netlink: self._from_netlink(
-                _Dumping(netlink, table, deadline, noted, tcp_info), node
+                Dumping(netlink, table, deadline, noted, tcp_info), node
             ),
             lambda procnet: self._from_procnet(procnet, table, deadline, node),
         )
@@ -177,15 +167,15 @@ class Selection:
                 f" {_NETLINK_KINDS[kind]}: {kind} can't be decided",
                 "sock_diag tells it; in other network namespaces only to CAP_SYS_ADMIN",
             )
-        test = _Test(self, node, Reading(table.family, PROCNET_ENCODING, Holders(self.owners)))
+        test = self._test(node, Reading(table.family, PROCNET_ENCODING, Holders(self.owners)))
         for rows in procnet.read(table, deadline).batches:
             wholes = [(row, b"") for row in rows]
-            yield _chosen(wholes, _LISTENING[table.protocol], test)
+            yield chosen(wholes, LISTENING[table.protocol], test)
 
-    def _from_netlink(self, dumping: "_Dumping", node: Node) -> Iterator[Chosen]:
+    def _from_netlink(self, dumping: Dumping, node: Node) -> Iterator[Chosen]:
         table = dumping.table
         node = rewrite(node, _with_devices)
-        listening = _LISTENING[table.protocol]
+        listening = LISTENING[table.protocol]
         dumps = [dump_for(node, states) for states in STATES[table.protocol]]
         whole = any(each.states & listening and not each.program for each in dumps)
         if not whole and any(each.states & ~listening for each in dumps):
@@ -196,13 +186,13 @@ class Selection:
                 yield from self._dumped(dumping, each, node, reading)
 
     def _dumped(
-        self, dumping: "_Dumping", dump: Dump, node: Node, reading: Reading
+        self, dumping: Dumping, dump: Dump, node: Node, reading: Reading
     ) -> Iterator[Chosen]:
         """Yield what the kernel lets through, and the test if there is more to decide.
 
         A kernel that doesn't know an operation of the program refuses it: it has to do without.
         """
-        test = None if dump.exact else _Test(self, node, reading)
+        test = None if dump.exact else self._test(node, reading)
         try:
             batches = started(dumping.batches(dump, test))
         except SourceUnavailableError:
@@ -211,79 +201,14 @@ class Selection:
             if "fwmark" in kinds(node):
                 raise _no_marks() from None
             dump = dump._replace(program=b"", exact=False)
-            batches = dumping.batches(dump, _Test(self, node, reading))
+            batches = dumping.batches(dump, self._test(node, reading))
         yield from batches
 
+    def _test(self, node: Node, reading: Reading) -> RowTest:
+        return RowTest(node, reading, self.owners, self._note_undecided)
 
-class _Test:
-    """Decides row by row whether an expression holds."""
-
-    def __init__(self, selection: Selection, node: Node, reading: Reading) -> None:
-        self._holds = compile_test(node, reading)
-        self.needs_facts = bool(kinds(node) & _FACT_KINDS)
-        self._needs_cgroup = "cgroup" in kinds(node)
-        self._selection = selection
-        self._tests: tuple[Test, Test] | None = None
-        owners = selection.owners
-        unseen = owners.denied or owners.hidden or not owners.complete
-        if unseen and kinds(node) & OWNER_KINDS:
-            negated = rewrite(node, wanted=False)
-            may, may_not = (without(each, OWNER_KINDS) for each in (node, negated))
-            self._tests = compile_test(may, reading), compile_test(may_not, reading)
-
-    def holds(self, row: Row, cgroup: int = 0, mark: int = 0) -> bool:
-        """Whether a row fits; note it if that depends on owners that can't be seen."""
-        if self._tests and row[9] and row[9] not in self._selection.owners.by_inode:
-            may, may_not = self._tests
-            self._selection.undecided += may(row, cgroup, mark) and may_not(row, cgroup, mark)
-        if self._needs_cgroup and not cgroup and row[0] in _FULL_STATES:
-            raise SocketsError("filter: this kernel tells no socket's cgroup: that takes 5.8")
-        return self._holds(row, cgroup, mark)
-
-
-class _Dumping(NamedTuple):
-    """How one table is dumped by netlink."""
-
-    netlink: NetlinkTables
-    table: Table
-    deadline: Deadline
-    noted: Noted | None
-    tcp_info: bool
-
-    def listeners(self, states: int) -> Iterator[Chosen]:
-        """Yield all in *states* for the directions of others, and none as a row."""
-        for wholes in self.netlink.select(self.table, self.deadline, states, b""):
-            yield [(row[1], row[3]) for row, _ in wholes], ()
-
-    def batches(self, dump: Dump, test: _Test | None) -> Iterator[Chosen]:
-        """Yield the rows that the kernel and *test* let through."""
-        listening = 0 if dump.program else _LISTENING[self.table.protocol]
-        for wholes in self.netlink.select(
-            self.table, self.deadline, dump.states, dump.program, tcp_info=self.tcp_info
-        ):
-            ends, fitting = _chosen(wholes, listening, test)
-            yield ends, self._noted(fitting) if self.noted else fitting
-
-    def _noted(self, wholes: list[Whole]) -> Iterable[Whole]:
-        assert self.noted
-        cgroups = ((facts_of(message)[0], row) for row, message in wholes)
-        return zip(self.noted(cgroups), (message for _, message in wholes), strict=True)
-
-
-def _chosen(
-    wholes: list[Whole], listening: int, test: _Test | None
-) -> tuple[list[End], list[Whole]]:
-    """Return the listeners among the rows (*listening* is a mask), and the rows that fit."""
-    ends = _ends((row for row, _ in wholes), listening)
-    if test is None:
-        return ends, wholes
-    if test.needs_facts:
-        return ends, [each for each in wholes if test.holds(each[0], *facts_of(each[1]))]
-    return ends, [each for each in wholes if test.holds(each[0])]
-
-
-def _ends(rows: Iterable[Row], listening: int) -> list[End]:
-    return [(row[1], row[3]) for row in rows if listening >> row[0] & 1] if listening else []
+    def _note_undecided(self) -> None:
+        self.undecided += 1
 
 
 def _with_devices(leaf: Leaf, _wanted: bool) -> Node:
