@@ -218,6 +218,15 @@ def test_socket_json() -> None:
     assert listener["owners"] == [{"pid": 7, "name": "nginx"}, {"pid": 9, "name": "cache"}]
 
 
+def test_unknown_device() -> None:
+    """Where the source doesn't tell it, it is left out; empty is "not bound"."""
+    unknown = socket_json(UDP6._replace(device=None))
+    assert "device" not in unknown
+    assert socket_json(LISTENER)["device"] == ""
+    row = render("sockets", [unknown], PIPED).splitlines()[1].split()
+    assert row[4:] == ["[::1]:53", "[::]:*", "-"]
+
+
 def test_mapped_address_stays_as_it_is() -> None:
     """An IPv4-mapped address is shown as the IPv6 address that the socket has."""
     mapped = socket.inet_pton(socket.AF_INET6, "::ffff:192.0.2.1")

@@ -39,6 +39,7 @@ from zabbix_sockets.readers.bpf import INFORMATION, read_chunks
 from zabbix_sockets.readers.bpf import OWN as OWN_SOCKETS
 from zabbix_sockets.readers.fds import walk
 from zabbix_sockets.readers.host import read_port_range
+from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.tcp_info import Informed, decode_all, decode_details
 from zabbix_sockets.sockets import Owner, Socket, TcpInfo
 
@@ -220,6 +221,7 @@ class _Decoding:
         address, port = encoding.address, encoding.port
         listening = TcpState.LISTEN if table.protocol == "tcp" else TcpState.CLOSE
         for row, message in rows:
+        tells_device = encoding is not PROCNET_ENCODING
             state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
             cookie, tcp_info = self._details.of(row, message)
             accepting = state == TcpState.LISTEN
@@ -240,7 +242,7 @@ class _Decoding:
                 local_port=port(lport),
                 remote_address=address(raddr),
                 remote_port=port(rport),
-                device=self._device_name(table.netns, ifindex),
+                device=self._device_name(table.netns, ifindex) if tells_device else None,
                 owners=self._holders.of(inode) if inode else (),
                 uid=uid,
                 inode=inode,
