@@ -66,10 +66,14 @@ class FilteredCollection(TableCollection):
 
         Raises:
             SourceUnavailableError, ParseError: as the readers do.
-            SocketsError: as TableCollection, or the source can't know what the filter needs.
+            SocketsError: as TableCollection; the source can't know what the filter needs; or
+                what it names is nowhere on this host.
         """
         super().collect()
         snapshot = self._snapshot
+        unread = snapshot.unfinished or snapshot.skipped or snapshot.visibility.foreign_unseen
+        if not unread:
+            self._selection.check_devices()
         snapshot.visibility.undecided = bool(self._selection.undecided)
         if self._plan.open_iterator:
             for index in {index for members in snapshot.owners.values() for index in members}:
@@ -90,8 +94,12 @@ class FilteredCollection(TableCollection):
         fold = self._new_fold(table, encoding, ports)
         return fold, _with_directions(fold, chosen, sampler)
 
+    def _begin(self, plan: Plan, netns: int) -> None:
+        if plan.has_netlink:
+            self._selection.look_for_devices(netns)
+
     def _worth_visiting(self, found: list[Found]) -> list[Found]:
-        self._selection.namespaces = self._snapshot.namespaces
+        self._selection.find_called(self._snapshot.namespaces)
         return [each for each in found if self._selection.wants(each.number)]
 
 

@@ -4,6 +4,7 @@ Source: docs/filters.md says what each source can't know.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from zabbix_sockets.collector.fitting import (
     LISTENING,
@@ -32,9 +33,11 @@ from zabbix_sockets.filters.terms import (
     Node,
     User,
     kinds,
+    leaves,
     rewrite,
 )
 from zabbix_sockets.model import (
+    ALL_NETNS,
     OWN,
     OWN_NETNS,
     Encoding,
@@ -59,7 +62,6 @@ class Selection:
         needs_owners: it asks for processes.
         owners: who holds which socket, as far as it is known: to be set before anything is read.
         undecided: how many sockets may fit or not, since their owners can't be seen.
-        namespaces: the others that were found.
 
     Raises:
         UsageError: the expression is wrong, or names what this host doesn't have.
@@ -70,10 +72,11 @@ class Selection:
         self._text, node = parse(query.filter)
         found = kinds(node)
         self._proc = query.proc
-        self._own_only = query.netns == OWN
+        self._netns = query.netns
         self._node = rewrite(node, self._looked_up)
+        self._called: dict[str, frozenset[int]] = {}  # other network namespaces by their names
+        self._devices: dict[str, bool] = {}  # whether there is one, of those looked for
         self.undecided = 0
-        self.namespaces: Mapping[int, Namespace] = {}
         self.owners = Owners()
         self.needs_owners = bool(found & OWNER_KINDS)
         if "fwmark" in found and not read_capabilities(query.proc) >> CAP_NET_ADMIN & 1:
@@ -88,7 +91,7 @@ class Selection:
         if leaf.what == "cgroup":
             number = cgroup_id(self._proc, leaf.name)
             return Cgroup(self._found(leaf, number, "there is no such cgroup (v2)"))
-        if leaf.what == "dev" and self._own_only:
+        if leaf.what == "dev" and self._netns == OWN:
             self._found(leaf, device_index(leaf.name), "there is no such network device")
         return leaf
 
@@ -96,6 +99,41 @@ class Selection:
         if number is None:
             raise fault(self._text, leaf.at, leaf.end, otherwise)
         return number
+
+    def find_called(self, namespaces: Mapping[int, Namespace]) -> None:
+        """Look for the names of network namespaces among the others that were found.
+
+        Not where the own one alone is read: a name of another fits nothing in it.
+
+        Raises:
+            SocketsError: one is not there, as if it had been asked for by --netns.
+        """
+        if self._netns == OWN:
+            return
+        for leaf in leaves(self._node):
+            if isinstance(leaf, Named) and leaf.what == "netns" and not self._is_own(leaf.name):
+                try:
+                    self._called[leaf.name] = select(namespaces, leaf.name)
+                except SocketsError as error:
+                    what = "no network namespace of this name can be seen"
+                    raise self._absent(leaf, what, error.hint) from None
+
+    def look_for_devices(self, netns: int) -> None:
+        """Look for the names of devices in a network namespace, which this thread is in."""
+        rewrite(self._left_in(netns), partial(self._with_devices, netns))
+
+    def check_devices(self) -> None:
+        """Raise SocketsError if a device is in no namespace: call it when all have been read."""
+        nowhere = {name for name, found in self._devices.items() if not found}
+        for leaf in leaves(self._node):
+            if isinstance(leaf, Named) and leaf.what == "dev" and leaf.name in nowhere:
+                what = "there is no such network device where its sockets were looked for"
+                raise self._absent(leaf, what)
+
+    def _absent(self, leaf: Named, what: str, hint: str = "") -> SocketsError:
+        """Return the error for what may be there at another time: no wrong usage."""
+        error = fault(self._text, leaf.at, leaf.end, what)
+        return SocketsError(str(error), f"{error.hint}\n{hint}" if hint else error.hint)
 
     def check_decided(self) -> None:
         """Raise SocketsError if a socket may fit or not: a list would not be whole."""
@@ -121,11 +159,11 @@ class Selection:
 
     def _is_called(self, netns: int, name: str) -> bool:
         if netns == OWN_NETNS:
-            return name == OWN or is_own(self._proc, name)
-        try:
-            return netns in select(self.namespaces, name)
-        except SocketsError:
-            return False
+            return self._is_own(name)
+        return netns in self._called.get(name, ())
+
+    def _is_own(self, name: str) -> bool:
+        return name == OWN or is_own(self._proc, name)
 
     def read(
         self,
@@ -174,7 +212,7 @@ class Selection:
 
     def _from_netlink(self, dumping: Dumping, node: Node) -> Iterator[Chosen]:
         table = dumping.table
-        node = rewrite(node, _with_devices)
+        node = rewrite(node, partial(self._with_devices, table.netns))
         listening = LISTENING[table.protocol]
         dumps = [dump_for(node, states) for states in STATES[table.protocol]]
         whole = any(each.states & listening and not each.program for each in dumps)
@@ -207,16 +245,17 @@ class Selection:
     def _test(self, node: Node, reading: Reading) -> RowTest:
         return RowTest(node, reading, self.owners, self._note_undecided)
 
+    def _with_devices(self, netns: int, leaf: Leaf, _wanted: bool) -> Node:
+        """Replace a device's name by its index in *netns*, which this thread is in; note it."""
+        if not isinstance(leaf, Named) or leaf.what != "dev":
+            return leaf
+        index = device_index(leaf.name)
+        if netns != OWN_NETNS or self._netns in (ALL_NETNS, OWN):
+            self._devices[leaf.name] = index is not None or self._devices.get(leaf.name, False)
+        return FALSE if index is None else Device(index)
+
     def _note_undecided(self) -> None:
         self.undecided += 1
-
-
-def _with_devices(leaf: Leaf, _wanted: bool) -> Node:
-    """Replace a device's name by its index in the network namespace that this thread is in."""
-    if isinstance(leaf, Named) and leaf.what == "dev":
-        index = device_index(leaf.name)
-        return FALSE if index is None else Device(index)
-    return leaf
 
 
 def _no_marks() -> SocketsError:

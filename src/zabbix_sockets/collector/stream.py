@@ -63,7 +63,7 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         DeadlineError: the timeout passed: a list is whole, or an error.
         DumpInterruptedError: a table changed too much while it was read; call again.
         SourceUnavailableError: as collect(), or a namespace may not be looked into.
-        SocketsError, ParseError: as collect(); the owners that a filter needs can't be seen.
+        SocketsError, ParseError: as collect(); what a filter names or needs can't be seen.
         UsageError: the filter is wrong.
     """
     deadline = Deadline(query.timeout)
@@ -87,7 +87,8 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         others, described = _others(query, deadline)
         shown = {number: each.shown for number, each in described.items()}
         if selection:
-            selection.owners, selection.namespaces = owners, described
+            selection.owners = owners
+            selection.find_called(described)
             others = {number: each for number, each in others.items() if selection.wants(number)}
         read = selection.read if selection else _read_all
         holders = _Holders(owners)
@@ -101,6 +102,7 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         for _, found in sorted(others.items()):
             yield from decoding.visited(visitor, found, ports, deadline, query.proc)
     if selection:
+        selection.check_devices()
         selection.check_decided()
 
 
@@ -219,9 +221,9 @@ class _Decoding:
     ) -> Iterator[Socket]:
         """Yield a table's sockets; its listeners come first."""
         address, port = encoding.address, encoding.port
+        tells_device = encoding is not PROCNET_ENCODING
         listening = TcpState.LISTEN if table.protocol == "tcp" else TcpState.CLOSE
         for row, message in rows:
-        tells_device = encoding is not PROCNET_ENCODING
             state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
             cookie, tcp_info = self._details.of(row, message)
             accepting = state == TcpState.LISTEN
