@@ -1,8 +1,8 @@
 """The command: arguments in, one answer out, errors as messages.
 
 Two kinds of callers: an agent (get, discover, count) takes stdout for the value, so a
-failure is one line of JSON there and stderr stays silent; people get a message on stderr
-that says what to do next. Stdout holds a complete answer or nothing else.
+failure is one line of JSON there and stderr stays silent unless it is a terminal; people get
+a message on stderr that says what to do next. Stdout holds a complete answer or nothing else.
 """
 
 import gc
@@ -68,9 +68,9 @@ def _leave(status: int) -> NoReturn:
 def _report(message: str, hint: str, *, for_agent: bool) -> None:
     if for_agent:
         sys.stdout.write(f"{error_json(message)}\n")
-        return
-    sys.stderr.write(f"zabbix-sockets: {printable(message)}\n")
-    if hint:
+    else:
+        sys.stderr.write(f"zabbix-sockets: {printable(message)}\n")
+    if hint and (not for_agent or sys.stderr.isatty()):
         sys.stderr.write(f"{hint}\n")
 
 

@@ -35,7 +35,7 @@ def _udp_total(row: JsonRow) -> int:
 
 def _end(row: JsonRow, side: str) -> str:
     address, port = str(row[f"{side}_address"]), row[f"{side}_port"]
-    device = f"%{row['device']}" if side == "local" and row["device"] else ""
+    device = f"%{row['device']}" if side == "local" and row.get("device") else ""
     port = port or "*"
     return f"[{address}{device}]:{port}" if row["family"] == "ipv6" else f"{address}{device}:{port}"
 
@@ -213,14 +213,13 @@ def socket_json(socket: Socket) -> JsonRow:
         "local_port": socket.local_port,
         "remote_address": format_address(socket.remote_address),
         "remote_port": socket.remote_port,
-        "device": socket.device,
         "state": state_name(socket.protocol, socket.state),
         "direction": socket.direction,
         "netns": socket.netns,
         "owners": [{"pid": owner.pid, "name": owner.name} for owner in socket.owners],
         "uid": socket.uid,
     }
-    for name in ("recv_queue", "send_queue", "accept_queue", "backlog", "cookie"):
+    for name in ("device", "recv_queue", "send_queue", "accept_queue", "backlog", "cookie"):
         value = getattr(socket, name)
         if value is not None:
             row[name] = value

@@ -49,7 +49,8 @@ class Socket(NamedTuple):
     """One socket, for people: an object of `show sockets --json`.
 
     Queues are bytes; a listener has *accept_queue* and *backlog* (connections) instead.
-    *cookie*: the kernel's number for this socket, which no other one gets; None from procfs.
+    *cookie*: the kernel's number for this socket, which no other one gets. *device*: what it is
+    bound to, empty if to none. Both are None from procfs.
     """
 
     protocol: str
@@ -61,7 +62,7 @@ class Socket(NamedTuple):
     local_port: int
     remote_address: bytes
     remote_port: int
-    device: str
+    device: str | None
     owners: tuple[Owner, ...]
     uid: int
     inode: int

@@ -2,10 +2,10 @@
 
 import os
 import shutil
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TextIO
 
+from zabbix_sockets.cells import text_width
 from zabbix_sockets.rows import JsonRow
 
 BOLD, DIM, GREEN, YELLOW, RESET = "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
@@ -39,20 +39,6 @@ def style_of(stream: TextIO) -> Style:
         return Style(colours=False, width=None)
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "dumb") == "dumb"
     return Style(colours=not plain, width=shutil.get_terminal_size().columns)
-
-
-def text_width(text: str) -> int:
-    """Return how many cells of a terminal *text* takes (UAX #11; marks: none)."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0
-        if unicodedata.category(char) in ("Mn", "Me", "Cf")
-        else 2
-        if unicodedata.east_asian_width(char) in "WF"
-        else 1
-        for char in text
-    )
 
 
 def _fit(text: str, width: int, *, port: bool = False) -> str:

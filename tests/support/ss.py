@@ -73,7 +73,7 @@ def as_ss(row: Socket, *, backlog: bool = True, device: bool = True) -> SsSocket
         (format_address(row.remote_address), row.remote_port),
         row.inode,
         tuple(sorted({owner.pid for owner in row.owners})),
-        row.device if device else "",
+        (row.device or "") if device else "",
     )
 
 

@@ -54,6 +54,23 @@ def run_in_terminal(
     return shown.decode().replace("\r\n", "\n")
 
 
+def run_by_hand(*arguments: str) -> tuple[bytes, str]:
+    """Run the command with errors in a terminal; return its output, and what is shown there."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=_ENVIRONMENT,
+    ) as process:
+        os.close(theirs)
+        shown = _read_terminal(ours)
+        os.close(ours)
+        output, _ = process.communicate(timeout=_LIMIT)
+    return output, shown.decode().replace("\r\n", "\n")
+
+
 def _read_terminal(fd: int) -> bytes:
     """Return all that is written until the other side is closed, which Linux tells by EIO."""
     shown = b""

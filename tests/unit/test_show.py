@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zabbix_sockets.cells import text_width
 from zabbix_sockets.errors import UsageError
 from zabbix_sockets.model import FIRST_OWNER, INBOUND
 from zabbix_sockets.report import NO_LIMITS, build_document
@@ -21,7 +22,7 @@ from zabbix_sockets.show import (
     wants_state,
 )
 from zabbix_sockets.sockets import Owner, Socket
-from zabbix_sockets.table import Column, Style, render_table, style_of, text_width
+from zabbix_sockets.table import Column, Style, render_table, style_of
 
 from .snapshots import inbound, outbound, processes, snapshot_of, tcp_listener, udp_bound
 
@@ -215,6 +216,15 @@ def test_socket_json() -> None:
     assert (listener["family"], socket_json(UDP6)["family"]) == ("ipv4", "ipv6")
     assert (listener["direction"], accepted["direction"]) == (None, "inbound")
     assert listener["owners"] == [{"pid": 7, "name": "nginx"}, {"pid": 9, "name": "cache"}]
+
+
+def test_unknown_device() -> None:
+    """Where the source doesn't tell it, it is left out; empty is "not bound"."""
+    unknown = socket_json(UDP6._replace(device=None))
+    assert "device" not in unknown
+    assert socket_json(LISTENER)["device"] == ""
+    row = render("sockets", [unknown], PIPED).splitlines()[1].split()
+    assert row[4:] == ["[::1]:53", "[::]:*", "-"]
 
 
 def test_mapped_address_stays_as_it_is() -> None:

@@ -2,13 +2,14 @@
 
 import pytest
 
+from zabbix_sockets.cells import text_width
 from zabbix_sockets.model import FIRST_OWNER
 from zabbix_sockets.quality import bucket_of, sample
 from zabbix_sockets.report import build_document
 from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.show import render, shown_us, socket_json
 from zabbix_sockets.sockets import TcpInfo
-from zabbix_sockets.table import Style, text_width
+from zabbix_sockets.table import Style
 
 from .snapshots import outbound, processes, snapshot_of
 from .test_show import ACCEPTED, LISTENER, PIPED

@@ -14,6 +14,7 @@ from zabbix_sockets.sockets import Socket
 
 from .answers import answer_with
 from .commands import run as run_command
+from .commands import run_by_hand
 from .snapshots import snapshot_of, tcp_listener
 
 A = FIRST_OWNER
@@ -158,5 +159,9 @@ def test_messages() -> None:
     assert told.returncode == 2
     assert json.loads(told.stdout)["error"].startswith("filter, at character 10, ")
     assert not told.stderr
+    assert run_by_hand("get", "--filter", "sport = \nx") == (
+        told.stdout,
+        "  sport = ?x\n           ^\n",
+    )
     not_utf8 = run_command("get", "--filter", b"process \xff")
     assert "not UTF-8" in json.loads(not_utf8.stdout)["error"]

@@ -7,11 +7,12 @@ iterators, these tell the owners.
 from collections.abc import Iterable, Iterator
 from itertools import repeat
 
+from zabbix_sockets.collector.fitting import Chosen
 from zabbix_sockets.collector.iterated import read_owners
 from zabbix_sockets.collector.namespaces import Found
 from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.collector.records import count_fds
-from zabbix_sockets.collector.selection import Chosen, Selection
+from zabbix_sockets.collector.selection import Selection
 from zabbix_sockets.collector.tables import SHARE_OF_WALK, TableCollection
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import DeadlineError, ParseError, SourceUnavailableError
@@ -65,10 +66,14 @@ class FilteredCollection(TableCollection):
 
         Raises:
             SourceUnavailableError, ParseError: as the readers do.
-            SocketsError: as TableCollection, or the source can't know what the filter needs.
+            SocketsError: as TableCollection; the source can't know what the filter needs; or
+                what it names is nowhere on this host.
         """
         super().collect()
         snapshot = self._snapshot
+        unread = snapshot.unfinished or snapshot.skipped or snapshot.visibility.foreign_unseen
+        if not unread:
+            self._selection.check_devices()
         snapshot.visibility.undecided = bool(self._selection.undecided)
         if self._plan.open_iterator:
             for index in {index for members in snapshot.owners.values() for index in members}:
@@ -89,8 +94,12 @@ class FilteredCollection(TableCollection):
         fold = self._new_fold(table, encoding, ports)
         return fold, _with_directions(fold, chosen, sampler)
 
+    def _begin(self, plan: Plan, netns: int) -> None:
+        if plan.has_netlink:
+            self._selection.look_for_devices(netns)
+
     def _worth_visiting(self, found: list[Found]) -> list[Found]:
-        self._selection.namespaces = self._snapshot.namespaces
+        self._selection.find_called(self._snapshot.namespaces)
         return [each for each in found if self._selection.wants(each.number)]
 
 

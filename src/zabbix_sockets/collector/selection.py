@@ -3,17 +3,25 @@
 Source: docs/filters.md says what each source can't know.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from functools import partial
 
+from zabbix_sockets.collector.fitting import (
+    LISTENING,
+    OWNER_KINDS,
+    Chosen,
+    Dumping,
+    RowTest,
+    chosen,
+)
 from zabbix_sockets.collector.lookups import cgroup_id, device_index, uid_of
 from zabbix_sockets.collector.namespaces import is_own, select
 from zabbix_sockets.collector.plan import Plan, started
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import SocketsError, SourceUnavailableError
-from zabbix_sockets.filters.evaluate import Holders, Reading, Test, compile_test
+from zabbix_sockets.filters.evaluate import Holders, Reading
 from zabbix_sockets.filters.faults import fault
-from zabbix_sockets.filters.kernel import Dump, by_state, dump_for, in_table, without
+from zabbix_sockets.filters.kernel import Dump, by_state, dump_for, in_table
 from zabbix_sockets.filters.parser import parse
 from zabbix_sockets.filters.terms import (
     FALSE,
@@ -25,41 +33,26 @@ from zabbix_sockets.filters.terms import (
     Node,
     User,
     kinds,
+    leaves,
     rewrite,
 )
 from zabbix_sockets.model import (
+    ALL_NETNS,
     OWN,
     OWN_NETNS,
-    AddressToken,
     Encoding,
     Namespace,
     Query,
-    Row,
     Table,
-    TcpState,
 )
 from zabbix_sockets.owners import Owners
-from zabbix_sockets.readers.attributes import facts_of
 from zabbix_sockets.readers.inet_diag import ENCODING, Noted
-from zabbix_sockets.readers.netlink import STATES, NetlinkTables
+from zabbix_sockets.readers.netlink import STATES
 from zabbix_sockets.readers.process import CAP_NET_ADMIN, read_capabilities
 from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.procnet import ProcTables
 
-OWNER_KINDS = frozenset(("process", "pid"))
-_FACT_KINDS = frozenset(("fwmark", "cgroup"))
 _NETLINK_KINDS = {"dev": "device", "fwmark": "mark", "cgroup": "cgroup"}
-_LISTENING = {"tcp": 1 << TcpState.LISTEN, "udp": 1 << TcpState.CLOSE}
-_FULL_STATES = (TcpState.ESTABLISHED, TcpState.LISTEN)
-
-End = tuple[int, AddressToken]
-"""Port and address of a listener."""
-
-Whole = tuple[Row, bytes]
-"""A row, and the netlink message that it is from; empty from procfs."""
-
-Chosen = tuple[Iterable[End], Iterable[Whole]]
-"""Listeners, chosen or not, for the directions of what comes; and rows that fit."""
 
 
 class Selection:
@@ -69,7 +62,6 @@ class Selection:
         needs_owners: it asks for processes.
         owners: who holds which socket, as far as it is known: to be set before anything is read.
         undecided: how many sockets may fit or not, since their owners can't be seen.
-        namespaces: the others that were found.
 
     Raises:
         UsageError: the expression is wrong, or names what this host doesn't have.
@@ -80,10 +72,11 @@ class Selection:
         self._text, node = parse(query.filter)
         found = kinds(node)
         self._proc = query.proc
-        self._own_only = query.netns == OWN
+        self._netns = query.netns
         self._node = rewrite(node, self._looked_up)
+        self._called: dict[str, frozenset[int]] = {}  # other network namespaces by their names
+        self._devices: dict[str, bool] = {}  # whether there is one, of those looked for
         self.undecided = 0
-        self.namespaces: Mapping[int, Namespace] = {}
         self.owners = Owners()
         self.needs_owners = bool(found & OWNER_KINDS)
         if "fwmark" in found and not read_capabilities(query.proc) >> CAP_NET_ADMIN & 1:
@@ -98,7 +91,7 @@ class Selection:
         if leaf.what == "cgroup":
             number = cgroup_id(self._proc, leaf.name)
             return Cgroup(self._found(leaf, number, "there is no such cgroup (v2)"))
-        if leaf.what == "dev" and self._own_only:
+        if leaf.what == "dev" and self._netns == OWN:
             self._found(leaf, device_index(leaf.name), "there is no such network device")
         return leaf
 
@@ -106,6 +99,41 @@ class Selection:
         if number is None:
             raise fault(self._text, leaf.at, leaf.end, otherwise)
         return number
+
+    def find_called(self, namespaces: Mapping[int, Namespace]) -> None:
+        """Look for the names of network namespaces among the others that were found.
+
+        Not where the own one alone is read: a name of another fits nothing in it.
+
+        Raises:
+            SocketsError: one is not there, as if it had been asked for by --netns.
+        """
+        if self._netns == OWN:
+            return
+        for leaf in leaves(self._node):
+            if isinstance(leaf, Named) and leaf.what == "netns" and not self._is_own(leaf.name):
+                try:
+                    self._called[leaf.name] = select(namespaces, leaf.name)
+                except SocketsError as error:
+                    what = "no network namespace of this name can be seen"
+                    raise self._absent(leaf, what, error.hint) from None
+
+    def look_for_devices(self, netns: int) -> None:
+        """Look for the names of devices in a network namespace, which this thread is in."""
+        rewrite(self._left_in(netns), partial(self._with_devices, netns))
+
+    def check_devices(self) -> None:
+        """Raise SocketsError if a device is in no namespace: call it when all have been read."""
+        nowhere = {name for name, found in self._devices.items() if not found}
+        for leaf in leaves(self._node):
+            if isinstance(leaf, Named) and leaf.what == "dev" and leaf.name in nowhere:
+                what = "there is no such network device where its sockets were looked for"
+                raise self._absent(leaf, what)
+
+    def _absent(self, leaf: Named, what: str, hint: str = "") -> SocketsError:
+        """Return the error for what may be there at another time: no wrong usage."""
+        error = fault(self._text, leaf.at, leaf.end, what)
+        return SocketsError(str(error), f"{error.hint}\n{hint}" if hint else error.hint)
 
     def check_decided(self) -> None:
         """Raise SocketsError if a socket may fit or not: a list would not be whole."""
@@ -131,11 +159,11 @@ class Selection:
 
     def _is_called(self, netns: int, name: str) -> bool:
         if netns == OWN_NETNS:
-            return name == OWN or is_own(self._proc, name)
-        try:
-            return netns in select(self.namespaces, name)
-        except SocketsError:
-            return False
+            return self._is_own(name)
+        return netns in self._called.get(name, ())
+
+    def _is_own(self, name: str) -> bool:
+        return name == OWN or is_own(self._proc, name)
 
     def read(
         self,
@@ -160,7 +188,7 @@ class Selection:
         return plan.open_by(
             table,
             lambda netlink: self._from_netlink(
-                _Dumping(netlink, table, deadline, noted, tcp_info), node
+                Dumping(netlink, table, deadline, noted, tcp_info), node
             ),
             lambda procnet: self._from_procnet(procnet, table, deadline, node),
         )
@@ -177,15 +205,15 @@ class Selection:
                 f" {_NETLINK_KINDS[kind]}: {kind} can't be decided",
                 "sock_diag tells it; in other network namespaces only to CAP_SYS_ADMIN",
             )
-        test = _Test(self, node, Reading(table.family, PROCNET_ENCODING, Holders(self.owners)))
+        test = self._test(node, Reading(table.family, PROCNET_ENCODING, Holders(self.owners)))
         for rows in procnet.read(table, deadline).batches:
             wholes = [(row, b"") for row in rows]
-            yield _chosen(wholes, _LISTENING[table.protocol], test)
+            yield chosen(wholes, LISTENING[table.protocol], test)
 
-    def _from_netlink(self, dumping: "_Dumping", node: Node) -> Iterator[Chosen]:
+    def _from_netlink(self, dumping: Dumping, node: Node) -> Iterator[Chosen]:
         table = dumping.table
-        node = rewrite(node, _with_devices)
-        listening = _LISTENING[table.protocol]
+        node = rewrite(node, partial(self._with_devices, table.netns))
+        listening = LISTENING[table.protocol]
         dumps = [dump_for(node, states) for states in STATES[table.protocol]]
         whole = any(each.states & listening and not each.program for each in dumps)
         if not whole and any(each.states & ~listening for each in dumps):
@@ -196,13 +224,13 @@ class Selection:
                 yield from self._dumped(dumping, each, node, reading)
 
     def _dumped(
-        self, dumping: "_Dumping", dump: Dump, node: Node, reading: Reading
+        self, dumping: Dumping, dump: Dump, node: Node, reading: Reading
     ) -> Iterator[Chosen]:
         """Yield what the kernel lets through, and the test if there is more to decide.
 
         A kernel that doesn't know an operation of the program refuses it: it has to do without.
         """
-        test = None if dump.exact else _Test(self, node, reading)
+        test = None if dump.exact else self._test(node, reading)
         try:
             batches = started(dumping.batches(dump, test))
         except SourceUnavailableError:
@@ -211,87 +239,23 @@ class Selection:
             if "fwmark" in kinds(node):
                 raise _no_marks() from None
             dump = dump._replace(program=b"", exact=False)
-            batches = dumping.batches(dump, _Test(self, node, reading))
+            batches = dumping.batches(dump, self._test(node, reading))
         yield from batches
 
+    def _test(self, node: Node, reading: Reading) -> RowTest:
+        return RowTest(node, reading, self.owners, self._note_undecided)
 
-class _Test:
-    """Decides row by row whether an expression holds."""
-
-    def __init__(self, selection: Selection, node: Node, reading: Reading) -> None:
-        self._holds = compile_test(node, reading)
-        self.needs_facts = bool(kinds(node) & _FACT_KINDS)
-        self._needs_cgroup = "cgroup" in kinds(node)
-        self._selection = selection
-        self._tests: tuple[Test, Test] | None = None
-        owners = selection.owners
-        unseen = owners.denied or owners.hidden or not owners.complete
-        if unseen and kinds(node) & OWNER_KINDS:
-            negated = rewrite(node, wanted=False)
-            may, may_not = (without(each, OWNER_KINDS) for each in (node, negated))
-            self._tests = compile_test(may, reading), compile_test(may_not, reading)
-
-    def holds(self, row: Row, cgroup: int = 0, mark: int = 0) -> bool:
-        """Whether a row fits; note it if that depends on owners that can't be seen."""
-        if self._tests and row[9] and row[9] not in self._selection.owners.by_inode:
-            may, may_not = self._tests
-            self._selection.undecided += may(row, cgroup, mark) and may_not(row, cgroup, mark)
-        if self._needs_cgroup and not cgroup and row[0] in _FULL_STATES:
-            raise SocketsError("filter: this kernel tells no socket's cgroup: that takes 5.8")
-        return self._holds(row, cgroup, mark)
-
-
-class _Dumping(NamedTuple):
-    """How one table is dumped by netlink."""
-
-    netlink: NetlinkTables
-    table: Table
-    deadline: Deadline
-    noted: Noted | None
-    tcp_info: bool
-
-    def listeners(self, states: int) -> Iterator[Chosen]:
-        """Yield all in *states* for the directions of others, and none as a row."""
-        for wholes in self.netlink.select(self.table, self.deadline, states, b""):
-            yield [(row[1], row[3]) for row, _ in wholes], ()
-
-    def batches(self, dump: Dump, test: _Test | None) -> Iterator[Chosen]:
-        """Yield the rows that the kernel and *test* let through."""
-        listening = 0 if dump.program else _LISTENING[self.table.protocol]
-        for wholes in self.netlink.select(
-            self.table, self.deadline, dump.states, dump.program, tcp_info=self.tcp_info
-        ):
-            ends, fitting = _chosen(wholes, listening, test)
-            yield ends, self._noted(fitting) if self.noted else fitting
-
-    def _noted(self, wholes: list[Whole]) -> Iterable[Whole]:
-        assert self.noted
-        cgroups = ((facts_of(message)[0], row) for row, message in wholes)
-        return zip(self.noted(cgroups), (message for _, message in wholes), strict=True)
-
-
-def _chosen(
-    wholes: list[Whole], listening: int, test: _Test | None
-) -> tuple[list[End], list[Whole]]:
-    """Return the listeners among the rows (*listening* is a mask), and the rows that fit."""
-    ends = _ends((row for row, _ in wholes), listening)
-    if test is None:
-        return ends, wholes
-    if test.needs_facts:
-        return ends, [each for each in wholes if test.holds(each[0], *facts_of(each[1]))]
-    return ends, [each for each in wholes if test.holds(each[0])]
-
-
-def _ends(rows: Iterable[Row], listening: int) -> list[End]:
-    return [(row[1], row[3]) for row in rows if listening >> row[0] & 1] if listening else []
-
-
-def _with_devices(leaf: Leaf, _wanted: bool) -> Node:
-    """Replace a device's name by its index in the network namespace that this thread is in."""
-    if isinstance(leaf, Named) and leaf.what == "dev":
+    def _with_devices(self, netns: int, leaf: Leaf, _wanted: bool) -> Node:
+        """Replace a device's name by its index in *netns*, which this thread is in; note it."""
+        if not isinstance(leaf, Named) or leaf.what != "dev":
+            return leaf
         index = device_index(leaf.name)
+        if netns != OWN_NETNS or self._netns in (ALL_NETNS, OWN):
+            self._devices[leaf.name] = index is not None or self._devices.get(leaf.name, False)
         return FALSE if index is None else Device(index)
-    return leaf
+
+    def _note_undecided(self) -> None:
+        self.undecided += 1
 
 
 def _no_marks() -> SocketsError:

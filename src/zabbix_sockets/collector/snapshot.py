@@ -27,7 +27,7 @@ def collect(
         SourceUnavailableError: no source can be used, or not the one asked for.
         ParseError: the kernel said something that can't be.
         SocketsError: there is no network namespace as asked for, or the filter asks for what
-            the source can't know.
+            the source can't know, or names what is nowhere.
         UsageError: the filter is wrong.
     """
     started = monotonic()

@@ -39,6 +39,7 @@ from zabbix_sockets.readers.bpf import INFORMATION, read_chunks
 from zabbix_sockets.readers.bpf import OWN as OWN_SOCKETS
 from zabbix_sockets.readers.fds import walk
 from zabbix_sockets.readers.host import read_port_range
+from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.tcp_info import Informed, decode_all, decode_details
 from zabbix_sockets.sockets import Owner, Socket, TcpInfo
 
@@ -62,7 +63,7 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         DeadlineError: the timeout passed: a list is whole, or an error.
         DumpInterruptedError: a table changed too much while it was read; call again.
         SourceUnavailableError: as collect(), or a namespace may not be looked into.
-        SocketsError, ParseError: as collect(); the owners that a filter needs can't be seen.
+        SocketsError, ParseError: as collect(); what a filter names or needs can't be seen.
         UsageError: the filter is wrong.
     """
     deadline = Deadline(query.timeout)
@@ -86,7 +87,8 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         others, described = _others(query, deadline)
         shown = {number: each.shown for number, each in described.items()}
         if selection:
-            selection.owners, selection.namespaces = owners, described
+            selection.owners = owners
+            selection.find_called(described)
             others = {number: each for number, each in others.items() if selection.wants(number)}
         read = selection.read if selection else _read_all
         holders = _Holders(owners)
@@ -100,6 +102,7 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         for _, found in sorted(others.items()):
             yield from decoding.visited(visitor, found, ports, deadline, query.proc)
     if selection:
+        selection.check_devices()
         selection.check_decided()
 
 
@@ -218,6 +221,7 @@ class _Decoding:
     ) -> Iterator[Socket]:
         """Yield a table's sockets; its listeners come first."""
         address, port = encoding.address, encoding.port
+        tells_device = encoding is not PROCNET_ENCODING
         listening = TcpState.LISTEN if table.protocol == "tcp" else TcpState.CLOSE
         for row, message in rows:
             state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
@@ -240,7 +244,7 @@ class _Decoding:
                 local_port=port(lport),
                 remote_address=address(raddr),
                 remote_port=port(rport),
-                device=self._device_name(table.netns, ifindex),
+                device=self._device_name(table.netns, ifindex) if tells_device else None,
                 owners=self._holders.of(inode) if inode else (),
                 uid=uid,
                 inode=inode,

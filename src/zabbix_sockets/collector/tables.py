@@ -222,6 +222,9 @@ class TableCollection:
         """Return the namespaces to read."""
         return found
 
+    def _begin(self, plan: Plan, netns: int) -> None:
+        """Do what is to be done within another namespace before its tables are read."""
+
     def _read(
         self, found: Found, visitor: Visitor
     ) -> tuple[list[TableFold], bool, PortRange | None]:
@@ -232,6 +235,7 @@ class TableCollection:
                 break
             try:
                 with visitor.plan(found, pid) as (plan, ports):
+                    self._begin(plan, found.number)
                     unused, complete = visitor.unused(pid), True
                     for table in TABLES:
                         if str(table) in unused:

@@ -1,8 +1,7 @@
 """What is wrong with an expression, shown at its place."""
 
-import unicodedata
-
-from zabbix_sockets.errors import UsageError
+from zabbix_sockets.cells import text_width
+from zabbix_sockets.errors import UsageError, printable
 
 _SHOWN = 60  # characters of the expression on either side of the place
 
@@ -15,25 +14,9 @@ def fault(text: str, at: int, end: int, what: str) -> UsageError:
     end = max(at + 1, min(end, at + _SHOWN))
     start = max(0, at - _SHOWN)
     ahead, marked, behind = text[start:at], text[at:end], text[end : end + _SHOWN]
-    line = _printable(f"{ahead}{marked}{behind}")
-    carets = " " * _cells(_printable(ahead)) + "^" * max(1, _cells(_printable(marked)))
-    found = f'"{_printable(marked)}"' if marked else "the end"
+    line = printable(f"{ahead}{marked}{behind}")
+    carets = " " * text_width(printable(ahead)) + "^" * max(1, text_width(printable(marked)))
+    found = f'"{printable(marked)}"' if marked.strip() else "the end"
     return UsageError(
         f"filter, at character {at + 1}, {found}: {what}", f"  {line.rstrip()}\n  {carets}"
-    )
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)
-
-
-def _cells(text: str) -> int:
-    """Return how many cells of a terminal *text* takes (UAX #11)."""
-    return sum(
-        0
-        if unicodedata.category(char) in ("Mn", "Me", "Cf")
-        else 2
-        if unicodedata.east_asian_width(char) in "WF"
-        else 1
-        for char in text
     )

@@ -101,6 +101,7 @@ def test_captured_sockets(proc: ProcTree) -> None:
     """Every captured socket is listed once, with its direction and its owners."""
     sockets = list(iter_sockets(Query("procfs", 600, str(proc), netns="own")))
     assert len(sockets) == 18
+    assert {each.device for each in sockets} == {None}  # /proc/net tells none
     owners = {each.inode: each.owners for each in sockets if each.inode}
     assert {inode for inode, (owner,) in owners.items() if owner == (20, "server")} == set(SERVER)
     assert {inode for inode, (owner,) in owners.items() if owner == (21, "client")} == set(CLIENT)
@@ -197,6 +198,7 @@ def test_directions_in_a_list(proc: ProcTree, netlink: Reader) -> None:
     directions = [each.direction for each in sockets]
     assert directions == [None, "inbound", "unknown", "outbound"]
     assert [each.accept_queue for each in sockets] == [0, None, None, None]
+    assert {each.device for each in sockets} == {""}
 
 
 def test_approximate_table_is_not_complete(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import cast
 
 import pytest
@@ -145,13 +146,71 @@ def test_owners() -> None:
             read(Kernel(), expression, owners)
 
 
+OTHERS = {5: Namespace("shop", "net:[5]"), 6: Namespace("", "net:[6]")}
+
+
 def test_namespaces() -> None:
     """A namespace in which nothing can fit is not read."""
     selection = Selection(Query(filter="netns shop or (netns own and sport 80)"))
-    selection.namespaces = {5: Namespace("shop", "net:[5]"), 6: Namespace("", "net:[6]")}
+    selection.find_called(OTHERS)
     assert [selection.wants(number) for number in (0, 5, 6)] == [True, True, False]
     selection = Selection(Query(filter="not netns own"))
+    selection.find_called({})
     assert [selection.wants(number) for number in (0, 6)] == [False, True]
+
+
+@pytest.mark.parametrize("expression", ["netns nope", "netns shop or netns nope", "! netns nope"])
+def test_unknown_namespace(expression: str) -> None:
+    """As with --netns it is an error, shown at its place, and no wrong usage: it may come back."""
+    with pytest.raises(SocketsError, match='"nope": no network namespace of this name') as raised:
+        Selection(Query(filter=expression)).find_called(OTHERS)
+    assert not isinstance(raised.value, UsageError)
+    _, carets, known = raised.value.hint.split("\n")
+    assert carets == " " * (2 + expression.index("nope")) + "^^^^"
+    assert known == "with a name there are: shop"
+
+
+def test_names_of_namespaces_where_one_alone_is_read() -> None:
+    """In the own one alone, another's name fits nothing, whether it is there or not."""
+    for name in ("shop", "nope"):
+        selection = Selection(Query(filter=f"netns {name}", netns="own"))
+        selection.find_called({})
+        assert not selection.wants(0)
+    selection = Selection(Query(filter="netns shop", netns="net:[6]"))
+    selection.find_called(OTHERS)
+    assert [selection.wants(number) for number in (5, 6)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("expression", "asked", "nowhere"),
+    [
+        ("dev eth0", "all", False),
+        ("dev eth5", "all", False),
+        ("not dev nope", "all", True),
+        ("dev eth5 or dev nope", "all", True),
+        ("netns own dev eth5", "all", True),
+        ("netns own dev eth5 or dev eth5", "all", False),
+        ("dev eth0", "shop", True),
+        ("dev eth5", "shop", False),
+        ("dev 77", "all", False),
+    ],
+)
+def test_device_that_is_nowhere(
+    monkeypatch: pytest.MonkeyPatch, expression: str, asked: str, *, nowhere: bool
+) -> None:
+    """A device is to be in one of the namespaces that are asked for, and may be in one alone."""
+    there: list[str] = []
+    monkeypatch.setattr(
+        "zabbix_sockets.collector.selection.device_index",
+        lambda name: 3 if name in there else None,
+    )
+    selection = Selection(Query(filter=expression, netns=asked))
+    selection.find_called(OTHERS)
+    for netns, devices in {0: ["eth0"], 5: ["eth5"]}.items():
+        there[:] = devices
+        selection.look_for_devices(netns)
+    with pytest.raises(SocketsError, match="no such network device") if nowhere else nullcontext():
+        selection.check_devices()
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,13 @@ def test_error_shows_its_place(text: str, at: int, marked: str, expected: str) -
     assert carets == " " * (2 + at) + "^" * max(1, len(marked))
 
 
+@pytest.mark.parametrize("behind", ["", " ", "   ", "\t\n"])
+def test_end_is_called_the_end(behind: str) -> None:
+    """Blanks behind the last word are nothing that could be wrong."""
+    with pytest.raises(UsageError, match=r"at character 8, the end: expected a port"):
+        parse(f"sport ={behind}")
+
+
 def test_carets_stand_below_wide_letters() -> None:
     """What takes two cells of a terminal moves the carets by two."""
     with pytest.raises(UsageError) as raised:

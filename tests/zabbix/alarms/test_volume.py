@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ..documents import Row, document, listener, process  # noqa: TID252  # no installed package
+from ..documents import Row, document, listener, process, quality  # noqa: TID252  # no installed package
 from .conftest import Lab
 from .hosts import idle
 
@@ -21,8 +21,9 @@ def ordinary(minutes: range) -> Iterator[tuple[float, Row]]:
     """Yield the documents of an ordinary host: 40 processes, 40 listeners, 14 of them UDP.
 
     Eight processes are busy: their connections change each minute, with them their sockets and
-    what they use of their descriptors, and in one minute of three their CLOSE_WAIT. Of twelve
-    these change in three minutes of ten, and twenty are at rest. What the listeners of six
+    what they use of their descriptors, and in one minute of three their CLOSE_WAIT; in one of four
+    some of their connections retransmit. Of twelve these change in three minutes of ten, and twenty
+    are at rest. What the listeners of six
     busy and six other processes have established changes as often, and in one minute of twenty
     somebody waits to be accepted. What the host has established and in TIME_WAIT, its memory,
     the sockets read and the ten greatest processes change each minute, and segments are
@@ -43,6 +44,11 @@ def ordinary(minutes: range) -> Iterator[tuple[float, Row]]:
                 established=load[number],
                 close_wait=stuck[number],
                 fds=load[number] / 10,
+                **quality(
+                    measured=load[number],
+                    retransmitting=int(number in BUSY and rng.random() < 0.25),
+                    rtt=0.01,
+                ),
             )
             for number in range(40)
         ]

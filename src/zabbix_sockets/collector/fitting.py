@@ -1,0 +1,108 @@
+"""How a table's rows come, and which of them fit: a test of rows, a dump of netlink's."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.filters.evaluate import Reading, Test, compile_test
+from zabbix_sockets.filters.kernel import Dump, without
+from zabbix_sockets.filters.terms import Node, kinds, rewrite
+from zabbix_sockets.model import AddressToken, Row, Table, TcpState
+from zabbix_sockets.owners import Owners
+from zabbix_sockets.readers.attributes import facts_of
+from zabbix_sockets.readers.inet_diag import Noted
+from zabbix_sockets.readers.netlink import NetlinkTables
+
+OWNER_KINDS = frozenset(("process", "pid"))
+LISTENING = {"tcp": 1 << TcpState.LISTEN, "udp": 1 << TcpState.CLOSE}
+"""The state of listeners, as a mask."""
+
+_FACT_KINDS = frozenset(("fwmark", "cgroup"))
+_FULL_STATES = (TcpState.ESTABLISHED, TcpState.LISTEN)
+
+End = tuple[int, AddressToken]
+"""Port and address of a listener."""
+
+Whole = tuple[Row, bytes]
+"""A row, and the netlink message that it is from; empty from procfs."""
+
+Chosen = tuple[Iterable[End], Iterable[Whole]]
+"""Listeners, chosen or not, for the directions of what comes; and rows that fit."""
+
+
+class RowTest:
+    """Decides row by row whether an expression holds.
+
+    *note* is called for each row that fits or not because of owners that can't be seen.
+    """
+
+    def __init__(
+        self, node: Node, reading: Reading, owners: Owners, note: Callable[[], None]
+    ) -> None:
+        self._holds = compile_test(node, reading)
+        self.needs_facts = bool(kinds(node) & _FACT_KINDS)
+        self._needs_cgroup = "cgroup" in kinds(node)
+        self._owned = owners.by_inode
+        self._note = note
+        self._tests: tuple[Test, Test] | None = None
+        unseen = owners.denied or owners.hidden or not owners.complete
+        if unseen and kinds(node) & OWNER_KINDS:
+            negated = rewrite(node, wanted=False)
+            may, may_not = (without(each, OWNER_KINDS) for each in (node, negated))
+            self._tests = compile_test(may, reading), compile_test(may_not, reading)
+
+    def holds(self, row: Row, cgroup: int = 0, mark: int = 0) -> bool:
+        """Whether a row fits; note it if that depends on owners that can't be seen."""
+        if self._tests and row[9] and row[9] not in self._owned:
+            may, may_not = self._tests
+            if may(row, cgroup, mark) and may_not(row, cgroup, mark):
+                self._note()
+        if self._needs_cgroup and not cgroup and row[0] in _FULL_STATES:
+            raise SocketsError("filter: this kernel tells no socket's cgroup: that takes 5.8")
+        return self._holds(row, cgroup, mark)
+
+
+class Dumping(NamedTuple):
+    """How one table is dumped by netlink."""
+
+    netlink: NetlinkTables
+    table: Table
+    deadline: Deadline
+    noted: Noted | None
+    tcp_info: bool
+
+    def listeners(self, states: int) -> Iterator[Chosen]:
+        """Yield all in *states* for the directions of others, and none as a row."""
+        for wholes in self.netlink.select(self.table, self.deadline, states, b""):
+            yield [(row[1], row[3]) for row, _ in wholes], ()
+
+    def batches(self, dump: Dump, test: RowTest | None) -> Iterator[Chosen]:
+        """Yield the rows that the kernel and *test* let through."""
+        listening = 0 if dump.program else LISTENING[self.table.protocol]
+        for wholes in self.netlink.select(
+            self.table, self.deadline, dump.states, dump.program, tcp_info=self.tcp_info
+        ):
+            ends, fitting = chosen(wholes, listening, test)
+            yield ends, self._noted(fitting) if self.noted else fitting
+
+    def _noted(self, wholes: list[Whole]) -> Iterable[Whole]:
+        assert self.noted
+        cgroups = ((facts_of(message)[0], row) for row, message in wholes)
+        return zip(self.noted(cgroups), (message for _, message in wholes), strict=True)
+
+
+def chosen(
+    wholes: list[Whole], listening: int, test: RowTest | None
+) -> tuple[list[End], list[Whole]]:
+    """Return the listeners among the rows (*listening* is a mask), and the rows that fit."""
+    ends = _ends((row for row, _ in wholes), listening)
+    if test is None:
+        return ends, wholes
+    if test.needs_facts:
+        return ends, [each for each in wholes if test.holds(each[0], *facts_of(each[1]))]
+    return ends, [each for each in wholes if test.holds(each[0])]
+
+
+def _ends(rows: Iterable[Row], listening: int) -> list[End]:
+    return [(row[1], row[3]) for row in rows if listening >> row[0] & 1] if listening else []
