@@ -4,6 +4,7 @@ import math
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 from zabbix_sockets.errors import SocketsError
@@ -153,26 +154,28 @@ class Delivery:
         return reports
 
     def _get_past(self, packets: Mapping[str, Packet]) -> dict[str, Report]:
-        """Push the packet of now; if it is taken what was refused before it never will be.
+        """Drop what waits for a host of another name than *packets*, once these are taken.
 
-        It is asked for once more, lest the server had come to know the host just in between.
+        What waits for the same host is never overtaken: the server may just have come to know it.
         """
         assert self._spool
         reports = {}
-        for destination, outcome in self._push_all(packets).items():
-            if not outcome.delivered:
+        for destination, packet in packets.items():
+            hosts = {value.host for value in packet}
+            waiting = self._spool.all(destination)
+            stale = list(
+                takewhile(lambda each: hosts.isdisjoint(v.host for v in each.values), waiting)  # noqa: B023
+            )
+            if not stale or len(stale) == len(waiting):
                 continue
-            head, *_ = waiting = self._spool.all(destination)
-            again = self._push_all({destination: head.values})[destination]
-            if again.delivered:
-                self._spool.remove(head.number)
-            elif not again.error:
-                self._spool.drop(head.number, destination)
-            for each in waiting:
-                if each.values == tuple(packets[destination]):
-                    self._spool.remove(each.number)
-            left = self._spool.state(destination).waiting
-            reports[destination] = Report(destination, outcome, left)
+            first = waiting[len(stale)]
+            outcome = self._push_all({destination: first.values})[destination]
+            if outcome.delivered:
+                for each in stale:
+                    self._spool.drop(each.number, destination)
+                self._spool.remove(first.number)
+                left = self._spool.state(destination).waiting
+                reports[destination] = Report(destination, outcome, left)
         return reports
 
     def _push_all(self, packets: Mapping[str, Sequence[Value]]) -> dict[str, Outcome]:

@@ -156,26 +156,40 @@ def test_on_disk_before_it_goes(spool: Spool) -> None:
     assert spool.state("a").waiting == 0
 
 
-def test_what_is_refused_for_ever(delivery: Delivery, servers: Servers) -> None:
-    """What waited and is refused while the one of now is taken goes no more: it is counted."""
+def test_a_host_that_was_renamed(delivery: Delivery, servers: Servers) -> None:
+    """What waited for another name goes no more once the new one is taken: it is counted."""
     servers.mood["a"] = REFUSED
-    delivery.deliver(packet(1))
-    delivery.deliver(packet(2))
+    for clock in (1, 2):
+        delivery.deliver({each: [[Value("typo", "k", clock, 0, "{}")]] for each in "ab"})
+    delivery.deliver(packet(3))
     push = servers.push
 
     def picky(destination: str, values: Sequence[Value]) -> Outcome:
-        return REFUSED if values[0].clock < 3 and destination == "a" else push(destination, values)
+        return REFUSED if values[0].host == "typo" else push(destination, values)
 
     servers.mood.clear()
     delivery._push = picky
-    assert delivery.deliver(packet(3))[0].waiting == 1
-    assert servers.taken["a"] == [3]
-    delivery.deliver(packet(4))
-    delivery.deliver(packet(5))
-    assert servers.taken["a"] == [3, 4, 5]
+    assert catching_up(delivery.deliver(packet(4))) == ["a"]
+    delivery.drain(["a"])
+    assert servers.taken["a"] == [3, 4]
     state = delivery.state()
     assert state
     assert (state.waiting, state.dropped) == (0, 2)
+
+
+def test_nothing_overtakes(delivery: Delivery, servers: Servers) -> None:
+    """A server that takes what is new before it takes what is old gets nothing new."""
+    servers.mood["a"] = REFUSED
+    delivery.deliver(packet(1))
+    push = servers.push
+
+    def picky(destination: str, values: Sequence[Value]) -> Outcome:
+        return REFUSED if values[0].clock == 1 else push(destination, values)
+
+    servers.mood.clear()
+    delivery._push = picky
+    assert delivery.deliver(packet(2))[0].waiting == 2
+    assert servers.taken["a"] == []
 
 
 def test_several_packets(delivery: Delivery, servers: Servers) -> None:
