@@ -103,8 +103,9 @@ class SingleValues:
             every = groups | {each.name: each for each in gone if each}
             host = every.pop(HOST)
             known, lone = [], []
+            behind = set(self._spool.lines(destination))  # nothing overtakes what waits
             for group in every.values():
-                if ledger.is_known(group.name, len(group.values)):
+                if group.name not in behind and ledger.is_known(group.name, len(group.values)):
                     known.append(group)
                 elif not ledger.is_given_up(group.name, moment.clock):
                     lone.append(group)
@@ -171,13 +172,17 @@ class SingleValues:
                 if outcome.error:
                     return
                 ledger.learn(name, outcome.processed, outcome.failed, now)
-                yield outcome
+                if outcome.processed:
+                    self._spool.remove(waiting.number)
+                elif ledger.is_given_up(name, now):
+                    self._forget(_line(destination, name))
+                yield outcome  # from here it may not go on
                 if not outcome.processed:
                     break
-                self._spool.remove(waiting.number)
-            if ledger.is_given_up(name, now):
-                for waiting in self._spool.all(_line(destination, name)):
-                    self._spool.remove(waiting.number)
+
+    def _forget(self, line: str) -> None:
+        for waiting in self._spool.all(line):
+            self._spool.remove(waiting.number)
 
     def _ledger(self, destination: str) -> Ledger:
         if destination not in self._ledgers:

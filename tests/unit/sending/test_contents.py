@@ -283,6 +283,22 @@ def test_outage(host: Host, server: Server) -> None:
         assert moments == list(range(first, 301, 60))
 
 
+def test_little_time(host: Host, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the time is up after each of them, the others go later: in order, and none twice."""
+    names = ["a", "b", "c"]
+    for name in names:
+        server.add_row(name)
+    with monkeypatch.context() as hurried:
+        hurried.setattr("zabbix_sockets.sending.contents.ASKING_SECONDS", -1.0)
+        for _ in range(11):
+            host.push(names)
+    host.push(names)
+    for name in names:
+        moments = [at for at, _ in taken(server, f'sockets.process.sockets["{name}"]')]
+        assert moments == list(range(60, 721, 60)), name
+    assert max(Counter(server.taken).values()) == 1
+
+
 def test_weather(host: Host, server: Server) -> None:
     """Whatever comes between, each value of an item that comes to be arrives once, in order."""
     weather = random.Random(3)  # the same in each run
