@@ -223,7 +223,7 @@ class Service:
             self._drain_until(tick, catching_up(reports) if reports else self._pusher.destinations)
             while self._pusher.awaits_items() and retry < tick and not self._is_stopping():
                 self._wait(retry)
-                self._pusher.retry()
+                self._say(self._pusher.retry)
                 retry = time.monotonic() + SYNC
             self._wait(tick)
         notify("STOPPING=1")
@@ -260,8 +260,18 @@ class Service:
             self._wait(min(tick, time.monotonic() + drain_delay(self._interval)))
             if self._is_stopping() or time.monotonic() >= tick:
                 return
-            destinations = catching_up(self._pusher.drain(destinations))
+            drained: list[Report] = []
+            self._say(lambda: drained.extend(self._pusher.drain(destinations)))  # noqa: B023
+            destinations = catching_up(drained)
             notify("WATCHDOG=1")
+
+    def _say(self, work: Callable[[], None]) -> None:
+        """Do *work*; what goes wrong is said, and no reason to end."""
+        try:
+            work()
+        except SocketsError as error:
+            sys.stderr.write(f"{error}\n")
+            sys.stderr.flush()
 
     def _wait(self, until: float) -> None:
         """Sleep until a moment of the monotonic clock, or a signal; systemd is told meanwhile."""
