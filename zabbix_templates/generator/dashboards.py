@@ -80,17 +80,24 @@ def _overview(page: Page) -> None:
         ),
         Tile("tcp.memory", "TCP memory", 1, RISES_ARE_BAD),
     )
-    processes = PROCESSES.graphs[0]
     if page.version == OLD:
-        page.graph(CONNECTIONS, Place(0, 2, 8, 5))
-        page.graph(STATES, Place(8, 2, 8, 5))
-        page.text(
-            "processes.top",
-            "Top 10 processes: sockets, established, CLOSE_WAIT",
-            Place(16, 2, 8, 5),
-        )
-        page.graphs(PROCESSES, processes, Place(0, 7, 24, 6), 3, 1)
-        return
+        _old_overview(page)
+    else:
+        _new_overview(page)
+
+
+def _old_overview(page: Page) -> None:
+    page.graph(CONNECTIONS, Place(0, 2, 8, 5))
+    page.graph(STATES, Place(8, 2, 8, 5))
+    page.text(
+        "processes.top",
+        "Top 10 processes: sockets, established, CLOSE_WAIT",
+        Place(16, 2, 8, 5),
+    )
+    page.graphs(PROCESSES, PROCESSES.graphs[0], Place(0, 7, 24, 6), 3, 1)
+
+
+def _new_overview(page: Page) -> None:
     page.graph(CONNECTIONS, Place(0, 2, 7, 5), 2)
     page.graph(STATES, Place(7, 2, 7, 5), 2)
     page.problems(Place(14, 2, 10, 5))
@@ -114,7 +121,7 @@ def _overview(page: Page) -> None:
     page.lines(
         "CLOSE_WAIT by process", Place(14, 7, 10, 6), PROCESSES, Line("tcp.close_wait", "C00000")
     )
-    page.graphs(PROCESSES, processes, Place(0, _NEXT_SCREEN, 24, 5), 3, 1)
+    page.graphs(PROCESSES, PROCESSES.graphs[0], Place(0, _NEXT_SCREEN, 24, 5), 3, 1)
 
 
 def _listeners(page: Page) -> None:

@@ -4,6 +4,8 @@ Only sockets that sent or received something lately count; where none did there 
 time, but there are zeros of what is counted.
 """
 
+from dataclasses import replace
+
 from . import macros as m
 from .conditions import over
 from .model import Graph, Kind, Line, Metric, Severity, Trigger
@@ -13,91 +15,95 @@ _MICROSECONDS, _MILLISECONDS = "0.000001", "0.001"
 _OF = "Of the sockets that count: "
 
 
-def metrics(defaults: tuple[str, ...]) -> tuple[Metric, ...]:
-    """Return the metrics; *defaults* are the keys of those that are kept without being asked."""
-    times = (
+_ROUND_TRIPS = tuple(
+    Metric(
+        f"rtt.{key}",
+        f"rtt_us.{key}",
+        f"Round-trip time, {name}",
+        f"{_OF}smoothed by the kernel, within 6.25 %. {meaning}",
+        units="s",
+        kind=Kind.FLOAT,
+        default=False,
+        multiplier=_MICROSECONDS,
+    )
+    for key, name, meaning in (
         ("p50", "median", "Half of them have at most this round-trip time."),
         ("p95", "95 %", "95 of 100 have at most this round-trip time."),
         ("max", "greatest", "The greatest round-trip time of all."),
     )
-    return (
-        Metric(
-            "measured",
-            "measured",
-            "Connections measured",
-            "Sockets that count: they have a round-trip time, and sent or received something"
-            " within the last minute.",
-            default="measured" in defaults,
-        ),
-        *(
-            Metric(
-                f"rtt.{key}",
-                f"rtt_us.{key}",
-                f"Round-trip time, {name}",
-                f"{_OF}smoothed by the kernel, within 6.25 %. {meaning}",
-                units="s",
-                kind=Kind.FLOAT,
-                default=f"rtt.{key}" in defaults,
-                multiplier=_MICROSECONDS,
-            )
-            for key, name, meaning in times
-        ),
-        Metric(
-            "retransmitting",
-            "retransmitting",
-            "Connections retransmitting",
-            f"{_OF}those that wait at this moment for the acknowledgement of what they sent again.",
-            default="retransmitting" in defaults,
-        ),
-        Metric(
-            "retransmitting_pct",
-            "retransmitting_pct",
-            "Connections retransmitting, share",
-            f"{_OF}the share that is sending again at this moment.",
-            units="%",
-            kind=Kind.FLOAT,
-            default="retransmitting_pct" in defaults,
-        ),
-        Metric(
-            "retransmits",
-            "retransmits",
-            "Segments retransmitted",
-            f"{_OF}what they have sent again since they were opened.",
-            default=False,
-        ),
-        Metric(
-            "lost",
-            "lost",
-            "Segments lost",
-            f"{_OF}what the kernel takes for lost at this moment.",
-            default=False,
-        ),
-        Metric(
-            "receiver_limited",
-            "receiver_limited_ms",
-            "Time limited by receivers",
-            f"{_OF}how long they could not send since they were opened, as the other side's receive"
-            " window was full: it does not read. Within 6.25 %.",
-            units="s",
-            kind=Kind.FLOAT,
-            default=False,
-            multiplier=_MILLISECONDS,
-        ),
-        Metric(
-            "sender_buffer_limited",
-            "sender_buffer_limited_ms",
-            "Time limited by send buffers",
-            f"{_OF}how long they could not send more since they were opened, as their own send"
-            " buffer was too small (net.ipv4.tcp_wmem). Within 6.25 %.",
-            units="s",
-            kind=Kind.FLOAT,
-            default=False,
-            multiplier=_MILLISECONDS,
-        ),
-    )
+)
+
+_METRICS = (
+    Metric(
+        "measured",
+        "measured",
+        "Connections measured",
+        "Sockets that count: they have a round-trip time, and sent or received something"
+        " within the last minute.",
+        default=False,
+    ),
+    *_ROUND_TRIPS,
+    Metric(
+        "retransmitting",
+        "retransmitting",
+        "Connections retransmitting",
+        f"{_OF}those that wait at this moment for the acknowledgement of what they sent again.",
+        default=False,
+    ),
+    Metric(
+        "retransmitting_pct",
+        "retransmitting_pct",
+        "Connections retransmitting, share",
+        f"{_OF}the share that is sending again at this moment.",
+        units="%",
+        kind=Kind.FLOAT,
+        default=False,
+    ),
+    Metric(
+        "retransmits",
+        "retransmits",
+        "Segments retransmitted",
+        f"{_OF}what they have sent again since they were opened.",
+        default=False,
+    ),
+    Metric(
+        "lost",
+        "lost",
+        "Segments lost",
+        f"{_OF}what the kernel takes for lost at this moment.",
+        default=False,
+    ),
+    Metric(
+        "receiver_limited",
+        "receiver_limited_ms",
+        "Time limited by receivers",
+        f"{_OF}how long they could not send since they were opened, as the other side's receive"
+        " window was full: it does not read. Within 6.25 %.",
+        units="s",
+        kind=Kind.FLOAT,
+        default=False,
+        multiplier=_MILLISECONDS,
+    ),
+    Metric(
+        "sender_buffer_limited",
+        "sender_buffer_limited_ms",
+        "Time limited by send buffers",
+        f"{_OF}how long they could not send more since they were opened, as their own send"
+        " buffer was too small (net.ipv4.tcp_wmem). Within 6.25 %.",
+        units="s",
+        kind=Kind.FLOAT,
+        default=False,
+        multiplier=_MILLISECONDS,
+    ),
+)
 
 
-NAMES = "|".join(each.name for each in metrics(()))
+def metrics(defaults: tuple[str, ...]) -> tuple[Metric, ...]:
+    """Return the metrics; *defaults* are the keys of those that are kept without being asked."""
+    return tuple(replace(each, default=each.key in defaults) for each in _METRICS)
+
+
+NAMES = "|".join(each.name for each in _METRICS)
 """Of the metrics, as a regular expression: what sockets of UDP have none of."""
 
 

@@ -32,11 +32,7 @@ def collect(
     """
     started = monotonic()
     deadline = Deadline(query.timeout)
-    if query.netns not in (ALL_NETNS, OWN):
-        from zabbix_sockets.collector.namespaces import is_own  # noqa: PLC0415  # 2 ms
-
-        if is_own(query.proc, query.netns):
-            query = query._replace(netns=OWN)
+    query = _with_own(query)
     with choose(query) as plan:
         snapshot = Snapshot(
             time=int(time()),
@@ -68,3 +64,12 @@ def collect(
         complete(snapshot, query)
     snapshot.visibility.seconds = monotonic() - started
     return snapshot
+
+
+def _with_own(query: Query) -> Query:
+    """Return the query; the own namespace's name or number is that of the own one."""
+    if query.netns in (ALL_NETNS, OWN):
+        return query
+    from zabbix_sockets.collector.namespaces import is_own  # noqa: PLC0415  # 2 ms
+
+    return query._replace(netns=OWN) if is_own(query.proc, query.netns) else query

@@ -37,6 +37,11 @@ class _HandOn(argparse.Action):
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add all that `send` knows beside the options of every document."""
     parser.set_defaults(handed_on=[])
+    _add_to(parser)
+    _add_how(parser)
+
+
+def _add_to(parser: argparse.ArgumentParser) -> None:
     to = parser.add_argument_group("where to, and as whom (default: as the agent)")
     to.add_argument(
         "--agent-config",
@@ -64,6 +69,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         to.add_argument(
             f"--tls-{name}", dest="handed_on", action=_HandOn, metavar="X", help=meaning
         )
+
+
+def _add_how(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how")
     how.add_argument(
         "--values",
@@ -86,7 +94,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--spool",
         metavar="FILE",
         help="where documents wait that could not be delivered"
-        " (default: spool.sqlite in $STATE_DIRECTORY or /var/lib/zabbix-sockets)",
+        " (default: spool.sqlite, with --values values.sqlite, in $STATE_DIRECTORY or"
+        " /var/lib/zabbix-sockets)",
     )
     how.add_argument(
         "--spool-size",

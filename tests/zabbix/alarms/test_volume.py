@@ -17,17 +17,29 @@ BUSY, MODERATE, QUIET = range(8), range(8, 20), range(20, 40)
 TCP, UDP = range(26), range(26, 40)
 
 
+def _process(number: int, load: int, stuck: int, rng: random.Random) -> Row:
+    retransmitting = int(number in BUSY and rng.random() < 0.25)
+    return process(
+        f"process-{number}",
+        listen=1,
+        established=load,
+        close_wait=stuck,
+        fds=load / 10,
+        **quality(measured=load, retransmitting=retransmitting, rtt=0.01),
+    )
+
+
 def ordinary(minutes: range) -> Iterator[tuple[float, Row]]:
     """Yield the documents of an ordinary host: 40 processes, 40 listeners, 14 of them UDP.
 
     Eight processes are busy: their connections change each minute, with them their sockets and
     what they use of their descriptors, and in one minute of three their CLOSE_WAIT; in one of four
-    some of their connections retransmit. Of twelve these change in three minutes of ten, and twenty
-    are at rest. What the listeners of six
-    busy and six other processes have established changes as often, and in one minute of twenty
-    somebody waits to be accepted. What the host has established and in TIME_WAIT, its memory,
-    the sockets read and the ten greatest processes change each minute, and segments are
-    retransmitted; the destination that takes most ports changes in one minute of five.
+    one of their connections retransmits. Of twelve these change in three minutes of ten, and twenty
+    are at rest. What the listeners of six busy and six other processes have established changes as
+    often, and in one minute of twenty somebody waits to be accepted. What the host has established
+    and in TIME_WAIT, its memory, the sockets read and the ten greatest processes change each
+    minute, and segments are retransmitted; the destination that takes most ports changes in one
+    minute of five.
     """
     rng = random.Random(40)
     load = {number: rng.randint(5, 400) for number in range(40)}
@@ -37,21 +49,7 @@ def ordinary(minutes: range) -> Iterator[tuple[float, Row]]:
             if number in BUSY or rng.random() < 0.3:
                 load[number] = max(1, load[number] + rng.choice([-3, -2, -1, 1, 2, 3]))
                 stuck[number] = rng.randint(0, 3) if rng.random() < 0.3 else stuck[number]
-        processes = [
-            process(
-                f"process-{number}",
-                listen=1,
-                established=load[number],
-                close_wait=stuck[number],
-                fds=load[number] / 10,
-                **quality(
-                    measured=load[number],
-                    retransmitting=int(number in BUSY and rng.random() < 0.25),
-                    rtt=0.01,
-                ),
-            )
-            for number in range(40)
-        ]
+        processes = [_process(number, load[number], stuck[number], rng) for number in range(40)]
         listeners = [
             listener(
                 f"tcp/0.0.0.0:{8000 + number}",
