@@ -58,10 +58,7 @@ def collect(
             from zabbix_sockets.collector.tables import TableCollection  # noqa: PLC0415  # 1 ms
 
             TableCollection(plan, query, deadline, snapshot).collect()
-    if query.needs:
-        from zabbix_sockets.collector.facts import complete  # noqa: PLC0415  # 1 ms
-
-        complete(snapshot, query)
+    _add_facts(snapshot, query)
     snapshot.visibility.seconds = monotonic() - started
     return snapshot
 
@@ -73,3 +70,10 @@ def _with_own(query: Query) -> Query:
     from zabbix_sockets.collector.namespaces import is_own  # noqa: PLC0415  # 2 ms
 
     return query._replace(netns=OWN) if is_own(query.proc, query.netns) else query
+
+
+def _add_facts(snapshot: Snapshot, query: Query) -> None:
+    if query.needs:
+        from zabbix_sockets.collector.facts import complete  # noqa: PLC0415  # 1 ms
+
+        complete(snapshot, query)
