@@ -1,0 +1,86 @@
+"""The calls that are tried: each way to an answer, as the verbs go it."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import NamedTuple
+
+from zabbix_sockets.collector.ahead import read_pinned
+from zabbix_sockets.collector.snapshot import collect
+from zabbix_sockets.collector.stream import iter_sockets
+from zabbix_sockets.configuration import load
+from zabbix_sockets.counting import count
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.groups import GROUPINGS
+from zabbix_sockets.model import Query, Snapshot
+from zabbix_sockets.report import build_document
+from zabbix_sockets.rows import JsonRow
+from zabbix_sockets.ruled import by_rules
+from zabbix_sockets.show import socket_json, socket_order
+from zabbix_sockets.verbs import CONFIG
+
+from .scene import HOST, UNPRIVILEGED, WITH_RULES, WITHOUT_NETLINK, WITHOUT_PINS, Scene
+
+
+class Call(NamedTuple):
+    """A way to an answer: *make* returns it. *least* is how many steps it has at least."""
+
+    name: str
+    scene: Scene
+    make: Callable[[], object]
+    least: int
+
+
+def snapshot_of(query: Query) -> Snapshot:
+    """Return what is collected, the iterator read ahead as verbs does it."""
+    ahead = None if query.filter else read_pinned(query, Deadline(query.timeout))
+    with ahead or nullcontext():
+        return collect(query, lambda: None, ahead)
+
+
+def document(grouping: str = "process", **options: object) -> Callable[[], JsonRow]:
+    """Return what makes a document."""
+    of = GROUPINGS[grouping]
+    query = Query(tcp_info=True, needs=of.needs)._replace(**options)  # type: ignore[arg-type]
+    return lambda: build_document(snapshot_of(query), grouping=of)
+
+
+def ruled() -> JsonRow:
+    """Return a document by the rules of the configuration file."""
+    of = by_rules(load(CONFIG, required=True).groups)
+    return build_document(snapshot_of(Query(needs=of.needs, tcp_info=True)), grouping=of)
+
+
+def number() -> int:
+    """Return what `count nginx tcp established` says."""
+    return count(snapshot_of(Query()), "nginx", "tcp", "established")
+
+
+def sockets(**options: object) -> Callable[[], Sequence[JsonRow]]:
+    """Return what makes the list of `show sockets`."""
+    query = Query(tcp_info=True)._replace(**options)  # type: ignore[arg-type]
+    return lambda: [socket_json(each) for each in sorted(iter_sockets(query), key=socket_order)]
+
+
+_BY_PROCESS = "process = nginx and not dport = :443"
+_BY_PORT = "sport = :80 or dport = :5432"
+
+CALLS = (
+    Call("bpf", HOST, document(), 60),
+    Call("bpf, own namespace", HOST, document(netns="own"), 40),
+    Call("bpf by container", HOST, document("container"), 80),
+    Call("bpf by user", HOST, document("user"), 70),
+    Call("sock_diag", WITHOUT_PINS, document(), 250),
+    Call("sock_diag by unit", WITHOUT_PINS, document("unit"), 250),
+    Call("sock_diag of one namespace", WITHOUT_PINS, document(netns="lab"), 200),
+    Call("sock_diag without privilege", UNPRIVILEGED, document(), 150),
+    Call("by cgroups", UNPRIVILEGED, document("unit"), 100),
+    Call("procfs", WITHOUT_NETLINK, document(), 200),
+    Call("bpf with a filter", HOST, document(filter=_BY_PROCESS), 60),
+    Call("sock_diag with a filter", WITHOUT_PINS, document(filter=_BY_PORT), 200),
+    Call("procfs with a filter", WITHOUT_NETLINK, document(filter=_BY_PROCESS), 200),
+    Call("rules", WITH_RULES, ruled, 80),
+    Call("count", HOST, number, 60),
+    Call("show sockets, bpf", HOST, sockets(netns="all"), 60),
+    Call("show sockets, sock_diag", WITHOUT_PINS, sockets(), 150),
+    Call("show sockets, procfs", WITHOUT_NETLINK, sockets(filter=_BY_PORT), 150),
+)

@@ -1,0 +1,143 @@
+"""What can go wrong at a step, and which of it can at which.
+
+A step is one call into the kernel: its function, what it is about, and how often that has come
+before. So a step is found again in another run, whatever the threads do meanwhile.
+"""
+
+import errno
+import re
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from typing import NamedTuple
+
+
+class Step(NamedTuple):
+    """One call into the kernel, in the caller's own process or in a *child* of it."""
+
+    function: str
+    label: str
+    occurrence: int = 1
+    in_child: bool = False
+
+    @property
+    def pid(self) -> int:
+        """The process whose files it is about; 0: none's."""
+        found = re.match(r"/proc/(\d+)(/|$)", self.label)
+        return int(found[1]) if found else 0
+
+    @property
+    def site(self) -> tuple[str, str, bool]:
+        """What steps have in common that the same line of code makes, or nearly so."""
+        return self.function, re.sub(r"\d+", "N", self.label), self.in_child
+
+    def __str__(self) -> str:
+        """Return it for people."""
+        where = " in the child" if self.in_child else ""
+        return f"{self.function} {self.label} #{self.occurrence}{where}"
+
+
+class Effect(Enum):
+    """What a fault does, where it is no error number."""
+
+    MEMORY = "no memory"
+    THREAD = "no thread"
+    IMPORT = "no module"
+    SHORT = "fewer bytes"  # the rest comes with the next read
+    EMPTY = "no bytes"
+    GARBAGE = "bytes that mean nothing"
+    REFUSAL = "netlink's error message"
+    ENDLESS = "the same again and again"
+    INTERRUPTED = "NLM_F_DUMP_INTR"
+    LATE = "the time is over when it comes back"
+    GONE = "the process has ended"
+    HANG = "it never comes back"
+    KILL = "SIGKILL"
+    CRASH = "SIGSEGV"
+
+
+class Fault(NamedTuple):
+    """What goes wrong: an error number, or another effect; *lasting*: from then on, always."""
+
+    what: Effect | int
+    lasting: bool = False
+
+    @property
+    def is_a_fact(self) -> bool:
+        """Whether it says how the host is: it may go on so for ever, and is nobody's failure."""
+        return self.what in _FACTS
+
+    def __str__(self) -> str:
+        """Return it for people."""
+        name = self.what.value if isinstance(self.what, Effect) else errno.errorcode[self.what]
+        return f"{name} from here on" if self.lasting else name
+
+
+_FACTS = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ESRCH, errno.ENXIO, Effect.GONE)
+_NO_DESCRIPTOR = Fault(errno.EMFILE, lasting=True)
+_ERRORS: dict[str, tuple[int, ...]] = {
+    "open": (errno.EMFILE, errno.EACCES, errno.ENOENT, errno.ENOMEM, errno.EIO),
+    "read": (errno.EIO, errno.ENOMEM),
+    "readv": (errno.EIO, errno.ENOMEM, errno.EFAULT),
+    "write": (errno.ENOSPC, errno.EIO, errno.EPIPE),
+    "listdir": (errno.EIO, errno.EACCES, errno.ENOENT, errno.ENOMEM),
+    "scandir": (errno.EIO, errno.EACCES, errno.ENOENT),
+    "stat": (errno.EACCES, errno.ENOENT, errno.EIO, errno.ENOMEM),
+    "readlink": (errno.ENOENT, errno.EACCES, errno.ENAMETOOLONG, errno.EIO, errno.ENOMEM),
+    "access": (),
+    "mkdir": (errno.EACCES, errno.ENOSPC, errno.EROFS),
+    "netlink": (errno.EPROTONOSUPPORT, errno.EACCES, errno.EMFILE, errno.ENOMEM),
+    "send": (errno.ENOBUFS, errno.ECONNREFUSED, errno.ENOMEM),
+    "recv": (errno.ENOBUFS, errno.ENOMEM),
+    "if_indextoname": (errno.ENXIO, errno.EMFILE),
+    "if_nametoindex": (errno.EMFILE,),
+    "setns": (errno.EPERM, errno.EINVAL, errno.ENOMEM),
+    "prlimit": (errno.EPERM, errno.ESRCH),
+    "flock": (errno.ENOLCK, errno.EIO),
+    "fork": (errno.EAGAIN, errno.ENOMEM),
+    "pipe": (errno.EMFILE, errno.ENFILE),
+    "run": (errno.EAGAIN, errno.ENOMEM, errno.ENOENT, errno.EACCES),
+}
+_EFFECTS = {
+    "thread": (Effect.THREAD,),
+    "import": (Effect.IMPORT,),
+    "read": (Effect.SHORT,),
+    "readv": (Effect.SHORT, Effect.GARBAGE),
+    "recv": (
+        *(Effect.SHORT, Effect.EMPTY, Effect.GARBAGE, Effect.REFUSAL),
+        *(Effect.ENDLESS, Effect.INTERRUPTED),
+    ),
+}
+_OF_PROCESSES = {"open": (errno.ESRCH,), "read": (errno.ESRCH,), "listdir": (errno.ESRCH,)}
+FATAL = (Effect.HANG, Effect.KILL, Effect.CRASH)
+
+
+def faults_of(step: Step) -> list[Fault]:
+    """Return all that can go wrong at *step* and lets the process live."""
+    function = step.function
+    faults = [Fault(number) for number in _ERRORS.get(function, ())]
+    faults += [Fault(effect) for effect in _EFFECTS.get(function, ())]
+    faults += [Fault(Effect.MEMORY), Fault(Effect.LATE)]
+    if function in ("open", "netlink"):
+        faults.append(_NO_DESCRIPTOR)
+    if step.pid:
+        faults += [Fault(number) for number in _OF_PROCESSES.get(function, ())]
+        faults.append(Fault(Effect.GONE))
+        if function == "read":
+            faults += [Fault(Effect.EMPTY), Fault(Effect.GARBAGE)]
+    return faults
+
+
+Trial = tuple[Step, Fault]
+
+
+def trials(steps: Iterable[Step]) -> Iterator[Trial]:
+    """Yield each step with a fault, and the first of each site with all that there are."""
+    sites: dict[tuple[str, str, bool], int] = {}
+    for step in steps:
+        faults = faults_of(step)
+        number = sites.get(step.site)
+        sites[step.site] = 0 if number is None else number + 1
+        if number is None:
+            yield from ((step, fault) for fault in faults)
+        else:
+            yield step, faults[number % len(faults)]

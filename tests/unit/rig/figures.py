@@ -1,0 +1,158 @@
+"""Whether a document's figures are right, beside those of the same call without a fault.
+
+A complete list has the rows of the faultless one and the row `(absent)`, and each figure that
+stands in it is the faultless one: a figure may only be left out, which says that it is not known.
+A list that is not complete has no `(absent)`; its rows are some of the faultless ones, and what
+is counted in them is at most what there is. So nothing is counted twice, under another name or
+as something else, and no 0 stands for what was not read.
+
+Two things are no fault of the call: who ended meanwhile may be missing anywhere; and where the
+kernel says that a name may not be read, or is not there, a row has the name that it has on such
+a host.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from zabbix_sockets.rows import ABSENT_ID, JsonRow
+
+LISTS = ("processes", "listeners", "upstreams")
+_OF_OWNERS = ("process", "processes")
+"""What a listener's row says of who holds it: less where not every owner is known."""
+_SHARES = ("rtt_us", "p50", "p95", "max", "settled")
+"""What is no sum: of fewer sockets it may be anything."""
+_WORST = "fds_max_pct"
+"""The worst of the processes that can be looked at, in a complete list too."""
+_ENDS = ("protocol", "netns", "local_address", "local_port", "remote_address", "remote_port")
+_NAMES = (
+    (r"prometheus-node-exporter", "prometheus-node"),
+    (r"@(cart|lab)\b", "@(unnamed)"),
+    (r"%(eth0|veth133|if\d+)\b", ""),
+)
+"""Names, and what stands for them on a host where they may not be read."""
+
+
+class Excuse(NamedTuple):
+    """What is no fault of the call: somebody *ended*; names may be *hidden*."""
+
+    ended: bool = False
+    hidden: bool = False
+
+
+NONE = Excuse()
+
+
+def of_document(document: JsonRow, expected: JsonRow, excuse: Excuse = NONE) -> Iterator[str]:
+    """Yield what is wrong with *document*; *expected* is the faultless one."""
+    complete = document["lists"]
+    assert isinstance(complete, dict)
+    if document["complete"] != int(all(complete.values())):
+        yield f"complete is {document['complete']}, lists are {complete}"
+    owners_known = bool(complete["processes"]) and not excuse.ended
+    for name in LISTS:
+        rows, wanted = (_by_id(each[name], excuse) for each in (document, expected))
+        if len(rows) != len(document[name]):  # type: ignore[arg-type]
+            yield f"{name}: an id comes twice"
+        if complete[name] != (ABSENT_ID in rows):
+            yield f"{name}: complete is {complete[name]}, but {ABSENT_ID} says otherwise"
+        exact = bool(complete[name]) and not excuse.ended
+        for row_id in sorted(rows.keys() - wanted.keys()):
+            yield f"{name}: there is no {row_id}"
+        for row_id in sorted(wanted.keys() - rows.keys()) if exact else ():
+            yield f"{name}: complete without {row_id}"
+        for row_id in sorted(rows.keys() & wanted.keys()):
+            for fault in _of_row(rows[row_id], wanted[row_id], excuse, exact, owners_known):
+                yield f"{name}: {row_id}: {fault}"
+    yield from _of_host(document, expected, exact=not excuse.ended)
+    if not document["complete"] and not _says_why(document):
+        yield "it is not complete, and doesn't say why"
+
+
+def _of_row(
+    row: JsonRow, wanted: JsonRow, excuse: Excuse, exact: bool, owners_known: bool
+) -> Iterator[str]:
+    for place, value, right in _leaves(row, wanted):
+        is_label = isinstance(value, str) and excuse.hidden
+        if is_label or (place in _OF_OWNERS and not owners_known):
+            continue
+        if not _is_right(place, value, right, exact=exact and place != _WORST):
+            yield f"{place} is {value}, not {right}"
+
+
+def _of_host(document: JsonRow, expected: JsonRow, *, exact: bool) -> Iterator[str]:
+    host, wanted = document["host"], expected["host"]
+    assert isinstance(host, dict)
+    for place, value, right in _leaves(host, wanted):
+        is_right = _is_right(place, value, right, exact=exact)
+        if place not in ("worst_endpoint", "size") and not is_right:
+            yield f"host: {place} is {value}, not {right}"
+
+
+def _is_right(place: str, value: object, right: object, *, exact: bool) -> bool:
+    """Whether a figure is right; one that the faultless document has not is another source's."""
+    if right is None or value == right:
+        return True
+    if exact:
+        return False
+    if place in _SHARES or not isinstance(value, int | float):
+        return True
+    return 0 <= value <= right  # type: ignore[operator]
+
+
+def _leaves(row: Mapping[str, object], wanted: object) -> Iterator[tuple[str, object, object]]:
+    """Yield the name of each figure of a row, what it is, and what it should be."""
+    assert isinstance(wanted, dict)
+    for name, value in row.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, wanted.get(name, {}))
+        else:
+            yield name, value, wanted.get(name)
+
+
+def _by_id(rows: object, excuse: Excuse) -> dict[str, JsonRow]:
+    assert isinstance(rows, list)
+    return {_name(str(row["id"]), excuse): row for row in rows}
+
+
+def _name(row_id: str, excuse: Excuse) -> str:
+    for name, instead in _NAMES if excuse.hidden else ():
+        row_id = re.sub(name, instead, row_id)
+    return row_id
+
+
+def _says_why(document: JsonRow) -> bool:
+    collector = document["collector"]
+    assert isinstance(collector, dict)
+    return bool(
+        collector["warnings"]
+        or collector["denied_processes"]
+        or any(collector["truncated"].values())
+    )
+
+
+def of_sockets(rows: list[JsonRow], expected: list[JsonRow], excuse: Excuse) -> Iterator[str]:
+    """Yield what is wrong with the rows of `show sockets`.
+
+    They are the faultless ones; a field may be left out, and so may an owner be.
+    """
+    found, wanted = (
+        {tuple(_name(f"@{row[name]}", excuse) for name in _ENDS): row for row in each}
+        for each in (rows, expected)
+    )
+    if len(found) != len(rows):
+        yield "sockets: one comes twice"
+    for key in sorted(found.keys() ^ wanted.keys()):
+        if key in found or not excuse.ended:
+            yield f"sockets: {'too many' if key in found else 'missing'}: {key}"
+    for key in sorted(found.keys() & wanted.keys()):
+        for name, value in found[key].items():
+            right = wanted[key].get(name)
+            if isinstance(value, str) and excuse.hidden:
+                continue
+            if name == "owners" and isinstance(value, list) and isinstance(right, list):
+                known = [owner["pid"] for owner in right]
+                if not all(owner["pid"] in known for owner in value):
+                    yield f"sockets: {key}: owners are {value}, not {right}"
+            elif value is not None and value != right:
+                yield f"sockets: {key}: {name} is {value}, not {right}"

@@ -1,0 +1,85 @@
+"""The pinned iterators' side of the scene: records as bpf/sockets.bpf.c writes them.
+
+Whatever program is pinned, its records are made here of the struct that readers/bpf.py has.
+"""
+
+from collections.abc import Callable, Iterator
+
+from zabbix_sockets.collector.ends import fold_address
+from zabbix_sockets.quality import bucket_of
+from zabbix_sockets.readers import bpf
+
+from .diag import cookie, tcp_info
+from .scene import CLOSE, ESTABLISHED, LISTEN, PORTS, Process, Scene, Socket
+
+_NUMBERS = {"tcp": 6, "udp": 17}
+_ACTIVE = 1  # the first class of idleness: ten seconds at most
+
+
+def records(scene: Scene, cgroup_of: Callable[[Process], int]) -> dict[str, bytes]:
+    """Return what each pinned program gives, by its name."""
+    held = [
+        (process, each) for process in scene.processes for each in scene.held_by(process.pid)
+    ]
+    return {
+        bpf.COUNT: b"".join(
+            _record(process, each, cgroup_of(process)) for process, each in held
+        ),
+        bpf.OWN: b"".join(_owner(process, each) for process, each in held),
+        bpf.INFORM: b"".join(_information(each) for _, each in held if _informs(each)),
+    }
+
+
+def _record(process: Process, each: Socket, cgroup: int) -> bytes:
+    """Return struct record."""
+    kind = _kind(each)
+    local = kind in (bpf.LISTENER, bpf.INBOUND)
+    ipv6 = len(each.local_address) != 4  # noqa: PLR2004
+    shared = len(each.holders) > 1
+    bound = each.device if local else fold_address(each.local_address) if ipv6 else 0
+    ends = each.local_address, each.remote_address
+    if local or ipv6:
+        address = ends[0 if local else 1].ljust(16, b"\0")
+    else:
+        address = (ends[1] + ends[0]).ljust(16, b"\0")
+    found = bpf.SOCKET.pack(
+        process.pid, each.netns, cgroup, each.uid, kind, each.state, _NUMBERS[each.protocol],
+        (bpf.IPV6 if ipv6 else 0) | (bpf.SHARED if shared else 0),
+        each.local[1] if kind != bpf.OUTBOUND else 0, 0 if local else each.remote[1],
+        bound, process.comm, address, *each.queues,
+        each.inode if shared or kind == bpf.LISTENER or each.protocol == "udp" else 0,
+        process.started, process.fds_limit, each.requests,
+    )  # fmt: skip
+    return found + _quality(each)
+
+
+def _quality(each: Socket) -> bytes:
+    if not (each.rtt and each.state == ESTABLISHED):
+        return bpf.QUALITY.pack(0, 0, 0, 0, 0, 0, 0)
+    return bpf.QUALITY.pack(bucket_of(each.rtt), _ACTIVE, 0, 0, 0, each.retransmits, 0)
+
+
+def _kind(each: Socket) -> int:
+    if each.state == LISTEN or (each.protocol == "udp" and each.state == CLOSE):
+        return bpf.LISTENER
+    if each.protocol == "udp":
+        return bpf.UNDECIDED
+    if each.accepted:
+        return bpf.INBOUND
+    return bpf.OUTBOUND if PORTS[0] <= each.local[1] <= PORTS[1] else bpf.UNDECIDED
+
+
+def _owner(process: Process, each: Socket) -> bytes:
+    return bpf.OWNER.pack(
+        process.pid, each.inode, process.started, process.fds_limit, process.comm
+    )
+
+
+def _informs(each: Socket) -> Iterator[bool] | bool:
+    return each.protocol == "tcp" and each.state not in (LISTEN, CLOSE)
+
+
+def _information(each: Socket) -> bytes:
+    return bpf.INFORMATION.pack(
+        cookie(each), each.inode, each.netns, b"cubic", tcp_info(each)[:216]
+    )
