@@ -72,7 +72,11 @@ class Fault(NamedTuple):
         return f"{name} from here on" if self.lasting else name
 
 
-_FACTS = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ESRCH, errno.ENXIO, Effect.GONE)
+_FACTS = (
+    *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.ESRCH, errno.ENXIO, errno.EPROTONOSUPPORT),
+    *(Effect.GONE, Effect.REFUSAL),
+)
+_ENDED = (errno.ENOENT, errno.ESRCH, Effect.GONE)
 _NO_DESCRIPTOR = Fault(errno.EMFILE, lasting=True)
 _ERRORS: dict[str, tuple[int, ...]] = {
     "open": (errno.EMFILE, errno.EACCES, errno.ENOENT, errno.ENOMEM, errno.EIO),
@@ -127,7 +131,25 @@ def faults_of(step: Step) -> list[Fault]:
     return faults
 
 
-Trial = tuple[Step, Fault]
+class Trial(NamedTuple):
+    """A step, and what goes wrong at it."""
+
+    step: Step
+    fault: Fault
+
+    @property
+    def is_an_end(self) -> bool:
+        """Whether it says that a process, or one of its descriptors, is no more.
+
+        Or that there is no IPv6: then nothing of it is there, either.
+        """
+        has_ended = self.step.pid or self.step.label.endswith(("/tcp6", "/udp6"))
+        return bool(has_ended) and self.fault.what in _ENDED
+
+    @property
+    def keeps_from_home(self) -> bool:
+        """Whether a thread can't come back from another network namespace."""
+        return self.step.function == "setns" and self.step.label == "home"
 
 
 def trials(steps: Iterable[Step]) -> Iterator[Trial]:
@@ -138,6 +160,6 @@ def trials(steps: Iterable[Step]) -> Iterator[Trial]:
         number = sites.get(step.site)
         sites[step.site] = 0 if number is None else number + 1
         if number is None:
-            yield from ((step, fault) for fault in faults)
+            yield from (Trial(step, fault) for fault in faults)
         else:
-            yield step, faults[number % len(faults)]
+            yield Trial(step, faults[number % len(faults)])

@@ -15,29 +15,37 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from zabbix_sockets.names import UNKNOWN
 from zabbix_sockets.rows import ABSENT_ID, JsonRow
+
+from .scene import USERS
 
 LISTS = ("processes", "listeners", "upstreams")
 _OF_OWNERS = ("process", "processes")
 """What a listener's row says of who holds it: less where not every owner is known."""
 _SHARES = ("rtt_us", "p50", "p95", "max", "settled")
 """What is no sum: of fewer sockets it may be anything."""
+_DENIED = "denied_instances"
 _WORST = "fds_max_pct"
 """The worst of the processes that can be looked at, in a complete list too."""
-_ENDS = ("protocol", "netns", "local_address", "local_port", "remote_address", "remote_port")
+_ENDS = ("protocol", "local_address", "local_port", "remote_address", "remote_port")
 _NAMES = (
     (r"prometheus-node-exporter", "prometheus-node"),
     (r"@(cart|lab)\b", "@(unnamed)"),
-    (r"%(eth0|veth133|if\d+)\b", ""),
+    *((rf"^{name}\b", f"uid {uid}") for name, uid in USERS.items()),
 )
 """Names, and what stands for them on a host where they may not be read."""
 
 
+_DEVICES = r"%(eth0|veth133|if\d+)\b"
+
+
 class Excuse(NamedTuple):
-    """What is no fault of the call: somebody *ended*; names may be *hidden*."""
+    """What is no fault of the call: somebody *ended*; names may be *hidden*; a table is procfs's."""
 
     ended: bool = False
     hidden: bool = False
+    without_devices: bool = False
 
 
 NONE = Excuse()
@@ -50,15 +58,21 @@ def of_document(document: JsonRow, expected: JsonRow, excuse: Excuse = NONE) -> 
     if document["complete"] != int(all(complete.values())):
         yield f"complete is {document['complete']}, lists are {complete}"
     owners_known = bool(complete["processes"]) and not excuse.ended
+    if _is_from_procfs(document):
+        excuse = excuse._replace(without_devices=True)
     for name in LISTS:
-        rows, wanted = (_by_id(each[name], excuse) for each in (document, expected))
+        lacking = excuse if complete[name] else excuse._replace(hidden=True)
+        rows, wanted = (_by_id(each[name], lacking) for each in (document, expected))
         if len(rows) != len(document[name]):  # type: ignore[arg-type]
             yield f"{name}: an id comes twice"
         if complete[name] != (ABSENT_ID in rows):
             yield f"{name}: complete is {complete[name]}, but {ABSENT_ID} says otherwise"
+        if complete[name] and ABSENT_ID not in wanted:
+            yield f"{name}: complete, which not even the faultless one is"
         exact = bool(complete[name]) and not excuse.ended
         for row_id in sorted(rows.keys() - wanted.keys()):
-            yield f"{name}: there is no {row_id}"
+            if not (lacking.hidden and row_id.startswith(UNKNOWN)):
+                yield f"{name}: there is no {row_id}"
         for row_id in sorted(wanted.keys() - rows.keys()) if exact else ():
             yield f"{name}: complete without {row_id}"
         for row_id in sorted(rows.keys() & wanted.keys()):
@@ -73,8 +87,8 @@ def _of_row(
     row: JsonRow, wanted: JsonRow, excuse: Excuse, exact: bool, owners_known: bool
 ) -> Iterator[str]:
     for place, value, right in _leaves(row, wanted):
-        is_label = isinstance(value, str) and excuse.hidden
-        if is_label or (place in _OF_OWNERS and not owners_known):
+        is_label = isinstance(value, str) and (excuse.hidden or place == "device")
+        if is_label or (place in _OF_OWNERS and not owners_known) or place == _DENIED:
             continue
         if not _is_right(place, value, right, exact=exact and place != _WORST):
             yield f"{place} is {value}, not {right}"
@@ -118,7 +132,15 @@ def _by_id(rows: object, excuse: Excuse) -> dict[str, JsonRow]:
 def _name(row_id: str, excuse: Excuse) -> str:
     for name, instead in _NAMES if excuse.hidden else ():
         row_id = re.sub(name, instead, row_id)
-    return row_id
+    return re.sub(_DEVICES, "", row_id) if excuse.hidden or excuse.without_devices else row_id
+
+
+def _is_from_procfs(document: JsonRow) -> bool:
+    """Whether a table was read from procfs, and the document says so: it tells no devices."""
+    collector = document["collector"]
+    assert isinstance(collector, dict)
+    elsewhere = any("read elsewhere" in each for each in collector["warnings"])
+    return bool(collector["source"] == "procfs" or elsewhere)
 
 
 def _says_why(document: JsonRow) -> bool:
@@ -137,7 +159,7 @@ def of_sockets(rows: list[JsonRow], expected: list[JsonRow], excuse: Excuse) -> 
     They are the faultless ones; a field may be left out, and so may an owner be.
     """
     found, wanted = (
-        {tuple(_name(f"@{row[name]}", excuse) for name in _ENDS): row for row in each}
+        {(bool(row["netns"]), *(str(row[name]) for name in _ENDS)): row for row in each}
         for each in (rows, expected)
     )
     if len(found) != len(rows):
@@ -148,8 +170,8 @@ def of_sockets(rows: list[JsonRow], expected: list[JsonRow], excuse: Excuse) -> 
     for key in sorted(found.keys() & wanted.keys()):
         for name, value in found[key].items():
             right = wanted[key].get(name)
-            if isinstance(value, str) and excuse.hidden:
-                continue
+            if name in ("netns", "device"):
+                continue  # for people: by what is known of it
             if name == "owners" and isinstance(value, list) and isinstance(right, list):
                 known = [owner["pid"] for owner in right]
                 if not all(owner["pid"] in known for owner in value):

@@ -131,10 +131,10 @@ class Kernel:
         in_child = os.getpid() != self._pid
         self._seen[function, label, in_child] += 1
         step = Step(function, label, self._seen[function, label, in_child], in_child)
+        self._refuse(function, label)
         self.steps.append(step)
         fault = self._fault_at(step)
         self.on_step(step, fault is not None)
-        self._refuse(function, label)
         if fault is None:
             return None
         self.fired = True

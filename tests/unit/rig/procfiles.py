@@ -13,16 +13,13 @@ from .scene import (
     PORTS,
     TIME_WAIT,
     UPTIME,
+    USERS,
     Process,
     Scene,
     Socket,
 )
 
 _FAMILIES = {"tcp": ("tcp", 2), "tcp6": ("tcp", 10), "udp": ("udp", 2), "udp6": ("udp", 10)}
-_PASSWD = (
-    "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/var/www:/bin/false\n"
-    "postgres:x:70:70::/var/lib/postgresql:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n"
-)
 NAMES = {OWN: "own", CART: "cart", LAB: "lab"}
 """Of the network namespaces' folders."""
 _CGROUP_MOUNT = "/sys/fs/cgroup"
@@ -204,7 +201,9 @@ def _write_sysctls(folder: Path) -> None:
 def _write_rest(root: Path, scene: Scene) -> None:
     for folder in ("dev/shm", "etc/zabbix", "run/netns", "run/zabbix-sockets", "sys/kernel/btf"):
         (root / folder).mkdir(parents=True)
-    (root / "etc/passwd").write_text(_PASSWD)
+    (root / "etc/passwd").write_text(
+        "".join(f"{name}:x:{uid}:{uid}::/home/{name}:/bin/sh\n" for name, uid in USERS.items())
+    )
     if scene.has_pins:
         (root / "sys/kernel/btf/vmlinux").touch()
     (root / "run/netns/lab").write_text(str(LAB))

@@ -103,7 +103,7 @@ class _Trier:
         answer, faults = self._answer(trial)
         if not self._kernel.fired:
             faults.append("the step did not come")
-        if not self._kernel.is_at_home:
+        if not (self._kernel.is_at_home or trial.keeps_from_home):
             faults.append("left in another network namespace")
         self._kernel.begin()
         faults += _leaks(before)
@@ -117,7 +117,7 @@ class _Trier:
         except SocketsError as error:
             return f"{type(error).__name__}: {error}", []
         except MemoryError:
-            wanted = trial[1].what is Effect.MEMORY
+            wanted = trial.fault.what is Effect.MEMORY
             return "MemoryError", [] if wanted else ["no memory, of which there is enough"]
         except BaseException as error:  # noqa: BLE001  # whatever it is: it has no place here
             return f"{type(error).__name__}: {error}", [f"raised {_place(error)}"]
@@ -131,10 +131,10 @@ class _Trier:
         return isinstance(found, dict) and not found["complete"]
 
     def _wrong(self, trial: Trial, found: object) -> Iterator[str]:
-        what, expected = trial[1].what, self._expected
+        what, expected = trial.fault.what, self._expected
         if what in (Effect.ENDLESS, Effect.GARBAGE):
             return  # what the kernel says is wrong itself: that there is an answer is all
-        excuse = figures.Excuse(what is Effect.GONE, trial[1].is_a_fact)
+        excuse = figures.Excuse(trial.is_an_end, trial.fault.is_a_fact)
         if isinstance(found, dict) and isinstance(expected, dict):
             yield from figures.of_document(found, expected, excuse)
         elif isinstance(found, list) and isinstance(expected, list):

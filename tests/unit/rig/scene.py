@@ -174,6 +174,9 @@ SOCKETS = (
     Socket(8101, "tcp", LISTEN, ("::", 22), holders=(LAB_SSHD,), netns=LAB, queues=(0, 128)),
 )  # fmt: skip
 
+USERS = {"root": 0, "www-data": 33, "postgres": 70, "alice": 1000}
+"""Those of /etc/passwd."""
+
 ROOT = (1 << 41) - 1
 """All capabilities."""
 
