@@ -22,7 +22,6 @@ class Verb(NamedTuple):
     summary: str
     run: Callable[[argparse.Namespace], None]
     add_arguments: Callable[[argparse.ArgumentParser], None]
-    for_agent: bool = False  # stdout is the value, also of a failure
 
 
 class _Help(argparse.HelpFormatter):
@@ -49,6 +48,7 @@ class _Parser(argparse.ArgumentParser):
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Return the options; `run` among them is the verb's function.
 
+    `question` is what calls tell by that they ask the same; empty: theirs alone.
     Only the parser of the verb in question is made.
 
     Raises:
@@ -60,14 +60,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             f"{PROGRAM} {arguments[0]}", f"{verb.summary[0].upper()}{verb.summary[1:]}."
         )
         verb.add_arguments(parser)
-        parser.set_defaults(run=verb.run)
+        parser.add_argument(
+            "--debug", action="store_true", help="show where an error comes from, on stderr"
+        )
+        parser.set_defaults(run=verb.run, question=())
         return parser.parse_args(arguments[1:])
     return _overview().parse_args(arguments)
-
-
-def is_for_agent(arguments: list[str]) -> bool:
-    """Whether an agent takes stdout for the value."""
-    return bool(arguments) and arguments[0] in VERBS and VERBS[arguments[0]].for_agent
 
 
 def _overview() -> argparse.ArgumentParser:
@@ -239,13 +237,9 @@ def _add_send(parser: argparse.ArgumentParser) -> None:
 
 
 VERBS = {
-    "get": Verb("print the document, one line of JSON", verbs.get, _add_get, for_agent=True),
-    "discover": Verb(
-        "print low-level discovery JSON", verbs.discover, _add_discover, for_agent=True
-    ),
-    "count": Verb(
-        "print how many sockets a process holds", verbs.count, _add_count, for_agent=True
-    ),
+    "get": Verb("print the document, one line of JSON", verbs.get, _add_get),
+    "discover": Verb("print low-level discovery JSON", verbs.discover, _add_discover),
+    "count": Verb("print how many sockets a process holds", verbs.count, _add_count),
     "send": Verb("push the document with zabbix_sender", verbs.send, _add_send),
     "show": Verb("print a table for people", verbs.show, _add_show),
     "load": Verb("pin the BPF iterators, for the agent to read", verbs.load, _add_pins),

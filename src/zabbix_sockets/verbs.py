@@ -6,14 +6,13 @@ What a verb needs is imported when the kernel is already at work for it.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TypeVar
 
 from zabbix_sockets.collector.ahead import read_pinned
-from zabbix_sockets.deadline import Deadline, interrupting
+from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import (
-    DeadlineError,
     DumpInterruptedError,
     SocketsError,
     UsageError,
@@ -23,58 +22,71 @@ from zabbix_sockets.lock import one_at_a_time
 from zabbix_sockets.model import ALL_NETNS, OWN, Query, Snapshot
 from zabbix_sockets.rows import ABSENT_ID, JsonRow
 from zabbix_sockets.sockets import Socket
+from zabbix_sockets.supervisor import Answer, answer_within
 
 CONFIG = "/etc/zabbix/zabbix-sockets.toml"
 """The configuration file, if there is one."""
 
-_WAIT_SHARE = 0.5
-"""How much of the timeout may go by in waiting for another call."""
-
 _GRACE = 0.2
-"""Seconds past the timeout after which a call that hangs ends itself: in the kernel, in an
+"""Seconds past the timeout after which a call that hangs is ended: in the kernel, in an
 expression of a rule, at a file of the configuration."""
+
+_PATIENCE = 30.0
+"""Seconds that a document to send waits for the calls of others of the same user."""
 
 _ATTEMPTS = 4
 
 Row = TypeVar("Row")
 
 
-@contextmanager
-def _snapshot_time(options: argparse.Namespace, netns: str = ALL_NETNS) -> Iterator[Query]:
-    """Yield the query, with the time that is left of the timeout, as the only one running.
+def _query(options: argparse.Namespace, deadline: Deadline, netns: str = ALL_NETNS) -> Query:
+    """Return the query, with the time that is left; *netns* is the default."""
+    return Query(
+        options.source,
+        deadline.remaining(),
+        pins=options.pins,
+        netns=options.netns or netns,
+        filter=options.filter or "",
+        tcp_info=options.tcp_info,
+        active_within=options.active_within,
+    )
 
-    *netns* is the default.
+
+def _answer(options: argparse.Namespace, make: Callable[[Deadline], Answer]) -> Answer:
+    """Return what *make* returns, made in a child in time, as the only one of this user.
+
+    An agent's question may be answered by a call that another one of the same question was
+    made for, if it was begun later than this one.
+
+    Raises:
+        BusyError: others had their turn until no time was left.
+        SocketsError: as answer_within().
     """
     deadline = Deadline(options.timeout)
-    with one_at_a_time(deadline.part(_WAIT_SHARE)):
-        yield Query(
-            options.source,
-            deadline.remaining(),
-            pins=options.pins,
-            netns=options.netns or netns,
-            filter=options.filter or "",
-            tcp_info=options.tcp_info,
-            active_within=options.active_within,
-        )
+    with one_at_a_time(deadline, options.question) as turn:
+        if turn.answer is not None:
+            return Answer(turn.answer)
+        limit = max(0.0, deadline.remaining()) + _GRACE
+        answer = answer_within(limit, lambda: make(deadline), close=turn.fd)
+        turn.leave(answer.text)
+        return answer
 
 
-def _watchdog(timeout: float) -> AbstractContextManager[None]:
-    """Return what raises DeadlineError a moment after the timeout."""
-    error = DeadlineError(f"timed out after {timeout:g} s: something hung")
-    return interrupting(timeout + _GRACE, error)
+def _print(answer: Answer) -> None:
+    sys.stderr.write(answer.notes)
+    sys.stdout.write(answer.text)
 
 
-def _collect(options: argparse.Namespace) -> tuple[Snapshot, Grouping]:
-    _check_filter(options)
-    with _snapshot_time(options) as query:
-        ahead = None if query.filter else read_pinned(query, Deadline(query.timeout))
-        with ahead or nullcontext():
-            from zabbix_sockets.collector.snapshot import collect  # noqa: PLC0415  # see above
+def _collect(options: argparse.Namespace, deadline: Deadline) -> tuple[Snapshot, Grouping]:
+    query = _query(options, deadline)
+    ahead = None if query.filter else read_pinned(query, Deadline(query.timeout))
+    with ahead or nullcontext():
+        from zabbix_sockets.collector.snapshot import collect  # noqa: PLC0415  # after the reading began
 
-            grouping, expression = _configured(options)
-            query = query._replace(needs=grouping.needs, filter=expression)  # noqa: PLW2901
-            snapshot = collect(query, _import_report, None if expression else ahead)
-            return snapshot, grouping
+        grouping, expression = _configured(options)
+        query = query._replace(needs=grouping.needs, filter=expression)
+        snapshot = collect(query, _import_report, None if expression else ahead)
+        return snapshot, grouping
 
 
 def _check_filter(options: argparse.Namespace) -> None:
@@ -104,7 +116,7 @@ def _configured(options: argparse.Namespace) -> tuple[Grouping, str]:
     if not unfiltered:
         expression = configuration.filter
     if configuration.groups and grouping.name == DEFAULT_GROUPING:
-        from zabbix_sockets.ruled import by_rules  # noqa: PLC0415  # the same
+        from zabbix_sockets.ruled import by_rules  # noqa: PLC0415  # hosts with a file
 
         grouping = by_rules(configuration.groups)
     return grouping, expression or ""
@@ -123,13 +135,13 @@ def _may_have_filter(path: str) -> bool:
 
 
 def _import_report() -> None:
-    import zabbix_sockets.report  # noqa: F401, PLC0415  # see above
+    import zabbix_sockets.report  # noqa: F401, PLC0415  # once the kernel is at work
 
 
-def _print_json(value: object) -> None:
-    import orjson  # noqa: PLC0415  # see above
+def _json(value: object) -> str:
+    import orjson  # noqa: PLC0415  # once the kernel is at work
 
-    sys.stdout.write(orjson.dumps(value).decode() + "\n")
+    return orjson.dumps(value).decode() + "\n"
 
 
 def get(options: argparse.Namespace) -> None:
@@ -139,72 +151,92 @@ def get(options: argparse.Namespace) -> None:
             choices = ", ".join(GROUPINGS)
             raise UsageError(f"no grouping {options.grouping!r}: it is one of {choices}")
         options.group_by = options.grouping
-    _print_json(_document(options))
+    _check_filter(options)
+    _print(_answer(options, lambda deadline: Answer(_json(_document(options, deadline)))))
 
 
-def _document(options: argparse.Namespace) -> JsonRow:
+def _document(options: argparse.Namespace, deadline: Deadline) -> JsonRow:
     """Collect, and return the document within the bounds that the caller set."""
-    with _watchdog(options.timeout):
-        snapshot, grouping = _collect(options)
-        from zabbix_sockets.report import Limits, build_document  # noqa: PLC0415  # see above
+    snapshot, grouping = _collect(options, deadline)
+    from zabbix_sockets.report import Limits, build_document  # noqa: PLC0415  # once the kernel is at work
 
-        return build_document(snapshot, Limits(max_bytes=options.max_bytes), grouping)
+    return build_document(snapshot, Limits(max_bytes=options.max_bytes), grouping)
 
 
 def discover(options: argparse.Namespace) -> None:
     """Print the LLD rows of one list."""
-    from zabbix_sockets.discovery import discovery  # noqa: PLC0415  # get does without
 
-    _print_json(discovery(_document(options), options.kind))
+    def make(deadline: Deadline) -> Answer:
+        document = _document(options, deadline)
+        from zabbix_sockets.discovery import discovery  # noqa: PLC0415  # get does without
+
+        return Answer(_json(discovery(document, options.kind)))
+
+    _check_filter(options)
+    _print(_answer(options, make))
 
 
 def count(options: argparse.Namespace) -> None:
     """Print one number."""
     from zabbix_sockets import counting  # noqa: PLC0415  # get does without
 
-    counting.check_arguments(options.process, options.protocol, options.state)
     question = options.process, options.protocol, options.state
-    with _watchdog(options.timeout):
-        snapshot, grouping = _collect(options)
-        number = counting.count(snapshot, *question, grouping)
-    sys.stdout.write(f"{number}\n")
+    counting.check_arguments(*question)
+    _check_filter(options)
+
+    def make(deadline: Deadline) -> Answer:
+        snapshot, grouping = _collect(options, deadline)
+        return Answer(f"{counting.count(snapshot, *question, grouping)}\n")
+
+    _print(_answer(options, make))
 
 
 def show(options: argparse.Namespace) -> None:
     """Print a table, or the same rows as JSON."""
     from zabbix_sockets.show import render  # noqa: PLC0415  # for people only
-    from zabbix_sockets.table import style_of  # noqa: PLC0415  # the same
+    from zabbix_sockets.table import style_of  # noqa: PLC0415  # for people only
 
     if options.tcp_info is None:
         options.tcp_info = options.kind != "sockets"
     if options.interval or options.count:
         _monitor(options)
         return
-    rows = _socket_rows(options) if options.kind == "sockets" else _document_rows(options)
-    if options.json:
-        _print_json(rows)
-    else:
-        style = style_of(sys.stdout)
-        sys.stdout.write(render(options.kind, rows, style, options.group_by))
+    _check_shown(options)
+    style = style_of(sys.stdout)
+    rows_of = _socket_rows if options.kind == "sockets" else _document_rows
+
+    def make(deadline: Deadline) -> Answer:
+        rows, notes = rows_of(options, deadline)
+        if options.json:
+            return Answer(_json(rows), notes)
         if all(row.get("id") == ABSENT_ID for row in rows):
-            sys.stderr.write(f"note: no {options.kind} to show\n")
+            notes += f"note: no {options.kind} to show\n"
+        return Answer(render(options.kind, rows, style, options.group_by), notes)
+
+    _print(_answer(options, make))
 
 
-def _document_rows(options: argparse.Namespace) -> list[JsonRow]:
-    if options.state:
+def _check_shown(options: argparse.Namespace) -> None:
+    """Raise UsageError for what can't be shown together."""
+    from zabbix_sockets.show import check_states  # noqa: PLC0415  # for people only
+
+    if options.state and options.kind != "sockets":
         raise UsageError("--state is for show sockets")
-    from zabbix_sockets.report import NO_LIMITS, build_document  # noqa: PLC0415  # see above
+    check_states(options.state)
+    _check_filter(options)
 
-    with _watchdog(options.timeout):
-        snapshot, grouping = _collect(options)
-        document = build_document(snapshot, NO_LIMITS, grouping, for_people=True)
+
+def _document_rows(options: argparse.Namespace, deadline: Deadline) -> tuple[list[JsonRow], str]:
+    """Return the rows of a list, and notes about what they lack."""
+    snapshot, grouping = _collect(options, deadline)
+    from zabbix_sockets.report import NO_LIMITS, build_document  # noqa: PLC0415  # once the kernel is at work
+
+    document = build_document(snapshot, NO_LIMITS, grouping, for_people=True)
     collector = document["collector"]
     assert isinstance(collector, dict)
-    for warning in collector["warnings"]:
-        sys.stderr.write(f"note: {warning}\n")
     rows = document[options.kind]
     assert isinstance(rows, list)
-    return rows
+    return rows, "".join(f"note: {warning}\n" for warning in collector["warnings"])
 
 
 def _monitor(options: argparse.Namespace) -> None:
@@ -213,34 +245,44 @@ def _monitor(options: argparse.Namespace) -> None:
         raise UsageError("--interval is for show sockets, --count for --interval")
     from zabbix_sockets import monitor  # noqa: PLC0415  # for people only
 
-    monitor.run(lambda: _sockets(options), options.interval, options.count, as_json=options.json)
+    _check_shown(options)
+
+    def take() -> list[Socket]:
+        deadline = Deadline(options.timeout)
+        with one_at_a_time(deadline):
+            sockets, notes = _sockets(options, deadline)
+        sys.stderr.write(notes)
+        return sockets
+
+    monitor.run(take, options.interval, options.count, as_json=options.json)
 
 
-def _socket_rows(options: argparse.Namespace) -> list[JsonRow]:
+def _socket_rows(options: argparse.Namespace, deadline: Deadline) -> tuple[list[JsonRow], str]:
+    """Return the rows of single sockets, and notes about what they lack."""
     from zabbix_sockets.show import socket_json, socket_order  # noqa: PLC0415  # for people only
 
-    return [socket_json(each) for each in sorted(_sockets(options), key=socket_order)]
+    sockets, notes = _sockets(options, deadline)
+    return [socket_json(each) for each in sorted(sockets, key=socket_order)], notes
 
 
-def _sockets(options: argparse.Namespace) -> list[Socket]:
-    """Return the sockets in the states that are wanted."""
-    from zabbix_sockets.collector.stream import iter_sockets  # noqa: PLC0415  # see above
-    from zabbix_sockets.show import check_states, wants_state  # noqa: PLC0415  # for people only
+def _sockets(options: argparse.Namespace, deadline: Deadline) -> tuple[list[Socket], str]:
+    """Return the sockets in the states that are wanted, and notes about what they lack."""
+    from zabbix_sockets.collector.stream import iter_sockets  # noqa: PLC0415  # once the kernel is at work
+    from zabbix_sockets.show import wants_state  # noqa: PLC0415  # for people only
 
-    check_states(options.state)
-    states, netns = options.state, OWN
+    states, netns, notes = options.state, OWN, ""
     if options.filter:
         from zabbix_sockets.filters.parser import parse  # noqa: PLC0415  # few calls have one
 
         kinds = parse(options.filter).kinds
         states = states or (["all"] if "state" in kinds else [])
         netns = ALL_NETNS if "netns" in kinds else OWN
-    with _watchdog(options.timeout), _snapshot_time(options, netns) as query:
-        sockets = _whole(lambda: list(iter_sockets(query)))
+    query = _query(options, deadline, netns)
+    sockets = _whole(lambda: list(iter_sockets(query)))
     if options.tcp_info and sockets and not any(each.cookie for each in sockets):
-        sys.stderr.write("note: no tcp_info: the sockets are read from /proc/net\n")
+        notes = "note: no tcp_info: the sockets are read from /proc/net\n"
         options.tcp_info = False  # it is said once
-    return [each for each in sockets if wants_state(each, states)]
+    return [each for each in sockets if wants_state(each, states)], notes
 
 
 def _whole(read: Callable[[], list[Row]]) -> list[Row]:
@@ -258,7 +300,26 @@ def send(options: argparse.Namespace) -> None:
     from zabbix_sockets.sending import command  # noqa: PLC0415  # subprocess, sqlite
 
     _check_filter(options)
-    command.send(options, lambda: _document(options))
+    command.send(options, lambda: _document_to_send(options))
+
+
+def _document_to_send(options: argparse.Namespace) -> JsonRow:
+    """Return a document made in a child: a service that stays collects no garbage of a hundred.
+
+    Raises:
+        SocketsError: as _answer(); but others are waited for, which no agent waits for.
+    """
+    import orjson  # noqa: PLC0415  # once the kernel is at work
+
+    with one_at_a_time(Deadline(_PATIENCE)) as turn:
+        deadline = Deadline(options.timeout)
+        answer = answer_within(
+            options.timeout + _GRACE,
+            lambda: Answer(_json(_document(options, deadline))),
+            close=turn.fd,
+        )
+    document: JsonRow = orjson.loads(answer.text)
+    return document
 
 
 def provision(options: argparse.Namespace) -> None:
