@@ -163,3 +163,26 @@ def trials(steps: Iterable[Step]) -> Iterator[Trial]:
             yield from (Trial(step, fault) for fault in faults)
         else:
             yield Trial(step, faults[number % len(faults)])
+
+
+def samples(steps: Iterable[Step]) -> Iterator[Trial]:
+    """Yield the first step of each site with two faults, one of them being out of memory.
+
+    For a whole command, of which one trial takes as long as ten of a call in one process.
+    """
+    sites: set[tuple[str, str, bool]] = set()
+    for number, step in enumerate(steps):
+        if step.site not in sites:
+            sites.add(step.site)
+            faults = [each for each in faults_of(step) if each.what is not Effect.MEMORY]
+            yield Trial(step, faults[number % len(faults)])
+            yield Trial(step, Fault(Effect.MEMORY))
+
+
+def fatal(steps: Iterable[Step]) -> Iterator[Trial]:
+    """Yield the first step of each function in a child, with all that ends or stops a process."""
+    functions: set[str] = set()
+    for step in steps:
+        if step.in_child and step.function not in functions:
+            functions.add(step.function)
+            yield from (Trial(step, Fault(effect)) for effect in FATAL)

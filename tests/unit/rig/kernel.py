@@ -97,6 +97,7 @@ class Kernel:
 
     def install(self) -> None:
         """Put the fake functions in the place of the real ones, wherever these are known."""
+        self._pid = os.getpid()
         fakes: dict[object, Callable[..., object]] = {}
 
         def replace(module: object, name: str, fake: Callable[..., object]) -> None:

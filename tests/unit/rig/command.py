@@ -1,0 +1,166 @@
+"""Runs the whole command against the fake kernel, as an agent or a person would start it."""
+
+import fcntl
+import io
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from zabbix_sockets import cli
+
+from . import calls  # what a command imports late is here, so that each needs not load it
+from .faults import Step, Trial
+from .kernel import Kernel, _File
+
+assert calls.CALLS
+TIMEOUT, GRACE = 0.5, 0.2
+"""Seconds: what the calls are given, and what hangs may take beyond."""
+SLACK = 3.0
+"""Seconds that a busy machine may add."""
+_REAL_FLOCK, _REAL_LISTDIR = fcntl.flock, os.listdir
+
+
+class Outcome(NamedTuple):
+    """What a call of the command did; *left* are processes that outlived it."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+    seconds: float
+    left: int
+    steps: list[Step]
+    fired: bool
+
+
+class Running:
+    """A call under way, in a process of its own.
+
+    Args:
+        kernel: what it runs against; its files are there.
+        arguments: the command's.
+        trial: what goes wrong.
+        limits: resource limits, by the constants of `resource`.
+        setup: called in the process before the command is.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        arguments: Sequence[str],
+        trial: Trial | None = None,
+        limits: Mapping[int, int] | None = None,
+        setup: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._out, self._err, self._told = (os.memfd_create(name) for name in ("1", "2", "steps"))
+        fcntl.fcntl(self._told, fcntl.F_SETFL, os.O_APPEND)  # for several processes and threads
+        self._alive, living = os.pipe()  # at its end when the last process of the call is
+        self._started = time.perf_counter()
+        self.pid = os.fork()
+        if not self.pid:
+            try:
+                os.setsid()
+                self._run(kernel, arguments, trial, limits or {}, setup)
+            finally:
+                os._exit(99)  # main() never comes back
+        os.close(living)
+
+    def _run(
+        self,
+        kernel: Kernel,
+        arguments: Sequence[str],
+        trial: Trial | None,
+        limits: Mapping[int, int],
+        setup: Callable[[], None],
+    ) -> None:
+        os.dup2(self._out, 1)
+        os.dup2(self._err, 2)
+        kernel.on_step = self._note
+        kernel.begin(trial)
+        setup()
+        kernel.install()
+        sys.stdout, sys.stderr = (
+            io.TextIOWrapper(io.BufferedWriter(_File(kernel, fd, False, closes=False)))
+            for fd in (1, 2)
+        )
+        for what, most in limits.items():
+            resource.setrlimit(what, (most, resource.getrlimit(what)[1]))
+        cli.main(arguments)
+
+    def _note(self, step: Step, fired: bool) -> None:
+        """Tell the rig of a step, whichever process comes to it."""
+        os.pwrite(self._told, (json.dumps([*step, fired]) + "\n").encode(), 0)
+
+    def outcome(self, limit: float = TIMEOUT + GRACE + SLACK) -> Outcome:
+        """Wait for its end, and kill it after *limit* seconds."""
+        status = _wait(self.pid, self._started + limit)
+        seconds = time.perf_counter() - self._started
+        left = 0 if self._have_all_ended() else kill_session(self.pid)
+        out, err, told = (_content(fd) for fd in (self._out, self._err, self._told))
+        notes = [json.loads(line) for line in told.splitlines()]
+        steps = [Step(*note[:4]) for note in notes]
+        return Outcome(status, out, err, seconds, left, steps, any(note[4] for note in notes))
+
+
+    def _have_all_ended(self) -> bool:
+        """Whether no process of the call is left that started no other program."""
+        try:
+            return bool(select.select([self._alive], [], [], 0)[0])
+        finally:
+            os.close(self._alive)
+
+
+def _content(fd: int) -> bytes:
+    data = os.pread(fd, os.fstat(fd).st_size, 0)
+    os.close(fd)
+    return data
+
+
+def _wait(pid: int, until: float) -> int:
+    """Return a process's exit status; -9 for one that had to be killed."""
+    pause = 0.001
+    while time.perf_counter() < until:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(pause)
+        pause = min(pause * 1.3, 0.02)
+    os.kill(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def kill_session(session: int) -> int:
+    """Kill what is left of a call's processes, and return how many there were."""
+    left = 0
+    for name in _REAL_LISTDIR("/proc"):
+        if name.isdecimal() and _session_of(int(name)) == session:
+            os.kill(int(name), signal.SIGKILL)
+            left += 1
+    return left
+
+
+def _session_of(pid: int) -> int:
+    """Return a process's session; 0 for one that has ended."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return 0
+    state, _, _, session = stat[stat.rfind(b")") + 2 :].split(None, 4)[:4]
+    return 0 if state == b"Z" else int(session)
+
+
+def locks_held(root: Path) -> Iterator[str]:
+    """Yield the locks below *root* that somebody holds."""
+    for path in (root / "dev/shm").rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                try:
+                    _REAL_FLOCK(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    yield str(path)
