@@ -1,9 +1,11 @@
 """Runs the whole command against the fake kernel, as an agent or a person would start it."""
 
 import fcntl
+import importlib
 import io
 import json
 import os
+import pkgutil
 import resource
 import select
 import signal
@@ -13,13 +15,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import zabbix_sockets
 from zabbix_sockets import cli
 
-from . import calls  # what a command imports late is here, so that each needs not load it
 from .faults import Step, Trial
 from .kernel import Kernel, _File
 
-assert calls.CALLS
+for _module in pkgutil.walk_packages(zabbix_sockets.__path__, "zabbix_sockets."):
+    if "provision" not in _module.name and "__main__" not in _module.name:
+        importlib.import_module(_module.name)  # so that no call needs to: see test_imports
 TIMEOUT, GRACE = 0.5, 0.2
 """Seconds: what the calls are given, and what hangs may take beyond."""
 SLACK = 3.0
@@ -97,11 +101,16 @@ class Running:
         """Tell the rig of a step, whichever process comes to it."""
         os.pwrite(self._told, (json.dumps([*step, fired]) + "\n").encode(), 0)
 
-    def outcome(self, limit: float = TIMEOUT + GRACE + SLACK) -> Outcome:
-        """Wait for its end, and kill it after *limit* seconds."""
+    def outcome(
+        self, limit: float = TIMEOUT + GRACE + SLACK, *, programs: bool = False
+    ) -> Outcome:
+        """Wait for its end, and kill it after *limit* seconds.
+
+        *programs*: it may have started some, which are looked for, too.
+        """
         status = _wait(self.pid, self._started + limit)
         seconds = time.perf_counter() - self._started
-        left = 0 if self._have_all_ended() else kill_session(self.pid)
+        left = 0 if self._have_all_ended() and not programs else kill_session(self.pid)
         out, err, told = (_content(fd) for fd in (self._out, self._err, self._told))
         notes = [json.loads(line) for line in told.splitlines()]
         steps = [Step(*note[:4]) for note in notes]

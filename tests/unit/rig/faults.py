@@ -41,13 +41,16 @@ class Effect(Enum):
 
     MEMORY = "no memory"
     THREAD = "no thread"
-    IMPORT = "no module"
     SHORT = "fewer bytes"  # the rest comes with the next read
     EMPTY = "no bytes"
     GARBAGE = "bytes that mean nothing"
     REFUSAL = "netlink's error message"
     ENDLESS = "the same again and again"
     INTERRUPTED = "NLM_F_DUMP_INTR"
+    DISK = "disk I/O error"
+    FULL = "database or disk is full"
+    LOCKED = "database is locked"
+    DAMAGED = "database disk image is malformed"
     LATE = "the time is over when it comes back"
     GONE = "the process has ended"
     HANG = "it never comes back"
@@ -103,7 +106,7 @@ _ERRORS: dict[str, tuple[int, ...]] = {
 }
 _EFFECTS = {
     "thread": (Effect.THREAD,),
-    "import": (Effect.IMPORT,),
+    "sqlite": (Effect.DISK, Effect.FULL, Effect.LOCKED, Effect.DAMAGED),
     "read": (Effect.SHORT,),
     "readv": (Effect.SHORT, Effect.GARBAGE),
     "recv": (
@@ -179,10 +182,10 @@ def samples(steps: Iterable[Step]) -> Iterator[Trial]:
             yield Trial(step, Fault(Effect.MEMORY))
 
 
-def fatal(steps: Iterable[Step]) -> Iterator[Trial]:
-    """Yield the first step of each function in a child, with all that ends or stops a process."""
+def fatal(steps: Iterable[Step], *effects: Effect, in_child: bool = True) -> Iterator[Trial]:
+    """Yield the first step of each function with *effects* that end or stop a process."""
     functions: set[str] = set()
     for step in steps:
-        if step.in_child and step.function not in functions:
+        if step.in_child == in_child and step.function not in functions:
             functions.add(step.function)
-            yield from (Trial(step, Fault(effect)) for effect in FATAL)
+            yield from (Trial(step, Fault(effect)) for effect in effects)

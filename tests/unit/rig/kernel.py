@@ -13,8 +13,11 @@ import fcntl
 import io
 import os
 import re
+import select
 import signal
+import sqlite3
 import struct
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -53,6 +56,7 @@ class Kernel:
         steps: what was called so far, in this process.
         trial: the step at which something goes wrong, and what.
         fired: it has.
+        rounds: how often a service may wait until it is told to stop; None: for ever.
     """
 
     def __init__(self, root: Path, scene: Scene) -> None:
@@ -68,7 +72,8 @@ class Kernel:
         self._netns = OWN
         self._gone: set[int] = set()
         self._seconds = 0.0
-        self._monotonic = time.monotonic
+        self._monotonic, self._real_sleep = time.monotonic, time.sleep
+        self.rounds: int | None = None
         self._processes = {each.pid: each for each in scene.processes}
         self._threads = {tid for each in scene.processes for tid in each.threads}
 
@@ -118,6 +123,10 @@ class Kernel:
         replace(resource, "prlimit", self._prlimit)
         replace(fcntl, "flock", self._flock)
         replace(time, "monotonic", lambda: self._monotonic() + self._seconds)
+        replace(time, "sleep", self._sleep)
+        replace(select, "select", self._select)
+        replace(sqlite3, "connect", self._connect)
+        subprocess.Popen = _popen(self)  # type: ignore[misc]
         fakes.pop(builtins.open, None)
         for module_name, module in list(sys.modules.items()):
             if module_name.startswith("zabbix_sockets") or module_name == "threading":
@@ -178,7 +187,7 @@ class Kernel:
         elif effect is Effect.HANG:
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             while True:
-                time.sleep(60)
+                self._real_sleep(60)
         elif effect in (Effect.KILL, Effect.CRASH):
             os.kill(os.getpid(), signal.SIGKILL if effect is Effect.KILL else signal.SIGSEGV)
 
@@ -346,8 +355,7 @@ class Kernel:
 
     def _start_thread(self, *arguments: Any) -> int:
         self.step("thread", "")
-        started: int = _thread.start_new(*arguments)
-        return started
+        return _START(*arguments)
 
     def _fork(self) -> int:
         self.step("fork", "")
@@ -371,6 +379,38 @@ class Kernel:
     def _flock(self, fd: Any, operation: int) -> None:
         self.step("flock", self._paths.get(fd, ""))
         _FLOCK(fd, operation)
+
+    # -------------------------------------------------------- time and sending
+
+    def _sleep(self, seconds: float) -> None:
+        """Let time go by without waiting, but for other threads and processes to go on."""
+        self._real_sleep(min(seconds, _PAUSE))
+        self.let_pass(seconds)
+
+    def _select(self, *arguments: Any) -> Any:
+        """As select(2), which lets the time go by that it would wait."""
+        *descriptors, timeout = arguments
+        found = _SELECT(*descriptors, _PAUSE)
+        if not any(found) and timeout:
+            self.let_pass(timeout)
+            if self.rounds is not None:
+                self.rounds -= 1
+                if self.rounds < 0:
+                    os.kill(os.getpid(), signal.SIGTERM)
+        return found
+
+    def _connect(self, path: Any, **options: Any) -> Any:
+        self._sqlite("connect")
+        made = _CONNECT(path, factory=_Connection, **options)
+        made.kernel = self
+        return made
+
+    def _sqlite(self, what: str) -> None:
+        """Be a step of a database, by the first words of its statement."""
+        effect = self.step("sqlite", " ".join(what.split()[:3]))
+        if effect in _SQLITE_ERRORS:
+            assert effect
+            raise _SQLITE_ERRORS[effect](effect.value)
 
     # ---------------------------------------------------------------- netlink
 
@@ -407,7 +447,17 @@ class Kernel:
         self._seconds += seconds
 
 
+_CONNECT = sqlite3.connect
 _FLOCK = fcntl.flock
+_PAUSE = 0.001
+_SELECT = select.select
+_START = _thread.start_new_thread
+_SQLITE_ERRORS = {
+    Effect.DISK: sqlite3.OperationalError,
+    Effect.FULL: sqlite3.OperationalError,
+    Effect.LOCKED: sqlite3.OperationalError,
+    Effect.DAMAGED: sqlite3.DatabaseError,
+}
 _SOCKET = _socket.socket
 
 
@@ -456,12 +506,42 @@ class _File(io.RawIOBase):
         super().close()
 
 
+class _Connection(sqlite3.Connection):
+    """A database whose statements are steps."""
+
+    kernel: Kernel
+
+    def execute(self, statement: str, *arguments: Any) -> Any:
+        self.kernel._sqlite(statement)
+        return super().execute(statement, *arguments)
+
+    def executemany(self, statement: str, *arguments: Any) -> Any:
+        self.kernel._sqlite(statement)
+        return super().executemany(statement, *arguments)
+
+    def executescript(self, statements: str) -> Any:
+        self.kernel._sqlite(statements)
+        return super().executescript(statements)
+
+
+def _popen(kernel: Kernel) -> type[subprocess.Popen[bytes]]:
+    """Return a Popen whose start is a step."""
+
+    class Popen(subprocess.Popen[bytes]):
+        def __init__(self, arguments: Any, **options: Any) -> None:
+            kernel.step("run", os.path.basename(arguments[0]))
+            super().__init__(arguments, **options)
+
+    return Popen
+
+
 class _Netlink:
     """A NETLINK_SOCK_DIAG socket of a network namespace: it has a descriptor, as a real one."""
 
     def __init__(self, kernel: Kernel, netns: int) -> None:
         self._kernel = kernel
         self._netns = netns
+        self._fd = -1
         self._fd = _REAL["open"](os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._answers: Iterator[bytes] = iter(())
         self._last = b""

@@ -9,7 +9,7 @@ import pytest
 
 from . import figures
 from .command import GRACE, SLACK, TIMEOUT, Outcome, Running, locks_held
-from .faults import Effect, Trial, fatal, samples
+from .faults import FATAL, Effect, Trial, fatal, samples
 from .kernel import Kernel
 from .scene import HOST, WITHOUT_PINS, Scene
 
@@ -113,7 +113,7 @@ def test_what_hangs_or_crashes(tmp_path: Path, arguments: tuple[str, ...], scene
     """A read that never comes back, a crash and a kill are one line of error, in time."""
     steps = start(kernel_of(tmp_path / "faultless", scene), arguments).outcome().steps
     calls = []
-    for number, trial in enumerate(fatal(steps)):  # each with a lock of its own, all at once
+    for number, trial in enumerate(fatal(steps, *FATAL)):  # each with a lock of its own, all at once
         root = tmp_path / str(number)
         calls.append((trial, root, start(kernel_of(root, scene), arguments, trial)))
     assert len(calls) >= 10
