@@ -15,40 +15,49 @@ _import = builtins.__import__
 _ABSENT, _NO_MEMORY = "no module", "no memory"
 
 
-def _no_folder(*_, **__):  # type: ignore[no-untyped-def]
+def _no_folder(*_: object, **__: object) -> None:
     """Have no place for the user's lock: others may hold it, and it is not what is tried."""
     raise PermissionError
 
 
-def _run(arguments, at, what, told):  # type: ignore[no-untyped-def]
-    """Be the command; the import number *at* of a module that is not there yet fails."""
-    count = 0
+class _Importing:
+    """In the place of __import__: the import number *at* of what is not there yet fails."""
 
-    def importing(name, *rest, **options):  # type: ignore[no-untyped-def]
-        nonlocal count
+    def __init__(self, at: int, what: str, told: int) -> None:
+        self._at = at
+        self._what = what
+        self._told = told
+        self._count = 0
+
+    def __call__(self, name: str, *rest: object, **options: object) -> object:
+        """Import a module, or raise."""
         scope = rest[0] if rest else options.get("globals")
-        level = rest[3] if len(rest) > 3 else options.get("level", 0)  # noqa: PLR2004
+        level = rest[3] if len(rest) > 3 else options.get("level", 0)
+        package = scope.get("__package__") if isinstance(scope, dict) else None
         whole = name
-        if level and scope:
-            package = scope.get("__package__") or ""
-            whole = ".".join([*package.split(".")[: len(package.split(".")) + 1 - level], name])
+        if level and isinstance(level, int) and isinstance(package, str):
+            parts = package.split(".")
+            whole = ".".join([*parts[: len(parts) + 1 - level], name])
         if whole not in sys.modules:
-            count += 1
-            os.write(told, f"{whole}\n".encode())
-            if count == at:
-                if what == _NO_MEMORY:
+            self._count += 1
+            os.write(self._told, f"{whole}\n".encode())
+            if self._count == self._at:
+                if self._what == _NO_MEMORY:
                     raise MemoryError
                 raise ModuleNotFoundError(f"No module named {whole!r}", name=whole)
-        return _import(name, *rest, **options)
+        return _import(name, *rest, **options)  # type: ignore[arg-type]
 
-    from zabbix_sockets.cli import main  # what it needs itself nobody else can say
+
+def _run(arguments: list[str], at: int, what: str, told: int) -> None:
+    """Be the command."""
+    from zabbix_sockets.cli import main  # noqa: PLC0415  # what it needs itself nobody else can say
 
     os.mkdir = _no_folder
-    builtins.__import__ = importing
+    builtins.__import__ = _Importing(at, what, told)  # type: ignore[assignment]
     main(arguments)
 
 
-def _try(arguments, at, what):  # type: ignore[no-untyped-def]
+def _try(arguments: list[str], at: int, what: str) -> dict[str, object]:
     """Return what became of the command, and the modules that it looked for."""
     out, err, told = (os.memfd_create(name) for name in ("out", "err", "told"))
     started = time.monotonic()
@@ -76,17 +85,23 @@ def _try(arguments, at, what):  # type: ignore[no-untyped-def]
     }
 
 
-def main():  # type: ignore[no-untyped-def]
+def _print(run: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(run) + "\n")
+    sys.stdout.flush()  # a child must not have it in its buffer, too
+
+
+def main() -> None:
     """Run each command whole, then without each module that no command before has needed."""
     known = set()
     for arguments in json.load(sys.stdin):
         whole = _try(arguments, 0, "")
-        print(json.dumps(whole), flush=True)
-        for number, module in enumerate(whole["modules"], 1):
+        _print(whole)
+        modules = whole["modules"]
+        assert isinstance(modules, list)
+        for number, module in enumerate(modules, 1):
             if module not in known:
                 known.add(module)
-                what = _NO_MEMORY if number % 2 else _ABSENT
-                print(json.dumps(_try(arguments, number, what)), flush=True)
+                _print(_try(arguments, number, _NO_MEMORY if number % 2 else _ABSENT))
 
 
 main()

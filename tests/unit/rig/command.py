@@ -1,5 +1,6 @@
 """Runs the whole command against the fake kernel, as an agent or a person would start it."""
 
+import faulthandler
 import fcntl
 import importlib
 import io
@@ -83,6 +84,7 @@ class Running:
         limits: Mapping[int, int],
         setup: Callable[[], None],
     ) -> None:
+        faulthandler.disable()
         os.dup2(self._out, 1)
         os.dup2(self._err, 2)
         kernel.on_step = self._note
@@ -101,9 +103,7 @@ class Running:
         """Tell the rig of a step, whichever process comes to it."""
         os.pwrite(self._told, (json.dumps([*step, fired]) + "\n").encode(), 0)
 
-    def outcome(
-        self, limit: float = TIMEOUT + GRACE + SLACK, *, programs: bool = False
-    ) -> Outcome:
+    def outcome(self, limit: float = TIMEOUT + GRACE + SLACK, *, programs: bool = False) -> Outcome:
         """Wait for its end, and kill it after *limit* seconds.
 
         *programs*: it may have started some, which are looked for, too.
@@ -115,7 +115,6 @@ class Running:
         notes = [json.loads(line) for line in told.splitlines()]
         steps = [Step(*note[:4]) for note in notes]
         return Outcome(status, out, err, seconds, left, steps, any(note[4] for note in notes))
-
 
     def _have_all_ended(self) -> bool:
         """Whether no process of the call is left that started no other program."""

@@ -28,10 +28,10 @@ def answer(request: bytes, scene: Scene, netns: int, cgroup_of: CgroupOf) -> Ite
     length, kind, *_ = struct.unpack_from("=IHHII", request)
     if kind == TCPDIAG_GETSOCK:
         family, _, _, extensions, states, _ = struct.unpack_from("=BBBB48xII", request, 16)
-        tables, program = (("tcp", 2), ("tcp", 10)), b""
+        tables, program = [("tcp", 2), ("tcp", 10)], b""
     else:
         family, number, extensions, _, states = struct.unpack_from("=BBBBI", request, 16)
-        tables, program = ((_PROTOCOLS[number], family),), request[16 + 56 + 4 : length]
+        tables, program = [(_PROTOCOLS[number], family)], request[16 + 56 + 4 : length]
     wanted = [
         each
         for protocol, of in tables

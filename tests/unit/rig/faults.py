@@ -80,6 +80,8 @@ _FACTS = (
     *(Effect.GONE, Effect.REFUSAL),
 )
 _ENDED = (errno.ENOENT, errno.ESRCH, Effect.GONE)
+WAIT = "select"
+"""A step at which nothing fails: a service begins to wait."""
 _NO_DESCRIPTOR = Fault(errno.EMFILE, lasting=True)
 _ERRORS: dict[str, tuple[int, ...]] = {
     "open": (errno.EMFILE, errno.EACCES, errno.ENOENT, errno.ENOMEM, errno.EIO),
@@ -175,7 +177,7 @@ def samples(steps: Iterable[Step]) -> Iterator[Trial]:
     """
     sites: set[tuple[str, str, bool]] = set()
     for number, step in enumerate(steps):
-        if step.site not in sites:
+        if step.site not in sites and step.function != WAIT:
             sites.add(step.site)
             faults = [each for each in faults_of(step) if each.what is not Effect.MEMORY]
             yield Trial(step, faults[number % len(faults)])

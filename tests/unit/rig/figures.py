@@ -41,7 +41,10 @@ _DEVICES = r"%(eth0|veth133|if\d+)\b"
 
 
 class Excuse(NamedTuple):
-    """What is no fault of the call: somebody *ended*; names may be *hidden*; a table is procfs's."""
+    """What is no fault of the call.
+
+    Somebody *ended*; names may be *hidden*; or a table is procfs's, which tells no devices.
+    """
 
     ended: bool = False
     hidden: bool = False
@@ -61,26 +64,40 @@ def of_document(document: JsonRow, expected: JsonRow, excuse: Excuse = NONE) -> 
     if _is_from_procfs(document):
         excuse = excuse._replace(without_devices=True)
     for name in LISTS:
-        lacking = excuse if complete[name] else excuse._replace(hidden=True)
+        is_complete = bool(complete[name])
+        lacking = excuse._replace(hidden=excuse.hidden or not is_complete)
         rows, wanted = (_by_id(each[name], lacking) for each in (document, expected))
         if len(rows) != len(document[name]):  # type: ignore[arg-type]
             yield f"{name}: an id comes twice"
-        if complete[name] != (ABSENT_ID in rows):
-            yield f"{name}: complete is {complete[name]}, but {ABSENT_ID} says otherwise"
-        if complete[name] and ABSENT_ID not in wanted:
-            yield f"{name}: complete, which not even the faultless one is"
-        exact = bool(complete[name]) and not excuse.ended
-        for row_id in sorted(rows.keys() - wanted.keys()):
-            if not (lacking.hidden and row_id.startswith(UNKNOWN)):
-                yield f"{name}: there is no {row_id}"
-        for row_id in sorted(wanted.keys() - rows.keys()) if exact else ():
-            yield f"{name}: complete without {row_id}"
+        for fault in _of_ids(rows, wanted, lacking, is_complete=is_complete):
+            yield f"{name}: {fault}"
+        exact = is_complete and not excuse.ended
         for row_id in sorted(rows.keys() & wanted.keys()):
             for fault in _of_row(rows[row_id], wanted[row_id], excuse, exact, owners_known):
                 yield f"{name}: {row_id}: {fault}"
     yield from _of_host(document, expected, exact=not excuse.ended)
     if not document["complete"] and not _says_why(document):
         yield "it is not complete, and doesn't say why"
+
+
+def _of_ids(
+    rows: Mapping[str, JsonRow],
+    wanted: Mapping[str, JsonRow],
+    excuse: Excuse,
+    *,
+    is_complete: bool,
+) -> Iterator[str]:
+    """Yield which rows of a list are missing or too many."""
+    if is_complete != (ABSENT_ID in rows):
+        yield f"complete is {is_complete}, but {ABSENT_ID} says otherwise"
+    if is_complete and ABSENT_ID not in wanted:
+        yield "complete, which not even the faultless one is"
+    for row_id in sorted(rows.keys() - wanted.keys()):
+        if not (excuse.hidden and row_id.startswith(UNKNOWN)):
+            yield f"there is no {row_id}"
+    if is_complete and not excuse.ended:
+        for row_id in sorted(wanted.keys() - rows.keys()):
+            yield f"complete without {row_id}"
 
 
 def _of_row(

@@ -18,13 +18,9 @@ _ACTIVE = 1  # the first class of idleness: ten seconds at most
 
 def records(scene: Scene, cgroup_of: Callable[[Process], int]) -> dict[str, bytes]:
     """Return what each pinned program gives, by its name."""
-    held = [
-        (process, each) for process in scene.processes for each in scene.held_by(process.pid)
-    ]
+    held = [(process, each) for process in scene.processes for each in scene.held_by(process.pid)]
     return {
-        bpf.COUNT: b"".join(
-            _record(process, each, cgroup_of(process)) for process, each in held
-        ),
+        bpf.COUNT: b"".join(_record(process, each, cgroup_of(process)) for process, each in held),
         bpf.OWN: b"".join(_owner(process, each) for process, each in held),
         bpf.INFORM: b"".join(_information(each) for _, each in held if _informs(each)),
     }
@@ -34,7 +30,7 @@ def _record(process: Process, each: Socket, cgroup: int) -> bytes:
     """Return struct record."""
     kind = _kind(each)
     local = kind in (bpf.LISTENER, bpf.INBOUND)
-    ipv6 = len(each.local_address) != 4  # noqa: PLR2004
+    ipv6 = len(each.local_address) != 4
     shared = len(each.holders) > 1
     bound = each.device if local else fold_address(each.local_address) if ipv6 else 0
     ends = each.local_address, each.remote_address
@@ -70,9 +66,7 @@ def _kind(each: Socket) -> int:
 
 
 def _owner(process: Process, each: Socket) -> bytes:
-    return bpf.OWNER.pack(
-        process.pid, each.inode, process.started, process.fds_limit, process.comm
-    )
+    return bpf.OWNER.pack(process.pid, each.inode, process.started, process.fds_limit, process.comm)
 
 
 def _informs(each: Socket) -> Iterator[bool] | bool:

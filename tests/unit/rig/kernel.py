@@ -7,12 +7,15 @@ leads to its own root, so the command itself runs against it, with its defaults.
 It is installed for good: in a process that was forked for that.
 """
 
+import _socket
+import _thread
 import builtins
 import errno
 import fcntl
 import io
 import os
 import re
+import resource
 import select
 import signal
 import sqlite3
@@ -25,13 +28,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-import _socket
-import _thread
-import resource
-
 from ..readers.messages import done, message  # noqa: TID252  # a test folder is no package
 from . import diag, iterators, procfiles
-from .faults import Effect, Fault, Step, Trial
+from .faults import WAIT, Effect, Fault, Step, Trial
 from .scene import DEVICES, OWN, Process, Scene, Socket
 
 PLACES = re.compile(r"/(proc|sys|etc|run|var|home|dev/shm)(/|$)")
@@ -46,7 +45,6 @@ _REAL = {
 _DENIED = re.compile(r"/proc/(\d+)/(fd(?=/)|fd$|ns/|exe$|task/\d+/fd)")
 _LATE_SECONDS = 3600.0
 _ENDLESS_SECONDS = 0.05  # that each of the same datagrams takes
-_FOLDERS = {"own": OWN}
 
 
 class Kernel:
@@ -126,7 +124,7 @@ class Kernel:
         replace(time, "sleep", self._sleep)
         replace(select, "select", self._select)
         replace(sqlite3, "connect", self._connect)
-        subprocess.Popen = _popen(self)  # type: ignore[misc]
+        subprocess.Popen = _popen(self)  # type: ignore[misc, assignment]
         fakes.pop(builtins.open, None)
         for module_name, module in list(sys.modules.items()):
             if module_name.startswith("zabbix_sockets") or module_name == "threading":
@@ -270,9 +268,7 @@ class Kernel:
         real, label = self._at(path, dir_fd)
         if label:
             self.step("stat", label)
-        found: os.stat_result = _REAL["stat"](
-            real, dir_fd=dir_fd, follow_symlinks=follow_symlinks
-        )
+        found: os.stat_result = _REAL["stat"](real, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
         return self._status(found, real, label)
 
     def _lstat(self, path: Any, *, dir_fd: int | None = None) -> os.stat_result:
@@ -313,7 +309,9 @@ class Kernel:
             self.step("mkdir", label)
         _REAL["mkdir"](real, mode, dir_fd=dir_fd)
 
-    def _open_file(self, file: Any, mode: str = "r", buffering: int = -1, **options: Any) -> IO[Any]:
+    def _open_file(
+        self, file: Any, mode: str = "r", buffering: int = -1, **options: Any
+    ) -> IO[Any]:
         """As open(): with a step for each system call beneath it."""
         kind = mode.replace("b", "").replace("t", "")
         label = self._at(file)[1]
@@ -390,7 +388,8 @@ class Kernel:
     def _select(self, *arguments: Any) -> Any:
         """As select(2), which lets the time go by that it would wait."""
         *descriptors, timeout = arguments
-        found = _SELECT(*descriptors, _PAUSE)
+        self.step(WAIT, "")
+        found = _SELECT(*descriptors, _PAUSE)  # type: ignore[call-arg]
         if not any(found) and timeout:
             self.let_pass(timeout)
             if self.rounds is not None:
@@ -408,8 +407,7 @@ class Kernel:
     def _sqlite(self, what: str) -> None:
         """Be a step of a database, by the first words of its statement."""
         effect = self.step("sqlite", " ".join(what.split()[:3]))
-        if effect in _SQLITE_ERRORS:
-            assert effect
+        if effect is not None and effect in _SQLITE_ERRORS:
             raise _SQLITE_ERRORS[effect](effect.value)
 
     # ---------------------------------------------------------------- netlink

@@ -29,8 +29,8 @@ _MANY = 60  # lines that make a file longer than a page
 def write(root: Path, scene: Scene) -> None:
     """Write the files of *scene* below *root*."""
     proc = root / "proc"
-    for netns in NAMES:
-        _write_net(proc / f"netns-{NAMES[netns]}", scene, netns)
+    for netns, name in NAMES.items():
+        _write_net(proc / f"netns-{name}", scene, netns)
     for process in scene.processes:
         _write_process(proc, scene, process)
     _write_caller(proc, scene)
@@ -127,9 +127,7 @@ def _write_net(folder: Path, scene: Scene, netns: int) -> None:
         "".join(f"{name.upper()}: inuse {_in_use(own, name)}\n" for name in ("tcp6", "udp6"))
     )
     established = scene.current_established(netns)
-    (folder / "snmp").write_text(
-        f"Tcp: CurrEstab InSegs RetransSegs\nTcp: {established} 9000 31\n"
-    )
+    (folder / "snmp").write_text(f"Tcp: CurrEstab InSegs RetransSegs\nTcp: {established} 9000 31\n")
     (folder / "netstat").write_text("TcpExt: ListenOverflows ListenDrops\nTcpExt: 5 6\n")
     devices = DEVICES[netns]
     others = {} if netns == OWN else {at: f"dummy{at}" for at in range(3, 133)}

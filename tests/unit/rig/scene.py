@@ -220,7 +220,7 @@ class Scene(NamedTuple):
 HOST = Scene()
 UNPRIVILEGED = Scene(
     capabilities=0,
-    denied=frozenset(each.pid for each in PROCESSES if each.uid != 33),  # noqa: PLR2004
+    denied=frozenset(each.pid for each in PROCESSES if each.uid != 33),
     has_pins=False,
 )
 """The agent of a host without iterators: it may look into the processes of its own user."""

@@ -82,9 +82,7 @@ def is_about_output(trial: Trial) -> bool:
 
 
 @pytest.mark.parametrize(("arguments", "scene"), COMMANDS, ids=ids)
-def test_fault_at_every_site(
-    tmp_path: Path, arguments: tuple[str, ...], scene: Scene
-) -> None:
+def test_fault_at_every_site(tmp_path: Path, arguments: tuple[str, ...], scene: Scene) -> None:
     """There is an answer, or one line that says why not."""
     kernel = kernel_of(tmp_path, scene)
     faultless = start(kernel, arguments).outcome()
@@ -113,7 +111,9 @@ def test_what_hangs_or_crashes(tmp_path: Path, arguments: tuple[str, ...], scene
     """A read that never comes back, a crash and a kill are one line of error, in time."""
     steps = start(kernel_of(tmp_path / "faultless", scene), arguments).outcome().steps
     calls = []
-    for number, trial in enumerate(fatal(steps, *FATAL)):  # each with a lock of its own, all at once
+    for number, trial in enumerate(
+        fatal(steps, *FATAL)
+    ):  # each with a lock of its own, all at once
         root = tmp_path / str(number)
         calls.append((trial, root, start(kernel_of(root, scene), arguments, trial)))
     assert len(calls) >= 10

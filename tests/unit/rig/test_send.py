@@ -14,7 +14,7 @@ from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.spool import Spool
 
 from .command import Outcome, Running
-from .faults import Effect, Fault, Step, Trial, fatal, samples
+from .faults import WAIT, Effect, Fault, Step, Trial, fatal, samples
 from .kernel import Kernel
 from .scene import HOST
 
@@ -26,10 +26,11 @@ test -s "{folder}/taken.new" || exit 0
 number=$(wc -l <"{folder}/taken.new")
 cat "{folder}/taken.new" >>"{folder}/taken"
 rm "{folder}/taken.new"
-echo "Response from \\"{server}:10051\\": \\"processed: $number; failed: 0; total: $number; spent: 0\\""
+told="processed: $number; failed: 0; total: $number; seconds spent: 0.000055"
+echo "Response from \\"{server}:10051\\": \\"$told\\""
 """
 LIMIT = 20.0
-ROUNDS = 40
+ROUNDS = 12
 """How often the service waits: enough for three documents."""
 IN_PARALLEL = 4
 
@@ -181,6 +182,8 @@ def service_faults(outcome: Outcome, sending: Sending, trial: Trial) -> Iterator
         yield "the earlier document is lost"
     if outcome.status and not err:
         yield "nothing says why not"
+    if outcome.status and WAIT in (each.function for each in outcome.steps):
+        yield f"it ended: {err[-300:]}"
     if not outcome.status and not trial.fault.lasting and not documents_in(taken):
         yield f"it delivered nothing any more: {err[-300:]}"
 
