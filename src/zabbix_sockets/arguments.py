@@ -48,7 +48,8 @@ class _Parser(argparse.ArgumentParser):
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Return the options; `run` among them is the verb's function.
 
-    `question` is what calls tell by that they ask the same; empty: theirs alone.
+    `question` is what calls tell by that they ask the same (empty: nobody does), `lock` an open
+    Lock (None: the verb opens it).
     Only the parser of the verb in question is made.
 
     Raises:
@@ -63,7 +64,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         parser.add_argument(
             "--debug", action="store_true", help="show where an error comes from, on stderr"
         )
-        parser.set_defaults(run=verb.run, question=())
+        parser.set_defaults(run=verb.run, question=(), lock=None)
         return parser.parse_args(arguments[1:])
     return _overview().parse_args(arguments)
 

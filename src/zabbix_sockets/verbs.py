@@ -18,18 +18,14 @@ from zabbix_sockets.errors import (
     UsageError,
 )
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping
-from zabbix_sockets.lock import one_at_a_time
+from zabbix_sockets.lock import Lock, one_at_a_time
 from zabbix_sockets.model import ALL_NETNS, OWN, Query, Snapshot
 from zabbix_sockets.rows import ABSENT_ID, JsonRow
 from zabbix_sockets.sockets import Socket
-from zabbix_sockets.supervisor import Answer, answer_within
+from zabbix_sockets.supervisor import GRACE, Answer, answer_within
 
 CONFIG = "/etc/zabbix/zabbix-sockets.toml"
 """The configuration file, if there is one."""
-
-_GRACE = 0.2
-"""Seconds past the timeout after which a call that hangs is ended: in the kernel, in an
-expression of a rule, at a file of the configuration."""
 
 _PATIENCE = 30.0
 """Seconds that a document to send waits for the calls of others of the same user."""
@@ -52,29 +48,23 @@ def _query(options: argparse.Namespace, deadline: Deadline, netns: str = ALL_NET
     )
 
 
-def _answer(options: argparse.Namespace, make: Callable[[Deadline], Answer]) -> Answer:
-    """Return what *make* returns, made in a child in time, as the only one of this user.
+def _answer(options: argparse.Namespace, make: Callable[[Deadline], str]) -> None:
+    """Print what *make* returns in time, as the only one of this user.
 
-    An agent's question may be answered by a call that another one of the same question was
-    made for, if it was begun later than this one.
+    An agent's question may be answered by what another call of the same question was told, if
+    that was begun later than this one.
 
     Raises:
         BusyError: others had their turn until no time was left.
-        SocketsError: as answer_within().
     """
     deadline = Deadline(options.timeout)
-    with one_at_a_time(deadline, options.question) as turn:
-        if turn.answer is not None:
-            return Answer(turn.answer)
-        limit = max(0.0, deadline.remaining()) + _GRACE
-        answer = answer_within(limit, lambda: make(deadline), close=turn.fd)
-        turn.leave(answer.text)
-        return answer
-
-
-def _print(answer: Answer) -> None:
-    sys.stderr.write(answer.notes)
-    sys.stdout.write(answer.text)
+    lock: Lock = options.lock or Lock()
+    with lock.held(deadline, options.question) as turn:
+        answer = turn.answer
+        if answer is None:
+            answer = make(deadline)
+            turn.leave(answer)
+    sys.stdout.write(answer)
 
 
 def _collect(options: argparse.Namespace, deadline: Deadline) -> tuple[Snapshot, Grouping]:
@@ -152,7 +142,7 @@ def get(options: argparse.Namespace) -> None:
             raise UsageError(f"no grouping {options.grouping!r}: it is one of {choices}")
         options.group_by = options.grouping
     _check_filter(options)
-    _print(_answer(options, lambda deadline: Answer(_json(_document(options, deadline)))))
+    _answer(options, lambda deadline: _json(_document(options, deadline)))
 
 
 def _document(options: argparse.Namespace, deadline: Deadline) -> JsonRow:
@@ -166,14 +156,14 @@ def _document(options: argparse.Namespace, deadline: Deadline) -> JsonRow:
 def discover(options: argparse.Namespace) -> None:
     """Print the LLD rows of one list."""
 
-    def make(deadline: Deadline) -> Answer:
+    def make(deadline: Deadline) -> str:
         document = _document(options, deadline)
         from zabbix_sockets.discovery import discovery  # noqa: PLC0415  # get does without
 
-        return Answer(_json(discovery(document, options.kind)))
+        return _json(discovery(document, options.kind))
 
     _check_filter(options)
-    _print(_answer(options, make))
+    _answer(options, make)
 
 
 def count(options: argparse.Namespace) -> None:
@@ -184,11 +174,11 @@ def count(options: argparse.Namespace) -> None:
     counting.check_arguments(*question)
     _check_filter(options)
 
-    def make(deadline: Deadline) -> Answer:
+    def make(deadline: Deadline) -> str:
         snapshot, grouping = _collect(options, deadline)
-        return Answer(f"{counting.count(snapshot, *question, grouping)}\n")
+        return f"{counting.count(snapshot, *question, grouping)}\n"
 
-    _print(_answer(options, make))
+    _answer(options, make)
 
 
 def show(options: argparse.Namespace) -> None:
@@ -205,15 +195,15 @@ def show(options: argparse.Namespace) -> None:
     style = style_of(sys.stdout)
     rows_of = _socket_rows if options.kind == "sockets" else _document_rows
 
-    def make(deadline: Deadline) -> Answer:
-        rows, notes = rows_of(options, deadline)
+    def make(deadline: Deadline) -> str:
+        rows = rows_of(options, deadline)
         if options.json:
-            return Answer(_json(rows), notes)
+            return _json(rows)
         if all(row.get("id") == ABSENT_ID for row in rows):
-            notes += f"note: no {options.kind} to show\n"
-        return Answer(render(options.kind, rows, style, options.group_by), notes)
+            sys.stderr.write(f"note: no {options.kind} to show\n")
+        return render(options.kind, rows, style, options.group_by)
 
-    _print(_answer(options, make))
+    _answer(options, make)
 
 
 def _check_shown(options: argparse.Namespace) -> None:
@@ -226,17 +216,19 @@ def _check_shown(options: argparse.Namespace) -> None:
     _check_filter(options)
 
 
-def _document_rows(options: argparse.Namespace, deadline: Deadline) -> tuple[list[JsonRow], str]:
-    """Return the rows of a list, and notes about what they lack."""
+def _document_rows(options: argparse.Namespace, deadline: Deadline) -> list[JsonRow]:
+    """Return the rows of a list; say what they lack."""
     snapshot, grouping = _collect(options, deadline)
     from zabbix_sockets.report import NO_LIMITS, build_document  # noqa: PLC0415  # once the kernel is at work
 
     document = build_document(snapshot, NO_LIMITS, grouping, for_people=True)
     collector = document["collector"]
     assert isinstance(collector, dict)
+    for warning in collector["warnings"]:
+        sys.stderr.write(f"note: {warning}\n")
     rows = document[options.kind]
     assert isinstance(rows, list)
-    return rows, "".join(f"note: {warning}\n" for warning in collector["warnings"])
+    return rows
 
 
 def _monitor(options: argparse.Namespace) -> None:
@@ -250,27 +242,23 @@ def _monitor(options: argparse.Namespace) -> None:
     def take() -> list[Socket]:
         deadline = Deadline(options.timeout)
         with one_at_a_time(deadline):
-            sockets, notes = _sockets(options, deadline)
-        sys.stderr.write(notes)
-        return sockets
+            return _sockets(options, deadline)
 
     monitor.run(take, options.interval, options.count, as_json=options.json)
 
 
-def _socket_rows(options: argparse.Namespace, deadline: Deadline) -> tuple[list[JsonRow], str]:
-    """Return the rows of single sockets, and notes about what they lack."""
+def _socket_rows(options: argparse.Namespace, deadline: Deadline) -> list[JsonRow]:
     from zabbix_sockets.show import socket_json, socket_order  # noqa: PLC0415  # for people only
 
-    sockets, notes = _sockets(options, deadline)
-    return [socket_json(each) for each in sorted(sockets, key=socket_order)], notes
+    return [socket_json(each) for each in sorted(_sockets(options, deadline), key=socket_order)]
 
 
-def _sockets(options: argparse.Namespace, deadline: Deadline) -> tuple[list[Socket], str]:
-    """Return the sockets in the states that are wanted, and notes about what they lack."""
+def _sockets(options: argparse.Namespace, deadline: Deadline) -> list[Socket]:
+    """Return the sockets in the states that are wanted; say what they lack."""
     from zabbix_sockets.collector.stream import iter_sockets  # noqa: PLC0415  # once the kernel is at work
     from zabbix_sockets.show import wants_state  # noqa: PLC0415  # for people only
 
-    states, netns, notes = options.state, OWN, ""
+    states, netns = options.state, OWN
     if options.filter:
         from zabbix_sockets.filters.parser import parse  # noqa: PLC0415  # few calls have one
 
@@ -280,9 +268,9 @@ def _sockets(options: argparse.Namespace, deadline: Deadline) -> tuple[list[Sock
     query = _query(options, deadline, netns)
     sockets = _whole(lambda: list(iter_sockets(query)))
     if options.tcp_info and sockets and not any(each.cookie for each in sockets):
-        notes = "note: no tcp_info: the sockets are read from /proc/net\n"
+        sys.stderr.write("note: no tcp_info: the sockets are read from /proc/net\n")
         options.tcp_info = False  # it is said once
-    return [each for each in sockets if wants_state(each, states)], notes
+    return [each for each in sockets if wants_state(each, states)]
 
 
 def _whole(read: Callable[[], list[Row]]) -> list[Row]:
@@ -311,12 +299,12 @@ def _document_to_send(options: argparse.Namespace) -> JsonRow:
     """
     import orjson  # noqa: PLC0415  # once the kernel is at work
 
-    with one_at_a_time(Deadline(_PATIENCE)) as turn:
+    with Lock() as lock, lock.held(Deadline(_PATIENCE)):
         deadline = Deadline(options.timeout)
         answer = answer_within(
-            options.timeout + _GRACE,
+            options.timeout + GRACE,
             lambda: Answer(_json(_document(options, deadline))),
-            close=turn.fd,
+            close=lock.fd,
         )
     document: JsonRow = orjson.loads(answer.text)
     return document

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     # The public names.
     "__init__": ("collector.*", "report", "names", "model", "sockets", "errors"),
     "__main__": ("cli",),
-    "cli": ("arguments", "errors", "supervisor"),
+    "cli": ("arguments", "errors", "lock", "supervisor"),
     "arguments": (
         *("verbs", "groups", "__init__", "model", "errors"),
         *("provision.options", "sending.options"),
@@ -240,8 +240,8 @@ def loaded_by(*command: str) -> set[str]:
 
 
 CALL = (
-    "from zabbix_sockets import cli, verbs;"
-    "verbs.answer_within = lambda _seconds, make, close: make();"
+    "from zabbix_sockets import cli, supervisor;"
+    "supervisor.answer_within = lambda _seconds, make, silent: make();"
     "cli.main()"
 )
 """A call whose work is done in the process itself: what a child imports can't be seen."""
