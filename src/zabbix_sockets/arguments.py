@@ -8,7 +8,7 @@ from typing import NamedTuple, NoReturn
 from zabbix_sockets import __version__, verbs
 from zabbix_sockets.errors import UsageError
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS
-from zabbix_sockets.model import ACTIVE_WITHIN, PINS
+from zabbix_sockets.model import ACTIVE_WITHIN, PINS, PINS_GROUP
 
 PROGRAM = "zabbix-sockets"
 LISTS = ("processes", "listeners", "upstreams")
@@ -213,6 +213,17 @@ def _add_pins(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_load(parser: argparse.ArgumentParser) -> None:
+    _add_pins(parser)
+    parser.add_argument(
+        "--group",
+        type=_name,
+        default=PINS_GROUP,
+        metavar="NAME",
+        help=f"who may read them: the group of the agent's user (default: {PINS_GROUP})",
+    )
+
+
 def _add_provision(parser: argparse.ArgumentParser) -> None:
     from zabbix_sockets.provision.options import add_arguments  # noqa: PLC0415  # no agent's
 
@@ -248,7 +259,7 @@ VERBS = {
     ),
     "send": Verb("push the document with zabbix_sender", verbs.send, _add_send),
     "show": Verb("print a table for people", verbs.show, _add_show),
-    "load": Verb("pin the BPF iterators, for the agent to read", verbs.load, _add_pins),
+    "load": Verb("pin the BPF iterators, for the agent to read", verbs.load, _add_load),
     "unload": Verb("remove the pinned BPF iterators", verbs.unload, _add_pins),
     "files": Verb(
         "print the folder that holds conf/ and zabbix_templates/", verbs.files, _add_nothing

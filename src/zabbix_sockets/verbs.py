@@ -280,8 +280,8 @@ def load(options: argparse.Namespace) -> None:
     """Pin the BPF iterators."""
     from zabbix_sockets import pins  # noqa: PLC0415  # ctypes
 
-    for path in pins.load(options.pins):
-        sys.stdout.write(f"loaded {path}, readable by group {pins.GROUP}\n")
+    for path in pins.load(options.pins, options.group):
+        sys.stdout.write(f"loaded {path}, readable by group {options.group}\n")
 
 
 def unload(options: argparse.Namespace) -> None:
