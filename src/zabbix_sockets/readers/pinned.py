@@ -86,8 +86,7 @@ def _why_unreadable(directory: str, pin: str) -> str:
         )
     if _is_member(group):
         return (
-            f"this process runs without the group {group.gr_name}, in which its user is:"
-            " restart it"
+            f"this process runs without the group {group.gr_name}, in which its user is: restart it"
         )
     return f"this user may not read {directory}: add it to the group {group.gr_name}"
 
