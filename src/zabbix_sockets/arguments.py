@@ -14,6 +14,7 @@ PROGRAM = "zabbix-sockets"
 LISTS = ("processes", "listeners", "upstreams")
 SOURCES = ("bpf", "sock_diag", "procfs")
 _MAX_SECONDS = 3600
+_MAX_DIGITS = 18  # of a whole number: more than any that is meant, and below 2^63
 
 
 class Verb(NamedTuple):
@@ -129,7 +130,8 @@ def _add_active_within(parser: argparse.ArgumentParser) -> None:
         choices=ACTIVE_WITHIN,
         default=ACTIVE_WITHIN[2],
         metavar="SECONDS",
-        help="how good connections are counts those alone that sent or received data since:"
+        help="round-trip times and retransmissions are those of connections that sent or"
+        " received data in the last so many seconds:"
         f" {', '.join(map(str, ACTIVE_WITHIN))} (default: {ACTIVE_WITHIN[2]})",
     )
 
@@ -141,7 +143,7 @@ def _add_quality(parser: argparse.ArgumentParser) -> None:
         dest="tcp_info",
         action="store_false",
         default=True,
-        help="leave out how good connections are: cheaper with sock_diag",
+        help="leave out round-trip times and retransmissions: less work with sock_diag",
     )
 
 
@@ -184,7 +186,8 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
         "--tcp-info",
         action=argparse.BooleanOptionalAction,
         default=None,  # by what is shown
-        help="how good connections are (default: yes, but for sockets)",
+        help="round-trip times and retransmissions of TCP connections (default: yes, but for"
+        " sockets)",
     )
     parser.add_argument(
         "--interval",
@@ -287,6 +290,8 @@ def _name(text: str) -> str:
 
 
 def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text[:20])):
+    if not (text.isascii() and text.isdecimal() and text.strip("0")):
         raise argparse.ArgumentTypeError("not a whole number above 0")
-    return int(text[:20])
+    if len(text) > _MAX_DIGITS:
+        raise argparse.ArgumentTypeError(f"a number of more than {_MAX_DIGITS} digits")
+    return int(text)
