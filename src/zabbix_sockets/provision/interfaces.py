@@ -64,7 +64,7 @@ def decode_interface(row: dict[str, Any]) -> Interface | None:
 
 
 def _check_port(text: str) -> str:
-    digits = text.isascii() and text.isdecimal() and len(text) <= _PORT_DIGITS
-    if not (digits and 0 < int(text) <= _MAX_PORT):
+    digits = text.lstrip("0") if text.isascii() and text.isdecimal() else ""
+    if not (0 < len(digits) <= _PORT_DIGITS and int(digits) <= _MAX_PORT):
         raise ValueError(f"not a port; {_HOW}")
-    return str(int(text))
+    return digits
