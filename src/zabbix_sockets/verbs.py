@@ -270,9 +270,9 @@ def provision(options: argparse.Namespace) -> None:
     try:
         from zabbix_sockets.provision import command  # noqa: PLC0415  # pyzabbix
     except ImportError as error:
-        package = (error.name or "pyzabbix").partition(".")[0]
-        hint = "pip install 'zabbix-sockets[provision]'"
-        raise SocketsError(f"provision needs {package}", hint) from None
+        from zabbix_sockets.provision.failures import without_extra  # noqa: PLC0415  # as above
+
+        raise without_extra(error) from None
     command.provision(options)
 
 

@@ -36,7 +36,7 @@ MAY_IMPORT = {
     ),
     "verbs": (
         *("collector.ahead", "collector.snapshot", "collector.stream"),
-        *("sending.command", "provision.command", "filters.parser"),
+        *("sending.command", "provision.command", "provision.failures", "filters.parser"),
         *("show", "monitor", "sockets", "table", "discovery", "counting", "lock", "pins"),
         *("configuration", "ruled", "report"),
         *ROWS,
