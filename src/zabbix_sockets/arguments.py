@@ -63,7 +63,22 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         verb.add_arguments(parser)
         parser.set_defaults(run=verb.run)
         return parser.parse_args(arguments[1:])
-    return _overview().parse_args(arguments)
+    if arguments and not arguments[0].startswith("-"):
+        raise UsageError(_unknown(arguments[0]), f"try: {PROGRAM} --help")
+    overview = _overview()
+    if not arguments:
+        raise UsageError("no verb", overview.format_help().rstrip())
+    return overview.parse_args(arguments)
+
+
+def _unknown(verb: str) -> str:
+    """Return what is wrong with a verb that there isn't, and which ones are like it."""
+    from difflib import get_close_matches  # noqa: PLC0415  # for people's slips
+
+    like = get_close_matches(verb, VERBS)
+    return f"no verb {verb!r}: " + (
+        f"did you mean {' or '.join(like)}?" if like else f"it is one of {', '.join(VERBS)}"
+    )
 
 
 def is_for_agent(arguments: list[str]) -> bool:
@@ -205,6 +220,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
         metavar="STATE",
         help="sockets in this state (repeatable; all: every one)",
     )
+    parser.set_defaults(told=False)  # why not all owners are seen: once
 
 
 def _add_pins(parser: argparse.ArgumentParser) -> None:

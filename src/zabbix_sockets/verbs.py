@@ -15,13 +15,12 @@ from zabbix_sockets.deadline import Deadline, interrupting
 from zabbix_sockets.errors import (
     DeadlineError,
     DumpInterruptedError,
-    SocketsError,
     UsageError,
 )
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping
 from zabbix_sockets.lock import one_at_a_time
 from zabbix_sockets.model import ALL_NETNS, OWN, Query, Snapshot
-from zabbix_sockets.rows import ABSENT_ID, JsonRow
+from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.sockets import Socket
 
 CONFIG = "/etc/zabbix/zabbix-sockets.toml"
@@ -172,7 +171,7 @@ def count(options: argparse.Namespace) -> None:
 
 def show(options: argparse.Namespace) -> None:
     """Print a table, or the same rows as JSON."""
-    from zabbix_sockets.show import render  # noqa: PLC0415  # for people only
+    from zabbix_sockets.show import left_out, render  # noqa: PLC0415  # for people only
     from zabbix_sockets.table import style_of  # noqa: PLC0415  # the same
 
     if options.tcp_info is None:
@@ -186,8 +185,9 @@ def show(options: argparse.Namespace) -> None:
     else:
         style = style_of(sys.stdout)
         sys.stdout.write(render(options.kind, rows, style, options.group_by))
-        if all(row.get("id") == ABSENT_ID for row in rows):
-            sys.stderr.write(f"note: no {options.kind} to show\n")
+        hidden = ", ".join(left_out(options.kind, rows, style))
+        if hidden:
+            sys.stderr.write(f"note: no room for {hidden} (all of it: | less -S)\n")
 
 
 def _document_rows(options: argparse.Namespace) -> list[JsonRow]:
@@ -198,10 +198,10 @@ def _document_rows(options: argparse.Namespace) -> list[JsonRow]:
     with _watchdog(options.timeout):
         snapshot, grouping = _collect(options)
         document = build_document(snapshot, NO_LIMITS, grouping, for_people=True)
-    collector = document["collector"]
-    assert isinstance(collector, dict)
-    for warning in collector["warnings"]:
-        sys.stderr.write(f"note: {warning}\n")
+    from zabbix_sockets.show import notes_of  # noqa: PLC0415  # for people only
+
+    for note in notes_of(document, options.kind):
+        sys.stderr.write(f"note: {note}\n")
     rows = document[options.kind]
     assert isinstance(rows, list)
     return rows
@@ -219,12 +219,19 @@ def _monitor(options: argparse.Namespace) -> None:
 def _socket_rows(options: argparse.Namespace) -> list[JsonRow]:
     from zabbix_sockets.show import socket_json, socket_order  # noqa: PLC0415  # for people only
 
-    return [socket_json(each) for each in sorted(_sockets(options), key=socket_order)]
+    sockets = _sockets(options)
+    if not sockets:
+        fits = " that fit the filter" if options.filter else ""
+        sys.stderr.write(f"note: no sockets{fits} to show\n")
+    return [socket_json(each) for each in sorted(sockets, key=socket_order)]
 
 
 def _sockets(options: argparse.Namespace) -> list[Socket]:
     """Return the sockets in the states that are wanted."""
-    from zabbix_sockets.collector.stream import iter_sockets  # noqa: PLC0415  # see above
+    from zabbix_sockets.collector.stream import (  # noqa: PLC0415  # see above
+        iter_sockets,
+        why_without_owners,
+    )
     from zabbix_sockets.show import check_states, wants_state  # noqa: PLC0415  # for people only
 
     check_states(options.state)
@@ -240,6 +247,11 @@ def _sockets(options: argparse.Namespace) -> list[Socket]:
     if options.tcp_info and sockets and not any(each.cookie for each in sockets):
         sys.stderr.write("note: no tcp_info: the sockets are read from /proc/net\n")
         options.tcp_info = False  # it is said once
+    if not options.told and any(not each.owners and each.inode for each in sockets):
+        options.told = True
+        why = why_without_owners(query)
+        if why:
+            sys.stderr.write(f"note: not all owners are seen: {why}\n")
     return [each for each in sockets if wants_state(each, states)]
 
 

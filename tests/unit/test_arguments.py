@@ -109,7 +109,6 @@ def test_zeros_in_front(option: str) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["bogus"],
         ["--bogus"],
         ["get", "a", "b"],
@@ -150,3 +149,28 @@ def test_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse(["--help"])
     assert f"{verb:10}{VERBS[verb].summary}" in capsys.readouterr().out
+
+
+def test_no_arguments() -> None:
+    """The bare command shows its usage, and is still wrong usage."""
+    with pytest.raises(UsageError, match=r"^no verb$") as caught:
+        parse([])
+    assert caught.value.hint.startswith("usage: zabbix-sockets")
+    assert all(f"{verb:10}" in caught.value.hint for verb in VERBS)
+
+
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [
+        ("shwo", "no verb 'shwo': did you mean show?"),
+        ("discovery", "no verb 'discovery': did you mean discover?"),
+        ("loaded", "no verb 'loaded': did you mean load or unload?"),
+        ("xyzzy", "no verb 'xyzzy': it is one of get, discover, count, send, show, load"),
+        ("a\n", "no verb 'a\\n'"),
+    ],
+)
+def test_slips(verb: str, said: str) -> None:
+    """A verb that there isn't is followed by the ones that are like it."""
+    with pytest.raises(UsageError) as caught:
+        parse([verb])
+    assert str(caught.value).startswith(said)
