@@ -269,6 +269,9 @@ class Snapshot:
 PINS = "/run/zabbix-sockets"
 """Where the BPF iterators are pinned: a bpffs of their own, since /sys/fs/bpf is closed."""
 
+PINS_GROUP = "zabbix"
+"""The group that may read them, if no other is named."""
+
 
 ACTIVE_WITHIN = (10, 30, 60, 120, 300, 600, 3600)
 """The choices: a BPF record tells no more of the time since a connection was used."""

@@ -14,13 +14,12 @@ from zabbix_sockets.collector.ahead import read_pinned
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import (
     DumpInterruptedError,
-    SocketsError,
     UsageError,
 )
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping
 from zabbix_sockets.lock import Lock, one_at_a_time
 from zabbix_sockets.model import ALL_NETNS, OWN, Query, Snapshot
-from zabbix_sockets.rows import ABSENT_ID, JsonRow
+from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.sockets import Socket
 from zabbix_sockets.supervisor import GRACE, Answer, answer_within
 
@@ -183,7 +182,7 @@ def count(options: argparse.Namespace) -> None:
 
 def show(options: argparse.Namespace) -> None:
     """Print a table, or the same rows as JSON."""
-    from zabbix_sockets.show import render  # noqa: PLC0415  # for people only
+    from zabbix_sockets.show import left_out, render  # noqa: PLC0415  # for people only
     from zabbix_sockets.table import style_of  # noqa: PLC0415  # for people only
 
     if options.tcp_info is None:
@@ -199,8 +198,9 @@ def show(options: argparse.Namespace) -> None:
         rows = rows_of(options, deadline)
         if options.json:
             return _json(rows)
-        if all(row.get("id") == ABSENT_ID for row in rows):
-            sys.stderr.write(f"note: no {options.kind} to show\n")
+        hidden = ", ".join(left_out(options.kind, rows, style))
+        if hidden:
+            sys.stderr.write(f"note: no room for {hidden} (all of it: | less -S)\n")
         return render(options.kind, rows, style, options.group_by)
 
     _answer(options, make)
@@ -220,12 +220,11 @@ def _document_rows(options: argparse.Namespace, deadline: Deadline) -> list[Json
     """Return the rows of a list; say what they lack."""
     snapshot, grouping = _collect(options, deadline)
     from zabbix_sockets.report import NO_LIMITS, build_document  # noqa: PLC0415  # once the kernel is at work
+    from zabbix_sockets.show import notes_of  # noqa: PLC0415  # for people only
 
     document = build_document(snapshot, NO_LIMITS, grouping, for_people=True)
-    collector = document["collector"]
-    assert isinstance(collector, dict)
-    for warning in collector["warnings"]:
-        sys.stderr.write(f"note: {warning}\n")
+    for note in notes_of(document, options.kind):
+        sys.stderr.write(f"note: {note}\n")
     rows = document[options.kind]
     assert isinstance(rows, list)
     return rows
@@ -250,12 +249,19 @@ def _monitor(options: argparse.Namespace) -> None:
 def _socket_rows(options: argparse.Namespace, deadline: Deadline) -> list[JsonRow]:
     from zabbix_sockets.show import socket_json, socket_order  # noqa: PLC0415  # for people only
 
-    return [socket_json(each) for each in sorted(_sockets(options, deadline), key=socket_order)]
+    sockets = _sockets(options, deadline)
+    if not sockets:
+        fits = " that fit the filter" if options.filter else ""
+        sys.stderr.write(f"note: no sockets{fits} to show\n")
+    return [socket_json(each) for each in sorted(sockets, key=socket_order)]
 
 
 def _sockets(options: argparse.Namespace, deadline: Deadline) -> list[Socket]:
     """Return the sockets in the states that are wanted; say what they lack."""
-    from zabbix_sockets.collector.stream import iter_sockets  # noqa: PLC0415  # once the kernel is at work
+    from zabbix_sockets.collector.stream import (  # noqa: PLC0415  # once the kernel is at work
+        iter_sockets,
+        why_without_owners,
+    )
     from zabbix_sockets.show import wants_state  # noqa: PLC0415  # for people only
 
     states, netns = options.state, OWN
@@ -270,6 +276,11 @@ def _sockets(options: argparse.Namespace, deadline: Deadline) -> list[Socket]:
     if options.tcp_info and sockets and not any(each.cookie for each in sockets):
         sys.stderr.write("note: no tcp_info: the sockets are read from /proc/net\n")
         options.tcp_info = False  # it is said once
+    if not options.told and any(not each.owners and each.inode for each in sockets):
+        options.told = True
+        why = why_without_owners(query)
+        if why:
+            sys.stderr.write(f"note: not all owners are seen: {why}\n")
     return [each for each in sockets if wants_state(each, states)]
 
 
@@ -319,9 +330,9 @@ def provision(options: argparse.Namespace) -> None:
     try:
         from zabbix_sockets.provision import command  # noqa: PLC0415  # pyzabbix
     except ImportError as error:
-        package = (error.name or "pyzabbix").partition(".")[0]
-        hint = "pip install 'zabbix-sockets[provision]'"
-        raise SocketsError(f"provision needs {package}", hint) from None
+        from zabbix_sockets.provision.failures import without_extra  # noqa: PLC0415  # as above
+
+        raise without_extra(error) from None
     command.provision(options)
 
 
@@ -329,8 +340,8 @@ def load(options: argparse.Namespace) -> None:
     """Pin the BPF iterators."""
     from zabbix_sockets import pins  # noqa: PLC0415  # ctypes
 
-    for path in pins.load(options.pins):
-        sys.stdout.write(f"loaded {path}, readable by group {pins.GROUP}\n")
+    for path in pins.load(options.pins, options.group):
+        sys.stdout.write(f"loaded {path}, readable by group {options.group}\n")
 
 
 def unload(options: argparse.Namespace) -> None:

@@ -36,7 +36,7 @@ MAY_IMPORT = {
     ),
     "verbs": (
         *("collector.ahead", "collector.snapshot", "collector.stream"),
-        *("sending.command", "provision.command", "filters.parser"),
+        *("sending.command", "provision.command", "provision.failures", "filters.parser"),
         *(
             "show",
             "monitor",
@@ -82,7 +82,7 @@ MAY_IMPORT = {
     "provision.interrupt": (),
     "supervisor": ("errors",),
     "lock": ("deadline", "errors"),
-    "pins": ("readers.bpf", "readers.libbpf", "errors"),
+    "pins": ("readers.bpf", "readers.libbpf", "readers.pinned", "model", "errors"),
     "head": ROWS,
     "report": ("head", "__init__", *ROWS),
     "rows": WORDS,
@@ -102,6 +102,8 @@ MAY_IMPORT = {
     "filters.*": ("filters.*", "owners", "model", "names", "cells", "errors"),
     "fold": ("model", "quality", "addresses"),
     "owners": ("model",),
+    "readers.bpf": ("readers.pinned", *WORDS),
+    "readers.pinned": ("readers.bpf", "readers.mounts"),
     "readers.libbpf": ("readers.bpf", "readers.process", *WORDS),
     "readers.cgroup": ("readers.process", "readers.mounts", "cgroups"),
     "readers.netns": ("readers.process", "readers.mounts", *WORDS),
