@@ -8,10 +8,9 @@ from typing import NamedTuple, NoReturn
 from zabbix_sockets import __version__, verbs
 from zabbix_sockets.errors import UsageError
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS
-from zabbix_sockets.model import ACTIVE_WITHIN, PINS, PINS_GROUP
+from zabbix_sockets.model import ACTIVE_WITHIN, LISTS, PINS, PINS_GROUP
 
 PROGRAM = "zabbix-sockets"
-LISTS = ("processes", "listeners", "upstreams")
 SOURCES = ("bpf", "sock_diag", "procfs")
 _MAX_SECONDS = 3600
 _MAX_DIGITS = 18  # of a whole number: more than any that is meant, and below 2^63

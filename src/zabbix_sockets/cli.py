@@ -11,7 +11,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from zabbix_sockets import supervisor
 from zabbix_sockets.errors import InternalError, SocketsError, UsageError, printable
@@ -118,9 +118,7 @@ def _run(arguments: list[str], lock: Lock | None) -> int:
     """Return the exit status, after the answer or the error has been written."""
     for_agent = bool(arguments) and arguments[0] in FOR_AGENT
     try:
-        from zabbix_sockets.arguments import parse  # noqa: PLC0415  # within the last resort
-
-        options = parse(arguments)
+        options = _parsed(arguments)
         options.lock = lock
         options.question = tuple(arguments) if for_agent else ()
         options.run(options)
@@ -137,6 +135,18 @@ def _run(arguments: list[str], lock: Lock | None) -> int:
         if isinstance(known, InternalError) and "--debug" in arguments:
             sys.stderr.write(known.trace)
         return _report(known, for_agent=for_agent)
+
+
+def _parsed(arguments: list[str]) -> Any:
+    """Return the options, with all imports within the last resort."""
+    from zabbix_sockets.plain import parse_plain  # noqa: PLC0415  # in the child
+
+    plain = parse_plain(arguments)
+    if plain:
+        return plain
+    from zabbix_sockets.arguments import parse  # noqa: PLC0415  # argparse takes milliseconds
+
+    return parse(arguments)
 
 
 def _known(error: BaseException) -> SocketsError:

@@ -3,12 +3,11 @@
 What a verb needs is imported when the kernel is already at work for it.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from zabbix_sockets.collector.ahead import read_pinned
 from zabbix_sockets.deadline import Deadline
@@ -34,7 +33,7 @@ _ATTEMPTS = 4
 Row = TypeVar("Row")
 
 
-def _query(options: argparse.Namespace, deadline: Deadline, netns: str = ALL_NETNS) -> Query:
+def _query(options: Any, deadline: Deadline, netns: str = ALL_NETNS) -> Query:
     """Return the query, with the time that is left; *netns* is the default."""
     return Query(
         options.source,
@@ -47,7 +46,7 @@ def _query(options: argparse.Namespace, deadline: Deadline, netns: str = ALL_NET
     )
 
 
-def _answer(options: argparse.Namespace, make: Callable[[Deadline], str]) -> None:
+def _answer(options: Any, make: Callable[[Deadline], str]) -> None:
     """Print what *make* returns in time, as the only one of this user.
 
     An agent's question may be answered by what another call of the same question was told, if
@@ -66,7 +65,7 @@ def _answer(options: argparse.Namespace, make: Callable[[Deadline], str]) -> Non
     sys.stdout.write(answer)
 
 
-def _collect(options: argparse.Namespace, deadline: Deadline) -> tuple[Snapshot, Grouping]:
+def _collect(options: Any, deadline: Deadline) -> tuple[Snapshot, Grouping]:
     query = _query(options, deadline)
     ahead = None if query.filter else read_pinned(query, Deadline(query.timeout))
     with ahead or nullcontext():
@@ -78,7 +77,7 @@ def _collect(options: argparse.Namespace, deadline: Deadline) -> tuple[Snapshot,
         return snapshot, grouping
 
 
-def _check_filter(options: argparse.Namespace) -> None:
+def _check_filter(options: Any) -> None:
     """Raise UsageError if the expression is wrong."""
     if options.filter:
         from zabbix_sockets.filters.parser import parse  # noqa: PLC0415  # few calls have one
@@ -86,7 +85,7 @@ def _check_filter(options: argparse.Namespace) -> None:
         parse(options.filter)
 
 
-def _configured(options: argparse.Namespace) -> tuple[Grouping, str]:
+def _configured(options: Any) -> tuple[Grouping, str]:
     """Return the grouping and the filter: the arguments', else those of the configuration file.
 
     Raises:
@@ -133,7 +132,7 @@ def _json(value: object) -> str:
     return orjson.dumps(value).decode() + "\n"
 
 
-def get(options: argparse.Namespace) -> None:
+def get(options: Any) -> None:
     """Print the document."""
     if options.grouping:
         if options.grouping not in GROUPINGS:
@@ -144,7 +143,7 @@ def get(options: argparse.Namespace) -> None:
     _answer(options, lambda deadline: _json(_document(options, deadline)))
 
 
-def _document(options: argparse.Namespace, deadline: Deadline) -> JsonRow:
+def _document(options: Any, deadline: Deadline) -> JsonRow:
     """Collect, and return the document within the bounds that the caller set."""
     snapshot, grouping = _collect(options, deadline)
     from zabbix_sockets.report import Limits, build_document  # noqa: PLC0415  # once the kernel is at work
@@ -152,7 +151,7 @@ def _document(options: argparse.Namespace, deadline: Deadline) -> JsonRow:
     return build_document(snapshot, Limits(max_bytes=options.max_bytes), grouping)
 
 
-def discover(options: argparse.Namespace) -> None:
+def discover(options: Any) -> None:
     """Print the LLD rows of one list."""
 
     def make(deadline: Deadline) -> str:
@@ -165,7 +164,7 @@ def discover(options: argparse.Namespace) -> None:
     _answer(options, make)
 
 
-def count(options: argparse.Namespace) -> None:
+def count(options: Any) -> None:
     """Print one number."""
     from zabbix_sockets import counting  # noqa: PLC0415  # get does without
 
@@ -180,7 +179,7 @@ def count(options: argparse.Namespace) -> None:
     _answer(options, make)
 
 
-def show(options: argparse.Namespace) -> None:
+def show(options: Any) -> None:
     """Print a table, or the same rows as JSON."""
     from zabbix_sockets.show import left_out, render  # noqa: PLC0415  # for people only
     from zabbix_sockets.table import style_of  # noqa: PLC0415  # for people only
@@ -206,7 +205,7 @@ def show(options: argparse.Namespace) -> None:
     _answer(options, make)
 
 
-def _check_shown(options: argparse.Namespace) -> None:
+def _check_shown(options: Any) -> None:
     """Raise UsageError for what can't be shown together."""
     from zabbix_sockets.show import check_states  # noqa: PLC0415  # for people only
 
@@ -216,7 +215,7 @@ def _check_shown(options: argparse.Namespace) -> None:
     _check_filter(options)
 
 
-def _document_rows(options: argparse.Namespace, deadline: Deadline) -> list[JsonRow]:
+def _document_rows(options: Any, deadline: Deadline) -> list[JsonRow]:
     """Return the rows of a list; say what they lack."""
     snapshot, grouping = _collect(options, deadline)
     from zabbix_sockets.report import NO_LIMITS, build_document  # noqa: PLC0415  # once the kernel is at work
@@ -230,7 +229,7 @@ def _document_rows(options: argparse.Namespace, deadline: Deadline) -> list[Json
     return rows
 
 
-def _monitor(options: argparse.Namespace) -> None:
+def _monitor(options: Any) -> None:
     """Print the sockets again and again, and what has changed."""
     if options.kind != "sockets" or not options.interval:
         raise UsageError("--interval is for show sockets, --count for --interval")
@@ -246,7 +245,7 @@ def _monitor(options: argparse.Namespace) -> None:
     monitor.run(take, options.interval, options.count, as_json=options.json)
 
 
-def _socket_rows(options: argparse.Namespace, deadline: Deadline) -> list[JsonRow]:
+def _socket_rows(options: Any, deadline: Deadline) -> list[JsonRow]:
     from zabbix_sockets.show import socket_json, socket_order  # noqa: PLC0415  # for people only
 
     sockets = _sockets(options, deadline)
@@ -256,7 +255,7 @@ def _socket_rows(options: argparse.Namespace, deadline: Deadline) -> list[JsonRo
     return [socket_json(each) for each in sorted(sockets, key=socket_order)]
 
 
-def _sockets(options: argparse.Namespace, deadline: Deadline) -> list[Socket]:
+def _sockets(options: Any, deadline: Deadline) -> list[Socket]:
     """Return the sockets in the states that are wanted; say what they lack."""
     from zabbix_sockets.collector.stream import (  # noqa: PLC0415  # once the kernel is at work
         iter_sockets,
@@ -294,7 +293,7 @@ def _whole(read: Callable[[], list[Row]]) -> list[Row]:
     return read()
 
 
-def send(options: argparse.Namespace) -> None:
+def send(options: Any) -> None:
     """Push the document, once or at every interval."""
     from zabbix_sockets.sending import command  # noqa: PLC0415  # subprocess, sqlite
 
@@ -302,7 +301,7 @@ def send(options: argparse.Namespace) -> None:
     command.send(options, lambda: _document_to_send(options))
 
 
-def _document_to_send(options: argparse.Namespace) -> JsonRow:
+def _document_to_send(options: Any) -> JsonRow:
     """Return a document made in a child: a service that stays collects no garbage of a hundred.
 
     Raises:
@@ -321,7 +320,7 @@ def _document_to_send(options: argparse.Namespace) -> JsonRow:
     return document
 
 
-def provision(options: argparse.Namespace) -> None:
+def provision(options: Any) -> None:
     """Import the templates through the API.
 
     Raises:
@@ -336,7 +335,7 @@ def provision(options: argparse.Namespace) -> None:
     command.provision(options)
 
 
-def load(options: argparse.Namespace) -> None:
+def load(options: Any) -> None:
     """Pin the BPF iterators."""
     from zabbix_sockets import pins  # noqa: PLC0415  # ctypes
 
@@ -344,7 +343,7 @@ def load(options: argparse.Namespace) -> None:
         sys.stdout.write(f"loaded {path}, readable by group {options.group}\n")
 
 
-def unload(options: argparse.Namespace) -> None:
+def unload(options: Any) -> None:
     """Unpin the BPF iterators."""
     from zabbix_sockets import pins  # noqa: PLC0415  # ctypes
 
@@ -352,6 +351,6 @@ def unload(options: argparse.Namespace) -> None:
         sys.stdout.write(f"unloaded {path}\n")
 
 
-def files(_options: argparse.Namespace) -> None:
+def files(_options: Any) -> None:
     """Print the folder of the files to copy: conf/ and zabbix_templates/."""
     sys.stdout.write(os.path.join(os.path.dirname(os.path.abspath(__file__)), "share") + "\n")

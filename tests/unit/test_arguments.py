@@ -2,10 +2,9 @@
 
 import pytest
 
-from zabbix_sockets.arguments import LISTS, VERBS, parse
+from zabbix_sockets.arguments import VERBS, parse
 from zabbix_sockets.cli import FOR_AGENT
 from zabbix_sockets.errors import UsageError
-from zabbix_sockets.report import LISTS as REPORTED
 
 
 def test_defaults() -> None:
@@ -38,11 +37,6 @@ def test_agent_verbs() -> None:
     assert set(VERBS) - set(FOR_AGENT) == {
         *("show", "send", "load", "unload", "files", "provision"),
     }
-
-
-def test_names_are_the_same_everywhere() -> None:
-    """The lists on the command line are those of the document."""
-    assert LISTS == REPORTED
 
 
 @pytest.mark.parametrize("behind", [False, True])

@@ -29,7 +29,8 @@ MAY_IMPORT = {
     # The public names.
     "__init__": ("collector.*", "report", "names", "model", "sockets", "errors"),
     "__main__": ("cli",),
-    "cli": ("arguments", "errors", "lock", "supervisor"),
+    "plain": ("verbs", "groups", "lock", "model"),
+    "cli": ("arguments", "plain", "errors", "lock", "supervisor"),
     "arguments": (
         *("verbs", "groups", "__init__", "model", "errors"),
         *("provision.options", "sending.options"),
