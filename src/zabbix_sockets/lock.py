@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic_ns, sleep
+from typing import Self
 
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import BusyError
@@ -38,12 +39,11 @@ class Turn:
     Attributes:
         answer: what another call has answered to the same question since this one asked;
             None: there is nothing, and the lock is held, if there is one.
-        fd: the lock's descriptor, -1 without a lock; a child has no business with it.
     """
 
     def __init__(self, folder: str, fd: int, question: Sequence[str]) -> None:
         self.answer: str | None = None
-        self.fd = fd
+        self._fd = fd
         self._folder = folder
         self._question = question
         self._identity = ""
@@ -76,7 +76,7 @@ class Turn:
 
     def _try(self) -> bool:
         try:
-            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError:
@@ -100,17 +100,6 @@ class Turn:
             yield
         finally:
             os.close(fd)
-
-    def release(self) -> None:
-        """Give the lock back, also where a child that hangs in the kernel still has it open."""
-        if self.fd < 0:
-            return
-        try:
-            fcntl.flock(self.fd, fcntl.LOCK_UN)
-        except OSError:
-            pass  # it never was locked, then
-        os.close(self.fd)
-        self.fd = -1
 
     def leave(self, answer: str) -> None:
         """Leave an answer to those who wait with the same question, if anybody waits."""
@@ -219,30 +208,64 @@ def _is_ours(folder: str, uid: int) -> bool:
     )
 
 
-def _open_turn(question: Sequence[str]) -> Turn:
-    """Return a turn with its lock open, in the first folder that has room for one."""
+class Lock:
+    """A user's lock, open but not held; a context manager that closes it.
+
+    Opened before a fork it belongs to both processes: either may let go of it, also where the
+    other one hangs in the kernel. The kernel lets go of it when all that have it open have ended.
+
+    Attributes:
+        fd: its descriptor; -1 where there is no safe place for one.
+    """
+
+    def __init__(self) -> None:
+        self._folder, self.fd = _open_first()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.fd >= 0:
+            self.let_go()
+            os.close(self.fd)
+            self.fd = -1
+
+    @contextmanager
+    def held(self, deadline: Deadline, question: Sequence[str] = ()) -> Iterator[Turn]:
+        """Hold the lock, or have the answer to *question*; without a safe place go on without.
+
+        Raises:
+            BusyError: another call still held it at *deadline*, or too short before.
+        """
+        turn = Turn(self._folder, self.fd, question)
+        if self.fd >= 0:
+            turn.acquire(deadline)
+        try:
+            yield turn
+        finally:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Let go of the lock, whichever process has taken it; it can be taken again."""
+        if self.fd >= 0:
+            try:
+                fcntl.flock(self.fd, fcntl.LOCK_UN)
+            except OSError:
+                pass  # it never was locked, then
+
+
+def _open_first() -> tuple[str, int]:
+    """Return the first folder that has room for a lock, and the lock's descriptor; or -1."""
     for folder in lock_folders():
         try:
-            fd = os.open(f"{folder}/{_LOCK}", os.O_RDWR | os.O_CREAT | _OPENING, 0o600)
+            return folder, os.open(f"{folder}/{_LOCK}", os.O_RDWR | os.O_CREAT | _OPENING, 0o600)
         except OSError:
             continue  # no inode left there, or what has the name is no file
-        return Turn(folder, fd, question)
-    return Turn("", -1, ())
+    return "", -1
 
 
 @contextmanager
 def one_at_a_time(deadline: Deadline, question: Sequence[str] = ()) -> Iterator[Turn]:
-    """Hold this user's lock, or have the answer; without a safe place for it, go on without.
-
-    The kernel drops the lock when its holder ends, however it ends.
-
-    Raises:
-        BusyError: another call still held it at *deadline*, or too short before.
-    """
-    turn = _open_turn(question)
-    try:
-        if turn.fd >= 0:
-            turn.acquire(deadline)
+    """Open this user's lock and hold it; see Lock.held()."""
+    with Lock() as lock, lock.held(deadline, question) as turn:
         yield turn
-    finally:
-        turn.release()

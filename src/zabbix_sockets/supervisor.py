@@ -1,9 +1,9 @@
 """A call's work in a child process, and an answer in time whatever becomes of the child.
 
-The child works without a copy of the caller's stdout and without the user's lock. However it
-fails, be it an endless read in the kernel, a crash of a library or the out-of-memory killer,
-this process goes on, writes one line and ends: nothing has to be interrupted, so nothing can
-be interrupted at a wrong moment.
+The agent waits for a process that does nothing but wait: its child works, without a copy of the
+agent's pipe. However the child fails, be it an endless read in the kernel, a crash of a library
+or the out-of-memory killer, this process goes on, writes one line and ends: nothing has to be
+interrupted, so nothing can be interrupted at a wrong moment.
 
 Source: fork(2), waitpid(2), setitimer(2), signal(7).
 """
@@ -17,6 +17,10 @@ from time import monotonic, sleep
 from typing import NamedTuple, NoReturn
 
 from zabbix_sockets.errors import InternalError, SocketsError, TimedOutError, UsageError
+
+GRACE = 0.2
+"""Seconds past the timeout after which a call that hangs is ended: in the kernel, in an
+expression of a rule, at a file of the configuration."""
 
 _READ_SIZE = 1 << 20
 _POLL = 0.001
@@ -35,10 +39,11 @@ _stuck: list[int] = []
 
 
 class Answer(NamedTuple):
-    """What a verb says: the answer, and notes for people that go to stderr."""
+    """What a call says: on stdout, on stderr, and by its exit status."""
 
     text: str
     notes: str = ""
+    status: int = 0
 
 
 Make = Callable[[], Answer]
@@ -52,10 +57,11 @@ def give_up(message: str) -> None:
     raise SystemExit(message)
 
 
-def answer_within(seconds: float, make: Make, *, close: int = -1) -> Answer:
+def answer_within(seconds: float, make: Make, *, close: int = -1, silent: bool = True) -> Answer:
     """Return what *make* returns, made in a child.
 
-    *close* is a descriptor that the child has no business with: the user's lock.
+    *close* is a descriptor that the child has no business with. A *silent* child has none of the
+    caller's streams: whoever waits for their end need not wait for a child that hangs.
 
     Raises:
         TimedOutError: that took longer than *seconds*; the child is killed.
@@ -75,7 +81,7 @@ def answer_within(seconds: float, make: Make, *, close: int = -1) -> Answer:
         os.close(send)
         return _answer_here(seconds, make)
     if not child:
-        _work(make, send, receive, close, end)
+        _be_child(make, (send, receive, close), end, silent=silent)
     os.close(send)
     said = _Said(receive, end)
     try:
@@ -104,8 +110,9 @@ def _answer_here(seconds: float, make: Make) -> Answer:
         signal.signal(signal.SIGALRM, before)
 
 
-def _work(make: Make, send: int, receive: int, close: int, end: float) -> NoReturn:
-    """Be the child: answer through *send* and leave without anything that a parent cleans up."""
+def _be_child(make: Make, pipes: tuple[int, int, int], end: float, *, silent: bool) -> NoReturn:
+    """Answer through the pipe and leave, without anything that the parent has to clean up."""
+    send, *others = pipes
     try:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
@@ -113,14 +120,11 @@ def _work(make: Make, send: int, receive: int, close: int, end: float) -> NoRetu
         # Should the parent be killed: the kernel's own timer needs nothing of Python's to end this.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGALRM,))
         signal.setitimer(signal.ITIMER_REAL, max(_POLL, end - monotonic()))
-        os.close(receive)
-        if close >= 0:
-            os.close(close)
-        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        for stream in (0, 1, 2):
-            os.dup2(nothing, stream)
-        if nothing > 2:  # noqa: PLR2004  # else it is one of the three
-            os.close(nothing)
+        for descriptor in others:
+            if descriptor >= 0:
+                os.close(descriptor)
+        if silent:
+            _leave_streams()
         message = _message_of(make)
         left = memoryview(len(message).to_bytes(_LENGTH) + message)
         while left:
@@ -133,8 +137,17 @@ def _work(make: Make, send: int, receive: int, close: int, end: float) -> NoRetu
         os._exit(0)
 
 
+def _leave_streams() -> None:
+    """Put /dev/null in the place of stdin, stdout and stderr."""
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for stream in (0, 1, 2):
+        os.dup2(nothing, stream)
+    if nothing > 2:  # noqa: PLR2004  # else it is one of the three
+        os.close(nothing)
+
+
 def _message_of(make: Make) -> bytes:
-    """Return what became of *make* as the child tells it: a kind, and up to three texts."""
+    """Return what became of *make* as the child tells it: a kind and its parts."""
     try:
         said: tuple[object, ...] = (_ANSWER, *make())
     except UsageError as error:
@@ -153,16 +166,15 @@ def _understood(message: bytes, status: int) -> Answer:
     if message == _NO_MEMORY:
         raise InternalError(_NO_MEMORY.decode())
     try:
-        kind, text, more = marshal.loads(message)  # noqa: S302  # our own child's
+        kind, text, *more = marshal.loads(message)  # noqa: S302  # our own child's
     except (EOFError, ValueError, TypeError):
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         ended = f"by signal {number}" if number else "without an answer"
         raise InternalError(f"the process that collects was ended {ended}") from None
     if kind == _ANSWER:
-        return Answer(text, more)
-    if kind == _INTERNAL:
-        raise InternalError(text, more)
-    raise (UsageError if kind == _USAGE else SocketsError)(text, more)
+        return Answer(text, *more)
+    kinds = {_ERROR: SocketsError, _USAGE: UsageError, _INTERNAL: InternalError}
+    raise kinds[kind](text, *more)
 
 
 class _Said:

@@ -3,33 +3,27 @@
 What a verb needs is imported when the kernel is already at work for it.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from zabbix_sockets.collector.ahead import read_pinned
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import (
     DumpInterruptedError,
-    SocketsError,
     UsageError,
 )
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping
-from zabbix_sockets.lock import one_at_a_time
+from zabbix_sockets.lock import Lock, one_at_a_time
 from zabbix_sockets.model import ALL_NETNS, OWN, Query, Snapshot
-from zabbix_sockets.rows import ABSENT_ID, JsonRow
+from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.sockets import Socket
-from zabbix_sockets.supervisor import Answer, answer_within
+from zabbix_sockets.supervisor import GRACE, Answer, answer_within
 
 CONFIG = "/etc/zabbix/zabbix-sockets.toml"
 """The configuration file, if there is one."""
-
-_GRACE = 0.2
-"""Seconds past the timeout after which a call that hangs is ended: in the kernel, in an
-expression of a rule, at a file of the configuration."""
 
 _PATIENCE = 30.0
 """Seconds that a document to send waits for the calls of others of the same user."""
@@ -39,7 +33,7 @@ _ATTEMPTS = 4
 Row = TypeVar("Row")
 
 
-def _query(options: argparse.Namespace, deadline: Deadline, netns: str = ALL_NETNS) -> Query:
+def _query(options: Any, deadline: Deadline, netns: str = ALL_NETNS) -> Query:
     """Return the query, with the time that is left; *netns* is the default."""
     return Query(
         options.source,
@@ -52,32 +46,26 @@ def _query(options: argparse.Namespace, deadline: Deadline, netns: str = ALL_NET
     )
 
 
-def _answer(options: argparse.Namespace, make: Callable[[Deadline], Answer]) -> Answer:
-    """Return what *make* returns, made in a child in time, as the only one of this user.
+def _answer(options: Any, make: Callable[[Deadline], str]) -> None:
+    """Print what *make* returns in time, as the only one of this user.
 
-    An agent's question may be answered by a call that another one of the same question was
-    made for, if it was begun later than this one.
+    An agent's question may be answered by what another call of the same question was told, if
+    that was begun later than this one.
 
     Raises:
         BusyError: others had their turn until no time was left.
-        SocketsError: as answer_within().
     """
     deadline = Deadline(options.timeout)
-    with one_at_a_time(deadline, options.question) as turn:
-        if turn.answer is not None:
-            return Answer(turn.answer)
-        limit = max(0.0, deadline.remaining()) + _GRACE
-        answer = answer_within(limit, lambda: make(deadline), close=turn.fd)
-        turn.leave(answer.text)
-        return answer
+    lock: Lock = options.lock or Lock()
+    with lock.held(deadline, options.question) as turn:
+        answer = turn.answer
+        if answer is None:
+            answer = make(deadline)
+            turn.leave(answer)
+    sys.stdout.write(answer)
 
 
-def _print(answer: Answer) -> None:
-    sys.stderr.write(answer.notes)
-    sys.stdout.write(answer.text)
-
-
-def _collect(options: argparse.Namespace, deadline: Deadline) -> tuple[Snapshot, Grouping]:
+def _collect(options: Any, deadline: Deadline) -> tuple[Snapshot, Grouping]:
     query = _query(options, deadline)
     ahead = None if query.filter else read_pinned(query, Deadline(query.timeout))
     with ahead or nullcontext():
@@ -89,7 +77,7 @@ def _collect(options: argparse.Namespace, deadline: Deadline) -> tuple[Snapshot,
         return snapshot, grouping
 
 
-def _check_filter(options: argparse.Namespace) -> None:
+def _check_filter(options: Any) -> None:
     """Raise UsageError if the expression is wrong."""
     if options.filter:
         from zabbix_sockets.filters.parser import parse  # noqa: PLC0415  # few calls have one
@@ -97,7 +85,7 @@ def _check_filter(options: argparse.Namespace) -> None:
         parse(options.filter)
 
 
-def _configured(options: argparse.Namespace) -> tuple[Grouping, str]:
+def _configured(options: Any) -> tuple[Grouping, str]:
     """Return the grouping and the filter: the arguments', else those of the configuration file.
 
     Raises:
@@ -144,7 +132,7 @@ def _json(value: object) -> str:
     return orjson.dumps(value).decode() + "\n"
 
 
-def get(options: argparse.Namespace) -> None:
+def get(options: Any) -> None:
     """Print the document."""
     if options.grouping:
         if options.grouping not in GROUPINGS:
@@ -152,10 +140,10 @@ def get(options: argparse.Namespace) -> None:
             raise UsageError(f"no grouping {options.grouping!r}: it is one of {choices}")
         options.group_by = options.grouping
     _check_filter(options)
-    _print(_answer(options, lambda deadline: Answer(_json(_document(options, deadline)))))
+    _answer(options, lambda deadline: _json(_document(options, deadline)))
 
 
-def _document(options: argparse.Namespace, deadline: Deadline) -> JsonRow:
+def _document(options: Any, deadline: Deadline) -> JsonRow:
     """Collect, and return the document within the bounds that the caller set."""
     snapshot, grouping = _collect(options, deadline)
     from zabbix_sockets.report import Limits, build_document  # noqa: PLC0415  # once the kernel is at work
@@ -163,20 +151,20 @@ def _document(options: argparse.Namespace, deadline: Deadline) -> JsonRow:
     return build_document(snapshot, Limits(max_bytes=options.max_bytes), grouping)
 
 
-def discover(options: argparse.Namespace) -> None:
+def discover(options: Any) -> None:
     """Print the LLD rows of one list."""
 
-    def make(deadline: Deadline) -> Answer:
+    def make(deadline: Deadline) -> str:
         document = _document(options, deadline)
         from zabbix_sockets.discovery import discovery  # noqa: PLC0415  # get does without
 
-        return Answer(_json(discovery(document, options.kind)))
+        return _json(discovery(document, options.kind))
 
     _check_filter(options)
-    _print(_answer(options, make))
+    _answer(options, make)
 
 
-def count(options: argparse.Namespace) -> None:
+def count(options: Any) -> None:
     """Print one number."""
     from zabbix_sockets import counting  # noqa: PLC0415  # get does without
 
@@ -184,16 +172,16 @@ def count(options: argparse.Namespace) -> None:
     counting.check_arguments(*question)
     _check_filter(options)
 
-    def make(deadline: Deadline) -> Answer:
+    def make(deadline: Deadline) -> str:
         snapshot, grouping = _collect(options, deadline)
-        return Answer(f"{counting.count(snapshot, *question, grouping)}\n")
+        return f"{counting.count(snapshot, *question, grouping)}\n"
 
-    _print(_answer(options, make))
+    _answer(options, make)
 
 
-def show(options: argparse.Namespace) -> None:
+def show(options: Any) -> None:
     """Print a table, or the same rows as JSON."""
-    from zabbix_sockets.show import render  # noqa: PLC0415  # for people only
+    from zabbix_sockets.show import left_out, render  # noqa: PLC0415  # for people only
     from zabbix_sockets.table import style_of  # noqa: PLC0415  # for people only
 
     if options.tcp_info is None:
@@ -205,18 +193,19 @@ def show(options: argparse.Namespace) -> None:
     style = style_of(sys.stdout)
     rows_of = _socket_rows if options.kind == "sockets" else _document_rows
 
-    def make(deadline: Deadline) -> Answer:
-        rows, notes = rows_of(options, deadline)
+    def make(deadline: Deadline) -> str:
+        rows = rows_of(options, deadline)
         if options.json:
-            return Answer(_json(rows), notes)
-        if all(row.get("id") == ABSENT_ID for row in rows):
-            notes += f"note: no {options.kind} to show\n"
-        return Answer(render(options.kind, rows, style, options.group_by), notes)
+            return _json(rows)
+        hidden = ", ".join(left_out(options.kind, rows, style))
+        if hidden:
+            sys.stderr.write(f"note: no room for {hidden} (all of it: | less -S)\n")
+        return render(options.kind, rows, style, options.group_by)
 
-    _print(_answer(options, make))
+    _answer(options, make)
 
 
-def _check_shown(options: argparse.Namespace) -> None:
+def _check_shown(options: Any) -> None:
     """Raise UsageError for what can't be shown together."""
     from zabbix_sockets.show import check_states  # noqa: PLC0415  # for people only
 
@@ -226,20 +215,21 @@ def _check_shown(options: argparse.Namespace) -> None:
     _check_filter(options)
 
 
-def _document_rows(options: argparse.Namespace, deadline: Deadline) -> tuple[list[JsonRow], str]:
-    """Return the rows of a list, and notes about what they lack."""
+def _document_rows(options: Any, deadline: Deadline) -> list[JsonRow]:
+    """Return the rows of a list; say what they lack."""
     snapshot, grouping = _collect(options, deadline)
     from zabbix_sockets.report import NO_LIMITS, build_document  # noqa: PLC0415  # once the kernel is at work
+    from zabbix_sockets.show import notes_of  # noqa: PLC0415  # for people only
 
     document = build_document(snapshot, NO_LIMITS, grouping, for_people=True)
-    collector = document["collector"]
-    assert isinstance(collector, dict)
+    for note in notes_of(document, options.kind):
+        sys.stderr.write(f"note: {note}\n")
     rows = document[options.kind]
     assert isinstance(rows, list)
-    return rows, "".join(f"note: {warning}\n" for warning in collector["warnings"])
+    return rows
 
 
-def _monitor(options: argparse.Namespace) -> None:
+def _monitor(options: Any) -> None:
     """Print the sockets again and again, and what has changed."""
     if options.kind != "sockets" or not options.interval:
         raise UsageError("--interval is for show sockets, --count for --interval")
@@ -250,27 +240,30 @@ def _monitor(options: argparse.Namespace) -> None:
     def take() -> list[Socket]:
         deadline = Deadline(options.timeout)
         with one_at_a_time(deadline):
-            sockets, notes = _sockets(options, deadline)
-        sys.stderr.write(notes)
-        return sockets
+            return _sockets(options, deadline)
 
     monitor.run(take, options.interval, options.count, as_json=options.json)
 
 
-def _socket_rows(options: argparse.Namespace, deadline: Deadline) -> tuple[list[JsonRow], str]:
-    """Return the rows of single sockets, and notes about what they lack."""
+def _socket_rows(options: Any, deadline: Deadline) -> list[JsonRow]:
     from zabbix_sockets.show import socket_json, socket_order  # noqa: PLC0415  # for people only
 
-    sockets, notes = _sockets(options, deadline)
-    return [socket_json(each) for each in sorted(sockets, key=socket_order)], notes
+    sockets = _sockets(options, deadline)
+    if not sockets:
+        fits = " that fit the filter" if options.filter else ""
+        sys.stderr.write(f"note: no sockets{fits} to show\n")
+    return [socket_json(each) for each in sorted(sockets, key=socket_order)]
 
 
-def _sockets(options: argparse.Namespace, deadline: Deadline) -> tuple[list[Socket], str]:
-    """Return the sockets in the states that are wanted, and notes about what they lack."""
-    from zabbix_sockets.collector.stream import iter_sockets  # noqa: PLC0415  # once the kernel is at work
+def _sockets(options: Any, deadline: Deadline) -> list[Socket]:
+    """Return the sockets in the states that are wanted; say what they lack."""
+    from zabbix_sockets.collector.stream import (  # noqa: PLC0415  # once the kernel is at work
+        iter_sockets,
+        why_without_owners,
+    )
     from zabbix_sockets.show import wants_state  # noqa: PLC0415  # for people only
 
-    states, netns, notes = options.state, OWN, ""
+    states, netns = options.state, OWN
     if options.filter:
         from zabbix_sockets.filters.parser import parse  # noqa: PLC0415  # few calls have one
 
@@ -280,9 +273,14 @@ def _sockets(options: argparse.Namespace, deadline: Deadline) -> tuple[list[Sock
     query = _query(options, deadline, netns)
     sockets = _whole(lambda: list(iter_sockets(query)))
     if options.tcp_info and sockets and not any(each.cookie for each in sockets):
-        notes = "note: no tcp_info: the sockets are read from /proc/net\n"
+        sys.stderr.write("note: no tcp_info: the sockets are read from /proc/net\n")
         options.tcp_info = False  # it is said once
-    return [each for each in sockets if wants_state(each, states)], notes
+    if not options.told and any(not each.owners and each.inode for each in sockets):
+        options.told = True
+        why = why_without_owners(query)
+        if why:
+            sys.stderr.write(f"note: not all owners are seen: {why}\n")
+    return [each for each in sockets if wants_state(each, states)]
 
 
 def _whole(read: Callable[[], list[Row]]) -> list[Row]:
@@ -295,7 +293,7 @@ def _whole(read: Callable[[], list[Row]]) -> list[Row]:
     return read()
 
 
-def send(options: argparse.Namespace) -> None:
+def send(options: Any) -> None:
     """Push the document, once or at every interval."""
     from zabbix_sockets.sending import command  # noqa: PLC0415  # subprocess, sqlite
 
@@ -303,7 +301,7 @@ def send(options: argparse.Namespace) -> None:
     command.send(options, lambda: _document_to_send(options))
 
 
-def _document_to_send(options: argparse.Namespace) -> JsonRow:
+def _document_to_send(options: Any) -> JsonRow:
     """Return a document made in a child: a service that stays collects no garbage of a hundred.
 
     Raises:
@@ -311,18 +309,18 @@ def _document_to_send(options: argparse.Namespace) -> JsonRow:
     """
     import orjson  # noqa: PLC0415  # once the kernel is at work
 
-    with one_at_a_time(Deadline(_PATIENCE)) as turn:
+    with Lock() as lock, lock.held(Deadline(_PATIENCE)):
         deadline = Deadline(options.timeout)
         answer = answer_within(
-            options.timeout + _GRACE,
+            options.timeout + GRACE,
             lambda: Answer(_json(_document(options, deadline))),
-            close=turn.fd,
+            close=lock.fd,
         )
     document: JsonRow = orjson.loads(answer.text)
     return document
 
 
-def provision(options: argparse.Namespace) -> None:
+def provision(options: Any) -> None:
     """Import the templates through the API.
 
     Raises:
@@ -331,21 +329,21 @@ def provision(options: argparse.Namespace) -> None:
     try:
         from zabbix_sockets.provision import command  # noqa: PLC0415  # pyzabbix
     except ImportError as error:
-        package = (error.name or "pyzabbix").partition(".")[0]
-        hint = "pip install 'zabbix-sockets[provision]'"
-        raise SocketsError(f"provision needs {package}", hint) from None
+        from zabbix_sockets.provision.failures import without_extra  # noqa: PLC0415  # as above
+
+        raise without_extra(error) from None
     command.provision(options)
 
 
-def load(options: argparse.Namespace) -> None:
+def load(options: Any) -> None:
     """Pin the BPF iterators."""
     from zabbix_sockets import pins  # noqa: PLC0415  # ctypes
 
-    for path in pins.load(options.pins):
-        sys.stdout.write(f"loaded {path}, readable by group {pins.GROUP}\n")
+    for path in pins.load(options.pins, options.group):
+        sys.stdout.write(f"loaded {path}, readable by group {options.group}\n")
 
 
-def unload(options: argparse.Namespace) -> None:
+def unload(options: Any) -> None:
     """Unpin the BPF iterators."""
     from zabbix_sockets import pins  # noqa: PLC0415  # ctypes
 
@@ -353,6 +351,6 @@ def unload(options: argparse.Namespace) -> None:
         sys.stdout.write(f"unloaded {path}\n")
 
 
-def files(_options: argparse.Namespace) -> None:
+def files(_options: Any) -> None:
     """Print the folder of the files to copy: conf/ and zabbix_templates/."""
     sys.stdout.write(os.path.join(os.path.dirname(os.path.abspath(__file__)), "share") + "\n")

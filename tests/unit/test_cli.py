@@ -310,6 +310,27 @@ def test_no_memory_left(verb: list[str], memory: int) -> None:
         assert error_of(answer) if verb == ["get"] else answer.stderr.count(b"\n") == 1
 
 
+HANG = (
+    "import sys, time; from zabbix_sockets import cli, groups, lock; lock._SHARED_FOLDERS = ();"
+    "groups.Groups.__init__ = lambda *_: time.sleep(60);"
+    "cli.main(sys.argv[1:])"
+)
+
+
+@pytest.mark.parametrize("verb", [["get"], ["count", "x"], ["show", "processes"]], ids=str)
+@pytest.mark.parametrize("timeout", [["--timeout", "0.05"], ["--timeout=0.05"]], ids=str)
+def test_call_that_hangs(verb: list[str], timeout: list[str]) -> None:
+    """A moment past the timeout a call ends, wherever it hangs."""
+    command = [sys.executable, "-I", "-c", HANG, *verb, *timeout]
+    answer = subprocess.run(command, capture_output=True, timeout=30, check=False)
+    assert answer.returncode == 1
+    message = "timed out after 0.25 s: something hung"
+    if verb[0] == "show":
+        assert (answer.stdout, answer.stderr) == (b"", f"zabbix-sockets: {message}\n".encode())
+    else:
+        assert error_of(answer) == message
+
+
 def test_fault_of_our_own() -> None:
     """What nobody foresaw is one line; --debug shows where it comes from."""
     code = (

@@ -29,14 +29,15 @@ MAY_IMPORT = {
     # The public names.
     "__init__": ("collector.*", "report", "names", "model", "sockets", "errors"),
     "__main__": ("cli",),
-    "cli": ("arguments", "errors", "supervisor"),
+    "plain": ("verbs", "groups", "lock", "model"),
+    "cli": ("arguments", "plain", "errors", "lock", "supervisor"),
     "arguments": (
         *("verbs", "groups", "__init__", "model", "errors"),
         *("provision.options", "sending.options"),
     ),
     "verbs": (
         *("collector.ahead", "collector.snapshot", "collector.stream"),
-        *("sending.command", "provision.command", "filters.parser"),
+        *("sending.command", "provision.command", "provision.failures", "filters.parser"),
         *(
             "show",
             "monitor",
@@ -82,7 +83,7 @@ MAY_IMPORT = {
     "provision.interrupt": (),
     "supervisor": ("errors",),
     "lock": ("deadline", "errors"),
-    "pins": ("readers.bpf", "readers.libbpf", "errors"),
+    "pins": ("readers.bpf", "readers.libbpf", "readers.pinned", "model", "errors"),
     "head": ROWS,
     "report": ("head", "__init__", *ROWS),
     "rows": WORDS,
@@ -102,6 +103,8 @@ MAY_IMPORT = {
     "filters.*": ("filters.*", "owners", "model", "names", "cells", "errors"),
     "fold": ("model", "quality", "addresses"),
     "owners": ("model",),
+    "readers.bpf": ("readers.pinned", *WORDS),
+    "readers.pinned": ("readers.bpf", "readers.mounts"),
     "readers.libbpf": ("readers.bpf", "readers.process", *WORDS),
     "readers.cgroup": ("readers.process", "readers.mounts", "cgroups"),
     "readers.netns": ("readers.process", "readers.mounts", *WORDS),
@@ -240,8 +243,8 @@ def loaded_by(*command: str) -> set[str]:
 
 
 CALL = (
-    "from zabbix_sockets import cli, verbs;"
-    "verbs.answer_within = lambda _seconds, make, close: make();"
+    "from zabbix_sockets import cli, supervisor;"
+    "supervisor.answer_within = lambda _seconds, make, silent: make();"
     "cli.main()"
 )
 """A call whose work is done in the process itself: what a child imports can't be seen."""

@@ -12,7 +12,7 @@ from zabbix_sockets.errors import SocketsError, UsageError
 from zabbix_sockets.model import FIRST_OWNER, Process, Query, Snapshot, TcpState
 from zabbix_sockets.sockets import Socket
 
-from .answers import answer_here, answer_with
+from .answers import answer_with
 from .commands import run as run_command
 from .commands import run_by_hand
 from .snapshots import snapshot_of, tcp_listener
@@ -129,7 +129,6 @@ def test_states_of_show_sockets(
         queries.append(query)
         return found
 
-    answer_here(monkeypatch)
     monkeypatch.setattr("zabbix_sockets.collector.stream.iter_sockets", iter_sockets)
     run("show", "sockets", "--json", *arguments)
     rows: Any = json.loads(capsys.readouterr().out)
@@ -145,7 +144,6 @@ def test_netns_of_show_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
         queries.append(query)
         return []
 
-    answer_here(monkeypatch)
     monkeypatch.setattr("zabbix_sockets.collector.stream.iter_sockets", iter_sockets)
     run("show", "sockets", "--filter", "netns shop")
     run("show", "sockets", "--filter", "netns shop", "--netns", "own")

@@ -13,7 +13,7 @@ from zabbix_sockets.errors import SocketsError, UsageError
 from zabbix_sockets.model import FIRST_OWNER, Process, Query, Snapshot
 from zabbix_sockets.sockets import Socket
 
-from .answers import answer_here, answer_with
+from .answers import answer_with
 from .snapshots import NAMESPACES, UNNAMED, snapshot_of, tcp_listener
 
 RULES = "[[group]]\nname = 'web'\nprocess = '^nginx$'\ncommand = 'daemon'\n"
@@ -145,7 +145,6 @@ def test_namespaces(
         queries.append(query)
         return iter(())
 
-    answer_here(monkeypatch)
     monkeypatch.setattr("zabbix_sockets.collector.stream.iter_sockets", iter_sockets)
     run("show", "sockets", *given)
     assert [query.netns for query in queries] == [default or "own"]
@@ -246,7 +245,6 @@ def test_sockets_with_tcp_info(monkeypatch: pytest.MonkeyPatch, asked: bool) -> 
         queries.append(query)
         return []
 
-    answer_here(monkeypatch)
     monkeypatch.setattr("zabbix_sockets.collector.stream.iter_sockets", remember)
     run("show", "sockets", *(["--tcp-info"] if asked else []))
     assert [query.tcp_info for query in queries] == [asked]

@@ -18,8 +18,7 @@ from zabbix_sockets.provision.interrupt import interrupting
 from zabbix_sockets.provision.templates import Version, parse_version
 
 if not hasattr(ZabbixAPI, "check_authentication"):
-    # py-zabbix, long abandoned, installs its own package of this name.
-    raise ImportError("another distribution's pyzabbix", name="pyzabbix")
+    raise ImportError("another distribution's pyzabbix", name=failures.PY_ZABBIX)
 
 Row = dict[str, Any]
 _Decoded = TypeVar("_Decoded")
