@@ -20,7 +20,7 @@ import zabbix_sockets
 from zabbix_sockets import cli
 
 from .faults import Step, Trial
-from .kernel import Kernel, _File
+from .kernel import Kernel
 
 for _module in pkgutil.walk_packages(zabbix_sockets.__path__, "zabbix_sockets."):
     if "provision" not in _module.name and "__main__" not in _module.name:
@@ -87,12 +87,14 @@ class Running:
         faulthandler.disable()
         os.dup2(self._out, 1)
         os.dup2(self._err, 2)
-        kernel.on_step = self._note
+        kernel.step.on_step = self._note
         kernel.begin(trial)
         setup()
         kernel.install()
         sys.stdout, sys.stderr = (
-            io.TextIOWrapper(io.BufferedWriter(_File(kernel, fd, False, closes=False)))
+            io.TextIOWrapper(
+                io.BufferedWriter(kernel.files.stream(fd, readable=False, closes=False))
+            )
             for fd in (1, 2)
         )
         for what, most in limits.items():
@@ -165,7 +167,7 @@ def _session_of(pid: int) -> int:
 
 def locks_held(root: Path) -> Iterator[str]:
     """Yield the locks below *root* that somebody holds."""
-    for path in (root / "dev/shm").rglob("*"):
+    for path in (root / "dev").rglob("*"):
         if path.is_file():
             with path.open("rb") as file:
                 try:

@@ -104,7 +104,7 @@ def _of_row(
     row: JsonRow, wanted: JsonRow, excuse: Excuse, exact: bool, owners_known: bool
 ) -> Iterator[str]:
     for place, value, right in _leaves(row, wanted):
-        is_label = isinstance(value, str) and (excuse.hidden or place == "device")
+        is_label = isinstance(value, str) and (excuse.hidden or place in ("id", "device"))
         if is_label or (place in _OF_OWNERS and not owners_known) or place == _DENIED:
             continue
         if not _is_right(place, value, right, exact=exact and place != _WORST):

@@ -83,14 +83,13 @@ class _Trier:
 
     def __init__(self, call: Call, root: Path) -> None:
         self._make: Callable[[], object] = call.make
-        self._kernel = Kernel(root, call.scene)
-        self._kernel.write()
+        self._kernel = Kernel(root, call.scene).write()
         self._kernel.install()
         signal.signal(signal.SIGALRM, _give_up)
         call.make()  # what is imported late is
         self._kernel.begin()
         self._expected = call.make()
-        self._steps = self._kernel.steps
+        self._steps = self._kernel.step.done
 
     def results(self) -> Iterator[Result]:
         """Yield what becomes of each trial."""
@@ -101,7 +100,7 @@ class _Trier:
         before = _left()
         self._kernel.begin(trial)
         answer, faults = self._answer(trial)
-        if not self._kernel.fired:
+        if not self._kernel.step.fired:
             faults.append("the step did not come")
         if not (self._kernel.is_at_home or trial.keeps_from_home):
             faults.append("left in another network namespace")

@@ -23,6 +23,7 @@ COMMANDS: tuple[tuple[tuple[str, ...], Scene], ...] = (
     (("show", "sockets", "--netns", "all", "--json"), WITHOUT_PINS),
 )
 FOR_AGENTS = ("get", "discover", "count")
+IN_PARALLEL = 10
 LEAST = 25
 """Sites that a command has at least."""
 
@@ -30,13 +31,6 @@ LEAST = 25
 def start(kernel: Kernel, arguments: Sequence[str], trial: Trial | None = None) -> Running:
     """Start a call that has little time."""
     return Running(kernel, (*arguments, "--timeout", str(TIMEOUT)), trial)
-
-
-def kernel_of(root: Path, scene: Scene) -> Kernel:
-    """Return a kernel with its files."""
-    kernel = Kernel(root, scene)
-    kernel.write()
-    return kernel
 
 
 def ids(value: object) -> str | None:
@@ -84,7 +78,7 @@ def is_about_output(trial: Trial) -> bool:
 @pytest.mark.parametrize(("arguments", "scene"), COMMANDS, ids=ids)
 def test_fault_at_every_site(tmp_path: Path, arguments: tuple[str, ...], scene: Scene) -> None:
     """There is an answer, or one line that says why not."""
-    kernel = kernel_of(tmp_path, scene)
+    kernel = Kernel(tmp_path, scene).write()
     faultless = start(kernel, arguments).outcome()
     assert not list(faults_of(faultless, arguments))
     assert faultless.status == 0
@@ -109,28 +103,29 @@ def test_fault_at_every_site(tmp_path: Path, arguments: tuple[str, ...], scene: 
 @pytest.mark.parametrize(("arguments", "scene"), COMMANDS, ids=ids)
 def test_what_hangs_or_crashes(tmp_path: Path, arguments: tuple[str, ...], scene: Scene) -> None:
     """A read that never comes back, a crash and a kill are one line of error, in time."""
-    steps = start(kernel_of(tmp_path / "faultless", scene), arguments).outcome().steps
-    calls = []
-    for number, trial in enumerate(
-        fatal(steps, *FATAL)
-    ):  # each with a lock of its own, all at once
-        root = tmp_path / str(number)
-        calls.append((trial, root, start(kernel_of(root, scene), arguments, trial)))
-    assert len(calls) >= 10
+    kernel = Kernel(tmp_path, scene).write()
+    trials = list(fatal(start(kernel, arguments).outcome().steps, *FATAL))
+    assert len(trials) >= 30
     wrong = []
-    for trial, root, call in calls:
-        outcome = call.outcome()
-        faults = [*faults_of(outcome, arguments), *locks_held(root)]
-        if outcome.status != 1:
-            faults.append(f"status {outcome.status}")
-        wrong += [f"{trial.step}: {trial.fault}: {each}" for each in faults]
+    for at in range(0, len(trials), IN_PARALLEL):  # each with locks of its own
+        calls = [
+            (trial, start(kernel.beside(str(number)), arguments, trial))
+            for number, trial in enumerate(trials[at : at + IN_PARALLEL], at)
+        ]
+        for trial, call in calls:
+            outcome = call.outcome()
+            faults = list(faults_of(outcome, arguments))
+            if outcome.status != 1:
+                faults.append(f"status {outcome.status}")
+            wrong += [f"{trial.step}: {trial.fault}: {each}" for each in faults]
+    wrong += locks_held(tmp_path)
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("scene", [HOST, WITHOUT_PINS], ids=["bpf", "sock_diag"])
 def test_few_descriptors(tmp_path: Path, scene: Scene) -> None:
     """With whatever number of descriptors there is an answer."""
-    kernel = kernel_of(tmp_path, scene)
+    kernel = Kernel(tmp_path, scene).write()
     answers = set()
     for most in range(3, 30):
         call = Running(kernel, GET, limits={resource.RLIMIT_NOFILE: most})
@@ -142,7 +137,7 @@ def test_few_descriptors(tmp_path: Path, scene: Scene) -> None:
 
 def test_little_memory(tmp_path: Path) -> None:
     """With whatever memory there is an answer."""
-    kernel = kernel_of(tmp_path, HOST)
+    kernel = Kernel(tmp_path, HOST).write()
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     answers = set()
     for more in range(0, 24 << 20, 1 << 20):

@@ -40,8 +40,7 @@ class Sending:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._kernel = Kernel(folder / "root", HOST)
-        self._kernel.write()
+        self._kernel = Kernel(folder / "root", HOST).write()
         (folder / "bin").mkdir()
         program = folder / "bin/zabbix_sender"
         program.write_text(SENDER.format(folder=folder, server=SERVER))
@@ -57,7 +56,7 @@ class Sending:
 
     def start(self, trial: Trial | None = None, *more: str) -> Running:
         """Start `send`."""
-        self._kernel.rounds = ROUNDS if "--interval" in more else None
+        self._kernel.processes.rounds = ROUNDS if "--interval" in more else None
         arguments = ("send", "--server", SERVER, "--host", "web1", "--spool", str(self.spool))
         return Running(self._kernel, (*arguments, *more), trial, setup=self._set_path)
 
