@@ -8,10 +8,9 @@ from typing import NamedTuple, NoReturn
 from zabbix_sockets import __version__, verbs
 from zabbix_sockets.errors import UsageError
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS
-from zabbix_sockets.model import ACTIVE_WITHIN, PINS, PINS_GROUP
+from zabbix_sockets.model import ACTIVE_WITHIN, LISTS, PINS, PINS_GROUP
 
 PROGRAM = "zabbix-sockets"
-LISTS = ("processes", "listeners", "upstreams")
 SOURCES = ("bpf", "sock_diag", "procfs")
 _MAX_SECONDS = 3600
 _MAX_DIGITS = 18  # of a whole number: more than any that is meant, and below 2^63
@@ -23,7 +22,6 @@ class Verb(NamedTuple):
     summary: str
     run: Callable[[argparse.Namespace], None]
     add_arguments: Callable[[argparse.ArgumentParser], None]
-    for_agent: bool = False  # stdout is the value, also of a failure
 
 
 class _Help(argparse.HelpFormatter):
@@ -50,6 +48,8 @@ class _Parser(argparse.ArgumentParser):
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Return the options; `run` among them is the verb's function.
 
+    `question` is what calls tell by that they ask the same (empty: nobody does), `lock` an open
+    Lock (None: the verb opens it).
     Only the parser of the verb in question is made.
 
     Raises:
@@ -61,7 +61,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             f"{PROGRAM} {arguments[0]}", f"{verb.summary[0].upper()}{verb.summary[1:]}."
         )
         verb.add_arguments(parser)
-        parser.set_defaults(run=verb.run)
+        parser.add_argument(
+            "--debug", action="store_true", help="show where an error comes from, on stderr"
+        )
+        parser.set_defaults(run=verb.run, question=(), lock=None)
         return parser.parse_args(arguments[1:])
     if arguments and not arguments[0].startswith("-"):
         raise UsageError(_unknown(arguments[0]), f"try: {PROGRAM} --help")
@@ -79,11 +82,6 @@ def _unknown(verb: str) -> str:
     return f"no verb {verb!r}: " + (
         f"did you mean {' or '.join(like)}?" if like else f"it is one of {', '.join(VERBS)}"
     )
-
-
-def is_for_agent(arguments: list[str]) -> bool:
-    """Whether an agent takes stdout for the value."""
-    return bool(arguments) and arguments[0] in VERBS and VERBS[arguments[0]].for_agent
 
 
 def _overview() -> argparse.ArgumentParser:
@@ -269,13 +267,9 @@ def _add_send(parser: argparse.ArgumentParser) -> None:
 
 
 VERBS = {
-    "get": Verb("print the document, one line of JSON", verbs.get, _add_get, for_agent=True),
-    "discover": Verb(
-        "print low-level discovery JSON", verbs.discover, _add_discover, for_agent=True
-    ),
-    "count": Verb(
-        "print how many sockets a process holds", verbs.count, _add_count, for_agent=True
-    ),
+    "get": Verb("print the document, one line of JSON", verbs.get, _add_get),
+    "discover": Verb("print low-level discovery JSON", verbs.discover, _add_discover),
+    "count": Verb("print how many sockets a process holds", verbs.count, _add_count),
     "send": Verb("push the document with zabbix_sender", verbs.send, _add_send),
     "show": Verb("print a table for people", verbs.show, _add_show),
     "load": Verb("pin the BPF iterators, for the agent to read", verbs.load, _add_load),

@@ -187,6 +187,9 @@ was made."""
 
 ALL_NETNS, OWN = "all", "own"
 
+LISTS = ("processes", "listeners", "upstreams")
+"""Of the document, and kinds of discovery."""
+
 # The next two are no dataclasses: a call imports this before the kernel is at work for it.
 
 

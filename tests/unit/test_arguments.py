@@ -2,9 +2,9 @@
 
 import pytest
 
-from zabbix_sockets.arguments import LISTS, VERBS, is_for_agent, parse
+from zabbix_sockets.arguments import VERBS, parse
+from zabbix_sockets.cli import FOR_AGENT
 from zabbix_sockets.errors import UsageError
-from zabbix_sockets.report import LISTS as REPORTED
 
 
 def test_defaults() -> None:
@@ -34,15 +34,9 @@ def test_each_verb_runs_its_own_function(verb: str) -> None:
 
 def test_agent_verbs() -> None:
     """Agents take the stdout of get, discover and count; people all else."""
-    assert {verb for verb in VERBS if is_for_agent([verb])} == {"get", "discover", "count"}
-    assert not is_for_agent([])
-    assert not is_for_agent(["--get"])
-    assert not is_for_agent(["show", "get"])
-
-
-def test_names_are_the_same_everywhere() -> None:
-    """The lists on the command line are those of the document."""
-    assert LISTS == REPORTED
+    assert set(VERBS) - set(FOR_AGENT) == {
+        *("show", "send", "load", "unload", "files", "provision"),
+    }
 
 
 @pytest.mark.parametrize("behind", [False, True])
