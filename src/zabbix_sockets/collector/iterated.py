@@ -101,11 +101,13 @@ class Iteration:
             uptime,
             self._snapshot.ports,
             self._proc,
+            deadline=self._deadline,
             own_only=own_only,
             active_within=self._query.active_within if self._query.tcp_info else 0,
         )
         fold.add(records)
-        self._complete, self._established = records.complete, records.established
+        self._complete = records.complete and fold.complete
+        self._established = records.established
         return fold
 
     def _device_names(self, fold: RecordFold) -> DeviceName:
@@ -199,6 +201,7 @@ def read_owners(fd: int, proc: str, deadline: Deadline) -> Owners:
             if key != last:  # one process's sockets come together
                 last, number = key, numbers.get(key, 0)
                 if not number:
+                    deadline.check()
                     name = read_name(proc, str(pid), comm.split(b"\0", 1)[0])
                     process = Process(pid, name, max(0.0, uptime - started))
                     number = numbers[key] = owners.number(process)

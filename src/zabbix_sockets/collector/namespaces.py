@@ -10,7 +10,7 @@ from typing import NamedTuple
 from zabbix_sockets.cgroups import Container, Placement, is_lasting
 from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import SocketsError, SourceUnavailableError
+from zabbix_sockets.errors import ParseError, SocketsError, SourceUnavailableError
 from zabbix_sockets.fold import DeviceName
 from zabbix_sockets.model import OWN_NETNS, Namespace, PortRange, Visibility
 from zabbix_sockets.names import UNNAMED, safe_name
@@ -21,6 +21,7 @@ from zabbix_sockets.readers.host import read_device_name, read_port_range
 from zabbix_sockets.readers.netlink import NetlinkTables
 from zabbix_sockets.readers.process import (
     CAP_SYS_ADMIN,
+    is_gone,
     read_capabilities,
     read_netns,
     read_stat,
@@ -69,10 +70,8 @@ def find(proc: str, deadline: Deadline) -> tuple[list[Found], bool]:
         deadline.check()
         try:
             key, member = _key_of(proc, pid)
-        except PermissionError:
-            whole = False
-        except OSError:
-            continue  # gone
+        except OSError as error:
+            whole &= is_gone(error)
         else:
             members.setdefault(key, []).append(member)
     members.pop(own, None)
@@ -146,7 +145,7 @@ def _oldest_placement(proc: str, pids: Iterable[int]) -> Placement:
     for pid in islice(pids, _ASKED):
         try:
             _, _, started = read_stat(proc, str(pid))
-        except OSError:
+        except (OSError, ParseError):
             continue  # gone, or hidden
         if started < oldest:
             placement = read_placement(proc, pid)

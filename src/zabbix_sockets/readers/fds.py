@@ -7,15 +7,20 @@ procfs: two system calls a process and one a descriptor.
 
 import os
 from collections.abc import Iterable
+from errno import EACCES, EPERM, ESRCH
+from typing import NamedTuple
 
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model import Process
 from zabbix_sockets.owners import Owners
-from zabbix_sockets.readers.process import read_name, read_stat, read_uptime
+from zabbix_sockets.readers.process import is_gone, read_name, read_stat, read_uptime
 
 _SLICE = 4096  # descriptors between two looks at the clock
+_THREADS_ASKED = 16
 _SOCKET = "socket:["
+_OF_THE_PROCESS = (EACCES, EPERM, ESRCH)
+"""What readlink(2) gives for every descriptor of a process, not for a single one."""
 
 
 def walk(proc: str, deadline: Deadline) -> Owners:
@@ -37,26 +42,40 @@ def walk(proc: str, deadline: Deadline) -> Owners:
             owners.complete = False
             break
         try:
-            _walk_process(owners, proc, pid, uptime, deadline)
-        except PermissionError:
-            _note_denied(owners, proc, pid)
-        except (FileNotFoundError, ProcessLookupError):
-            owners.vanished += 1
+            holder = _read_holder(proc, pid, uptime, deadline)
+        except (OSError, ParseError) as error:
+            _note_unread(owners, proc, pid, error)
+            continue
+        if holder:
+            owners.add(holder.process, parse_links(holder.links))
+        if deadline.passed():
+            owners.complete = False
     return owners
 
 
-def _walk_process(owners: Owners, proc: str, pid: str, uptime: float, deadline: Deadline) -> None:
+class _Holder(NamedTuple):
+    """A process that holds sockets, and the links of these."""
+
+    process: Process
+    links: list[str]
+
+
+def _read_holder(proc: str, pid: str, uptime: float, deadline: Deadline) -> _Holder | None:
+    """Return a process and its sockets; None if it has none.
+
+    Raises:
+        OSError, ParseError: it is gone, or may not be inspected.
+    """
     count, links = _read_links(f"{proc}/{pid}/fd", deadline)
     if not count:
         # A zombie, a kernel thread, or a process whose main thread has exited while
         # others run: that one's descriptors are in its threads' folders only.
         count, links = _read_thread_links(proc, pid, deadline)
-    if links:
-        comm, _, start = read_stat(proc, pid)
-        process = Process(int(pid), read_name(proc, pid, comm), max(0.0, uptime - start), count)
-        owners.add(process, parse_links(links))
-    if deadline.passed():
-        owners.complete = False
+    if not links:
+        return None
+    comm, _, start = read_stat(proc, pid)
+    name = read_name(proc, pid, comm)
+    return _Holder(Process(int(pid), name, max(0.0, uptime - start), count), links)
 
 
 def parse_links(links: Iterable[str]) -> list[int]:
@@ -86,6 +105,12 @@ def _read_links(path: str, deadline: Deadline) -> tuple[int, list[str]]:
 
 
 def _read_slice(fd: int, names: list[str], found: list[str]) -> None:
+    """Add to *found* the links to sockets among the descriptors *names* of the folder *fd*.
+
+    A descriptor without a link that can be read is no socket: ENOENT means that it was closed
+    since it was listed, ENAMETOOLONG that its path is longer than a page, as any user can make
+    one (d_path(9)); a socket's link is short.
+    """
     readlink = os.readlink
     at = 0
     while at < len(names):
@@ -95,33 +120,46 @@ def _read_slice(fd: int, names: list[str], found: list[str]) -> None:
                 if link.startswith(_SOCKET):
                     found.append(link)
             return
-        except FileNotFoundError:
-            at += 1  # closed since it was listed
+        except OSError as error:
+            if error.errno in _OF_THE_PROCESS:
+                raise
+            at += 1
 
 
 def _read_thread_links(proc: str, pid: str, deadline: Deadline) -> tuple[int, list[str]]:
-    """Return the links of the first thread that has any; a process without threads has none."""
+    """Return the links of the first thread that has any; a process without threads has none.
+
+    Threads share their descriptors, so few are asked: a process may have tens of thousands.
+    """
     task = f"{proc}/{pid}/task"
     if os.stat(task).st_nlink <= 3:  # noqa: PLR2004  # ".", ".." and the main thread
         return 0, []
+    asked = 0
     for tid in os.listdir(task):
         try:
             count, links = _read_links(f"{task}/{tid}/fd", deadline)
         except (FileNotFoundError, ProcessLookupError):
             continue  # this thread has ended; the next may live
-        if count:
+        asked += 1
+        if count or asked >= _THREADS_ASKED or deadline.passed():
             return count, links
     return 0, []
 
 
-def _note_denied(owners: Owners, proc: str, pid: str) -> None:
-    """Count a process that hides its sockets; kernel threads and zombies have none to hide."""
-    try:
-        comm, has_files, _ = read_stat(proc, pid)
-    except (FileNotFoundError, ProcessLookupError):
+def _note_unread(owners: Owners, proc: str, pid: str, error: Exception) -> None:
+    """Count a process whose descriptors could not be read, because of *error*.
+
+    It has vanished, or it hides its sockets. Kernel threads and zombies have none to hide.
+    """
+    if is_gone(error):
         owners.vanished += 1
         return
-    except PermissionError:
+    try:
+        comm, has_files, _ = read_stat(proc, pid)
+    except (OSError, ParseError) as again:
+        if is_gone(again):
+            owners.vanished += 1
+            return
         name = ""  # hidepid=1
     else:
         if not has_files:

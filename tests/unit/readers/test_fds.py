@@ -1,5 +1,6 @@
 """Who holds which socket: the sums of owners, and the walk over a /proc made of files."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -116,6 +117,119 @@ def test_descriptor_closed_since_it_was_listed(
     owners = walked(proc)
     assert set(owners.by_inode) == {500, 502, 503}
     assert owners.vanished == 0
+
+
+def with_failing(monkeypatch: pytest.MonkeyPatch, name: str, path: str, number: int) -> None:
+    """Let a function of os fail for one path, or for the link with that text."""
+    real = getattr(os, name)
+
+    def fail(which: object, *arguments: object, **options: object) -> object:
+        found = real(which, *arguments, **options)
+        if path in (which, found):
+            raise OSError(number, os.strerror(number), path)
+        return found
+
+    monkeypatch.setattr(os, name, fail)
+
+
+@pytest.mark.parametrize("number", [errno.ENAMETOOLONG, errno.ENOENT, errno.ENOMEM, errno.EIO])
+def test_descriptor_whose_link_can_not_be_read(
+    proc: ProcTree, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A path of more than a page, which any user can make, is no socket and no error."""
+    proc.add(20, b"deep", [500, 501], others=("/deep", "/dev/null"))
+    with_failing(monkeypatch, "readlink", "/deep", number)
+    owners = walked(proc)
+    assert holders(owners) == {500: {20}, 501: {20}}
+    assert (owners.denied, owners.vanished, owners.complete) == ({}, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("number", "denied", "vanished"),
+    [
+        (errno.EACCES, {"odd": 1}, 0),
+        (errno.EPERM, {"odd": 1}, 0),
+        (errno.ESRCH, {}, 1),
+    ],
+)
+def test_process_whose_links_can_not_be_read(
+    proc: ProcTree,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    denied: dict[str, int],
+    vanished: int,
+) -> None:
+    """What is so for every descriptor is so for the process: it is counted, and no other one."""
+    proc.add(20, b"odd", [500], others=("/odd",))
+    proc.add(21, b"nginx", [600])
+    with_failing(monkeypatch, "readlink", "/odd", number)
+    owners = walked(proc)
+    assert holders(owners) == {600: {21}}
+    assert (owners.denied, owners.vanished) == (denied, vanished)
+
+
+@pytest.mark.parametrize(
+    ("number", "denied", "vanished"),
+    [
+        (errno.ENOENT, {}, 1),
+        (errno.ESRCH, {}, 1),
+        (errno.EMFILE, {"odd": 1}, 0),
+        (errno.ENOMEM, {"odd": 1}, 0),
+        (errno.EIO, {"odd": 1}, 0),
+    ],
+)
+def test_process_that_can_not_be_opened(
+    proc: ProcTree,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    denied: dict[str, int],
+    vanished: int,
+) -> None:
+    """Whatever keeps one process's descriptors from being read, the others' are read."""
+    folder = proc.add(20, b"odd", [500]) / "fd"
+    proc.add(21, b"nginx", [600])
+    with_failing(monkeypatch, "open", str(folder), number)
+    owners = walked(proc)
+    assert holders(owners) == {600: {21}}
+    assert (owners.denied, owners.vanished) == (denied, vanished)
+
+
+@pytest.mark.parametrize("stat", [b"", b"20 (a", b"20 (a) S 1\n"])
+def test_odd_stat_of_a_process(proc: ProcTree, stat: bytes) -> None:
+    """A process whose file is empty or odd is one that has vanished, and spoils nothing."""
+    (proc.add(20, b"odd", [500]) / "stat").write_bytes(stat)
+    proc.add(21, b"nginx", [600])
+    owners = walked(proc)
+    assert holders(owners) == {600: {21}}
+    assert (owners.denied, owners.vanished) == ({}, 1)
+
+
+def test_odd_stat_of_a_denied_process(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may not be inspected and is gone then has vanished."""
+    folder = proc.add(20, b"odd", [500])
+    (folder / "stat").write_bytes(b"")
+    with_failing(monkeypatch, "open", str(folder / "fd"), errno.EACCES)
+    owners = walked(proc)
+    assert (owners.denied, owners.vanished) == ({}, 1)
+
+
+def test_few_of_many_threads_are_asked(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads share their descriptors: of thousands without any a few are asked."""
+    folder = without_descriptors(proc, 20)
+    for tid in range(21, 221):
+        (folder / "task" / str(tid) / "fd").mkdir(parents=True)
+    if os.stat(folder / "task").st_nlink <= 3:
+        pytest.skip("this filesystem does not count subfolders as links, as /proc does")
+    listed: list[object] = []
+    real: Callable[[object], list[str]] = os.listdir
+
+    def listdir(path: object) -> list[str]:
+        listed.append(path)
+        return real(path)
+
+    monkeypatch.setattr("os.listdir", listdir)
+    assert walked(proc).by_inode == {}
+    assert len(listed) < 30
 
 
 def without_descriptors(proc: ProcTree, pid: int) -> Path:

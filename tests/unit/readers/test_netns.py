@@ -108,6 +108,7 @@ ALL = frozenset(("tcp", "udp", "tcp6", "udp6"))
             ALL - {"udp6"},
         ),
         ({"sockstat": ""}, set()),
+        ({"sockstat": "TCP: inuse\nUDP: inuse 0\n"}, {"udp"}),
         ({"sockstat6": EMPTY6}, {"udp6"}),
         ({}, set()),
     ],
@@ -131,6 +132,21 @@ def test_devices(tmp_path: Path) -> None:
         14: "eth0.7",
         31: "wg%7B0%7D",
     }
+
+
+def test_more_devices_than_fit_into_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read(2) of /proc gives a page: all devices are named all the same."""
+    read = os.read
+    monkeypatch.setattr("os.read", lambda fd, length: read(fd, min(length, 4096)))
+    (tmp_path / "7/net").mkdir(parents=True)
+    names = {index: f"veth{index}" for index in range(1, 200)}
+    groups = "\t\t\t\t010000E0     1 0:00000000\t\t0\n"
+    igmp = "".join(f"{index}\t{name:10}:     1      V3\n{groups}" for index, name in names.items())
+    inet6 = "".join(f"fe80{index:028x} {index:02x} 40 20 80 {names[index]:>8}\n" for index in names)
+    for file, text in (("igmp", f"titles\n{igmp}"), ("if_inet6", inet6)):
+        (tmp_path / "7/net" / file).write_text(text)
+        assert netns.read_devices(str(tmp_path), "7") == names
+        (tmp_path / "7/net" / file).write_text("")
 
 
 @pytest.mark.parametrize("text", ["", "titles\n", "titles\nx\ty\n", "titles\n\t\t\n"])
