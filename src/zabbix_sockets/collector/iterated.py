@@ -12,6 +12,7 @@ from zabbix_sockets.collector.ahead import Ahead
 from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.collector.records import RecordFold
 from zabbix_sockets.collector.rest import Rest
+from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.fold import DeviceName
@@ -44,14 +45,15 @@ class Iteration:
         open_iterator: bpf.Opener,
         plan: Plan,
         query: Query,
-        deadline: Deadline,
+        shared: Shared,
         snapshot: Snapshot,
     ) -> None:
+        self._shared = shared
         self._open_iterator = open_iterator
         self._plan = plan
         self._query = query
         self._proc = query.proc
-        self._deadline = deadline
+        self._deadline = shared.deadline
         self._snapshot = snapshot
         self._complete = False
         self._established: int | None = None
@@ -117,22 +119,23 @@ class Iteration:
             own = cache(read_device_name)
             return lambda _, index: own(index)
         from zabbix_sockets.collector import namespaces  # noqa: PLC0415  # 2 ms
+        from zabbix_sockets.collector.places import Places  # noqa: PLC0415  # the same
 
-        snapshot = self._snapshot
+        snapshot, places = self._snapshot, self._shared.once(Places)
         pids = {
             number: sorted(snapshot.processes[index].pid for index in holders)
             for number, holders in fold.holders.items()
         }
-        found = namespaces.held(self._proc, pids)
+        found = namespaces.held(places.mounts, pids)
         if wanted != ALL_NETNS:
-            for each in namespaces.find(self._proc, self._deadline)[0]:
+            for each in namespaces.find(places.mounts, self._deadline)[0]:
                 found.setdefault(each.number, each)
         snapshot.namespaces = {
-            number: namespaces.describe(self._proc, each) for number, each in found.items()
+            number: namespaces.describe(places, each) for number, each in found.items()
         }
         if wanted != ALL_NETNS:
             snapshot.selected = namespaces.select(snapshot.namespaces, wanted)
-        return namespaces.device_names(self._proc, found)
+        return namespaces.device_names(places, found)
 
 
 def _fill(snapshot: Snapshot, fold: RecordFold) -> None:

@@ -1,22 +1,40 @@
-"""/proc/self/mountinfo: what is mounted where.
+"""/proc/self/mountinfo: what is mounted where, and behind which mounts a file may hang.
 
-Source: proc(5), fs/proc_namespace.c show_mountinfo(). World-readable.
+Source: proc(5), fs/proc_namespace.c show_mountinfo(), autofs(5). World-readable.
 """
 
 import os
 import re
 from collections.abc import Iterator
+from errno import EINVAL
+from functools import cached_property
 from typing import NamedTuple
 
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import ParseError
+
 _FIELDS = 5  # before the options: ID, parent, device, root, mount point
+_BETWEEN_LOOKS = 1024  # mounts between two looks at the clock; some hosts have tens of thousands
+_MAX_LINKS = 40  # as the kernel follows at most (MAXSYMLINKS)
+_NAMESPACE = b"net:["
+
+LOCAL = frozenset(
+    (
+        *(b"ext2", b"ext3", b"ext4", b"xfs", b"btrfs", b"zfs", b"f2fs", b"bcachefs", b"jfs"),
+        *(b"reiserfs", b"nilfs2", b"ubifs", b"jffs2", b"erofs", b"squashfs", b"overlay"),
+        *(b"tmpfs", b"ramfs", b"rootfs"),
+    )
+)
+"""Filesystems whose files wait for no other host, no automounter and no user's process."""
 
 
 class Mount(NamedTuple):
-    """A mount: what of its filesystem, where, and the filesystem's type."""
+    """A mount: what of its filesystem, where, the filesystem's type, and the mount's number."""
 
     root: bytes
     path: str
     filesystem: bytes
+    number: int
 
 
 def read_mounts(proc: str) -> Iterator[Mount]:
@@ -26,12 +44,148 @@ def read_mounts(proc: str) -> Iterator[Mount]:
             for line in lines:
                 mount, _, source = line.partition(b" - ")
                 fields = mount.split(b" ", _FIELDS)
-                if len(fields) >= _FIELDS and source:
-                    yield Mount(fields[3], unescape(fields[4]), source.split(b" ", 1)[0])
+                if len(fields) >= _FIELDS and source and fields[0].isdigit():
+                    filesystem = source.split(b" ", 1)[0]
+                    yield Mount(fields[3], unescape(fields[4]), filesystem, int(fields[0]))
     except OSError:
         pass  # what was found is still true
 
 
 def unescape(raw: bytes) -> str:
     r"""Undo the "\040" that the kernel puts for what would split a line."""
-    return os.fsdecode(re.sub(rb"\\([0-3][0-7]{2})", lambda at: bytes([int(at[1], 8)]), raw))
+    if b"\\" in raw:
+        raw = re.sub(rb"\\([0-3][0-7]{2})", lambda at: bytes([int(at[1], 8)]), raw)
+    return os.fsdecode(raw)
+
+
+class _Found(NamedTuple):
+    """What is kept of all mounts."""
+
+    cgroup2: str | None
+    namespaces: dict[int, str]
+    foreign: frozenset[str]  # where something is mounted that is not LOCAL
+    local: frozenset[int]  # the numbers of LOCAL mounts
+    whole: bool
+
+
+class Mounts:
+    """The mounts that the caller sees, read once, when the first question comes.
+
+    Args:
+        proc: where procfs is mounted.
+        deadline: the moment from which no more of the file is read.
+    """
+
+    def __init__(self, proc: str, deadline: Deadline) -> None:
+        self.proc = proc
+        self._deadline = deadline
+        self._asked = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that was asked was answered by the whole file."""
+        return not self._asked or self._found.whole
+
+    @property
+    def cgroup2(self) -> str | None:
+        """Where the whole of cgroup v2 is mounted, else a part of it; None: nowhere."""
+        return self._found.cgroup2
+
+    @property
+    def namespaces(self) -> dict[int, str]:
+        """Where network namespaces are mounted, as by `ip netns add`, by their numbers.
+
+        Raises:
+            ParseError: one of them has no number.
+        """
+        return self._found.namespaces
+
+    @cached_property
+    def _found(self) -> _Found:
+        self._asked = True
+        part = whole_tree = None
+        namespaces: dict[int, str] = {}
+        foreign: set[str] = set()
+        local: set[int] = set()
+        for index, mount in enumerate(read_mounts(self.proc)):
+            if index % _BETWEEN_LOOKS == 0 and self._deadline.passed():
+                return _Found(whole_tree or part, namespaces, frozenset(), frozenset(), False)
+            if mount.filesystem in LOCAL:
+                local.add(mount.number)
+                continue
+            foreign.add(mount.path)
+            if mount.root.startswith(_NAMESPACE):
+                namespaces.setdefault(_number(mount), mount.path)
+            elif mount.filesystem == b"cgroup2" and mount.root == b"/":
+                whole_tree = whole_tree or mount.path
+            elif mount.filesystem == b"cgroup2":
+                part = part or mount.path
+        return _Found(whole_tree or part, namespaces, frozenset(foreign), frozenset(local), True)
+
+    def is_local(self, path: str) -> bool:
+        """Whether no mount on the way to an absolute path is of another kind than LOCAL.
+
+        It goes by the path alone, and touches nothing on the way: not the server of a mount, not
+        the automounter of a folder above.
+        """
+        foreign = self._found.foreign
+        if not self._found.local or "/" in foreign:
+            return False
+        end = path.find("/", 1)
+        while end > 0:
+            if path[:end] in foreign:
+                return False
+            end = path.find("/", end + 1)
+        return path not in foreign
+
+    def holds(self, fd: int) -> bool:
+        """Whether a descriptor, of O_PATH too, is of a mount that was LOCAL when they were read.
+
+        Nothing is asked of the mount: the kernel tells which one it is (proc_pid_fdinfo(5)).
+        """
+        try:
+            with open(f"/proc/self/fdinfo/{fd}", "rb") as lines:
+                for line in lines:
+                    if line.startswith(b"mnt_id:"):
+                        return int(line[7:]) in self._found.local
+        except (OSError, ValueError):
+            pass
+        return False
+
+    def resolved(self, path: str) -> str | None:
+        """Return an absolute path without symbolic links and "..".
+
+        None if nothing is there, or if it leads through a mount that is not LOCAL: that is not
+        touched.
+        """
+        done, links = "", 0
+        todo = path.split("/")[::-1]
+        while todo:
+            part = todo.pop()
+            if part == "..":
+                done = done.rpartition("/")[0]
+            if part in ("", ".", ".."):
+                continue
+            inner = f"{done}/{part}"
+            if not self.is_local(inner):
+                return None
+            try:
+                target = os.readlink(inner)
+            except OSError as error:
+                if error.errno != EINVAL:
+                    return None
+                done = inner  # it is no link
+                continue
+            links += 1
+            if links > _MAX_LINKS:
+                return None
+            done = "" if target.startswith("/") else done
+            todo += target.split("/")[::-1]
+        return done or "/"
+
+
+def _number(mount: Mount) -> int:
+    try:
+        return int(mount.root[len(_NAMESPACE) : -1])
+    except ValueError as error:
+        raise ParseError("/proc/self/mountinfo", mount) from error

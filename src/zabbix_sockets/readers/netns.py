@@ -9,9 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from zabbix_sockets.errors import ParseError
 from zabbix_sockets.names import safe_name
-from zabbix_sockets.readers.mounts import read_mounts
 from zabbix_sockets.readers.process import read_lines
 
 CLONE_NEWNET = 0x40000000
@@ -36,18 +34,6 @@ def read_number(proc: str, pid: str) -> int | None:
         return os.stat(f"{proc}/{pid}/ns/net").st_ino
     except OSError:
         return None
-
-
-def read_mounted(proc: str) -> dict[int, str]:
-    """Return where namespaces are mounted, as by `ip netns add`, by their numbers."""
-    found: dict[int, str] = {}
-    for mount in read_mounts(proc):
-        if mount.root.startswith(b"net:["):
-            try:
-                found.setdefault(int(mount.root[5:-1]), mount.path)
-            except ValueError as error:
-                raise ParseError("/proc/self/mountinfo", mount) from error
-    return found
 
 
 @contextmanager

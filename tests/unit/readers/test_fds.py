@@ -221,9 +221,9 @@ def test_few_of_many_threads_are_asked(proc: ProcTree, monkeypatch: pytest.Monke
     if os.stat(folder / "task").st_nlink <= 3:
         pytest.skip("this filesystem does not count subfolders as links, as /proc does")
     listed: list[object] = []
-    real: Callable[[object], list[str]] = os.listdir
+    real = os.listdir
 
-    def listdir(path: object) -> list[str]:
+    def listdir(path: int | str) -> list[str]:
         listed.append(path)
         return real(path)
 

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError
 from zabbix_sockets.readers import mounts, netns
 
 from ..proctree import ProcTree, key_of, number_of  # noqa: TID252  # a test folder is no package
 
+TIME = Deadline(600)
 SYSFS = b"21 26 0:20 / /sys rw,nosuid shared:7 - sysfs sysfs rw\n"
 EMPTY = "sockets: used 5\nTCP: inuse 0 orphan 0 tw 0 alloc 3 mem 1\nUDP: inuse 0 mem 2\n"
 EMPTY6 = "TCP6: inuse 0\nUDP6: inuse 0\nRAW6: inuse 1\n"
@@ -44,14 +46,14 @@ def test_mounted(tmp_path: Path) -> None:
     """Network namespaces are told from other mounts, also of other namespaces' files."""
     others = nsfs(9, b"/run/x").replace(b"net:[", b"mnt:[")
     data = SYSFS + nsfs(4026532201, b"/run/netns/web") + others + nsfs(5, b"/run/docker/netns/1")
-    found = netns.read_mounted(mountinfo(tmp_path, data))
+    found = mounts.Mounts(mountinfo(tmp_path, data), TIME).namespaces
     assert found == {4026532201: "/run/netns/web", 5: "/run/docker/netns/1"}
 
 
 def test_mounted_twice(tmp_path: Path) -> None:
     """Of a namespace that is mounted more than once, the first place counts."""
     data = nsfs(5, b"/run/netns/first") + nsfs(5, b"/run/netns/second")
-    assert netns.read_mounted(mountinfo(tmp_path, data)) == {5: "/run/netns/first"}
+    assert mounts.Mounts(mountinfo(tmp_path, data), TIME).namespaces == {5: "/run/netns/first"}
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0/\r"), min_size=1) | st.binary())
@@ -66,23 +68,24 @@ def test_escaped_path(name: str | bytes) -> None:
 def test_escapes_in_mountinfo(tmp_path: Path) -> None:
     """A space in a path does not move the fields."""
     proc = mountinfo(tmp_path, nsfs(5, rb"/run/netns/a\040b\134c"))
-    assert netns.read_mounted(proc) == {5: "/run/netns/a b\\c"}
+    assert mounts.Mounts(proc, TIME).namespaces == {5: "/run/netns/a b\\c"}
 
 
 @pytest.mark.parametrize("number", [b"", b"x", b"4026532201x"])
 def test_number_that_is_none(tmp_path: Path, number: bytes) -> None:
     """A namespace whose number is none is an error that names the file and the line."""
     data = SYSFS + nsfs(77, b"/run/netns/web").replace(b"77", number)
+    found = mounts.Mounts(mountinfo(tmp_path, data), TIME)
     with pytest.raises(ParseError) as caught:
-        netns.read_mounted(mountinfo(tmp_path, data))
+        dict(found.namespaces)
     assert caught.value.source == "/proc/self/mountinfo"
     assert "/run/netns/web" in str(caught.value)
 
 
 def test_no_mountinfo(tmp_path: Path) -> None:
     """Where the file is hidden, or short, nothing is known to be mounted."""
-    assert netns.read_mounted(str(tmp_path)) == {}
-    assert netns.read_mounted(mountinfo(tmp_path, b"\n1 2 3 net:[5]\n")) == {}
+    assert mounts.Mounts(str(tmp_path), TIME).namespaces == {}
+    assert mounts.Mounts(mountinfo(tmp_path, b"\n1 2 3 net:[5]\n"), TIME).namespaces == {}
 
 
 ALL = frozenset(("tcp", "udp", "tcp6", "udp6"))
