@@ -14,8 +14,10 @@ from zabbix_sockets.readers.passwd import read_users
 from zabbix_sockets.readers.process import read_command
 
 _ROOT_CGROUP = 1  # also what every process has where cgroup v2 is not used
-_COMMAND_BYTES = 1 << 17
-"""As many as the characters that a rule looks at may have, four each (rules.MAX_MATCHED)."""
+_COMMAND = 32_768
+"""As many characters of a command line as a rule looks at; one is four bytes at most."""
+_USER_COMMANDS = 4_000_000
+"""Characters of the different command lines of one user's processes together."""
 
 
 def complete(snapshot: Snapshot, query: Query, shared: Shared) -> None:
@@ -30,19 +32,29 @@ def complete(snapshot: Snapshot, query: Query, shared: Shared) -> None:
     for index in sorted({index for members in snapshot.owners.values() for index in members}):
         if shared.deadline.passed():
             snapshot.visibility.places_complete = False
-            return
+            break
         process = snapshot.processes[index] = facts.of(snapshot.processes[index])
         snapshot.visibility.unplaced |= facts.places and not process.container
+    if facts.unread:
+        what = f"{facts.unread} command lines were not read: their user's are very long together"
+        snapshot.visibility.warnings.append(what)
 
 
 class _Facts:
-    """The facts of processes; what several share is read once."""
+    """The facts of processes; what several share is read once.
+
+    Attributes:
+        unread: how many command lines were left out, since those of their user are too long.
+    """
 
     def __init__(self, query: Query, shared: Shared) -> None:
         self._proc = query.proc
         self._needs = query.needs
         self._shared = shared
         self._users: dict[int, bytes] | None = None
+        self._commands: dict[int | None, dict[str, str]] = {}  # of each user, the different ones
+        self._lengths: dict[int | None, int] = {}
+        self.unread = 0
         self.places = bool(query.needs & {"unit", "container"})
 
     def of(self, process: Process) -> Process:
@@ -56,8 +68,7 @@ class _Facts:
         if process.pid and self._needs & {"user", "uid"}:
             process = self._with_user(process)
         if process.pid and "command" in self._needs:
-            command = read_command(self._proc, process.pid, _COMMAND_BYTES)
-            process = process._replace(command=os.fsdecode(command))
+            process = process._replace(command=self._command(process))
         return process
 
     def _placement(self, process: Process) -> Placement | None:
@@ -76,6 +87,24 @@ class _Facts:
         if placement.container is None:
             return HOST
         return self._shared.once(Places).container_name(placement.container) or UNNAMED
+
+    def _command(self, process: Process) -> str:
+        """Return the command line of a process as far as rules look at it.
+
+        A user may have thousands of processes with one of megabytes each: beyond what all of a
+        user's may have together it is empty.
+        """
+        length = self._lengths.get(process.uid, 0)
+        if length >= _USER_COMMANDS:
+            self.unread += 1
+            return ""
+        data = read_command(self._proc, process.pid, 4 * _COMMAND)
+        known = self._commands.setdefault(process.uid, {})
+        command = os.fsdecode(data)[:_COMMAND]
+        if command not in known:
+            known[command] = command
+            self._lengths[process.uid] = length + len(command)
+        return known[command]
 
     def _with_user(self, process: Process) -> Process:
         try:

@@ -263,3 +263,22 @@ def test_a_command_is_read_as_far_as_rules_look(proc: ProcTree) -> None:
     (proc.add(20, b"java") / "cmdline").write_bytes("\U0001f600".encode() * 500_000)
     (found,) = completed(proc, frozenset(("command",)), Process(20, "java"))
     assert len(found.command) == MAX_MATCHED
+
+
+def test_commands_of_one_user(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One user's command lines have a bound together; equal ones count once; others have theirs."""
+    monkeypatch.setattr(facts, "_USER_COMMANDS", 5000)
+    uids = dict.fromkeys(range(20, 40), 1000) | dict.fromkeys(range(40, 50), 1001)
+    for pid in uids:
+        text = b"fork" * 500 if pid == 20 or pid >= 40 else b"%d" % pid * 1000
+        (proc.add(pid, b"java") / "cmdline").write_bytes(text)
+    members = [Process(pid, "java", uid=uid) for pid, uid in uids.items()]
+    snapshot = snapshot_of(members)
+    query = Query(proc=str(proc), needs=frozenset(("command",)))
+    facts.complete(snapshot, query, Shared(str(proc), TIME))
+    has = [bool(each.command) for each in snapshot.processes]
+    assert has == [True] * 3 + [False] * 17 + [True] * 10
+    assert len({id(each.command) for each in snapshot.processes[20:]}) == 1
+    (warning,) = snapshot.visibility.warnings
+    assert warning.startswith("17 command lines were not read")
+    assert snapshot.visibility.places_complete
