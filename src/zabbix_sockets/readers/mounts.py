@@ -29,24 +29,28 @@ LOCAL = frozenset(
 
 
 class Mount(NamedTuple):
-    """A mount: what of its filesystem, where, the filesystem's type, and the mount's number."""
+    """A mount: what of its filesystem, where, and the filesystem's type."""
 
     root: bytes
     path: str
     filesystem: bytes
-    number: int
 
 
 def read_mounts(proc: str) -> Iterator[Mount]:
     """Yield the mounts that the caller sees; none where the file is hidden."""
+    for fields, filesystem in _read_lines(proc):
+        yield Mount(fields[3], unescape(fields[4]), filesystem)
+
+
+def _read_lines(proc: str) -> Iterator[tuple[list[bytes], bytes]]:
+    """Yield the fields of each line before the options, and the filesystem's type."""
     try:
         with open(f"{proc}/self/mountinfo", "rb") as lines:
             for line in lines:
                 mount, _, source = line.partition(b" - ")
                 fields = mount.split(b" ", _FIELDS)
-                if len(fields) >= _FIELDS and source and fields[0].isdigit():
-                    filesystem = source.split(b" ", 1)[0]
-                    yield Mount(fields[3], unescape(fields[4]), filesystem, int(fields[0]))
+                if len(fields) >= _FIELDS and source:
+                    yield fields, source.split(b" ", 1)[0]
     except OSError:
         pass  # what was found is still true
 
@@ -59,13 +63,17 @@ def unescape(raw: bytes) -> str:
 
 
 class _Found(NamedTuple):
-    """What is kept of all mounts."""
+    """What is kept of all mounts.
 
-    cgroup2: str | None
+    *cgroups*: where cgroup v2 is mounted, the whole of it (True) and a part. *local*: the
+    numbers of LOCAL mounts; *foreign*: where all others are. *whole*: the file was read to its end.
+    """
+
+    cgroups: dict[bool, str]
     namespaces: dict[int, str]
-    foreign: frozenset[str]  # where something is mounted that is not LOCAL
-    local: frozenset[int]  # the numbers of LOCAL mounts
-    whole: bool
+    foreign: set[str]
+    local: set[bytes]
+    whole: bool = True
 
 
 class Mounts:
@@ -89,7 +97,8 @@ class Mounts:
     @property
     def cgroup2(self) -> str | None:
         """Where the whole of cgroup v2 is mounted, else a part of it; None: nowhere."""
-        return self._found.cgroup2
+        cgroups = self._found.cgroups
+        return cgroups.get(True) or cgroups.get(False)
 
     @property
     def namespaces(self) -> dict[int, str]:
@@ -103,24 +112,20 @@ class Mounts:
     @cached_property
     def _found(self) -> _Found:
         self._asked = True
-        part = whole_tree = None
-        namespaces: dict[int, str] = {}
-        foreign: set[str] = set()
-        local: set[int] = set()
-        for index, mount in enumerate(read_mounts(self.proc)):
+        found = _Found({}, {}, set(), set())
+        for index, (fields, filesystem) in enumerate(_read_lines(self.proc)):
             if index % _BETWEEN_LOOKS == 0 and self._deadline.passed():
-                return _Found(whole_tree or part, namespaces, frozenset(), frozenset(), False)
-            if mount.filesystem in LOCAL:
-                local.add(mount.number)
+                return found._replace(local=set(), whole=False)
+            if filesystem in LOCAL:
+                found.local.add(fields[0])
                 continue
-            foreign.add(mount.path)
-            if mount.root.startswith(_NAMESPACE):
-                namespaces.setdefault(_number(mount), mount.path)
-            elif mount.filesystem == b"cgroup2" and mount.root == b"/":
-                whole_tree = whole_tree or mount.path
-            elif mount.filesystem == b"cgroup2":
-                part = part or mount.path
-        return _Found(whole_tree or part, namespaces, frozenset(foreign), frozenset(local), True)
+            path = unescape(fields[4])
+            found.foreign.add(path)
+            if fields[3].startswith(_NAMESPACE):
+                found.namespaces.setdefault(_number(fields[3]), path)
+            elif filesystem == b"cgroup2":
+                found.cgroups.setdefault(fields[3] == b"/", path)
+        return found
 
     def is_local(self, path: str) -> bool:
         """Whether no mount on the way to an absolute path is of another kind than LOCAL.
@@ -147,8 +152,8 @@ class Mounts:
             with open(f"/proc/self/fdinfo/{fd}", "rb") as lines:
                 for line in lines:
                     if line.startswith(b"mnt_id:"):
-                        return int(line[7:]) in self._found.local
-        except (OSError, ValueError):
+                        return line[7:].strip() in self._found.local
+        except OSError:
             pass
         return False
 
@@ -184,8 +189,8 @@ class Mounts:
         return done or "/"
 
 
-def _number(mount: Mount) -> int:
+def _number(root: bytes) -> int:
     try:
-        return int(mount.root[len(_NAMESPACE) : -1])
+        return int(root[len(_NAMESPACE) : -1])
     except ValueError as error:
-        raise ParseError("/proc/self/mountinfo", mount) from error
+        raise ParseError("/proc/self/mountinfo", root) from error

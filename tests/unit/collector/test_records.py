@@ -1,5 +1,6 @@
 """The fold of BPF records: no count is lost, however small the bounds."""
 
+import os
 import sys
 from collections import Counter
 from unittest import mock
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.collector import records
 from zabbix_sockets.collector.ends import fold_address
+from zabbix_sockets.collector.iterated import read_owners
 from zabbix_sockets.collector.records import RecordFold
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import ParseError
+from zabbix_sockets.errors import DeadlineError, ParseError
 from zabbix_sockets.model import (
     INBOUND,
     OUTBOUND,
@@ -21,6 +23,7 @@ from zabbix_sockets.model import (
     ListenerSocket,
     PortRange,
 )
+from zabbix_sockets.owners import Owners
 from zabbix_sockets.quality import ONE, Quality, figures_of, sample
 from zabbix_sockets.readers import bpf
 
@@ -330,6 +333,21 @@ def test_names_that_take_too_long() -> None:
     assert [each.pid for each in folded.owners.processes] == list(range(1, 41))
     assert len(folded.listeners(lambda _, __: "")) == 40
     assert fold(data).complete
+
+
+def test_owners_that_take_too_long() -> None:
+    """Past the deadline no process is asked for its name for a filter or single sockets either."""
+    owners = b"".join(bpf.OWNER.pack(pid, pid, 5, 0, b"name") for pid in range(1, 51))
+
+    def read(deadline: Deadline) -> Owners:
+        end, other = os.pipe()
+        os.write(other, owners)
+        os.close(other)
+        return read_owners(end, "/proc", deadline)
+
+    assert len(read(TIME).processes) == 50
+    with pytest.raises(DeadlineError):
+        read(Looks(30))
 
 
 def test_a_shared_socket_counts_past_the_deadline() -> None:
