@@ -187,6 +187,9 @@ was made."""
 
 ALL_NETNS, OWN = "all", "own"
 
+LISTS = ("processes", "listeners", "upstreams")
+"""Of the document, and kinds of discovery."""
+
 # The next two are no dataclasses: a call imports this before the kernel is at work for it.
 
 
@@ -269,6 +272,9 @@ class Snapshot:
 
 PINS = "/run/zabbix-sockets"
 """Where the BPF iterators are pinned: a bpffs of their own, since /sys/fs/bpf is closed."""
+
+PINS_GROUP = "zabbix"
+"""The group that may read them, if no other is named."""
 
 
 ACTIVE_WITHIN = (10, 30, 60, 120, 300, 600, 3600)

@@ -11,6 +11,7 @@ from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups
 from zabbix_sockets.head import collector_of, host_of
 from zabbix_sockets.model import (
     BY_CGROUPS,
+    LISTS,
     Snapshot,
 )
 from zabbix_sockets.quality import LIMITED_TIMES, Quality, figures_of
@@ -22,8 +23,6 @@ from zabbix_sockets.rows.upstreams import (
     ephemeral_usage,
     upstream_rows,
 )
-
-LISTS = ("processes", "listeners", "upstreams")
 
 _ABSENT: dict[str, Callable[[], JsonRow]] = {
     "processes": absent_process,

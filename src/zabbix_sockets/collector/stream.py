@@ -109,6 +109,16 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         selection.check_decided()
 
 
+def why_without_owners(query: Query) -> str:
+    """Return why this process sees no better than it does, in words for people; "" if none does.
+
+    Raises:
+        SourceUnavailableError: as iter_sockets().
+    """
+    with choose(query) as plan:
+        return plan.visibility.reason if plan.visibility.degraded else ""
+
+
 def _others(
     query: Query, places: Places, deadline: Deadline
 ) -> tuple[dict[int, Found], dict[int, Namespace]]:

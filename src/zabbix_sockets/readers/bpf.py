@@ -57,24 +57,14 @@ def open_pinned(directory: str) -> Opener:
     """
     for program in PROGRAMS:
         if not os.access(pin_path(directory, program), os.R_OK):
-            raise SourceUnavailableError(_why_not_pinned(directory))
+            from zabbix_sockets.readers.pinned import why_not_pinned  # noqa: PLC0415  # rare
+
+            raise SourceUnavailableError(why_not_pinned(directory))
 
     def open_pin(program: str) -> int:
         return os.open(pin_path(directory, program), os.O_RDONLY | os.O_CLOEXEC)
 
     return open_pin
-
-
-def _why_not_pinned(directory: str) -> str:
-    if os.path.exists(pin_path(directory, COUNT)):
-        return f"this user may not read {directory}: add it to the group zabbix"
-    try:
-        others = [name for name in os.listdir(directory) if name.startswith(COUNT)]
-    except OSError:
-        others = []
-    if others:
-        return "the iterators of another version are loaded: run zabbix-sockets load again"
-    return "not loaded: run zabbix-sockets load as root"
 
 
 def read_chunks(fd: int, size: int, deadline: Deadline) -> Iterator[Chunk]:

@@ -1,6 +1,7 @@
-"""/proc/self/mountinfo: what is mounted where, and behind which mounts a file may hang.
+"""/proc/PID/mountinfo: what is mounted where, and behind which mounts a file may hang.
 
-Source: proc(5), fs/proc_namespace.c show_mountinfo(), autofs(5). World-readable.
+Source: proc(5), fs/proc_namespace.c show_mountinfo(), autofs(5). World-readable, for every
+process.
 """
 
 import os
@@ -14,6 +15,7 @@ from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError
 
 _FIELDS = 5  # before the options: ID, parent, device, root, mount point
+_DEVICE_LENGTH = 16  # a major number has 12 bits, a minor one 20
 _BETWEEN_LOOKS = 1024  # mounts between two looks at the clock; some hosts have tens of thousands
 _MAX_LINKS = 40  # as the kernel follows at most (MAXSYMLINKS)
 _NAMESPACE = b"net:["
@@ -29,23 +31,24 @@ LOCAL = frozenset(
 
 
 class Mount(NamedTuple):
-    """A mount: what of its filesystem, where, and the filesystem's type."""
+    """A mount: what of its filesystem, where, the filesystem's type, and its st_dev."""
 
     root: bytes
     path: str
     filesystem: bytes
+    device: int
 
 
-def read_mounts(proc: str) -> Iterator[Mount]:
-    """Yield the mounts that the caller sees; none where the file is hidden."""
-    for fields, filesystem in _read_lines(proc):
-        yield Mount(fields[3], unescape(fields[4]), filesystem)
+def read_mounts(proc: str, process: str = "self") -> Iterator[Mount]:
+    """Yield the mounts that the caller, or another *process*, sees; none if that is hidden."""
+    for fields, filesystem in _read_lines(proc, process):
+        yield Mount(fields[3], unescape(fields[4]), filesystem, _device(fields[2]))
 
 
-def _read_lines(proc: str) -> Iterator[tuple[list[bytes], bytes]]:
+def _read_lines(proc: str, process: str = "self") -> Iterator[tuple[list[bytes], bytes]]:
     """Yield the fields of each line before the options, and the filesystem's type."""
     try:
-        with open(f"{proc}/self/mountinfo", "rb") as lines:
+        with open(f"{proc}/{process}/mountinfo", "rb") as lines:
             for line in lines:
                 mount, _, source = line.partition(b" - ")
                 fields = mount.split(b" ", _FIELDS)
@@ -53,6 +56,14 @@ def _read_lines(proc: str) -> Iterator[tuple[list[bytes], bytes]]:
                     yield fields, source.split(b" ", 1)[0]
     except OSError:
         pass  # what was found is still true
+
+
+def _device(raw: bytes) -> int:
+    """Return what stat(2) calls st_dev, from "major:minor"; 0, which no filesystem has, if odd."""
+    major, _, minor = raw.partition(b":")
+    if not (major.isdigit() and minor.isdigit() and len(raw) < _DEVICE_LENGTH):
+        return 0
+    return os.makedev(int(major), int(minor))
 
 
 def unescape(raw: bytes) -> str:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zabbix_sockets.errors import UsageError
+from zabbix_sockets.filters.hosts import read_number
 from zabbix_sockets.filters.parser import MAX_DEPTH, MAX_LENGTH, parse
 from zabbix_sockets.filters.states import ALL
 from zabbix_sockets.filters.terms import (
@@ -173,6 +174,13 @@ def test_error_shows_its_place(text: str, at: int, marked: str, expected: str) -
     line, carets = raised.value.hint.split("\n")
     assert line == f"  {text.rstrip()}"
     assert carets == " " * (2 + at) + "^" * max(1, len(marked))
+
+
+def test_number_of_many_digits() -> None:
+    """Its first digits are not another number."""
+    assert read_number("18446744073709551615") == 2**64 - 1
+    assert read_number("184467440737095516150") is None
+    assert read_number("9" * 10_000) is None
 
 
 @pytest.mark.parametrize("behind", ["", " ", "   ", "\t\n"])
