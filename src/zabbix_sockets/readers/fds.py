@@ -17,6 +17,7 @@ from zabbix_sockets.owners import Owners
 from zabbix_sockets.readers.process import is_gone, read_name, read_stat, read_uptime
 
 _SLICE = 4096  # descriptors between two looks at the clock
+_MANY = 20_000  # descriptors; a process with more is asked when all others have been
 _THREADS_ASKED = 16
 _SOCKET = "socket:["
 _OF_THE_PROCESS = (EACCES, EPERM, ESRCH)
@@ -37,20 +38,45 @@ def walk(proc: str, deadline: Deadline) -> Owners:
         raise SourceUnavailableError(f"{proc} is not a proc filesystem") from error
     # pid 1 lives as long as its pid namespace; who can't see it sees only his own.
     owners.hidden = "1" not in pids
-    for pid in pids:
-        if deadline.passed():
-            owners.complete = False
-            break
-        try:
-            holder = _read_holder(proc, pid, uptime, deadline)
-        except (OSError, ParseError) as error:
-            _note_unread(owners, proc, pid, error)
-            continue
-        if holder:
-            owners.add(holder.process, parse_links(holder.links))
-        if deadline.passed():
-            owners.complete = False
+    walking = _Walk(proc, uptime, deadline, owners)
+    # Whoever has very many descriptors must not take the time of all others.
+    walking.ask(walking.ask(pids, _MANY), None)
     return owners
+
+
+class _ManyError(Exception):
+    """A process has more descriptors than are asked for."""
+
+
+class _Walk(NamedTuple):
+    """A walk over processes, and what it has found."""
+
+    proc: str
+    uptime: float
+    deadline: Deadline
+    owners: Owners
+
+    def ask(self, pids: Iterable[str], most: int | None) -> list[str]:
+        """Ask processes for their sockets; return those with more descriptors than *most*."""
+        owners, deadline = self.owners, self.deadline
+        put_off: list[str] = []
+        for pid in pids:
+            if deadline.passed():
+                owners.complete = False
+                break
+            try:
+                holder = _read_holder(self.proc, pid, self.uptime, deadline, most)
+            except _ManyError:
+                put_off.append(pid)
+                continue
+            except (OSError, ParseError) as error:
+                _note_unread(owners, self.proc, pid, error)
+                continue
+            if holder:
+                owners.add(holder.process, parse_links(holder.links))
+            if deadline.passed():
+                owners.complete = False
+        return put_off
 
 
 class _Holder(NamedTuple):
@@ -60,17 +86,20 @@ class _Holder(NamedTuple):
     links: list[str]
 
 
-def _read_holder(proc: str, pid: str, uptime: float, deadline: Deadline) -> _Holder | None:
+def _read_holder(
+    proc: str, pid: str, uptime: float, deadline: Deadline, most: int | None
+) -> _Holder | None:
     """Return a process and its sockets; None if it has none.
 
     Raises:
         OSError, ParseError: it is gone, or may not be inspected.
+        _ManyError: it has more descriptors than *most*.
     """
-    count, links = _read_links(f"{proc}/{pid}/fd", deadline)
+    count, links = _read_links(f"{proc}/{pid}/fd", deadline, most)
     if not count:
         # A zombie, a kernel thread, or a process whose main thread has exited while
         # others run: that one's descriptors are in its threads' folders only.
-        count, links = _read_thread_links(proc, pid, deadline)
+        count, links = _read_thread_links(proc, pid, deadline, most)
     if not links:
         return None
     comm, _, start = read_stat(proc, pid)
@@ -89,11 +118,17 @@ def parse_links(links: Iterable[str]) -> list[int]:
         raise ParseError("/proc/PID/fd", list(links)) from error
 
 
-def _read_links(path: str, deadline: Deadline) -> tuple[int, list[str]]:
-    """Return how many descriptors the folder *path* has, and the links of those to sockets."""
+def _read_links(path: str, deadline: Deadline, most: int | None) -> tuple[int, list[str]]:
+    """Return how many descriptors the folder *path* has, and the links of those to sockets.
+
+    Raises:
+        _ManyError: there are more than *most*.
+    """
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         names = os.listdir(fd)
+        if most is not None and len(names) > most:
+            raise _ManyError
         found: list[str] = []
         for at in range(0, len(names), _SLICE):
             if at and deadline.passed():
@@ -126,7 +161,9 @@ def _read_slice(fd: int, names: list[str], found: list[str]) -> None:
             at += 1
 
 
-def _read_thread_links(proc: str, pid: str, deadline: Deadline) -> tuple[int, list[str]]:
+def _read_thread_links(
+    proc: str, pid: str, deadline: Deadline, most: int | None
+) -> tuple[int, list[str]]:
     """Return the links of the first thread that has any; a process without threads has none.
 
     Threads share their descriptors, so few are asked: a process may have tens of thousands.
@@ -137,7 +174,7 @@ def _read_thread_links(proc: str, pid: str, deadline: Deadline) -> tuple[int, li
     asked = 0
     for tid in os.listdir(task):
         try:
-            count, links = _read_links(f"{task}/{tid}/fd", deadline)
+            count, links = _read_links(f"{task}/{tid}/fd", deadline, most)
         except (FileNotFoundError, ProcessLookupError):
             continue  # this thread has ended; the next may live
         asked += 1

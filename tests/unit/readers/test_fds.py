@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.owners import Owners
+from zabbix_sockets.readers import fds
 from zabbix_sockets.readers.fds import parse_links, walk
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
@@ -270,6 +271,31 @@ def test_deadline(proc: ProcTree) -> None:
     owners = walk(str(proc), Deadline(0))
     assert not owners.complete
     assert owners.by_inode == {}
+
+
+def test_many_descriptors_come_last(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process with very many descriptors takes no time of those that come behind it."""
+
+    class SoonOver(Deadline):
+        """Passes when it has been asked so many times."""
+
+        left = 12
+
+        def passed(self) -> bool:
+            self.left -= 1
+            return self.left < 0
+
+    monkeypatch.setattr(fds, "_MANY", 100)
+    monkeypatch.setattr(fds, "_SLICE", 10)
+    proc.add(20, b"huge", range(1000, 1200), others=())
+    folder = without_descriptors(proc, 21)
+    proc.add_links(folder / "task" / "22" / "fd", [f"socket:[{at}]" for at in range(2000, 2200)])
+    proc.add(30, b"nginx", [500])
+    assert len(walked(proc).by_inode) in (201, 401)  # not where subfolders are no links
+    owners = walk(str(proc), SoonOver(600))
+    assert holders(owners)[500] == {30}
+    assert not owners.complete
+    assert owners.vanished == 0
 
 
 def test_deadline_within_a_process(proc: ProcTree) -> None:
