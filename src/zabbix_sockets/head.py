@@ -68,6 +68,8 @@ def _warnings(snapshot: Snapshot) -> list[str]:
         warnings.append("owners in other network namespaces are unknown")
     if snapshot.skipped:
         warnings.append(f"{len(snapshot.skipped)} network namespaces were not read to the end")
+    if not visibility.places_complete:
+        warnings.append("timed out: not every unit, container, user or command was looked for")
     if not visibility.owners_complete:
         warnings.append("timed out: not every process was asked for its sockets")
     warnings += [f"timed out or approximate: {each}" for each in sorted(snapshot.unfinished)]

@@ -208,6 +208,7 @@ class Visibility:
         self.foreign_unowned = False  # other namespaces were read without their sockets' cgroups
         self.foreign_unseen = False  # there may be namespaces that were not found
         self.unplaced = False  # the cgroup of a socket or of its owner is not known
+        self.places_complete = True  # units, containers, users: looked for before the deadline
         self.owners_complete = True  # every process was asked before the deadline
         self.undecided = False  # a filter needs owners that can't be known
         self.endpoints_complete = True  # every distinct remote endpoint has a count of its own

@@ -96,30 +96,19 @@ def _configured(options: Any) -> tuple[Grouping, str]:
     path = options.config or CONFIG
     if not (options.config or os.path.exists(path)):
         return grouping, expression or ""
-    if grouping.name != DEFAULT_GROUPING and (unfiltered or not _may_have_filter(path)):
+    has_rules = grouping.name == DEFAULT_GROUPING
+    if unfiltered and not has_rules:
         return grouping, expression or ""
     from zabbix_sockets.configuration import load  # noqa: PLC0415  # hosts with a file
 
-    configuration = load(path, required=bool(options.config))
+    configuration = load(path, required=bool(options.config), rules=has_rules)
     if not unfiltered:
         expression = configuration.filter
-    if configuration.groups and grouping.name == DEFAULT_GROUPING:
+    if configuration.groups and has_rules:
         from zabbix_sockets.ruled import by_rules  # noqa: PLC0415  # hosts with a file
 
         grouping = by_rules(configuration.groups)
     return grouping, expression or ""
-
-
-def _may_have_filter(path: str) -> bool:
-    """Whether a configuration file has to be read whole; for rules alone it need not be."""
-    try:
-        with open(path, "rb") as file:
-            text = file.read()
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True  # reading it will say why not
-    return b"filter" in text or b"\\" in text  # a key may be written with escapes
 
 
 def _import_report() -> None:

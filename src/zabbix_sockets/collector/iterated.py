@@ -12,6 +12,7 @@ from zabbix_sockets.collector.ahead import Ahead
 from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.collector.records import RecordFold
 from zabbix_sockets.collector.rest import Rest
+from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.fold import DeviceName
@@ -44,14 +45,15 @@ class Iteration:
         open_iterator: bpf.Opener,
         plan: Plan,
         query: Query,
-        deadline: Deadline,
+        shared: Shared,
         snapshot: Snapshot,
     ) -> None:
+        self._shared = shared
         self._open_iterator = open_iterator
         self._plan = plan
         self._query = query
         self._proc = query.proc
-        self._deadline = deadline
+        self._deadline = shared.deadline
         self._snapshot = snapshot
         self._complete = False
         self._established: int | None = None
@@ -101,11 +103,13 @@ class Iteration:
             uptime,
             self._snapshot.ports,
             self._proc,
+            deadline=self._deadline,
             own_only=own_only,
             active_within=self._query.active_within if self._query.tcp_info else 0,
         )
         fold.add(records)
-        self._complete, self._established = records.complete, records.established
+        self._complete = records.complete and fold.complete
+        self._established = records.established
         return fold
 
     def _device_names(self, fold: RecordFold) -> DeviceName:
@@ -115,22 +119,23 @@ class Iteration:
             own = cache(read_device_name)
             return lambda _, index: own(index)
         from zabbix_sockets.collector import namespaces  # noqa: PLC0415  # 2 ms
+        from zabbix_sockets.collector.places import Places  # noqa: PLC0415  # the same
 
-        snapshot = self._snapshot
+        snapshot, places = self._snapshot, self._shared.once(Places)
         pids = {
             number: sorted(snapshot.processes[index].pid for index in holders)
             for number, holders in fold.holders.items()
         }
-        found = namespaces.held(self._proc, pids)
+        found = namespaces.held(places.mounts, pids)
         if wanted != ALL_NETNS:
-            for each in namespaces.find(self._proc, self._deadline)[0]:
+            for each in namespaces.find(places.mounts, self._deadline)[0]:
                 found.setdefault(each.number, each)
         snapshot.namespaces = {
-            number: namespaces.describe(self._proc, each) for number, each in found.items()
+            number: namespaces.describe(places, each) for number, each in found.items()
         }
         if wanted != ALL_NETNS:
             snapshot.selected = namespaces.select(snapshot.namespaces, wanted)
-        return namespaces.device_names(self._proc, found)
+        return namespaces.device_names(places, found)
 
 
 def _fill(snapshot: Snapshot, fold: RecordFold) -> None:
@@ -199,6 +204,7 @@ def read_owners(fd: int, proc: str, deadline: Deadline) -> Owners:
             if key != last:  # one process's sockets come together
                 last, number = key, numbers.get(key, 0)
                 if not number:
+                    deadline.check()
                     name = read_name(proc, str(pid), comm.split(b"\0", 1)[0])
                     process = Process(pid, name, max(0.0, uptime - started))
                     number = numbers[key] = owners.number(process)

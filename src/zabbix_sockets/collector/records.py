@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from zabbix_sockets.collector.ends import PROTOCOL_NAMES, End, Resolver, fold_address
-from zabbix_sockets.errors import ParseError
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import DeadlineError, ParseError
 from zabbix_sockets.fold import MAX_ENDPOINTS, DeviceName
 from zabbix_sockets.model import (
     ACTIVE_WITHIN,
@@ -46,8 +47,10 @@ class RecordFold:
         own_only: pass over the records of other namespaces.
         active_within: how good connections are counts those that sent or received data in as
             many seconds, one of ACTIVE_WITHIN; 0: none.
+        deadline: the moment from which no process is asked for its name any more.
 
     Attributes:
+        complete: every record was counted: the names of all owners could be had in time.
         holders: other namespaces: the processes that hold their sockets, as indices.
     """
 
@@ -58,10 +61,12 @@ class RecordFold:
         ports: PortRange,
         proc: str,
         *,
+        deadline: Deadline,
         own_only: bool = False,
         active_within: int = 0,
     ) -> None:
         self.owners = Owners()
+        self.complete = True
         self.fds_limits: dict[int, int] = {}
         self.queues: dict[tuple[int, int], tuple[int, int]] = {}
         self.uids: dict[int, int] = {}
@@ -75,6 +80,7 @@ class RecordFold:
         self._uptime = uptime
         self._ports = ports
         self._proc = proc
+        self._deadline = deadline
         self._numbers: dict[tuple[int, bytes, int], int] = {}  # pid, comm, start: owner
         self._listeners: list[tuple[int, End, int, int]] = []
         self._shared: dict[int, Shared] = {}
@@ -84,7 +90,16 @@ class RecordFold:
         self._samples: dict[bytes, Quality] = {}
 
     def add(self, chunks: Iterable[bpf.Chunk]) -> None:
-        """Count all records of *chunks*."""
+        """Count all records of *chunks*, or those that come before the deadline."""
+        try:
+            self._add_chunks(chunks)
+        except DeadlineError:
+            self.complete = False
+        for inode, socket in self._shared.items():
+            self._add(self.owners.by_inode[inode], socket, 1)
+        self._shared.clear()
+
+    def _add_chunks(self, chunks: Iterable[bpf.Chunk]) -> None:
         counter: Counter[tuple[bytes, bytes]] = Counter()
         layout = bpf.RECORD if self._idle_classes else bpf.RECORD_WITHOUT_QUALITY
         unpack, update = layout.iter_unpack, counter.update
@@ -93,9 +108,6 @@ class RecordFold:
             if len(counter) > _MAX_DISTINCT:
                 self._drain(counter)
         self._drain(counter)
-        for inode, socket in self._shared.items():
-            self._add(self.owners.by_inode[inode], socket, 1)
-        self._shared.clear()
 
     def _sockets(
         self, counter: "Counter[tuple[bytes, bytes]]"
@@ -132,7 +144,11 @@ class RecordFold:
         return quality
 
     def _drain(self, counter: "Counter[tuple[bytes, bytes]]") -> None:
-        """Take over the distinct records; with a crawler or many forks that is each one."""
+        """Take over the distinct records; with a crawler or many forks that is each one.
+
+        Raises:
+            DeadlineError: the time is over, and the owner of a record has no name yet.
+        """
         unpack, netns, numbers = bpf.SOCKET.unpack, self._netns, self._numbers
         for data, count, quality in self._sockets(counter):
             (
@@ -169,6 +185,7 @@ class RecordFold:
         self.holders.setdefault(netns, set()).update(self.owners.members(owner))
 
     def _add_owner(self, key: tuple[int, bytes, int], limit: int, cgroup: int) -> int:
+        self._deadline.check()  # a user may have thousands of processes with long names
         pid, comm, started = key
         process = Process(
             pid,

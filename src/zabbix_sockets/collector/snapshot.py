@@ -5,6 +5,7 @@ from time import monotonic, time
 
 from zabbix_sockets.collector.ahead import Ahead
 from zabbix_sockets.collector.plan import choose
+from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import SourceUnavailableError
 from zabbix_sockets.model import ALL_NETNS, OWN, Query, Snapshot
@@ -32,7 +33,8 @@ def collect(
     """
     started = monotonic()
     deadline = Deadline(query.timeout)
-    query = _with_own(query)
+    shared = Shared(query.proc, deadline)
+    query = _with_own(query, shared)
     with choose(query) as plan:
         snapshot = Snapshot(
             time=int(time()),
@@ -45,35 +47,38 @@ def collect(
         if query.filter:
             from zabbix_sockets.collector.filtered import FilteredCollection  # noqa: PLC0415  # 2 ms
 
-            FilteredCollection(plan, query, deadline, snapshot).collect()
+            FilteredCollection(plan, query, shared, snapshot).collect()
         elif plan.open_iterator:
             from zabbix_sockets.collector.iterated import Iteration  # noqa: PLC0415  # 1 ms
 
             try:
-                iteration = Iteration(plan.open_iterator, plan, query, deadline, snapshot)
+                iteration = Iteration(plan.open_iterator, plan, query, shared, snapshot)
                 iteration.collect(meanwhile, ahead)
             except SourceUnavailableError as error:
                 plan.give_up_iterator(error)
         if not (query.filter or plan.open_iterator):
             from zabbix_sockets.collector.tables import TableCollection  # noqa: PLC0415  # 1 ms
 
-            TableCollection(plan, query, deadline, snapshot).collect()
-    _add_facts(snapshot, query)
+            TableCollection(plan, query, shared, snapshot).collect()
+    _add_facts(snapshot, query, shared)
+    snapshot.visibility.places_complete &= shared.complete
     snapshot.visibility.seconds = monotonic() - started
     return snapshot
 
 
-def _with_own(query: Query) -> Query:
+def _with_own(query: Query, shared: Shared) -> Query:
     """Return the query; the own namespace's name or number is that of the own one."""
     if query.netns in (ALL_NETNS, OWN):
         return query
     from zabbix_sockets.collector.namespaces import is_own  # noqa: PLC0415  # 2 ms
+    from zabbix_sockets.collector.places import Places  # noqa: PLC0415  # the same
 
-    return query._replace(netns=OWN) if is_own(query.proc, query.netns) else query
+    is_own_one = is_own(shared.once(Places).mounts, query.netns)
+    return query._replace(netns=OWN) if is_own_one else query
 
 
-def _add_facts(snapshot: Snapshot, query: Query) -> None:
+def _add_facts(snapshot: Snapshot, query: Query, shared: Shared) -> None:
     if query.needs:
         from zabbix_sockets.collector.facts import complete  # noqa: PLC0415  # 1 ms
 
-        complete(snapshot, query)
+        complete(snapshot, query, shared)

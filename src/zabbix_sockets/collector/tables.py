@@ -19,8 +19,9 @@ from zabbix_sockets.collector.namespaces import (
     select,
     ways_into,
 )
+from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.plan import Plan
-from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.errors import (
     DeadlineError,
     DumpInterruptedError,
@@ -62,20 +63,21 @@ class TableCollection:
 
     _lists_first = True  # listeners alone, where the time may not be enough for all
 
-    def __init__(self, plan: Plan, query: Query, deadline: Deadline, snapshot: Snapshot) -> None:
+    def __init__(self, plan: Plan, query: Query, shared: Shared, snapshot: Snapshot) -> None:
+        self._places = shared.once(Places)
         self._plan = plan
         self._query = query
-        self._deadline = deadline
+        self._deadline = shared.deadline
         self._snapshot = snapshot
         self._found: dict[int, Found] = {}  # as far as they are read
-        self._device_name = device_names(query.proc, self._found)
+        self._device_name = device_names(self._places, self._found)
         self._room = MAX_ENDPOINTS
         self._noted: Noted | None = None
         self._sampler = Sampler(query.active_within) if query.tcp_info else None
         self._owners = self._read_owners()
 
     def _read_owners(self) -> Owners:
-        if not (self._plan.has_netlink and may_not_walk(self._query)):
+        if not (self._plan.has_netlink and may_not_walk(self._query, self._places.mounts)):
             return self._walk()
         owners = CgroupOwners()
         self._noted = owners.noted
@@ -177,7 +179,7 @@ class TableCollection:
         snapshot, query = self._snapshot, self._query
         visibility = snapshot.visibility
         try:
-            found, whole = find(query.proc, self._deadline)
+            found, whole = find(self._places.mounts, self._deadline)
         except (DeadlineError, OSError) as error:
             if query.netns != ALL_NETNS:
                 raise SocketsError(f"no network namespace was looked for: {error}") from error
@@ -185,7 +187,7 @@ class TableCollection:
             visibility.foreign_unseen = True
             return
         visibility.foreign_unseen |= not whole
-        snapshot.namespaces = {each.number: describe(query.proc, each) for each in found}
+        snapshot.namespaces = {each.number: describe(self._places, each) for each in found}
         if query.netns != ALL_NETNS:
             snapshot.selected = select(snapshot.namespaces, query.netns)
             found = [each for each in found if each.number in snapshot.selected]

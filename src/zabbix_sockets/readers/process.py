@@ -14,7 +14,12 @@ COMM_MAX = 15  # TASK_COMM_LEN less the closing NUL
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
 CAP_DAC_READ_SEARCH, CAP_NET_ADMIN = 2, 12  # linux/capability.h
 CAP_SYS_PTRACE, CAP_SYS_ADMIN = 19, 21
+MAX_BYTES = 1 << 20
+"""Of a file of /proc, if nothing less is asked for: a user may make some as long as he likes."""
+
+_PIECE = 65536
 _ARGUMENTS_TRIED = 3  # "#!/usr/bin/python3 -u" makes comm from the third
+_ARGUMENTS_BYTES = 4096  # as long as a path may be
 
 Stat = tuple[bytes, bool, float]
 """comm, whether it can have descriptors (no kernel thread, no zombie), start in seconds
@@ -23,14 +28,46 @@ since boot."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def read_bytes(path: str, dir_fd: int | None = None) -> bytes:
-    """Return a small /proc file whole; OSError as open(2) and read(2) give it."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=dir_fd)
+def read_bytes(path: str, limit: int = MAX_BYTES) -> bytes:
+    """Return a file of /proc, but no more than its first *limit* bytes.
+
+    One read(2) gives what fits into a page, of most files (fs/seq_file.c): so it is read until
+    nothing comes.
+
+    Raises:
+        OSError: as open(2) and read(2) give it.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        data = os.read(fd, 65536)
+        data = piece = os.read(fd, min(limit, _PIECE))
+        while piece and len(data) < limit:
+            piece = os.read(fd, min(limit - len(data), _PIECE))
+            data += piece
     finally:
         os.close(fd)
     return data
+
+
+def read_lines(path: str) -> list[bytes]:
+    """Return the lines of a file of /proc; of a longer one than MAX_BYTES those that are whole.
+
+    Raises:
+        OSError: as read_bytes().
+    """
+    data = read_bytes(path)
+    if len(data) >= MAX_BYTES:
+        data = data[: data.rfind(b"\n") + 1]
+    return data.splitlines()
+
+
+def is_gone(error: Exception) -> bool:
+    """Whether *error* means that a process has ended since it was seen.
+
+    ENOENT and ESRCH say so, and an empty file or half a one (ParseError), as the kernel shows
+    of a task that it is releasing. All else, such as EACCES, or EMFILE and ENOMEM of the
+    caller's own, means that a process is there and can't be asked.
+    """
+    return isinstance(error, (FileNotFoundError, ProcessLookupError, ParseError))
 
 
 def parse_stat(data: bytes) -> Stat:
@@ -49,7 +86,11 @@ def parse_stat(data: bytes) -> Stat:
 
 
 def read_stat(proc: str, pid: str) -> Stat:
-    """Read /proc/PID/stat; OSError when the process is gone or hidden."""
+    """Read /proc/PID/stat.
+
+    Raises:
+        OSError, ParseError: the process is gone or hidden; is_gone() tells which.
+    """
     return parse_stat(read_bytes(f"{proc}/{pid}/stat"))
 
 
@@ -76,11 +117,23 @@ def complete_comm(comm: bytes, cmdline: bytes) -> bytes:
     return comm
 
 
+def read_command(proc: str, pid: int, limit: int) -> bytes:
+    """Return the first *limit* bytes of a process's arguments, joined by spaces.
+
+    It is empty for a kernel thread, and for a process that is gone or hidden.
+    """
+    try:
+        data = read_bytes(f"{proc}/{pid}/cmdline", limit)
+    except OSError:
+        return b""
+    return data.rstrip(b"\0").replace(b"\0", b" ")
+
+
 def read_name(proc: str, pid: str, comm: bytes) -> str:
     """Return the safe name of a process; /proc/PID/cmdline is read only if comm was cut."""
     if len(comm) >= COMM_MAX:
         try:
-            comm = complete_comm(comm, read_bytes(f"{proc}/{pid}/cmdline"))
+            comm = complete_comm(comm, read_bytes(f"{proc}/{pid}/cmdline", _ARGUMENTS_BYTES))
         except OSError:
             pass  # gone or hidden: the cut name is still true
     return safe_name(comm)
@@ -99,7 +152,7 @@ def parse_fds_limit(limits: bytes) -> int | None:
 
 
 def read_fds_limit(proc: str, pid: int) -> int | None:
-    """Return the soft RLIMIT_NOFILE of a process; None if unlimited or gone.
+    """Return the soft RLIMIT_NOFILE of a process; None if unlimited, gone or not told.
 
     prlimit(2) is one system call where the file takes three; it asks for the same uid or
     CAP_SYS_RESOURCE; the file is there for all others.
@@ -112,8 +165,8 @@ def read_fds_limit(proc: str, pid: int) -> int | None:
         pass  # not ours to ask, or gone
     try:
         return parse_fds_limit(read_bytes(f"{proc}/{pid}/limits"))
-    except OSError:
-        return None
+    except (OSError, ParseError):
+        return None  # the file of a task that is being released is empty
 
 
 def read_capabilities(proc: str) -> int:

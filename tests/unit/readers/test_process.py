@@ -1,5 +1,6 @@
 """What /proc/PID says of a process that may call itself anything."""
 
+import errno
 import os
 import resource
 from pathlib import Path
@@ -11,10 +12,16 @@ from hypothesis import strategies as st
 from zabbix_sockets.errors import ParseError
 from zabbix_sockets.names import safe_name
 from zabbix_sockets.readers.process import (
+    MAX_BYTES,
     complete_comm,
+    is_gone,
     parse_fds_limit,
     parse_stat,
+    read_bytes,
+    read_capabilities,
+    read_command,
     read_fds_limit,
+    read_lines,
     read_name,
     read_stat,
     read_uptime,
@@ -178,3 +185,109 @@ def test_uptime_that_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "uptime").write_bytes(content)
     with pytest.raises(ParseError, match="/proc/uptime"):
         read_uptime(str(tmp_path))
+
+
+PAGE = 4096
+
+
+@pytest.fixture
+def read_by_pages(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let a read(2) give at most a page, as of files in /proc; return what was asked for."""
+    asked: list[int] = []
+    read = os.read
+
+    def read_page(fd: int, length: int) -> bytes:
+        asked.append(length)
+        return read(fd, min(length, PAGE))
+
+    monkeypatch.setattr("os.read", read_page)
+    return asked
+
+
+@pytest.mark.usefixtures("read_by_pages")
+@pytest.mark.parametrize("size", [0, 1, PAGE - 1, PAGE, PAGE + 1, 5 * PAGE, 200_000])
+def test_file_of_more_than_a_page(tmp_path: Path, size: int) -> None:
+    """A file is read whole, however little one read(2) gives."""
+    data = bytes(at % 251 for at in range(size))
+    (tmp_path / "file").write_bytes(data)
+    assert read_bytes(str(tmp_path / "file")) == data
+
+
+@pytest.mark.parametrize("limit", [1, PAGE, 10_000, 65536, 100_000])
+def test_file_beyond_its_limit(tmp_path: Path, read_by_pages: list[int], limit: int) -> None:
+    """Of a file as long as somebody likes, its beginning is read and nothing more."""
+    (tmp_path / "file").write_bytes(b"x" * 300_000)
+    assert read_bytes(str(tmp_path / "file"), limit) == b"x" * limit
+    assert len(read_by_pages) == -(-limit // PAGE)
+
+
+def test_file_without_end() -> None:
+    """No file can take more than its limit."""
+    assert read_bytes("/dev/zero") == bytes(MAX_BYTES)
+
+
+@pytest.mark.usefixtures("read_by_pages")
+def test_lines_beyond_the_limit(tmp_path: Path) -> None:
+    """A line that the limit cuts is none; short files keep a last line without an end."""
+    line = b"7 eth0\n"
+    (tmp_path / "file").write_bytes(line * (MAX_BYTES // 7 + 5))
+    lines = read_lines(str(tmp_path / "file"))
+    assert set(lines) == {b"7 eth0"}
+    assert len(lines) == MAX_BYTES // 7
+    (tmp_path / "file").write_bytes(line + b"8 eth1")
+    assert read_lines(str(tmp_path / "file")) == [b"7 eth0", b"8 eth1"]
+
+
+def test_name_takes_little_of_the_arguments(tmp_path: Path, read_by_pages: list[int]) -> None:
+    """For a name a page of the arguments is read, however many megabytes there are."""
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/cmdline").write_bytes(b"\xff" * 2_000_000)
+    assert read_name(str(tmp_path), "7", b"fifteen-letters") == "fifteen-letters"
+    assert sum(read_by_pages) <= PAGE
+
+
+@pytest.mark.usefixtures("read_by_pages")
+def test_command(tmp_path: Path) -> None:
+    """Arguments are joined by spaces, as much of them as is asked for."""
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/cmdline").write_bytes(b"java\0-cp\0" + b"a" * 20_000 + b"\0kafka\0\0")
+    whole = b"java -cp " + b"a" * 20_000 + b" kafka"
+    assert read_command(str(tmp_path), 7, 65536) == whole
+    assert read_command(str(tmp_path), 7, 9000) == whole[:9000]
+    assert read_command(str(tmp_path), 8, 9000) == b""
+
+
+@pytest.mark.usefixtures("read_by_pages")
+def test_capabilities_behind_many_groups(tmp_path: Path) -> None:
+    """Whoever is in thousands of groups has capabilities too: they stand behind these."""
+    (tmp_path / "thread-self").mkdir()
+    groups = " ".join(map(str, range(65536)))
+    status = f"Name:\tx\nGroups:\t{groups} \nCapEff:\t00000000a80425fb\n"
+    (tmp_path / "thread-self/status").write_text(status)
+    assert read_capabilities(str(tmp_path)) == 0xA80425FB
+
+
+@pytest.mark.parametrize("limits", [b"", b"Max open", b"Max open files            many\n"])
+def test_limit_of_a_task_that_is_being_released(tmp_path: Path, limits: bytes) -> None:
+    """The kernel shows an empty file of such a task: its limit is not known."""
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/limits").write_bytes(limits)
+    assert read_fds_limit(str(tmp_path), 7) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "gone"),
+    [
+        ("ENOENT", True),
+        ("ESRCH", True),
+        ("EACCES", False),
+        ("EPERM", False),
+        ("EMFILE", False),
+        ("ENOMEM", False),
+        ("EIO", False),
+    ],
+)
+def test_what_says_that_a_process_is_gone(number: str, gone: bool) -> None:
+    """Only what the kernel says of a process that is not there; an odd file is one's, too."""
+    assert is_gone(OSError(getattr(errno, number), "")) is gone
+    assert is_gone(ParseError("/proc/PID/stat", b""))
