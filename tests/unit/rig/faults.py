@@ -77,9 +77,9 @@ class Fault(NamedTuple):
 
 _FACTS = (
     *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.ESRCH, errno.ENXIO, errno.EPROTONOSUPPORT),
-    *(Effect.GONE, Effect.REFUSAL),
+    *(errno.ENAMETOOLONG, Effect.GONE, Effect.EMPTY, Effect.REFUSAL),
 )
-_ENDED = (errno.ENOENT, errno.ESRCH, Effect.GONE)
+_ENDED = (errno.ENOENT, errno.ESRCH, errno.ENAMETOOLONG, Effect.GONE, Effect.EMPTY)
 WAIT = "select"
 """A step at which nothing fails: a service begins to wait."""
 _NO_DESCRIPTOR = Fault(errno.EMFILE, lasting=True)
@@ -91,7 +91,7 @@ _ERRORS: dict[str, tuple[int, ...]] = {
     "listdir": (errno.EIO, errno.EACCES, errno.ENOENT, errno.ENOMEM),
     "scandir": (errno.EIO, errno.EACCES, errno.ENOENT),
     "stat": (errno.EACCES, errno.ENOENT, errno.EIO, errno.ENOMEM),
-    "readlink": (errno.ENOENT, errno.EACCES, errno.ENAMETOOLONG, errno.EIO, errno.ENOMEM),
+    "readlink": (errno.ENOENT, errno.EACCES, errno.ENAMETOOLONG, errno.ENOMEM),
     "access": (),
     "mkdir": (errno.EACCES, errno.ENOSPC, errno.EROFS),
     "netlink": (errno.EPROTONOSUPPORT, errno.EACCES, errno.EMFILE, errno.ENOMEM),
@@ -144,9 +144,10 @@ class Trial(NamedTuple):
 
     @property
     def is_an_end(self) -> bool:
-        """Whether it says that a process, or one of its descriptors, is no more.
+        """Whether it says that a process is no more, or one of its descriptors no socket.
 
-        Or that there is no IPv6: then nothing of it is there, either.
+        A process that is being released has empty files; a link too long to be read is no
+        socket's. Or there is no IPv6: then nothing of it is there, either.
         """
         has_ended = self.step.pid or self.step.label.endswith(("/tcp6", "/udp6"))
         return bool(has_ended) and self.fault.what in _ENDED
