@@ -13,7 +13,7 @@ from zabbix_sockets.readers.mounts import Mounts
 from zabbix_sockets.readers.process import (
     CAP_DAC_READ_SEARCH,
     CAP_SYS_PTRACE,
-    read_capabilities,
+    may,
 )
 
 _BY_CGROUP = frozenset(("unit", "container"))
@@ -52,5 +52,4 @@ def may_not_walk(query: Query, mounts: Mounts) -> bool:
     """Whether cgroups are the better owners: they answer the question, and a walk is denied."""
     if not query.needs or not query.needs <= _BY_CGROUP or not mounts.cgroup2:
         return False
-    wanted = 1 << CAP_DAC_READ_SEARCH | 1 << CAP_SYS_PTRACE
-    return read_capabilities(query.proc) & wanted != wanted
+    return not all(may(query.proc, each) for each in (CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE))

@@ -22,7 +22,7 @@ from zabbix_sockets.readers.netlink import NetlinkTables
 from zabbix_sockets.readers.process import (
     CAP_SYS_ADMIN,
     is_gone,
-    read_capabilities,
+    may,
     read_netns,
     read_stat,
 )
@@ -191,7 +191,7 @@ class Visitor:
     """
 
     def __init__(self, proc: str, visibility: Visibility, *, netlink: bool) -> None:
-        self.may_enter = bool(read_capabilities(proc) >> CAP_SYS_ADMIN & 1)
+        self.may_enter = may(proc, CAP_SYS_ADMIN)
         self._proc = proc
         self._visibility = visibility
         self._wants_netlink = netlink
@@ -220,7 +220,7 @@ class Visitor:
         procnet = ProcTables(f"{self._proc}/{pid}/net")
         if not netlink:
             return Plan(None, procnet, self._visibility), None
-        return Plan(NetlinkTables(), procnet, self._visibility), read_port_range(self._proc)
+        return Plan(NetlinkTables(stays=False), procnet, self._visibility), read_port_range(self._proc)
 
     @staticmethod
     def _enter(path: str, stack: ExitStack) -> bool:

@@ -7,7 +7,7 @@ procfs: two system calls a process and one a descriptor.
 
 import os
 from collections.abc import Iterable
-from errno import EACCES, EPERM, ESRCH
+from errno import ENAMETOOLONG, ENOENT
 from typing import NamedTuple
 
 from zabbix_sockets.deadline import Deadline
@@ -20,8 +20,8 @@ _SLICE = 4096  # descriptors between two looks at the clock
 _MANY = 20_000  # descriptors; a process with more is asked when all others have been
 _THREADS_ASKED = 16
 _SOCKET = "socket:["
-_OF_THE_PROCESS = (EACCES, EPERM, ESRCH)
-"""What readlink(2) gives for every descriptor of a process, not for a single one."""
+_NO_SOCKET = (ENOENT, ENAMETOOLONG)
+"""What readlink(2) gives for a single descriptor that holds no socket."""
 
 
 def walk(proc: str, deadline: Deadline) -> Owners:
@@ -142,9 +142,11 @@ def _read_links(path: str, deadline: Deadline, most: int | None) -> tuple[int, l
 def _read_slice(fd: int, names: list[str], found: list[str]) -> None:
     """Add to *found* the links to sockets among the descriptors *names* of the folder *fd*.
 
-    A descriptor without a link that can be read is no socket: ENOENT means that it was closed
-    since it was listed, ENAMETOOLONG that its path is longer than a page, as any user can make
-    one (d_path(9)); a socket's link is short.
+    ENOENT means that a descriptor was closed since it was listed, ENAMETOOLONG that its path is
+    longer than a page, as any user can make one (d_path(9)); a socket's link is short.
+
+    Raises:
+        OSError: the process is gone or denies it, or the kernel has no memory for a link.
     """
     readlink = os.readlink
     at = 0
@@ -156,8 +158,8 @@ def _read_slice(fd: int, names: list[str], found: list[str]) -> None:
                     found.append(link)
             return
         except OSError as error:
-            if error.errno in _OF_THE_PROCESS:
-                raise
+            if error.errno not in _NO_SOCKET:
+                raise  # it may be a socket: the process was not asked for all that it has
             at += 1
 
 

@@ -80,13 +80,22 @@ def receive_dump(
             yield batch
 
 
+def _failed(error: OSError) -> SourceUnavailableError:
+    return SourceUnavailableError(f"netlink failed: {os.strerror(error.errno or 0)}")
+
+
 class NetlinkTables:
-    """Reads tables of the caller's network namespace."""
+    """Reads tables of the network namespace that the thread is in when this is made.
+
+    *stays*: the thread is there for as long as tables are read.
+    """
 
     name = "sock_diag"
 
-    def __init__(self) -> None:
+    def __init__(self, *, stays: bool = True) -> None:
+        self._stays = stays
         self._socket = open_socket()
+        self._is_dumping = False
 
     def close(self) -> None:
         """Give the netlink socket back; a second time does nothing."""
@@ -136,17 +145,14 @@ class NetlinkTables:
         extensions: tuple[int, ...] = (),
         wanted: int | None = None,
     ) -> Iterator[Batch]:
-        receive = self._receiver(deadline)
         for states in STATES[table.protocol]:
             if wanted is not None and table.protocol == "tcp":
                 states &= wanted  # noqa: PLW2901
-            self._socket.send(encode_request(table, states, extensions))
-            yield from receive_dump(receive, decode)
+            yield from self._ask(encode_request(table, states, extensions), deadline, decode)
 
     def read_both(self, deadline: Deadline, states: int) -> Iterator[tuple[int, Iterable[Row]]]:
         """Yield batches of TCP sockets of both families, with the family, listeners first."""
-        self._socket.send(encode_request_for_both(states))
-        yield from receive_dump(self._receiver(deadline), decode_both)
+        yield from self._ask(encode_request_for_both(states), deadline, decode_both)
 
     def select(
         self,
@@ -162,9 +168,32 @@ class NetlinkTables:
         As read_whole(); with CAP_NET_ADMIN the messages have the sockets' marks.
         """
         extensions = _TCP_INFO if tcp_info else ()
-        self._socket.send(encode_request(table, states, extensions, program))
-        decode = partial(decode_whole, family=table.family)
+        request = encode_request(table, states, extensions, program)
+        yield from self._ask(request, deadline, partial(decode_whole, family=table.family))
+
+    def _ask(
+        self,
+        request: bytes,
+        deadline: Deadline,
+        decode: Callable[[memoryview], Iterator[Batch | None]],
+    ) -> Iterator[Batch]:
+        """Yield the batches of one dump.
+
+        What is left of a dump that was not read to its end would come before the next one's
+        answer, and the kernel would refuse that (EBUSY): the next one takes another socket.
+        """
+        if self._is_dumping:
+            if not self._stays:
+                raise SourceUnavailableError("the dump before it failed")
+            self._socket.close()
+            self._socket = open_socket()
+        self._is_dumping = True
+        try:
+            self._socket.send(request)
+        except OSError as error:
+            raise _failed(error) from error
         yield from receive_dump(self._receiver(deadline), decode)
+        self._is_dumping = False
 
     def _receiver(self, deadline: Deadline) -> Callable[[bytearray], int]:
         def receive(buffer: bytearray) -> int:
@@ -172,9 +201,9 @@ class NetlinkTables:
             self._socket.settimeout(max(0.001, deadline.remaining()))
             try:
                 size, _, flags, _ = self._socket.recvmsg_into([buffer])
-            except TimeoutError:
-                deadline.check()
-                raise
+            except OSError as error:
+                deadline.check()  # it may have waited until then
+                raise _failed(error) from error
             if flags & _socket.MSG_TRUNC:
                 raise ParseError("netlink datagram", "it is larger than the buffer")
             return size

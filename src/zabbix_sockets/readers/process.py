@@ -177,6 +177,14 @@ def read_capabilities(proc: str) -> int:
     return 0
 
 
+def may(proc: str, capability: int) -> bool:
+    """Whether this thread has a capability; if /proc doesn't tell, trying it will."""
+    try:
+        return bool(read_capabilities(proc) >> capability & 1)
+    except OSError:
+        return True
+
+
 def read_uptime(proc: str) -> float:
     """Return the seconds since boot, in the time namespace of /proc."""
     data = read_bytes(f"{proc}/uptime")

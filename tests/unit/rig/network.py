@@ -93,11 +93,13 @@ class Netlink:
         return self._fd
 
     def send(self, request: bytes) -> int:
-        """Take a request; the answer to the one before is forgotten."""
+        """Take a request; while a dump is not read to its end, another one is refused."""
         (kind,) = struct.unpack_from("=H", request, 4)
         family, protocol = request[16:18]
         self._step("send", f"{kind} {family} {protocol}")
-        self._answers = self._network.answers(request, self._netns)
+        answers = self._network.answers(request, self._netns)
+        left = list(self._answers)
+        self._answers = iter([*left, _error(errno.EBUSY)]) if left else answers
         return len(request)
 
     def recvmsg_into(
@@ -132,7 +134,12 @@ def _spoilt(data: bytes, effect: Effect | None) -> bytes:
     if effect is Effect.GARBAGE:
         return b"\xff" * len(data)
     if effect is Effect.REFUSAL:
-        return message(2, struct.pack("=i", -errno.EPERM) + bytes(16))
+        return _error(errno.EPERM)
     if effect is Effect.INTERRUPTED:
         return done(flags=0x12)
     return data
+
+
+def _error(number: int) -> bytes:
+    """Return NLMSG_ERROR."""
+    return message(2, struct.pack("=i", -number) + bytes(16))
