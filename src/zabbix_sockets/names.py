@@ -37,7 +37,7 @@ def safe_name(raw: bytes) -> str:
         or (char == "(" and not at)
         or (char == " " and at in (0, last))
         else char
-        for at, char in enumerate(text)
+        for at, char in enumerate(text[: MAX_LENGTH + 1])  # no more can be kept
     )
     if len(name) > MAX_LENGTH:
         return _shorten(name, raw)

@@ -1,11 +1,13 @@
 """safe_name against whatever a process may call itself."""
 
 import json
+from unittest import mock
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from zabbix_sockets import names
 from zabbix_sockets.names import MAX_LENGTH, safe_name
 
 HARMFUL = set("\"'`\\${}")
@@ -95,3 +97,11 @@ def test_long_name_keeps_its_beginning() -> None:
     assert safe_name(b"a" * 65).startswith("a" * 47 + "~")
     cut_in_an_escape = safe_name(b"a" * 45 + b"\xff" * 30)
     assert cut_in_an_escape.startswith("a" * 45 + "~")
+
+
+def test_no_more_is_escaped_than_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who calls himself something very long doesn't make its making long."""
+    escape = mock.Mock(wraps=names._escape)
+    monkeypatch.setattr(names, "_escape", escape)
+    assert safe_name(b"\xff" * 65536) == "%FF" * 15 + "~" + "439b106bfd70ef78"
+    assert escape.call_count <= MAX_LENGTH + 1

@@ -53,7 +53,8 @@ def _walk_process(owners: Owners, proc: str, pid: str, uptime: float, deadline: 
         count, links = _read_thread_links(proc, pid, deadline)
     if links:
         comm, _, start = read_stat(proc, pid)
-        process = Process(int(pid), read_name(proc, pid, comm), max(0.0, uptime - start), count)
+        name = read_name(proc, pid, comm).name
+        process = Process(int(pid), name, max(0.0, uptime - start), count)
         owners.add(process, parse_links(links))
     if deadline.passed():
         owners.complete = False
@@ -126,5 +127,5 @@ def _note_denied(owners: Owners, proc: str, pid: str) -> None:
     else:
         if not has_files:
             return
-        name = read_name(proc, pid, comm)
+        name = read_name(proc, pid, comm).name
     owners.denied[name] = owners.denied.get(name, 0) + 1

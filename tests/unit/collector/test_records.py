@@ -1,5 +1,6 @@
 """The fold of BPF records: no count is lost, however small the bounds."""
 
+import os
 import sys
 from collections import Counter
 from unittest import mock
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from zabbix_sockets.collector import records
 from zabbix_sockets.collector.ends import fold_address
 from zabbix_sockets.collector.records import RecordFold
+from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError
 from zabbix_sockets.model import (
     INBOUND,
@@ -26,6 +28,14 @@ from zabbix_sockets.readers import bpf
 PORTS = PortRange(100, 199, 100)
 NETNS, OTHER = 7, 8
 LOOPBACK = bytes((127, 0, 0, 1))
+
+
+def opens_nothing(program: str) -> int:
+    """Stand for iterators of which nobody should need one."""
+    raise AssertionError(program)
+
+
+NO_PROGRAMS = bpf.Programs(opens_nothing, Deadline(60))
 
 
 def pack(  # noqa: PLR0913  # each is a field of struct record
@@ -47,18 +57,19 @@ def pack(  # noqa: PLR0913  # each is a field of struct record
     uid: int = 0,
     requests: int = 0,
     quality: tuple[int, ...] = (0,) * 7,
+    comm: bytes = b"name",
 ) -> bytes:
     """Return a record's bytes."""
     socket = bpf.SOCKET.pack(
         pid, netns, cgroup, uid, kind, state, protocol, flags, local_port, remote_port, bound,
-        b"name", address, recv, send, inode, 5, 1024, requests,
+        comm, address, recv, send, inode, 5, 1024, requests,
     )  # fmt: skip
     return socket + bpf.QUALITY.pack(*quality)
 
 
 def fold(data: list[bytes], size: int = 5, *, own_only: bool = False) -> RecordFold:
     """Return the fold of records that come *size* at a time."""
-    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", own_only=own_only)
+    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", NO_PROGRAMS, own_only=own_only)
     folded.add(b"".join(data[at : at + size]) for at in range(0, len(data), size))
     return folded
 
@@ -257,7 +268,7 @@ QUALITY = (RTT, IDLE, 9, 10, 1, 5, 3)
 
 def qualities_of(data: list[bytes], active_within: int = 60, size: int = 5) -> list[Quality]:
     """Return the qualities of a fold of records."""
-    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", active_within=active_within)
+    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", NO_PROGRAMS, active_within=active_within)
     folded.add(b"".join(data[at : at + size]) for at in range(0, len(data), size))
     qualities: dict[Connection, Quality] = {}
     folded.connections({}, qualities, [], lambda _, __: "")
@@ -300,3 +311,21 @@ def test_bounds_change_no_quality(ends: list[tuple[int, ...]]) -> None:
         assert sum(qualities_of(data, 3600)) == free
     measured = sum(1 for end in ends if 0 < end[1] <= 7)
     assert figures_of(free)["measured"] == measured
+
+
+def test_name_by_what_a_process_executes() -> None:
+    """A thread's name gives way to the program's, which the iterator tells; once for all."""
+    opened = []
+
+    def open_iterator(program: str) -> int:
+        opened.append(program)
+        read, write = os.pipe()
+        with os.fdopen(write, "wb") as pipe:
+            pipe.write(bpf.PROGRAM.pack(10, 5, b"traefik") + bpf.PROGRAM.pack(11, 5, b"vector"))
+        return read
+
+    programs = bpf.Programs(open_iterator, Deadline(60))
+    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", programs)
+    folded.add([b"".join(pack(pid=pid, comm=b"main") for pid in (10, 11))])
+    assert [each.name for each in folded.owners.processes] == ["traefik", "vector"]
+    assert opened == [bpf.NAME]
