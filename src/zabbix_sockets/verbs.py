@@ -172,9 +172,11 @@ def count(options: argparse.Namespace) -> None:
 
 def show(options: argparse.Namespace) -> None:
     """Print a table, or the same rows as JSON."""
-    from zabbix_sockets.show import render  # noqa: PLC0415  # for people only
+    from zabbix_sockets.show import render, render_keys  # noqa: PLC0415  # for people only
     from zabbix_sockets.table import style_of  # noqa: PLC0415  # the same
 
+    if options.keys and (options.kind, options.group_by) != ("processes", DEFAULT_GROUPING):
+        raise UsageError("--keys is for show processes, and not for other groupings")
     if options.tcp_info is None:
         options.tcp_info = options.kind != "sockets"
     if options.interval or options.count:
@@ -183,6 +185,8 @@ def show(options: argparse.Namespace) -> None:
     rows = _socket_rows(options) if options.kind == "sockets" else _document_rows(options)
     if options.json:
         _print_json(rows)
+    elif options.keys:
+        sys.stdout.write(render_keys(rows))
     else:
         style = style_of(sys.stdout)
         sys.stdout.write(render(options.kind, rows, style, options.group_by))

@@ -118,6 +118,7 @@ def test_very_many_bytes() -> None:
         ["count", "a", "--max-bytes", "5"],
         ["show"],
         ["show", "bogus"],
+        ["show", "processes", "--keys", "--json"],
         ["files", "more"],
     ],
 )
