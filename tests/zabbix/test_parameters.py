@@ -13,7 +13,7 @@ from zabbix_sockets.names import as_parameter
 
 from .agents import Agent
 from .processes import HOSTILE, hold
-from .stage import Stage, as_zabbix
+from .stage import HOME, Stage, as_zabbix
 
 pytestmark = pytest.mark.zabbix
 
@@ -105,8 +105,9 @@ def test_keys_that_the_command_prints(agent: Agent, stage: Stage) -> None:
     with ExitStack() as stack:
         for name in HOSTILE:
             stack.enter_context(hold(stage, name))
-        command = [str(stage.python), "-I", "-m", "zabbix_sockets", "show", "processes", "--keys"]
-        shown = subprocess.run(as_zabbix(command), check=True, capture_output=True, text=True)
+        module = [str(HOME / "bin/python3"), "-I", "-m", "zabbix_sockets"]
+        command = stage.inside(as_zabbix([*module, "show", "processes", "--keys"]))
+        shown = subprocess.run(command, check=True, capture_output=True, text=True)
         keys = shown.stdout.splitlines()
         for row in HOSTILE.values():
             key = f"sockets.count[{as_parameter(row)}]"
