@@ -17,11 +17,10 @@ _ARGUMENTS_TRIED = 3  # "#!/usr/bin/python3 -u" makes comm from the third
 
 THREADS = frozenset(
     (
-        b"MainThread",  # Node.js since 2025; Python's threading calls it so, too
+        b"MainThread",  # Node.js since 2025
         b"node-MainThread",  # Node.js, later in 2025
-        b"main",
-        b"Main",
-        b"main-thread",
+        b"main",  # ustreamer, pdns-r/main of PowerDNS, and many small programs
+        b"Main",  # Mumble's server
         b"MainThrd",  # servers made with Source
         b"GameThread",  # servers made with Unreal Engine
         b"cache-main",  # Varnish

@@ -1,5 +1,6 @@
 """A process is called the same by every source and for every privilege."""
 
+import ctypes
 import grp
 import json
 import os
@@ -9,17 +10,23 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import zoo
-from children import Child, run_as
+from children import Child, run_as, run_forked
 
 from zabbix_sockets import Query, build_document, collect, iter_sockets
+from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.names import safe_name
 from zabbix_sockets.pins import GROUP
 from zabbix_sockets.readers import bpf
+from zabbix_sockets.readers.process import read_stat
 
+CLONE_NEWPID = 0x20000000
 NOBODY = 65534
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 SOURCES = ("bpf", "sock_diag", "procfs")
 
@@ -256,3 +263,21 @@ def test_plain_names_read_no_executables(pins: str, monkeypatch: pytest.MonkeyPa
         assert listed(names_by_port("bpf", pins))
     assert bpf.COUNT in opened
     assert bpf.NAME not in opened
+
+
+def test_numbers_are_the_readers(pins: str) -> None:
+    """Inside a pid namespace the iterator knows processes by their numbers there."""
+
+    def inside() -> object:
+        programs = bpf.Programs(bpf.open_pinned(pins), Deadline(30))
+        started = int(read_stat("/proc", "self")[2])  # /proc is the outer one
+        name = programs.executable(os.getpid(), started)
+        return [os.getpid(), name and os.fsdecode(name), os.readlink("/proc/self/exe")]
+
+    def outside() -> object:
+        if _libc.unshare(CLONE_NEWPID):
+            raise OSError(ctypes.get_errno(), "unshare")
+        return run_forked(inside)
+
+    pid, name, path = cast("list[Any]", run_forked(outside))
+    assert (pid, name) == (1, os.path.basename(path))

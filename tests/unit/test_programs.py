@@ -115,6 +115,9 @@ def test_real_programs_that_keep_their_names() -> None:
         # threads
         (b"pdns-r/main", b"pdns_recursor", b"pdns_recursor", "pdns_recursor"),
         (b"node-MainThread", b"node\0x.js", b"node", "node"),
+        (b"Main", b"/usr/bin/mumble-server\0-fg", b"mumble-server", "mumble-server"),
+        (b"GameThread", b"PalServer-Linux", b"PalServer-Linux", "PalServer-Linux"),
+        (b"main", b"ustreamer: ustreamer --port=80", b"ustreamer", "ustreamer"),
         (b"MainThread", b"python3\0-m\0x", b"python3.11", "python3"),
         (b"MainThread", b"python\0-m\0x", b"python3.11", "python"),
         (b"MainThread", b"p\0-m\0x", b"python3.11", "python3.11"),
@@ -122,6 +125,8 @@ def test_real_programs_that_keep_their_names() -> None:
         (b"main", b"/opt/other\0", b"vector", "vector"),
         (b"main", b"/opt/vector --x\0", b"", "vector"),
         (b"main", b"", b"", "main"),
+        (b"main", b"x", b"/memfd:runc (deleted)", "runc"),
+        (b"main", b"x", b"memfd:runc", "runc"),
         (b"main: idle", b"", b"vector", "vector"),
         (b"main", b"", b"main", "main"),
     ],
