@@ -184,7 +184,11 @@ def _add_discover(parser: argparse.ArgumentParser) -> None:
 
 def _add_count(parser: argparse.ArgumentParser) -> None:
     _add_common(parser)
-    parser.add_argument("process", metavar="PROCESS", help="a name as the document shows it")
+    parser.add_argument(
+        "process",
+        metavar="PROCESS",
+        help="a name as the document shows it, or as show processes --keys spells it",
+    )
     parser.add_argument("protocol", nargs="?", default="", metavar="PROTOCOL", help="tcp or udp")
     parser.add_argument("state", nargs="?", default="", metavar="STATE", help="such as listen")
 
@@ -193,7 +197,13 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
     _add_common(parser)
     kinds = (*LISTS, "sockets")
     parser.add_argument("kind", choices=kinds, metavar="KIND", help=", ".join(kinds))
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    instead.add_argument(
+        "--keys",
+        action="store_true",
+        help="show processes: print an item key of each, as every agent takes it",
+    )
     _add_active_within(parser)
     parser.add_argument(
         "--tcp-info",

@@ -12,6 +12,7 @@ from zabbix_sockets.model import (
     TcpState,
     state_name,
 )
+from zabbix_sockets.names import as_parameter
 from zabbix_sockets.rows import ABSENT_ID, JsonRow
 from zabbix_sockets.sockets import Socket
 from zabbix_sockets.table import Column, Style, fitting, render_table
@@ -225,6 +226,13 @@ def _columns(kind: str, present: Sequence[JsonRow], grouping: str) -> list[Colum
         return columns
     titles = {"PROCESS": grouping.upper()}
     return [each._replace(title=titles.get(each.title, each.title)) for each in columns]
+
+
+def render_keys(rows: Iterable[JsonRow]) -> str:
+    """Return an item key for each process, as every agent takes it; most sockets first."""
+    present = [row for row in rows if row["id"] != ABSENT_ID]
+    present.sort(key=lambda row: (-_weight(row), str(row["id"])))
+    return "".join(f"sockets.count[{as_parameter(str(row['id']))}]\n" for row in present)
 
 
 def _has_netns(rows: Iterable[JsonRow]) -> bool:

@@ -170,9 +170,11 @@ def count(options: Any) -> None:
 
 def show(options: Any) -> None:
     """Print a table, or the same rows as JSON."""
-    from zabbix_sockets.show import left_out, render  # noqa: PLC0415  # for people only
+    from zabbix_sockets.show import left_out, render, render_keys  # noqa: PLC0415  # for people only
     from zabbix_sockets.table import style_of  # noqa: PLC0415  # for people only
 
+    if options.keys and (options.kind, options.group_by) != ("processes", DEFAULT_GROUPING):
+        raise UsageError("--keys is for show processes, and not for other groupings")
     if options.tcp_info is None:
         options.tcp_info = options.kind != "sockets"
     if options.interval or options.count:
@@ -186,6 +188,8 @@ def show(options: Any) -> None:
         rows = rows_of(options, deadline)
         if options.json:
             return _json(rows)
+        if options.keys:
+            return render_keys(rows)
         hidden = ", ".join(left_out(options.kind, rows, style))
         if hidden:
             sys.stderr.write(f"note: no room for {hidden} (all of it: | less -S)\n")

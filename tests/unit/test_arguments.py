@@ -122,6 +122,7 @@ def test_zeros_in_front(option: str) -> None:
         ["count", "a", "--max-bytes", "5"],
         ["show"],
         ["show", "bogus"],
+        ["show", "processes", "--keys", "--json"],
         ["files", "more"],
     ],
 )

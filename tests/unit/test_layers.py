@@ -14,7 +14,7 @@ import zabbix_sockets
 from zabbix_sockets.verbs import CONFIG
 
 PACKAGE = Path(zabbix_sockets.__file__).parent
-WORDS = ("model", "sockets", "quality", "errors", "deadline", "names", "addresses")
+WORDS = ("model", "sockets", "quality", "errors", "deadline", "names", "programs", "addresses")
 SOURCES = ("readers.*", *WORDS)
 WISHES = (
     *(f"provision.{name}" for name in ("options", "templates", "frontend", "interfaces", "macros")),
@@ -122,6 +122,7 @@ MAY_IMPORT = {
     "sockets": (),
     "quality": (),
     "addresses": (),
+    "programs": ("names",),
     "names": (),
     "cells": (),
     "files": (),
@@ -142,7 +143,7 @@ PURE = (
         "model",
         "errors",
     ),
-    *("ruled", "rules", "cgroups", "names", "cells"),
+    *("ruled", "rules", "cgroups", "names", "programs", "cells"),
     *(f"filters.{name}" for name in ("terms", "words", "states", "parser", "faults")),
     *(f"provision.{name}" for name in ("plan", "options", "frontend", "interfaces", "macros")),
 )

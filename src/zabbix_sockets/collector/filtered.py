@@ -22,7 +22,6 @@ from zabbix_sockets.model import PortRange, Query, Row, Snapshot, Table
 from zabbix_sockets.owners import Owners
 from zabbix_sockets.quality import Quality, Sampler
 from zabbix_sockets.readers.attributes import figures_of
-from zabbix_sockets.readers.bpf import OWN as OWN_SOCKETS
 from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING
 
 
@@ -53,8 +52,8 @@ class FilteredCollection(TableCollection):
         """
         assert self._plan.open_iterator
         try:
-            fd = self._plan.open_iterator(OWN_SOCKETS)
-            return read_owners(fd, self._query.proc, self._deadline.part(SHARE_OF_WALK))
+            deadline = self._deadline.part(SHARE_OF_WALK)
+            return read_owners(self._plan.open_iterator, self._query.proc, deadline)
         except DeadlineError:
             owners = Owners()
             owners.complete = self._snapshot.visibility.owners_complete = False

@@ -6,7 +6,7 @@ a descriptor are counted by the accept queues and the kernel's own count.
 """
 
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, partial
 
 from zabbix_sockets.collector.ahead import Ahead
 from zabbix_sockets.collector.plan import Plan
@@ -103,6 +103,7 @@ class Iteration:
             uptime,
             self._snapshot.ports,
             self._proc,
+            bpf.Programs(self._open_iterator, self._deadline),
             deadline=self._deadline,
             own_only=own_only,
             active_within=self._query.active_within if self._query.tcp_info else 0,
@@ -188,24 +189,26 @@ def _add_unseen(connections: dict[Connection, int], before: int | None, after: i
         connections[key] = connections.get(key, 0) + unseen
 
 
-def read_owners(fd: int, proc: str, deadline: Deadline) -> Owners:
-    """Return who holds which inode, as own_sockets tells by *fd*; /proc is asked for names.
+def read_owners(open_iterator: bpf.Opener, proc: str, deadline: Deadline) -> Owners:
+    """Return who holds which inode, as own_sockets tells; /proc is asked for names.
 
     Raises:
         DeadlineError, ParseError, OSError: as read_chunks().
     """
     owners = Owners()
+    programs = bpf.Programs(open_iterator, deadline)
     uptime = read_uptime(proc)
     numbers: dict[tuple[int, bytes, int], int] = {}
     last, number, note = (0, b"", 0), 0, owners.by_inode.setdefault
-    for chunk in bpf.read_chunks(fd, bpf.OWNER.size, deadline):
+    for chunk in bpf.read_chunks(open_iterator(bpf.OWN), bpf.OWNER.size, deadline):
         for pid, inode, started, _, comm in bpf.OWNER.iter_unpack(chunk):
             key = pid, comm, started
             if key != last:  # one process's sockets come together
                 last, number = key, numbers.get(key, 0)
                 if not number:
                     deadline.check()
-                    name = read_name(proc, str(pid), comm.split(b"\0", 1)[0])
+                    executable = partial(programs.executable, pid, started)
+                    name = read_name(proc, str(pid), comm.split(b"\0", 1)[0], executable).name
                     process = Process(pid, name, max(0.0, uptime - started))
                     number = numbers[key] = owners.number(process)
             if note(inode, number) != number:

@@ -9,6 +9,7 @@ when it grows, so memory stays bounded however many endpoints there are.
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from zabbix_sockets.collector.ends import PROTOCOL_NAMES, End, Resolver, fold_address
 from zabbix_sockets.deadline import Deadline
@@ -43,7 +44,8 @@ class RecordFold:
         netns: inode number of the caller's network namespace.
         uptime: seconds since boot.
         ports: the ephemeral ports of that namespace; others are taken to have the same.
-        proc: where procfs is mounted; names that the kernel cut are completed from there.
+        proc: where procfs is mounted; names that comm doesn't tell are looked up there.
+        programs: tells what processes execute where procfs doesn't.
         own_only: pass over the records of other namespaces.
         active_within: how good connections are counts those that sent or received data in as
             many seconds, one of ACTIVE_WITHIN; 0: none.
@@ -60,6 +62,7 @@ class RecordFold:
         uptime: float,
         ports: PortRange,
         proc: str,
+        programs: bpf.Programs,
         *,
         deadline: Deadline,
         own_only: bool = False,
@@ -80,6 +83,7 @@ class RecordFold:
         self._uptime = uptime
         self._ports = ports
         self._proc = proc
+        self._programs = programs
         self._deadline = deadline
         self._numbers: dict[tuple[int, bytes, int], int] = {}  # pid, comm, start: owner
         self._listeners: list[tuple[int, End, int, int]] = []
@@ -187,9 +191,10 @@ class RecordFold:
     def _add_owner(self, key: tuple[int, bytes, int], limit: int, cgroup: int) -> int:
         self._deadline.check()  # a user may have thousands of processes with long names
         pid, comm, started = key
+        executable = partial(self._programs.executable, pid, started)
         process = Process(
             pid,
-            read_name(self._proc, str(pid), comm.split(b"\0", 1)[0]),
+            read_name(self._proc, str(pid), comm.split(b"\0", 1)[0], executable).name,
             max(0.0, self._uptime - started),
             count_fds(self._proc, pid),
             cgroup,

@@ -38,7 +38,6 @@ from zabbix_sockets.model import (
 from zabbix_sockets.owners import Owners
 from zabbix_sockets.readers.bpf import INFORM as INFORM_SOCKETS
 from zabbix_sockets.readers.bpf import INFORMATION, read_chunks
-from zabbix_sockets.readers.bpf import OWN as OWN_SOCKETS
 from zabbix_sockets.readers.fds import walk
 from zabbix_sockets.readers.host import read_port_range
 from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING
@@ -81,7 +80,7 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         if plan.open_iterator:
             from zabbix_sockets.collector.iterated import read_owners  # noqa: PLC0415  # 1 ms
 
-            owners = read_owners(plan.open_iterator(OWN_SOCKETS), query.proc, deadline)
+            owners = read_owners(plan.open_iterator, query.proc, deadline)
             informed = _read_informed(plan, deadline) if query.tcp_info else {}
         else:
             owners = walk(query.proc, deadline)

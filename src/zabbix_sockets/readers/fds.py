@@ -103,7 +103,7 @@ def _read_holder(
     if not links:
         return None
     comm, _, start = read_stat(proc, pid)
-    name = read_name(proc, pid, comm)
+    name = read_name(proc, pid, comm).name
     return _Holder(Process(int(pid), name, max(0.0, uptime - start), count), links)
 
 
@@ -203,5 +203,5 @@ def _note_unread(owners: Owners, proc: str, pid: str, error: Exception) -> None:
     else:
         if not has_files:
             return
-        name = read_name(proc, pid, comm)
+        name = read_name(proc, pid, comm).name
     owners.denied[name] = owners.denied.get(name, 0) + 1

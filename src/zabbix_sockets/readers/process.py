@@ -1,16 +1,17 @@
 """/proc/PID: what a process is called, how old it is, how many descriptors it may open.
 
-Source: proc(5), fs/proc/array.c. All but `read_fds_limit`'s fast way is world-readable,
-unless /proc is mounted with hidepid.
+Source: proc(5), fs/proc/array.c. All but `read_fds_limit`'s fast way and the executable is
+world-readable, unless /proc is mounted with hidepid.
 """
 
 import os
 import resource
+from collections.abc import Callable
+from errno import ENAMETOOLONG
 
 from zabbix_sockets.errors import ParseError
-from zabbix_sockets.names import safe_name
+from zabbix_sockets.programs import Fact, ProgramName, name_by_comm, program_name
 
-COMM_MAX = 15  # TASK_COMM_LEN less the closing NUL
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
 CAP_DAC_READ_SEARCH, CAP_NET_ADMIN = 2, 12  # linux/capability.h
 CAP_SYS_PTRACE, CAP_SYS_ADMIN = 19, 21
@@ -18,8 +19,7 @@ MAX_BYTES = 1 << 20
 """Of a file of /proc, if nothing less is asked for: a user may make some as long as he likes."""
 
 _PIECE = 65536
-_ARGUMENTS_TRIED = 3  # "#!/usr/bin/python3 -u" makes comm from the third
-_ARGUMENTS_BYTES = 4096  # as long as a path may be
+_COMMAND_LINE_READ = 4096  # bytes, for a name
 
 Stat = tuple[bytes, bool, float]
 """comm, whether it can have descriptors (no kernel thread, no zombie), start in seconds
@@ -94,27 +94,20 @@ def read_stat(proc: str, pid: str) -> Stat:
     return parse_stat(read_bytes(f"{proc}/{pid}/stat"))
 
 
-def complete_comm(comm: bytes, cmdline: bytes) -> bytes:
-    """Return the whole name of a process whose *comm* the kernel cut at 15 bytes.
+def read_name(proc: str, pid: str, comm: bytes, otherwise: Fact = lambda: None) -> ProgramName:
+    """Return what a process is called; files of /proc are read only where comm doesn't tell.
 
-    It is the base name of one of the first arguments, if that begins with comm; a title
-    such as "longer-than-comm: worker" counts up to its colon or space.
+    /proc/PID/exe needs ptrace-read access; *otherwise* is asked where it may not be read.
     """
-    if len(comm) < COMM_MAX:
-        return comm
-    for argument in cmdline.split(b"\0", _ARGUMENTS_TRIED)[:_ARGUMENTS_TRIED]:
-        name = argument.rsplit(b"/", 1)[-1]
-        if name.startswith(comm):
-            end = min(
-                (
-                    at
-                    for at in (name.find(mark, COMM_MAX) for mark in (b" ", b":", b"\n"))
-                    if at > 0
-                ),
-                default=len(name),
-            )
-            return name[:end]
-    return comm
+    told = name_by_comm(comm)
+    if told:
+        return told
+
+    def executable() -> bytes | None:
+        path = _of_a_thread(proc, pid, _read_executable)
+        return otherwise() if path is None else path
+
+    return program_name(comm, lambda: _of_a_thread(proc, pid, _read_arguments), executable)
 
 
 def read_command(proc: str, pid: int, limit: int) -> bytes:
@@ -129,14 +122,42 @@ def read_command(proc: str, pid: int, limit: int) -> bytes:
     return data.rstrip(b"\0").replace(b"\0", b" ")
 
 
-def read_name(proc: str, pid: str, comm: bytes) -> str:
-    """Return the safe name of a process; /proc/PID/cmdline is read only if comm was cut."""
-    if len(comm) >= COMM_MAX:
-        try:
-            comm = complete_comm(comm, read_bytes(f"{proc}/{pid}/cmdline", _ARGUMENTS_BYTES))
-        except OSError:
-            pass  # gone or hidden: the cut name is still true
-    return safe_name(comm)
+def _of_a_thread(proc: str, pid: str, read: Callable[[str], bytes]) -> bytes | None:
+    """Return what *read* finds in a process's folder; None: it may not be read, or is gone.
+
+    A main thread that has exited while others run has no arguments and no executable: the
+    first of the others tells for it.
+    """
+    folder = f"{proc}/{pid}"
+    try:
+        found = read(folder)
+    except PermissionError:
+        return None
+    except OSError:
+        found = None
+    if found:
+        return found
+    try:
+        with os.scandir(f"{folder}/task") as threads:
+            other = next((each.path for each in threads if each.name != pid), None)
+        return read(other) if other else found
+    except OSError:
+        return found
+
+
+def _read_arguments(folder: str) -> bytes:
+    """Return the beginning of the command line: how long it is, the process chooses."""
+    return read_bytes(f"{folder}/cmdline", _COMMAND_LINE_READ)
+
+
+def _read_executable(folder: str) -> bytes:
+    """Return what /proc/PID/exe links to; b"" where the path is longer than the kernel tells."""
+    try:
+        return os.readlink(os.fsencode(f"{folder}/exe"))
+    except OSError as error:
+        if error.errno == ENAMETOOLONG:
+            return b""
+        raise
 
 
 def parse_fds_limit(limits: bytes) -> int | None:

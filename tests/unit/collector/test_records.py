@@ -32,6 +32,14 @@ NETNS, OTHER = 7, 8
 LOOPBACK = bytes((127, 0, 0, 1))
 
 
+def opens_nothing(program: str) -> int:
+    """Stand for iterators of which nobody should need one."""
+    raise AssertionError(program)
+
+
+NO_PROGRAMS = bpf.Programs(opens_nothing, Deadline(60))
+
+
 def pack(  # noqa: PLR0913  # each is a field of struct record
     *,
     pid: int = 10,
@@ -51,11 +59,12 @@ def pack(  # noqa: PLR0913  # each is a field of struct record
     uid: int = 0,
     requests: int = 0,
     quality: tuple[int, ...] = (0,) * 7,
+    comm: bytes = b"name",
 ) -> bytes:
     """Return a record's bytes."""
     socket = bpf.SOCKET.pack(
         pid, netns, cgroup, uid, kind, state, protocol, flags, local_port, remote_port, bound,
-        b"name", address, recv, send, inode, 5, 1024, requests,
+        comm, address, recv, send, inode, 5, 1024, requests,
     )  # fmt: skip
     return socket + bpf.QUALITY.pack(*quality)
 
@@ -65,7 +74,9 @@ TIME = Deadline(600)
 
 def fold(data: list[bytes], size: int = 5, *, own_only: bool = False) -> RecordFold:
     """Return the fold of records that come *size* at a time."""
-    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", deadline=TIME, own_only=own_only)
+    folded = RecordFold(
+        NETNS, 1000.0, PORTS, "/nowhere", NO_PROGRAMS, deadline=TIME, own_only=own_only
+    )
     folded.add(b"".join(data[at : at + size]) for at in range(0, len(data), size))
     return folded
 
@@ -265,7 +276,7 @@ QUALITY = (RTT, IDLE, 9, 10, 1, 5, 3)
 def qualities_of(data: list[bytes], active_within: int = 60, size: int = 5) -> list[Quality]:
     """Return the qualities of a fold of records."""
     folded = RecordFold(
-        NETNS, 1000.0, PORTS, "/nowhere", deadline=TIME, active_within=active_within
+        NETNS, 1000.0, PORTS, "/nowhere", NO_PROGRAMS, deadline=TIME, active_within=active_within
     )
     folded.add(b"".join(data[at : at + size]) for at in range(0, len(data), size))
     qualities: dict[Connection, Quality] = {}
@@ -327,7 +338,7 @@ class Looks(Deadline):
 def test_names_that_take_too_long() -> None:
     """Past the deadline no process is asked for its name: what was counted stays, marked."""
     data = [pack(pid=pid, kind=bpf.LISTENER, local_port=pid, inode=pid) for pid in range(1, 3001)]
-    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", deadline=Looks(40))
+    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", NO_PROGRAMS, deadline=Looks(40))
     folded.add(iter([b"".join(data)]))
     assert not folded.complete
     assert [each.pid for each in folded.owners.processes] == list(range(1, 41))
@@ -343,7 +354,7 @@ def test_owners_that_take_too_long() -> None:
         end, other = os.pipe()
         os.write(other, owners)
         os.close(other)
-        return read_owners(end, "/proc", deadline)
+        return read_owners(lambda _: end, "/proc", deadline)
 
     assert len(read(TIME).processes) == 50
     with pytest.raises(DeadlineError):
@@ -353,9 +364,27 @@ def test_owners_that_take_too_long() -> None:
 def test_a_shared_socket_counts_past_the_deadline() -> None:
     """What was seen of a socket with several owners is counted though the time is over."""
     data = [pack(pid=pid, kind=bpf.LISTENER, flags=bpf.SHARED, inode=7) for pid in (1, 2, 3)]
-    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", deadline=Looks(2))
+    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", NO_PROGRAMS, deadline=Looks(2))
     folded.add(iter([b"".join(data)]))
     assert not folded.complete
     (listener,) = folded.listeners(lambda _, __: "")
     members = folded.owners.members(listener.owner)
     assert {folded.owners.processes[at].pid for at in members} == {1, 2}
+
+
+def test_name_by_what_a_process_executes() -> None:
+    """A thread's name gives way to the program's, which the iterator tells; once for all."""
+    opened = []
+
+    def open_iterator(program: str) -> int:
+        opened.append(program)
+        read, write = os.pipe()
+        with os.fdopen(write, "wb") as pipe:
+            pipe.write(bpf.PROGRAM.pack(10, 5, b"traefik") + bpf.PROGRAM.pack(11, 5, b"vector"))
+        return read
+
+    programs = bpf.Programs(open_iterator, Deadline(60))
+    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", programs, deadline=TIME)
+    folded.add([b"".join(pack(pid=pid, comm=b"main") for pid in (10, 11))])
+    assert [each.name for each in folded.owners.processes] == ["traefik", "vector"]
+    assert opened == [bpf.NAME]
