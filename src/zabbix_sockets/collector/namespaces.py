@@ -220,7 +220,9 @@ class Visitor:
         procnet = ProcTables(f"{self._proc}/{pid}/net")
         if not netlink:
             return Plan(None, procnet, self._visibility), None
-        return Plan(NetlinkTables(stays=False), procnet, self._visibility), read_port_range(self._proc)
+        return Plan(NetlinkTables(stays=False), procnet, self._visibility), read_port_range(
+            self._proc
+        )
 
     @staticmethod
     def _enter(path: str, stack: ExitStack) -> bool:

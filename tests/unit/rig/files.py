@@ -150,7 +150,8 @@ class Files:
         real, label = self._at(path, dir_fd)
         if label:
             self._step("readlink", label)
-        return REAL["readlink"](real, dir_fd=dir_fd)
+        link = REAL["readlink"](real, dir_fd=dir_fd)
+        return os.fsencode(link) if isinstance(path, bytes) else link
 
     def _access(self, path: Any, mode: int, **options: Any) -> bool:
         real, label = self._at(path)

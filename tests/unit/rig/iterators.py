@@ -3,7 +3,8 @@
 Whatever program is pinned, its records are made here of the struct that readers/bpf.py has.
 """
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable
 
 from zabbix_sockets.collector.ends import fold_address
 from zabbix_sockets.quality import bucket_of
@@ -18,10 +19,12 @@ _ACTIVE = 1  # the first class of idleness: ten seconds at most
 
 def records(scene: Scene, cgroup_of: Callable[[Process], int]) -> dict[str, bytes]:
     """Return what each pinned program gives, by its name."""
+    assert set(bpf.PROGRAMS) == {bpf.COUNT, bpf.OWN, bpf.INFORM, bpf.NAME}
     held = [(process, each) for process in scene.processes for each in scene.held_by(process.pid)]
     return {
         bpf.COUNT: b"".join(_record(process, each, cgroup_of(process)) for process, each in held),
         bpf.OWN: b"".join(_owner(process, each) for process, each in held),
+        bpf.NAME: b"".join(_program(process) for process in scene.processes),
         bpf.INFORM: b"".join(_information(each) for _, each in held if _informs(each)),
     }
 
@@ -69,7 +72,12 @@ def _owner(process: Process, each: Socket) -> bytes:
     return bpf.OWNER.pack(process.pid, each.inode, process.started, process.fds_limit, process.comm)
 
 
-def _informs(each: Socket) -> Iterator[bool] | bool:
+def _program(process: Process) -> bytes:
+    name = os.path.basename(process.executable).encode()
+    return bpf.PROGRAM.pack(process.pid, process.started, name)
+
+
+def _informs(each: Socket) -> bool:
     return each.protocol == "tcp" and each.state not in (LISTEN, CLOSE)
 
 

@@ -1,6 +1,7 @@
 """What the fake kernel gives a process: others, threads, pipes, locks, limits, time, a database."""
 
 import _thread
+import ctypes
 import errno
 import fcntl
 import os
@@ -17,6 +18,7 @@ from .scene import Scene
 from .steps import Replace, Steps
 
 _FORK, _PIPE = os.fork, os.pipe
+_CDLL = ctypes.CDLL
 _CONNECT = sqlite3.connect
 _FLOCK = fcntl.flock
 _SELECT = select.select
@@ -56,6 +58,7 @@ class Processes:
         replace(time, "sleep", self._sleep)
         replace(select, "select", self._select)
         replace(sqlite3, "connect", self._connect)
+        replace(ctypes, "CDLL", self._library)
         subprocess.Popen = _popen(self._step)  # type: ignore[misc, assignment]
 
     def _fork(self) -> int:
@@ -99,6 +102,13 @@ class Processes:
                 if self.rounds < 0:
                     os.kill(os.getpid(), signal.SIGTERM)
         return found
+
+    @staticmethod
+    def _library(name: str | None, **options: Any) -> ctypes.CDLL:
+        """Load a library; libbpf, which would get at the real kernel, is not on this host."""
+        if name and name.startswith("libbpf"):
+            raise OSError(f"{name}: cannot open shared object file: No such file or directory")
+        return _CDLL(name, **options)
 
     def _connect(self, path: Any, **options: Any) -> Any:
         _be_statement(self._step, "connect")

@@ -55,9 +55,8 @@ def _write_process(proc: Path, scene: Scene, process: Process) -> None:
     for tid in (process.pid, *process.threads):
         alive = tid != process.pid or process.has_descriptors
         _write_links(folder / "task" / str(tid) / "fd", held if alive else None)
-    if process.command:
-        name = process.command.partition(b"\0")[0].partition(b" ")[0].decode()
-        (folder / "exe").symlink_to(name if name.startswith("/") else f"/usr/sbin/{name}")
+    if process.executable:
+        (folder / "exe").symlink_to(process.executable)
     if not (process.is_zombie or process.main_thread_ended):
         _join(folder, process.netns, proc)
     for tid in process.threads:  # /proc has threads, too, by their own numbers

@@ -40,6 +40,12 @@ class Process(NamedTuple):
     is_kernel_thread: bool = False
 
     @property
+    def executable(self) -> str:
+        """What /proc/PID/exe links to; empty for a kernel thread."""
+        name = self.command.partition(b"\0")[0].partition(b" ")[0].decode().rstrip(":")
+        return name if name.startswith("/") or not name else f"/usr/sbin/{name}"
+
+    @property
     def has_descriptors(self) -> bool:
         """Whether /proc/PID/fd has any."""
         return not (self.main_thread_ended or self.is_zombie or self.is_kernel_thread)
@@ -85,7 +91,7 @@ class Socket(NamedTuple):
 
 
 NGINX, WORKER, POSTGRES, DNSMASQ, EXPORTER, THREADED = 100, 101, 200, 300, 400, 500
-ZOMBIE, CART_REDIS, LAB_SSHD, JAVA = 600, 800, 810, 700
+ZOMBIE, CART_REDIS, LAB_SSHD, JAVA, NODE = 600, 800, 810, 700, 720
 
 PROCESSES = (
     Process(1, b"systemd", b"/sbin/init\0"),
@@ -114,6 +120,7 @@ PROCESSES = (
         JAVA, b"java", b"/usr/bin/java\0kafka.Kafka\0", "/system.slice/kafka.service", 1000,
         started=38000, fds_limit=256,
     ),
+    Process(NODE, b"node-MainThread", b"node\0server.js\0", "/system.slice/shop.service", 1000),
     Process(CART_REDIS, b"redis-server", b"redis-server *:6379\0", DOCKER, 999, CART),
     Process(LAB_SSHD, b"sshd", b"/usr/sbin/sshd\0", "/user.slice", 0, LAB),
 )  # fmt: skip
@@ -152,6 +159,8 @@ SOCKETS = (
     Socket(7001, "tcp", ESTABLISHED, ("127.0.0.1", 43000), ("127.0.0.1", 5432), (JAVA,), uid=1000,
            rtt=45),
     Socket(7002, "tcp", ESTABLISHED, ("127.0.0.1", 43001), ("127.0.0.1", 5432), (JAVA,), uid=1000),
+    # Node.js, which only its executable tells
+    Socket(7201, "tcp", LISTEN, ("127.0.0.1", 3000), holders=(NODE,), uid=1000, queues=(0, 511)),
     # dnsmasq
     Socket(3001, "udp", CLOSE, ("0.0.0.0", 53), holders=(DNSMASQ,), uid=65, queues=(120, 0)),
     Socket(3002, "udp", CLOSE, ("fe80::1", 546), holders=(DNSMASQ,), uid=65, device=2),
