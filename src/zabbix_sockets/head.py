@@ -112,5 +112,5 @@ def _ephemeral(snapshot: Snapshot, usage: Usage) -> JsonRow:
         "size": snapshot.ports.size,
         "worst_used": used,
         "worst_pct": ephemeral_pct(used, snapshot.ports),
-        "worst_endpoint": f"{worst[0]}/{format_endpoint(worst[3], worst[4])}" if worst else "",
+        "worst_endpoint": f"{worst[0]}/{format_endpoint(*worst[3:])}" if worst else "",
     }

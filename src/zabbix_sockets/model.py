@@ -146,8 +146,9 @@ class Connection(NamedTuple):
     """What equal connections share; a Snapshot counts them.
 
     Inbound: *address* and *port* are the listener's. Outbound: the remote end's, with
-    *source* the local address; all three are None beyond the bound on distinct endpoints
-    and for direction unknown. IPv4-mapped addresses of outbound ones are IPv4 addresses.
+    *source* the local address as a number (addresses.fold_address); all three are None beyond
+    the bound on distinct endpoints and for direction unknown. IPv4-mapped addresses of outbound
+    ones are IPv4 addresses. *device*: the safe name of the one that the socket is bound to.
     """
 
     protocol: str
@@ -158,7 +159,7 @@ class Connection(NamedTuple):
     address: bytes | None = None
     port: int | None = None
     device: str = ""
-    source: bytes | None = None
+    source: int | None = None
     ephemeral: bool = False  # outbound: the local port is one of ip_local_port_range
 
 

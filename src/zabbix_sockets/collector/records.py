@@ -10,7 +10,8 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from zabbix_sockets.collector.ends import PROTOCOL_NAMES, End, Resolver, fold_address
+from zabbix_sockets.addresses import fold_address
+from zabbix_sockets.collector.ends import PROTOCOL_NAMES, End, Resolver
 from zabbix_sockets.errors import ParseError
 from zabbix_sockets.fold import MAX_ENDPOINTS, DeviceName
 from zabbix_sockets.model import (
@@ -137,7 +138,7 @@ class RecordFold:
         for data, count, quality in self._sockets(counter):
             (
                 pid, where, cgroup, uid, kind, state, protocol, flags, local_port, remote_port,
-                bound, comm, address, recv, send, inode, started, limit, requests,
+                bound, comm, address, recv, send, inode, started, limit, requests_or_device,
             ) = unpack(data)  # fmt: skip
             if not bpf.LISTENER <= kind <= bpf.UNDECIDED or protocol not in PROTOCOL_NAMES:
                 raise ParseError("BPF record", data)
@@ -149,11 +150,11 @@ class RecordFold:
             owner = numbers.get(process) or self._add_owner(process, limit, cgroup)
             if where:
                 self._add_holder(where, owner)
-            elif requests:
+            elif requests_or_device and kind == bpf.LISTENER:
                 self.has_requests = True
             end = (
                 kind, protocol, flags & bpf.IPV6, state,
-                local_port, remote_port, bound, address, where,
+                local_port, remote_port, bound, address, where, requests_or_device,
             )  # fmt: skip
             if kind == bpf.LISTENER or protocol == _UDP:
                 self.inodes.add(inode)
@@ -211,22 +212,22 @@ class RecordFold:
         where the program gave one, and whether the remote port may be the kernel's choice.
         """
         self.overflowed = True
-        kind, protocol, family, state, local_port, remote_port, bound, address, netns = end
+        kind, protocol, family, state, local_port, remote_port, bound, address, netns, device = end
         if kind == bpf.INBOUND:  # a proxy that takes any address (TPROXY)
-            return kind, protocol, family, state, local_port, 0, bound, b"", netns
+            return kind, protocol, family, state, local_port, 0, bound, b"", netns, 0
         low, high, _ = self._ports
         remote_port = low if low <= remote_port <= high else 0
         if kind == bpf.OUTBOUND:
-            bound = 0
+            bound = device = 0
         elif not family:
             bound = fold_address(address[4:8])
-        return kind, protocol, family, state, local_port, remote_port, bound, b"", netns
+        return kind, protocol, family, state, local_port, remote_port, bound, b"", netns, device
 
     def listeners(self, device_name: DeviceName) -> list[ListenerSocket]:
         """Return the listening TCP and bound UDP sockets."""
         found = []
         for owner, end, recv, send in self._listeners:
-            _, protocol, family, _, port, _, bound, address, netns = end
+            _, protocol, family, _, port, _, bound, address, netns, _ = end
             tcp = protocol == _TCP
             found.append(
                 ListenerSocket(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
 
-ABI = 4
+ABI = 5
 """Version of the records; part of the pins' names. Raised with every change of them."""
 
 COUNT, OWN, INFORM = "count_sockets", "own_sockets", "inform_sockets"
