@@ -259,6 +259,11 @@ class Snapshot:
         part.owners = {owner: self.owners[owner] for owner in holders if owner in self.owners}
         return part
 
+    def note_uids(self, uids: Mapping[int, int]) -> None:
+        """Take over the lowest uids seen on owners' sockets."""
+        for owner, uid in uids.items():
+            self.uids[owner] = min(uid, self.uids.get(owner, uid))
+
     def ports_of(self, netns: int) -> PortRange | None:
         """Return the ephemeral ports of a namespace, None where what takes them is unknown."""
         if netns == OWN_NETNS:

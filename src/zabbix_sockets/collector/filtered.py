@@ -15,13 +15,12 @@ from zabbix_sockets.collector.records import count_fds
 from zabbix_sockets.collector.selection import Selection
 from zabbix_sockets.collector.tables import SHARE_OF_WALK, TableCollection
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.errors import DeadlineError, SourceUnavailableError
 from zabbix_sockets.fold import TableFold
 from zabbix_sockets.model import PortRange, Query, Row, Snapshot, Table
 from zabbix_sockets.owners import Owners
 from zabbix_sockets.quality import Quality, Sampler
 from zabbix_sockets.readers.attributes import figures_of
-from zabbix_sockets.readers.bpf import OWN as OWN_SOCKETS
 from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING
 
 
@@ -42,6 +41,7 @@ class FilteredCollection(TableCollection):
                 return self._iterated()
             except SourceUnavailableError as error:
                 self._plan.give_up_iterator(error)
+                self._snapshot.visibility = self._plan.visibility
         return self._walk() if self._selection.needs_owners else super()._read_owners()
 
     def _iterated(self) -> Owners:
@@ -52,14 +52,12 @@ class FilteredCollection(TableCollection):
         """
         assert self._plan.open_iterator
         try:
-            fd = self._plan.open_iterator(OWN_SOCKETS)
-            return read_owners(fd, self._query.proc, self._deadline.part(SHARE_OF_WALK))
+            deadline = self._deadline.part(SHARE_OF_WALK)
+            return read_owners(self._plan.open_iterator, self._query.proc, deadline)
         except DeadlineError:
             owners = Owners()
             owners.complete = self._snapshot.visibility.owners_complete = False
             return owners
-        except (OSError, ParseError) as error:
-            raise SourceUnavailableError(f"the iterator failed: {error}") from error
 
     def collect(self) -> None:
         """Read the own namespace, then the others.

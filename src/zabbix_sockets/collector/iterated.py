@@ -60,10 +60,11 @@ class Iteration:
         """Fill the Snapshot.
 
         The kernel iterates for another thread; this one calls *meanwhile*, asks netlink, and
-        counts what comes.
+        counts what comes. What netlink fails to tell makes the Snapshot incomplete.
 
         Raises:
-            SourceUnavailableError: the iterator failed; the Snapshot is as it was.
+            SourceUnavailableError: the iterator failed; the Snapshot is of no use.
+            SocketsError: there is no network namespace as asked for.
         """
         snapshot = self._snapshot
         try:
@@ -121,15 +122,17 @@ class Iteration:
             number: sorted(snapshot.processes[index].pid for index in holders)
             for number, holders in fold.holders.items()
         }
-        found = namespaces.held(self._proc, pids)
+        found = namespaces.held(self._proc, pids, self._plan)
+        whole = True
         if wanted != ALL_NETNS:
-            for each in namespaces.find(self._proc, self._deadline)[0]:
+            others, whole = namespaces.look_for(self._proc, self._deadline, self._plan)
+            for each in others:
                 found.setdefault(each.number, each)
         snapshot.namespaces = {
             number: namespaces.describe(self._proc, each) for number, each in found.items()
         }
         if wanted != ALL_NETNS:
-            snapshot.selected = namespaces.select(snapshot.namespaces, wanted)
+            snapshot.selected = namespaces.select(snapshot.namespaces, wanted, whole=whole)
         return namespaces.device_names(self._proc, found)
 
 
@@ -183,12 +186,20 @@ def _add_unseen(connections: dict[Connection, int], before: int | None, after: i
         connections[key] = connections.get(key, 0) + unseen
 
 
-def read_owners(fd: int, proc: str, deadline: Deadline) -> Owners:
-    """Return who holds which inode, as own_sockets tells by *fd*; /proc is asked for names.
+def read_owners(open_iterator: bpf.Opener, proc: str, deadline: Deadline) -> Owners:
+    """Return who holds which inode, as the iterator own_sockets tells; /proc is asked for names.
 
     Raises:
-        DeadlineError, ParseError, OSError: as read_chunks().
+        DeadlineError: the time is over.
+        SourceUnavailableError: the iterator failed.
     """
+    try:
+        return _owners(open_iterator(bpf.OWN), proc, deadline)
+    except (OSError, ParseError) as error:
+        raise SourceUnavailableError(f"the iterator failed: {error}") from error
+
+
+def _owners(fd: int, proc: str, deadline: Deadline) -> Owners:
     owners = Owners()
     uptime = read_uptime(proc)
     numbers: dict[tuple[int, bytes, int], int] = {}

@@ -10,7 +10,12 @@ from typing import NamedTuple
 from zabbix_sockets.cgroups import Container, Placement, is_lasting
 from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import SocketsError, SourceUnavailableError
+from zabbix_sockets.errors import (
+    DeadlineError,
+    ParseError,
+    SocketsError,
+    SourceUnavailableError,
+)
 from zabbix_sockets.fold import DeviceName
 from zabbix_sockets.model import OWN_NETNS, Namespace, PortRange, Visibility
 from zabbix_sockets.names import UNNAMED, safe_name
@@ -85,6 +90,21 @@ def find(proc: str, deadline: Deadline) -> tuple[list[Found], bool]:
     return found + rest[secret:], whole and not (rest and secret)
 
 
+def look_for(proc: str, deadline: Deadline, plan: Plan) -> tuple[list[Found], bool]:
+    """Return what find() does, as far as it comes, and whether it came to its end.
+
+    What may be missing is noted in the plan's visibility: no list is complete then.
+    """
+    try:
+        found, whole = find(proc, deadline)
+    except (DeadlineError, OSError, ParseError) as error:
+        plan.warn(f"no other network namespace was looked for: {error}")
+        plan.visibility.foreign_unseen = True
+        return [], False
+    plan.visibility.foreign_unseen |= not whole
+    return found, True
+
+
 def _key_of(proc: str, pid: str) -> tuple[int, int]:
     """Return what a process's namespace is told by, and the thread by which to look into it.
 
@@ -108,9 +128,18 @@ def is_own(proc: str, wanted: str) -> bool:
     )
 
 
-def held(proc: str, holders: Mapping[int, Iterable[int]]) -> dict[int, Found]:
-    """Return the namespaces whose sockets the processes *holders* have, by their numbers."""
-    mounted = netns.read_mounted(proc)
+def held(proc: str, holders: Mapping[int, Iterable[int]], plan: Plan) -> dict[int, Found]:
+    """Return the namespaces whose sockets the processes *holders* have, by their numbers.
+
+    Where it can't be read which are mounted, their names may be missing: the plan's visibility
+    says so.
+    """
+    try:
+        mounted = netns.read_mounted(proc)
+    except (OSError, ParseError) as error:
+        plan.warn(f"no mounted network namespace was looked for: {error}")
+        plan.visibility.foreign_unseen = True
+        mounted = {}
     return {
         number: Found(number, tuple(pids), mounted.get(number, ""))
         for number, pids in holders.items()
@@ -244,10 +273,13 @@ def ways_into(found: Found) -> Iterator[int | None]:
     yield from found.pids[:_TRIED]
 
 
-def select(namespaces: Mapping[int, Namespace], wanted: str) -> frozenset[int]:
+def select(
+    namespaces: Mapping[int, Namespace], wanted: str, *, whole: bool = True
+) -> frozenset[int]:
     """Return the numbers of the namespaces that *wanted* names: by name, number or id.
 
-    "(unnamed)" are all that have no name.
+    "(unnamed)" are all that have no name. It may be none if the *namespaces* are not the *whole*
+    of those looked for, since the time was over.
 
     Raises:
         SocketsError: there is none.
@@ -261,7 +293,7 @@ def select(namespaces: Mapping[int, Namespace], wanted: str) -> frozenset[int]:
         or wanted in (str(number), f"net:[{number}]", detail)
         or (len(wanted) >= _SHORT_ID and wanted in detail.split())
     )
-    if not chosen:
+    if not chosen and whole:
         names = sorted({name for name, _, _ in namespaces.values() if name})
         known = f"with a name there are: {', '.join(names[:_SUGGESTED])}" if names else ""
         raise SocketsError(f"no network namespace {wanted!r}", known)

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from time import monotonic, time
 
 from zabbix_sockets.collector.ahead import Ahead
-from zabbix_sockets.collector.plan import choose
+from zabbix_sockets.collector.plan import Plan, choose
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import SourceUnavailableError
-from zabbix_sockets.model import ALL_NETNS, OWN, Query, Snapshot
-from zabbix_sockets.readers.host import read_host, read_port_range
+from zabbix_sockets.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.model import ALL_NETNS, OWN, HostCounters, Query, Snapshot
+from zabbix_sockets.readers.host import DEFAULT_PORT_RANGE, read_host, read_port_range
 
 
 def collect(
@@ -34,32 +34,65 @@ def collect(
     deadline = Deadline(query.timeout)
     query = _with_own(query)
     with choose(query) as plan:
-        snapshot = Snapshot(
-            time=int(time()),
-            visibility=plan.visibility,
-            ports=read_port_range(query.proc),
-            host=read_host(query.proc),
-        )
-        if query.tcp_info:
-            snapshot.unmeasured = set()
-        if query.filter:
-            from zabbix_sockets.collector.filtered import FilteredCollection  # noqa: PLC0415  # 2 ms
-
-            FilteredCollection(plan, query, deadline, snapshot).collect()
-        elif plan.open_iterator:
-            from zabbix_sockets.collector.iterated import Iteration  # noqa: PLC0415  # 1 ms
-
-            try:
-                iteration = Iteration(plan.open_iterator, plan, query, deadline, snapshot)
-                iteration.collect(meanwhile, ahead)
-            except SourceUnavailableError as error:
-                plan.give_up_iterator(error)
-        if not (query.filter or plan.open_iterator):
-            from zabbix_sockets.collector.tables import TableCollection  # noqa: PLC0415  # 1 ms
-
-            TableCollection(plan, query, deadline, snapshot).collect()
+        snapshot = None
+        if plan.open_iterator and not query.filter:
+            snapshot = _by_iterator(plan, query, deadline, meanwhile, ahead)
+        if snapshot is None:
+            snapshot = _by_tables(plan, query, deadline)
     _add_facts(snapshot, query)
     snapshot.visibility.seconds = monotonic() - started
+    return snapshot
+
+
+def _by_iterator(
+    plan: Plan,
+    query: Query,
+    deadline: Deadline,
+    meanwhile: Callable[[], None],
+    ahead: Ahead | None,
+) -> Snapshot | None:
+    """Return the iterator's Snapshot; None if it failed: the plan goes on without it then.
+
+    What a failed one has counted by then goes with it.
+    """
+    assert plan.open_iterator
+    from zabbix_sockets.collector.iterated import Iteration  # noqa: PLC0415  # 1 ms
+
+    snapshot = _begun(plan, query)
+    iteration = Iteration(plan.open_iterator, plan, query, deadline, snapshot)
+    try:
+        iteration.collect(meanwhile, ahead)
+    except SourceUnavailableError as error:
+        plan.give_up_iterator(error)
+        return None
+    return snapshot
+
+
+def _by_tables(plan: Plan, query: Query, deadline: Deadline) -> Snapshot:
+    """Return the tables' Snapshot: of all sockets, or of those that fit the filter."""
+    snapshot = _begun(plan, query)
+    if query.filter:
+        from zabbix_sockets.collector.filtered import FilteredCollection  # noqa: PLC0415  # 2 ms
+
+        FilteredCollection(plan, query, deadline, snapshot).collect()
+    else:
+        from zabbix_sockets.collector.tables import TableCollection  # noqa: PLC0415  # 1 ms
+
+        TableCollection(plan, query, deadline, snapshot).collect()
+    return snapshot
+
+
+def _begun(plan: Plan, query: Query) -> Snapshot:
+    """Return a Snapshot without sockets, with the host's figures; without those that can't be."""
+    ports, host = DEFAULT_PORT_RANGE, HostCounters()
+    try:
+        ports = read_port_range(query.proc)
+        host = read_host(query.proc)
+    except ParseError as error:
+        plan.warn(f"host: {error}")
+    snapshot = Snapshot(int(time()), plan.visibility, ports, host)
+    if query.tcp_info:
+        snapshot.unmeasured = set()
     return snapshot
 
 

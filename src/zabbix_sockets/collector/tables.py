@@ -14,8 +14,8 @@ from zabbix_sockets.collector.namespaces import (
     Visitor,
     describe,
     device_names,
-    find,
     in_fair_order,
+    look_for,
     select,
     ways_into,
 )
@@ -24,7 +24,7 @@ from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import (
     DeadlineError,
     DumpInterruptedError,
-    SocketsError,
+    ParseError,
     SourceUnavailableError,
 )
 from zabbix_sockets.fold import MAX_ENDPOINTS, TableFold
@@ -169,25 +169,16 @@ class TableCollection:
             place = owner, fold.table.netns
             before = snapshot.queues.get(place, (0, 0))
             snapshot.queues[place] = before[0] + recv, before[1] + send
-        for owner, uid in fold.uids.items():
-            snapshot.uids[owner] = min(uid, snapshot.uids.get(owner, uid))
+        snapshot.note_uids(fold.uids)
 
     def _visit(self, scan_seconds: float) -> None:
         """Read the other namespaces, as many as the time allows."""
         snapshot, query = self._snapshot, self._query
         visibility = snapshot.visibility
-        try:
-            found, whole = find(query.proc, self._deadline)
-        except (DeadlineError, OSError) as error:
-            if query.netns != ALL_NETNS:
-                raise SocketsError(f"no network namespace was looked for: {error}") from error
-            visibility.warnings.append(f"no other network namespace was looked for: {error}")
-            visibility.foreign_unseen = True
-            return
-        visibility.foreign_unseen |= not whole
+        found, whole = look_for(query.proc, self._deadline, self._plan)
         snapshot.namespaces = {each.number: describe(query.proc, each) for each in found}
         if query.netns != ALL_NETNS:
-            snapshot.selected = select(snapshot.namespaces, query.netns)
+            snapshot.selected = select(snapshot.namespaces, query.netns, whole=whole)
             found = [each for each in found if each.number in snapshot.selected]
         found = self._worth_visiting(found)
         self._found.update((each.number, each) for each in found)
@@ -289,6 +280,9 @@ class TableCollection:
         for index in {index for members in snapshot.owners.values() for index in members}:
             if self._deadline.passed():
                 return
-            limit = read_fds_limit(self._query.proc, snapshot.processes[index].pid)
+            try:
+                limit = read_fds_limit(self._query.proc, snapshot.processes[index].pid)
+            except ParseError:
+                continue  # the file of a process that is ending may be empty
             if limit:
                 snapshot.fds_limits[index] = limit

@@ -17,12 +17,15 @@ from zabbix_sockets.collector.namespaces import (
     held,
     in_fair_order,
     is_own,
+    look_for,
     select,
     ways_into,
 )
+from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import DeadlineError, SocketsError
-from zabbix_sockets.model import Namespace
+from zabbix_sockets.model import Namespace, Visibility
+from zabbix_sockets.readers.procnet import ProcTables
 
 from ..proctree import ProcTree, key_of, number_of  # noqa: TID252  # a test folder is no package
 
@@ -164,10 +167,22 @@ def test_held(proc: ProcTree) -> None:
     web = proc.add_netns("web")
     proc.mount_netns(web, "/run/netns/web")
     number = number_of(web)
-    assert held(str(proc), {number: [30, 31], 5: [32]}) == {
+    plan = Plan(None, ProcTables(), Visibility("bpf"))
+    assert held(str(proc), {number: [30, 31], 5: [32]}, plan) == {
         number: Found(number, (30, 31), "/run/netns/web"),
         5: Found(5, (32,)),
     }
+
+
+def test_mounts_that_cannot_be_read(proc: ProcTree) -> None:
+    """Names of namespaces may be missing then, which no list hides."""
+    (proc.root / "self").mkdir()
+    (proc.root / "self/mountinfo").write_text("1 1 0:4 net:[web] /run/netns/web rw - nsfs a b\n")
+    plan = Plan(None, ProcTables(), Visibility("bpf"))
+    assert held(str(proc), {5: [32]}, plan) == {5: Found(5, (32,))}
+    assert plan.visibility.foreign_unseen
+    assert look_for(str(proc), Deadline(600), plan) == ([], False)
+    assert len(plan.visibility.warnings) == 2
 
 
 @pytest.mark.parametrize(
