@@ -25,7 +25,7 @@ def collect(
 
     Raises:
         SourceUnavailableError: no source can be used, or not the one asked for.
-        ParseError: the kernel said something that can't be.
+        ParseError: the kernel said of its processes what can't be.
         SocketsError: there is no network namespace as asked for, or the filter asks for what
             the source can't know, or names what is nowhere.
         UsageError: the filter is wrong.

@@ -94,19 +94,16 @@ class TableCollection:
     def collect(self) -> None:
         """Read the own namespace, then the others.
 
+        A table that can't be read makes the Snapshot incomplete.
+
         Raises:
-            SourceUnavailableError, ParseError: as the readers do.
+            SourceUnavailableError: not one table can be read.
             SocketsError: there is no network namespace as asked for.
         """
         snapshot, owners = self._snapshot, self._owners
         snapshot.processes = owners.processes
         started = monotonic()
-        for table in TABLES:
-            fold, complete = self._fold(self._plan, table, snapshot.ports)
-            if not complete:
-                snapshot.unfinished.add(table.protocol)
-            if fold:
-                self._merge(fold)
+        self._read_own()
         if self._query.netns != OWN:
             self._visit(scan_seconds=monotonic() - started)
         if self._sampler:
@@ -120,8 +117,29 @@ class TableCollection:
         if snapshot.visibility.ownership != BY_CGROUPS:
             self._read_limits()
 
+    def _read_own(self) -> None:
+        snapshot = self._snapshot
+        refusals: list[SourceUnavailableError] = []
+        for table in TABLES:
+            try:
+                fold, complete = self._fold(self._plan, table, snapshot.ports)
+            except SourceUnavailableError as error:
+                refusals.append(error)
+                self._plan.warn(f"{table}: {error}")
+                fold, complete = None, False
+            if not complete:
+                snapshot.unfinished.add(table.protocol)
+            if fold:
+                self._merge(fold)
+        if len(refusals) == len(TABLES):
+            raise refusals[0]
+
     def _fold(self, plan: Plan, table: Table, ports: PortRange) -> tuple[TableFold | None, bool]:
-        """Return a table's sums, and whether nothing is missing."""
+        """Return a table's sums, None if it was not begun, and whether nothing is missing.
+
+        Raises:
+            SourceUnavailableError: no reader can read it.
+        """
         fold = None
         for _ in range(_DUMP_ATTEMPTS):
             try:
@@ -132,6 +150,9 @@ class TableCollection:
                 return fold, False
             except DumpInterruptedError:
                 self._owners.forget_counted()
+            except (OSError, ParseError) as error:
+                plan.warn(f"{table}: {error}")
+                return fold, False
             else:
                 return fold, plan.is_exact(table)
         plan.warn(f"{table}: it kept changing while it was read")
@@ -240,6 +261,9 @@ class TableCollection:
                     return folds, complete, ports
             except SourceUnavailableError:
                 self._owners.forget_counted()
+            except (OSError, ParseError) as error:
+                self._plan.warn(f"{found.number}: {error}")
+                self._owners.forget_counted()
         return [], False, None
 
     def _read_listening(self, found: Found, visitor: Visitor) -> list[TableFold]:
@@ -255,7 +279,10 @@ class TableCollection:
                         for table in TABLES
                         if plan.has_netlink and table.protocol == "tcp"
                     ]
-            except (DeadlineError, DumpInterruptedError, SourceUnavailableError):
+            except (
+                *(DeadlineError, DumpInterruptedError, SourceUnavailableError),
+                *(OSError, ParseError),
+            ):
                 folds.clear()
             else:
                 break
