@@ -35,9 +35,10 @@ def count(
     state: str = "",
     grouping: Grouping = GROUPINGS[DEFAULT_GROUPING],
 ) -> int:
-    """Return how many sockets the processes named *process* hold.
+    """Return how many sockets the processes named *process* hold, or in a *state*.
 
-    *process* is a name as the document shows it, or the raw one.
+    *process* is a name as the document shows it, or the raw one. In state `syn_recv` there are
+    the connections being opened at its listeners, too, which no process holds yet.
 
     Raises:
         SocketsError: it can't be known: a process of that name is hidden, or time ran out.
@@ -52,15 +53,10 @@ def count(
     row = rows.get(name, absent_process())
     if state:
         return _states(row, protocol).get(state, 0)
-    if protocol:
-        return _total(row, protocol)
-    return sum(_total(row, each) for each in PROTOCOLS)
-
-
-def _total(row: dict[str, object], protocol: str) -> int:
-    directions = ("inbound", "outbound", "unknown")  # parts of established
-    states = _states(row, protocol)
-    return sum(number for state, number in states.items() if state not in directions)
+    held = row["sockets"]
+    assert isinstance(held, int)
+    udp = sum(_states(row, "udp").values())
+    return {"tcp": held - udp, "udp": udp, "": held}[protocol]
 
 
 def _check_known(snapshot: Snapshot, name: str, protocol: str, *, plain: bool) -> None:

@@ -85,6 +85,8 @@ class Iteration:
         rest.merge(fold, device_name)
         fold.connections(snapshot.connections, snapshot.qualities, snapshot.listeners, device_name)
         _add_unaccepted(snapshot.connections, listeners)
+        for key, count in fold.requests(device_name):
+            snapshot.connections[key] = snapshot.connections.get(key, 0) + count
         if self._complete:
             after = read_current_established(self._proc)
             _add_unseen(snapshot.connections, self._established, after)

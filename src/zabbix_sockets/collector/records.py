@@ -16,11 +16,14 @@ from zabbix_sockets.errors import ParseError
 from zabbix_sockets.fold import MAX_ENDPOINTS, DeviceName
 from zabbix_sockets.model import (
     ACTIVE_WITHIN,
+    INBOUND,
+    NOBODY,
     OWN_NETNS,
     Connection,
     ListenerSocket,
     PortRange,
     Process,
+    TcpState,
 )
 from zabbix_sockets.owners import Owners
 from zabbix_sockets.quality import VALUES, Quality, add_to, sample
@@ -242,6 +245,20 @@ class RecordFold:
                 )
             )
         return found
+
+    def requests(self, device_name: DeviceName) -> Iterator[tuple[Connection, int]]:
+        """Yield what connections in SYN_RECV count as, in other namespaces than the own.
+
+        Their listeners tell how many; those of the own one netlink tells, one by one.
+        """
+        for _, end, _, _ in self._listeners:
+            _, protocol, family, _, port, _, bound, address, netns, requests = end
+            if netns and protocol == _TCP and requests:
+                server = address if family else address[:4]
+                device = device_name(netns, bound)
+                state = TcpState.SYN_RECV.value
+                key = Connection("tcp", netns, NOBODY, state, INBOUND, server, port, device)
+                yield key, requests
 
     def connections(
         self,
