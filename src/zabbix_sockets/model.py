@@ -288,7 +288,9 @@ class Query(NamedTuple):
     or the name or number of a network namespace. *needs*: the fields of Process that the
     grouping looks at. *filter*: an expression that chooses sockets (docs/filters.md).
     *tcp_info*: how good connections are, too; for a Snapshot, of those that sent or received
-    data in the last *active_within* seconds, one of ACTIVE_WITHIN.
+    data in the last *active_within* seconds, one of ACTIVE_WITHIN. *left_out*: pids of processes
+    that own nothing here, such as those that ask; what nobody else has is in the host's figures
+    alone.
     """
 
     source: str | None = None
@@ -300,3 +302,4 @@ class Query(NamedTuple):
     filter: str = ""
     tcp_info: bool = False
     active_within: int = 60
+    left_out: frozenset[int] = frozenset()

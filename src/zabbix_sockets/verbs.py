@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 
 from zabbix_sockets.collector.ahead import read_pinned
+from zabbix_sockets.collector.asking import asking_processes
 from zabbix_sockets.deadline import Deadline, interrupting
 from zabbix_sockets.errors import (
     DeadlineError,
@@ -55,6 +56,7 @@ def _snapshot_time(options: argparse.Namespace, netns: str = ALL_NETNS) -> Itera
             filter=options.filter or "",
             tcp_info=options.tcp_info,
             active_within=options.active_within,
+            left_out=asking_processes(),
         )
 
 

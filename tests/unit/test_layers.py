@@ -35,7 +35,7 @@ MAY_IMPORT = {
         *("provision.options", "sending.options"),
     ),
     "verbs": (
-        *("collector.ahead", "collector.snapshot", "collector.stream"),
+        *("collector.ahead", "collector.asking", "collector.snapshot", "collector.stream"),
         *("sending.command", "provision.command", "filters.parser"),
         *("show", "monitor", "sockets", "table", "discovery", "counting", "lock", "pins"),
         *("configuration", "ruled", "report"),

@@ -107,6 +107,7 @@ class Iteration:
             own_only=own_only,
             active_within=self._query.active_within if self._query.tcp_info else 0,
         )
+        fold.owners.left_out = self._query.left_out
         fold.add(records)
         self._complete, self._established = records.complete, records.established
         return fold

@@ -75,6 +75,7 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         selection = Selection(query)
     with choose(query) as plan:
         owners, informed = _read_owners(plan, query, deadline)
+        owners.left_out = query.left_out
         others, described = _others(query, deadline)
         shown = {number: each.shown for number, each in described.items()}
         if selection:

@@ -73,6 +73,7 @@ class TableCollection:
         self._noted: Noted | None = None
         self._sampler = Sampler(query.active_within) if query.tcp_info else None
         self._owners = self._read_owners()
+        self._owners.left_out = query.left_out
 
     def _read_owners(self) -> Owners:
         if not (self._plan.has_netlink and may_not_walk(self._query)):
