@@ -3,7 +3,7 @@
 import os
 
 from zabbix_sockets.errors import SocketsError, UsageError
-from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups
+from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups, hidden_facts
 from zabbix_sockets.model import PROTOCOLS, Snapshot
 from zabbix_sockets.names import safe_name
 from zabbix_sockets.rows.processes import absent_process, process_rows
@@ -49,6 +49,9 @@ def count(
     }
     safe = safe_name(os.fsencode(process))
     name = process if process in rows or process in snapshot.visibility.denied else safe
+    hidden = hidden_facts(snapshot.visibility, grouping)
+    if hidden:
+        raise SocketsError(f"/proc hides {hidden[0]} of some processes: the number can't be known")
     _check_known(snapshot, name, protocol, plain=grouping is GROUPINGS[DEFAULT_GROUPING])
     row = rows.get(name, absent_process())
     if state:

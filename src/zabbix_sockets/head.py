@@ -1,7 +1,7 @@
 """The document's head: how it came about, and the host's own figures."""
 
 from zabbix_sockets.addresses import format_endpoint
-from zabbix_sockets.groups import Grouping
+from zabbix_sockets.groups import Grouping, hidden_facts
 from zabbix_sockets.model import (
     INBOUND,
     NOBODY,
@@ -44,11 +44,11 @@ def collector_of(snapshot: Snapshot, grouping: Grouping) -> JsonRow:
         "vanished_processes": visibility.vanished,
         "namespaces": 1 + len(others) - len(snapshot.skipped),
         "namespaces_skipped": len(snapshot.skipped),
-        "warnings": _warnings(snapshot),
+        "warnings": _warnings(snapshot, grouping),
     }
 
 
-def _warnings(snapshot: Snapshot) -> list[str]:
+def _warnings(snapshot: Snapshot, grouping: Grouping) -> list[str]:
     visibility = snapshot.visibility
     warnings = list(visibility.warnings)
     if visibility.denied:
@@ -62,6 +62,12 @@ def _warnings(snapshot: Snapshot) -> list[str]:
         warnings.append("/proc hides other users' processes (hidepid)")
     if visibility.foreign_unseen:
         warnings.append("there may be network namespaces that can't be seen from here")
+    warnings += [
+        f"/proc hides {what} of some processes (hidepid): which group they are in is not known"
+        for what in hidden_facts(visibility, grouping)
+    ]
+    if visibility.foreign_unnamed:
+        warnings.append("/proc hides what names some network namespaces have (hidepid)")
     if visibility.unplaced:
         warnings.append("the cgroups of some owners are not known")
     if visibility.foreign_unowned:

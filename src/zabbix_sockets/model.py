@@ -188,6 +188,13 @@ was made."""
 
 ALL_NETNS, OWN = "all", "own"
 
+HIDDEN_FACTS = {
+    "name": "how a name goes on that the kernel cut at 15 bytes",
+    "user": "the user",
+    "command": "the command line",
+}
+"""What may decide an owner's group and be hidden (hidepid), in words."""
+
 # The next two are no dataclasses: a call imports this before the kernel is at work for it.
 
 
@@ -205,6 +212,8 @@ class Visibility:
         self.vanished = 0
         self.foreign_unowned = False  # other namespaces were read without their sockets' cgroups
         self.foreign_unseen = False  # there may be namespaces that were not found
+        self.foreign_unnamed = False  # other namespaces may have names, but /proc hides of what
+        self.hidden_facts: set[str] = set()  # of HIDDEN_FACTS, what /proc hides of an owner
         self.unplaced = False  # the cgroup of a socket or of its owner is not known
         self.owners_complete = True  # every process was asked before the deadline
         self.undecided = False  # a filter needs owners that can't be known

@@ -18,6 +18,7 @@ class Owners:
         vanished: processes that ended before they could be asked.
         hidden: hidepid: other users' processes are not even listed.
         complete: every process was asked; the deadline did not pass.
+        uncertain: indices of the processes whose whole name /proc hides.
         left_out: pids of processes that count as nobody: those that ask (collector.asking).
     """
 
@@ -29,6 +30,7 @@ class Owners:
         self.vanished = 0
         self.hidden = False
         self.complete = True
+        self.uncertain: set[int] = set()
         self.left_out: frozenset[int] = frozenset()
         self._shared: dict[tuple[int, int], int] = {}
 

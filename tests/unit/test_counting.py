@@ -182,3 +182,13 @@ def test_denied_by_another_name(nginx: Snapshot) -> None:
     for name in ("nginx.service", "other.service"):
         with pytest.raises(SocketsError, match="1 processes can't be inspected"):
             count(nginx, name, "tcp", grouping=GROUPINGS["unit"])
+
+
+@pytest.mark.parametrize(
+    ("fact", "grouping"), [("name", "process"), ("user", "user"), ("command", "process")]
+)
+def test_hidden_facts(nginx: Snapshot, fact: str, grouping: str) -> None:
+    """Who may be in another group than it seems spoils each number."""
+    nginx.visibility.hidden_facts = {fact}
+    with pytest.raises(SocketsError, match=r"/proc hides .* of some processes"):
+        count(nginx, "nginx", grouping=GROUPINGS[grouping])

@@ -6,11 +6,11 @@ Only the processes that hold sockets are asked, and only for what is needed.
 import os
 
 from zabbix_sockets.cgroups import Container, Placement, parse_path
-from zabbix_sockets.model import Process, Query, Snapshot
+from zabbix_sockets.model import Process, Query, Snapshot, Visibility
 from zabbix_sockets.names import HOST, NO_UNIT, UNNAMED, safe_name
 from zabbix_sockets.readers.cgroup import CgroupTree, find_mount, read_placement
 from zabbix_sockets.readers.containers import container_name
-from zabbix_sockets.readers.process import read_bytes
+from zabbix_sockets.readers.process import is_hidden, read_bytes
 
 _ROOT_CGROUP = 1  # also what every process has where cgroup v2 is not used
 
@@ -22,7 +22,18 @@ def complete(snapshot: Snapshot, query: Query) -> None:
     facts = _Facts(query)
     for index in {index for members in snapshot.owners.values() for index in members}:
         process = snapshot.processes[index] = facts.of(snapshot.processes[index])
-        snapshot.visibility.unplaced |= facts.places and not process.container
+        _note_hidden(snapshot.visibility, query, process)
+
+
+def _note_hidden(visibility: Visibility, query: Query, process: Process) -> None:
+    """Note what of *process* is needed and could not be looked at, unless it has ended."""
+    unplaced = bool(query.needs & {"unit", "container"}) and not process.container
+    unknown = {name for name in query.needs & {"user", "command"} if not getattr(process, name)}
+    if not process.pid:
+        visibility.unplaced |= unplaced
+    elif (unplaced or unknown) and is_hidden(query.proc, process.pid):
+        visibility.unplaced |= unplaced
+        visibility.hidden_facts |= unknown
 
 
 class _Facts:

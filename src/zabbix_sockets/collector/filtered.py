@@ -53,11 +53,13 @@ class FilteredCollection(TableCollection):
         assert self._plan.open_iterator
         try:
             deadline = self._deadline.part(SHARE_OF_WALK)
-            return read_owners(self._plan.open_iterator, self._query.proc, deadline)
+            owners = read_owners(self._plan.open_iterator, self._query.proc, deadline)
         except DeadlineError:
             owners = Owners()
             owners.complete = self._snapshot.visibility.owners_complete = False
-            return owners
+        if owners.uncertain:
+            self._snapshot.visibility.hidden_facts.add("name")
+        return owners
 
     def collect(self) -> None:
         """Read the own namespace, then the others.

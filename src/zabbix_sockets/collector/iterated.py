@@ -33,7 +33,7 @@ from zabbix_sockets.model import (
 from zabbix_sockets.owners import Owners
 from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.host import read_current_established, read_device_name
-from zabbix_sockets.readers.process import read_name, read_netns, read_uptime
+from zabbix_sockets.readers.process import is_cut_short, read_name, read_netns, read_uptime
 
 
 class Iteration:
@@ -134,6 +134,8 @@ class Iteration:
         snapshot.namespaces = {
             number: namespaces.describe(self._proc, each) for number, each in found.items()
         }
+        if namespaces.are_names_hidden(self._proc, found, snapshot.namespaces):
+            snapshot.visibility.foreign_unnamed = True
         if wanted != ALL_NETNS:
             snapshot.selected = namespaces.select(snapshot.namespaces, wanted, whole=whole)
         return namespaces.device_names(self._proc, found)
@@ -147,6 +149,8 @@ def _fill(snapshot: Snapshot, fold: RecordFold) -> None:
     snapshot.fds_limits = fold.fds_limits
     snapshot.owners = {owner: fold.owners.members(owner) for owner in fold.uids}
     snapshot.visibility.endpoints_complete = not fold.overflowed
+    if fold.owners.uncertain:
+        snapshot.visibility.hidden_facts.add("name")
 
 
 def _add_unaccepted(
@@ -213,7 +217,10 @@ def _owners(fd: int, proc: str, deadline: Deadline) -> Owners:
             if key != last:  # one process's sockets come together
                 last, number = key, numbers.get(key, 0)
                 if not number:
-                    name = read_name(proc, str(pid), comm.split(b"\0", 1)[0])
+                    comm = comm.split(b"\0", 1)[0]  # noqa: PLW2901
+                    name = read_name(proc, str(pid), comm)
+                    if is_cut_short(proc, pid, comm, name):
+                        owners.uncertain.add(len(owners.processes))
                     process = Process(pid, name, max(0.0, uptime - started))
                     number = numbers[key] = owners.number(process)
             if note(inode, number) != number:

@@ -26,6 +26,7 @@ from zabbix_sockets.readers.host import read_device_name, read_port_range
 from zabbix_sockets.readers.netlink import NetlinkTables
 from zabbix_sockets.readers.process import (
     CAP_SYS_ADMIN,
+    is_hidden,
     read_capabilities,
     read_netns,
     read_stat,
@@ -167,6 +168,18 @@ def describe(proc: str, found: Found) -> Namespace:
     elif found.pids:
         details.append(f"pid {found.pids[0]}")
     return Namespace(name, " ".join(details))
+
+
+def are_names_hidden(
+    proc: str, found: Mapping[int, Found], described: Mapping[int, Namespace]
+) -> bool:
+    """Whether a namespace without a name may have one, but /proc hides each of its processes."""
+    return any(
+        each.pids
+        and not described[number].name
+        and all(is_hidden(proc, pid) for pid in each.pids[:_ASKED])
+        for number, each in found.items()
+    )
 
 
 def _oldest_placement(proc: str, pids: Iterable[int]) -> Placement:

@@ -28,7 +28,7 @@ from zabbix_sockets.model import (
 from zabbix_sockets.owners import Owners
 from zabbix_sockets.quality import VALUES, Quality, add_to, sample
 from zabbix_sockets.readers import bpf
-from zabbix_sockets.readers.process import read_name
+from zabbix_sockets.readers.process import is_cut_short, read_name
 
 _MAX_DISTINCT = 16384  # records in the Counter before it is emptied
 _MAX_SAMPLES = 4096  # kept to be found again
@@ -174,9 +174,13 @@ class RecordFold:
 
     def _add_owner(self, key: tuple[int, bytes, int], limit: int, cgroup: int) -> int:
         pid, comm, started = key
+        comm = comm.split(b"\0", 1)[0]
+        name = read_name(self._proc, str(pid), comm)
+        if is_cut_short(self._proc, pid, comm, name):
+            self.owners.uncertain.add(len(self.owners.processes))
         process = Process(
             pid,
-            read_name(self._proc, str(pid), comm.split(b"\0", 1)[0]),
+            name,
             max(0.0, self._uptime - started),
             count_fds(self._proc, pid),
             cgroup,

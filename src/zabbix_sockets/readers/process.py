@@ -86,6 +86,25 @@ def read_name(proc: str, pid: str, comm: bytes) -> str:
     return safe_name(comm)
 
 
+def is_hidden(proc: str, pid: int) -> bool:
+    """Whether /proc keeps a process from the caller (hidepid): it has not merely ended.
+
+    Process 1 lives as long as its pid namespace: where it is to be seen, who is not has ended.
+    """
+    try:
+        os.stat(f"{proc}/{pid}/cmdline")
+    except PermissionError:
+        return True
+    except OSError:
+        return not os.path.exists(f"{proc}/1")
+    return False
+
+
+def is_cut_short(proc: str, pid: int, comm: bytes, name: str) -> bool:
+    """Whether the name of a process may go on, but /proc hides how."""
+    return len(comm) >= COMM_MAX and name == safe_name(comm) and is_hidden(proc, pid)
+
+
 def parse_fds_limit(limits: bytes) -> int | None:
     """Return the soft "Max open files" of /proc/PID/limits; None if unlimited."""
     for line in limits.split(b"\n"):

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from zabbix_sockets.errors import ParseError
 from zabbix_sockets.names import safe_name
 from zabbix_sockets.readers.process import (
+    COMM_MAX,
     complete_comm,
+    is_cut_short,
+    is_hidden,
     parse_fds_limit,
     parse_stat,
     read_fds_limit,
@@ -178,3 +181,18 @@ def test_uptime_that_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "uptime").write_bytes(content)
     with pytest.raises(ParseError, match="/proc/uptime"):
         read_uptime(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("first", "there", "hidden"), [(True, False, False), (False, False, True), (False, True, False)]
+)
+def test_hidden_or_ended(tmp_path: Path, first: bool, there: bool, hidden: bool) -> None:
+    """Who sees process 1 sees all: who is missing then has ended, else it is hidden."""
+    for pid in [1] * first + [7] * there:
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "cmdline").touch()
+    assert is_hidden(str(tmp_path), 7) is hidden
+    long = b"a" * COMM_MAX
+    assert is_cut_short(str(tmp_path), 7, long, "a" * COMM_MAX) is hidden
+    assert not is_cut_short(str(tmp_path), 7, long, "a" * 20)
+    assert not is_cut_short(str(tmp_path), 7, b"short", "short")
