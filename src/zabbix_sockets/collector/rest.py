@@ -53,6 +53,8 @@ class Rest:
         for table in TABLES:
             if table.protocol == "udp":
                 self._try("udp", partial(self._read_udp, table))
+                if not plan.is_exact(table):
+                    snapshot.unfinished.add("udp")
         states = _LISTENING | (_NO_DESCRIPTOR if self._scanned else 0)
         self._try("tcp", partial(self._read_tcp, states))
 

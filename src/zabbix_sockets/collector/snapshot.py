@@ -8,7 +8,12 @@ from zabbix_sockets.collector.plan import Plan, choose
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model import ALL_NETNS, OWN, HostCounters, Query, Snapshot
-from zabbix_sockets.readers.host import DEFAULT_PORT_RANGE, read_host, read_port_range
+from zabbix_sockets.readers.host import (
+    DEFAULT_PORT_RANGE,
+    has_port_range,
+    read_host,
+    read_port_range,
+)
 
 
 def collect(
@@ -87,6 +92,8 @@ def _begun(plan: Plan, query: Query) -> Snapshot:
     ports, host = DEFAULT_PORT_RANGE, HostCounters()
     try:
         ports = read_port_range(query.proc)
+        if ports == DEFAULT_PORT_RANGE and not has_port_range(query.proc):
+            plan.warn("host: ip_local_port_range is hidden: the kernel's default is assumed")
         host = read_host(query.proc)
     except ParseError as error:
         plan.warn(f"host: {error}")

@@ -303,10 +303,15 @@ class TableCollection:
         return fold
 
     def _read_limits(self) -> None:
-        """Note the descriptor limits of the processes that hold sockets, unless unlimited."""
+        """Note the descriptor limits of the processes that hold sockets, unless unlimited.
+
+        Past the deadline none: the worst instance of a name might be among those not asked.
+        """
         snapshot = self._snapshot
         for index in {index for members in snapshot.owners.values() for index in members}:
             if self._deadline.passed():
+                snapshot.fds_limits.clear()
+                self._plan.warn("timed out: descriptor limits are not known")
                 return
             try:
                 limit = read_fds_limit(self._query.proc, snapshot.processes[index].pid)

@@ -194,6 +194,22 @@ def test_host_figures_that_cannot_be(host: IteratedHost) -> None:
     assert numbers(snapshot) == (1, 2)
 
 
+def test_hidden_port_range(host: IteratedHost) -> None:
+    """What is assumed instead is said."""
+    (host.proc.root / "sys/net/ipv4/ip_local_port_range").unlink()
+    snapshot = host.collect()
+    assert any("ip_local_port_range" in each for each in snapshot.visibility.warnings)
+
+
+def test_approximate_rest(host: IteratedHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """UDP that kept changing while it was read from /proc/net may be missing in the lists."""
+    host.scripts[UDP] = [[SourceUnavailableError("no diag module")]]
+    monkeypatch.setattr("zabbix_sockets.readers.procnet.UDP_READS", 1)
+    snapshot = host.collect()
+    assert snapshot.unfinished == {"udp"}
+    assert set(lists(snapshot).values()) == {0}
+
+
 def test_no_time_to_look_for_a_namespace(
     host: IteratedHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,3 +146,13 @@ def test_listeners_of_tables_not_reached(host: Host, monkeypatch: pytest.MonkeyP
     snapshot = host.collect()
     assert snapshot.skipped == {number}
     assert sorted(each.port for each in snapshot.listeners) == [80, 81]
+
+
+def test_no_time_for_limits(host: Host) -> None:
+    """The worst of a name's processes is not known then, so none is."""
+    host.proc.add(30, b"nginx", [300])
+    host.scripts[TCP] = [[[row(300)]]]
+    host.scripts[Table("udp", 10)] = [[Expiring(host.deadline)]]
+    snapshot = host.collect(netns="own")
+    assert snapshot.fds_limits == {}
+    assert "timed out: descriptor limits are not known" in snapshot.visibility.warnings
