@@ -8,12 +8,12 @@ from typing import NamedTuple, NoReturn
 from zabbix_sockets import __version__, verbs
 from zabbix_sockets.errors import UsageError
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS
-from zabbix_sockets.model import ACTIVE_WITHIN, PINS
+from zabbix_sockets.model import ACTIVE_WITHIN, LISTS, PINS, PINS_GROUP
 
 PROGRAM = "zabbix-sockets"
-LISTS = ("processes", "listeners", "upstreams")
 SOURCES = ("bpf", "sock_diag", "procfs")
 _MAX_SECONDS = 3600
+_MAX_DIGITS = 18  # of a whole number: more than any that is meant, and below 2^63
 
 
 class Verb(NamedTuple):
@@ -22,7 +22,6 @@ class Verb(NamedTuple):
     summary: str
     run: Callable[[argparse.Namespace], None]
     add_arguments: Callable[[argparse.ArgumentParser], None]
-    for_agent: bool = False  # stdout is the value, also of a failure
 
 
 class _Help(argparse.HelpFormatter):
@@ -49,6 +48,8 @@ class _Parser(argparse.ArgumentParser):
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Return the options; `run` among them is the verb's function.
 
+    `question` is what calls tell by that they ask the same (empty: nobody does), `lock` an open
+    Lock (None: the verb opens it).
     Only the parser of the verb in question is made.
 
     Raises:
@@ -60,14 +61,27 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             f"{PROGRAM} {arguments[0]}", f"{verb.summary[0].upper()}{verb.summary[1:]}."
         )
         verb.add_arguments(parser)
-        parser.set_defaults(run=verb.run)
+        parser.add_argument(
+            "--debug", action="store_true", help="show where an error comes from, on stderr"
+        )
+        parser.set_defaults(run=verb.run, question=(), lock=None)
         return parser.parse_args(arguments[1:])
-    return _overview().parse_args(arguments)
+    if arguments and not arguments[0].startswith("-"):
+        raise UsageError(_unknown(arguments[0]), f"try: {PROGRAM} --help")
+    overview = _overview()
+    if not arguments:
+        raise UsageError("no verb", overview.format_help().rstrip())
+    return overview.parse_args(arguments)
 
 
-def is_for_agent(arguments: list[str]) -> bool:
-    """Whether an agent takes stdout for the value."""
-    return bool(arguments) and arguments[0] in VERBS and VERBS[arguments[0]].for_agent
+def _unknown(verb: str) -> str:
+    """Return what is wrong with a verb that there isn't, and which ones are like it."""
+    from difflib import get_close_matches  # noqa: PLC0415  # for people's slips
+
+    like = get_close_matches(verb, VERBS)
+    return f"no verb {verb!r}: " + (
+        f"did you mean {' or '.join(like)}?" if like else f"it is one of {', '.join(VERBS)}"
+    )
 
 
 def _overview() -> argparse.ArgumentParser:
@@ -129,7 +143,8 @@ def _add_active_within(parser: argparse.ArgumentParser) -> None:
         choices=ACTIVE_WITHIN,
         default=ACTIVE_WITHIN[2],
         metavar="SECONDS",
-        help="how good connections are counts those alone that sent or received data since:"
+        help="round-trip times and retransmissions are those of connections that sent or"
+        " received data in the last so many seconds:"
         f" {', '.join(map(str, ACTIVE_WITHIN))} (default: {ACTIVE_WITHIN[2]})",
     )
 
@@ -141,7 +156,7 @@ def _add_quality(parser: argparse.ArgumentParser) -> None:
         dest="tcp_info",
         action="store_false",
         default=True,
-        help="leave out how good connections are: cheaper with sock_diag",
+        help="leave out round-trip times and retransmissions: less work with sock_diag",
     )
 
 
@@ -169,7 +184,11 @@ def _add_discover(parser: argparse.ArgumentParser) -> None:
 
 def _add_count(parser: argparse.ArgumentParser) -> None:
     _add_common(parser)
-    parser.add_argument("process", metavar="PROCESS", help="a name as the document shows it")
+    parser.add_argument(
+        "process",
+        metavar="PROCESS",
+        help="a name as the document shows it, or as show processes --keys spells it",
+    )
     parser.add_argument("protocol", nargs="?", default="", metavar="PROTOCOL", help="tcp or udp")
     parser.add_argument("state", nargs="?", default="", metavar="STATE", help="such as listen")
 
@@ -178,13 +197,20 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
     _add_common(parser)
     kinds = (*LISTS, "sockets")
     parser.add_argument("kind", choices=kinds, metavar="KIND", help=", ".join(kinds))
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    instead.add_argument(
+        "--keys",
+        action="store_true",
+        help="show processes: print an item key of each, as every agent takes it",
+    )
     _add_active_within(parser)
     parser.add_argument(
         "--tcp-info",
         action=argparse.BooleanOptionalAction,
         default=None,  # by what is shown
-        help="how good connections are (default: yes, but for sockets)",
+        help="round-trip times and retransmissions of TCP connections (default: yes, but for"
+        " sockets)",
     )
     parser.add_argument(
         "--interval",
@@ -202,6 +228,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
         metavar="STATE",
         help="sockets in this state (repeatable; all: every one)",
     )
+    parser.set_defaults(told=False)  # why not all owners are seen: once
 
 
 def _add_pins(parser: argparse.ArgumentParser) -> None:
@@ -210,6 +237,17 @@ def _add_pins(parser: argparse.ArgumentParser) -> None:
         default=PINS,
         metavar="FOLDER",
         help=f"the bpffs with the BPF iterators (default: {PINS})",
+    )
+
+
+def _add_load(parser: argparse.ArgumentParser) -> None:
+    _add_pins(parser)
+    parser.add_argument(
+        "--group",
+        type=_name,
+        default=PINS_GROUP,
+        metavar="NAME",
+        help=f"who may read them: the group of the agent's user (default: {PINS_GROUP})",
     )
 
 
@@ -239,16 +277,12 @@ def _add_send(parser: argparse.ArgumentParser) -> None:
 
 
 VERBS = {
-    "get": Verb("print the document, one line of JSON", verbs.get, _add_get, for_agent=True),
-    "discover": Verb(
-        "print low-level discovery JSON", verbs.discover, _add_discover, for_agent=True
-    ),
-    "count": Verb(
-        "print how many sockets a process holds", verbs.count, _add_count, for_agent=True
-    ),
+    "get": Verb("print the document, one line of JSON", verbs.get, _add_get),
+    "discover": Verb("print low-level discovery JSON", verbs.discover, _add_discover),
+    "count": Verb("print how many sockets a process holds", verbs.count, _add_count),
     "send": Verb("push the document with zabbix_sender", verbs.send, _add_send),
     "show": Verb("print a table for people", verbs.show, _add_show),
-    "load": Verb("pin the BPF iterators, for the agent to read", verbs.load, _add_pins),
+    "load": Verb("pin the BPF iterators, for the agent to read", verbs.load, _add_load),
     "unload": Verb("remove the pinned BPF iterators", verbs.unload, _add_pins),
     "files": Verb(
         "print the folder that holds conf/ and zabbix_templates/", verbs.files, _add_nothing
@@ -276,6 +310,8 @@ def _name(text: str) -> str:
 
 
 def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text[:20])):
+    if not (text.isascii() and text.isdecimal() and text.strip("0")):
         raise argparse.ArgumentTypeError("not a whole number above 0")
-    return int(text[:20])
+    if len(text) > _MAX_DIGITS:
+        raise argparse.ArgumentTypeError(f"a number of more than {_MAX_DIGITS} digits")
+    return int(text)

@@ -24,6 +24,7 @@ _UUID = rf"{_HEX}{{8}}(?:(?:[-_]|\\x2d){_HEX}{{4}}){{3}}(?:[-_]|\\x2d){_HEX}{{12
 _CHANGING = rf"({_UUID})|\\x[0-9a-f]{{2}}|((?=[a-fA-F]*[0-9]){_HEX}{{12,}})"
 
 _UNIT = r"[A-Za-z0-9:_.\\@-]+\.(?:service|scope|socket|mount|swap)"
+_USER_SLICE = r"user-([0-9]{1,10})\.slice"
 _USER_MANAGER = r"user@\d+\.service"
 _SYSTEMD_RUN = r"run-(?:u\d+|p\d+-i\d+|\d+)\.service"
 # A connection's own instance (Accept=yes): its count, then addresses, or PID and UID.
@@ -70,11 +71,15 @@ class Container(NamedTuple):
         id: 64 hex digits; of lxc, nspawn and libvirt the machine's name. Empty for a process
             in a pod's cgroup that is in none of its containers.
         pod: the UID of the pod, with dashes; a static pod's has none.
+        user: the uid of the user in whose slice it is (user.slice/user-UID.slice, to which
+            nobody else can bring a cgroup but root): such a one is rootless. None: in no user's,
+            or in root's.
     """
 
     runtime: str
     id: str
     pod: str = ""
+    user: int | None = None
 
 
 class Placement(NamedTuple):
@@ -116,7 +121,10 @@ def choose_path(data: bytes) -> str:
 def parse_path(path: str) -> Placement:
     """Return the unit and the outermost container that a cgroup's path tells."""
     parts = _split(path)
-    return Placement(_find_unit(parts), _find_container(parts))
+    container = _find_container(parts)
+    if container and parts[0] == "user.slice" and len(parts) > 1:
+        container = container._replace(user=_user_of(parts[1]))
+    return Placement(_find_unit(parts), container)
 
 
 def workload_name(pod: str) -> str:
@@ -206,6 +214,12 @@ def _find_container(parts: list[str]) -> Container | None:
         if container := _by_id(parts, at, pod) or _by_name(parts, at):
             return container
     return Container("", "", pod) if pod else None
+
+
+def _user_of(slice_name: str) -> int | None:
+    """Return whose slice it is; None for root's and for what is no user's."""
+    found = re.fullmatch(_USER_SLICE, slice_name)
+    return (int(found[1]) or None) if found else None
 
 
 def _by_id(parts: list[str], at: int, pod: str) -> Container | None:

@@ -3,6 +3,7 @@
 Two kinds of callers: an agent (get, discover, count) takes stdout for the value, so a
 failure is one line of JSON there and stderr stays silent unless it is a terminal; people get
 a message on stderr that says what to do next. Stdout holds a complete answer or nothing else.
+This is the one place that turns errors into messages, those that nobody foresaw among them.
 """
 
 import gc
@@ -10,49 +11,155 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO
 
-from zabbix_sockets.errors import SocketsError, UsageError, printable
+from zabbix_sockets import supervisor
+from zabbix_sockets.errors import InternalError, SocketsError, UsageError, printable
+from zabbix_sockets.lock import Lock
+from zabbix_sockets.supervisor import Answer
 
 ANSWERED, FAILED, USAGE = 0, 1, 2
 INTERRUPTED = 130  # as a shell says it: 128 and SIGINT
+FOR_AGENT = ("get", "discover", "count")
+"""Verbs of which an agent takes stdout for the value, also that of a failure."""
+_TIMEOUT, _MAX_SECONDS = 2.5, 3600.0
+"""As the option --timeout has them."""
 _QUOTED = str.maketrans({'"': "'", "\\": "/"})
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit: 0 answered, 1 could not, 2 usage."""
     gc.disable()  # a short life makes little garbage, and looking for it costs 5 %
+    if sys.stdout is None:  # closed by the caller, who gets no answer and no work done
+        os._exit(FAILED)
+    if sys.stderr is None:  # closed, too: there is still an answer
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # to the end
     for stream in (sys.stdout, sys.stderr):
-        if stream is None:  # closed by the caller, who gets no answer and no work done
-            os._exit(FAILED)
         assert isinstance(stream, io.TextIOWrapper)
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    _leave(_run(sys.argv[1:] if argv is None else list(argv)))
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    limit = _limit_of(arguments)
+    _leave(_run(arguments, None) if limit is None else _supervised(arguments, limit))
 
 
-def _run(arguments: list[str]) -> int:
-    """Return the exit status, after the answer or the error has been written."""
-    for_agent = False
+def _limit_of(arguments: Sequence[str]) -> float | None:
+    """Return the seconds that a call may take; None for what takes as long as it takes.
+
+    The arguments are looked at no closer than this takes: checking them is a part of the work.
+    """
+    verb, *rest = arguments or [""]
+    options = rest[: rest.index("--")] if "--" in rest else rest
+    if verb not in (*FOR_AGENT, "show") or any(each.startswith("--interval") for each in options):
+        return None
+    seconds = _TIMEOUT
+    for at, option in enumerate(options):
+        name, equals, value = option.partition("=")
+        if name == "--timeout":
+            given = value if equals else "".join(options[at + 1 : at + 2])
+            try:
+                seconds = float(given)
+            except ValueError:
+                pass  # the verb will refuse it
+    return min(max(seconds, 0.0), _MAX_SECONDS)
+
+
+def _supervised(arguments: list[str], limit: float) -> int:
+    """Let a child do the work, and write what it says, or in time that it said nothing."""
+    for_agent = arguments[0] in FOR_AGENT
     try:
-        from zabbix_sockets.arguments import is_for_agent, parse  # noqa: PLC0415  # late, see main
 
-        for_agent = is_for_agent(arguments)
-        options = parse(arguments)
-        options.run(options)
+        def give_up(message: str) -> NoReturn:
+            _leave(_report(SocketsError(message), for_agent=for_agent))
+
+        supervisor.give_up = give_up
+        streams = _Captured(sys.stdout), _Captured(sys.stderr)
+        with Lock() as lock:
+            answer = supervisor.answer_within(
+                limit + supervisor.GRACE,
+                lambda: _captured(arguments, lock, *streams),
+                silent=for_agent,
+            )
+        sys.stderr.write(answer.notes)
+        sys.stdout.write(answer.text)
         sys.stdout.flush()
-    except SocketsError as error:
-        _report(str(error), error.hint, for_agent=for_agent)
-        return USAGE if isinstance(error, UsageError) else FAILED
-    except BrokenPipeError:
-        return FAILED  # whoever read the answer has gone
+        return answer.status
     except KeyboardInterrupt:
         return INTERRUPTED
     except OSError as error:
-        _report(f"{error.filename or 'output'}: {error.strerror}", "", for_agent=for_agent)
-        return FAILED
+        return _output_failed(error, for_agent=for_agent)
+    except BaseException as error:  # noqa: BLE001  # the last resort: whatever it is, it is said
+        return _report(_known(error), for_agent=for_agent)
+
+
+class _Captured(io.StringIO):
+    """What is written to a stream, which tells of itself what the stream would."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._is_terminal = stream.isatty()
+
+    def isatty(self) -> bool:
+        """Whether it will go to a terminal."""
+        return self._is_terminal
+
+
+def _captured(arguments: list[str], lock: Lock, text: _Captured, notes: _Captured) -> Answer:
+    """Run a verb, and return what it writes."""
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = text, notes
+    try:
+        status = _run(arguments, lock)
+    finally:
+        sys.stdout, sys.stderr = streams
+    return Answer(text.getvalue(), notes.getvalue(), status)
+
+
+def _run(arguments: list[str], lock: Lock | None) -> int:
+    """Return the exit status, after the answer or the error has been written."""
+    for_agent = bool(arguments) and arguments[0] in FOR_AGENT
+    try:
+        options = _parsed(arguments)
+        options.lock = lock
+        options.question = tuple(arguments) if for_agent else ()
+        options.run(options)
+        sys.stdout.flush()
+        return ANSWERED
     except SystemExit as done:  # --help, --version
         return done.code if isinstance(done.code, int) else ANSWERED
-    return ANSWERED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as error:
+        return _output_failed(error, for_agent=for_agent)
+    except BaseException as error:  # noqa: BLE001  # the last resort: whatever it is, it is said
+        known = _known(error)
+        if isinstance(known, InternalError) and "--debug" in arguments:
+            sys.stderr.write(known.trace)
+        return _report(known, for_agent=for_agent)
+
+
+def _parsed(arguments: list[str]) -> Any:
+    """Return the options, with all imports within the last resort."""
+    from zabbix_sockets.plain import parse_plain  # noqa: PLC0415  # in the child
+
+    plain = parse_plain(arguments)
+    if plain:
+        return plain
+    from zabbix_sockets.arguments import parse  # noqa: PLC0415  # argparse takes milliseconds
+
+    return parse(arguments)
+
+
+def _known(error: BaseException) -> SocketsError:
+    return error if isinstance(error, SocketsError) else InternalError.of(error)
+
+
+def _output_failed(error: OSError, *, for_agent: bool) -> int:
+    """Return the exit status; what names no file is the answer's own: nothing follows its half."""
+    if error.filename is not None:
+        return _report(InternalError.of(error), for_agent=for_agent)
+    if not for_agent and not isinstance(error, BrokenPipeError):
+        sys.stderr.write(f"zabbix-sockets: output: {error.strerror}\n")
+    return FAILED
 
 
 def _leave(status: int) -> NoReturn:
@@ -65,13 +172,19 @@ def _leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _report(message: str, hint: str, *, for_agent: bool) -> None:
-    if for_agent:
-        sys.stdout.write(f"{error_json(message)}\n")
-    else:
-        sys.stderr.write(f"zabbix-sockets: {printable(message)}\n")
-    if hint and (not for_agent or sys.stderr.isatty()):
-        sys.stderr.write(f"{hint}\n")
+def _report(error: SocketsError, *, for_agent: bool) -> int:
+    """Write an error to where the caller looks for it, and return the exit status."""
+    message = str(error)
+    try:
+        if for_agent:
+            sys.stdout.write(f"{error_json(message)}\n")
+        else:
+            sys.stderr.write(f"zabbix-sockets: {printable(message)}\n")
+        if error.hint and (not for_agent or sys.stderr.isatty()):
+            sys.stderr.write(f"{error.hint}\n")
+    except OSError:
+        pass  # there is nowhere to say it: the status does
+    return USAGE if isinstance(error, UsageError) else FAILED
 
 
 def error_json(message: str) -> str:

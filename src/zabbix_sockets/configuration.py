@@ -2,13 +2,18 @@
 
 import re
 from collections.abc import Iterator
+from errno import EFBIG
 from itertools import takewhile
 from typing import Any, NamedTuple
 
 from zabbix_sockets.errors import SocketsError, UsageError
+from zabbix_sockets.files import read_regular
 from zabbix_sockets.rules import FIELDS, Rule, RuleError, make_rule
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 250_000
+MAX_RULES = 1000
+"""Either takes a quarter of a second to read, and each call reads the file."""
+
 _KEYS = ("name", *FIELDS)
 _HINT = "conf/zabbix-sockets.toml has examples; zabbix-sockets files prints where it is"
 
@@ -38,26 +43,19 @@ class _FaultError(ValueError):
         self.hint = hint
 
 
-def load(path: str, *, required: bool) -> Configuration:
+def load(path: str, *, required: bool, rules: bool = True) -> Configuration:
     """Return what the file at *path* says; a missing one says nothing unless *required*.
+
+    Without *rules* the caller needs its filter alone: a file that has none is not looked at
+    further, so what is wrong in its rules is no error then.
 
     Raises:
         SocketsError: it can't be read, or something in it is wrong; the message says where.
     """
-    try:
-        with open(path, "rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except FileNotFoundError as error:
-        if required:
-            raise SocketsError(f"{path}: {error.strerror}", _HINT) from None
+    raw = _read(path, required=required)
+    may_filter = b"filter" in raw or b"\\" in raw  # a key may be written with escapes
+    if not raw or not (rules or may_filter):
         return Configuration()
-    except PermissionError as error:
-        hint = "let the users who may ask read it, the agent's among them: it holds no secrets"
-        raise SocketsError(f"{path}: {error.strerror}", hint) from None
-    except OSError as error:
-        raise SocketsError(f"{path}: {error.strerror}") from None
-    if len(raw) > MAX_BYTES:
-        raise SocketsError(f"{path}: longer than {MAX_BYTES} bytes", _HINT)
     try:
         text = raw.decode("utf-8-sig")  # some editors begin a file with a mark
     except UnicodeDecodeError as error:
@@ -71,6 +69,23 @@ def load(path: str, *, required: bool) -> Configuration:
         while fault.path not in lines:
             fault.path = fault.path[:-1]
         raise SocketsError(f"{path} line {lines[fault.path]}: {fault}", fault.hint) from None
+
+
+def _read(path: str, *, required: bool) -> bytes:
+    """Return the bytes of the file; none of a missing one unless it is *required*."""
+    try:
+        return read_regular(path, MAX_BYTES)
+    except FileNotFoundError as error:
+        if required:
+            raise SocketsError(f"{path}: {error.strerror}", _HINT) from None
+        return b""
+    except PermissionError as error:
+        hint = "let the users who may ask read it, the agent's among them: it holds no secrets"
+        raise SocketsError(f"{path}: {error.strerror}", hint) from None
+    except OSError as error:
+        if error.errno == EFBIG:
+            raise SocketsError(f"{path}: longer than {MAX_BYTES} bytes", _HINT) from None
+        raise SocketsError(f"{path}: {error.strerror}") from None
 
 
 def _parsed(path: str, text: str) -> dict[str, Any]:
@@ -127,6 +142,8 @@ def _rules(document: dict[str, Any]) -> Iterator[Rule]:
         path = ("group", index)
         if not isinstance(table, dict):
             raise _FaultError(path, '"group" must hold tables only')
+        if index >= MAX_RULES:
+            raise _FaultError(path, f"more than {MAX_RULES} rules")
         _refuse_unknown(table, _KEYS, path)
         for key, value in table.items():
             if not isinstance(value, str):

@@ -5,14 +5,16 @@ import os
 from zabbix_sockets.errors import SocketsError, UsageError
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups, hidden_facts
 from zabbix_sockets.model import PROTOCOLS, Snapshot
-from zabbix_sockets.names import safe_name
+from zabbix_sockets.names import from_parameter
 from zabbix_sockets.rows.processes import absent_process, process_rows
+
+_HINT = "zabbix-sockets show processes --keys prints a key for each process"
 
 
 def check_arguments(process: str, protocol: str, state: str) -> None:
     """Raise UsageError for what no process can have."""
     if not process:
-        raise UsageError("no process named")
+        raise UsageError("no process named", _HINT)
     if protocol not in ("", *PROTOCOLS):
         raise UsageError(f"no protocol {protocol!r}: it is one of {', '.join(PROTOCOLS)}")
     if state and not protocol:
@@ -37,18 +39,19 @@ def count(
 ) -> int:
     """Return how many sockets the processes named *process* hold, or in a *state*.
 
-    *process* is a name as the document shows it, or the raw one. In state `syn_recv` there are
-    the connections being opened at its listeners, too, which no process holds yet.
+    *process* is a name as the document shows it, as as_parameter() spells it, or the raw one. In
+    state `syn_recv` there are the connections being opened at its listeners, too, which no process
+    holds yet.
 
     Raises:
         SocketsError: it can't be known: a process of that name is hidden, or time ran out.
     """
     listed = snapshot.listed()
     rows = {
-        ranked.row["id"]: ranked.row for ranked in process_rows(listed, Groups(listed, grouping))
+        str(ranked.row["id"]): ranked.row
+        for ranked in process_rows(listed, Groups(listed, grouping))
     }
-    safe = safe_name(os.fsencode(process))
-    name = process if process in rows or process in snapshot.visibility.denied else safe
+    name = from_parameter(os.fsencode(process), rows.keys() | snapshot.visibility.denied.keys())
     hidden = hidden_facts(snapshot.visibility, grouping)
     if hidden:
         raise SocketsError(f"/proc hides {hidden[0]} of some processes: the number can't be known")
@@ -80,5 +83,5 @@ def _check_known(snapshot: Snapshot, name: str, protocol: str, *, plain: bool) -
     unfinished = snapshot.unfinished & ({protocol} if protocol else set(PROTOCOLS))
     if unfinished or snapshot.skipped or visibility.foreign_unseen:
         raise SocketsError("not every socket was read: the number can't be known")
-    if not visibility.owners_complete:
+    if not (visibility.owners_complete and (plain or visibility.places_complete)):
         raise SocketsError("timed out: the number can't be known")

@@ -1,14 +1,8 @@
 """How long a call may take."""
 
-import _signal as signal  # type: ignore[import-not-found]  # as _socket, see __init__
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import monotonic
 
 from zabbix_sockets.errors import DeadlineError
-
-_AGAIN = 0.2
-"""Seconds after which an interruption is repeated, should somebody have caught it."""
 
 
 class Deadline:
@@ -36,19 +30,3 @@ class Deadline:
     def part(self, share: float) -> "Deadline":
         """Return a deadline after *share* (0-1) of what is left."""
         return Deadline(round(max(0.0, self.remaining()) * share, 2))
-
-
-@contextmanager
-def interrupting(seconds: float, error: Exception) -> Iterator[None]:
-    """Raise *error* once *seconds* have gone by, wherever the block is by then."""
-
-    def interrupt(_signal: int, _frame: object) -> None:
-        raise error
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

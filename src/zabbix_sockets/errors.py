@@ -35,7 +35,35 @@ class DumpInterruptedError(SocketsError):
 
 
 class DeadlineError(SocketsError):
-    """The time that the caller gave is over."""
+    """The time that the caller gave is over: what looks at the clock says so by itself."""
+
+
+class TimedOutError(SocketsError):
+    """The call did not end in time by itself, and was ended."""
+
+
+class InternalError(SocketsError):
+    """What nobody foresaw: a fault of this package, no memory left, a crash.
+
+    *trace* is the traceback, for --debug; empty without one.
+    """
+
+    def __init__(self, message: str, trace: str = "") -> None:
+        super().__init__(message, "--debug shows where")
+        self.trace = trace
+
+    @classmethod
+    def of(cls, error: BaseException) -> "InternalError":
+        """Return what says *error*, whatever it is."""
+        if isinstance(error, MemoryError):
+            return cls("no memory left")  # there is none for a traceback, either
+        from traceback import format_exception  # noqa: PLC0415  # 5 ms, and no answer needs it
+
+        if isinstance(error, OSError) and error.strerror:
+            message = f"{error.filename or 'system call'}: {error.strerror}"
+        else:
+            message = f"{type(error).__name__}: {error}"
+        return cls(message, "".join(format_exception(error)))
 
 
 class UsageError(SocketsError):

@@ -189,11 +189,14 @@ was made."""
 ALL_NETNS, OWN = "all", "own"
 
 HIDDEN_FACTS = {
-    "name": "how a name goes on that the kernel cut at 15 bytes",
+    "name": "the whole name",
     "user": "the user",
     "command": "the command line",
 }
 """What may decide an owner's group and be hidden (hidepid), in words."""
+
+LISTS = ("processes", "listeners", "upstreams")
+"""Of the document, and kinds of discovery."""
 
 # The next two are no dataclasses: a call imports this before the kernel is at work for it.
 
@@ -215,6 +218,7 @@ class Visibility:
         self.foreign_unnamed = False  # other namespaces may have names, but /proc hides of what
         self.hidden_facts: set[str] = set()  # of HIDDEN_FACTS, what /proc hides of an owner
         self.unplaced = False  # the cgroup of a socket or of its owner is not known
+        self.places_complete = True  # units, containers, users: looked for before the deadline
         self.owners_complete = True  # every process was asked before the deadline
         self.undecided = False  # a filter needs owners that can't be known
         self.endpoints_complete = True  # every distinct remote endpoint has a count of its own
@@ -283,6 +287,9 @@ class Snapshot:
 
 PINS = "/run/zabbix-sockets"
 """Where the BPF iterators are pinned: a bpffs of their own, since /sys/fs/bpf is closed."""
+
+PINS_GROUP = "zabbix"
+"""The group that may read them, if no other is named."""
 
 
 ACTIVE_WITHIN = (10, 30, 60, 120, 300, 600, 3600)

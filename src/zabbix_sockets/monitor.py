@@ -16,7 +16,7 @@ import orjson
 
 from zabbix_sockets.errors import SocketsError
 from zabbix_sockets.rows import JsonRow
-from zabbix_sockets.show import render, socket_json, socket_order
+from zabbix_sockets.show import left_out, render, socket_json, socket_order
 from zabbix_sockets.sockets import Socket
 from zabbix_sockets.table import Style, style_of
 
@@ -160,9 +160,11 @@ def print_tables(
             continue
         rows = compare(before, now)
         clock = time.strftime("%H:%M:%S", time.localtime(now.time))
-        out.write((_CLEAR if height else "") + _headline(clock, rows) + "\n")
         shown = rows if height is None else _first(rows, max(1, height - 4))
-        out.write(render("sockets", shown, style_of()))
+        style = style_of()
+        headline = _headline(clock, rows, left_out("sockets", shown, style))[: style.width]
+        out.write((_CLEAR if height else "") + headline + "\n")
+        out.write(render("sockets", shown, style))
         if len(shown) < len(rows):
             out.write(f"and {len(rows) - len(shown)} more\n")
         elif not height:
@@ -171,10 +173,11 @@ def print_tables(
         before = now
 
 
-def _headline(clock: str, rows: Sequence[JsonRow]) -> str:
+def _headline(clock: str, rows: Sequence[JsonRow], hidden: Sequence[str]) -> str:
     changes = [row.get("change") for row in rows]
     gone, new = changes.count(GONE), changes.count(NEW)
-    return f"{clock}  {len(rows) - gone} sockets, {new} new (+), {gone} gone (-)"
+    room = f"; no room for {', '.join(hidden)}" if hidden else ""
+    return f"{clock}  {len(rows) - gone} sockets, {new} new (+), {gone} gone (-){room}"
 
 
 def _activity(row: JsonRow) -> tuple[float, float]:

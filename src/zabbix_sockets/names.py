@@ -5,6 +5,7 @@ network device or a namespace. A safe name can't break JSON, an LLD row, a quote
 a line for zabbix_sender, a terminal or a log, and no Zabbix macro is expanded in it.
 """
 
+from collections.abc import Collection
 from functools import lru_cache
 
 MAX_LENGTH = 64
@@ -15,6 +16,12 @@ UNNAMED, HOST, NO_UNIT, UNKNOWN = "(unnamed)", "(host)", "(no unit)", "(unknown)
 # Quotes and backslash end or escape quoted strings; "$", "{" and "}" begin and end Zabbix
 # macros, which a server would expand in item names; "%" and "~" are this function's own.
 _ESCAPED = frozenset("\"'`\\${}%~")
+
+
+# What an agent lets through and a key's parameter may hold unquoted; "%" leads an escape.
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/+=-%")
+
+_HEXADECIMAL = frozenset(b"0123456789abcdefABCDEF")
 
 
 @lru_cache(1024)  # processes of a host have few names
@@ -37,7 +44,7 @@ def safe_name(raw: bytes) -> str:
         or (char == "(" and not at)
         or (char == " " and at in (0, last))
         else char
-        for at, char in enumerate(text)
+        for at, char in enumerate(text[: MAX_LENGTH + 1])  # no more can be kept
     )
     if len(name) > MAX_LENGTH:
         return _shorten(name, raw)
@@ -56,3 +63,42 @@ def _shorten(name: str, raw: bytes) -> str:
     kept = name[: MAX_LENGTH - len(digest) - 1]
     percent = kept.rfind("%", len(kept) - 2)
     return f"{kept if percent < 0 else kept[:percent]}~{digest}"
+
+
+def as_parameter(name: str) -> str:
+    """Return a safe name as a parameter of an item key that every agent takes, without quotes.
+
+    Agents refuse what means something to a shell (UnsafeUserParameters=0), such as "(", "["
+    and "~". All but plain characters become the %XX of their UTF-8 bytes, as safe_name() wrote
+    others; the "~" of a digest becomes "%-", since %7E is one that a process has in its name.
+    So no two names are spelled the same.
+    """
+    return "".join(
+        char if char in _PLAIN else "%-" if char == "~" else _escape(char) for char in name
+    )
+
+
+def from_parameter(parameter: bytes, known: Collection[str]) -> str:
+    """Return the safe name that *parameter* stands for: one of *known*, or one that isn't there.
+
+    It is a safe name, or one that as_parameter() spelled, or what a process calls itself. "%"
+    and two hexadecimal digits are always an escape, any other "%" is itself; "%" alone is the
+    safe name of a process without one.
+    """
+    text = parameter.decode("utf-8", "surrogateescape")
+    if text in known or text == "%":
+        return text
+    if "%-" in text:
+        for name in known:
+            if as_parameter(name) == text:
+                return name
+    first, *rest = parameter.split(b"%")
+    return safe_name(first + b"".join(map(_unescaped, rest)))
+
+
+def _unescaped(part: bytes) -> bytes:
+    """Return what "%" and *part* stand for."""
+    digits = part[:2]
+    if len(digits) == 2 and _HEXADECIMAL.issuperset(digits):  # noqa: PLR2004
+        return bytes((int(digits, 16),)) + part[2:]
+    return b"%" + part

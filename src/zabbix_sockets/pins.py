@@ -2,26 +2,30 @@
 
 After `load`, reading every socket's owner is open(2) and read(2) of a file that belongs to
 root and the group zabbix: no capability, no libbpf, no loading time. Loading needs CAP_BPF
-and CAP_PERFMON; mounting the bpffs, once, CAP_SYS_ADMIN.
+and CAP_PERFMON; mounting the bpffs, once, CAP_SYS_ADMIN; giving the pins to a group that the
+caller isn't in, CAP_CHOWN.
 """
 
 import ctypes
 import grp
 import os
+import stat
 from collections.abc import Iterator
 
 from zabbix_sockets.errors import SocketsError, SourceUnavailableError
+from zabbix_sockets.model import PINS_GROUP
 from zabbix_sockets.readers import bpf, libbpf
+from zabbix_sockets.readers.pinned import is_bpffs
 
-GROUP = "zabbix"
 _MODE = 0o440
 _MOUNT_FLAGS = 0xE  # MS_NOSUID | MS_NODEV | MS_NOEXEC
 _OF_EVERY_BPFFS = {"maps.debug", "progs.debug"}  # since 5.9
 _NEW = "-new"  # a bpffs reserves names with dots
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-def load(directory: str) -> list[str]:
-    """Pin the iterators below *directory*; return their paths.
+def load(directory: str, group: str = PINS_GROUP) -> list[str]:
+    """Pin the iterators below *directory*, for *group* to read; return their paths.
 
     Pins of the same version are replaced in one step each, so that no reader finds nothing;
     those of other versions go afterwards.
@@ -29,10 +33,9 @@ def load(directory: str) -> list[str]:
     Raises:
         SocketsError: it can't be done; the message says why, the hint what to do.
     """
-    reason = bpf.why_not_permitted() or libbpf.why_may_not_load()
-    if reason:
-        raise SourceUnavailableError(f"can't load: {reason}", "run it as root, on Linux 5.11 on")
-    group = _group_id()
+    directory = os.path.realpath(directory)
+    _check_may_load()
+    group_id = _group_id(group)
     paths = []
     with libbpf.LoadedPrograms() as programs:
         ensure_bpffs(directory)
@@ -40,8 +43,7 @@ def load(directory: str) -> list[str]:
             path = bpf.pin_path(directory, program)
             _remove(path + _NEW)
             programs.pin(program, path + _NEW)
-            os.chown(path + _NEW, -1, group)
-            os.chmod(path + _NEW, _MODE)
+            _give(path + _NEW, group, group_id)
             os.rename(path + _NEW, path)
             paths.append(path)
     for path in pinned(directory):
@@ -53,12 +55,18 @@ def load(directory: str) -> list[str]:
 def unload(directory: str) -> list[str]:
     """Remove the pins below *directory*, of all versions; return their paths.
 
-    The bpffs goes too if nothing else is in it and this process may unmount it.
+    A bpffs that is mounted there goes too if nothing else is in it and this process may unmount
+    it: where it may not, such as in the unit, which may be killed for trying, it isn't tried.
+
+    Raises:
+        SocketsError: this process may not remove them.
     """
+    directory = os.path.realpath(directory)
     paths = list(pinned(directory))
     for path in paths:
         _remove(path)
-    if is_bpffs(directory) and set(os.listdir(directory)) <= _OF_EVERY_BPFFS:
+    mounted = is_bpffs(directory) and os.path.ismount(directory)
+    if mounted and libbpf.may_mount() and set(os.listdir(directory)) <= _OF_EVERY_BPFFS:
         ctypes.CDLL(None).umount2(os.fsencode(directory), 0)
     return paths
 
@@ -69,30 +77,25 @@ def pinned(directory: str) -> Iterator[str]:
         names = sorted(os.listdir(directory))
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise SocketsError(f"can't list {directory}: {error.strerror}", "run it as root") from None
     for name in names:
         if name.startswith(tuple(f"{program}-v" for program in bpf.PROGRAMS)):
             yield f"{directory}/{name}"
 
 
-def is_bpffs(directory: str) -> bool:
-    """Whether a bpffs is mounted at *directory*."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        for line in file:
-            mounted, _, source = line.partition(" - ")
-            if mounted.split()[4] == directory and source.split()[0] == "bpf":
-                return True
-    return False
-
-
 def ensure_bpffs(directory: str) -> None:
-    """Mount a bpffs at *directory* unless one is there.
+    """Mount a bpffs at *directory* unless that is one, or a folder in one.
 
     Raises:
-        SocketsError: this process may not.
+        SocketsError: this process may not, or others than root may change what is there.
     """
+    if not os.path.isdir(directory):
+        os.makedirs(directory)
+        os.chmod(directory, 0o755)  # noqa: S103  # the agent enters it, whatever the umask
     if is_bpffs(directory):
+        _check_owner(directory)
         return
-    os.makedirs(directory, mode=0o755, exist_ok=True)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(b"bpf", os.fsencode(directory), b"bpf", _MOUNT_FLAGS, b"mode=0755"):
         reason = os.strerror(ctypes.get_errno())
@@ -102,18 +105,72 @@ def ensure_bpffs(directory: str) -> None:
         )
 
 
-def _group_id() -> int:
+def _check_owner(directory: str) -> None:
+    """Raise SocketsError where another user could put something in the place of the pins."""
+    found = os.stat(directory)
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid in (0, os.geteuid()) and not mode & _OTHERS_WRITE:
+        return
+    raise SocketsError(
+        f"other users may change {directory} (owner {found.st_uid}, mode {mode:04o})",
+        f"as root: chown root {directory} && chmod 0755 {directory}",
+    )
+
+
+def _check_may_load() -> None:
+    """Raise SourceUnavailableError where the kernel or this process's privilege forbids it."""
+    reason = bpf.why_not_permitted()
+    if reason:
+        raise SourceUnavailableError(f"can't load: {reason}", "zabbix-sockets works without, too")
+    lacking = libbpf.why_may_not_load()
+    if lacking and os.geteuid():
+        raise SourceUnavailableError(f"can't load: {lacking}", "run it as root")
+    if lacking:
+        raise SourceUnavailableError(
+            f"can't load: {lacking}, which root has not here",
+            "in a container: run it on the host instead, and mount the folder of the pins",
+        )
+
+
+def _group_id(group: str) -> int:
     try:
-        return grp.getgrnam(GROUP).gr_gid
+        return grp.getgrnam(group).gr_gid
     except KeyError:
+        pass  # the message names those that might be meant
+    like = sorted(each.gr_name for each in grp.getgrall() if each.gr_name.startswith(PINS_GROUP))
+    found = f"; there is {', '.join(like)}" if like else ""
+    raise SocketsError(
+        f"no group {group}: nobody but root could read what is loaded{found}",
+        "install the Zabbix agent first, or name the group of its user: load --group NAME",
+    )
+
+
+def _give(path: str, group: str, group_id: int) -> None:
+    """Let a group read a pin of root's.
+
+    Raises:
+        SocketsError: that takes membership in the group, or CAP_CHOWN.
+    """
+    try:
+        os.chown(path, -1, group_id)
+        os.chmod(path, _MODE)
+    except OSError as error:
+        _remove(path)
         raise SocketsError(
-            f"no group {GROUP}: nobody but root could read what is loaded",
-            f"install the Zabbix agent first, or: groupadd --system {GROUP}",
+            f"can't give {path} to the group {group}: {error.strerror}",
+            "that takes CAP_CHOWN, or a process of that group",
         ) from None
 
 
 def _remove(path: str) -> None:
+    """Remove a pin, if it is there.
+
+    Raises:
+        SocketsError: this process may not.
+    """
     try:
         os.unlink(path)
     except FileNotFoundError:
         pass  # it is gone, as it should be
+    except OSError as error:
+        raise SocketsError(f"can't remove {path}: {error.strerror}", "run it as root") from None

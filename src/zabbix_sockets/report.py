@@ -11,6 +11,7 @@ from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups,
 from zabbix_sockets.head import collector_of, host_of
 from zabbix_sockets.model import (
     BY_CGROUPS,
+    LISTS,
     Snapshot,
 )
 from zabbix_sockets.quality import LIMITED_TIMES, Quality, figures_of
@@ -22,8 +23,6 @@ from zabbix_sockets.rows.upstreams import (
     ephemeral_usage,
     upstream_rows,
 )
-
-LISTS = ("processes", "listeners", "upstreams")
 
 _ABSENT: dict[str, Callable[[], JsonRow]] = {
     "processes": absent_process,
@@ -152,6 +151,7 @@ def _seen_lists(snapshot: Snapshot, grouping: Grouping) -> dict[str, bool]:
     """Return whether everything that belongs into each list was seen."""
     visibility = snapshot.visibility
     sockets = not (snapshot.unfinished or snapshot.skipped or visibility.foreign_unseen)
+    sockets = sockets and visibility.places_complete  # the name of a namespace is part of ids
     owners = visibility.owners_complete and not visibility.denied and not visibility.hidden
     owners = owners and not (visibility.foreign_unowned or visibility.unplaced)
     owners = owners and not hidden_facts(visibility, grouping)

@@ -19,6 +19,7 @@ from zabbix_sockets.names import MAX_LENGTH, safe_name
 
 MAX_NAMES = 50
 """Distinct names that a rule may make; the group of all others is one more."""
+MAX_EXPRESSION = 4096  # characters; longer ones take long to compile
 MAX_MATCHED = 32768  # characters of a field; a Java class path is long
 SYSTEM_UIDS = 1000  # users below it are the system's
 
@@ -106,6 +107,8 @@ def make_rule(name: str, expressions: Mapping[str, str]) -> Rule:
 def _compiled(field: str, expression: str) -> re.Pattern[str]:
     import warnings  # noqa: PLC0415  # most hosts have no rules
 
+    if len(expression) > MAX_EXPRESSION:
+        raise RuleError(field, f"is longer than {MAX_EXPRESSION} characters")
     if "\b" in expression:
         raise RuleError(field, "has a backspace: put it in single quotes to mean a word's end")
     try:

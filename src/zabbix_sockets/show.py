@@ -12,9 +12,10 @@ from zabbix_sockets.model import (
     TcpState,
     state_name,
 )
+from zabbix_sockets.names import as_parameter
 from zabbix_sockets.rows import ABSENT_ID, JsonRow
 from zabbix_sockets.sockets import Socket
-from zabbix_sockets.table import Column, Style, render_table
+from zabbix_sockets.table import Column, Style, fitting, render_table
 
 
 def _field(*path: str) -> Callable[[JsonRow], object]:
@@ -107,40 +108,40 @@ _CHANGES = (
 
 _COLUMNS = {
     "processes": (
-        Column("PROCESS", _field("name"), shrinks=True),
-        Column("PROCS", _field("instances"), right=True),
+        Column("PROCESS", _field("name"), shrinks=True, readable=32),
+        Column("PROCS", _field("instances"), right=True, optional=5),
         Column("SOCKETS", _field("sockets"), right=True),
-        Column("LISTEN", _field("tcp", "listen"), right=True),
+        Column("LISTEN", _field("tcp", "listen"), right=True, optional=1),
         Column("ESTAB", _field("tcp", "established"), right=True),
-        Column("IN", _field("tcp", "inbound"), right=True),
-        Column("OUT", _field("tcp", "outbound"), right=True),
-        Column("CLOSE-WAIT", _field("tcp", "close_wait"), right=True),
-        Column("UDP", _udp_total, right=True),
-        Column("RECV-Q", _field("recv_queue_bytes"), right=True),
-        Column("SEND-Q", _field("send_queue_bytes"), right=True),
-        Column("ACCEPT%", _field("accept_queue_max_pct"), right=True),
-        Column("FDS%", _field("fds_max_pct"), right=True),
+        Column("IN", _field("tcp", "inbound"), right=True, optional=4),
+        Column("OUT", _field("tcp", "outbound"), right=True, optional=4),
+        Column("CLOSE-WAIT", _field("tcp", "close_wait"), right=True, optional=2),
+        Column("UDP", _udp_total, right=True, optional=6),
+        Column("RECV-Q", _field("recv_queue_bytes"), right=True, optional=8),
+        Column("SEND-Q", _field("send_queue_bytes"), right=True, optional=8),
+        Column("ACCEPT%", _field("accept_queue_max_pct"), right=True, optional=2),
+        Column("FDS%", _field("fds_max_pct"), right=True, optional=3),
     ),
     "listeners": (
-        Column("LISTENER", _field("id"), shrinks=True),
-        Column("PROCESS", lambda row: row["process"] or "-", shrinks=True),
-        Column("PROCS", _field("processes"), right=True),
-        Column("SOCKETS", _field("sockets"), right=True),
+        Column("LISTENER", _field("id"), shrinks=True, port=True, readable=32),
+        Column("PROCESS", lambda row: row["process"] or "-", shrinks=True, readable=20),
+        Column("PROCS", _field("processes"), right=True, optional=5),
+        Column("SOCKETS", _field("sockets"), right=True, optional=4),
         Column("ESTAB", _field("established"), right=True),
-        Column("ACCEPT-Q", _field("accept_queue"), right=True),
-        Column("BACKLOG", _field("backlog"), right=True),
-        Column("ACCEPT%", _field("accept_queue_pct"), right=True),
+        Column("ACCEPT-Q", _field("accept_queue"), right=True, optional=2),
+        Column("BACKLOG", _field("backlog"), right=True, optional=3),
+        Column("ACCEPT%", _field("accept_queue_pct"), right=True, optional=1),
     ),
     "upstreams": (
-        Column("PROCESS", _field("process"), shrinks=True),
-        Column("PROTO", _field("protocol")),
-        Column("ADDRESS", _field("address"), shrinks=True),
+        Column("PROCESS", _field("process"), shrinks=True, readable=20),
+        Column("PROTO", _field("protocol"), optional=5),
+        Column("ADDRESS", _field("address"), shrinks=True, readable=24),
         Column("PORT", _field("port"), right=True),
-        Column(_NETNS, lambda row: row["netns"] or "-", shrinks=True),
+        Column(_NETNS, lambda row: row["netns"] or "-", shrinks=True, readable=20),
         Column("ESTAB", _field("established"), right=True),
-        Column("SYN-SENT", _field("syn_sent"), right=True),
-        Column("CLOSE-WAIT", _field("close_wait"), right=True),
-        Column("PORTS%", _field("ephemeral_pct"), right=True),
+        Column("SYN-SENT", _field("syn_sent"), right=True, optional=2),
+        Column("CLOSE-WAIT", _field("close_wait"), right=True, optional=1),
+        Column("PORTS%", _field("ephemeral_pct"), right=True, optional=3),
     ),
     "sockets": (
         Column("PROTO", _field("protocol"), optional=8),
@@ -164,9 +165,9 @@ _COLUMNS = {
     ),
 }
 _QUALITY = (
-    Column("RTT-P50", _us("rtt_us", "p50"), right=True, optional=1),
-    Column("RTT-P95", _us("rtt_us", "p95"), right=True, optional=1),
-    Column("RETRANS%", _field("retransmitting_pct"), right=True, optional=1),
+    Column("RTT-P50", _us("rtt_us", "p50"), right=True, optional=9),
+    Column("RTT-P95", _us("rtt_us", "p95"), right=True, optional=7),
+    Column("RETRANS%", _field("retransmitting_pct"), right=True, optional=7),
 )
 KINDS = tuple(_COLUMNS)
 _BEFORE_TCP_INFO = [each.title for each in _COLUMNS["sockets"]].index("LOCAL")
@@ -176,9 +177,42 @@ def render(
     kind: str, rows: Iterable[JsonRow], style: Style, grouping: str = DEFAULT_GROUPING
 ) -> str:
     """Return the table of *kind* (one of KINDS); *grouping* is the title of its groups."""
-    present = [row for row in rows if row.get("id") != ABSENT_ID]
+    present = _present(rows)
     if kind in ("processes", "upstreams"):
         present.sort(key=lambda row: (-_weight(row), str(row["id"])))
+    return render_table(_columns(kind, present, grouping), present, style)
+
+
+def left_out(kind: str, rows: Iterable[JsonRow], style: Style) -> list[str]:
+    """Return the titles of the columns for which the terminal has no room."""
+    present = _present(rows)
+    columns = _columns(kind, present, DEFAULT_GROUPING)
+    kept = fitting(columns, present, style.width)
+    return [column.title for column in columns if column not in kept]
+
+
+def notes_of(document: JsonRow, kind: str) -> list[str]:
+    """Return what people should know beside the rows of *kind*: what is missing, and why."""
+    collector, lists, rows = document["collector"], document["lists"], document[kind]
+    assert isinstance(collector, dict)
+    assert isinstance(lists, dict)
+    assert isinstance(rows, list)
+    notes = [str(collector["reason"])] if collector["degraded"] and collector["reason"] else []
+    notes += [str(warning) for warning in collector["warnings"]]
+    if not _present(rows):
+        fits = " that fit the filter" if collector.get("filter") else ""
+        seen = "" if lists[kind] else ": what there may be can't be seen, for the reasons above"
+        notes.append(f"no {kind}{fits} to show{seen}")
+    return notes
+
+
+def _present(rows: Iterable[JsonRow]) -> list[JsonRow]:
+    """Return the rows but for the document's own."""
+    return [row for row in rows if row.get("id") != ABSENT_ID]
+
+
+def _columns(kind: str, present: Sequence[JsonRow], grouping: str) -> list[Column]:
+    """Return the columns that these rows fill."""
     columns = [each for each in _COLUMNS[kind] if each.title != _NETNS or _has_netns(present)]
     if any("measured" in row for row in present):
         columns += _QUALITY
@@ -188,10 +222,17 @@ def render(
         columns[_BEFORE_TCP_INFO:_BEFORE_TCP_INFO] = _CHANGES
     if any("change" in row for row in present):
         columns.insert(0, _CHANGE)
-    if kind != "sockets":
-        titles = {"PROCESS": grouping.upper()}
-        columns = [each._replace(title=titles.get(each.title, each.title)) for each in columns]
-    return render_table(columns, present, style)
+    if kind == "sockets":
+        return columns
+    titles = {"PROCESS": grouping.upper()}
+    return [each._replace(title=titles.get(each.title, each.title)) for each in columns]
+
+
+def render_keys(rows: Iterable[JsonRow]) -> str:
+    """Return an item key for each process, as every agent takes it; most sockets first."""
+    present = [row for row in rows if row["id"] != ABSENT_ID]
+    present.sort(key=lambda row: (-_weight(row), str(row["id"])))
+    return "".join(f"sockets.count[{as_parameter(str(row['id']))}]\n" for row in present)
 
 
 def _has_netns(rows: Iterable[JsonRow]) -> bool:

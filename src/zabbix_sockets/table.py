@@ -1,8 +1,10 @@
 """Tables for people: columns that fit the terminal."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import NamedTuple, TextIO
 
 from zabbix_sockets.cells import text_width
@@ -13,6 +15,8 @@ _STATE_COLOURS = {"listen": GREEN, "bound": GREEN, "close_wait": YELLOW, "syn_se
 
 
 _LEAST = 12  # cells of a column that gives way
+_PORT = re.compile(r":(?:\d+|\*)(?=@|$)")  # and behind it the namespace of a listener
+ELLIPSIS, PLAIN_ELLIPSIS = "…", "..."
 
 
 class Column(NamedTuple):
@@ -22,15 +26,17 @@ class Column(NamedTuple):
     cell: Callable[[JsonRow], object]
     right: bool = False
     shrinks: bool = False  # gives way where the terminal is narrow
-    optional: int = 0  # left out where that is not enough, the highest rank first
-    port: bool = False  # what is behind the last colon stays, whatever gives way
+    optional: int = 0  # left out where there is no room, the highest rank first
+    port: bool = False  # an address and port: the address gives way
+    readable: int = _LEAST  # one that shrinks: as many cells are worth more than an optional one
 
 
 class Style(NamedTuple):
-    """What the output allows: colours, and a width (None: piped, nothing is cut)."""
+    """What the output allows: colours, a width (None: piped, nothing is cut), a mark for a cut."""
 
     colours: bool
     width: int | None
+    ellipsis: str = ELLIPSIS
 
 
 def style_of(stream: TextIO) -> Style:
@@ -38,18 +44,50 @@ def style_of(stream: TextIO) -> Style:
     if not stream.isatty():
         return Style(colours=False, width=None)
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "dumb") == "dumb"
-    return Style(colours=not plain, width=shutil.get_terminal_size().columns)
+    ellipsis = ELLIPSIS if _is_utf8() else PLAIN_ELLIPSIS
+    return Style(not plain, shutil.get_terminal_size().columns, ellipsis)
 
 
-def _fit(text: str, width: int, *, port: bool = False) -> str:
-    """Cut *text* to *width* cells, with an ellipsis where something is missing."""
+def _is_utf8() -> bool:
+    """Whether the locale of the environment (locale(7)) has the encoding UTF-8, or says nothing."""
+    names = (os.environ.get(name) for name in ("LC_ALL", "LC_CTYPE", "LANG"))
+    locale = next(filter(None, names), "C.UTF-8")
+    return "utf8" in locale.lower().replace("-", "")
+
+
+def _fit(text: str, width: int, ellipsis: str, *, port: bool = False) -> str:
+    """Cut *text* to *width* cells, with *ellipsis* where something is missing.
+
+    *port*: it is an address, a port and, behind @, a network namespace. The port stays; of the
+    other two each has half of the room, or what the other one leaves.
+    """
+    found = _PORT.search(text) if port else None
+    if not found:
+        return _cut(text, width, ellipsis)
+    address, netns = text[: found.start()], text[found.end() :]
+    room = max(0, width - text_width(found[0]))
+    netns = _cut_within(netns, max(room // 2, room - text_width(address)), ellipsis)
+    return _cut(address, room - text_width(netns), ellipsis) + found[0] + netns
+
+
+def _cut(text: str, width: int, ellipsis: str) -> str:
+    """Return *text* if it fits into *width* cells, else what fits of it with *ellipsis*."""
     if text_width(text) <= width:
         return text
-    head, colon, tail = text.rpartition(":") if port else (text, "", "")
-    left = width - 1 - text_width(colon + tail)
-    while head and text_width(head) > left:
-        head = head[:-1]
-    return f"{head}…{colon}{tail}"
+    left = width - len(ellipsis)
+    while text and text_width(text) > left:
+        text = text[:-1]
+    return text + ellipsis[:width]
+
+
+def _cut_within(text: str, width: int, ellipsis: str) -> str:
+    """Return *text* if it fits, else its beginning and its end, where namespaces have a number."""
+    if text_width(text) <= width:
+        return text
+    end = text
+    while end and text_width(end) > (width - len(ellipsis)) // 2:
+        end = end[1:]
+    return _cut(text[: -len(end) or None] + ellipsis, width - text_width(end), ellipsis) + end
 
 
 def _pad(text: str, width: int, *, right: bool) -> str:
@@ -60,7 +98,7 @@ def _pad(text: str, width: int, *, right: bool) -> str:
 def render_table(columns: Sequence[Column], rows: Iterable[JsonRow], style: Style) -> str:
     """Return a table with a line of titles; the last column is not padded."""
     rows = list(rows)
-    columns = _fitting(columns, rows, style.width)
+    columns = fitting(columns, rows, style.width)
     cells = [[str(column.cell(row)) for column in columns] for row in rows]
     widths = [
         max([text_width(column.title), *(text_width(row[at]) for row in cells)])
@@ -69,50 +107,60 @@ def render_table(columns: Sequence[Column], rows: Iterable[JsonRow], style: Styl
     if style.width is not None:
         _shrink(widths, columns, style.width)
     most = sum(widths) + 2 * len(widths) if style.width is None else style.width
-    titles = _fit(_line([column.title for column in columns], columns, widths), most)
-    lines = [f"{BOLD}{titles}{RESET}" if style.colours else titles]
-    for row in cells:
-        line = _fit(_line(row, columns, widths), most)
-        lines.append(_coloured(line, columns, row) if style.colours else line)
+    lines = [
+        _cut(_line(line, columns, widths, style.ellipsis), most, style.ellipsis)
+        for line in ([column.title for column in columns], *cells)
+    ]
+    if style.colours:
+        titles, *others = lines
+        coloured = (_coloured(*each) for each in zip(others, repeat(columns), cells))
+        lines = [f"{BOLD}{titles}{RESET}", *coloured]
     return "\n".join(lines) + "\n"
 
 
-def _fitting(
+def fitting(
     columns: Sequence[Column], rows: Sequence[JsonRow], available: int | None
 ) -> Sequence[Column]:
-    """Return the columns without as many of the optional ones as is needed to fit."""
+    """Return *columns* without as many of the optional ones as have no room in *available* cells.
+
+    None is room for all. Names and addresses are readable before an optional column has room.
+    """
     optional = [column for column in columns if column.optional]
     if available is None or not optional:
         return columns
-    least = [
-        _LEAST
-        if column.shrinks
-        else max([len(column.title), *(text_width(str(column.cell(row))) for row in rows)])
-        for column in columns
-    ]
+    least = [_least(column, rows) for column in columns]
     if sum(least) + 2 * (len(least) - 1) <= available:
         return columns
     least_telling = max(optional, key=lambda column: column.optional)
     fewer = [column for column in columns if column is not least_telling]
-    return _fitting(fewer, rows, available)
+    return fitting(fewer, rows, available)
 
 
-def _line(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
+def _least(column: Column, rows: Sequence[JsonRow]) -> int:
+    """Return the cells that a column takes before an optional one has room."""
+    cells = [text_width(str(column.cell(row))) for row in rows]
+    whole = max([text_width(column.title), *cells])
+    return min(whole, column.readable) if column.shrinks else whole
+
+
+def _line(
+    cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int], ellipsis: str
+) -> str:
     parts = [
-        _pad(_fit(cell, width, port=column.port), width, right=column.right)
+        _pad(_fit(cell, width, ellipsis, port=column.port), width, right=column.right)
         for cell, column, width in zip(cells, columns, widths, strict=True)
     ]
     return "  ".join(parts).rstrip()
 
 
 def _shrink(widths: list[int], columns: Sequence[Column], available: int) -> None:
-    """Take from the widest column that gives way until the line fits, down to 12 cells."""
-    while (excess := sum(widths) + 2 * (len(widths) - 1) - available) > 0:
-        wide = [at for at, column in enumerate(columns) if column.shrinks and widths[at] > _LEAST]
-        if not wide:
+    """Take a cell from the widest column that gives way until the line fits, down to 12 cells."""
+    shrinking = [at for at, column in enumerate(columns) if column.shrinks]
+    for _ in range(sum(widths) + 2 * (len(widths) - 1) - available):
+        at = max(shrinking, key=lambda at: widths[at], default=-1)
+        if at < 0 or widths[at] <= _LEAST:
             return
-        at = max(wide, key=lambda at: widths[at])
-        widths[at] = max(_LEAST, widths[at] - excess)
+        widths[at] -= 1
 
 
 def _coloured(line: str, columns: Sequence[Column], row: Sequence[str]) -> str:

@@ -3,83 +3,83 @@
 What a verb needs is imported when the kernel is already at work for it.
 """
 
-import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TypeVar
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any, TypeVar
 
 from zabbix_sockets.collector.ahead import read_pinned
 from zabbix_sockets.collector.asking import asking_processes
-from zabbix_sockets.deadline import Deadline, interrupting
+from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import (
-    DeadlineError,
     DumpInterruptedError,
-    SocketsError,
     UsageError,
 )
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping
-from zabbix_sockets.lock import one_at_a_time
+from zabbix_sockets.lock import Lock, one_at_a_time
 from zabbix_sockets.model import ALL_NETNS, OWN, Query, Snapshot
-from zabbix_sockets.rows import ABSENT_ID, JsonRow
+from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.sockets import Socket
+from zabbix_sockets.supervisor import GRACE, Answer, answer_within
 
 CONFIG = "/etc/zabbix/zabbix-sockets.toml"
 """The configuration file, if there is one."""
 
-_WAIT_SHARE = 0.5
-"""How much of the timeout may go by in waiting for another call."""
-
-_GRACE = 0.2
-"""Seconds past the timeout after which a call that hangs ends itself: in the kernel, in an
-expression of a rule, at a file of the configuration."""
+_PATIENCE = 30.0
+"""Seconds that a document to send waits for the calls of others of the same user."""
 
 _ATTEMPTS = 4
 
 Row = TypeVar("Row")
 
 
-@contextmanager
-def _snapshot_time(options: argparse.Namespace, netns: str = ALL_NETNS) -> Iterator[Query]:
-    """Yield the query, with the time that is left of the timeout, as the only one running.
+def _query(options: Any, deadline: Deadline, netns: str = ALL_NETNS) -> Query:
+    """Return the query, with the time that is left; *netns* is the default."""
+    return Query(
+        options.source,
+        deadline.remaining(),
+        pins=options.pins,
+        netns=options.netns or netns,
+        filter=options.filter or "",
+        tcp_info=options.tcp_info,
+        active_within=options.active_within,
+        left_out=asking_processes(),
+    )
 
-    *netns* is the default.
+
+def _answer(options: Any, make: Callable[[Deadline], str]) -> None:
+    """Print what *make* returns in time, as the only one of this user.
+
+    An agent's question may be answered by what another call of the same question was told, if
+    that was begun later than this one.
+
+    Raises:
+        BusyError: others had their turn until no time was left.
     """
     deadline = Deadline(options.timeout)
-    with one_at_a_time(deadline.part(_WAIT_SHARE)):
-        yield Query(
-            options.source,
-            deadline.remaining(),
-            pins=options.pins,
-            netns=options.netns or netns,
-            filter=options.filter or "",
-            tcp_info=options.tcp_info,
-            active_within=options.active_within,
-            left_out=asking_processes(),
-        )
+    lock: Lock = options.lock or Lock()
+    with lock.held(deadline, options.question) as turn:
+        answer = turn.answer
+        if answer is None:
+            answer = make(deadline)
+            turn.leave(answer)
+    sys.stdout.write(answer)
 
 
-def _watchdog(timeout: float) -> AbstractContextManager[None]:
-    """Return what raises DeadlineError a moment after the timeout."""
-    error = DeadlineError(f"timed out after {timeout:g} s: something hung")
-    return interrupting(timeout + _GRACE, error)
+def _collect(options: Any, deadline: Deadline) -> tuple[Snapshot, Grouping]:
+    query = _query(options, deadline)
+    ahead = None if query.filter else read_pinned(query, Deadline(query.timeout))
+    with ahead or nullcontext():
+        from zabbix_sockets.collector.snapshot import collect  # noqa: PLC0415  # after the reading began
+
+        grouping, expression = _configured(options)
+        query = query._replace(needs=grouping.needs, filter=expression)
+        snapshot = collect(query, _import_report, None if expression else ahead)
+        return snapshot, grouping
 
 
-def _collect(options: argparse.Namespace) -> tuple[Snapshot, Grouping]:
-    _check_filter(options)
-    with _snapshot_time(options) as query:
-        ahead = None if query.filter else read_pinned(query, Deadline(query.timeout))
-        with ahead or nullcontext():
-            from zabbix_sockets.collector.snapshot import collect  # noqa: PLC0415  # see above
-
-            grouping, expression = _configured(options)
-            query = query._replace(needs=grouping.needs, filter=expression)  # noqa: PLW2901
-            snapshot = collect(query, _import_report, None if expression else ahead)
-            return snapshot, grouping
-
-
-def _check_filter(options: argparse.Namespace) -> None:
+def _check_filter(options: Any) -> None:
     """Raise UsageError if the expression is wrong."""
     if options.filter:
         from zabbix_sockets.filters.parser import parse  # noqa: PLC0415  # few calls have one
@@ -87,7 +87,7 @@ def _check_filter(options: argparse.Namespace) -> None:
         parse(options.filter)
 
 
-def _configured(options: argparse.Namespace) -> tuple[Grouping, str]:
+def _configured(options: Any) -> tuple[Grouping, str]:
     """Return the grouping and the filter: the arguments', else those of the configuration file.
 
     Raises:
@@ -98,138 +98,166 @@ def _configured(options: argparse.Namespace) -> tuple[Grouping, str]:
     path = options.config or CONFIG
     if not (options.config or os.path.exists(path)):
         return grouping, expression or ""
-    if grouping.name != DEFAULT_GROUPING and (unfiltered or not _may_have_filter(path)):
+    has_rules = grouping.name == DEFAULT_GROUPING
+    if unfiltered and not has_rules:
         return grouping, expression or ""
     from zabbix_sockets.configuration import load  # noqa: PLC0415  # hosts with a file
 
-    configuration = load(path, required=bool(options.config))
+    configuration = load(path, required=bool(options.config), rules=has_rules)
     if not unfiltered:
         expression = configuration.filter
-    if configuration.groups and grouping.name == DEFAULT_GROUPING:
-        from zabbix_sockets.ruled import by_rules  # noqa: PLC0415  # the same
+    if configuration.groups and has_rules:
+        from zabbix_sockets.ruled import by_rules  # noqa: PLC0415  # hosts with a file
 
         grouping = by_rules(configuration.groups)
     return grouping, expression or ""
 
 
-def _may_have_filter(path: str) -> bool:
-    """Whether a configuration file has to be read whole; for rules alone it need not be."""
-    try:
-        with open(path, "rb") as file:
-            text = file.read()
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True  # reading it will say why not
-    return b"filter" in text or b"\\" in text  # a key may be written with escapes
-
-
 def _import_report() -> None:
-    import zabbix_sockets.report  # noqa: F401, PLC0415  # see above
+    import zabbix_sockets.report  # noqa: F401, PLC0415  # once the kernel is at work
 
 
-def _print_json(value: object) -> None:
-    import orjson  # noqa: PLC0415  # see above
+def _json(value: object) -> str:
+    import orjson  # noqa: PLC0415  # once the kernel is at work
 
-    sys.stdout.write(orjson.dumps(value).decode() + "\n")
+    return orjson.dumps(value).decode() + "\n"
 
 
-def get(options: argparse.Namespace) -> None:
+def get(options: Any) -> None:
     """Print the document."""
     if options.grouping:
         if options.grouping not in GROUPINGS:
             choices = ", ".join(GROUPINGS)
             raise UsageError(f"no grouping {options.grouping!r}: it is one of {choices}")
         options.group_by = options.grouping
-    _print_json(_document(options))
+    _check_filter(options)
+    _answer(options, lambda deadline: _json(_document(options, deadline)))
 
 
-def _document(options: argparse.Namespace) -> JsonRow:
+def _document(options: Any, deadline: Deadline) -> JsonRow:
     """Collect, and return the document within the bounds that the caller set."""
-    with _watchdog(options.timeout):
-        snapshot, grouping = _collect(options)
-        from zabbix_sockets.report import Limits, build_document  # noqa: PLC0415  # see above
+    snapshot, grouping = _collect(options, deadline)
+    from zabbix_sockets.report import Limits, build_document  # noqa: PLC0415  # once the kernel is at work
 
-        return build_document(snapshot, Limits(max_bytes=options.max_bytes), grouping)
+    return build_document(snapshot, Limits(max_bytes=options.max_bytes), grouping)
 
 
-def discover(options: argparse.Namespace) -> None:
+def discover(options: Any) -> None:
     """Print the LLD rows of one list."""
-    from zabbix_sockets.discovery import discovery  # noqa: PLC0415  # get does without
 
-    _print_json(discovery(_document(options), options.kind))
+    def make(deadline: Deadline) -> str:
+        document = _document(options, deadline)
+        from zabbix_sockets.discovery import discovery  # noqa: PLC0415  # get does without
+
+        return _json(discovery(document, options.kind))
+
+    _check_filter(options)
+    _answer(options, make)
 
 
-def count(options: argparse.Namespace) -> None:
+def count(options: Any) -> None:
     """Print one number."""
     from zabbix_sockets import counting  # noqa: PLC0415  # get does without
 
-    counting.check_arguments(options.process, options.protocol, options.state)
     question = options.process, options.protocol, options.state
-    with _watchdog(options.timeout):
-        snapshot, grouping = _collect(options)
-        number = counting.count(snapshot, *question, grouping)
-    sys.stdout.write(f"{number}\n")
+    counting.check_arguments(*question)
+    _check_filter(options)
+
+    def make(deadline: Deadline) -> str:
+        snapshot, grouping = _collect(options, deadline)
+        return f"{counting.count(snapshot, *question, grouping)}\n"
+
+    _answer(options, make)
 
 
-def show(options: argparse.Namespace) -> None:
+def show(options: Any) -> None:
     """Print a table, or the same rows as JSON."""
-    from zabbix_sockets.show import render  # noqa: PLC0415  # for people only
-    from zabbix_sockets.table import style_of  # noqa: PLC0415  # the same
+    from zabbix_sockets.show import left_out, render, render_keys  # noqa: PLC0415  # for people only
+    from zabbix_sockets.table import style_of  # noqa: PLC0415  # for people only
 
+    if options.keys and (options.kind, options.group_by) != ("processes", DEFAULT_GROUPING):
+        raise UsageError("--keys is for show processes, and not for other groupings")
     if options.tcp_info is None:
         options.tcp_info = options.kind != "sockets"
     if options.interval or options.count:
         _monitor(options)
         return
-    rows = _socket_rows(options) if options.kind == "sockets" else _document_rows(options)
-    if options.json:
-        _print_json(rows)
-    else:
-        style = style_of(sys.stdout)
-        sys.stdout.write(render(options.kind, rows, style, options.group_by))
-        if all(row.get("id") == ABSENT_ID for row in rows):
-            sys.stderr.write(f"note: no {options.kind} to show\n")
+    _check_shown(options)
+    style = style_of(sys.stdout)
+    rows_of = _socket_rows if options.kind == "sockets" else _document_rows
+
+    def make(deadline: Deadline) -> str:
+        rows = rows_of(options, deadline)
+        if options.json:
+            return _json(rows)
+        if options.keys:
+            return render_keys(rows)
+        hidden = ", ".join(left_out(options.kind, rows, style))
+        if hidden:
+            sys.stderr.write(f"note: no room for {hidden} (all of it: | less -S)\n")
+        return render(options.kind, rows, style, options.group_by)
+
+    _answer(options, make)
 
 
-def _document_rows(options: argparse.Namespace) -> list[JsonRow]:
-    if options.state:
+def _check_shown(options: Any) -> None:
+    """Raise UsageError for what can't be shown together."""
+    from zabbix_sockets.show import check_states  # noqa: PLC0415  # for people only
+
+    if options.state and options.kind != "sockets":
         raise UsageError("--state is for show sockets")
-    from zabbix_sockets.report import NO_LIMITS, build_document  # noqa: PLC0415  # see above
+    check_states(options.state)
+    _check_filter(options)
 
-    with _watchdog(options.timeout):
-        snapshot, grouping = _collect(options)
-        document = build_document(snapshot, NO_LIMITS, grouping, for_people=True)
-    collector = document["collector"]
-    assert isinstance(collector, dict)
-    for warning in collector["warnings"]:
-        sys.stderr.write(f"note: {warning}\n")
+
+def _document_rows(options: Any, deadline: Deadline) -> list[JsonRow]:
+    """Return the rows of a list; say what they lack."""
+    snapshot, grouping = _collect(options, deadline)
+    from zabbix_sockets.report import NO_LIMITS, build_document  # noqa: PLC0415  # once the kernel is at work
+    from zabbix_sockets.show import notes_of  # noqa: PLC0415  # for people only
+
+    document = build_document(snapshot, NO_LIMITS, grouping, for_people=True)
+    for note in notes_of(document, options.kind):
+        sys.stderr.write(f"note: {note}\n")
     rows = document[options.kind]
     assert isinstance(rows, list)
     return rows
 
 
-def _monitor(options: argparse.Namespace) -> None:
+def _monitor(options: Any) -> None:
     """Print the sockets again and again, and what has changed."""
     if options.kind != "sockets" or not options.interval:
         raise UsageError("--interval is for show sockets, --count for --interval")
     from zabbix_sockets import monitor  # noqa: PLC0415  # for people only
 
-    monitor.run(lambda: _sockets(options), options.interval, options.count, as_json=options.json)
+    _check_shown(options)
+
+    def take() -> list[Socket]:
+        deadline = Deadline(options.timeout)
+        with one_at_a_time(deadline):
+            return _sockets(options, deadline)
+
+    monitor.run(take, options.interval, options.count, as_json=options.json)
 
 
-def _socket_rows(options: argparse.Namespace) -> list[JsonRow]:
+def _socket_rows(options: Any, deadline: Deadline) -> list[JsonRow]:
     from zabbix_sockets.show import socket_json, socket_order  # noqa: PLC0415  # for people only
 
-    return [socket_json(each) for each in sorted(_sockets(options), key=socket_order)]
+    sockets = _sockets(options, deadline)
+    if not sockets:
+        fits = " that fit the filter" if options.filter else ""
+        sys.stderr.write(f"note: no sockets{fits} to show\n")
+    return [socket_json(each) for each in sorted(sockets, key=socket_order)]
 
 
-def _sockets(options: argparse.Namespace) -> list[Socket]:
-    """Return the sockets in the states that are wanted."""
-    from zabbix_sockets.collector.stream import iter_sockets  # noqa: PLC0415  # see above
-    from zabbix_sockets.show import check_states, wants_state  # noqa: PLC0415  # for people only
+def _sockets(options: Any, deadline: Deadline) -> list[Socket]:
+    """Return the sockets in the states that are wanted; say what they lack."""
+    from zabbix_sockets.collector.stream import (  # noqa: PLC0415  # once the kernel is at work
+        iter_sockets,
+        why_without_owners,
+    )
+    from zabbix_sockets.show import wants_state  # noqa: PLC0415  # for people only
 
-    check_states(options.state)
     states, netns = options.state, OWN
     if options.filter:
         from zabbix_sockets.filters.parser import parse  # noqa: PLC0415  # few calls have one
@@ -237,11 +265,16 @@ def _sockets(options: argparse.Namespace) -> list[Socket]:
         kinds = parse(options.filter).kinds
         states = states or (["all"] if "state" in kinds else [])
         netns = ALL_NETNS if "netns" in kinds else OWN
-    with _watchdog(options.timeout), _snapshot_time(options, netns) as query:
-        sockets = _whole(lambda: list(iter_sockets(query)))
+    query = _query(options, deadline, netns)
+    sockets = _whole(lambda: list(iter_sockets(query)))
     if options.tcp_info and sockets and not any(each.cookie for each in sockets):
         sys.stderr.write("note: no tcp_info: the sockets are read from /proc/net\n")
         options.tcp_info = False  # it is said once
+    if not options.told and any(not each.owners and each.inode for each in sockets):
+        options.told = True
+        why = why_without_owners(query)
+        if why:
+            sys.stderr.write(f"note: not all owners are seen: {why}\n")
     return [each for each in sockets if wants_state(each, states)]
 
 
@@ -255,15 +288,34 @@ def _whole(read: Callable[[], list[Row]]) -> list[Row]:
     return read()
 
 
-def send(options: argparse.Namespace) -> None:
+def send(options: Any) -> None:
     """Push the document, once or at every interval."""
     from zabbix_sockets.sending import command  # noqa: PLC0415  # subprocess, sqlite
 
     _check_filter(options)
-    command.send(options, lambda: _document(options))
+    command.send(options, lambda: _document_to_send(options))
 
 
-def provision(options: argparse.Namespace) -> None:
+def _document_to_send(options: Any) -> JsonRow:
+    """Return a document made in a child: a service that stays collects no garbage of a hundred.
+
+    Raises:
+        SocketsError: as _answer(); but others are waited for, which no agent waits for.
+    """
+    import orjson  # noqa: PLC0415  # once the kernel is at work
+
+    with Lock() as lock, lock.held(Deadline(_PATIENCE)):
+        deadline = Deadline(options.timeout)
+        answer = answer_within(
+            options.timeout + GRACE,
+            lambda: Answer(_json(_document(options, deadline))),
+            close=lock.fd,
+        )
+    document: JsonRow = orjson.loads(answer.text)
+    return document
+
+
+def provision(options: Any) -> None:
     """Import the templates through the API.
 
     Raises:
@@ -272,21 +324,21 @@ def provision(options: argparse.Namespace) -> None:
     try:
         from zabbix_sockets.provision import command  # noqa: PLC0415  # pyzabbix
     except ImportError as error:
-        package = (error.name or "pyzabbix").partition(".")[0]
-        hint = "pip install 'zabbix-sockets[provision]'"
-        raise SocketsError(f"provision needs {package}", hint) from None
+        from zabbix_sockets.provision.failures import without_extra  # noqa: PLC0415  # as above
+
+        raise without_extra(error) from None
     command.provision(options)
 
 
-def load(options: argparse.Namespace) -> None:
+def load(options: Any) -> None:
     """Pin the BPF iterators."""
     from zabbix_sockets import pins  # noqa: PLC0415  # ctypes
 
-    for path in pins.load(options.pins):
-        sys.stdout.write(f"loaded {path}, readable by group {pins.GROUP}\n")
+    for path in pins.load(options.pins, options.group):
+        sys.stdout.write(f"loaded {path}, readable by group {options.group}\n")
 
 
-def unload(options: argparse.Namespace) -> None:
+def unload(options: Any) -> None:
     """Unpin the BPF iterators."""
     from zabbix_sockets import pins  # noqa: PLC0415  # ctypes
 
@@ -294,6 +346,6 @@ def unload(options: argparse.Namespace) -> None:
         sys.stdout.write(f"unloaded {path}\n")
 
 
-def files(_options: argparse.Namespace) -> None:
+def files(_options: Any) -> None:
     """Print the folder of the files to copy: conf/ and zabbix_templates/."""
     sys.stdout.write(os.path.join(os.path.dirname(os.path.abspath(__file__)), "share") + "\n")

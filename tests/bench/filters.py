@@ -23,6 +23,7 @@ from zabbix_sockets.collector.plan import choose
 from zabbix_sockets.collector.selection import Selection
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.model import TABLES, Query
+from zabbix_sockets.readers.mounts import Mounts
 
 COMMAND = (sys.executable, "-I", "-m", "zabbix_sockets")
 TIMEOUT = "600"
@@ -46,10 +47,11 @@ def dump(chosen: str) -> int:
     """Receive and decode all tables by netlink; return how many rows there were."""
     query = Query("sock_diag", float(TIMEOUT), netns="own", filter=chosen)
     deadline, rows = Deadline(query.timeout), 0
+    mounts = Mounts(query.proc, deadline)
     with choose(query) as plan:
         for table in TABLES:
             if chosen:
-                _, batches = Selection(query).read(plan, table, deadline, tcp_info=False)
+                _, batches = Selection(query, mounts).read(plan, table, deadline, tcp_info=False)
                 rows += sum(len(list(batch)) for _, batch in batches)
             else:
                 rows += sum(len(list(batch)) for batch in plan.open(table, deadline).batches)

@@ -41,7 +41,7 @@ def pinned(python: str, directory: Path) -> Iterator[Pins]:
     """Pin what can be pinned here, as long as the context lasts; *directory* is for the bench."""
     folder = directory.resolve() / "bpf"
     folder.mkdir()
-    if _libc.mount(b"bpf", os.fsencode(folder), b"bpf", 0, None):
+    if _libc.mount(b"bpf", os.fsencode(folder), b"bpf", 0, b"mode=0755"):
         why_not = f"no bpffs: {os.strerror(ctypes.get_errno())}"
         yield Pins("", why_not, why_not)
         return

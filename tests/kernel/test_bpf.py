@@ -1,20 +1,18 @@
 """What only the BPF source could get wrong."""
 
 import ctypes
-import json
 import os
 import re
 import resource
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import zoo
-from children import Child, run_as, set_comm
+from children import Child, run_as, run_forked, set_comm
 from netns import ip
 
 import zabbix_sockets
@@ -144,25 +142,7 @@ def test_pids_are_the_readers(pins: str) -> None:
         return run_as(0, inside, capabilities=("CAP_DAC_READ_SEARCH",))
 
     list(iter_sockets(Query("bpf", netns="own", pins=pins)))
-    assert run_as_root(outside) == [1, [1]]
-
-
-def run_as_root(work: Callable[[], object]) -> object:
-    """Return what *work* returns in a forked process that stays root."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if not pid:
-        status = 1
-        try:
-            os.write(write, json.dumps(work()).encode())
-            status = 0
-        finally:
-            os._exit(status)
-    os.close(write)
-    with os.fdopen(read, "rb") as pipe:
-        answer = pipe.read()
-    assert os.waitpid(pid, 0)[1] == 0
-    return json.loads(answer)
+    assert run_forked(outside) == [1, [1]]
 
 
 def figures(source: str, pins: str) -> dict[str, object]:

@@ -195,7 +195,7 @@ def test_many_threads_are_one_process(read: Callable[[], Document]) -> None:
         (b"{$SECRET}", "%7B%24SECRET%7D"),
         (b"\xff\xfe", "%FF%FE"),
         ("naïve-é".encode(), "naïve-é"),
-        (b") R 1 1 (x", ") R 1 1 (x"),
+        (b") R 1 1 )x(", ") R 1 1 )x("),
     ],
 )
 def test_hostile_name(read: Callable[[], Document], comm: bytes, name: str) -> None:

@@ -355,8 +355,7 @@ def test_owners_by_cgroup(group: str) -> None:
 def test_failing_iterator_is_replaced(pins: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The owners are from /proc then, and the answer says so."""
 
-    def fail(fd: int, *_: object) -> Owners:
-        os.close(fd)
+    def fail(*_: object) -> Owners:
         raise ParseError("BPF iterator", b"")
 
     monkeypatch.setattr("zabbix_sockets.collector.iterated._owners", fail)

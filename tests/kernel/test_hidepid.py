@@ -18,7 +18,7 @@ from zabbix_sockets import Query, build_document, collect
 from zabbix_sockets.counting import count
 from zabbix_sockets.errors import SocketsError
 from zabbix_sockets.groups import GROUPINGS, Grouping
-from zabbix_sockets.pins import GROUP
+from zabbix_sockets.model import PINS_GROUP
 from zabbix_sockets.ruled import by_rules
 from zabbix_sockets.rules import make_rule
 
@@ -51,7 +51,7 @@ def hiding(hidepid: int, folder: Path, work: Callable[[str], object]) -> object:
         _call(_libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "mount /")
         options = f"hidepid={hidepid}".encode()
         _call(_libc.mount(b"proc", os.fsencode(folder), b"proc", 0, options), "mount proc")
-        return run_as(NOBODY, partial(work, str(folder)), grp.getgrnam(GROUP).gr_gid)
+        return run_as(NOBODY, partial(work, str(folder)), grp.getgrnam(PINS_GROUP).gr_gid)
 
     read, write = os.pipe()
     pid = os.fork()
@@ -161,10 +161,10 @@ def test_how_a_name_goes_on_is_hidden(pins: str, folder: Path, hidepid: int, gro
     if grouping == "process":
         assert os.fsdecode(LONG) not in ids
         assert lists == INCOMPLETE
-        assert "cut at 15 bytes" in warnings
+        assert "the whole name" in warnings
         assert "the number can't be known" in str(counted)
     else:
-        assert "cut at 15 bytes" not in warnings
+        assert "the whole name" not in warnings
 
 
 @pytest.mark.usefixtures("long_name")

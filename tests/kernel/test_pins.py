@@ -1,7 +1,11 @@
 """Who may read the iterators, who may load them, and what is said to others."""
 
+import grp
 import os
+import stat
+import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +14,11 @@ from children import Child, run_as
 
 from zabbix_sockets import Query, build_document, collect
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import SourceUnavailableError
-from zabbix_sockets.pins import GROUP, load, unload
+from zabbix_sockets.errors import SocketsError, SourceUnavailableError
+from zabbix_sockets.model import PINS_GROUP
+from zabbix_sockets.pins import ensure_bpffs, load, pinned, unload
 from zabbix_sockets.readers import bpf, libbpf
+from zabbix_sockets.readers.mounts import read_mounts
 
 NOBODY = 65534
 
@@ -28,9 +34,7 @@ def source_of(pins: str, source: str | None = None) -> dict[str, object]:
 
 def group_id() -> int:
     """Return the id of the group that may read the pins."""
-    import grp  # noqa: PLC0415
-
-    return grp.getgrnam(GROUP).gr_gid
+    return grp.getgrnam(PINS_GROUP).gr_gid
 
 
 def test_pinned_needs_no_capability(pins: str) -> None:
@@ -144,6 +148,127 @@ def test_unload_takes_everything_away(tmp_path: Path) -> None:
     assert len(unload(folder)) == len(bpf.PROGRAMS)
     assert os.listdir(folder) == []
     assert unload(folder) == []
+
+
+def mounts_at(path: Path) -> int:
+    """Return how many mounts are on top of each other there."""
+    return sum(each.path == str(path) for each in read_mounts("/proc"))
+
+
+@pytest.mark.parametrize("spelled", ["{0}/", "{0}//.", "{0}/../{0.name}", "{0.parent}/link"])
+def test_one_bpffs_however_the_path_is_spelled(tmp_path: Path, spelled: str) -> None:
+    """A path with a space, a slash at the end or a link mounts no second bpffs on the first."""
+    folder = tmp_path / "with space"
+    folder.mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    given = spelled.format(folder)
+    for _ in range(2):
+        assert load(given) == [bpf.pin_path(str(folder), each) for each in bpf.PROGRAMS]
+        assert mounts_at(folder) == 1
+    assert len(unload(given)) == len(bpf.PROGRAMS)
+    assert mounts_at(folder) == 0
+
+
+def test_folder_in_a_bpffs(tmp_path: Path) -> None:
+    """It needs no mount of its own, and stays; whatever the umask, others may enter it."""
+    ensure_bpffs(str(tmp_path))
+    before = os.umask(0o077)
+    try:
+        load(str(tmp_path / "sockets"))
+    finally:
+        os.umask(before)
+    assert mounts_at(tmp_path / "sockets") == 0
+    assert stat.S_IMODE(os.stat(tmp_path / "sockets").st_mode) == 0o755
+    unload(str(tmp_path / "sockets"))
+    assert "sockets" in os.listdir(tmp_path)
+    os.rmdir(tmp_path / "sockets")
+    unload(str(tmp_path))
+    assert mounts_at(tmp_path) == 0
+
+
+@pytest.mark.parametrize(("owner", "mode"), [(NOBODY, 0o755), (0, 0o1777), (0, 0o775)])
+def test_bpffs_of_others(tmp_path: Path, owner: int, mode: int) -> None:
+    """Where others could put something in the place of the pins, nothing is pinned."""
+    ensure_bpffs(str(tmp_path))
+    os.chmod(tmp_path, mode)
+    os.chown(tmp_path, owner, -1)
+    with pytest.raises(SocketsError, match=f"owner {owner}, mode {mode:04o}") as caught:
+        load(str(tmp_path))
+    assert caught.value.hint == f"as root: chown root {tmp_path} && chmod 0755 {tmp_path}"
+    assert not list(pinned(str(tmp_path)))
+    unload(str(tmp_path))
+
+
+def test_group_of_the_pins() -> None:
+    """The pins are for the group that is asked for, and the reason names it to others."""
+    folder = tempfile.mkdtemp(prefix="zabbix-sockets-pins-")
+    os.chmod(folder, 0o755)
+    try:
+        paths = load(folder, "games")
+        games = grp.getgrnam("games").gr_gid
+        assert {os.stat(path).st_gid for path in paths} == {games}
+        collector = run_as(NOBODY, lambda: source_of(folder))
+        assert isinstance(collector, dict)
+        assert "add it to the group games" in collector["reason"]
+        collector = run_as(NOBODY, lambda: source_of(folder), gid=games)
+        assert isinstance(collector, dict)
+        assert (collector["source"], collector["reason"]) == ("bpf", "")
+    finally:
+        unload(folder)
+        os.rmdir(folder)
+
+
+def test_no_such_group(tmp_path: Path) -> None:
+    """The message names the groups that might be meant, and the hint the option."""
+    with pytest.raises(SocketsError, match=r"no group bogus: .*; there is .*zabbix") as caught:
+        load(str(tmp_path), "bogus")
+    assert "load --group NAME" in caught.value.hint
+
+
+def told(work: Callable[[], object]) -> list[str]:
+    """Return the error of *work* and its hint."""
+    try:
+        work()
+    except SocketsError as error:
+        return [str(error), error.hint]
+    return []
+
+
+def test_what_is_lacking_is_told(pins: str) -> None:
+    """To root without the capabilities, to root without CAP_CHOWN, and to others."""
+    both = ("CAP_BPF", "CAP_PERFMON")
+    root = run_as(0, lambda: told(lambda: load(pins)), capabilities=("CAP_BPF",))
+    assert isinstance(root, list)
+    assert root[0] == "can't load: loading needs CAP_PERFMON, which root has not here"
+    assert "container" in root[1]
+    other = run_as(NOBODY, lambda: told(lambda: load(pins)))
+    assert other == ["can't load: loading needs CAP_PERFMON and CAP_BPF", "run it as root"]
+    giver = run_as(0, lambda: told(lambda: load(pins)), gid=0, capabilities=both)
+    assert isinstance(giver, list)
+    assert giver[0].endswith("to the group zabbix: Operation not permitted")
+    assert giver[1] == "that takes CAP_CHOWN, or a process of that group"
+    assert run_as(0, lambda: told(lambda: load(pins)), gid=group_id(), capabilities=both) == []
+    path = bpf.pin_path(pins, bpf.COUNT)
+    assert run_as(NOBODY, lambda: told(lambda: unload(pins))) == [
+        f"can't remove {path}: Permission denied",
+        "run it as root",
+    ]
+    assert not [name for name in os.listdir(pins) if name.endswith("-new")]
+
+
+def test_folder_that_may_not_be_entered() -> None:
+    """It is not called empty: the folder is named, and what to do."""
+    folder = tempfile.mkdtemp(prefix="zabbix-sockets-pins-")
+    os.chmod(folder, 0o755)
+    try:
+        load(folder)
+        os.chmod(folder, 0o700)
+        collector = run_as(NOBODY, lambda: source_of(folder), gid=group_id())
+        assert isinstance(collector, dict)
+        assert f"this user may not enter {folder}: let it" in collector["reason"]
+    finally:
+        unload(folder)
+        os.rmdir(folder)
 
 
 def test_no_descriptor_leaks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -101,16 +101,25 @@ def run_as(
 ) -> object:
     """Return what *work* returns in a forked process of that user, by default without privilege.
 
-    It goes through JSON. What *work* imports must be imported already: the interpreter's
-    own folder may be closed to that user.
+    What *work* imports must be imported already: the interpreter's own folder may be closed to
+    that user.
     """
+
+    def dropped() -> object:
+        drop_to(uid, uid if gid is None else gid, capabilities)
+        return work()
+
+    return run_forked(dropped)
+
+
+def run_forked(work: Callable[[], object]) -> object:
+    """Return what *work* returns in a forked process, through JSON."""
     read, write = os.pipe()
     pid = os.fork()
     if not pid:
         status = 1
         try:
             os.close(read)
-            drop_to(uid, uid if gid is None else gid, capabilities)
             os.write(write, json.dumps(work()).encode())
             status = 0
         except BaseException as error:  # noqa: BLE001  # a child must not run on as pytest

@@ -23,7 +23,8 @@ from children import Child, run_as
 
 from zabbix_sockets import Query, build_document, collect
 from zabbix_sockets.groups import GROUPINGS
-from zabbix_sockets.pins import GROUP, load, unload
+from zabbix_sockets.model import PINS_GROUP
+from zabbix_sockets.pins import load, unload
 from zabbix_sockets.report import NO_LIMITS
 
 PAGE = ROOT / "docs" / "privileges.md"
@@ -115,7 +116,7 @@ def table() -> str:
 def _group() -> int:
     import grp  # noqa: PLC0415
 
-    return grp.getgrnam(GROUP).gr_gid
+    return grp.getgrnam(PINS_GROUP).gr_gid
 
 
 def _answers(pins: str, source: str | None) -> list[str]:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from zabbix_sockets.arguments import LISTS, VERBS, is_for_agent, parse
+from zabbix_sockets.arguments import VERBS, parse
+from zabbix_sockets.cli import FOR_AGENT
 from zabbix_sockets.errors import UsageError
-from zabbix_sockets.report import LISTS as REPORTED
 
 
 def test_defaults() -> None:
@@ -34,15 +34,9 @@ def test_each_verb_runs_its_own_function(verb: str) -> None:
 
 def test_agent_verbs() -> None:
     """Agents take the stdout of get, discover and count; people all else."""
-    assert {verb for verb in VERBS if is_for_agent([verb])} == {"get", "discover", "count"}
-    assert not is_for_agent([])
-    assert not is_for_agent(["--get"])
-    assert not is_for_agent(["show", "get"])
-
-
-def test_names_are_the_same_everywhere() -> None:
-    """The lists on the command line are those of the document."""
-    assert LISTS == REPORTED
+    assert set(VERBS) - set(FOR_AGENT) == {
+        *("show", "send", "load", "unload", "files", "provision"),
+    }
 
 
 @pytest.mark.parametrize("behind", [False, True])
@@ -90,15 +84,25 @@ def test_no_bytes(text: str) -> None:
         parse(["get", f"--max-bytes={text}"])
 
 
-def test_very_many_bytes() -> None:
-    """A length of very many digits is no limit, and takes no time to understand."""
-    assert parse(["get", "--max-bytes", "9" * 100_000]).max_bytes >= 10**19
+@pytest.mark.parametrize("text", ["9" * 19, "0" * 30 + "1", "123456789012345678901234", "9" * 5000])
+def test_very_many_bytes(text: str) -> None:
+    """A number of very many digits is refused: no part of it is another number."""
+    assert parse(["get", "--max-bytes", "9" * 18]).max_bytes == 10**18 - 1
+    for verb in (["get", "--max-bytes"], ["show", "sockets", "--interval", "1", "--count"]):
+        with pytest.raises(UsageError, match="more than 18 digits"):
+            parse([*verb, text])
+
+
+@pytest.mark.parametrize("option", ["--interval", "--port", "--send-timeout", "--spool-size"])
+def test_zeros_in_front(option: str) -> None:
+    """They hide no number beyond the bounds of send's options."""
+    with pytest.raises(UsageError, match=f"argument {option}: not a"):
+        parse(["send", option, f"{1:012}9999999"])
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["bogus"],
         ["--bogus"],
         ["get", "a", "b"],
@@ -118,6 +122,7 @@ def test_very_many_bytes() -> None:
         ["count", "a", "--max-bytes", "5"],
         ["show"],
         ["show", "bogus"],
+        ["show", "processes", "--keys", "--json"],
         ["files", "more"],
     ],
 )
@@ -139,3 +144,28 @@ def test_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse(["--help"])
     assert f"{verb:10}{VERBS[verb].summary}" in capsys.readouterr().out
+
+
+def test_no_arguments() -> None:
+    """The bare command shows its usage, and is still wrong usage."""
+    with pytest.raises(UsageError, match=r"^no verb$") as caught:
+        parse([])
+    assert caught.value.hint.startswith("usage: zabbix-sockets")
+    assert all(f"{verb:10}" in caught.value.hint for verb in VERBS)
+
+
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [
+        ("shwo", "no verb 'shwo': did you mean show?"),
+        ("discovery", "no verb 'discovery': did you mean discover?"),
+        ("loaded", "no verb 'loaded': did you mean load or unload?"),
+        ("xyzzy", "no verb 'xyzzy': it is one of get, discover, count, send, show, load"),
+        ("a\n", "no verb 'a\\n'"),
+    ],
+)
+def test_slips(verb: str, said: str) -> None:
+    """A verb that there isn't is followed by the ones that are like it."""
+    with pytest.raises(UsageError) as caught:
+        parse([verb])
+    assert str(caught.value).startswith(said)

@@ -110,6 +110,7 @@ def test_units_without_container(path: str, unit: str) -> None:
 
 SCOPE = "cri-containerd-*.scope"
 DOCKER, PODMAN, NERDCTL = (Container(name, ID) for name in ("docker", "podman", "containerd"))
+ROOTLESS = PODMAN._replace(user=1000)
 CONTAINERD, CRIO, DOCKERSHIM, SOME = (
     Container(name, ID, UID) for name in ("containerd", "crio", "docker", "")
 )
@@ -128,7 +129,7 @@ CONTAINERS = [
     (f"/ecstasks.slice/ecstasks-{STATIC}.slice/docker-{ID}.scope", "docker-*.scope", DOCKER),
     (f"/actions_job/{ID}", "", Container("", ID)),
     (f"/system.slice:docker:{ID}", "", DOCKER),
-    (f"{USER}/user.slice/docker-{ID}.scope", "user@1000.service", DOCKER),
+    (f"{USER}/user.slice/docker-{ID}.scope", "user@1000.service", DOCKER._replace(user=1000)),
     (f"/system.slice/nerdctl-{ID}.scope", "nerdctl-*.scope", NERDCTL),
     (f"/default/{ID}", "", NERDCTL),
     # podman
@@ -139,16 +140,22 @@ CONTAINERS = [
         "libpod-*.scope",
         PODMAN,
     ),
-    (f"{USER}/user.slice/libpod-{ID}.scope/container", "user@1000.service", PODMAN),
+    (f"{USER}/user.slice/libpod-{ID}.scope/container", "user@1000.service", ROOTLESS),
     (
         f"{USER}/user.slice/user-libpod_pod_{OTHER}.slice/libpod-{ID}.scope",
         "user@1000.service",
-        PODMAN,
+        ROOTLESS,
     ),
+    # Only the slice that logind makes tells whose it is; a user's own of that name does not.
+    (f"/user.slice/user-0.slice/user@0.service/libpod-{ID}.scope", "user@0.service", PODMAN),
+    (f"/user.slice/libpod-{ID}.scope", "libpod-*.scope", PODMAN),
+    (f"/system.slice/web.service/user-1001.slice/libpod-{ID}.scope", "web.service", PODMAN),
+    (f"{USER}/user.slice/user-1001.slice/libpod-{ID}.scope", "user@1000.service", ROOTLESS),
+    (f"/docker/{ID}{USER}/libpod-{OTHER}.scope", "", DOCKER),
     (f"/libpod_parent/libpod-{ID}", "", PODMAN),
     (f"/libpod_parent/{OTHER}/libpod-{ID}", "", PODMAN),
     (f"/system.slice/web.service/libpod-payload-{ID}", "web.service", PODMAN),
-    (f"{USER}/app.slice/web.service/libpod-payload-{ID}", "user@1000.service/web.service", PODMAN),
+    (f"{USER}/app.slice/web.service/libpod-payload-{ID}", f"{USER_UNIT}/web.service", ROOTLESS),
     (
         f"/system.slice/system-ceph.slice/ceph-{UID}@osd.3.service/libpod-payload-{ID}",
         "ceph-*@osd.3.service",
@@ -196,7 +203,7 @@ CONTAINERS = [
     ("/lxc.payload.my.web-1/.lxc", "", Container("lxc", "my.web-1")),
     ("/lxc.payload/web1/init.scope", "", Container("lxc", "web1")),
     (f"/lxc.payload.web1/docker/{ID}", "", Container("lxc", "web1")),
-    (f"{USER}/lxc.payload.web1/init.scope", "user@1000.service", Container("lxc", "web1")),
+    (f"{USER}/lxc.payload.web1/init.scope", USER_UNIT, Container("lxc", "web1", user=1000)),
     # nspawn, libvirt
     (
         "/machine.slice/machine-web1.scope/payload/system.slice/a.service",

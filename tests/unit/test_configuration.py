@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.configuration import MAX_BYTES, Configuration, load
+from zabbix_sockets.configuration import MAX_BYTES, MAX_RULES, Configuration, load
 from zabbix_sockets.errors import SocketsError
 from zabbix_sockets.rules import Facts, Names
 
@@ -99,14 +100,62 @@ def test_unreadable_file(write: Write) -> None:
 
 
 def test_length(write: Write) -> None:
-    """A file of a megabyte is read, and a longer one is not."""
+    """A file of a quarter of a megabyte is read, and a longer one is not."""
     text = GOOD + "#" * (MAX_BYTES - len(GOOD))
     assert len(load(write(text), required=True).groups) == 1
-    with pytest.raises(SocketsError, match=r"zabbix-sockets\.toml: longer than 1000000 bytes$"):
+    with pytest.raises(SocketsError, match=r"zabbix-sockets\.toml: longer than 250000 bytes$"):
         load(write(text + "#"), required=True)
 
 
+@pytest.mark.parametrize("rules", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("endless", "not a regular file"), ("fifo", "not a regular file"), ("huge", "longer than")],
+)
+def test_what_is_no_file(tmp_path: Path, kind: str, message: str, rules: bool) -> None:
+    """A link to /dev/zero, a FIFO, a file of gigabytes: an error at once, for every grouping."""
+    path = tmp_path / "zabbix-sockets.toml"
+    if kind == "endless":
+        path.symlink_to("/dev/zero")
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.touch()
+        os.truncate(path, 1 << 40)
+    said: list[str] = []
+
+    def read() -> None:
+        try:
+            load(str(path), required=False, rules=rules)
+        except SocketsError as error:
+            said.append(str(error))
+
+    call = threading.Thread(target=read, daemon=True)
+    call.start()
+    call.join(20)
+    assert len(said) == 1
+    assert message in said[0]
+
+
+def test_filter_alone(write: Write) -> None:
+    """Who needs no rules gets the filter, and no error of the rules of a file without one."""
+    wrong = "[[group]]\nname = 1\n"
+    path = write(wrong)
+    assert load(path, required=True, rules=False) == Configuration()
+    with pytest.raises(SocketsError, match="must be a string"):
+        load(path, required=True)
+    for key in ("filter", '"f\\u0069lter"'):
+        path = write(f"{key} = 'sport 1'\n{GOOD}")
+        assert load(path, required=True, rules=False).filter == "sport 1"
+    path = write(f"filter = 'sport 1'\n{wrong}")
+    with pytest.raises(SocketsError, match="must be a string"):
+        load(path, required=True, rules=False)
+
+
 SECOND = f"{GOOD}[[group]]\nname = 'x'\n"
+
+MANY = "[[group]]\nname='x'\nprocess='y'\n" * MAX_RULES
+LONG = "dport 1 or " * 2000 + "dport 1"
 
 # What is said, and a text with ">>" before the line that it is said of.
 WRONG = [
@@ -119,6 +168,10 @@ WRONG = [
     ("; put regular expressions and names", 'group = []\n>>b = "kafka\\.Kafka"'),
     ("too many brackets", f"a='\u2028'\n>>b = {'[' * 3000}{']' * 3000}\nc = 1\n"),
     ("too many digits", f"a = 1\nb = [\n>>1, {'9' * 5000}]\n\nc = 1\n"),
+    # Too much.
+    ("more than 1000 rules", f"{MANY}>>[[group]]\nname='x'\nprocess='y'\n"),
+    ("longer than 4096 characters", f"[[group]]\nname='x'\n>>process='{'y' * 4097}'\n"),
+    ("it has 22007 characters, more than 16384", f">>filter = '{LONG}'\n"),
     # Keys.
     ('unknown key "proces": did you mean "process"?', "[[group]]\nname='x'\n>>proces='y'\n"),
     ('unknown key "comand": did you mean "command"?', f"{SECOND}>>comand='z'"),

@@ -10,7 +10,7 @@ from zabbix_sockets.counting import check_arguments, count
 from zabbix_sockets.errors import SocketsError, UsageError
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
 from zabbix_sockets.model import FIRST_OWNER, NOBODY, Snapshot, TcpState, Visibility
-from zabbix_sockets.names import safe_name
+from zabbix_sockets.names import as_parameter, safe_name
 from zabbix_sockets.rows.processes import process_rows
 
 from .snapshots import (
@@ -78,6 +78,7 @@ def test_raw_and_safe_name(raw: bytes) -> None:
     snapshot = snapshot_of(processes(safe_name(raw)), [tcp_listener(A, 80)])
     assert count(snapshot, os.fsdecode(raw)) == 1
     assert count(snapshot, safe_name(raw)) == 1
+    assert count(snapshot, as_parameter(safe_name(raw))) == 1
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_denied_by_its_raw_name() -> None:
     """A denied process is found by its raw name too."""
     visibility = Visibility("sock_diag")
     visibility.denied = {safe_name(b'a"b'): 1}
-    for name in ('a"b', safe_name(b'a"b')):
+    for name in ('a"b', safe_name(b'a"b'), "%61%22b"):
         with pytest.raises(SocketsError, match="can't be inspected"):
             count(snapshot_of(visibility=visibility), name)
 

@@ -1,15 +1,18 @@
 """One snapshot at a time per user."""
 
 import os
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import zoo
 from children import Child, run_as
 
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import BusyError
-from zabbix_sockets.lock import lock_folder, one_at_a_time
+from zabbix_sockets.lock import Turn, lock_folders, one_at_a_time
 
 NOBODY = 65534
 OURS = f"zabbix-sockets-{os.geteuid()}"
@@ -24,6 +27,11 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         folder.chmod(0o1777)
     monkeypatch.setattr("zabbix_sockets.lock._SHARED_FOLDERS", tuple(map(str, folders)))
     return folders
+
+
+def lock_folder() -> str | None:
+    """Return the first place for a lock."""
+    return next(lock_folders(), None)
 
 
 def hold() -> object:
@@ -52,7 +60,7 @@ def test_second_waits_until_the_first_is_killed(monkeypatch: pytest.MonkeyPatch)
             waited.append(seconds)
             holder.end()
 
-        monkeypatch.setattr("time.sleep", sleep)
+        monkeypatch.setattr("zabbix_sockets.lock.sleep", sleep)
         with one_at_a_time(Deadline(60)):
             assert holder.pid == 0
     assert waited
@@ -165,3 +173,82 @@ def test_users_do_not_wait_for_each_other(
                 file.unlink()
             folder.rmdir()
         shared.rmdir()
+
+
+def test_no_room_for_the_lock(shared: list[Path]) -> None:
+    """Where the lock's file can't be made, for want of an inode say, the next place is."""
+    (shared[0] / OURS).mkdir(mode=0o700)
+    (shared[0] / OURS / "zabbix-sockets.lock").mkdir()
+    with one_at_a_time(Deadline(0)), pytest.raises(BusyError), one_at_a_time(Deadline(0)):
+        raise AssertionError
+    assert (shared[1] / OURS / "zabbix-sockets.lock").exists()
+
+
+QUESTION = ("get", "--", "")
+
+
+def is_waited_for(turn: Turn) -> bool:
+    """Whether another call waits for the lock."""
+    try:
+        return turn._is_waited_for()
+    except FileNotFoundError:
+        return False  # nobody ever has
+
+
+def answer_to(asked: Sequence[str], *, began_later: bool) -> str | None:
+    """Ask while a call answers QUESTION, begun before or after that; return what is found."""
+    found: list[str | None] = []
+
+    def ask() -> None:
+        with one_at_a_time(Deadline(60), asked) as turn:
+            found.append(turn.answer)
+
+    thread = threading.Thread(target=ask)
+    with one_at_a_time(Deadline(0), QUESTION) as turn:
+        thread.start()
+        zoo.wait_for(lambda: is_waited_for(turn), "somebody to wait", 60)
+        if began_later:
+            turn._began = time.monotonic_ns()
+        turn.leave("answer é\n")
+    thread.join()
+    return found[0]
+
+
+@pytest.mark.usefixtures("shared")
+def test_answer_is_shared() -> None:
+    """Who waits gets the answer to its own question that was begun after it asked."""
+    assert answer_to(QUESTION, began_later=True) == "answer é\n"
+    assert answer_to(("count", "--", "x"), began_later=True) is None
+    assert answer_to((), began_later=True) is None
+    assert answer_to(QUESTION, began_later=False) is None
+
+
+@pytest.mark.usefixtures("shared")
+def test_no_time_for_a_snapshot() -> None:
+    """Who gets the lock too late for a snapshot of its own is told so."""
+    deadline = Deadline(60)
+    found: list[object] = []
+
+    def ask() -> None:
+        try:
+            with one_at_a_time(deadline):
+                found.append("a turn")
+        except BusyError as error:
+            found.append(error)
+
+    thread = threading.Thread(target=ask)
+    with one_at_a_time(Deadline(0)) as turn:
+        thread.start()
+        zoo.wait_for(lambda: is_waited_for(turn), "somebody to wait", 60)
+        deadline.end = time.monotonic() + 3
+    thread.join()
+    assert [str(each) for each in found] == [
+        "another snapshot of this user did not end within 60 s"
+    ]
+
+
+def test_nobody_waits(shared: list[Path]) -> None:
+    """Nothing is written for nobody."""
+    with one_at_a_time(Deadline(0), QUESTION) as turn:
+        turn.leave("answer")
+    assert not list((shared[0] / OURS).glob("answer*"))

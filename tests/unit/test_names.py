@@ -1,12 +1,14 @@
 """safe_name against whatever a process may call itself."""
 
 import json
+from unittest import mock
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zabbix_sockets.names import MAX_LENGTH, safe_name
+from zabbix_sockets import names
+from zabbix_sockets.names import MAX_LENGTH, as_parameter, from_parameter, safe_name
 
 HARMFUL = set("\"'`\\${}")
 
@@ -95,3 +97,84 @@ def test_long_name_keeps_its_beginning() -> None:
     assert safe_name(b"a" * 65).startswith("a" * 47 + "~")
     cut_in_an_escape = safe_name(b"a" * 45 + b"\xff" * 30)
     assert cut_in_an_escape.startswith("a" * 45 + "~")
+
+
+def test_no_more_is_escaped_than_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who calls himself something very long doesn't make its making long."""
+    escape = mock.Mock(wraps=names._escape)
+    monkeypatch.setattr(names, "_escape", escape)
+    assert safe_name(b"\xff" * 65536) == "%FF" * 15 + "~" + "439b106bfd70ef78"
+    assert escape.call_count <= MAX_LENGTH + 1
+
+
+# What an agent refuses in parameters while UnsafeUserParameters is 0.
+REFUSED = set("\\'\"`*?[]{}~$!&;()<>|#@\n")
+IN_KEYS = set(', "[]')  # ends a parameter, or is taken off it
+
+
+@given(NAMES)
+@example(b"")
+@example(b"~")
+@example(b" a ")
+@example(("a" * 46 + "\u00e9" * 10).encode())
+def test_every_name_can_be_asked_for(raw: bytes) -> None:
+    """Its spelling is plain ASCII that agents and keys take, and stands for that name alone."""
+    name = safe_name(raw)
+    spelling = as_parameter(name)
+    assert spelling.isascii()
+    assert spelling.isprintable()
+    assert not (REFUSED | IN_KEYS) & set(spelling)
+    assert from_parameter(spelling.encode(), [name]) == name
+    assert from_parameter(name.encode(), [name]) == name
+    if "~" not in name:
+        assert from_parameter(spelling.encode(), []) == name
+
+
+@given(NAMES, NAMES)
+@example(b"a" * 65, b"a" * 47 + b"~" + safe_name(b"a" * 65)[-16:].encode())
+@example(b"%", b"")
+def test_no_spelling_is_another_names(one: bytes, other: bytes) -> None:
+    """Whoever is asked for, nobody else answers, whether he is there or not."""
+    names = safe_name(one), safe_name(other)
+    if one != other:
+        spelling = as_parameter(names[0])
+        assert spelling != as_parameter(names[1])
+        assert from_parameter(spelling.encode(), [names[1]]) != names[1]
+
+
+@pytest.mark.parametrize(
+    ("raw", "spelling"),
+    [
+        (b"nginx", "nginx"),
+        (b"php-fpm8.2", "php-fpm8.2"),
+        (b"a b,c", "a%20b%2Cc"),
+        (b"x[0]~@#", "x%5B0%5D%7E%40%23"),
+        (b"(sd-pam)", "%28sd-pam%29"),
+        (b"100%", "100%25"),
+        (b'\xff"', "%FF%22"),
+        ("\u00e9".encode(), "%C3%A9"),
+        (b"", "%"),
+        (b"a" * 65, "a" * 47 + "%-" + safe_name(b"a" * 65)[-16:]),
+    ],
+)
+def test_known_spellings(raw: bytes, spelling: str) -> None:
+    """What is plain stays."""
+    assert as_parameter(safe_name(raw)) == spelling
+
+
+@pytest.mark.parametrize(
+    ("parameter", "name"),
+    [
+        (b"a%2fb", "a/b"),
+        (b"a%20b", "a b"),
+        (b"a b", "a b"),
+        (b"%s %d", "%25s %25d"),
+        (b"%%41", "%25A"),
+        (b"100%", "100%25"),
+        (b"a%-b", "a%25-b"),
+        (b"a~b", "a%7Eb"),
+    ],
+)
+def test_names_of_who_is_not_there(parameter: bytes, name: str) -> None:
+    """Raw names, spellings of another's hand, and a "%" that leads no escape."""
+    assert from_parameter(parameter, ["nginx"]) == name

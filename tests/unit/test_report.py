@@ -11,6 +11,7 @@ from zabbix_sockets import __version__
 from zabbix_sockets.groups import GROUPINGS
 from zabbix_sockets.model import (
     FIRST_OWNER,
+    LISTS,
     NOBODY,
     OUTBOUND,
     OWN_NETNS,
@@ -22,7 +23,7 @@ from zabbix_sockets.model import (
     TcpState,
     Visibility,
 )
-from zabbix_sockets.report import LISTS, NO_LIMITS, Limits, build_document
+from zabbix_sockets.report import NO_LIMITS, Limits, build_document
 
 from .snapshots import (
     WEB,

@@ -163,6 +163,28 @@ def test_style_of_a_terminal(
     assert style_of(Terminal()) == Style(colours=colours, width=57)
 
 
+@pytest.mark.parametrize(
+    ("variables", "ellipsis"),
+    [
+        ({}, "…"),
+        ({"LANG": "de_DE.UTF-8"}, "…"),
+        ({"LANG": "de_DE.utf8@euro", "LC_ALL": ""}, "…"),
+        ({"LANG": "de_DE.UTF-8", "LC_ALL": "C"}, "..."),
+        ({"LANG": "de_DE.UTF-8", "LC_CTYPE": "de_DE.ISO-8859-1"}, "..."),
+        ({"LC_ALL": "C.UTF-8", "LC_CTYPE": "POSIX"}, "…"),
+    ],
+)
+def test_ellipsis_of_the_locale(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], ellipsis: str
+) -> None:
+    """What is cut has a mark that the locale's encoding has."""
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert style_of(Terminal()).ellipsis == ellipsis
+
+
 def test_style_of_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is no terminal has neither colours nor a width."""
     monkeypatch.setenv("TERM", "xterm")

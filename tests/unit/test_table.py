@@ -1,17 +1,19 @@
 """Tables that give way to a narrow terminal."""
 
+from ipaddress import ip_address
+
 import pytest
 
 from zabbix_sockets.cells import text_width
 from zabbix_sockets.model import FIRST_OWNER
 from zabbix_sockets.quality import bucket_of, sample
 from zabbix_sockets.report import build_document
-from zabbix_sockets.rows import JsonRow
-from zabbix_sockets.show import render, shown_us, socket_json
+from zabbix_sockets.rows import ABSENT_ID, JsonRow
+from zabbix_sockets.show import left_out, render, shown_us, socket_json
 from zabbix_sockets.sockets import TcpInfo
-from zabbix_sockets.table import Style
+from zabbix_sockets.table import Column, Style, _fit, render_table
 
-from .snapshots import outbound, processes, snapshot_of
+from .snapshots import outbound, processes, snapshot_of, tcp_listener
 from .test_show import ACCEPTED, LISTENER, PIPED
 
 INFO = TcpInfo(
@@ -72,6 +74,100 @@ def test_rates_fit(width: int) -> None:
     many = [row | {"rates": {"sent_bytes_per_s": 123456.0}, "change": "new"} for row in rows()]
     table = render("sockets", many, Style(colours=False, width=width))
     assert max(map(text_width, table.splitlines())) <= width
+
+
+LONG = ip_address("2001:db8:1234:5678:9abc:def0:1:5678").packed
+
+
+def listed(kind: str, names: list[str]) -> list[JsonRow]:
+    """Return rows of *kind*, of measured processes with these names, from a document."""
+    owners = range(FIRST_OWNER, FIRST_OWNER + len(names))
+    listeners = [tcp_listener(owner, 10050 + at, LONG) for at, owner in enumerate(owners)]
+    snapshot = snapshot_of(processes(*names), listeners, {outbound(owners[0], 80): 2})
+    snapshot.unmeasured = set()
+    rows = build_document(snapshot)[kind]
+    assert isinstance(rows, list)
+    return rows
+
+
+@pytest.mark.parametrize("width", [80, 100, 132])
+@pytest.mark.parametrize(
+    "netns", ["", "@shop/cart-production-eu (4026532316)", "@net:[4026532316]"]
+)
+def test_listeners_keep_their_ports(width: int, netns: str) -> None:
+    """Rows that differ by their port alone are told apart, whatever else gives way."""
+    rows: list[JsonRow] = [
+        row | {"id": f"{row['id']}{netns}"}
+        for row in listed("listeners", ["a-process-with-a-long-name-1", "b", "c", "d"])
+        if row["id"] != ABSENT_ID
+    ]
+    table = render("listeners", rows, Style(colours=False, width=width))
+    lines = table.splitlines()
+    assert max(map(text_width, lines)) <= width
+    for port in range(10050, 10054):
+        (line,) = (line for line in lines if f":{port}" in line)
+        assert line.startswith("tcp/[2001")
+        assert not netns or line.split("  ")[0].endswith(netns[-3:])
+
+
+@pytest.mark.parametrize(
+    ("width", "cell"),
+    [
+        (40, "tcp/127.0.0.1:80@shop/cart"),
+        (25, "tcp/127.0.0…:80@shop/cart"),
+        (20, "tcp/127.…:80@sho…art"),
+        (12, "tcp/…:80@s…t"),
+        (6, "t…:80…"),
+        (3, ":80"),
+        (1, "…"),
+    ],
+)
+def test_address_and_namespace_give_way(width: int, cell: str) -> None:
+    """Each has half of the room, or what the other leaves; the port stays."""
+    column = Column("L", lambda row: row["id"], shrinks=True, port=True)
+    rows: list[JsonRow] = [{"id": "tcp/127.0.0.1:80@shop/cart"}]
+    style = Style(colours=False, width=width)
+    assert _fit(str(rows[0]["id"]), width, style.ellipsis, port=True) == cell or width < 3
+    assert text_width(render_table([column], rows, style).splitlines()[1]) <= width
+
+
+def test_names_before_figures() -> None:
+    """A name is whole before a figure that people can do without has room; these are told."""
+    rows = listed("processes", ["zabbix_agentd-with-a-longer-name"])
+    for width, whole in ((80, True), (60, True), (34, False)):
+        style = Style(colours=False, width=width)
+        table = render("processes", rows, style)
+        assert ("zabbix_agentd-with-a-longer-name" in table) is whole
+        titles = table.splitlines()[0].split()
+        hidden = left_out("processes", rows, style)
+        assert hidden
+        assert {"PROCESS", "SOCKETS", "ESTAB"} <= set(titles)
+        assert not set(titles) & set(hidden)
+        assert len(titles) + len(hidden) == len(
+            render("processes", rows, PIPED).splitlines()[0].split()
+        )
+    assert left_out("processes", rows, PIPED) == []
+    assert left_out("processes", rows, Style(colours=False, width=300)) == []
+
+
+def test_columns_give_way_alike() -> None:
+    """The widest column is not cut below the others."""
+    columns = [
+        Column("A", lambda row: row["a"], shrinks=True),
+        Column("B", lambda row: row["b"], shrinks=True),
+    ]
+    rows: list[JsonRow] = [{"a": "a" * 60, "b": "b" * 40}]
+    (line,) = render_table(columns, rows, Style(colours=False, width=62)).splitlines()[1:]
+    assert [len(cell) for cell in line.split()] == [30, 30]
+
+
+def test_ellipsis_of_the_locale() -> None:
+    """Where the encoding has no ellipsis, three dots are one, and lines are no longer for it."""
+    table = render("sockets", rows(), Style(colours=False, width=60, ellipsis="..."))
+    assert table.isascii()
+    assert "nginx:7,ca..." in table
+    assert max(map(len, table.splitlines())) <= 60
+    assert render("sockets", rows(), Style(colours=False, width=2, ellipsis="...")).isascii()
 
 
 def test_quality_of_lists() -> None:

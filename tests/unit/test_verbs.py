@@ -1,15 +1,14 @@
 """What keeps a call from running on or giving half an answer."""
 
-import signal
 from collections.abc import Iterator
 
 import pytest
 
 from zabbix_sockets import verbs
 from zabbix_sockets.arguments import parse
-from zabbix_sockets.errors import DeadlineError, DumpInterruptedError
-from zabbix_sockets.model import Query, Snapshot
-from zabbix_sockets.sockets import Socket
+from zabbix_sockets.errors import DumpInterruptedError
+from zabbix_sockets.model import Query
+from zabbix_sockets.sockets import Owner, Socket
 
 from .answers import answer_with
 from .snapshots import processes, snapshot_of, tcp_listener
@@ -22,25 +21,8 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verbs, "CONFIG", "/nowhere/zabbix-sockets.toml")
 
 
-def test_call_that_hangs_in_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A moment past the timeout a call ends itself wherever it hangs, and the timer is off."""
-
-    def hang(*_: object) -> Snapshot:
-        signal.pause()
-        raise AssertionError
-
-    monkeypatch.setattr("zabbix_sockets.collector.snapshot.collect", hang)
-    monkeypatch.setattr(verbs, "_GRACE", 0.0)
-    before = signal.getsignal(signal.SIGALRM)
-    options = parse(["get", "--timeout", "0.02"])
-    with pytest.raises(DeadlineError, match=r"timed out after 0\.02 s: something hung"):
-        options.run(options)
-    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
-    assert signal.getsignal(signal.SIGALRM) is before
-
-
 def test_query(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The source and what is left of the timeout are passed on; the alarm is off afterwards."""
+    """The source and what is left of the timeout are passed on."""
     queries = answer_with(monkeypatch, snapshot_of())
     options = parse(["get", "--source", "procfs", "--timeout", "50"])
     options.run(options)
@@ -49,7 +31,6 @@ def test_query(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     assert 0 < query.timeout <= 50
     assert (query.netns, query.needs) == ("all", frozenset())
     assert capsys.readouterr().out.count("\n") == 1
-    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +68,60 @@ def test_notes_for_people(
     shown = capsys.readouterr()
     assert shown.err.startswith("note: 2 processes may not be inspected")
     assert "nginx" in shown.out
+
+
+NO_GROUP = "bpf: this user may not read /run/zabbix-sockets: add it to the group zabbix"
+
+
+@pytest.mark.parametrize(
+    ("degraded", "denied", "found", "told"),
+    [
+        (True, {"sshd": 2}, [], [NO_GROUP, "2 processes", "no processes to show: what there may"]),
+        (True, {}, ["nginx"], [NO_GROUP]),
+        (False, {}, ["nginx"], []),  # the kernel has no BPF: nothing to be done about it
+        (False, {}, [], ["no processes to show"]),
+    ],
+)
+def test_what_would_help_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    degraded: bool,
+    denied: dict[str, int],
+    found: list[str],
+    told: list[str],
+) -> None:
+    """`show` says what would make it see more, and why an empty table is empty."""
+    snapshot = snapshot_of(processes(*found), [tcp_listener(2, 80)] if found else [])
+    snapshot.visibility.denied = denied
+    snapshot.visibility.reason, snapshot.visibility.degraded = NO_GROUP, degraded
+    for arguments in ([], ["--json"]):
+        answer_with(monkeypatch, snapshot)
+        options = parse(["show", "processes", *arguments])
+        options.run(options)
+        notes = capsys.readouterr().err.splitlines()
+        assert len(notes) == len(told)
+        assert all(note.startswith(f"note: {each}") for note, each in zip(notes, told, strict=True))
+
+
+def test_why_owners_of_sockets_are_not_seen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`show sockets` tells it beside a "-", once, and not where all owners are known."""
+    known = Socket(
+        *("udp", 2, "", 7, None, bytes(4), 53, bytes(4), 0, "", (Owner(7, "named"),)),
+        *(0, 9, 0, 0),
+    )
+    for found, told in (((known, known._replace(owners=())), True), ((known,), False)):
+        monkeypatch.setattr("zabbix_sockets.collector.stream.iter_sockets", lambda _, f=found: f)
+        monkeypatch.setattr(
+            "zabbix_sockets.collector.stream.why_without_owners", lambda _: NO_GROUP
+        )
+        options = parse(["show", "sockets"])
+        for again in (False, True):
+            options.run(options)
+            notes = capsys.readouterr().err
+            wanted = f"note: not all owners are seen: {NO_GROUP}\n"
+            assert notes == (wanted if told and not again else "")
 
 
 @pytest.mark.parametrize(("failures", "answered"), [(0, True), (3, True), (4, False)])

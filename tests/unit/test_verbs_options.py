@@ -11,10 +11,11 @@ from zabbix_sockets import verbs
 from zabbix_sockets.arguments import parse
 from zabbix_sockets.errors import SocketsError, UsageError
 from zabbix_sockets.model import FIRST_OWNER, Process, Query, Snapshot
+from zabbix_sockets.names import safe_name
 from zabbix_sockets.sockets import Socket
 
 from .answers import answer_with
-from .snapshots import NAMESPACES, UNNAMED, snapshot_of, tcp_listener
+from .snapshots import NAMESPACES, UNNAMED, processes, snapshot_of, tcp_listener
 
 RULES = "[[group]]\nname = 'web'\nprocess = '^nginx$'\ncommand = 'daemon'\n"
 A = FIRST_OWNER
@@ -257,3 +258,23 @@ def test_active_within(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot) -> N
     assert queries[0].active_within == 300
     with pytest.raises(UsageError, match="invalid choice: 61"):
         run("get", "--active-within", "61")
+
+
+def test_keys(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A key of each process can be copied into an item; the one with most sockets is first."""
+    names = ("a few", "(x)")
+    listeners = [tcp_listener(A, 80), tcp_listener(A + 1, 81), tcp_listener(A + 1, 82)]
+    shown = snapshot_of(processes(*map(safe_name, map(str.encode, names))), listeners)
+    answer_with(monkeypatch, shown)
+    run("show", "processes", "--keys")
+    assert capsys.readouterr().out == "sockets.count[%28x%29]\nsockets.count[a%20few]\n"
+
+
+@pytest.mark.parametrize("arguments", [["listeners"], ["processes", "--group-by", "unit"]])
+def test_keys_of_processes_only(
+    monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot, arguments: list[str]
+) -> None:
+    """The item key counts for processes by name: there is none for others."""
+    answer_with(monkeypatch, snapshot)
+    with pytest.raises(UsageError, match="--keys is for show processes"):
+        run("show", *arguments, "--keys")

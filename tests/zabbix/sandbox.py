@@ -25,6 +25,7 @@ _MOST_FAMILIES = 64
 _WRITE, _EXECUTE, _SHM_EXECUTE = 2, 4, 0o100000
 _NAMESPACES = (0x80, 0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
 _REALTIME = (1, 2, 6)
+KILLED = -1  # instead of an error's number: the process dies of SIGSYS
 
 NOT_HERE = {
     "NotifyAccess": "the test itself listens, and checks who is ready",
@@ -34,6 +35,8 @@ NOT_HERE = {
     "RemoveIPC": "what a stopped unit leaves behind; it makes no IPC objects",
     "KillMode": "the test signals the main process; zabbix_sender ends by itself",
     "SystemCallArchitectures": "every filter of libseccomp is for the native one alone",
+    "RemainAfterExit": "nobody asks whether it is active; the test runs ExecStop by itself",
+    "TimeoutStartSec": "the test waits as long, and fails then",
 }
 """Settings that mean nothing without systemd, each with its reason."""
 
@@ -82,7 +85,14 @@ class Sandbox:
     @property
     def exec_start(self) -> list[str]:
         """The unit's own command line."""
-        (line,) = self.settings["ExecStart"]
+        return self.exec_line("ExecStart")
+
+    def exec_line(self, name: str) -> list[str]:
+        """Return the command line of ExecStart=, ExecStop= or ExecReload=, with its variables."""
+        (line,) = self.settings[name]
+        for variable, value in self.environment.items():
+            line = line.replace(f"${{{variable}}}", value)
+        assert "$" not in line
         return shlex.split(line)
 
     def command(self, command: Iterable[str], *, pins: bool, **environment: str) -> list[str]:
@@ -129,7 +139,6 @@ def system_calls(name: str) -> frozenset[str]:
 
 def _user(box: Sandbox) -> None:
     """A user of DynamicUser=: nss-systemd knows it by its name, here a copy of /etc does."""
-    assert box.one("DynamicUser") == "yes"
     box.user, box.group, box.uid = box.one("User"), box.one("Group"), _DYNAMIC
     etc = box.root / "etc"
     subprocess.run(["cp", "-a", "/etc", str(etc)], check=True)
@@ -143,6 +152,23 @@ def _user(box: Sandbox) -> None:
     box.steps.append(["bind", str(etc), "/etc"])
     box.setpriv += ["--reuid", str(box.uid), "--regid", gid, "--clear-groups"]
     box.environment |= {"HOME": "/", "USER": box.user, "LOGNAME": box.user}
+
+
+def _real_user(box: Sandbox) -> None:
+    """A user that is there: root alone, who has no groups then but its own."""
+    if box.one("DynamicUser") == "yes":
+        return
+    assert box.one("User") == "root"
+    assert not box.one("Group")
+    box.user, box.group, box.uid = "root", "root", 0
+    box.setpriv += ["--reuid", "0", "--regid", "0", "--clear-groups"]
+    box.environment |= {"HOME": "/root", "USER": "root", "LOGNAME": "root"}
+
+
+def _environment(box: Sandbox) -> None:
+    for word in box.words("Environment"):
+        name, _, value = word.partition("=")
+        box.environment[name] = value
 
 
 def _state(box: Sandbox) -> None:
@@ -184,7 +210,8 @@ def _memory(box: Sandbox) -> None:
 
 
 def _families(box: Sandbox) -> None:
-    allowed = {_FAMILIES[name] for name in box.words("RestrictAddressFamilies")}
+    names = [name for name in box.words("RestrictAddressFamilies") if name != "none"]
+    allowed = {_FAMILIES[name] for name in names}
     others = [[0, "==", number, 0] for number in range(_MOST_FAMILIES) if number not in allowed]
     others.append([0, ">", _MOST_FAMILIES - 1, 0])
     box.refuse((("socket", [each]) for each in others), errno.EAFNOSUPPORT)
@@ -227,8 +254,9 @@ def _system_calls(box: Sandbox) -> None:
     for line in box.settings["SystemCallFilter"]:
         names = set[str]().union(*map(system_calls, line.removeprefix("~").split()))
         allowed = allowed - names if line.startswith("~") else allowed | names
-    error = getattr(errno, box.one("SystemCallErrorNumber"))
-    box.filters.append([error, [[0, name, []] for name in sorted(allowed)]])
+    error = box.one("SystemCallErrorNumber")
+    otherwise = getattr(errno, error) if error else KILLED
+    box.filters.append([otherwise, [[0, name, []] for name in sorted(allowed)]])
 
 
 def _strict(box: Sandbox) -> None:
@@ -244,10 +272,13 @@ def _in_order() -> dict[str, Callable[[Sandbox], None]]:
 
     return {
         "Type": nothing,
+        "Environment": _environment,
         "ExecStart": nothing,
+        "ExecStop": nothing,
+        "ExecReload": nothing,
         "TimeoutStopSec": nothing,
         "DynamicUser": _user,
-        "User": nothing,
+        "User": _real_user,
         "Group": nothing,
         "StateDirectory": _state,
         "StateDirectoryMode": nothing,
@@ -267,6 +298,8 @@ def _in_order() -> dict[str, Callable[[Sandbox], None]]:
             ["read_only", path] for path in ("/proc/sys", "/sys")
         ),
         "ProtectControlGroups": lambda box: box.steps.append(["read_only", "/sys/fs/cgroup"]),
+        "PrivateNetwork": lambda box: box.unshare.append("--net"),
+        "ReadWritePaths": lambda box: box.writable.extend(box.words("ReadWritePaths")),
         "ProtectSystem": _strict,
         "ProtectClock": lambda box: box.refuse((name, []) for name in system_calls("@clock")),
         "ProtectHostname": _hostname,

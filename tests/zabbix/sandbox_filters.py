@@ -1,8 +1,9 @@
 """Lets the kernel refuse system calls from here on, as a unit says; see sandbox.py.
 
 Arguments: a JSON list of filters, each of them [error, rules]; then the command to go on with.
-The error is that of whatever no rule names, 0 allows it. A rule is [error, system call,
-conditions], all of which have to hold; a condition is [argument, comparison, number, value].
+The error is that of whatever no rule names, 0 allows it, -1 kills the process. A rule is
+[error, system call, conditions], all of which have to hold; a condition is [argument,
+comparison, number, value].
 """
 
 import ctypes
@@ -12,7 +13,7 @@ import os
 import sys
 from typing import Any
 
-_ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
+_ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
 _COMPARISONS = {"!=": 1, "==": 4, ">": 6, "&": 7}
 
 
@@ -26,6 +27,8 @@ class _Condition(ctypes.Structure):
 
 
 def _action(error: int) -> int:
+    if error < 0:
+        return _KILL_PROCESS
     return _ERRNO | error if error else _ALLOW
 
 

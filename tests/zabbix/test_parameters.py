@@ -4,13 +4,16 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from zabbix_sockets.names import as_parameter
+
 from .agents import Agent
-from .processes import hold
-from .stage import Stage, as_zabbix
+from .processes import HOSTILE, hold
+from .stage import HOME, Stage, as_zabbix
 
 pytestmark = pytest.mark.zabbix
 
@@ -95,3 +98,18 @@ def test_strange_names_are_counted(agent: Agent, stage: Stage, name: str) -> Non
     """A process may be called like an option; its number is given all the same."""
     with hold(stage, name):
         assert agent.ask(f"sockets.count[{in_key(name)},tcp,listen]") == "2"
+
+
+def test_keys_that_the_command_prints(agent: Agent, stage: Stage) -> None:
+    """Whatever a process is called, every agent takes the key that `show` prints for it."""
+    with ExitStack() as stack:
+        for name in HOSTILE:
+            stack.enter_context(hold(stage, name))
+        module = [str(HOME / "bin/python3"), "-I", "-m", "zabbix_sockets"]
+        command = stage.inside(as_zabbix([*module, "show", "processes", "--keys"]))
+        shown = subprocess.run(command, check=True, capture_output=True, text=True)
+        keys = shown.stdout.splitlines()
+        for row in HOSTILE.values():
+            key = f"sockets.count[{as_parameter(row)}]"
+            assert key in keys
+            assert agent.ask(f"{key[:-1]},tcp,listen]") == "2", key

@@ -31,6 +31,7 @@ from .stage import Stage, UnavailableError
 pytestmark = pytest.mark.zabbix
 
 UNIT = "systemd/zabbix-sockets-send.service"
+LOAD_UNIT = "systemd/zabbix-sockets-load.service"
 DROP_IN = "systemd/sys-ptrace.conf"
 _INTERVAL = 60.0
 
@@ -162,9 +163,13 @@ def recorder() -> Iterator[Recorder]:
 
 @pytest.mark.parametrize("drop_ins", [(), (DROP_IN,)])
 def test_every_setting_is_known(stage: Stage, drop_ins: tuple[str, ...]) -> None:
-    """The sandbox leaves no setting of the unit out, but for those that have their reason."""
+    """The sandbox leaves no setting of the unit out, but for those that have their reason.
+
+    What it knows besides is of the other unit.
+    """
     settings = parse(*(stage.conf / each for each in (UNIT, *drop_ins)))
-    assert settings.keys() == APPLIED.keys() | NOT_HERE.keys()
+    other = parse(stage.conf / LOAD_UNIT)
+    assert settings.keys() | other.keys() == APPLIED.keys() | NOT_HERE.keys()
     assert not APPLIED.keys() & NOT_HERE.keys()
     on = ("Private", "ProtectK", "ProtectC", "ProtectH", "Lock", "Memory", "NoNew", "Dynamic")
     assert {values[-1] for name, values in settings.items() if name.startswith(on)} == {"yes"}

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * Three iterators over the open files of all tasks (bpf_iter "task_file", Linux 5.11):
+ * Three iterators over the open files of all tasks (bpf_iter "task_file", Linux 5.11), and one
+ * over the tasks (bpf_iter "task"):
  *
  *   count_sockets   one struct record per TCP or UDP socket and owner, made to be counted:
  *                   equal sockets give equal bytes, so the reader needs no look at each
  *   own_sockets     one struct owner per socket and owner: who holds which inode
  *   inform_sockets  one struct information per TCP socket and owner: its tcp_info
+ *   name_programs   one struct program per process: the name of the file that it executes
  *
  * Only what is used of a kernel structure is declared; libbpf finds the fields by the
  * running kernel's BTF (CO-RE). What changed between kernels is chosen by what exists,
@@ -30,6 +32,9 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define SOCK_BINDPORT_LOCK 8
 #define RLIMIT_NOFILE 7
 #define TCP_CA_NAME_MAX 16
+#define PF_KTHREAD 0x00200000
+#define NAME_MAX 255
+#define MOUNTS_TRIED 4 /* one on another, on the same file */
 #define NSEC_PER_SEC 1000000000ULL
 #define USEC_PER_SEC 1000000ULL
 #define USEC_PER_MSEC 1000
@@ -86,8 +91,39 @@ struct files_struct {
 	atomic_t count;
 } CORE;
 
+struct dentry;
+
+struct vfsmount {
+	struct dentry *mnt_root;
+} CORE;
+
+struct mount { /* fs/mount.h */
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+} CORE;
+
+struct qstr {
+	const unsigned char *name;
+} CORE;
+
+struct dentry {
+	struct qstr d_name;
+} CORE;
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+} CORE;
+
+struct mm_struct {
+	struct file *exe_file;
+} CORE;
+
 struct task_struct {
 	int tgid;
+	unsigned int flags;
+	struct mm_struct *mm;
 	char comm[16];
 	__u64 start_boottime;
 	struct task_struct *group_leader;
@@ -103,6 +139,7 @@ struct inode {
 
 struct file {
 	struct inode *f_inode;
+	struct path f_path;
 } CORE;
 
 struct file___before_6_13 {
@@ -270,6 +307,11 @@ struct bpf_iter__task_file {
 	struct file *file;
 } CORE;
 
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+} CORE;
+
 /* Kinds of records; readers/bpf.py has the same. */
 enum {
 	LISTENER = 1,	/* listening TCP, bound UDP; queues: accept queue, backlog, or bytes */
@@ -327,6 +369,12 @@ struct owner {
 	__u32 started;
 	__u32 fds_limit;
 	char comm[16];
+};
+
+struct program {
+	__u32 pid;
+	__u32 started;
+	char name[NAME_MAX + 1];	/* padded with zeros; empty: its mount has been detached */
 };
 
 struct information {
@@ -810,6 +858,63 @@ int inform_sockets(struct bpf_iter__task_file *ctx)
 		return 0;
 	rec.inode = file->f_inode->i_ino;
 	rec.netns = sk->__sk_common.skc_net.net->ns.inum;
+	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
+	return 0;
+}
+
+/*
+ * The last part of what d_path() in fs/d_path.c says: where a file is mounted on another, it is
+ * the other's name. 0 where nothing leads to it any more.
+ */
+static __always_inline struct dentry *name_in_tree(struct path *path)
+{
+	struct dentry *dentry = BPF_CORE_READ(path, dentry);
+	struct vfsmount *mounted = BPF_CORE_READ(path, mnt);
+	struct mount *mount, *parent;
+	int i;
+
+#pragma unroll
+	for (i = 0; i < MOUNTS_TRIED; i++) {
+		if (BPF_CORE_READ(mounted, mnt_root) != dentry)
+			return dentry;
+		mount = (void *)mounted - bpf_core_field_offset(struct mount, mnt);
+		parent = BPF_CORE_READ(mount, mnt_parent);
+		if (parent == mount)
+			return 0;
+		dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+		mounted = (void *)parent + bpf_core_field_offset(struct mount, mnt);
+	}
+	return dentry;
+}
+
+SEC("iter/task")
+int name_programs(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct program rec = {};
+	struct task_struct *leader;
+	struct dentry *dentry;
+	struct mm_struct *mm;
+	struct file *file;
+
+	if (!task || task->flags & PF_KTHREAD)
+		return 0;
+	leader = task->group_leader;
+	/* A main thread that has exited has no memory: each of the others tells for it. */
+	if (task != leader && BPF_CORE_READ(leader, mm))
+		return 0;
+	mm = BPF_CORE_READ(task, mm);
+	if (!mm)
+		return 0;
+	file = BPF_CORE_READ(mm, exe_file);
+	if (!file)
+		return 0;
+	dentry = name_in_tree(__builtin_preserve_access_index(&file->f_path));
+	if (dentry)
+		bpf_probe_read_kernel_str(rec.name, sizeof(rec.name),
+					  BPF_CORE_READ(dentry, d_name.name));
+	rec.pid = pid_for_reader(leader);
+	rec.started = leader->start_boottime / NSEC_PER_SEC;
 	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
 	return 0;
 }

@@ -4,6 +4,7 @@ A call of the agent starts it as soon as it knows its options, and imports all e
 so this module imports little.
 """
 
+import os
 import sys
 from _queue import SimpleQueue
 from _thread import start_new_thread  # threading takes a millisecond to import
@@ -26,7 +27,8 @@ _SWITCH_INTERVAL = 0.0001  # seconds a thread that is back from the kernel waits
 class Ahead:
     """The records of all sockets, of which the kernel gives the first ones already.
 
-    A context manager: the thread ends when it is left, for good.
+    A context manager: the thread ends when it is left, for good. Where no thread can be had
+    (RLIMIT_NPROC, TasksMax) the records are read when they are asked for.
 
     Attributes:
         established: the kernel's own count of established connections before the first record.
@@ -40,12 +42,24 @@ class Ahead:
     def __init__(self, open_iterator: bpf.Opener, proc: str, deadline: Deadline) -> None:
         self.complete = False
         self.established = read_current_established(proc)
-        self._chunks = bpf.read_chunks(open_iterator(bpf.COUNT), bpf.RECORD.size, deadline)
+        self._open_iterator = open_iterator
+        self._deadline = deadline
+        self._fd = open_iterator(bpf.COUNT)
         self._queue: SimpleQueue[bpf.Chunk | Exception | None] = SimpleQueue()
         self._left = False
         self._interval = sys.getswitchinterval()
+        self._is_ahead = True  # before the thread looks at it
+        self._is_ahead = self._start()
+
+    def _start(self) -> bool:
+        """Start the thread, and return whether there is one."""
+        try:
+            start_new_thread(self._read, ())
+        except (RuntimeError, MemoryError):
+            os.close(self._fd)
+            return False
         sys.setswitchinterval(_SWITCH_INTERVAL)
-        start_new_thread(self._read, ())
+        return True
 
     def __enter__(self) -> Self:
         return self
@@ -63,21 +77,30 @@ class Ahead:
         """Fill the queue, a little ahead of who empties it."""
         queue = self._queue
         try:
-            for chunk in self._chunks:
+            for chunk in self._read_to_deadline():
                 queue.put(chunk)
                 while queue.qsize() > _CHUNKS and not self._left:
                     sleep(_PAUSE)
                 if self._left:
                     return
-            self.complete = True
-        except DeadlineError:
-            pass
         except Exception as error:  # noqa: BLE001  # raised again by the other thread
             queue.put(error)
         queue.put(None)
 
+    def _read_to_deadline(self) -> Iterator[bpf.Chunk]:
+        """Yield the records, and note whether these are all."""
+        fd = self._fd if self._is_ahead else self._open_iterator(bpf.COUNT)
+        try:
+            yield from bpf.read_chunks(fd, bpf.RECORD.size, self._deadline)
+        except DeadlineError:
+            return
+        self.complete = True
+
     def __iter__(self) -> Iterator[bpf.Chunk]:
         """Yield the records in pieces; fewer than all if the deadline passes."""
+        if not self._is_ahead:
+            yield from self._read_to_deadline()
+            return
         while (chunk := self._queue.get()) is not None:
             if isinstance(chunk, Exception):
                 raise chunk

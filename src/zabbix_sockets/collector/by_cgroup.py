@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 
 from zabbix_sockets.model import Process, Query, Row
 from zabbix_sockets.owners import Owners
-from zabbix_sockets.readers.cgroup import find_mount
 from zabbix_sockets.readers.inet_diag import CgroupRow
+from zabbix_sockets.readers.mounts import Mounts
 from zabbix_sockets.readers.process import (
     CAP_DAC_READ_SEARCH,
     CAP_SYS_PTRACE,
@@ -48,9 +48,9 @@ class CgroupOwners(Owners):
             yield row
 
 
-def may_not_walk(query: Query) -> bool:
+def may_not_walk(query: Query, mounts: Mounts) -> bool:
     """Whether cgroups are the better owners: they answer the question, and a walk is denied."""
-    if not query.needs or not query.needs <= _BY_CGROUP or not find_mount(query.proc):
+    if not query.needs or not query.needs <= _BY_CGROUP or not mounts.cgroup2:
         return False
     wanted = 1 << CAP_DAC_READ_SEARCH | 1 << CAP_SYS_PTRACE
     return read_capabilities(query.proc) & wanted != wanted

@@ -1,28 +1,44 @@
 """What a grouping looks at beside a process's name: unit, container, user, command line.
 
-Only the processes that hold sockets are asked, and only for what is needed.
+Only the processes that hold sockets are asked, only for what is needed, and until the deadline.
 """
 
 import os
 
-from zabbix_sockets.cgroups import Container, Placement, parse_path
+from zabbix_sockets.cgroups import Placement
+from zabbix_sockets.collector.places import Places
+from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.model import Process, Query, Snapshot, Visibility
 from zabbix_sockets.names import HOST, NO_UNIT, UNNAMED, safe_name
-from zabbix_sockets.readers.cgroup import CgroupTree, find_mount, read_placement
-from zabbix_sockets.readers.containers import container_name
-from zabbix_sockets.readers.process import is_hidden, read_bytes
+from zabbix_sockets.readers.passwd import read_users
+from zabbix_sockets.readers.process import is_hidden, read_command
 
 _ROOT_CGROUP = 1  # also what every process has where cgroup v2 is not used
+_COMMAND = 32_768
+"""As many characters of a command line as a rule looks at; one is four bytes at most."""
+_USER_COMMANDS = 4_000_000
+"""Characters of the different command lines of one user's processes together."""
 
 
-def complete(snapshot: Snapshot, query: Query) -> None:
-    """Fill in the fields of the Snapshot's processes that *query* needs."""
+def complete(snapshot: Snapshot, query: Query, shared: Shared) -> None:
+    """Fill in the fields of the Snapshot's processes that *query* needs.
+
+    A user may have thousands of processes. Of those that could not be asked before the deadline
+    nothing is known, and the Snapshot says so.
+    """
     if not query.needs:
         return
-    facts = _Facts(query)
-    for index in {index for members in snapshot.owners.values() for index in members}:
+    facts = _Facts(query, shared)
+    for index in sorted({index for members in snapshot.owners.values() for index in members}):
+        if shared.deadline.passed():
+            snapshot.visibility.places_complete = False
+            break
         process = snapshot.processes[index] = facts.of(snapshot.processes[index])
         _note_hidden(snapshot.visibility, query, process)
+    if facts.unread:
+        what = f"{facts.unread} command lines were not read: their user's are very long together"
+        snapshot.visibility.warnings.append(what)
+        snapshot.visibility.hidden_facts.add("command")
 
 
 def _note_hidden(visibility: Visibility, query: Query, process: Process) -> None:
@@ -37,19 +53,21 @@ def _note_hidden(visibility: Visibility, query: Query, process: Process) -> None
 
 
 class _Facts:
-    """The facts of processes; what several share is read once."""
+    """The facts of processes; what several share is read once.
 
-    def __init__(self, query: Query) -> None:
+    Attributes:
+        unread: how many command lines were left out, since those of their user are too long.
+    """
+
+    def __init__(self, query: Query, shared: Shared) -> None:
         self._proc = query.proc
         self._needs = query.needs
-        self._placements: dict[int, Placement | None] = {}
-        self._containers: dict[Container, str] = {}
-        self._users: dict[int, str] | None = None
-        self._tree: CgroupTree | None = None
+        self._shared = shared
+        self._users: dict[int, bytes] | None = None
+        self._commands: dict[int | None, dict[str, str]] = {}  # of each user, the different ones
+        self._lengths: dict[int | None, int] = {}
+        self.unread = 0
         self.places = bool(query.needs & {"unit", "container"})
-        if self.places:
-            mount = find_mount(query.proc)
-            self._tree = CgroupTree(mount) if mount else None
 
     def of(self, process: Process) -> Process:
         """Return *process* with what is needed; what can't be known stays empty."""
@@ -62,33 +80,43 @@ class _Facts:
         if process.pid and self._needs & {"user", "uid"}:
             process = self._with_user(process)
         if process.pid and "command" in self._needs:
-            process = process._replace(command=self._command(process.pid))
+            process = process._replace(command=self._command(process))
         return process
 
     def _placement(self, process: Process) -> Placement | None:
+        places = self._shared.once(Places)
         if process.cgroup > _ROOT_CGROUP:
-            if process.cgroup not in self._placements:
-                path = self._tree.path(process.cgroup) if self._tree else None
-                self._placements[process.cgroup] = None if path is None else parse_path(path)
-            found = self._placements[process.cgroup]
+            found = places.of_cgroup(process.cgroup)
             if found or not process.pid:
                 return found
-        if not process.pid:
-            return Placement()
-        return read_placement(self._proc, process.pid)
+        return places.of_process(process.pid) if process.pid else Placement()
 
     @staticmethod
     def _unit(placement: Placement) -> str:
         return safe_name(os.fsencode(placement.unit)) if placement.unit else NO_UNIT
 
     def _container(self, placement: Placement) -> str:
-        container = placement.container
-        if container is None:
+        if placement.container is None:
             return HOST
-        if container not in self._containers:
-            name = container_name(container)
-            self._containers[container] = safe_name(os.fsencode(name)) if name else UNNAMED
-        return self._containers[container]
+        return self._shared.once(Places).container_name(placement.container) or UNNAMED
+
+    def _command(self, process: Process) -> str:
+        """Return the command line of a process as far as rules look at it.
+
+        A user may have thousands of processes with one of megabytes each: beyond what all of a
+        user's may have together it is empty.
+        """
+        length = self._lengths.get(process.uid, 0)
+        if length >= _USER_COMMANDS:
+            self.unread += 1
+            return ""
+        data = read_command(self._proc, process.pid, 4 * _COMMAND)
+        known = self._commands.setdefault(process.uid, {})
+        command = os.fsdecode(data)[:_COMMAND]
+        if command not in known:
+            known[command] = command
+            self._lengths[process.uid] = length + len(command)
+        return known[command]
 
     def _with_user(self, process: Process) -> Process:
         try:
@@ -96,27 +124,14 @@ class _Facts:
         except OSError:
             return process
         if self._users is None:
-            self._users = _read_users()
-        return process._replace(uid=uid, user=self._users.get(uid) or f"uid {uid}")
-
-    def _command(self, pid: int) -> str:
-        try:
-            data = read_bytes(f"{self._proc}/{pid}/cmdline")
-        except OSError:
-            return ""
-        return os.fsdecode(data.rstrip(b"\0").replace(b"\0", b" "))
+            self._users = _read_names()
+        name = self._users.get(uid)
+        return process._replace(uid=uid, user=f"uid {uid}" if name is None else safe_name(name))
 
 
-def _read_users(path: str = "/etc/passwd") -> dict[int, str]:
-    """Return the names of the local users; NSS could wait for a network."""
-    users: dict[int, str] = {}
-    try:
-        with open(path, "rb") as file:
-            for line in file:
-                name, _, rest = line.partition(b":")
-                uid = rest.split(b":")[1:2]
-                if uid and uid[0].isdigit():
-                    users.setdefault(int(uid[0]), safe_name(name))
-    except OSError:
-        pass  # a container without one
-    return users
+def _read_names() -> dict[int, bytes]:
+    """Return the names of the local users by their uids."""
+    names: dict[int, bytes] = {}
+    for user in read_users():
+        names.setdefault(user.uid, user.name)
+    return names

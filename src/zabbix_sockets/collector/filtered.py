@@ -10,11 +10,12 @@ from itertools import repeat
 from zabbix_sockets.collector.fitting import Chosen
 from zabbix_sockets.collector.iterated import read_owners
 from zabbix_sockets.collector.namespaces import Found
+from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.collector.records import count_fds
 from zabbix_sockets.collector.selection import Selection
+from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.tables import SHARE_OF_WALK, TableCollection
-from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import DeadlineError, SourceUnavailableError
 from zabbix_sockets.fold import TableFold
 from zabbix_sockets.model import PortRange, Query, Row, Snapshot, Table
@@ -29,10 +30,10 @@ class FilteredCollection(TableCollection):
 
     _lists_first = False
 
-    def __init__(self, plan: Plan, query: Query, deadline: Deadline, snapshot: Snapshot) -> None:
-        self._selection = Selection(query)
+    def __init__(self, plan: Plan, query: Query, shared: Shared, snapshot: Snapshot) -> None:
+        self._selection = Selection(query, shared.once(Places).mounts)
         snapshot.filter = query.filter
-        super().__init__(plan, query, deadline, snapshot)
+        super().__init__(plan, query, shared, snapshot)
         self._selection.owners = self._owners
 
     def _read_owners(self) -> Owners:

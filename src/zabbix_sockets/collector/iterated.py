@@ -6,12 +6,13 @@ a descriptor are counted by the accept queues and the kernel's own count.
 """
 
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, partial
 
 from zabbix_sockets.collector.ahead import Ahead
 from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.collector.records import RecordFold
 from zabbix_sockets.collector.rest import Rest
+from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.fold import DeviceName
@@ -33,7 +34,7 @@ from zabbix_sockets.model import (
 from zabbix_sockets.owners import Owners
 from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.host import read_current_established, read_device_name
-from zabbix_sockets.readers.process import is_cut_short, read_name, read_netns, read_uptime
+from zabbix_sockets.readers.process import is_hidden, read_name, read_netns, read_uptime
 
 
 class Iteration:
@@ -44,14 +45,15 @@ class Iteration:
         open_iterator: bpf.Opener,
         plan: Plan,
         query: Query,
-        deadline: Deadline,
+        shared: Shared,
         snapshot: Snapshot,
     ) -> None:
+        self._shared = shared
         self._open_iterator = open_iterator
         self._plan = plan
         self._query = query
         self._proc = query.proc
-        self._deadline = deadline
+        self._deadline = shared.deadline
         self._snapshot = snapshot
         self._complete = False
         self._established: int | None = None
@@ -104,12 +106,15 @@ class Iteration:
             uptime,
             self._snapshot.ports,
             self._proc,
+            bpf.Programs(self._open_iterator, self._deadline),
+            deadline=self._deadline,
             own_only=own_only,
             active_within=self._query.active_within if self._query.tcp_info else 0,
         )
         fold.owners.left_out = self._query.left_out
         fold.add(records)
-        self._complete, self._established = records.complete, records.established
+        self._complete = records.complete and fold.complete
+        self._established = records.established
         return fold
 
     def _device_names(self, fold: RecordFold) -> DeviceName:
@@ -119,26 +124,27 @@ class Iteration:
             own = cache(read_device_name)
             return lambda _, index: own(index)
         from zabbix_sockets.collector import namespaces  # noqa: PLC0415  # 2 ms
+        from zabbix_sockets.collector.places import Places  # noqa: PLC0415  # the same
 
-        snapshot = self._snapshot
+        snapshot, places = self._snapshot, self._shared.once(Places)
         pids = {
             number: sorted(snapshot.processes[index].pid for index in holders)
             for number, holders in fold.holders.items()
         }
-        found = namespaces.held(self._proc, pids, self._plan)
+        found = namespaces.held(places.mounts, pids)
         whole = True
         if wanted != ALL_NETNS:
-            others, whole = namespaces.look_for(self._proc, self._deadline, self._plan)
+            others, whole = namespaces.look_for(places.mounts, self._deadline, self._plan)
             for each in others:
                 found.setdefault(each.number, each)
         snapshot.namespaces = {
-            number: namespaces.describe(self._proc, each) for number, each in found.items()
+            number: namespaces.describe(places, each) for number, each in found.items()
         }
         if namespaces.are_names_hidden(self._proc, found, snapshot.namespaces):
             snapshot.visibility.foreign_unnamed = True
         if wanted != ALL_NETNS:
             snapshot.selected = namespaces.select(snapshot.namespaces, wanted, whole=whole)
-        return namespaces.device_names(self._proc, found)
+        return namespaces.device_names(places, found)
 
 
 def _fill(snapshot: Snapshot, fold: RecordFold) -> None:
@@ -194,33 +200,36 @@ def _add_unseen(connections: dict[Connection, int], before: int | None, after: i
 
 
 def read_owners(open_iterator: bpf.Opener, proc: str, deadline: Deadline) -> Owners:
-    """Return who holds which inode, as the iterator own_sockets tells; /proc is asked for names.
+    """Return who holds which inode, as own_sockets tells; /proc is asked for names.
 
     Raises:
         DeadlineError: the time is over.
         SourceUnavailableError: the iterator failed.
     """
     try:
-        return _owners(open_iterator(bpf.OWN), proc, deadline)
+        return _owners(open_iterator, proc, deadline)
     except (OSError, ParseError) as error:
         raise SourceUnavailableError(f"the iterator failed: {error}") from error
 
 
-def _owners(fd: int, proc: str, deadline: Deadline) -> Owners:
+def _owners(open_iterator: bpf.Opener, proc: str, deadline: Deadline) -> Owners:
     owners = Owners()
+    programs = bpf.Programs(open_iterator, deadline)
     uptime = read_uptime(proc)
     numbers: dict[tuple[int, bytes, int], int] = {}
     last, number, note = (0, b"", 0), 0, owners.by_inode.setdefault
-    for chunk in bpf.read_chunks(fd, bpf.OWNER.size, deadline):
+    for chunk in bpf.read_chunks(open_iterator(bpf.OWN), bpf.OWNER.size, deadline):
         for pid, inode, started, _, comm in bpf.OWNER.iter_unpack(chunk):
             key = pid, comm, started
             if key != last:  # one process's sockets come together
                 last, number = key, numbers.get(key, 0)
                 if not number:
-                    comm = comm.split(b"\0", 1)[0]  # noqa: PLW2901
-                    name = read_name(proc, str(pid), comm)
-                    if is_cut_short(proc, pid, comm, name):
+                    deadline.check()
+                    executable = partial(programs.executable, pid, started)
+                    called = read_name(proc, str(pid), comm.split(b"\0", 1)[0], executable)
+                    if not called.certain and is_hidden(proc, pid):
                         owners.uncertain.add(len(owners.processes))
+                    name = called.name
                     process = Process(pid, name, max(0.0, uptime - started))
                     number = numbers[key] = owners.number(process)
             if note(inode, number) != number:

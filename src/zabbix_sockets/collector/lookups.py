@@ -4,7 +4,8 @@ import _socket
 import os
 import stat
 
-from zabbix_sockets.readers.cgroup import find_mount
+from zabbix_sockets.readers.mounts import Mounts
+from zabbix_sockets.readers.passwd import read_users
 
 
 def device_index(name: str) -> int | None:
@@ -17,18 +18,13 @@ def device_index(name: str) -> int | None:
 
 def uid_of(name: str) -> int | None:
     """Return a local user's uid; NSS could wait for a network."""
-    try:
-        with open("/etc/passwd", "rb") as file:
-            lines = [line.split(b":") for line in file]
-    except OSError:
-        return None
-    uids = (line[2] for line in lines if line[0] == name.encode() and len(line) > 2)  # noqa: PLR2004
-    return next((int(uid) for uid in uids if uid.isdigit()), None)
+    wanted = name.encode()
+    return next((user.uid for user in read_users() if user.name == wanted), None)
 
 
-def cgroup_id(proc: str, path: str) -> int | None:
+def cgroup_id(mounts: Mounts, path: str) -> int | None:
     """Return the id of a cgroup v2 by its path, with or without that of the mount point."""
-    mount = find_mount(proc)
+    mount = mounts.cgroup2
     if not mount:
         return None
     below = path if path == mount or path.startswith(f"{mount}/") else f"{mount}/{path}"

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from zabbix_sockets.cgroups import Container, Placement, is_lasting
+from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import (
@@ -20,12 +21,12 @@ from zabbix_sockets.fold import DeviceName
 from zabbix_sockets.model import OWN_NETNS, Namespace, PortRange, Visibility
 from zabbix_sockets.names import UNNAMED, safe_name
 from zabbix_sockets.readers import netns
-from zabbix_sockets.readers.cgroup import read_placement
-from zabbix_sockets.readers.containers import container_name
 from zabbix_sockets.readers.host import read_device_name, read_port_range
+from zabbix_sockets.readers.mounts import Mounts
 from zabbix_sockets.readers.netlink import NetlinkTables
 from zabbix_sockets.readers.process import (
     CAP_SYS_ADMIN,
+    is_gone,
     is_hidden,
     read_capabilities,
     read_netns,
@@ -58,15 +59,16 @@ class Found(NamedTuple):
         return not self.path and not any(os.path.exists(f"{proc}/{pid}") for pid in self.pids)
 
 
-def find(proc: str, deadline: Deadline) -> tuple[list[Found], bool]:
+def find(mounts: Mounts, deadline: Deadline) -> tuple[list[Found], bool]:
     """Return the namespaces of all processes but the caller's, and those that are mounted.
 
-    And whether these are all: none if processes are hidden, or if it can't be told which of
-    the mounted ones were found by their processes.
+    And whether these are all: not if processes are hidden, if there was no time for all mounts,
+    or if it can't be told which of the mounted ones were found by their processes.
 
     Raises:
         DeadlineError: the time is over.
     """
+    proc = mounts.proc
     own = netns.read_key(proc, "thread-self")
     members: dict[int, list[int]] = {}
     pids = [name for name in os.listdir(proc) if name.isdecimal()]
@@ -75,29 +77,27 @@ def find(proc: str, deadline: Deadline) -> tuple[list[Found], bool]:
         deadline.check()
         try:
             key, member = _key_of(proc, pid)
-        except PermissionError:
-            whole = False
-        except OSError:
-            continue  # gone
+        except OSError as error:
+            whole &= is_gone(error)
         else:
             members.setdefault(key, []).append(member)
     members.pop(own, None)
-    mounted = netns.read_mounted(proc)
+    mounted = dict(mounts.namespaces)
     mounted.pop(read_netns(proc), None)
     found = [_identified(proc, key, pids, mounted) for key, pids in members.items()]
     # Of those that are mounted, each namespace whose number is secret may be one.
     secret = sum(not each.known for each in found)
     rest = [Found(number, (), path) for number, path in mounted.items()]
-    return found + rest[secret:], whole and not (rest and secret)
+    return found + rest[secret:], whole and mounts.complete and not (rest and secret)
 
 
-def look_for(proc: str, deadline: Deadline, plan: Plan) -> tuple[list[Found], bool]:
+def look_for(mounts: Mounts, deadline: Deadline, plan: Plan) -> tuple[list[Found], bool]:
     """Return what find() does, as far as it comes, and whether it came to its end.
 
     What may be missing is noted in the plan's visibility: no list is complete then.
     """
     try:
-        found, whole = find(proc, deadline)
+        found, whole = find(mounts, deadline)
     except (DeadlineError, OSError, ParseError) as error:
         plan.warn(f"no other network namespace was looked for: {error}")
         plan.visibility.foreign_unseen = True
@@ -120,27 +120,18 @@ def _key_of(proc: str, pid: str) -> tuple[int, int]:
         raise
 
 
-def is_own(proc: str, wanted: str) -> bool:
+def is_own(mounts: Mounts, wanted: str) -> bool:
     """Whether *wanted* is the caller's own namespace, by its number or where it is mounted."""
-    number = read_netns(proc)
-    path = netns.read_mounted(proc).get(number, "")
+    number = read_netns(mounts.proc)
+    path = mounts.namespaces.get(number, "")
     return wanted in (str(number), f"net:[{number}]") or (
         bool(path) and wanted == os.path.basename(path)
     )
 
 
-def held(proc: str, holders: Mapping[int, Iterable[int]], plan: Plan) -> dict[int, Found]:
-    """Return the namespaces whose sockets the processes *holders* have, by their numbers.
-
-    Where it can't be read which are mounted, their names may be missing: the plan's visibility
-    says so.
-    """
-    try:
-        mounted = netns.read_mounted(proc)
-    except (OSError, ParseError) as error:
-        plan.warn(f"no mounted network namespace was looked for: {error}")
-        plan.visibility.foreign_unseen = True
-        mounted = {}
+def held(mounts: Mounts, holders: Mapping[int, Iterable[int]]) -> dict[int, Found]:
+    """Return the namespaces whose sockets the processes *holders* have, by their numbers."""
+    mounted = mounts.namespaces
     return {
         number: Found(number, tuple(pids), mounted.get(number, ""))
         for number, pids in holders.items()
@@ -157,11 +148,11 @@ def _identified(proc: str, key: int, pids: list[int], mounted: dict[int, str]) -
     return Found(key, tuple(pids), known=False)
 
 
-def describe(proc: str, found: Found) -> Namespace:
-    """Return what a namespace is called."""
-    placement = _oldest_placement(proc, found.pids)
+def describe(places: Places, found: Found) -> Namespace:
+    """Return what a namespace is called; past the deadline no process is asked for that."""
+    placement = _oldest_placement(places, found.pids)
     container = placement.container
-    name = _name(found, placement)
+    name = _name(places, found, placement)
     details = [_short(container)] if container and container.id else []
     if found.known:
         details.append(f"net:[{found.number}]")
@@ -182,30 +173,31 @@ def are_names_hidden(
     )
 
 
-def _oldest_placement(proc: str, pids: Iterable[int]) -> Placement:
+def _oldest_placement(places: Places, pids: Iterable[int]) -> Placement:
     """Return where the process is that was there first: whoever joins later names nothing."""
     oldest, best = float("inf"), Placement()
+    if places.is_late():
+        return best
     for pid in islice(pids, _ASKED):
         try:
-            _, _, started = read_stat(proc, str(pid))
-        except OSError:
+            _, _, started = read_stat(places.proc, str(pid))
+        except (OSError, ParseError):
             continue  # gone, or hidden
         if started < oldest:
-            placement = read_placement(proc, pid)
+            placement = places.of_process(pid)
             if placement:
                 oldest, best = started, placement
     return best
 
 
-def _name(found: Found, placement: Placement) -> str:
+def _name(places: Places, found: Found, placement: Placement) -> str:
     """Return a name that survives recreation, of whatever gave the namespace one, or none."""
     folder, _, name = found.path.rpartition("/")
     if f"{folder}/" in _NAMED_BY_IP and is_lasting(name):
         return safe_name(os.fsencode(name))
     if placement.container:
-        name = container_name(placement.container)
-    else:
-        name = placement.unit if placement.unit.endswith(".service") else ""
+        return places.container_name(placement.container)
+    name = placement.unit if placement.unit.endswith(".service") else ""
     return safe_name(os.fsencode(name)) if name else ""
 
 
@@ -313,13 +305,16 @@ def select(
     return chosen
 
 
-def device_names(proc: str, found: Mapping[int, Found]) -> DeviceName:
-    """Return what names devices; in other namespaces their processes' files tell."""
+def device_names(places: Places, found: Mapping[int, Found]) -> DeviceName:
+    """Return what names devices; in other namespaces their processes' files tell.
+
+    Past the deadline these are not read: a device is shown by its index then.
+    """
 
     @cache
     def devices(number: int) -> dict[int, str]:
-        pids = found[number].pids if number in found else ()
-        tables = (netns.read_devices(proc, str(pid)) for pid in pids[:_TRIED])
+        pids = found[number].pids if number in found and not places.is_late() else ()
+        tables = (netns.read_devices(places.proc, str(pid)) for pid in pids[:_TRIED])
         return next(filter(None, tables), {})
 
     @cache

@@ -9,10 +9,12 @@ when it grows, so memory stays bounded however many endpoints there are.
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from zabbix_sockets.addresses import fold_address
 from zabbix_sockets.collector.ends import PROTOCOL_NAMES, End, Resolver
-from zabbix_sockets.errors import ParseError
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import DeadlineError, ParseError
 from zabbix_sockets.fold import MAX_ENDPOINTS, DeviceName
 from zabbix_sockets.model import (
     ACTIVE_WITHIN,
@@ -28,7 +30,7 @@ from zabbix_sockets.model import (
 from zabbix_sockets.owners import Owners
 from zabbix_sockets.quality import VALUES, Quality, add_to, sample
 from zabbix_sockets.readers import bpf
-from zabbix_sockets.readers.process import is_cut_short, read_name
+from zabbix_sockets.readers.process import is_hidden, read_name
 
 _MAX_DISTINCT = 16384  # records in the Counter before it is emptied
 _MAX_SAMPLES = 4096  # kept to be found again
@@ -46,12 +48,15 @@ class RecordFold:
         netns: inode number of the caller's network namespace.
         uptime: seconds since boot.
         ports: the ephemeral ports of that namespace; others are taken to have the same.
-        proc: where procfs is mounted; names that the kernel cut are completed from there.
+        proc: where procfs is mounted; names that comm doesn't tell are looked up there.
+        programs: tells what processes execute where procfs doesn't.
         own_only: pass over the records of other namespaces.
         active_within: how good connections are counts those that sent or received data in as
             many seconds, one of ACTIVE_WITHIN; 0: none.
+        deadline: the moment from which no process is asked for its name any more.
 
     Attributes:
+        complete: every record was counted: the names of all owners could be had in time.
         holders: other namespaces: the processes that hold their sockets, as indices.
     """
 
@@ -61,11 +66,14 @@ class RecordFold:
         uptime: float,
         ports: PortRange,
         proc: str,
+        programs: bpf.Programs,
         *,
+        deadline: Deadline,
         own_only: bool = False,
         active_within: int = 0,
     ) -> None:
         self.owners = Owners()
+        self.complete = True
         self.fds_limits: dict[int, int] = {}
         self.queues: dict[tuple[int, int], tuple[int, int]] = {}
         self.uids: dict[int, int] = {}
@@ -79,6 +87,8 @@ class RecordFold:
         self._uptime = uptime
         self._ports = ports
         self._proc = proc
+        self._programs = programs
+        self._deadline = deadline
         self._numbers: dict[tuple[int, bytes, int], int] = {}  # pid, comm, start: owner
         self._listeners: list[tuple[int, End, int, int]] = []
         self._shared: dict[int, Shared] = {}
@@ -88,7 +98,16 @@ class RecordFold:
         self._samples: dict[bytes, Quality] = {}
 
     def add(self, chunks: Iterable[bpf.Chunk]) -> None:
-        """Count all records of *chunks*."""
+        """Count all records of *chunks*, or those that come before the deadline."""
+        try:
+            self._add_chunks(chunks)
+        except DeadlineError:
+            self.complete = False
+        for inode, socket in self._shared.items():
+            self._add(self.owners.by_inode[inode], socket, 1)
+        self._shared.clear()
+
+    def _add_chunks(self, chunks: Iterable[bpf.Chunk]) -> None:
         counter: Counter[tuple[bytes, bytes]] = Counter()
         layout = bpf.RECORD if self._idle_classes else bpf.RECORD_WITHOUT_QUALITY
         unpack, update = layout.iter_unpack, counter.update
@@ -97,9 +116,6 @@ class RecordFold:
             if len(counter) > _MAX_DISTINCT:
                 self._drain(counter)
         self._drain(counter)
-        for inode, socket in self._shared.items():
-            self._add(self.owners.by_inode[inode], socket, 1)
-        self._shared.clear()
 
     def _sockets(
         self, counter: "Counter[tuple[bytes, bytes]]"
@@ -136,7 +152,11 @@ class RecordFold:
         return quality
 
     def _drain(self, counter: "Counter[tuple[bytes, bytes]]") -> None:
-        """Take over the distinct records; with a crawler or many forks that is each one."""
+        """Take over the distinct records; with a crawler or many forks that is each one.
+
+        Raises:
+            DeadlineError: the time is over, and the owner of a record has no name yet.
+        """
         unpack, netns, numbers = bpf.SOCKET.unpack, self._netns, self._numbers
         for data, count, quality in self._sockets(counter):
             (
@@ -173,14 +193,15 @@ class RecordFold:
         self.holders.setdefault(netns, set()).update(self.owners.members(owner))
 
     def _add_owner(self, key: tuple[int, bytes, int], limit: int, cgroup: int) -> int:
+        self._deadline.check()  # a user may have thousands of processes with long names
         pid, comm, started = key
-        comm = comm.split(b"\0", 1)[0]
-        name = read_name(self._proc, str(pid), comm)
-        if is_cut_short(self._proc, pid, comm, name):
+        executable = partial(self._programs.executable, pid, started)
+        called = read_name(self._proc, str(pid), comm.split(b"\0", 1)[0], executable)
+        if not called.certain and is_hidden(self._proc, pid):
             self.owners.uncertain.add(len(self.owners.processes))
         process = Process(
             pid,
-            name,
+            called.name,
             max(0.0, self._uptime - started),
             count_fds(self._proc, pid),
             cgroup,

@@ -47,6 +47,7 @@ from zabbix_sockets.model import (
 )
 from zabbix_sockets.owners import Owners
 from zabbix_sockets.readers.inet_diag import ENCODING, Noted
+from zabbix_sockets.readers.mounts import Mounts
 from zabbix_sockets.readers.netlink import STATES
 from zabbix_sockets.readers.process import CAP_NET_ADMIN, read_capabilities
 from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING
@@ -68,10 +69,10 @@ class Selection:
         SocketsError: it needs a privilege that the caller has not.
     """
 
-    def __init__(self, query: Query) -> None:
+    def __init__(self, query: Query, mounts: Mounts) -> None:
+        self._mounts = mounts
         self._text, node = parse(query.filter)
         found = kinds(node)
-        self._proc = query.proc
         self._netns = query.netns
         self._node = rewrite(node, self._looked_up)
         self._called: dict[str, frozenset[int]] = {}  # other network namespaces by their names
@@ -89,7 +90,7 @@ class Selection:
         if leaf.what == "user":
             return User(self._found(leaf, uid_of(leaf.name), "no such user in /etc/passwd"))
         if leaf.what == "cgroup":
-            number = cgroup_id(self._proc, leaf.name)
+            number = cgroup_id(self._mounts, leaf.name)
             return Cgroup(self._found(leaf, number, "there is no such cgroup (v2)"))
         if leaf.what == "dev" and self._netns == OWN:
             self._found(leaf, device_index(leaf.name), "there is no such network device")
@@ -163,7 +164,7 @@ class Selection:
         return netns in self._called.get(name, ())
 
     def _is_own(self, name: str) -> bool:
-        return name == OWN or is_own(self._proc, name)
+        return name == OWN or is_own(self._mounts, name)
 
     def read(
         self,

@@ -5,6 +5,7 @@ from time import monotonic, time
 
 from zabbix_sockets.collector.ahead import Ahead
 from zabbix_sockets.collector.plan import Plan, choose
+from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model import ALL_NETNS, OWN, HostCounters, Query, Snapshot
@@ -37,14 +38,16 @@ def collect(
     """
     started = monotonic()
     deadline = Deadline(query.timeout)
-    query = _with_own(query)
+    shared = Shared(query.proc, deadline)
+    query = _with_own(query, shared)
     with choose(query) as plan:
         snapshot = None
         if plan.open_iterator and not query.filter:
-            snapshot = _by_iterator(plan, query, deadline, meanwhile, ahead)
+            snapshot = _by_iterator(plan, query, shared, meanwhile, ahead)
         if snapshot is None:
-            snapshot = _by_tables(plan, query, deadline)
-    _add_facts(snapshot, query)
+            snapshot = _by_tables(plan, query, shared)
+    _add_facts(snapshot, query, shared)
+    snapshot.visibility.places_complete &= shared.complete
     snapshot.visibility.seconds = monotonic() - started
     return snapshot
 
@@ -52,7 +55,7 @@ def collect(
 def _by_iterator(
     plan: Plan,
     query: Query,
-    deadline: Deadline,
+    shared: Shared,
     meanwhile: Callable[[], None],
     ahead: Ahead | None,
 ) -> Snapshot | None:
@@ -64,7 +67,7 @@ def _by_iterator(
     from zabbix_sockets.collector.iterated import Iteration  # noqa: PLC0415  # 1 ms
 
     snapshot = _begun(plan, query)
-    iteration = Iteration(plan.open_iterator, plan, query, deadline, snapshot)
+    iteration = Iteration(plan.open_iterator, plan, query, shared, snapshot)
     try:
         iteration.collect(meanwhile, ahead)
     except SourceUnavailableError as error:
@@ -73,17 +76,17 @@ def _by_iterator(
     return snapshot
 
 
-def _by_tables(plan: Plan, query: Query, deadline: Deadline) -> Snapshot:
+def _by_tables(plan: Plan, query: Query, shared: Shared) -> Snapshot:
     """Return the tables' Snapshot: of all sockets, or of those that fit the filter."""
     snapshot = _begun(plan, query)
     if query.filter:
         from zabbix_sockets.collector.filtered import FilteredCollection  # noqa: PLC0415  # 2 ms
 
-        FilteredCollection(plan, query, deadline, snapshot).collect()
+        FilteredCollection(plan, query, shared, snapshot).collect()
     else:
         from zabbix_sockets.collector.tables import TableCollection  # noqa: PLC0415  # 1 ms
 
-        TableCollection(plan, query, deadline, snapshot).collect()
+        TableCollection(plan, query, shared, snapshot).collect()
     return snapshot
 
 
@@ -103,17 +106,19 @@ def _begun(plan: Plan, query: Query) -> Snapshot:
     return snapshot
 
 
-def _with_own(query: Query) -> Query:
+def _with_own(query: Query, shared: Shared) -> Query:
     """Return the query; the own namespace's name or number is that of the own one."""
     if query.netns in (ALL_NETNS, OWN):
         return query
     from zabbix_sockets.collector.namespaces import is_own  # noqa: PLC0415  # 2 ms
+    from zabbix_sockets.collector.places import Places  # noqa: PLC0415  # the same
 
-    return query._replace(netns=OWN) if is_own(query.proc, query.netns) else query
+    is_own_one = is_own(shared.once(Places).mounts, query.netns)
+    return query._replace(netns=OWN) if is_own_one else query
 
 
-def _add_facts(snapshot: Snapshot, query: Query) -> None:
+def _add_facts(snapshot: Snapshot, query: Query, shared: Shared) -> None:
     if query.needs:
         from zabbix_sockets.collector.facts import complete  # noqa: PLC0415  # 1 ms
 
-        complete(snapshot, query)
+        complete(snapshot, query, shared)

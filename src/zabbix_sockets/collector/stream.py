@@ -14,7 +14,9 @@ from zabbix_sockets.collector.namespaces import (
     select,
     ways_into,
 )
+from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.plan import Plan, choose
+from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.fold import DeviceName, Directions
@@ -66,17 +68,18 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         UsageError: the filter is wrong.
     """
     deadline = Deadline(query.timeout)
-    if query.netns not in (ALL_NETNS, OWN) and is_own(query.proc, query.netns):
+    places = Shared(query.proc, deadline).once(Places)
+    if query.netns not in (ALL_NETNS, OWN) and is_own(places.mounts, query.netns):
         query = query._replace(netns=OWN)
     selection = None
     if query.filter:
         from zabbix_sockets.collector.selection import Selection  # noqa: PLC0415  # 2 ms
 
-        selection = Selection(query)
+        selection = Selection(query, places.mounts)
     with choose(query) as plan:
         owners, informed = _read_owners(plan, query, deadline)
         owners.left_out = query.left_out
-        others, described = _others(query, deadline)
+        others, described = _others(query, places, deadline)
         shown = {number: each.shown for number, each in described.items()}
         if selection:
             selection.owners = owners
@@ -85,7 +88,7 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         read = selection.read if selection else _read_all
         holders = _Holders(owners)
         details = _Details(informed, tcp_info=query.tcp_info)
-        names = device_names(query.proc, others)
+        names = device_names(places, others)
         decoding = _Decoding(holders, names, shown, details, read)
         ports = read_port_range(query.proc)
         if query.netns in (ALL_NETNS, OWN):
@@ -98,12 +101,24 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         selection.check_decided()
 
 
-def _others(query: Query, deadline: Deadline) -> tuple[dict[int, Found], dict[int, Namespace]]:
+def why_without_owners(query: Query) -> str:
+    """Return why this process sees no better than it does, in words for people; "" if none does.
+
+    Raises:
+        SourceUnavailableError: as iter_sockets().
+    """
+    with choose(query) as plan:
+        return plan.visibility.reason if plan.visibility.degraded else ""
+
+
+def _others(
+    query: Query, places: Places, deadline: Deadline
+) -> tuple[dict[int, Found], dict[int, Namespace]]:
     """Return the other namespaces to look into, and what all are called."""
     if query.netns == OWN:
         return {}, {}
-    found = {each.number: each for each in find(query.proc, deadline)[0]}
-    described = {number: describe(query.proc, each) for number, each in found.items()}
+    found = {each.number: each for each in find(places.mounts, deadline)[0]}
+    described = {number: describe(places, each) for number, each in found.items()}
     if query.netns != ALL_NETNS:
         chosen = select(described, query.netns)
         found = {number: each for number, each in found.items() if number in chosen}

@@ -19,8 +19,9 @@ from zabbix_sockets.collector.namespaces import (
     select,
     ways_into,
 )
+from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.plan import Plan
-from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.errors import (
     DeadlineError,
     DumpInterruptedError,
@@ -62,13 +63,14 @@ class TableCollection:
 
     _lists_first = True  # listeners alone, where the time may not be enough for all
 
-    def __init__(self, plan: Plan, query: Query, deadline: Deadline, snapshot: Snapshot) -> None:
+    def __init__(self, plan: Plan, query: Query, shared: Shared, snapshot: Snapshot) -> None:
+        self._places = shared.once(Places)
         self._plan = plan
         self._query = query
-        self._deadline = deadline
+        self._deadline = shared.deadline
         self._snapshot = snapshot
         self._found: dict[int, Found] = {}  # as far as they are read
-        self._device_name = device_names(query.proc, self._found)
+        self._device_name = device_names(self._places, self._found)
         self._room = MAX_ENDPOINTS
         self._noted: Noted | None = None
         self._sampler = Sampler(query.active_within) if query.tcp_info else None
@@ -76,7 +78,7 @@ class TableCollection:
         self._owners.left_out = query.left_out
 
     def _read_owners(self) -> Owners:
-        if not (self._plan.has_netlink and may_not_walk(self._query)):
+        if not (self._plan.has_netlink and may_not_walk(self._query, self._places.mounts)):
             return self._walk()
         owners = CgroupOwners()
         self._noted = owners.noted
@@ -197,8 +199,8 @@ class TableCollection:
         """Read the other namespaces, as many as the time allows."""
         snapshot, query = self._snapshot, self._query
         visibility = snapshot.visibility
-        found, whole = look_for(query.proc, self._deadline, self._plan)
-        snapshot.namespaces = {each.number: describe(query.proc, each) for each in found}
+        found, whole = look_for(self._places.mounts, self._deadline, self._plan)
+        snapshot.namespaces = {each.number: describe(self._places, each) for each in found}
         if query.netns != ALL_NETNS:
             snapshot.selected = select(snapshot.namespaces, query.netns, whole=whole)
             found = [each for each in found if each.number in snapshot.selected]

@@ -7,6 +7,7 @@ MAX_PORT = 65535
 _PORT = "a port: a number up to 65535 or a service of /etc/services"
 _ADDRESS = "an address: a.b.c.d or [IPv6], each with /bits and :port if need be, or *"
 _ANY = ("", "*", "any", "all", "default")
+_MOST_DIGITS = 20  # of 2^64
 _V4_PARTS, _V4_BITS, _V6_BITS = 4, 32, 128
 
 
@@ -43,7 +44,10 @@ def read_port(text: str) -> int | None:
 
 
 def read_number(text: str) -> int | None:
-    """Return what `22` or `0x16` says; None for all else, also for 022, which is octal in C."""
+    """Return what `22` or `0x16` says; None for all else.
+
+    So it is for 022, which is octal in C, and for what no field of the kernel's has room for.
+    """
     digits = text.removeprefix("0x")
     if digits != text:
         hexadecimal = 0 < len(digits) <= 8 and digits.isascii() and digits.isalnum()  # noqa: PLR2004
@@ -53,7 +57,7 @@ def read_number(text: str) -> int | None:
             return None
     if not (text.isascii() and text.isdecimal()) or (text[0] == "0" and text != "0"):
         return None
-    return int(text[:20])
+    return int(text) if len(text) <= _MOST_DIGITS else None
 
 
 def _service(name: str, protocol: str) -> int | None:

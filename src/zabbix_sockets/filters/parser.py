@@ -17,6 +17,9 @@ from zabbix_sockets.filters.words import AND, CLOSE, END, NOT, OPEN, OR, Word, s
 MAX_DEPTH = 100
 """How deep conditions may be within others; no recursion over an expression goes further."""
 
+MAX_LENGTH = 16_384
+"""How many characters an expression may have: a thousand ports, in some tens of milliseconds."""
+
 _MAX_WORD = 0xFFFFFFFF
 _STATE = ("state", "exclude", "excl")
 _NAMED = ("dev", "cgroup", "user", "netns")
@@ -42,8 +45,11 @@ def parse(text: str) -> Filter:
     """Return what an expression says; an empty one is all sockets.
 
     Raises:
-        UsageError: it is wrong; the hint shows where.
+        UsageError: it is longer than MAX_LENGTH, or wrong; the hint shows where.
     """
+    if len(text) > MAX_LENGTH:
+        what = f"filter: it has {len(text)} characters, more than {MAX_LENGTH}"
+        raise UsageError(what, "networks (10.0.0.0/8) and ranges (dport >= 8000) say more")
     parser = _Parser(text)
     return Filter(text, terms.TRUE if parser.next.role == END else parser.whole())
 

@@ -10,16 +10,15 @@ import requests
 from pyzabbix.api import ZabbixAPI, ZabbixAPIException
 from requests.utils import get_environ_proxies, select_proxy
 
-from zabbix_sockets.deadline import interrupting
 from zabbix_sockets.errors import SocketsError
 from zabbix_sockets.provision import failures
 from zabbix_sockets.provision.credentials import Login, Token
 from zabbix_sockets.provision.frontend import Frontend
+from zabbix_sockets.provision.interrupt import interrupting
 from zabbix_sockets.provision.templates import Version, parse_version
 
 if not hasattr(ZabbixAPI, "check_authentication"):
-    # py-zabbix, long abandoned, installs its own package of this name.
-    raise ImportError("another distribution's pyzabbix", name="pyzabbix")
+    raise ImportError("another distribution's pyzabbix", name=failures.PY_ZABBIX)
 
 Row = dict[str, Any]
 _Decoded = TypeVar("_Decoded")

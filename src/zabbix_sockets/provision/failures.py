@@ -3,11 +3,16 @@
 Nothing that was sent is repeated, so no message can hold a password or token.
 """
 
+import importlib.metadata
 import socket
 import ssl
+import sys
 from collections.abc import Iterator
 
 from zabbix_sockets.errors import SocketsError
+
+PY_ZABBIX = "py-zabbix"
+"""A distribution, long abandoned, that installs a package `pyzabbix` of its own."""
 
 _MAX_LENGTH = 400
 _RIGHTS = (
@@ -45,6 +50,29 @@ class RefusedError(SocketsError):
 
 class UnreachableError(SocketsError):
     """No answer, or none of a Zabbix API."""
+
+
+def without_extra(error: ImportError) -> SocketsError:
+    """Return the error for an import that failed, as what zabbix-sockets[provision] brings lacks.
+
+    *error*: its name is the module's that is missing, or PY_ZABBIX where that took the place.
+    """
+    pip = f"{sys.executable} -m pip"
+    install = f"{pip} install '.[provision]' in the folder of zabbix-sockets' source"
+    try:
+        importlib.metadata.distribution(PY_ZABBIX)
+        module = PY_ZABBIX
+    except importlib.metadata.PackageNotFoundError:
+        module = (error.name or "pyzabbix").partition(".")[0]
+    if module == PY_ZABBIX:
+        return SocketsError(
+            "provision needs the pyzabbix of zabbix-sockets[provision];"
+            f" {PY_ZABBIX} has put another, abandoned package of this name in its place",
+            f"{pip} uninstall {PY_ZABBIX} pyzabbix, then {install}",
+        )
+    return SocketsError(
+        f"provision needs {module}, which zabbix-sockets[provision] brings", install
+    )
 
 
 def refused(words: str, secrets: tuple[str, ...]) -> RefusedError:

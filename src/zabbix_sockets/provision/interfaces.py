@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 AGENT = 1  # HostInterface.type of the API
 _PORT = "10050"
 _MAX_PORT = 65535
+_PORT_DIGITS = 5
 _DNS = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,253}[A-Za-z0-9_.])?")
 _HOW = "write ADDRESS:PORT, with an IPv6 address in brackets: [2001:db8::1]:10050"
 
@@ -63,6 +64,7 @@ def decode_interface(row: dict[str, Any]) -> Interface | None:
 
 
 def _check_port(text: str) -> str:
-    if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= _MAX_PORT):
+    digits = text.lstrip("0") if text.isascii() and text.isdecimal() else ""
+    if not (0 < len(digits) <= _PORT_DIGITS and int(digits) <= _MAX_PORT):
         raise ValueError(f"not a port; {_HOW}")
-    return str(int(text))
+    return digits

@@ -11,13 +11,14 @@ import struct
 from collections.abc import Callable, Iterator
 
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.errors import DeadlineError, ParseError, SourceUnavailableError
 
 ABI = 5
 """Version of the records; part of the pins' names. Raised with every change of them."""
 
 COUNT, OWN, INFORM = "count_sockets", "own_sockets", "inform_sockets"
-PROGRAMS = (COUNT, OWN, INFORM)
+NAME = "name_programs"
+PROGRAMS = (COUNT, OWN, INFORM, NAME)
 
 LISTENER, INBOUND, OUTBOUND, UNDECIDED = 1, 2, 3, 4  # kinds of records
 IPV6, SHARED, AGAIN = 1, 2, 4  # flags
@@ -31,10 +32,12 @@ RECORD_WITHOUT_QUALITY = struct.Struct(f"={SOCKET.size}s0s{QUALITY.size}x")
 FLAGS_AT = 23
 OWNER = struct.Struct("=IIII16s")
 INFORMATION = struct.Struct("=QII16s216s")  # struct information
+PROGRAM = struct.Struct("=II256s")  # struct program
 
 _FIRST_KERNEL = (5, 11)
 _KERNEL_BUFFER = 32768  # kernel/bpf/bpf_iter.c: PAGE_SIZE << 3
 _PIECES = 32
+_READS_OF_PROGRAMS = 3
 
 
 Chunk = memoryview | bytes
@@ -57,24 +60,14 @@ def open_pinned(directory: str) -> Opener:
     """
     for program in PROGRAMS:
         if not os.access(pin_path(directory, program), os.R_OK):
-            raise SourceUnavailableError(_why_not_pinned(directory))
+            from zabbix_sockets.readers.pinned import why_not_pinned  # noqa: PLC0415  # rare
+
+            raise SourceUnavailableError(why_not_pinned(directory))
 
     def open_pin(program: str) -> int:
         return os.open(pin_path(directory, program), os.O_RDONLY | os.O_CLOEXEC)
 
     return open_pin
-
-
-def _why_not_pinned(directory: str) -> str:
-    if os.path.exists(pin_path(directory, COUNT)):
-        return f"this user may not read {directory}: add it to the group zabbix"
-    try:
-        others = [name for name in os.listdir(directory) if name.startswith(COUNT)]
-    except OSError:
-        others = []
-    if others:
-        return "the iterators of another version are loaded: run zabbix-sockets load again"
-    return "not loaded: run zabbix-sockets load as root"
 
 
 def read_chunks(fd: int, size: int, deadline: Deadline) -> Iterator[Chunk]:
@@ -119,6 +112,41 @@ def _read(fd: int, size: int) -> memoryview:
     buffer = memoryview(bytearray(piece * _PIECES))
     pieces = [buffer[at : at + piece] for at in range(0, len(buffer), piece)]
     return buffer[: os.readv(fd, pieces)]
+
+
+class Programs:
+    """What processes execute, as name_programs tells: for whom /proc/PID/exe is closed.
+
+    The iterator is read when the first process is asked for, and again for processes that it
+    didn't know, but few times: they may have begun since, or ended.
+    """
+
+    def __init__(self, open_iterator: Opener, deadline: Deadline) -> None:
+        self._open_iterator = open_iterator
+        self._deadline = deadline
+        self._reads_left = _READS_OF_PROGRAMS
+        self._names: dict[tuple[int, int], bytes] = {}
+
+    def executable(self, pid: int, started: int) -> bytes | None:
+        """Return the name of the file, b"" if it has none any more; None if it can't be known.
+
+        *started*: whole seconds from boot to the process's start.
+        """
+        key = pid, started
+        while key not in self._names and self._reads_left:
+            self._reads_left -= 1
+            try:
+                self._read()
+            except (DeadlineError, OSError, ParseError):
+                break
+        return self._names.get(key)
+
+    def _read(self) -> None:
+        """Add all processes that there are now."""
+        fd = self._open_iterator(NAME)
+        for chunk in read_chunks(fd, PROGRAM.size, self._deadline):
+            for pid, started, name in PROGRAM.iter_unpack(chunk):
+                self._names[pid, started] = name.split(b"\0", 1)[0]
 
 
 def why_kernel_cannot() -> str | None:

@@ -1,16 +1,20 @@
 r"""/proc/PID/cgroup, and the cgroup that a number stands for.
 
-Source: cgroups(7), proc_pid_mountinfo(5), fs/kernfs/mount.c. World-readable, unless /proc is
-mounted with hidepid.
+Source: cgroups(7), fs/kernfs/mount.c. World-readable, unless /proc is mounted with hidepid.
 """
 
 import os
+from collections import deque
+from collections.abc import Iterable
 
 from zabbix_sockets.cgroups import Placement, choose_path, parse_path
-from zabbix_sockets.readers.mounts import read_mounts
+from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.readers.process import read_bytes
 
 MAX_DIRECTORIES = 20_000
+"""Of the system, and once more of all users together."""
+
+_MAX_PATH = 4096
 _SCANS = 2
 
 
@@ -23,27 +27,21 @@ def read_placement(proc: str, pid: int) -> Placement | None:
     return parse_path(choose_path(data))
 
 
-def find_mount(proc: str) -> str | None:
-    """Return where the whole of cgroup v2 is mounted, else a part of it; None: nowhere."""
-    part = None
-    for mount in read_mounts(proc):
-        if mount.filesystem == b"cgroup2":
-            if mount.root == b"/":
-                return mount.path
-            part = part or mount.path
-    return part
-
-
 class CgroupTree:
     """The cgroups below a mount point, by the kernel's number.
 
     On 64-bit kernels a cgroup's id (bpf_get_current_cgroup_id, sock_diag's
     INET_DIAG_CGROUP_ID) is the inode number of its directory.
+
+    A user to whom a cgroup is delegated may make any number of others below it. They are read when
+    all of the system's have been, and users take turns: nobody's take the place of others.
     """
 
-    def __init__(self, mount: str) -> None:
+    def __init__(self, mount: str, deadline: Deadline) -> None:
         self._mount = mount
-        self._paths: dict[int, str] = {}
+        self._deadline = deadline
+        self._places: dict[int, tuple[int, str]] = {}  # number: that of the parent, and the name
+        self._root = 0
         self._absent: set[int] = set()
         self._scans = 0
 
@@ -53,40 +51,97 @@ class CgroupTree:
         The tree is read when the first is asked for, and once more for one that is not
         found then: it may be new.
         """
-        if number not in self._paths and number not in self._absent and self._scans < _SCANS:
+        if self._is_unknown(number) and number not in self._absent and self._scans < _SCANS:
             self._scan()
-            if number not in self._paths:
+            if self._is_unknown(number):
                 self._absent.add(number)  # it was gone before the scan
-        return self._paths.get(number)
+        return None if self._is_unknown(number) else self._path(number)
+
+    def _is_unknown(self, number: int) -> bool:
+        return number not in self._places and number != self._root
+
+    def _path(self, number: int) -> str:
+        """Return the path of a cgroup that was found; "/" for the root."""
+        names: list[str] = []
+        while number != self._root:
+            number, name = self._places[number]
+            names.append(name)
+        return "/" + "/".join(reversed(names))
 
     def _scan(self) -> None:
         """Read the directories, those near the root first."""
         self._scans += 1
         try:
-            self._paths[os.stat(self._mount).st_ino] = "/"
+            root = os.stat(self._mount)
         except OSError:
             return
-        level, seen = [""], 1
-        while level:
-            below: list[str] = []
-            for parent in level:
-                for name, inode in _directories(self._mount + parent):
-                    if seen >= MAX_DIRECTORIES:
-                        return
-                    seen += 1
-                    self._paths[inode] = path = f"{parent}/{name}"
-                    below.append(path)
-            level = below
+        self._root = root.st_ino
+        self._places.clear()
+        delegated: dict[int, deque[int]] = {}
+        system = deque((self._root,))
+        seen = 1
+        while system and seen < MAX_DIRECTORIES and not self._deadline.passed():
+            number = system.popleft()
+            seen += self._read(number, (0, root.st_uid), system, delegated, MAX_DIRECTORIES - seen)
+        counts = dict.fromkeys(delegated, 0)
+        left = MAX_DIRECTORIES
+        while delegated and left > 0 and not self._deadline.passed():
+            user = min(delegated, key=counts.__getitem__)
+            queue = delegated[user]
+            share = -(-left // len(delegated))
+            found = self._read(queue.popleft(), None, queue, delegated, share)
+            counts[user] += found
+            left -= found
+            if not queue:
+                del delegated[user]
+
+    def _read(
+        self,
+        number: int,
+        owners: tuple[int, ...] | None,
+        below: deque[int],
+        delegated: dict[int, deque[int]],
+        most: int,
+    ) -> int:
+        """Add the directories in one to *below*, and return how many there are, *most* at most.
+
+        None are read if it is not one of these *owners*': then it is added to *delegated*, by its
+        owner.
+        """
+        path = self._mount + self._path(number)
+        if len(path) >= _MAX_PATH:
+            return 0
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return 0  # gone or closed
+        try:
+            owner = os.fstat(fd).st_uid
+            if owners is not None and owner not in owners:
+                delegated.setdefault(owner, deque()).append(number)
+                return 0
+            return self._note(number, _directories(fd), below, most)
+        except OSError:
+            return 0
+        finally:
+            os.close(fd)
+
+    def _note(
+        self, parent: int, directories: Iterable[tuple[str, int]], below: deque[int], most: int
+    ) -> int:
+        found = 0
+        for name, number in directories:
+            if found == most:
+                break
+            found += 1
+            self._places[number] = parent, name
+            below.append(number)
+        return found
 
 
-def _directories(path: str) -> list[tuple[str, int]]:
-    """Return name and inode number of the directories in one; none if it is gone or closed."""
-    try:
-        with os.scandir(path) as entries:
-            return [
-                (entry.name, entry.inode())
-                for entry in entries
-                if entry.is_dir(follow_symlinks=False)
-            ]
-    except OSError:
-        return []
+def _directories(fd: int) -> Iterable[tuple[str, int]]:
+    """Yield name and inode number of the directories in one."""
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield entry.name, entry.inode()

@@ -5,21 +5,24 @@ containers.json, the kubelet's log folders (pkg/kubelet/kuberuntime), the OCI ru
 specification's config.json, nerdctl's name store. Root reads all of them; the kubelet's log
 folders are world-readable, the others mostly not.
 
-Files below a user's home are that user's: no symbolic link is followed there. Nothing but a
-regular file of moderate size is read, wherever it is.
+A container in a user's slice (user-UID.slice) is one of that user's rootless docker or podman: only
+the files below that user's home tell its name, and they name no other container. For all other
+containers no home is looked into. Nothing but a regular file of moderate size is read,
+wherever it is, and each at most once a call.
 """
 
 import os
 import re
-import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cached_property
 
 from zabbix_sockets.cgroups import Container, is_lasting, workload_name
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.files import read_regular
+from zabbix_sockets.readers.homes import Homes
 
 MAX_SIZE = 4 * 1024 * 1024
 MAX_LENGTH = 200
-_MAX_HOMES = 200
-_FIRST_USER, _NOBODY = 1000, 65534
 
 _DOCKER = ("var/lib/docker", "var/snap/docker/common/var-lib-docker")
 _DOCKER_HOME = ".local/share/docker"
@@ -36,87 +39,166 @@ _BUNDLES = (
 )
 _SANDBOX_KEYS = ("io.kubernetes.cri.sandbox-namespace", "io.kubernetes.cri.sandbox-name")
 _LABEL_KEYS = ("io.kubernetes.pod.namespace", "io.kubernetes.pod.name")
-_OPENING = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-_FOLDER = os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY
+_MACHINES = ("lxc", "nspawn", "libvirt")
 
 _ID = "[0-9a-f]{12,64}"
 _NAME = "[a-zA-Z0-9][a-zA-Z0-9_.-]*"
 _GENERATED = "[a-z]+_[a-z]+[0-9]?"  # "eager_curie": docker's and podman's for want of a name
 
 
-def container_name(container: Container, root: str = "/") -> str:
-    """Return a name that the container keeps when it is made anew; empty if none is known.
+class ContainerNames:
+    """The names of the containers of a call.
 
-    It is a docker, podman or nerdctl container's own name, "project/service" of compose,
-    the service of swarm, "namespace/workload" of Kubernetes, the machine's name of lxc,
-    nspawn and libvirt. It holds whatever the runtime allowed: it is not safe to print.
+    Args:
+        homes: the files below users' homes.
+        deadline: the moment from which no file is looked for.
+        root: the folder in which the host's files are.
     """
-    if container.runtime in ("lxc", "nspawn", "libvirt"):
-        name = container.id
-    else:
-        name = next(filter(None, _names(container, root)), "")
-    return name[:MAX_LENGTH] if is_lasting(name) else ""
+
+    def __init__(self, homes: Homes, deadline: Deadline, root: str = "/") -> None:
+        self._homes = homes
+        self._deadline = deadline
+        self._root = root
+        self._in_time = True
+        self._known: dict[Container, str] = {}
+        self._stores_of: dict[int, dict[str, str]] = {}
+
+    @property
+    def complete(self) -> bool:
+        """Whether every name that was asked for was looked for at every place."""
+        return self._in_time and self._homes.complete
+
+    def of(self, container: Container) -> str:
+        """Return a name that the container keeps when it is made anew; empty if none is known.
+
+        It is a docker, podman or nerdctl container's own name, "project/service" of compose,
+        the service of swarm, "namespace/workload" of Kubernetes, the machine's name of lxc,
+        nspawn and libvirt. It holds whatever the runtime allowed: it is not safe to print.
+        """
+        if container not in self._known:
+            machine = container.runtime in _MACHINES
+            name = container.id if machine else self._first(self._places(container))
+            self._known[container] = name[:MAX_LENGTH] if is_lasting(name) else ""
+        return self._known[container]
+
+    def _first(self, places: Iterator[str]) -> str:
+        """Return what the first of the places tells that tells anything, as time allows."""
+        while not self._deadline.passed():
+            name = next(places, None)
+            if name != "":
+                return name or ""
+        self._in_time = False
+        return ""
+
+    def _places(self, container: Container) -> Iterator[str]:
+        """Yield what each of the places tells that may know the container."""
+        runtime, number, pod, user = container
+        has_id = re.fullmatch(_ID, number)
+        if user is not None:
+            if has_id and runtime in ("docker", ""):
+                yield _docker_name(_load(self._homes.read(user, f"{_DOCKER_HOME}/{_file(number)}")))
+            if has_id and runtime in ("podman", ""):
+                yield self._stored_by(user).get(number, "")
+            return
+        if pod or runtime in ("containerd", "crio", ""):
+            yield _pod(*self._pods_by_uid.get(pod, ("", ""))) if pod else ""
+            if has_id:
+                yield _pod(*self._pods_by_log.get(number, ("", "")))
+                yield self._pod_by_bundle(number)
+        if not has_id:
+            return
+        if runtime in ("docker", ""):
+            yield self._docker(number)
+        if runtime in ("podman", "crio", ""):
+            yield self._stored.get(number, "")
+        if runtime in ("containerd", "") and not pod:
+            yield self._nerdctl.get(number, "")
+
+    def _path(self, *parts: str) -> str:
+        return os.path.join(self._root, *parts)
+
+    @cached_property
+    def _pods_by_uid(self) -> dict[str, tuple[str, str]]:
+        """Namespace and pod of /var/log/pods/NAMESPACE_POD_UID; Kubernetes' names have no "_"."""
+        found: dict[str, tuple[str, str]] = {}
+        for entry in _list(self._path("var/log/pods")):
+            parts = entry.split("_")
+            if len(parts) == 3:  # noqa: PLR2004
+                found.setdefault(parts[2], (parts[0], parts[1]))
+        return found
+
+    @cached_property
+    def _pods_by_log(self) -> dict[str, tuple[str, str]]:
+        """Namespace and pod of /var/log/containers/POD_NAMESPACE_CONTAINER-ID.log."""
+        found: dict[str, tuple[str, str]] = {}
+        for entry in _list(self._path("var/log/containers")):
+            parts = entry.removesuffix(".log").split("_")
+            if entry.endswith(".log") and len(parts) == 3:  # noqa: PLR2004
+                found.setdefault(parts[2].rpartition("-")[2], (parts[1], parts[0]))
+        return found
+
+    def _pod_by_bundle(self, number: str) -> str:
+        for folder in _BUNDLES:
+            config = _load(_read(self._path(folder, number, "config.json")))
+            notes = _get(config, "annotations")
+            if name := _pod(*(_text(notes, key) for key in _SANDBOX_KEYS)):
+                return name
+        return ""
+
+    def _docker(self, number: str) -> str:
+        for folder in _DOCKER:
+            if data := _read(self._path(folder, _file(number))):
+                return _docker_name(_load(data))
+        return ""
+
+    @cached_property
+    def _stored(self) -> dict[str, str]:
+        """The containers in the stores of podman and CRI-O, by their ids."""
+        return self._all_stored(_STORAGE, lambda path: _read(self._path(path)))
+
+    def _stored_by(self, user: int) -> dict[str, str]:
+        """Return the containers in the stores of a user's podman, by their ids."""
+        if user not in self._stores_of:
+            self._stores_of[user] = self._all_stored(
+                (_STORAGE_HOME,), lambda path: self._homes.read(user, path)
+            )
+        return self._stores_of[user]
+
+    def _all_stored(self, folders: tuple[str, ...], read: Callable[[str], bytes]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for folder in folders:
+            for store in _STORES:
+                if self._deadline.passed():
+                    self._in_time = False
+                    return found
+                for number, name in _stored_names(read(f"{folder}/{store}")):
+                    found.setdefault(number, name)
+        return found
+
+    @cached_property
+    def _nerdctl(self) -> dict[str, str]:
+        """The containers of /var/lib/nerdctl/ADDRESS/names/default/NAME, which holds the id."""
+        found: dict[str, str] = {}
+        for address in _list(self._path("var/lib/nerdctl")):
+            folder = self._path("var/lib/nerdctl", address, "names/default")
+            for name in _list(folder):
+                if self._deadline.passed():
+                    self._in_time = False
+                    return found
+                number = _read(os.path.join(folder, name)).strip().decode("ascii", "replace")
+                # for want of a name it is the image's with the id's beginning
+                chosen = "" if name.endswith(f"-{number[:5]}") else _chosen(name)
+                found.setdefault(number, chosen)
+        return found
 
 
-def _names(container: Container, root: str) -> Iterator[str]:
-    """Yield what each of the places tells that may know the container."""
-    runtime, number, pod = container
-    has_id = re.fullmatch(_ID, number)
-    if pod or runtime in ("containerd", "crio", ""):
-        yield _pod_by_log_folder(pod, root)
-        if has_id:
-            yield _pod_by_log(number, root)
-            yield _pod_by_bundle(number, root)
-    if not has_id:
-        return
-    if runtime in ("docker", ""):
-        yield _docker(number, root)
-    if runtime in ("podman", "crio", ""):
-        yield _storage(number, root)
-    if runtime in ("containerd", "") and not pod:
-        yield _nerdctl(number, root)
+def _file(number: str) -> str:
+    """Return where below its folder docker keeps a container's state."""
+    return f"containers/{number}/config.v2.json"
 
 
 def _pod(namespace: str, pod: str) -> str:
     return f"{namespace}/{workload_name(pod)}" if namespace and pod else ""
-
-
-def _pod_by_log_folder(uid: str, root: str) -> str:
-    """Find /var/log/pods/NAMESPACE_POD_UID; names of Kubernetes have no "_"."""
-    if uid:
-        for entry in _list(os.path.join(root, "var/log/pods")):
-            parts = entry.split("_")
-            if len(parts) == 3 and parts[2] == uid:  # noqa: PLR2004
-                return _pod(parts[0], parts[1])
-    return ""
-
-
-def _pod_by_log(number: str, root: str) -> str:
-    """Find /var/log/containers/POD_NAMESPACE_CONTAINER-ID.log."""
-    for entry in _list(os.path.join(root, "var/log/containers")):
-        if entry.endswith(f"-{number}.log"):
-            parts = entry.split("_")
-            return _pod(parts[1], parts[0]) if len(parts) == 3 else ""  # noqa: PLR2004
-    return ""
-
-
-def _pod_by_bundle(number: str, root: str) -> str:
-    for folder in _BUNDLES:
-        notes = _get(_load(_read(os.path.join(root, folder, number, "config.json"))), "annotations")
-        if name := _pod(*(_text(notes, key) for key in _SANDBOX_KEYS)):
-            return name
-    return ""
-
-
-def _docker(number: str, root: str) -> str:
-    file = f"containers/{number}/config.v2.json"
-    for folder in _DOCKER:
-        if data := _read(os.path.join(root, folder, file)):
-            return _docker_name(_load(data))
-    for home in _homes(root):
-        if data := _read_beneath(home, f"{_DOCKER_HOME}/{file}"):
-            return _docker_name(_load(data))
-    return ""
 
 
 def _docker_name(config: object) -> str:
@@ -132,50 +214,20 @@ def _docker_name(config: object) -> str:
     )
 
 
-def _storage(number: str, root: str) -> str:
-    """Find the container in the stores of podman and CRI-O, then in those of users."""
-    for folder in _STORAGE:
-        for store in _STORES:
-            data = _read(os.path.join(root, folder, store))
-            if (name := _stored_name(data, number)) is not None:
-                return name
-    for home in _homes(root):
-        for store in _STORES:
-            data = _read_beneath(home, f"{_STORAGE_HOME}/{store}")
-            if (name := _stored_name(data, number)) is not None:
-                return name
-    return ""
-
-
-def _stored_name(data: bytes, number: str) -> str | None:
-    """Return a container's name by a store's list; None: it is not there."""
-    if number.encode() not in data:
-        return None
+def _stored_names(data: bytes) -> Iterator[tuple[str, str]]:
+    """Yield id and name of the containers of a store's list; the name is empty if there is none."""
     entries = _load(data)
     for entry in entries if isinstance(entries, list) else ():
-        if _text(entry, "id") == number:
-            names = _get(entry, "names")
-            first = names[0] if isinstance(names, list) and names else ""
-            return _stored_pod(first) or _chosen(first) if isinstance(first, str) else ""
-    return None
+        names = _get(entry, "names")
+        first = names[0] if isinstance(names, list) and names else ""
+        if number := _text(entry, "id"):
+            yield number, (_stored_pod(first) or _chosen(first)) if isinstance(first, str) else ""
 
 
 def _stored_pod(name: str) -> str:
     """Return the pod of CRI-O's k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT."""
     parts = name.split("_")
     return _pod(parts[3], parts[2]) if len(parts) == 6 and parts[0] == "k8s" else ""  # noqa: PLR2004
-
-
-def _nerdctl(number: str, root: str) -> str:
-    """Find /var/lib/nerdctl/ADDRESS/names/default/NAME, a file that holds the id."""
-    top = os.path.join(root, "var/lib/nerdctl")
-    for address in _list(top):
-        folder = os.path.join(top, address, "names/default")
-        for name in _list(folder):
-            if _read(os.path.join(folder, name)).strip() == number.encode():
-                # for want of a name it is the image's with the id's beginning
-                return "" if name.endswith(f"-{number[:5]}") else _chosen(name)
-    return ""
 
 
 def _chosen(name: str) -> str:
@@ -185,19 +237,6 @@ def _chosen(name: str) -> str:
     return name
 
 
-def _homes(root: str) -> list[str]:
-    """Return the home directories of people, by /etc/passwd."""
-    homes: dict[str, None] = {}
-    for line in _read(os.path.join(root, "etc/passwd")).split(b"\n"):
-        fields = line.split(b":")
-        if len(fields) != 7 or not fields[2].isdigit():  # noqa: PLR2004
-            continue
-        home = os.fsdecode(fields[5]).strip("/")
-        if home and "\0" not in home and _FIRST_USER <= int(fields[2][:10]) != _NOBODY:
-            homes[os.path.join(root, home)] = None
-    return list(homes)[:_MAX_HOMES]
-
-
 def _list(folder: str) -> list[str]:
     try:
         return os.listdir(folder)
@@ -205,42 +244,12 @@ def _list(folder: str) -> list[str]:
         return []
 
 
-def _read(path: str, dir_fd: int | None = None) -> bytes:
-    """Return a regular file's bytes; none if it is too big, something else or closed."""
+def _read(path: str) -> bytes:
+    """Return a regular file's bytes; none if it is too big, something else, a link or closed."""
     try:
-        fd = os.open(path, _OPENING, dir_fd=dir_fd)
+        return read_regular(path, MAX_SIZE, os.O_NOFOLLOW)
     except OSError:
         return b""
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_SIZE:
-            return b""
-        with open(fd, "rb", closefd=False) as file:
-            data = file.read(MAX_SIZE + 1)
-        return data if len(data) <= MAX_SIZE else b""
-    except OSError:
-        return b""
-    finally:
-        os.close(fd)
-
-
-def _read_beneath(folder: str, path: str) -> bytes:
-    """Return the bytes of a file below *folder*, where no link is followed."""
-    *parents, name = path.split("/")
-    try:
-        fd = os.open(folder, _FOLDER)
-    except OSError:
-        return b""
-    try:
-        for parent in parents:
-            inner = os.open(parent, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
-            os.close(fd)
-            fd = inner
-        return _read(name, fd)
-    except OSError:
-        return b""
-    finally:
-        os.close(fd)
 
 
 def _load(data: bytes) -> object:

@@ -7,15 +7,21 @@ procfs: two system calls a process and one a descriptor.
 
 import os
 from collections.abc import Iterable
+from errno import EACCES, EPERM, ESRCH
+from typing import NamedTuple
 
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model import Process
 from zabbix_sockets.owners import Owners
-from zabbix_sockets.readers.process import read_name, read_stat, read_uptime
+from zabbix_sockets.readers.process import is_gone, read_name, read_stat, read_uptime
 
 _SLICE = 4096  # descriptors between two looks at the clock
+_MANY = 20_000  # descriptors; a process with more is asked when all others have been
+_THREADS_ASKED = 16
 _SOCKET = "socket:["
+_OF_THE_PROCESS = (EACCES, EPERM, ESRCH)
+"""What readlink(2) gives for every descriptor of a process, not for a single one."""
 
 
 def walk(proc: str, deadline: Deadline) -> Owners:
@@ -32,31 +38,73 @@ def walk(proc: str, deadline: Deadline) -> Owners:
         raise SourceUnavailableError(f"{proc} is not a proc filesystem") from error
     # pid 1 lives as long as its pid namespace; who can't see it sees only his own.
     owners.hidden = "1" not in pids
-    for pid in pids:
-        if deadline.passed():
-            owners.complete = False
-            break
-        try:
-            _walk_process(owners, proc, pid, uptime, deadline)
-        except PermissionError:
-            _note_denied(owners, proc, pid)
-        except (FileNotFoundError, ProcessLookupError):
-            owners.vanished += 1
+    walking = _Walk(proc, uptime, deadline, owners)
+    # Whoever has very many descriptors must not take the time of all others.
+    walking.ask(walking.ask(pids, _MANY), None)
     return owners
 
 
-def _walk_process(owners: Owners, proc: str, pid: str, uptime: float, deadline: Deadline) -> None:
-    count, links = _read_links(f"{proc}/{pid}/fd", deadline)
+class _ManyError(Exception):
+    """A process has more descriptors than are asked for."""
+
+
+class _Walk(NamedTuple):
+    """A walk over processes, and what it has found."""
+
+    proc: str
+    uptime: float
+    deadline: Deadline
+    owners: Owners
+
+    def ask(self, pids: Iterable[str], most: int | None) -> list[str]:
+        """Ask processes for their sockets; return those with more descriptors than *most*."""
+        owners, deadline = self.owners, self.deadline
+        put_off: list[str] = []
+        for pid in pids:
+            if deadline.passed():
+                owners.complete = False
+                break
+            try:
+                holder = _read_holder(self.proc, pid, self.uptime, deadline, most)
+            except _ManyError:
+                put_off.append(pid)
+                continue
+            except (OSError, ParseError) as error:
+                _note_unread(owners, self.proc, pid, error)
+                continue
+            if holder:
+                owners.add(holder.process, parse_links(holder.links))
+            if deadline.passed():
+                owners.complete = False
+        return put_off
+
+
+class _Holder(NamedTuple):
+    """A process that holds sockets, and the links of these."""
+
+    process: Process
+    links: list[str]
+
+
+def _read_holder(
+    proc: str, pid: str, uptime: float, deadline: Deadline, most: int | None
+) -> _Holder | None:
+    """Return a process and its sockets; None if it has none.
+
+    Raises:
+        OSError, ParseError: it is gone, or may not be inspected.
+        _ManyError: it has more descriptors than *most*.
+    """
+    count, links = _read_links(f"{proc}/{pid}/fd", deadline, most)
     if not count:
         # A zombie, a kernel thread, or a process whose main thread has exited while
         # others run: that one's descriptors are in its threads' folders only.
-        count, links = _read_thread_links(proc, pid, deadline)
-    if links:
-        comm, _, start = read_stat(proc, pid)
-        process = Process(int(pid), read_name(proc, pid, comm), max(0.0, uptime - start), count)
-        owners.add(process, parse_links(links))
-    if deadline.passed():
-        owners.complete = False
+        count, links = _read_thread_links(proc, pid, deadline, most)
+    if not links:
+        return None
+    comm, _, start = read_stat(proc, pid)
+    name = read_name(proc, pid, comm).name
+    return _Holder(Process(int(pid), name, max(0.0, uptime - start), count), links)
 
 
 def parse_links(links: Iterable[str]) -> list[int]:
@@ -70,11 +118,17 @@ def parse_links(links: Iterable[str]) -> list[int]:
         raise ParseError("/proc/PID/fd", list(links)) from error
 
 
-def _read_links(path: str, deadline: Deadline) -> tuple[int, list[str]]:
-    """Return how many descriptors the folder *path* has, and the links of those to sockets."""
+def _read_links(path: str, deadline: Deadline, most: int | None) -> tuple[int, list[str]]:
+    """Return how many descriptors the folder *path* has, and the links of those to sockets.
+
+    Raises:
+        _ManyError: there are more than *most*.
+    """
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         names = os.listdir(fd)
+        if most is not None and len(names) > most:
+            raise _ManyError
         found: list[str] = []
         for at in range(0, len(names), _SLICE):
             if at and deadline.passed():
@@ -86,6 +140,12 @@ def _read_links(path: str, deadline: Deadline) -> tuple[int, list[str]]:
 
 
 def _read_slice(fd: int, names: list[str], found: list[str]) -> None:
+    """Add to *found* the links to sockets among the descriptors *names* of the folder *fd*.
+
+    A descriptor without a link that can be read is no socket: ENOENT means that it was closed
+    since it was listed, ENAMETOOLONG that its path is longer than a page, as any user can make
+    one (d_path(9)); a socket's link is short.
+    """
     readlink = os.readlink
     at = 0
     while at < len(names):
@@ -95,36 +155,51 @@ def _read_slice(fd: int, names: list[str], found: list[str]) -> None:
                 if link.startswith(_SOCKET):
                     found.append(link)
             return
-        except FileNotFoundError:
-            at += 1  # closed since it was listed
+        except OSError as error:
+            if error.errno in _OF_THE_PROCESS:
+                raise
+            at += 1
 
 
-def _read_thread_links(proc: str, pid: str, deadline: Deadline) -> tuple[int, list[str]]:
-    """Return the links of the first thread that has any; a process without threads has none."""
+def _read_thread_links(
+    proc: str, pid: str, deadline: Deadline, most: int | None
+) -> tuple[int, list[str]]:
+    """Return the links of the first thread that has any; a process without threads has none.
+
+    Threads share their descriptors, so few are asked: a process may have tens of thousands.
+    """
     task = f"{proc}/{pid}/task"
     if os.stat(task).st_nlink <= 3:  # noqa: PLR2004  # ".", ".." and the main thread
         return 0, []
+    asked = 0
     for tid in os.listdir(task):
         try:
-            count, links = _read_links(f"{task}/{tid}/fd", deadline)
+            count, links = _read_links(f"{task}/{tid}/fd", deadline, most)
         except (FileNotFoundError, ProcessLookupError):
             continue  # this thread has ended; the next may live
-        if count:
+        asked += 1
+        if count or asked >= _THREADS_ASKED or deadline.passed():
             return count, links
     return 0, []
 
 
-def _note_denied(owners: Owners, proc: str, pid: str) -> None:
-    """Count a process that hides its sockets; kernel threads and zombies have none to hide."""
-    try:
-        comm, has_files, _ = read_stat(proc, pid)
-    except (FileNotFoundError, ProcessLookupError):
+def _note_unread(owners: Owners, proc: str, pid: str, error: Exception) -> None:
+    """Count a process whose descriptors could not be read, because of *error*.
+
+    It has vanished, or it hides its sockets. Kernel threads and zombies have none to hide.
+    """
+    if is_gone(error):
         owners.vanished += 1
         return
-    except PermissionError:
+    try:
+        comm, has_files, _ = read_stat(proc, pid)
+    except (OSError, ParseError) as again:
+        if is_gone(again):
+            owners.vanished += 1
+            return
         name = ""  # hidepid=1
     else:
         if not has_files:
             return
-        name = read_name(proc, pid, comm)
+        name = read_name(proc, pid, comm).name
     owners.denied[name] = owners.denied.get(name, 0) + 1

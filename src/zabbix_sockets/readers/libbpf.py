@@ -18,7 +18,7 @@ from zabbix_sockets.readers.process import read_bytes
 
 _NAMES = ("libbpf.so.1", "libbpf.so.0")
 _CAPABILITIES = {"CAP_PERFMON": 38, "CAP_BPF": 39}  # include/uapi/linux/capability.h
-_CAP_SYS_ADMIN = 21  # stands for both
+_CAP_SYS_ADMIN = 21  # stands for both of these
 _PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 _WARN = 0  # LIBBPF_WARN
 _MESSAGE_SIZE = 1 << 16
@@ -26,21 +26,32 @@ _COARSE = 6  # CLOCK_MONOTONIC_COARSE: it goes on at each tick of the kernel
 _BTF_UNREADABLE = "failed to find valid kernel BTF"  # what an old libbpf says to a newer kernel
 
 
-def missing_capabilities(status: bytes) -> list[str]:
-    """Return what /proc/self/status says is missing for loading."""
+def effective_capabilities(status: bytes) -> int:
+    """Return the bits that /proc/self/status shows as CapEff; all of them if it shows none."""
     for line in status.split(b"\n"):
         if line.startswith(b"CapEff:"):
-            effective = int(line.split()[1], 16)
-            if effective >> _CAP_SYS_ADMIN & 1:
-                return []
-            return [name for name, bit in _CAPABILITIES.items() if not effective >> bit & 1]
-    return []
+            return int(line.split()[1], 16)
+    return -1
+
+
+def missing_capabilities(status: bytes) -> list[str]:
+    """Return what /proc/self/status says is missing for loading."""
+    effective = effective_capabilities(status)
+    if effective >> _CAP_SYS_ADMIN & 1:
+        return []
+    return [name for name, bit in _CAPABILITIES.items() if not effective >> bit & 1]
 
 
 def why_may_not_load() -> str | None:
     """Return which capability this process lacks for loading; None if it has them."""
     missing = missing_capabilities(read_bytes("/proc/self/status"))
     return f"loading needs {' and '.join(missing)}" if missing else None
+
+
+def may_mount() -> bool:
+    """Whether this process has CAP_SYS_ADMIN, without which nothing is mounted or unmounted."""
+    effective = effective_capabilities(read_bytes("/proc/self/status"))
+    return bool(effective >> _CAP_SYS_ADMIN & 1)
 
 
 def object_path() -> str:

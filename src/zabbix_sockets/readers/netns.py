@@ -9,10 +9,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from zabbix_sockets.errors import ParseError
 from zabbix_sockets.names import safe_name
-from zabbix_sockets.readers.mounts import read_mounts
-from zabbix_sockets.readers.process import read_bytes
+from zabbix_sockets.readers.process import read_lines
 
 CLONE_NEWNET = 0x40000000
 _IN_USE = (b"TCP: inuse", b"UDP: inuse", b"TCP6: inuse", b"UDP6: inuse")
@@ -36,18 +34,6 @@ def read_number(proc: str, pid: str) -> int | None:
         return os.stat(f"{proc}/{pid}/ns/net").st_ino
     except OSError:
         return None
-
-
-def read_mounted(proc: str) -> dict[int, str]:
-    """Return where namespaces are mounted, as by `ip netns add`, by their numbers."""
-    found: dict[int, str] = {}
-    for mount in read_mounts(proc):
-        if mount.root.startswith(b"net:["):
-            try:
-                found.setdefault(int(mount.root[5:-1]), mount.path)
-            except ValueError as error:
-                raise ParseError("/proc/self/mountinfo", mount) from error
-    return found
 
 
 @contextmanager
@@ -94,13 +80,13 @@ def read_unused(proc: str, pid: str) -> frozenset[str]:
     waiting = True
     for name in ("sockstat", "sockstat6"):
         try:
-            lines = read_bytes(f"{proc}/{pid}/net/{name}").split(b"\n")
+            lines = read_lines(f"{proc}/{pid}/net/{name}")
         except OSError:
             continue  # gone, or a kernel without IPv6
         for line in lines:
             if line.startswith(b"TCP: "):
                 waiting = b" tw 0 " not in line
-            if line.startswith(_IN_USE) and line.split()[2] == b"0":
+            if line.startswith(_IN_USE) and line.split()[2:3] == [b"0"]:
                 unused.add(line.partition(b":")[0].decode("ascii").lower())
     return frozenset(unused - {"tcp", "tcp6"} if waiting else unused)
 
@@ -112,11 +98,11 @@ def read_devices(proc: str, pid: str) -> dict[int, str]:
     """
     found: dict[int, str] = {}
     try:
-        for line in read_bytes(f"{proc}/{pid}/net/igmp").splitlines()[1:]:
+        for line in read_lines(f"{proc}/{pid}/net/igmp")[1:]:
             index, _, rest = line.partition(b"\t")
             if index.isdigit():
                 found[int(index)] = safe_name(rest.partition(b":")[0].strip())
-        for line in read_bytes(f"{proc}/{pid}/net/if_inet6").splitlines():
+        for line in read_lines(f"{proc}/{pid}/net/if_inet6"):
             fields = line.split()
             found[int(fields[1], 16)] = safe_name(fields[5])
     except (OSError, IndexError, ValueError):

@@ -1,20 +1,25 @@
 """/proc/PID: what a process is called, how old it is, how many descriptors it may open.
 
-Source: proc(5), fs/proc/array.c. All but `read_fds_limit`'s fast way is world-readable,
-unless /proc is mounted with hidepid.
+Source: proc(5), fs/proc/array.c. All but `read_fds_limit`'s fast way and the executable is
+world-readable, unless /proc is mounted with hidepid.
 """
 
 import os
 import resource
+from collections.abc import Callable
+from errno import ENAMETOOLONG
 
 from zabbix_sockets.errors import ParseError
-from zabbix_sockets.names import safe_name
+from zabbix_sockets.programs import Fact, ProgramName, name_by_comm, program_name
 
-COMM_MAX = 15  # TASK_COMM_LEN less the closing NUL
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
 CAP_DAC_READ_SEARCH, CAP_NET_ADMIN = 2, 12  # linux/capability.h
 CAP_SYS_PTRACE, CAP_SYS_ADMIN = 19, 21
-_ARGUMENTS_TRIED = 3  # "#!/usr/bin/python3 -u" makes comm from the third
+MAX_BYTES = 1 << 20
+"""Of a file of /proc, if nothing less is asked for: a user may make some as long as he likes."""
+
+_PIECE = 65536
+_COMMAND_LINE_READ = 4096  # bytes, for a name
 
 Stat = tuple[bytes, bool, float]
 """comm, whether it can have descriptors (no kernel thread, no zombie), start in seconds
@@ -23,14 +28,46 @@ since boot."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def read_bytes(path: str, dir_fd: int | None = None) -> bytes:
-    """Return a small /proc file whole; OSError as open(2) and read(2) give it."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=dir_fd)
+def read_bytes(path: str, limit: int = MAX_BYTES) -> bytes:
+    """Return a file of /proc, but no more than its first *limit* bytes.
+
+    One read(2) gives what fits into a page, of most files (fs/seq_file.c): so it is read until
+    nothing comes.
+
+    Raises:
+        OSError: as open(2) and read(2) give it.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        data = os.read(fd, 65536)
+        data = piece = os.read(fd, min(limit, _PIECE))
+        while piece and len(data) < limit:
+            piece = os.read(fd, min(limit - len(data), _PIECE))
+            data += piece
     finally:
         os.close(fd)
     return data
+
+
+def read_lines(path: str) -> list[bytes]:
+    """Return the lines of a file of /proc; of a longer one than MAX_BYTES those that are whole.
+
+    Raises:
+        OSError: as read_bytes().
+    """
+    data = read_bytes(path)
+    if len(data) >= MAX_BYTES:
+        data = data[: data.rfind(b"\n") + 1]
+    return data.splitlines()
+
+
+def is_gone(error: Exception) -> bool:
+    """Whether *error* means that a process has ended since it was seen.
+
+    ENOENT and ESRCH say so, and an empty file or half a one (ParseError), as the kernel shows
+    of a task that it is releasing. All else, such as EACCES, or EMFILE and ENOMEM of the
+    caller's own, means that a process is there and can't be asked.
+    """
+    return isinstance(error, (FileNotFoundError, ProcessLookupError, ParseError))
 
 
 def parse_stat(data: bytes) -> Stat:
@@ -49,41 +86,78 @@ def parse_stat(data: bytes) -> Stat:
 
 
 def read_stat(proc: str, pid: str) -> Stat:
-    """Read /proc/PID/stat; OSError when the process is gone or hidden."""
+    """Read /proc/PID/stat.
+
+    Raises:
+        OSError, ParseError: the process is gone or hidden; is_gone() tells which.
+    """
     return parse_stat(read_bytes(f"{proc}/{pid}/stat"))
 
 
-def complete_comm(comm: bytes, cmdline: bytes) -> bytes:
-    """Return the whole name of a process whose *comm* the kernel cut at 15 bytes.
+def read_name(proc: str, pid: str, comm: bytes, otherwise: Fact = lambda: None) -> ProgramName:
+    """Return what a process is called; files of /proc are read only where comm doesn't tell.
 
-    It is the base name of one of the first arguments, if that begins with comm; a title
-    such as "longer-than-comm: worker" counts up to its colon or space.
+    /proc/PID/exe needs ptrace-read access; *otherwise* is asked where it may not be read.
     """
-    if len(comm) < COMM_MAX:
-        return comm
-    for argument in cmdline.split(b"\0", _ARGUMENTS_TRIED)[:_ARGUMENTS_TRIED]:
-        name = argument.rsplit(b"/", 1)[-1]
-        if name.startswith(comm):
-            end = min(
-                (
-                    at
-                    for at in (name.find(mark, COMM_MAX) for mark in (b" ", b":", b"\n"))
-                    if at > 0
-                ),
-                default=len(name),
-            )
-            return name[:end]
-    return comm
+    told = name_by_comm(comm)
+    if told:
+        return told
+
+    def executable() -> bytes | None:
+        path = _of_a_thread(proc, pid, _read_executable)
+        return otherwise() if path is None else path
+
+    return program_name(comm, lambda: _of_a_thread(proc, pid, _read_arguments), executable)
 
 
-def read_name(proc: str, pid: str, comm: bytes) -> str:
-    """Return the safe name of a process; /proc/PID/cmdline is read only if comm was cut."""
-    if len(comm) >= COMM_MAX:
-        try:
-            comm = complete_comm(comm, read_bytes(f"{proc}/{pid}/cmdline"))
-        except OSError:
-            pass  # gone or hidden: the cut name is still true
-    return safe_name(comm)
+def read_command(proc: str, pid: int, limit: int) -> bytes:
+    """Return the first *limit* bytes of a process's arguments, joined by spaces.
+
+    It is empty for a kernel thread, and for a process that is gone or hidden.
+    """
+    try:
+        data = read_bytes(f"{proc}/{pid}/cmdline", limit)
+    except OSError:
+        return b""
+    return data.rstrip(b"\0").replace(b"\0", b" ")
+
+
+def _of_a_thread(proc: str, pid: str, read: Callable[[str], bytes]) -> bytes | None:
+    """Return what *read* finds in a process's folder; None: it may not be read, or is gone.
+
+    A main thread that has exited while others run has no arguments and no executable: the
+    first of the others tells for it.
+    """
+    folder = f"{proc}/{pid}"
+    try:
+        found = read(folder)
+    except PermissionError:
+        return None
+    except OSError:
+        found = None
+    if found:
+        return found
+    try:
+        with os.scandir(f"{folder}/task") as threads:
+            other = next((each.path for each in threads if each.name != pid), None)
+        return read(other) if other else found
+    except OSError:
+        return found
+
+
+def _read_arguments(folder: str) -> bytes:
+    """Return the beginning of the command line: how long it is, the process chooses."""
+    return read_bytes(f"{folder}/cmdline", _COMMAND_LINE_READ)
+
+
+def _read_executable(folder: str) -> bytes:
+    """Return what /proc/PID/exe links to; b"" where the path is longer than the kernel tells."""
+    try:
+        return os.readlink(os.fsencode(f"{folder}/exe"))
+    except OSError as error:
+        if error.errno == ENAMETOOLONG:
+            return b""
+        raise
 
 
 def is_hidden(proc: str, pid: int) -> bool:
@@ -100,11 +174,6 @@ def is_hidden(proc: str, pid: int) -> bool:
     return False
 
 
-def is_cut_short(proc: str, pid: int, comm: bytes, name: str) -> bool:
-    """Whether the name of a process may go on, but /proc hides how."""
-    return len(comm) >= COMM_MAX and name == safe_name(comm) and is_hidden(proc, pid)
-
-
 def parse_fds_limit(limits: bytes) -> int | None:
     """Return the soft "Max open files" of /proc/PID/limits; None if unlimited."""
     for line in limits.split(b"\n"):
@@ -118,7 +187,7 @@ def parse_fds_limit(limits: bytes) -> int | None:
 
 
 def read_fds_limit(proc: str, pid: int) -> int | None:
-    """Return the soft RLIMIT_NOFILE of a process; None if unlimited or gone.
+    """Return the soft RLIMIT_NOFILE of a process; None if unlimited, gone or not told.
 
     prlimit(2) is one system call where the file takes three; it asks for the same uid or
     CAP_SYS_RESOURCE; the file is there for all others.
@@ -131,8 +200,8 @@ def read_fds_limit(proc: str, pid: int) -> int | None:
         pass  # not ours to ask, or gone
     try:
         return parse_fds_limit(read_bytes(f"{proc}/{pid}/limits"))
-    except OSError:
-        return None
+    except (OSError, ParseError):
+        return None  # the file of a task that is being released is empty
 
 
 def read_capabilities(proc: str) -> int:

@@ -14,6 +14,7 @@ import _socket
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
@@ -146,13 +147,11 @@ class ProcTables:
                 return
             raise SourceUnavailableError(f"{path} is not there") from error
         except OSError as error:
-            raise SourceUnavailableError(
-                f"{path} can't be read: {os.strerror(error.errno or 0)}"
-            ) from error
+            raise _unreadable(path, error) from error
         with file:
             rest, titles = b"", 1
             # A read(2) yields 4 KB whatever is asked for; the buffered read() collects many.
-            while chunk := file.read(_READ_SIZE):
+            while chunk := _read(file, path):
                 deadline.check()
                 lines = (rest + chunk).split(b"\n")
                 rest = lines.pop()
@@ -160,6 +159,17 @@ class ProcTables:
                 titles = 0 if lines else titles
             if rest:
                 raise ParseError(path, rest)
+
+
+def _read(file: BinaryIO, path: str) -> bytes:
+    try:
+        return file.read(_READ_SIZE)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: OSError) -> SourceUnavailableError:
+    return SourceUnavailableError(f"{path} can't be read: {os.strerror(error.errno or 0)}")
 
 
 def _first_time(row: Row, seen: set[tuple[object, ...]]) -> bool:

@@ -24,7 +24,6 @@ from zabbix_sockets.sending.delivery import Delivery, Report, catching_up, drain
 from zabbix_sockets.sending.figures import Figures
 from zabbix_sockets.sending.ledger import SYNC
 from zabbix_sockets.sending.lines import Value, encode_line
-from zabbix_sockets.sending.snapshots import take
 from zabbix_sockets.sending.spool import FILE, FOLDER, VALUES_FILE, Spool
 from zabbix_sockets.sending.systemd import notify
 from zabbix_sockets.sending.transport import Outcome, Sender, push
@@ -86,7 +85,7 @@ class Pusher:
         Raises:
             SocketsError: there is no document, or it could be neither sent nor kept.
         """
-        document = take(self._make, self._options.timeout)
+        document = self._make()
         state = self._delivery.state()
         if state is not None:
             collector = document["collector"]

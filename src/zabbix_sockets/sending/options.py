@@ -17,6 +17,7 @@ _TLS = {
 }
 
 _MEGABYTE = 1_000_000
+_MAX_DIGITS = 12  # of a whole number: zeros in front of one are no reason to read half of it
 
 
 class _HandOn(argparse.Action):
@@ -108,7 +109,8 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
 
 
 def _number(text: str, least: int, most: int, what: str) -> int:
-    if not (text.isascii() and text.isdecimal() and least <= int(text[:12]) <= most):
+    digits = text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
+    if not (digits and least <= int(text) <= most):
         raise argparse.ArgumentTypeError(f"not {what} from {least} to {most}")
     return int(text)
 

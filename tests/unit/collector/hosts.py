@@ -9,6 +9,7 @@ import pytest
 
 from zabbix_sockets import Query, Snapshot
 from zabbix_sockets.collector.plan import Plan
+from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.tables import TableCollection
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.model import (
@@ -74,7 +75,7 @@ class Host:
         made: Any = self.tables if netlink else None
         plan = Plan(made, ProcTables(f"{self.proc}/net"), visibility)
         asked = Query(proc=str(self.proc), **query)
-        TableCollection(plan, asked, self.deadline, snapshot).collect()
+        TableCollection(plan, asked, Shared(str(self.proc), self.deadline), snapshot).collect()
         return snapshot
 
     def path(self, pid: int) -> str:

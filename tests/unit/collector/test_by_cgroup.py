@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from zabbix_sockets import Query, Snapshot, collect
 from zabbix_sockets.collector.by_cgroup import CgroupOwners, may_not_walk
+from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import DumpInterruptedError
 from zabbix_sockets.groups import GROUPINGS
 from zabbix_sockets.model import BY_CGROUPS, BY_DESCRIPTORS, UNOWNED, Row
 from zabbix_sockets.readers.inet_diag import CgroupRow
+from zabbix_sockets.readers.mounts import Mounts
 from zabbix_sockets.report import build_document
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
@@ -39,6 +41,11 @@ def proc(tmp_path: Path) -> ProcTree:
     return proc
 
 
+def refuses(proc: ProcTree, needs: frozenset[str]) -> bool:
+    """Whether a call that needs these does without a walk."""
+    return may_not_walk(Query(proc=str(proc), needs=needs), Mounts(str(proc), Deadline(600)))
+
+
 @pytest.mark.parametrize(
     ("needs", "capabilities", "expected"),
     [
@@ -57,12 +64,12 @@ def proc(tmp_path: Path) -> ProcTree:
 def test_choice(proc: ProcTree, needs: set[str], capabilities: int, expected: bool) -> None:
     """Cgroups are for questions that they answer, asked by who may not look into processes."""
     proc.write_capabilities(capabilities)
-    assert may_not_walk(Query(proc=str(proc), needs=frozenset(needs))) == expected
+    assert refuses(proc, frozenset(needs)) == expected
 
 
 def test_host_without_cgroups(tmp_path: Path) -> None:
     """Where cgroup v2 is not mounted its numbers say nothing."""
-    assert not may_not_walk(Query(proc=str(ProcTree(tmp_path)), needs=UNIT))
+    assert not refuses(ProcTree(tmp_path), UNIT)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 6))))

@@ -1,14 +1,23 @@
 """What groupings look at: units, containers, users, command lines."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.cgroups import Container
+from zabbix_sockets import counting
 from zabbix_sockets.collector import facts
-from zabbix_sockets.model import FIRST_OWNER, Process, Query
+from zabbix_sockets.collector.shared import Shared
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.groups import GROUPINGS
+from zabbix_sockets.model import FIRST_OWNER, Process, Query, Snapshot
+from zabbix_sockets.readers.containers import ContainerNames
+from zabbix_sockets.readers.passwd import User, read_users
+from zabbix_sockets.report import NO_LIMITS, build_document
+from zabbix_sockets.rows import JsonRow
+from zabbix_sockets.rules import MAX_MATCHED
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
 from ..snapshots import snapshot_of  # noqa: TID252  # likewise
@@ -26,6 +35,7 @@ PASSWD = (
     "\n"
 )
 PLACES = frozenset(("unit", "container"))
+TIME = Deadline(600)
 
 
 @pytest.fixture
@@ -48,7 +58,7 @@ def number(tmp_path: Path) -> Callable[[str], int]:
 def completed(proc: ProcTree, needs: frozenset[str], *members: Process) -> list[Process]:
     """Return the processes with what is needed of them."""
     snapshot = snapshot_of(members)
-    facts.complete(snapshot, Query(proc=str(proc), needs=needs))
+    facts.complete(snapshot, Query(proc=str(proc), needs=needs), Shared(str(proc), TIME))
     return snapshot.processes
 
 
@@ -114,33 +124,31 @@ def test_container(
     shown: str,
 ) -> None:
     """A container's name is safe, and asked for once however many processes are in it."""
-    asked: list[Container] = []
+    asked: list[list[str]] = []
 
-    def container_name(container: Container) -> str:
-        asked.append(container)
+    def first(_: ContainerNames, places: Iterator[str]) -> str:
+        asked.append(list(places))
         return name
 
-    monkeypatch.setattr(facts, "container_name", container_name)
+    monkeypatch.setattr(ContainerNames, "_first", first)
     add(proc, 20, DOCKER)
     members = [Process(pid, "a", cgroup=number(DOCKER)) for pid in (20, 21)]
     found = completed(proc, PLACES, *members, Process(20, "a"))
     assert {each.container for each in found} == {shown}
-    assert asked == [Container("docker", ID)]
+    assert asked == [[""]]  # once, at one place
 
 
 def test_users(proc: ProcTree, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A user has its first name in the passwd file, made safe, or its number."""
-    passwd, read_users = tmp_path / "passwd", facts._read_users
+    passwd = tmp_path / "passwd"
     passwd.write_text(PASSWD)
-    assert read_users(str(passwd)) == {0: "root", 1000: "we%7Bb%7D"}
-    assert read_users(str(tmp_path / "nowhere")) == {}
     reads: list[str] = []
 
-    def counted() -> dict[int, str]:
+    def counted() -> Iterator[User]:
         reads.append("")
         return read_users(str(passwd))
 
-    monkeypatch.setattr(facts, "_read_users", counted)
+    monkeypatch.setattr(facts, "read_users", counted)
     uids = {"21": 1000, "22": 4_000_000_000}
     stat = os.stat
 
@@ -206,7 +214,8 @@ def test_hidden_or_ended(proc: ProcTree, needs: set[str], noted: set[str], *, hi
     if hidden:
         (proc.root / "1").rename(proc.root / "init")
     snapshot = snapshot_of([Process(20, "a"), Process(99, "b")])
-    facts.complete(snapshot, Query(proc=str(proc), needs=frozenset(needs)))
+    query = Query(proc=str(proc), needs=frozenset(needs))
+    facts.complete(snapshot, query, Shared(str(proc), TIME))
     visibility = snapshot.visibility
     assert visibility.hidden_facts == (noted if hidden else set())
     assert visibility.unplaced is (hidden and bool(needs & {"unit", "container"}))
@@ -218,5 +227,83 @@ def test_only_holders(proc: ProcTree) -> None:
     add(proc, 21, NGINX)
     snapshot = snapshot_of([Process(20, "a"), Process(21, "b")])
     del snapshot.owners[FIRST_OWNER]
-    facts.complete(snapshot, Query(proc=str(proc), needs=PLACES))
+    facts.complete(snapshot, Query(proc=str(proc), needs=PLACES), Shared(str(proc), TIME))
     assert [each.unit for each in snapshot.processes] == ["", "nginx.service"]
+
+
+class Looks(Deadline):
+    """A deadline that passes when it has been looked at so many times."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__(600)
+        self.left = looks
+
+    def passed(self) -> bool:
+        """Count down."""
+        self.left -= 1
+        return self.left < 0
+
+
+def rows_of(document: JsonRow) -> list[JsonRow]:
+    """Return the rows of processes."""
+    rows = document["processes"]
+    assert isinstance(rows, list)
+    return rows
+
+
+def hostile(proc: ProcTree, count: int) -> Snapshot:
+    """Return a Snapshot of many processes with long command lines."""
+    members = []
+    for pid in range(1000, 1000 + count):
+        (proc.add(pid, b"java") / "cmdline").write_bytes(b"a" * 50_000)
+        members.append(Process(pid, "java"))
+    return snapshot_of(members)
+
+
+def test_more_processes_than_time(proc: ProcTree) -> None:
+    """Past the deadline the rest stays unknown, and no list is complete."""
+    snapshot = hostile(proc, 60)
+    query = Query(proc=str(proc), needs=frozenset(("command", "user")))
+    facts.complete(snapshot, query, Shared(str(proc), Looks(25)))
+    assert [bool(each.command) for each in snapshot.processes] == [True] * 25 + [False] * 35
+    assert [bool(each.user) for each in snapshot.processes] == [True] * 25 + [False] * 35
+    assert not snapshot.visibility.places_complete
+    document = build_document(snapshot, NO_LIMITS, GROUPINGS["user"])
+    assert document["lists"] == {"processes": 0, "listeners": 0, "upstreams": 0}
+    assert "(unknown)" in [row["id"] for row in rows_of(document)]
+    assert "timed out: not every unit" in str(document["collector"])
+    with pytest.raises(SocketsError, match="timed out"):
+        counting.count(snapshot, "root", "", "", GROUPINGS["user"])
+
+
+def test_in_time(proc: ProcTree) -> None:
+    """With time for all, nothing is said to be missing."""
+    snapshot = hostile(proc, 3)
+    facts.complete(snapshot, Query(proc=str(proc), needs=PLACES), Shared(str(proc), TIME))
+    assert snapshot.visibility.places_complete
+
+
+def test_a_command_is_read_as_far_as_rules_look(proc: ProcTree) -> None:
+    """Of arguments of megabytes the beginning is read: all that a rule can look at."""
+    (proc.add(20, b"java") / "cmdline").write_bytes("\U0001f600".encode() * 500_000)
+    (found,) = completed(proc, frozenset(("command",)), Process(20, "java"))
+    assert len(found.command) == MAX_MATCHED
+
+
+def test_commands_of_one_user(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One user's command lines have a bound together; equal ones count once; others have theirs."""
+    monkeypatch.setattr(facts, "_USER_COMMANDS", 5000)
+    uids = dict.fromkeys(range(20, 40), 1000) | dict.fromkeys(range(40, 50), 1001)
+    for pid in uids:
+        text = b"fork" * 500 if pid == 20 or pid >= 40 else b"%d" % pid * 1000
+        (proc.add(pid, b"java") / "cmdline").write_bytes(text)
+    members = [Process(pid, "java", uid=uid) for pid, uid in uids.items()]
+    snapshot = snapshot_of(members)
+    query = Query(proc=str(proc), needs=frozenset(("command",)))
+    facts.complete(snapshot, query, Shared(str(proc), TIME))
+    has = [bool(each.command) for each in snapshot.processes]
+    assert has == [True] * 3 + [False] * 17 + [True] * 10
+    assert len({id(each.command) for each in snapshot.processes[20:]}) == 1
+    (warning,) = snapshot.visibility.warnings
+    assert warning.startswith("17 command lines were not read")
+    assert snapshot.visibility.places_complete

@@ -74,8 +74,9 @@ class IteratedHost:
         """Let the iterators tell this."""
         owners = bpf.OWNER.pack(SERVER, 10, 5, 1024, b"server")
         owners += bpf.OWNER.pack(CLIENT, 11, 5, 1024, b"client")
-        for program, told in ((bpf.COUNT, records), (bpf.OWN, owners), (bpf.INFORM, b"")):
-            Path(bpf.pin_path(str(self.pins), program)).write_bytes(told)
+        told = dict.fromkeys(bpf.PROGRAMS, b"") | {bpf.COUNT: records, bpf.OWN: owners}
+        for program, words in told.items():
+            Path(bpf.pin_path(str(self.pins), program)).write_bytes(words)
 
     def query(self, netns: str = "own", **query: Any) -> Query:
         """Return a query of this host."""

@@ -21,10 +21,13 @@ from zabbix_sockets.collector.namespaces import (
     select,
     ways_into,
 )
+from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.plan import Plan
+from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import DeadlineError, SocketsError
 from zabbix_sockets.model import Namespace, Visibility
+from zabbix_sockets.readers.mounts import Mounts
 from zabbix_sockets.readers.procnet import ProcTables
 
 from ..proctree import ProcTree, key_of, number_of  # noqa: TID252  # a test folder is no package
@@ -60,9 +63,14 @@ def with_processes(proc: ProcTree) -> Joins:
     return add
 
 
+def places_of(proc: ProcTree, deadline: Deadline = TIME) -> Places:
+    """Return where processes belong, as a call finds out."""
+    return Shared(str(proc), deadline).once(Places)
+
+
 def found_in(proc: ProcTree) -> dict[int, Found]:
     """Return what is found, by numbers; pids in order."""
-    found, _ = find(str(proc), TIME)
+    found, _ = find(Mounts(str(proc), TIME), TIME)
     assert len({each.number for each in found}) == len(found)
     return {each.number: each for each in found}
 
@@ -109,21 +117,21 @@ def test_mounted(proc: ProcTree, with_processes: Joins) -> None:
 def test_mounted_with_a_secret_number(proc: ProcTree, with_processes: Joins) -> None:
     """A namespace whose number is secret does not count twice; whether all are found is open."""
     web, empty = with_processes("web", {30: "/"}, 30), proc.add_netns("empty")
-    assert find(str(proc), TIME)[1]
+    assert find(Mounts(str(proc), TIME), TIME)[1]
     proc.mount_netns(web, "/run/netns/web")
     assert len(found_in(proc)) == 1
-    assert not find(str(proc), TIME)[1]
+    assert not find(Mounts(str(proc), TIME), TIME)[1]
     proc.mount_netns(empty, "/run/netns/empty")
     assert len(found_in(proc)) == 2
-    assert not find(str(proc), TIME)[1]
+    assert not find(Mounts(str(proc), TIME), TIME)[1]
 
 
 def test_hidden_processes(proc: ProcTree, with_processes: Joins) -> None:
     """Where processes are hidden there may be more namespaces than are found."""
     with_processes("web", {30: "/"})
-    assert find(str(proc), TIME)[1]
+    assert find(Mounts(str(proc), TIME), TIME)[1]
     shutil.rmtree(proc.root / "1")
-    assert not find(str(proc), TIME)[1]
+    assert not find(Mounts(str(proc), TIME), TIME)[1]
 
 
 def test_main_thread_has_exited(proc: ProcTree) -> None:
@@ -144,9 +152,9 @@ def test_own_by_other_names(proc: ProcTree) -> None:
     number = number_of(proc.own)
     proc.mount_netns(proc.own, "/run/netns/mine")
     for wanted in (str(number), f"net:[{number}]", "mine"):
-        assert is_own(str(proc), wanted)
+        assert is_own(Mounts(str(proc), TIME), wanted)
     for wanted in ("", "web", "1"):
-        assert not is_own(str(proc), wanted)
+        assert not is_own(Mounts(str(proc), TIME), wanted)
 
 
 def test_gone(proc: ProcTree) -> None:
@@ -159,7 +167,7 @@ def test_gone(proc: ProcTree) -> None:
 def test_no_time(proc: ProcTree) -> None:
     """Past the deadline it is not known which there are."""
     with pytest.raises(DeadlineError):
-        find(str(proc), Deadline(0))
+        find(Mounts(str(proc), TIME), Deadline(0))
 
 
 def test_held(proc: ProcTree) -> None:
@@ -167,22 +175,19 @@ def test_held(proc: ProcTree) -> None:
     web = proc.add_netns("web")
     proc.mount_netns(web, "/run/netns/web")
     number = number_of(web)
-    plan = Plan(None, ProcTables(), Visibility("bpf"))
-    assert held(str(proc), {number: [30, 31], 5: [32]}, plan) == {
+    assert held(Mounts(str(proc), TIME), {number: [30, 31], 5: [32]}) == {
         number: Found(number, (30, 31), "/run/netns/web"),
         5: Found(5, (32,)),
     }
 
 
-def test_mounts_that_cannot_be_read(proc: ProcTree) -> None:
-    """Names of namespaces may be missing then, which no list hides."""
-    (proc.root / "self").mkdir()
-    (proc.root / "self/mountinfo").write_text("1 1 0:4 net:[web] /run/netns/web rw - nsfs a b\n")
+def test_no_time_to_look_for_any(proc: ProcTree) -> None:
+    """What may be missing is noted, and who asked for one by name learns that."""
     plan = Plan(None, ProcTables(), Visibility("bpf"))
-    assert held(str(proc), {5: [32]}, plan) == {5: Found(5, (32,))}
+    assert look_for(Mounts(str(proc), TIME), Deadline(0), plan) == ([], False)
     assert plan.visibility.foreign_unseen
-    assert look_for(str(proc), Deadline(600), plan) == ([], False)
-    assert len(plan.visibility.warnings) == 2
+    assert len(plan.visibility.warnings) == 1
+    assert select({}, "web", whole=False) == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -200,7 +205,7 @@ def test_mounts_that_cannot_be_read(proc: ProcTree) -> None:
 )
 def test_name_of_a_mount(proc: ProcTree, path: str, name: str) -> None:
     """Only a name that a person gave with `ip netns add` is one; it is made safe."""
-    assert describe(str(proc), Found(5, (), path)) == Namespace(name, "net:[5]")
+    assert describe(places_of(proc), Found(5, (), path)) == Namespace(name, "net:[5]")
 
 
 @pytest.mark.parametrize(
@@ -222,22 +227,22 @@ def test_name_by_processes(
 ) -> None:
     """Who was there first gives the name, a container or a service; who joins later none."""
     number = number_of(with_processes("web", cgroups))
-    assert describe(str(proc), found_in(proc)[number]).name == name
+    assert describe(places_of(proc), found_in(proc)[number]).name == name
 
 
 def test_name_of_a_mount_comes_first(proc: ProcTree, with_processes: Joins) -> None:
     """What a person called the namespace outweighs who is in it."""
     web = with_processes("web", {30: "/system.slice/nginx.service"})
     proc.mount_netns(web, "/run/netns/front")
-    ((found,), _) = find(str(proc), TIME)
-    assert describe(str(proc), found).name == "front"
+    ((found,), _) = find(Mounts(str(proc), TIME), TIME)
+    assert describe(places_of(proc), found).name == "front"
 
 
 def test_processes_that_are_gone(proc: ProcTree, with_processes: Joins) -> None:
     """A process that has ended says nothing of the name; the next one is asked."""
     with_processes("web", {40: "/system.slice/a.service"})
-    assert describe(str(proc), Found(5, (97, 98, 99, 40))).name == "a.service"
-    assert describe(str(proc), Found(5, (99,))).name == ""
+    assert describe(places_of(proc), Found(5, (97, 98, 99, 40))).name == "a.service"
+    assert describe(places_of(proc), Found(5, (99,))).name == ""
 
 
 def test_container_for_people(
@@ -246,17 +251,18 @@ def test_container_for_people(
     """People read the container's short id and the number too; without one a process."""
     names = {Container("docker", ID): "shop/{cart}"}
     monkeypatch.setattr(
-        "zabbix_sockets.collector.namespaces.container_name", lambda each: names.get(each, "")
+        "zabbix_sockets.readers.containers.ContainerNames.of",
+        lambda _, each: names.get(each, ""),
     )
     number = number_of(with_processes("web", {30: DOCKER}))
-    ((found,), _) = find(str(proc), TIME)
-    shown = describe(str(proc), found)
+    ((found,), _) = find(Mounts(str(proc), TIME), TIME)
+    shown = describe(places_of(proc), found)
     assert shown == Namespace("shop/%7Bcart%7D", f"{ID[:12]} net:[{number}]")
     assert shown.shown == f"shop/%7Bcart%7D ({ID[:12]} net:[{number}])"
-    secret = describe(str(proc), Found(7, (30,), known=False))
+    secret = describe(places_of(proc), Found(7, (30,), known=False))
     assert secret.detail == f"{ID[:12]} pid 30"
     names.clear()
-    unnamed = describe(str(proc), found)
+    unnamed = describe(places_of(proc), found)
     assert (unnamed.name, unnamed.shown) == ("", f"{ID[:12]} net:[{number}]")
 
 
@@ -346,7 +352,7 @@ def test_device_names(proc: ProcTree, with_processes: Joins) -> None:
     """Devices of the own namespace are the kernel's to name, others' those of a process."""
     web = with_processes("web", {30: "/"})
     (web / "net/igmp").write_text("titles\n1\tlo: 1 V3\n7\teth0 : 1 V3\n")
-    names = device_names(str(proc), {5: Found(5, (30,)), 6: Found(6, (), "/run/netns/x")})
+    names = device_names(places_of(proc), {5: Found(5, (30,)), 6: Found(6, (), "/run/netns/x")})
     assert [names(netns, 0) for netns in (0, 5, 6, 9)] == [""] * 4
     assert (names(0, 1), names(5, 1), names(5, 7), names(5, 8)) == ("lo", "lo", "eth0", "if8")
     assert (names(6, 7), names(9, 7)) == ("if7", "if7")

@@ -1,5 +1,6 @@
 """The fold of BPF records: no count is lost, however small the bounds."""
 
+import os
 import sys
 from collections import Counter
 from unittest import mock
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.addresses import fold_address
 from zabbix_sockets.collector import records
+from zabbix_sockets.collector.iterated import read_owners
 from zabbix_sockets.collector.records import RecordFold
-from zabbix_sockets.errors import ParseError
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.errors import DeadlineError, ParseError
 from zabbix_sockets.model import (
     INBOUND,
     OUTBOUND,
@@ -20,12 +23,21 @@ from zabbix_sockets.model import (
     ListenerSocket,
     PortRange,
 )
+from zabbix_sockets.owners import Owners
 from zabbix_sockets.quality import ONE, Quality, figures_of, sample
 from zabbix_sockets.readers import bpf
 
 PORTS = PortRange(100, 199, 100)
 NETNS, OTHER = 7, 8
 LOOPBACK = bytes((127, 0, 0, 1))
+
+
+def opens_nothing(program: str) -> int:
+    """Stand for iterators of which nobody should need one."""
+    raise AssertionError(program)
+
+
+NO_PROGRAMS = bpf.Programs(opens_nothing, Deadline(60))
 
 
 def pack(  # noqa: PLR0913  # each is a field of struct record
@@ -47,18 +59,24 @@ def pack(  # noqa: PLR0913  # each is a field of struct record
     uid: int = 0,
     requests_or_device: int = 0,
     quality: tuple[int, ...] = (0,) * 7,
+    comm: bytes = b"name",
 ) -> bytes:
     """Return a record's bytes."""
     socket = bpf.SOCKET.pack(
         pid, netns, cgroup, uid, kind, state, protocol, flags, local_port, remote_port, bound,
-        b"name", address, recv, send, inode, 5, 1024, requests_or_device,
+        comm, address, recv, send, inode, 5, 1024, requests_or_device,
     )  # fmt: skip
     return socket + bpf.QUALITY.pack(*quality)
 
 
+TIME = Deadline(600)
+
+
 def fold(data: list[bytes], size: int = 5, *, own_only: bool = False) -> RecordFold:
     """Return the fold of records that come *size* at a time."""
-    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", own_only=own_only)
+    folded = RecordFold(
+        NETNS, 1000.0, PORTS, "/nowhere", NO_PROGRAMS, deadline=TIME, own_only=own_only
+    )
     folded.add(b"".join(data[at : at + size]) for at in range(0, len(data), size))
     return folded
 
@@ -279,7 +297,9 @@ QUALITY = (RTT, IDLE, 9, 10, 1, 5, 3)
 
 def qualities_of(data: list[bytes], active_within: int = 60, size: int = 5) -> list[Quality]:
     """Return the qualities of a fold of records."""
-    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", active_within=active_within)
+    folded = RecordFold(
+        NETNS, 1000.0, PORTS, "/nowhere", NO_PROGRAMS, deadline=TIME, active_within=active_within
+    )
     folded.add(b"".join(data[at : at + size]) for at in range(0, len(data), size))
     qualities: dict[Connection, Quality] = {}
     folded.connections({}, qualities, [], lambda _, __: "")
@@ -322,3 +342,71 @@ def test_bounds_change_no_quality(ends: list[tuple[int, ...]]) -> None:
         assert sum(qualities_of(data, 3600)) == free
     measured = sum(1 for end in ends if 0 < end[1] <= 7)
     assert figures_of(free)["measured"] == measured
+
+
+class Looks(Deadline):
+    """A deadline that passes when it has been looked at so many times."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__(600)
+        self.left = looks
+
+    def passed(self) -> bool:
+        """Count down."""
+        self.left -= 1
+        return self.left < 0
+
+
+def test_names_that_take_too_long() -> None:
+    """Past the deadline no process is asked for its name: what was counted stays, marked."""
+    data = [pack(pid=pid, kind=bpf.LISTENER, local_port=pid, inode=pid) for pid in range(1, 3001)]
+    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", NO_PROGRAMS, deadline=Looks(40))
+    folded.add(iter([b"".join(data)]))
+    assert not folded.complete
+    assert [each.pid for each in folded.owners.processes] == list(range(1, 41))
+    assert len(folded.listeners(lambda _, __: "")) == 40
+    assert fold(data).complete
+
+
+def test_owners_that_take_too_long() -> None:
+    """Past the deadline no process is asked for its name for a filter or single sockets either."""
+    owners = b"".join(bpf.OWNER.pack(pid, pid, 5, 0, b"name") for pid in range(1, 51))
+
+    def read(deadline: Deadline) -> Owners:
+        end, other = os.pipe()
+        os.write(other, owners)
+        os.close(other)
+        return read_owners(lambda _: end, "/proc", deadline)
+
+    assert len(read(TIME).processes) == 50
+    with pytest.raises(DeadlineError):
+        read(Looks(30))
+
+
+def test_a_shared_socket_counts_past_the_deadline() -> None:
+    """What was seen of a socket with several owners is counted though the time is over."""
+    data = [pack(pid=pid, kind=bpf.LISTENER, flags=bpf.SHARED, inode=7) for pid in (1, 2, 3)]
+    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", NO_PROGRAMS, deadline=Looks(2))
+    folded.add(iter([b"".join(data)]))
+    assert not folded.complete
+    (listener,) = folded.listeners(lambda _, __: "")
+    members = folded.owners.members(listener.owner)
+    assert {folded.owners.processes[at].pid for at in members} == {1, 2}
+
+
+def test_name_by_what_a_process_executes() -> None:
+    """A thread's name gives way to the program's, which the iterator tells; once for all."""
+    opened = []
+
+    def open_iterator(program: str) -> int:
+        opened.append(program)
+        read, write = os.pipe()
+        with os.fdopen(write, "wb") as pipe:
+            pipe.write(bpf.PROGRAM.pack(10, 5, b"traefik") + bpf.PROGRAM.pack(11, 5, b"vector"))
+        return read
+
+    programs = bpf.Programs(open_iterator, Deadline(60))
+    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", programs, deadline=TIME)
+    folded.add([b"".join(pack(pid=pid, comm=b"main") for pid in (10, 11))])
+    assert [each.name for each in folded.owners.processes] == ["traefik", "vector"]
+    assert opened == [bpf.NAME]

@@ -17,6 +17,7 @@ from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import SocketsError, SourceUnavailableError, UsageError
 from zabbix_sockets.model import Namespace, Process, Query, Row, Table, Visibility
 from zabbix_sockets.owners import Owners
+from zabbix_sockets.readers.mounts import Mounts
 from zabbix_sockets.readers.netlink import NetlinkTables
 from zabbix_sockets.readers.procnet import ProcTables
 
@@ -27,6 +28,8 @@ LISTENER, ONE, OTHER = row(1, 10, 80), row(2, 1, 80), row(3, 1, 5000)
 ROWS = (LISTENER, ONE, OTHER)
 LISTENING = 1 << 10
 AF_INET = int(socket.AF_INET)
+
+MOUNTS = Mounts("/proc", Deadline(600))
 
 
 class Kernel:
@@ -71,7 +74,7 @@ def read(
     """Return the inodes that fit, and the ports of the listeners for the directions."""
     visibility = Visibility("sock_diag")
     plan = Plan(cast("NetlinkTables", kernel), ProcTables("/nowhere"), visibility)
-    selection = Selection(Query(filter=expression, netns="own"))
+    selection = Selection(Query(filter=expression, netns="own"), MOUNTS)
     selection.owners = owners or Owners()
     _, batches = selection.read(plan, TCP, Deadline(60), tcp_info=False)
     inodes: set[int] = set()
@@ -151,10 +154,10 @@ OTHERS = {5: Namespace("shop", "net:[5]"), 6: Namespace("", "net:[6]")}
 
 def test_namespaces() -> None:
     """A namespace in which nothing can fit is not read."""
-    selection = Selection(Query(filter="netns shop or (netns own and sport 80)"))
+    selection = Selection(Query(filter="netns shop or (netns own and sport 80)"), MOUNTS)
     selection.find_called(OTHERS)
     assert [selection.wants(number) for number in (0, 5, 6)] == [True, True, False]
-    selection = Selection(Query(filter="not netns own"))
+    selection = Selection(Query(filter="not netns own"), MOUNTS)
     selection.find_called({})
     assert [selection.wants(number) for number in (0, 6)] == [False, True]
 
@@ -163,7 +166,7 @@ def test_namespaces() -> None:
 def test_unknown_namespace(expression: str) -> None:
     """As with --netns it is an error, shown at its place, and no wrong usage: it may come back."""
     with pytest.raises(SocketsError, match='"nope": no network namespace of this name') as raised:
-        Selection(Query(filter=expression)).find_called(OTHERS)
+        Selection(Query(filter=expression), MOUNTS).find_called(OTHERS)
     assert not isinstance(raised.value, UsageError)
     _, carets, known = raised.value.hint.split("\n")
     assert carets == " " * (2 + expression.index("nope")) + "^^^^"
@@ -173,10 +176,10 @@ def test_unknown_namespace(expression: str) -> None:
 def test_names_of_namespaces_where_one_alone_is_read() -> None:
     """In the own one alone, another's name fits nothing, whether it is there or not."""
     for name in ("shop", "nope"):
-        selection = Selection(Query(filter=f"netns {name}", netns="own"))
+        selection = Selection(Query(filter=f"netns {name}", netns="own"), MOUNTS)
         selection.find_called({})
         assert not selection.wants(0)
-    selection = Selection(Query(filter="netns shop", netns="net:[6]"))
+    selection = Selection(Query(filter="netns shop", netns="net:[6]"), MOUNTS)
     selection.find_called(OTHERS)
     assert [selection.wants(number) for number in (5, 6)] == [True, False]
 
@@ -204,7 +207,7 @@ def test_device_that_is_nowhere(
         "zabbix_sockets.collector.selection.device_index",
         lambda name: 3 if name in there else None,
     )
-    selection = Selection(Query(filter=expression, netns=asked))
+    selection = Selection(Query(filter=expression, netns=asked), MOUNTS)
     selection.find_called(OTHERS)
     for netns, devices in {0: ["eth0"], 5: ["eth5"]}.items():
         there[:] = devices
@@ -224,7 +227,7 @@ def test_device_that_is_nowhere(
 def test_unknown_names(expression: str, message: str) -> None:
     """What this host doesn't have is shown at its place."""
     with pytest.raises(UsageError, match=message) as raised:
-        Selection(Query(filter=f"sport 1 or {expression}", netns="own"))
+        Selection(Query(filter=f"sport 1 or {expression}", netns="own"), MOUNTS)
     name = expression.split()[1]
     assert raised.value.hint.endswith(" " * 6 + "^" * len(name))
 
@@ -236,8 +239,8 @@ def test_lookups() -> None:
     for name in ("\0", "", "é" * 50, "/"):
         assert lookups.uid_of(name) is None
         assert lookups.device_index(name) is None
-    assert lookups.cgroup_id("/proc", "\0") is None
-    assert lookups.cgroup_id(os.devnull, "/") is None
+    assert lookups.cgroup_id(MOUNTS, "\0") is None
+    assert lookups.cgroup_id(Mounts(os.devnull, Deadline(60)), "/") is None
 
 
 CONDITIONS = ["dev", "cgroup", "user", "netns", "process", "pid", "fwmark", "sport", "src", "not"]
@@ -248,6 +251,6 @@ def test_any_text_is_a_selection_or_an_error(text: str) -> None:
     """Whatever a caller writes, and whatever this host has of it."""
     for netns in ("own", "all"):
         try:
-            Selection(Query(filter=text, netns=netns)).wants(0)
+            Selection(Query(filter=text, netns=netns), MOUNTS).wants(0)
         except SocketsError as error:
             assert str(error)  # noqa: PT017  # it need not be raised

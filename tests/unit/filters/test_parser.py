@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zabbix_sockets.errors import UsageError
-from zabbix_sockets.filters.parser import MAX_DEPTH, parse
+from zabbix_sockets.filters.hosts import read_number
+from zabbix_sockets.filters.parser import MAX_DEPTH, MAX_LENGTH, parse
 from zabbix_sockets.filters.states import ALL
 from zabbix_sockets.filters.terms import (
     FALSE,
@@ -175,6 +176,13 @@ def test_error_shows_its_place(text: str, at: int, marked: str, expected: str) -
     assert carets == " " * (2 + at) + "^" * max(1, len(marked))
 
 
+def test_number_of_many_digits() -> None:
+    """Its first digits are not another number."""
+    assert read_number("18446744073709551615") == 2**64 - 1
+    assert read_number("184467440737095516150") is None
+    assert read_number("9" * 10_000) is None
+
+
 @pytest.mark.parametrize("behind", ["", " ", "   ", "\t\n"])
 def test_end_is_called_the_end(behind: str) -> None:
     """Blanks behind the last word are nothing that could be wrong."""
@@ -200,7 +208,8 @@ def test_long_expression_is_shown_in_part() -> None:
 @pytest.mark.parametrize("part", ["(", "sport 1 and sport 2 or ", "not ", "(not (", "state all "])
 def test_depth_is_bounded(part: str) -> None:
     """However deep, it is an expression or an error, never the end of the stack."""
-    for times in (MAX_DEPTH - 20, MAX_DEPTH, 20_000):
+    deepest = (MAX_LENGTH - 10) // (len(part) + part.count("("))
+    for times in (MAX_DEPTH - 20, MAX_DEPTH, deepest):
         text = part * times + "sport 1" + ")" * (part.count("(") * times)
         try:
             parse(text)
@@ -208,6 +217,16 @@ def test_depth_is_bounded(part: str) -> None:
             message = str(error)
             assert times >= MAX_DEPTH // 2, message
             assert "too many" in message
+
+
+def test_length_is_bounded() -> None:
+    """An expression that is longer than the bound is an error, whatever it says."""
+    text = "sport 1".rjust(MAX_LENGTH)
+    assert parse(text).text == text
+    with pytest.raises(UsageError, match=r"^filter: it has 16385 characters, more than 16384$"):
+        parse(f" {text}")
+    thousand = " or ".join(f"dport {port}" for port in range(50_000, 51_000))
+    assert parse(thousand).kinds == {"port"}
 
 
 NAMES = "state exclude sport dport src dst dev fwmark cgroup process pid user netns"

@@ -3,6 +3,7 @@
 import os
 import pty
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,7 @@ main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize("absent", ["pyzabbix", "requests"])
+@pytest.mark.parametrize("absent", ["pyzabbix", "requests", "urllib3", "packaging"])
 def test_without_the_extra(absent: str) -> None:
     """An installation without the extra says how to add it, and its other verbs work."""
     start = [*COMMAND[:2], "-c", WITHOUT.format(absent=absent)]
@@ -91,7 +92,8 @@ def test_without_the_extra(absent: str) -> None:
     )
     assert answer.returncode == 1
     assert answer.stderr.decode() == (
-        f"zabbix-sockets: provision needs {absent}\npip install 'zabbix-sockets[provision]'\n"
+        f"zabbix-sockets: provision needs {absent}, which zabbix-sockets[provision] brings\n"
+        f"{sys.executable} -m pip install '.[provision]' in the folder of zabbix-sockets' source\n"
     )
     for arguments in (["provision", "--help"], ["files"]):
         assert subprocess.run([*start, *arguments], capture_output=True, check=True).stdout
@@ -112,4 +114,7 @@ def test_another_package_of_the_name() -> None:
     start = [*COMMAND[:2], "-c", OTHER, "provision", "http://127.0.0.1:1"]
     answer = subprocess.run(start, capture_output=True, check=False)
     assert answer.returncode == 1
-    assert answer.stderr.startswith(b"zabbix-sockets: provision needs pyzabbix\n")
+    message, hint = answer.stderr.decode().splitlines()
+    assert message.startswith("zabbix-sockets: provision needs the pyzabbix of zabbix-sockets[pro")
+    assert "py-zabbix has put another, abandoned package" in message
+    assert f"{sys.executable} -m pip uninstall py-zabbix pyzabbix, then" in hint

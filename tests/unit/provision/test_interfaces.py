@@ -52,6 +52,7 @@ def test_interfaces(text: str, interface: Interface) -> None:
         "{$IP}",
         "a\udcff",
         f"192.0.2.7:{'9' * 10_000}",
+        "192.0.2.7:00000165536",
     ],
 )
 def test_no_interfaces(text: str) -> None:

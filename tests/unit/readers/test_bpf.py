@@ -130,3 +130,47 @@ def test_parts_of_a_record() -> None:
     assert bpf.RECORD_WITHOUT_QUALITY.unpack(socket + end) == (socket, b"")
     assert bpf.RECORD.size % 8 == 0  # as C lays it out
     assert bpf.INFORMATION.size % 8 == 0
+    assert bpf.PROGRAM.size % 8 == 0
+
+
+def piped(data: bytes) -> int:
+    """Return a descriptor to read *data* from."""
+    read, write = os.pipe()
+    with os.fdopen(write, "wb") as pipe:
+        pipe.write(data)
+    return read
+
+
+def test_programs_that_begin_later() -> None:
+    """A process that wasn't there is looked for again, and one that has ended not for ever."""
+    answers = [
+        bpf.PROGRAM.pack(7, 1, b"nginx"),
+        bpf.PROGRAM.pack(7, 1, b"nginx") + bpf.PROGRAM.pack(8, 2, b"\xff" * 255),
+    ]
+    opened = []
+
+    def open_iterator(program: str) -> int:
+        opened.append(program)
+        return piped(answers[min(len(opened), len(answers)) - 1])
+
+    programs = bpf.Programs(open_iterator, Deadline(30))
+    assert opened == []
+    assert programs.executable(7, 1) == b"nginx"
+    assert programs.executable(7, 1) == b"nginx"
+    assert opened == [bpf.NAME]
+    assert programs.executable(8, 2) == b"\xff" * 255
+    assert opened == [bpf.NAME] * 2
+    for _ in range(10):
+        assert programs.executable(7, 2) is None  # another process of that number
+    assert opened == [bpf.NAME] * 3
+
+
+def test_programs_that_cannot_be_read() -> None:
+    """Nobody's name is worth the answer: what fails tells no name."""
+
+    def refuse(program: str) -> int:
+        raise PermissionError(program)
+
+    assert bpf.Programs(refuse, Deadline(30)).executable(1, 1) is None
+    assert bpf.Programs(lambda _: piped(b"half"), Deadline(30)).executable(1, 1) is None
+    assert bpf.Programs(lambda _: piped(b""), Deadline(0)).executable(1, 1) is None

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from zabbix_sockets.cgroups import Container, Placement, choose_path, parse_path
+from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.readers import cgroup
-from zabbix_sockets.readers.cgroup import CgroupTree, find_mount, read_placement
+from zabbix_sockets.readers.cgroup import CgroupTree, read_placement
+from zabbix_sockets.readers.mounts import Mounts
 
+TIME = Deadline(600)
 ID = "3f4e1c0b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f00f"
 OTHERS = (
     b"21 26 0:20 / /sys rw,nosuid - sysfs sysfs rw\n"
@@ -79,12 +82,12 @@ def test_mounts(tmp_path: Path, mounts: bytes, mount: str | None) -> None:
     """The whole tree's mount point is found among all others; a part of it is better than none."""
     (tmp_path / "self").mkdir()
     (tmp_path / "self/mountinfo").write_bytes(OTHERS + mounts)
-    assert find_mount(str(tmp_path)) == mount
+    assert Mounts(str(tmp_path), TIME).cgroup2 == mount
 
 
 def test_hidden_mounts(tmp_path: Path) -> None:
     """Without /proc no mount point is known."""
-    assert find_mount(str(tmp_path)) is None
+    assert Mounts(str(tmp_path), TIME).cgroup2 is None
 
 
 @pytest.fixture
@@ -105,7 +108,7 @@ def number(path: Path) -> int:
 
 def test_every_cgroup_has_its_path(tree: Path) -> None:
     """Each directory is found by its number; files and links are no cgroups."""
-    found = CgroupTree(str(tree))
+    found = CgroupTree(str(tree), TIME)
     for path in (
         "/",
         "/init.scope",
@@ -122,20 +125,20 @@ def test_every_cgroup_has_its_path(tree: Path) -> None:
 def scans(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Return the folders that are scanned."""
     scanned: list[str] = []
-    scandir = os.scandir
+    opened = os.open
 
-    def watch(path: str) -> object:
-        scanned.append(path)
-        return scandir(path)
+    def watch(path: str, flags: int) -> int:
+        scanned.append(path.rstrip("/"))
+        return opened(path, flags)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "scandir", watch)
+        patch.setattr(os, "open", watch)
         yield scanned
 
 
 def test_a_new_cgroup_is_found_once(tree: Path, scans: list[str]) -> None:
     """The tree is read when the first is asked for, and once more for one that is new."""
-    found = CgroupTree(str(tree))
+    found = CgroupTree(str(tree), TIME)
     assert not scans
     assert found.path(number(tree / "init.scope")) == "/init.scope"
     assert found.path(number(tree / "system.slice")) == "/system.slice"
@@ -151,7 +154,7 @@ def test_a_new_cgroup_is_found_once(tree: Path, scans: list[str]) -> None:
 
 def test_a_cgroup_that_is_gone(tree: Path, scans: list[str]) -> None:
     """One that is gone has no path, and to ask for it again costs no second scan."""
-    found = CgroupTree(str(tree))
+    found = CgroupTree(str(tree), TIME)
     assert [found.path(1 << 60) for _ in range(3)] == [None] * 3
     assert scans.count(str(tree)) == 1
 
@@ -160,15 +163,15 @@ def test_a_folder_that_vanishes_or_is_closed(tree: Path, monkeypatch: pytest.Mon
     """What can't be listed is left out, and nothing else."""
     closed = {f"{tree}/init.scope": PermissionError, f"{tree}/system.slice": FileNotFoundError}
     (tree / "user.slice/x").mkdir(parents=True)
-    scandir = os.scandir
+    opened = os.open
 
-    def refuse(path: str) -> object:
+    def refuse(path: str, flags: int) -> int:
         if path in closed:
             raise closed[path]
-        return scandir(path)
+        return opened(path, flags)
 
-    monkeypatch.setattr(os, "scandir", refuse)
-    found = CgroupTree(str(tree))
+    monkeypatch.setattr(os, "open", refuse)
+    found = CgroupTree(str(tree), TIME)
     assert found.path(number(tree / "user.slice/x")) == "/user.slice/x"
     assert found.path(number(tree / "init.scope")) == "/init.scope"
     assert found.path(number(tree / "system.slice/nginx.service")) is None
@@ -177,7 +180,7 @@ def test_a_folder_that_vanishes_or_is_closed(tree: Path, monkeypatch: pytest.Mon
 def test_no_tree(tree: Path) -> None:
     """A mount point that is gone has no cgroups."""
     shutil.rmtree(tree / "system.slice")
-    assert CgroupTree(str(tree / "system.slice")).path(1) is None
+    assert CgroupTree(str(tree / "system.slice"), TIME).path(1) is None
 
 
 def test_a_tree_without_end(tree: Path, scans: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,19 +190,74 @@ def test_a_tree_without_end(tree: Path, scans: list[str], monkeypatch: pytest.Mo
         deep /= str(level)
     deep.mkdir(parents=True)
     monkeypatch.setattr(cgroup, "MAX_DIRECTORIES", 12)
-    found = CgroupTree(str(tree))
+    found = CgroupTree(str(tree), TIME)
     assert found.path(number(tree / "system.slice/nginx.service")) is not None
     assert found.path(number(tree / "system.slice/foo.service/worker")) is not None
     assert found.path(number(deep)) is None
     assert len(set(scans)) <= 12
 
 
+@pytest.fixture
+def delegated(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Return whose a folder is, by its name; all others are the system's."""
+    users: dict[str, int] = {}
+    fstat = os.fstat
+
+    def owned(fd: int) -> os.stat_result:
+        name = os.readlink(f"/proc/self/fd/{fd}").rpartition("/")[2]
+        status = list(fstat(fd)[:10])
+        status[4] = users.get(name, 0)
+        return os.stat_result(status)
+
+    monkeypatch.setattr(os, "fstat", owned)
+    return users
+
+
+def test_a_user_displaces_nobody(
+    tree: Path, delegated: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many cgroups a user makes, near the root and deep: the system's are found first."""
+    monkeypatch.setattr(cgroup, "MAX_DIRECTORIES", 40)
+    mine, other = tree / "mine", tree / "user.slice/user-1001.slice/user@1001.service"
+    delegated |= {"mine": 1000, "user@1001.service": 1001}
+    for at in range(100):
+        (mine / f"wide{at}/deep").mkdir(parents=True)
+    (other / "app.slice/web.service").mkdir(parents=True)
+    deep = tree / "system.slice/a/b/c/d/e/f"
+    deep.mkdir(parents=True)
+    found = CgroupTree(str(tree), TIME)
+    assert found.path(number(deep)) == "/system.slice/a/b/c/d/e/f"
+    service = "user.slice/user-1001.slice/user@1001.service/app.slice/web.service"
+    assert found.path(number(tree / service)) == f"/{service}"
+    assert found.path(number(mine)) == "/mine"
+    assert sum(found.path(number(path)) is not None for path in mine.iterdir()) < 40
+
+
+def test_no_more_cgroups_than_the_bound(
+    tree: Path, scans: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of very many is not read to its end."""
+    for at in range(500):
+        (tree / f"system.slice/{at}.service").mkdir()
+    monkeypatch.setattr(cgroup, "MAX_DIRECTORIES", 100)
+    found = CgroupTree(str(tree), TIME)
+    known = [path for path in (tree / "system.slice").iterdir() if found.path(number(path))]
+    assert 50 < len(known) <= 100
+    assert len(set(scans)) <= 101
+
+
+def test_no_time_for_the_tree(tree: Path) -> None:
+    """Past the deadline no cgroup is looked for."""
+    found = CgroupTree(str(tree), Deadline(0))
+    assert found.path(number(tree / "system.slice")) is None
+
+
 def test_this_machines_tree() -> None:
     """The root and the uppermost cgroups of the kernel's own tree have the kernel's numbers."""
-    mount = find_mount("/proc")
+    mount = Mounts("/proc", TIME).cgroup2
     if not mount:
         pytest.skip("no cgroup2 is mounted here")
-    found = CgroupTree(mount)
+    found = CgroupTree(mount, TIME)
     assert found.path(number(Path(mount))) == "/"
     for path in [path for path in Path(mount).iterdir() if path.is_dir()][:5]:
         assert found.path(number(path)) == f"/{path.name}"

@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zabbix_sockets.cgroups import Container
-from zabbix_sockets.readers import containers
-from zabbix_sockets.readers.containers import container_name
+from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.readers import containers, homes, passwd
+from zabbix_sockets.readers.containers import ContainerNames
+from zabbix_sockets.readers.homes import Homes
+from zabbix_sockets.readers.mounts import Mounts
+
+from ..localmounts import local_mounts  # noqa: TID252  # a test folder is no installed package
 
 ID = "3f4e1c0b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f00f"
 OTHER = "b7" * 32
@@ -19,6 +25,7 @@ UID = "9b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0"
 STATIC = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 DOCKER = Container("docker", ID)
 PODMAN = Container("podman", ID)
+ANN, BOB = 1000, 1001
 DOCKER_FILE = f"var/lib/docker/containers/{ID}/config.v2.json"
 STORE = "containers/storage/overlay-containers/containers.json"
 ROOTLESS = f"home/ann/.local/share/{STORE}"
@@ -31,6 +38,19 @@ PASSWD = (
     "ann:x:1000:1000:Ann,,,:/home/ann:/bin/bash\n"
     "bob:x:1001:1001::/home/bob:/bin/bash\n"
 )
+
+
+TIME = Deadline(600)
+
+
+def names_in(root: Path, *more: str, deadline: Deadline = TIME) -> ContainerNames:
+    """Return the names that the files below *root* tell; *more* are lines of mounts."""
+    return ContainerNames(Homes(local_mounts(root, *more), str(root)), deadline, str(root))
+
+
+def container_name(container: Container, root: str) -> str:
+    """Return what a new call calls a container."""
+    return names_in(Path(root)).of(container)
 
 
 def write(root: Path, path: str, content: object) -> Path:
@@ -114,10 +134,13 @@ def test_docker(tmp_path: Path, name: str, labels: dict[str, str], expected: str
 
 
 def test_rootless_docker(tmp_path: Path) -> None:
-    """A user's own docker keeps its files in the user's home."""
+    """A user's own docker keeps its files in the user's home: they name that user's alone."""
     write(tmp_path, "etc/passwd", PASSWD)
     write(tmp_path, DOCKER_FILE.replace("var/lib", "home/bob/.local/share"), docker("/web"))
-    assert container_name(DOCKER, str(tmp_path)) == "web"
+    assert container_name(DOCKER._replace(user=BOB), str(tmp_path)) == "web"
+    assert container_name(Container("", ID, user=BOB), str(tmp_path)) == "web"
+    for user in (None, ANN, 1002):
+        assert container_name(DOCKER._replace(user=user), str(tmp_path)) == ""
 
 
 @pytest.mark.parametrize(
@@ -129,22 +152,23 @@ def test_rootless_docker(tmp_path: Path) -> None:
         f"var/lib/{STORE}".replace("containers.json", "volatile-containers.json"),
         f"run/{STORE}".replace("containers.json", "volatile-containers.json"),
         ROOTLESS,
-        ROOTLESS.replace("ann", "bob"),
+        ROOTLESS.replace("overlay-", "vfs-"),
     ],
 )
 def test_podman(tmp_path: Path, path: str) -> None:
     """Root's containers and those of users, by the lists of each storage driver."""
+    user = ANN if "ann" in path else None
     write(tmp_path, "etc/passwd", PASSWD)
     write(tmp_path, f"var/lib/{STORE}".replace("overlay", "zfs"), [stored("wrong")])
     file = write(tmp_path, path, [stored("other", OTHER), stored("web")])
-    assert container_name(PODMAN, str(tmp_path)) == "web"
-    assert container_name(Container("podman", OTHER), str(tmp_path)) == "other"
+    assert container_name(PODMAN._replace(user=user), str(tmp_path)) == "web"
+    assert container_name(Container("podman", OTHER, user=user), str(tmp_path)) == "other"
     write(tmp_path, path, [stored("eager_curie")])
-    assert container_name(PODMAN, str(tmp_path)) == ""
+    assert container_name(PODMAN._replace(user=user), str(tmp_path)) == ""
     write(tmp_path, path, [stored(f"{ID[:12]}-infra")])
-    assert container_name(PODMAN, str(tmp_path)) == ""
+    assert container_name(PODMAN._replace(user=user), str(tmp_path)) == ""
     file.unlink()
-    assert container_name(PODMAN, str(tmp_path)) == ""
+    assert container_name(PODMAN._replace(user=user), str(tmp_path)) == ""
 
 
 @pytest.mark.parametrize("home", ["root", "var/daemon", "nonexistent", "home/broken"])
@@ -152,15 +176,25 @@ def test_homes_of_no_people(tmp_path: Path, home: str) -> None:
     """Only homes of people are looked into."""
     write(tmp_path, "etc/passwd", PASSWD)
     write(tmp_path, ROOTLESS.replace("home/ann", home), [stored("web")])
-    assert container_name(PODMAN, str(tmp_path)) == ""
+    for user in (0, 2, 65534):
+        assert container_name(PODMAN._replace(user=user), str(tmp_path)) == ""
 
 
-def test_root_before_users(tmp_path: Path) -> None:
-    """A user can't rename what root runs."""
+def test_who_names_what(tmp_path: Path) -> None:
+    """A user can't rename what root or another user runs, nor call his own like theirs."""
     write(tmp_path, "etc/passwd", PASSWD)
-    write(tmp_path, ROOTLESS, [stored("fake")])
     write(tmp_path, f"var/lib/{STORE}", [stored("web")])
-    assert container_name(PODMAN, str(tmp_path)) == "web"
+    write(tmp_path, ROOTLESS, [stored("fake"), stored("mine", OTHER)])
+    names = names_in(tmp_path)
+    assert names.of(PODMAN) == "web"
+    assert names.of(PODMAN._replace(user=ANN)) == "fake"
+    assert names.of(PODMAN._replace(user=BOB)) == ""
+    assert names.of(Container("podman", OTHER)) == ""
+    assert names.of(Container("podman", OTHER, user=ANN)) == "mine"
+    write(tmp_path, f"var/log/pods/shop_db-0_{UID}/x", "")
+    assert names_in(tmp_path).of(Container("crio", ID, UID)) == "shop/db-0"
+    assert names_in(tmp_path).of(Container("crio", ID, UID, ANN)) == ""
+    assert names.complete
 
 
 @pytest.mark.parametrize("link", [ROOTLESS, ROOTLESS.rpartition("/")[0], "home/ann/.local"])
@@ -171,7 +205,7 @@ def test_links_in_a_home(tmp_path: Path, link: str) -> None:
     (tmp_path / link).parent.mkdir(parents=True)
     (tmp_path / link).symlink_to(tmp_path / "elsewhere")
     assert (tmp_path / ROOTLESS).samefile(file)
-    assert container_name(PODMAN, str(tmp_path)) == ""
+    assert container_name(PODMAN._replace(user=ANN), str(tmp_path)) == ""
 
 
 def test_a_folder_of_the_system_may_be_a_link(tmp_path: Path) -> None:
@@ -187,7 +221,8 @@ def test_a_folder_of_the_system_may_be_a_link(tmp_path: Path) -> None:
 def test_what_is_no_file(tmp_path: Path, path: str, kind: str) -> None:
     """A FIFO without a writer, a folder, a file without end: all are as good as none."""
     write(tmp_path, "etc/passwd", PASSWD)
-    write(tmp_path, ROOTLESS.replace("ann", "bob"), [stored("web")])
+    write(tmp_path, ROOTLESS.replace("overlay", "vfs"), [stored("web")])
+    write(tmp_path, f"run/{STORE}", [stored("web")])
     file = write(tmp_path, path, [stored("wrong")])
     file.unlink()
     if kind == "fifo":
@@ -197,17 +232,20 @@ def test_what_is_no_file(tmp_path: Path, path: str, kind: str) -> None:
     elif kind == "link":
         file.symlink_to("/dev/zero")
     elif kind == "huge":
-        file.write_text(json.dumps([stored("wrong")]) + " " * containers.MAX_SIZE)
+        file.write_text(json.dumps([stored("wrong")]) + " " * passwd.MAX_BYTES)
     else:
         file.symlink_to(file)
     names: list[str] = []
     call = threading.Thread(
-        target=lambda: names.extend(container_name(c, str(tmp_path)) for c in (PODMAN, DOCKER)),
+        target=lambda: names.extend(
+            container_name(each, str(tmp_path))
+            for each in (PODMAN, PODMAN._replace(user=ANN), DOCKER)
+        ),
         daemon=True,
     )
     call.start()
     call.join(20)
-    assert names == ["" if path == "etc/passwd" else "web", ""]
+    assert names == ["web", "" if path == "etc/passwd" else "web", ""]
 
 
 def test_a_file_that_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,4 +398,162 @@ def test_what_is_no_id(tmp_path: Path, number: str) -> None:
 
 def test_this_machine() -> None:
     """The files of this machine, if any, know no container of this id."""
-    assert container_name(Container("", ID, UID)) == ""
+    names = ContainerNames(Homes(Mounts("/proc", TIME)), TIME)
+    assert names.of(Container("", ID, UID)) == ""
+
+
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the paths that are opened from now on."""
+    paths: list[str] = []
+    real: Callable[..., int] = os.open
+
+    def watch(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        paths.append(str(path))
+        return real(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", watch)
+    return paths
+
+
+def numbers(count: int) -> list[str]:
+    """Return ids of containers."""
+    return [f"{at:064x}" for at in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("user", [None, ANN])
+def test_a_store_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int | None
+) -> None:
+    """However many containers there are, each store and each folder is read once a call."""
+    write(tmp_path, "etc/passwd", PASSWD)
+    entries = [stored(f"web{at}", number) for at, number in enumerate(numbers(100))]
+    write(tmp_path, ROOTLESS if user else f"var/lib/{STORE}", entries)
+    (tmp_path / "var/log/pods").mkdir(parents=True)
+    names, paths = names_in(tmp_path), opened(monkeypatch)
+    found = [names.of(Container("podman", number, user=user)) for number in numbers(100)]
+    assert found == [f"web{at}" for at in range(100)]
+    assert len([path for path in paths if path.endswith("containers.json")]) <= 12
+    assert len(paths) < 100
+    assert names.complete
+
+
+def test_a_users_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a user has beyond his share is as good as none; others and root have theirs."""
+    write(tmp_path, "etc/passwd", PASSWD)
+    huge = [stored("fake"), *({} for _ in range(400_000))]
+    assert homes.USER_BYTES < len(json.dumps(huge)) < containers.MAX_SIZE
+    write(tmp_path, ROOTLESS, huge)
+    write(tmp_path, ROOTLESS.replace("ann", "bob"), [stored("web")])
+    write(tmp_path, f"var/lib/{STORE}", [*huge[1:], stored("root")])
+    names = names_in(tmp_path)
+    assert names.of(PODMAN._replace(user=ANN)) == ""
+    assert names.of(PODMAN._replace(user=BOB)) == "web"
+    assert names.of(PODMAN) == "root"
+    assert names.complete  # it will be so at each call
+    size = (tmp_path / ROOTLESS.replace("ann", "bob")).stat().st_size
+    monkeypatch.setattr(homes, "USER_BYTES", 3 * size - 1)
+    for driver in ("vfs", "btrfs"):
+        write(tmp_path, ROOTLESS.replace("overlay", driver).replace("ann", "bob"), [stored("web")])
+    paths = opened(monkeypatch)
+    assert names_in(tmp_path).of(PODMAN._replace(user=BOB)) == "web"
+    read = [path for path in paths if path.startswith("/proc/self/fd/")]
+    assert len(read) == 2
+
+
+def test_a_users_number_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of containers that a user pretends to have cost no look-up each."""
+    write(tmp_path, "etc/passwd", PASSWD)
+    names, paths = names_in(tmp_path), opened(monkeypatch)
+    for number in numbers(3000):
+        assert names.of(Container("docker", number, user=ANN)) == ""
+    assert len(paths) <= homes.USER_FILES * 8
+    assert names.complete
+
+
+def test_all_users_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When many users' files are too much together, names are missing and the answer says so."""
+    write(tmp_path, "etc/passwd", PASSWD)
+    size = write(tmp_path, ROOTLESS, [stored("web")]).stat().st_size
+    write(tmp_path, ROOTLESS.replace("ann", "bob"), [stored("web")])
+    monkeypatch.setattr(homes, "ALL_BYTES", 2 * size - 1)
+    names = names_in(tmp_path)
+    assert names.of(PODMAN._replace(user=ANN)) == "web"
+    assert names.complete
+    assert names.of(PODMAN._replace(user=BOB)) == ""
+    assert not names.complete
+
+
+def test_no_time_for_names(tmp_path: Path) -> None:
+    """Names that could not be looked for are none, and the answer says so; known ones stay."""
+    write(tmp_path, f"var/lib/{STORE}", [stored("web")])
+    names = names_in(tmp_path, deadline=Deadline(0))
+    assert names.complete
+    assert names.of(Container("lxc", "web-1")) == "web-1"
+    assert names.complete
+    assert names.of(PODMAN) == ""
+    assert not names.complete
+
+
+def test_time_that_passes_meanwhile(tmp_path: Path) -> None:
+    """What is found in time is a name; what is looked for later is none."""
+
+    class Looks(Deadline):
+        """Passes when it has been looked at so many times."""
+
+        left = 20
+
+        def passed(self) -> bool:
+            self.left -= 1
+            return self.left < 0
+
+    folder = "var/lib/nerdctl/1935db59/names/default"
+    for at, number in enumerate(numbers(50)):
+        write(tmp_path, f"{folder}/web{at}", number)
+    names = names_in(tmp_path, deadline=Looks(600))
+    found = [names.of(Container("containerd", number)) for number in numbers(50)]
+    assert not names.complete
+    assert found.count("") > 30
+
+
+@pytest.mark.parametrize("filesystem", ["nfs4", "autofs", "fuse.sshfs", "cifs"])
+@pytest.mark.parametrize("where", ["home", "home/ann", "home/ann/.local"])
+def test_homes_that_may_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filesystem: str, where: str
+) -> None:
+    """A home that waits for somebody is not touched, nor what is mounted below one."""
+    write(tmp_path, "etc/passwd", PASSWD)
+    write(tmp_path, ROOTLESS, [stored("web")])
+    write(tmp_path, DOCKER_FILE.replace("var/lib", "home/ann/.local/share"), docker("/web"))
+    names = names_in(tmp_path, f"99 1 0:99 / {tmp_path}/{where} rw - {filesystem} x rw")
+    paths = opened(monkeypatch)
+    inner = where.rpartition("/")[2]
+    assert names.of(PODMAN._replace(user=ANN)) == ""
+    assert names.of(DOCKER._replace(user=ANN)) == ""
+    assert inner not in paths
+    assert not [path for path in paths if path.startswith(f"{tmp_path}/{where}")]
+    assert names.complete
+
+
+def test_a_mount_that_came_since(tmp_path: Path) -> None:
+    """A mount that is none of those that were read is not entered: it may hang."""
+    write(tmp_path, "etc/passwd", PASSWD)
+    write(tmp_path, ROOTLESS, [stored("web")])
+    mounts = local_mounts(tmp_path)
+    text = (tmp_path / "proc/self/mountinfo").read_text()
+    (tmp_path / "proc/self/mountinfo").write_text(text.replace(text.split()[0], "123456789"))
+    names = ContainerNames(Homes(mounts, str(tmp_path)), TIME, str(tmp_path))
+    assert names.of(PODMAN._replace(user=ANN)) == ""
+
+
+def test_only_that_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No home is looked into for what root runs, and only his own for what a user runs."""
+    write(tmp_path, "etc/passwd", PASSWD)
+    for user in ("ann", "bob"):
+        write(tmp_path, ROOTLESS.replace("ann", user), [stored(user)])
+    names, paths = names_in(tmp_path), opened(monkeypatch)
+    for runtime in ("docker", "podman", "crio", "containerd", ""):
+        assert names.of(Container(runtime, ID)) == ""
+    assert not [path for path in paths if path.startswith(f"{tmp_path}/home")]
+    assert names.of(PODMAN._replace(user=BOB)) == "bob"
+    assert f"{tmp_path}/home/bob" in paths
+    assert f"{tmp_path}/home/ann" not in paths

@@ -1,5 +1,6 @@
 """Who holds which socket: the sums of owners, and the walk over a /proc made of files."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.owners import Owners
+from zabbix_sockets.readers import fds
 from zabbix_sockets.readers.fds import parse_links, walk
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
@@ -118,6 +120,119 @@ def test_descriptor_closed_since_it_was_listed(
     assert owners.vanished == 0
 
 
+def with_failing(monkeypatch: pytest.MonkeyPatch, name: str, path: str, number: int) -> None:
+    """Let a function of os fail for one path, or for the link with that text."""
+    real = getattr(os, name)
+
+    def fail(which: object, *arguments: object, **options: object) -> object:
+        found = real(which, *arguments, **options)
+        if path in (which, found):
+            raise OSError(number, os.strerror(number), path)
+        return found
+
+    monkeypatch.setattr(os, name, fail)
+
+
+@pytest.mark.parametrize("number", [errno.ENAMETOOLONG, errno.ENOENT, errno.ENOMEM, errno.EIO])
+def test_descriptor_whose_link_can_not_be_read(
+    proc: ProcTree, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A path of more than a page, which any user can make, is no socket and no error."""
+    proc.add(20, b"deep", [500, 501], others=("/deep", "/dev/null"))
+    with_failing(monkeypatch, "readlink", "/deep", number)
+    owners = walked(proc)
+    assert holders(owners) == {500: {20}, 501: {20}}
+    assert (owners.denied, owners.vanished, owners.complete) == ({}, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("number", "denied", "vanished"),
+    [
+        (errno.EACCES, {"odd": 1}, 0),
+        (errno.EPERM, {"odd": 1}, 0),
+        (errno.ESRCH, {}, 1),
+    ],
+)
+def test_process_whose_links_can_not_be_read(
+    proc: ProcTree,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    denied: dict[str, int],
+    vanished: int,
+) -> None:
+    """What is so for every descriptor is so for the process: it is counted, and no other one."""
+    proc.add(20, b"odd", [500], others=("/odd",))
+    proc.add(21, b"nginx", [600])
+    with_failing(monkeypatch, "readlink", "/odd", number)
+    owners = walked(proc)
+    assert holders(owners) == {600: {21}}
+    assert (owners.denied, owners.vanished) == (denied, vanished)
+
+
+@pytest.mark.parametrize(
+    ("number", "denied", "vanished"),
+    [
+        (errno.ENOENT, {}, 1),
+        (errno.ESRCH, {}, 1),
+        (errno.EMFILE, {"odd": 1}, 0),
+        (errno.ENOMEM, {"odd": 1}, 0),
+        (errno.EIO, {"odd": 1}, 0),
+    ],
+)
+def test_process_that_can_not_be_opened(
+    proc: ProcTree,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    denied: dict[str, int],
+    vanished: int,
+) -> None:
+    """Whatever keeps one process's descriptors from being read, the others' are read."""
+    folder = proc.add(20, b"odd", [500]) / "fd"
+    proc.add(21, b"nginx", [600])
+    with_failing(monkeypatch, "open", str(folder), number)
+    owners = walked(proc)
+    assert holders(owners) == {600: {21}}
+    assert (owners.denied, owners.vanished) == (denied, vanished)
+
+
+@pytest.mark.parametrize("stat", [b"", b"20 (a", b"20 (a) S 1\n"])
+def test_odd_stat_of_a_process(proc: ProcTree, stat: bytes) -> None:
+    """A process whose file is empty or odd is one that has vanished, and spoils nothing."""
+    (proc.add(20, b"odd", [500]) / "stat").write_bytes(stat)
+    proc.add(21, b"nginx", [600])
+    owners = walked(proc)
+    assert holders(owners) == {600: {21}}
+    assert (owners.denied, owners.vanished) == ({}, 1)
+
+
+def test_odd_stat_of_a_denied_process(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may not be inspected and is gone then has vanished."""
+    folder = proc.add(20, b"odd", [500])
+    (folder / "stat").write_bytes(b"")
+    with_failing(monkeypatch, "open", str(folder / "fd"), errno.EACCES)
+    owners = walked(proc)
+    assert (owners.denied, owners.vanished) == ({}, 1)
+
+
+def test_few_of_many_threads_are_asked(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads share their descriptors: of thousands without any a few are asked."""
+    folder = without_descriptors(proc, 20)
+    for tid in range(21, 221):
+        (folder / "task" / str(tid) / "fd").mkdir(parents=True)
+    if os.stat(folder / "task").st_nlink <= 3:
+        pytest.skip("this filesystem does not count subfolders as links, as /proc does")
+    listed: list[object] = []
+    real = os.listdir
+
+    def listdir(path: int | str) -> list[str]:
+        listed.append(path)
+        return real(path)
+
+    monkeypatch.setattr("os.listdir", listdir)
+    assert walked(proc).by_inode == {}
+    assert len(listed) < 30
+
+
 def without_descriptors(proc: ProcTree, pid: int) -> Path:
     """Add a process whose folder of descriptors is empty."""
     return proc.add(pid, b"leaderless", others=())
@@ -156,6 +271,31 @@ def test_deadline(proc: ProcTree) -> None:
     owners = walk(str(proc), Deadline(0))
     assert not owners.complete
     assert owners.by_inode == {}
+
+
+def test_many_descriptors_come_last(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process with very many descriptors takes no time of those that come behind it."""
+
+    class SoonOver(Deadline):
+        """Passes when it has been asked so many times."""
+
+        left = 12
+
+        def passed(self) -> bool:
+            self.left -= 1
+            return self.left < 0
+
+    monkeypatch.setattr(fds, "_MANY", 100)
+    monkeypatch.setattr(fds, "_SLICE", 10)
+    proc.add(20, b"huge", range(1000, 1200), others=())
+    folder = without_descriptors(proc, 21)
+    proc.add_links(folder / "task" / "22" / "fd", [f"socket:[{at}]" for at in range(2000, 2200)])
+    proc.add(30, b"nginx", [500])
+    assert len(walked(proc).by_inode) in (201, 401)  # not where subfolders are no links
+    owners = walk(str(proc), SoonOver(600))
+    assert holders(owners)[500] == {30}
+    assert not owners.complete
+    assert owners.vanished == 0
 
 
 def test_deadline_within_a_process(proc: ProcTree) -> None:

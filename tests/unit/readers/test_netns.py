@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError
 from zabbix_sockets.readers import mounts, netns
 
 from ..proctree import ProcTree, key_of, number_of  # noqa: TID252  # a test folder is no package
 
+TIME = Deadline(600)
 SYSFS = b"21 26 0:20 / /sys rw,nosuid shared:7 - sysfs sysfs rw\n"
 EMPTY = "sockets: used 5\nTCP: inuse 0 orphan 0 tw 0 alloc 3 mem 1\nUDP: inuse 0 mem 2\n"
 EMPTY6 = "TCP6: inuse 0\nUDP6: inuse 0\nRAW6: inuse 1\n"
@@ -44,14 +46,14 @@ def test_mounted(tmp_path: Path) -> None:
     """Network namespaces are told from other mounts, also of other namespaces' files."""
     others = nsfs(9, b"/run/x").replace(b"net:[", b"mnt:[")
     data = SYSFS + nsfs(4026532201, b"/run/netns/web") + others + nsfs(5, b"/run/docker/netns/1")
-    found = netns.read_mounted(mountinfo(tmp_path, data))
+    found = mounts.Mounts(mountinfo(tmp_path, data), TIME).namespaces
     assert found == {4026532201: "/run/netns/web", 5: "/run/docker/netns/1"}
 
 
 def test_mounted_twice(tmp_path: Path) -> None:
     """Of a namespace that is mounted more than once, the first place counts."""
     data = nsfs(5, b"/run/netns/first") + nsfs(5, b"/run/netns/second")
-    assert netns.read_mounted(mountinfo(tmp_path, data)) == {5: "/run/netns/first"}
+    assert mounts.Mounts(mountinfo(tmp_path, data), TIME).namespaces == {5: "/run/netns/first"}
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0/\r"), min_size=1) | st.binary())
@@ -66,23 +68,24 @@ def test_escaped_path(name: str | bytes) -> None:
 def test_escapes_in_mountinfo(tmp_path: Path) -> None:
     """A space in a path does not move the fields."""
     proc = mountinfo(tmp_path, nsfs(5, rb"/run/netns/a\040b\134c"))
-    assert netns.read_mounted(proc) == {5: "/run/netns/a b\\c"}
+    assert mounts.Mounts(proc, TIME).namespaces == {5: "/run/netns/a b\\c"}
 
 
 @pytest.mark.parametrize("number", [b"", b"x", b"4026532201x"])
 def test_number_that_is_none(tmp_path: Path, number: bytes) -> None:
     """A namespace whose number is none is an error that names the file and the line."""
     data = SYSFS + nsfs(77, b"/run/netns/web").replace(b"77", number)
+    found = mounts.Mounts(mountinfo(tmp_path, data), TIME)
     with pytest.raises(ParseError) as caught:
-        netns.read_mounted(mountinfo(tmp_path, data))
+        dict(found.namespaces)
     assert caught.value.source == "/proc/self/mountinfo"
-    assert "/run/netns/web" in str(caught.value)
+    assert f"net:[{number.decode()}]" in str(caught.value)
 
 
 def test_no_mountinfo(tmp_path: Path) -> None:
     """Where the file is hidden, or short, nothing is known to be mounted."""
-    assert netns.read_mounted(str(tmp_path)) == {}
-    assert netns.read_mounted(mountinfo(tmp_path, b"\n1 2 3 net:[5]\n")) == {}
+    assert mounts.Mounts(str(tmp_path), TIME).namespaces == {}
+    assert mounts.Mounts(mountinfo(tmp_path, b"\n1 2 3 net:[5]\n"), TIME).namespaces == {}
 
 
 ALL = frozenset(("tcp", "udp", "tcp6", "udp6"))
@@ -108,6 +111,7 @@ ALL = frozenset(("tcp", "udp", "tcp6", "udp6"))
             ALL - {"udp6"},
         ),
         ({"sockstat": ""}, set()),
+        ({"sockstat": "TCP: inuse\nUDP: inuse 0\n"}, {"udp"}),
         ({"sockstat6": EMPTY6}, {"udp6"}),
         ({}, set()),
     ],
@@ -131,6 +135,21 @@ def test_devices(tmp_path: Path) -> None:
         14: "eth0.7",
         31: "wg%7B0%7D",
     }
+
+
+def test_more_devices_than_fit_into_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read(2) of /proc gives a page: all devices are named all the same."""
+    read = os.read
+    monkeypatch.setattr("os.read", lambda fd, length: read(fd, min(length, 4096)))
+    (tmp_path / "7/net").mkdir(parents=True)
+    names = {index: f"veth{index}" for index in range(1, 200)}
+    groups = "\t\t\t\t010000E0     1 0:00000000\t\t0\n"
+    igmp = "".join(f"{index}\t{name:10}:     1      V3\n{groups}" for index, name in names.items())
+    inet6 = "".join(f"fe80{index:028x} {index:02x} 40 20 80 {names[index]:>8}\n" for index in names)
+    for file, text in (("igmp", f"titles\n{igmp}"), ("if_inet6", inet6)):
+        (tmp_path / "7/net" / file).write_text(text)
+        assert netns.read_devices(str(tmp_path), "7") == names
+        (tmp_path / "7/net" / file).write_text("")
 
 
 @pytest.mark.parametrize("text", ["", "titles\n", "titles\nx\ty\n", "titles\n\t\t\n"])

@@ -1,7 +1,9 @@
 """What /proc/PID says of a process that may call itself anything."""
 
+import errno
 import os
 import resource
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -11,13 +13,16 @@ from hypothesis import strategies as st
 from zabbix_sockets.errors import ParseError
 from zabbix_sockets.names import safe_name
 from zabbix_sockets.readers.process import (
-    COMM_MAX,
-    complete_comm,
-    is_cut_short,
+    MAX_BYTES,
+    is_gone,
     is_hidden,
     parse_fds_limit,
     parse_stat,
+    read_bytes,
+    read_capabilities,
+    read_command,
     read_fds_limit,
+    read_lines,
     read_name,
     read_stat,
     read_uptime,
@@ -92,40 +97,74 @@ def test_stat_with_a_number_beyond_float() -> None:
         parse_stat(stat_line(b"a").replace(b" 100 ", b" " + b"9" * 400 + b" "))
 
 
-@given(COMM, st.binary(max_size=200))
-@example(b"fifteen-letters", b"/fifteen-letters: x\0")
-@example(b"fifteen-letters", b"fifteen-letters\n\0\0\0")
-def test_completed_name_begins_with_comm(comm: bytes, cmdline: bytes) -> None:
-    """Whatever the arguments are, they can only lengthen a name that was cut."""
-    whole = complete_comm(comm, cmdline)
-    assert whole.startswith(comm)
-    if len(comm) < 15:
-        assert whole == comm
+def make_process(
+    proc: Path, pid: int, cmdline: bytes, executable: str = "", threads: Iterable[int] = ()
+) -> Path:
+    """Make what read_name() looks at; without an executable a thread has none."""
+    folder = proc / str(pid)
+    for each in (folder, *(folder / "task" / str(tid) for tid in (pid, *threads))):
+        each.mkdir(parents=True)
+        (each / "cmdline").write_bytes(cmdline)
+        if executable:
+            (each / "exe").symlink_to(executable)
+    return folder
 
 
-@pytest.mark.parametrize(
-    ("comm", "cmdline", "name"),
-    [
-        (b"nginx", b"nginx: worker process", b"nginx"),
-        (b"systemd-resolve", b"/usr/lib/systemd/systemd-resolved\0", b"systemd-resolved"),
-        (b"exactly-fifteen", b"/bin/exactly-fifteen\0-v\0", b"exactly-fifteen"),
-        (b"unattended-upgr", b"python3\0-u\0/bin/unattended-upgrade-shutdown\0", None),
-        (b"php-fpm-and-mor", b"php-fpm-and-more: pool www\0", b"php-fpm-and-more"),
-        (b"php-fpm-and-mor", b"php-fpm-and-more worker\0", b"php-fpm-and-more"),
-        (b"chosen-by-prctl", b"/usr/bin/python3\0-c\0x\0", b"chosen-by-prctl"),
-        (b"fourth-argument", b"a\0b\0c\0fourth-argument-is-not-tried\0", b"fourth-argument"),
-        (b"kworker/u8:1-ev", b"", b"kworker/u8:1-ev"),
-    ],
-)
-def test_completed_names(comm: bytes, cmdline: bytes, name: bytes | None) -> None:
-    """The kernel's 15 bytes are completed from argv[0], or from a script's name."""
-    assert complete_comm(comm, cmdline) == (name or b"unattended-upgrade-shutdown")
+def test_plain_comm_needs_nothing_else(tmp_path: Path) -> None:
+    """Most names are told without a look at the process's files."""
+    assert read_name(str(tmp_path), "1", b"nginx") == ("nginx", True)
 
 
-def test_name_without_cmdline(tmp_path: Path) -> None:
-    """Where cmdline is gone or hidden the cut name is still the name."""
-    assert read_name(str(tmp_path), "1", b"fifteen-letters") == "fifteen-letters"
-    assert read_name(str(tmp_path), "1", b"a\n") == safe_name(b"a\n")
+def test_name_from_arguments_and_executable(tmp_path: Path) -> None:
+    """What comm doesn't tell is read from /proc."""
+    make_process(tmp_path, 1, b"/usr/lib/systemd/systemd-resolved\0", "/x/y")
+    assert read_name(str(tmp_path), "1", b"systemd-resolve") == ("systemd-resolved", True)
+    make_process(tmp_path, 2, b"/usr/bin/python3\0-m\0x\0", "/usr/bin/python3.11 (deleted)")
+    assert read_name(str(tmp_path), "2", b"MainThread") == ("python3", True)
+
+
+def test_name_where_nothing_can_be_read(tmp_path: Path) -> None:
+    """Where its files are gone or hidden, comm is what is left, and it is said."""
+    assert read_name(str(tmp_path), "1", b"fifteen-letters") == ("fifteen-letters", False)
+    assert read_name(str(tmp_path), "1", b"MainThread") == ("MainThread", False)
+    assert read_name(str(tmp_path), "1", b"a\n") == (safe_name(b"a\n"), True)
+
+
+def test_executable_told_otherwise(tmp_path: Path) -> None:
+    """Where /proc/PID/exe may not be read, somebody else may know; else nobody is asked."""
+    make_process(tmp_path, 1, b"x\0")
+    assert read_name(str(tmp_path), "1", b"main", lambda: b"vector") == ("vector", True)
+    assert read_name(str(tmp_path), "1", b"main", lambda: None) == ("x", False)
+    make_process(tmp_path, 2, b"x\0", "/usr/bin/traefik")
+    assert read_name(str(tmp_path), "2", b"main", lambda: b"vector") == ("traefik", True)
+
+
+def test_main_thread_that_has_exited(tmp_path: Path) -> None:
+    """It has no arguments and no executable any more; another thread has them."""
+    folder = make_process(tmp_path, 5, b"/usr/bin/python3\0", "/usr/bin/python3.11", [6])
+    for gone in (folder, folder / "task/5"):
+        (gone / "cmdline").write_bytes(b"")
+        (gone / "exe").unlink()
+    assert read_name(str(tmp_path), "5", b"main") == ("python3", True)
+
+
+def test_long_command_line_is_read_in_part(tmp_path: Path) -> None:
+    """How long it is, the process chooses: only its beginning is looked at."""
+    make_process(tmp_path, 1, b"fifteen-letters" + b"\xff" * (1 << 20))
+    name, certain = read_name(str(tmp_path), "1", b"fifteen-letters")
+    assert name == safe_name(b"fifteen-letters" + b"\xff" * (4096 - 15))
+    assert certain
+
+
+def test_path_longer_than_the_kernel_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who lies that deep has no executable's name: nothing was hidden."""
+
+    def readlink(path: bytes) -> bytes:
+        raise OSError(errno.ENAMETOOLONG, "", path)
+
+    make_process(tmp_path, 1, b"/deep/tool\0")
+    monkeypatch.setattr(os, "readlink", readlink)
+    assert read_name(str(tmp_path), "1", b"main") == ("tool", True)
 
 
 @given(st.binary(max_size=200))
@@ -192,7 +231,109 @@ def test_hidden_or_ended(tmp_path: Path, first: bool, there: bool, hidden: bool)
         (tmp_path / str(pid)).mkdir()
         (tmp_path / str(pid) / "cmdline").touch()
     assert is_hidden(str(tmp_path), 7) is hidden
-    long = b"a" * COMM_MAX
-    assert is_cut_short(str(tmp_path), 7, long, "a" * COMM_MAX) is hidden
-    assert not is_cut_short(str(tmp_path), 7, long, "a" * 20)
-    assert not is_cut_short(str(tmp_path), 7, b"short", "short")
+
+
+PAGE = 4096
+
+
+@pytest.fixture
+def read_by_pages(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let a read(2) give at most a page, as of files in /proc; return what was asked for."""
+    asked: list[int] = []
+    read = os.read
+
+    def read_page(fd: int, length: int) -> bytes:
+        asked.append(length)
+        return read(fd, min(length, PAGE))
+
+    monkeypatch.setattr("os.read", read_page)
+    return asked
+
+
+@pytest.mark.usefixtures("read_by_pages")
+@pytest.mark.parametrize("size", [0, 1, PAGE - 1, PAGE, PAGE + 1, 5 * PAGE, 200_000])
+def test_file_of_more_than_a_page(tmp_path: Path, size: int) -> None:
+    """A file is read whole, however little one read(2) gives."""
+    data = bytes(at % 251 for at in range(size))
+    (tmp_path / "file").write_bytes(data)
+    assert read_bytes(str(tmp_path / "file")) == data
+
+
+@pytest.mark.parametrize("limit", [1, PAGE, 10_000, 65536, 100_000])
+def test_file_beyond_its_limit(tmp_path: Path, read_by_pages: list[int], limit: int) -> None:
+    """Of a file as long as somebody likes, its beginning is read and nothing more."""
+    (tmp_path / "file").write_bytes(b"x" * 300_000)
+    assert read_bytes(str(tmp_path / "file"), limit) == b"x" * limit
+    assert len(read_by_pages) == -(-limit // PAGE)
+
+
+def test_file_without_end() -> None:
+    """No file can take more than its limit."""
+    assert read_bytes("/dev/zero") == bytes(MAX_BYTES)
+
+
+@pytest.mark.usefixtures("read_by_pages")
+def test_lines_beyond_the_limit(tmp_path: Path) -> None:
+    """A line that the limit cuts is none; short files keep a last line without an end."""
+    line = b"7 eth0\n"
+    (tmp_path / "file").write_bytes(line * (MAX_BYTES // 7 + 5))
+    lines = read_lines(str(tmp_path / "file"))
+    assert set(lines) == {b"7 eth0"}
+    assert len(lines) == MAX_BYTES // 7
+    (tmp_path / "file").write_bytes(line + b"8 eth1")
+    assert read_lines(str(tmp_path / "file")) == [b"7 eth0", b"8 eth1"]
+
+
+def test_name_takes_little_of_the_arguments(tmp_path: Path, read_by_pages: list[int]) -> None:
+    """For a name a page of the arguments is read, however many megabytes there are."""
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/cmdline").write_bytes(b"\xff" * 2_000_000)
+    assert read_name(str(tmp_path), "7", b"fifteen-letters").name == "fifteen-letters"
+    assert sum(read_by_pages) <= PAGE
+
+
+@pytest.mark.usefixtures("read_by_pages")
+def test_command(tmp_path: Path) -> None:
+    """Arguments are joined by spaces, as much of them as is asked for."""
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/cmdline").write_bytes(b"java\0-cp\0" + b"a" * 20_000 + b"\0kafka\0\0")
+    whole = b"java -cp " + b"a" * 20_000 + b" kafka"
+    assert read_command(str(tmp_path), 7, 65536) == whole
+    assert read_command(str(tmp_path), 7, 9000) == whole[:9000]
+    assert read_command(str(tmp_path), 8, 9000) == b""
+
+
+@pytest.mark.usefixtures("read_by_pages")
+def test_capabilities_behind_many_groups(tmp_path: Path) -> None:
+    """Whoever is in thousands of groups has capabilities too: they stand behind these."""
+    (tmp_path / "thread-self").mkdir()
+    groups = " ".join(map(str, range(65536)))
+    status = f"Name:\tx\nGroups:\t{groups} \nCapEff:\t00000000a80425fb\n"
+    (tmp_path / "thread-self/status").write_text(status)
+    assert read_capabilities(str(tmp_path)) == 0xA80425FB
+
+
+@pytest.mark.parametrize("limits", [b"", b"Max open", b"Max open files            many\n"])
+def test_limit_of_a_task_that_is_being_released(tmp_path: Path, limits: bytes) -> None:
+    """The kernel shows an empty file of such a task: its limit is not known."""
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/limits").write_bytes(limits)
+    assert read_fds_limit(str(tmp_path), 7) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "gone"),
+    [
+        ("ENOENT", True),
+        ("ESRCH", True),
+        ("EACCES", False),
+        ("EPERM", False),
+        ("EMFILE", False),
+        ("ENOMEM", False),
+        ("EIO", False),
+    ],
+)
+def test_what_says_that_a_process_is_gone(number: str, gone: bool) -> None:
+    """Only what the kernel says of a process that is not there; an odd file is one's, too."""
+    assert is_gone(OSError(getattr(errno, number), "")) is gone
+    assert is_gone(ParseError("/proc/PID/stat", b""))

@@ -195,6 +195,13 @@ def test_unreadable_table(tmp_path: Path) -> None:
         read(tmp_path, "tcp")
 
 
+def test_table_that_fails_while_it_is_read(tmp_path: Path) -> None:
+    """A read(2) that fails is no other error than an open(2) that does."""
+    (tmp_path / "tcp").symlink_to("/proc/self/mem")  # there is nothing at address 0: EIO
+    with pytest.raises(SourceUnavailableError, match=r"/tcp can't be read: Input/output error"):
+        read(tmp_path, "tcp")
+
+
 def socket_row(port: int, inode: int, state: int = 1, remote: int = 9) -> Row:
     """Return a row that is told by its port and inode."""
     local = socket.inet_aton("127.0.0.1")

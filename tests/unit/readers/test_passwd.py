@@ -1,0 +1,43 @@
+"""The local users, by a file like the system's."""
+
+from pathlib import Path
+
+import pytest
+
+from zabbix_sockets.readers import passwd
+from zabbix_sockets.readers.passwd import User, read_users
+
+LINES = b"""root:x:0:0:root:/root:/bin/bash
++::::::
+broken:x:many:1::/home/broken:/bin/sh
+short:x:5
+we{b}:x:1000:1000::/home/web:/bin/sh
+
+huge:x:99999999999999999999:1::/:/bin/sh"""
+
+
+def test_users(tmp_path: Path) -> None:
+    """Each line of a user's is one, and no other."""
+    (tmp_path / "passwd").write_bytes(LINES)
+    assert list(read_users(str(tmp_path / "passwd"))) == [
+        User(b"root", 0, b"/root"),
+        User(b"we{b}", 1000, b"/home/web"),
+        User(b"huge", 9999999999, b"/"),
+    ]
+
+
+def test_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file is not there, is no file or is too long, there are no users."""
+    assert not list(read_users(str(tmp_path / "nowhere")))
+    assert not list(read_users(str(tmp_path)))
+    assert not list(read_users("/dev/zero"))
+    (tmp_path / "passwd").write_bytes(LINES)
+    monkeypatch.setattr(passwd, "MAX_BYTES", len(LINES) - 1)
+    assert not list(read_users(str(tmp_path / "passwd")))
+
+
+def test_this_machine() -> None:
+    """The system's own file is understood."""
+    if not Path(passwd.PATH).exists():
+        pytest.skip("no users are known here")
+    assert 0 in [user.uid for user in read_users()]

@@ -1,0 +1,53 @@
+"""What README and docs/ tell people to type is understood by the command."""
+
+import argparse
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from zabbix_sockets.arguments import VERBS, parse
+
+SOURCE = Path(__file__).parents[2]
+PAGES = [SOURCE / "README.md", *sorted((SOURCE / "docs").glob("*.md"))]
+COMMAND = re.compile(r"^(?:\$ |\S*/bin/)?zabbix-sockets (\S.*?)(?:\s{3,}.*)?$")  # and what it is
+SYNOPSIS = re.compile(r"[\[|]|\b[A-Z]{3,}\b|, unload")  # the command's own overview
+
+OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]+")
+
+
+def documented(page: Path) -> Iterator[list[str]]:
+    """Yield the arguments of each command in a page's code blocks that could be typed."""
+    for block in re.findall(r"^```\w*\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        for line in block.replace("\\\n   ", "").splitlines():
+            found = COMMAND.match(line)
+            if found and not SYNOPSIS.search(re.sub(r"'[^']*'|#.*", "", found[1])):
+                yield shlex.split(found[1], comments=True)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands(page: Path) -> None:
+    """Every example is one that the command takes."""
+    for arguments in documented(page):
+        words = arguments[: arguments.index("2>&1")] if "2>&1" in arguments else arguments
+        assert words[0] in VERBS
+        assert callable(parse(words).run)
+
+
+def test_there_are_examples() -> None:
+    """The pages have examples, and these are found."""
+    found = [arguments[0] for page in PAGES for arguments in documented(page)]
+    assert {"show", "get", "count", "send", "provision"} <= set(found)
+
+
+def test_options() -> None:
+    """Every option that a page names is one of a verb's, or of a program that it calls."""
+    known = {"--no-index", "--find-links", "--now", "--million", "--inet"}  # of other programs
+    for verb in VERBS.values():
+        parser = argparse.ArgumentParser()
+        verb.add_arguments(parser)
+        known.update(re.findall(OPTION, parser.format_help()))
+    for page in PAGES:
+        assert set(re.findall(OPTION, page.read_text())) <= known, page
