@@ -3,7 +3,7 @@
 import os
 
 from zabbix_sockets.errors import SocketsError, UsageError
-from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups
+from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups, hidden_facts
 from zabbix_sockets.model import PROTOCOLS, Snapshot
 from zabbix_sockets.names import from_parameter
 from zabbix_sockets.rows.processes import absent_process, process_rows
@@ -37,9 +37,11 @@ def count(
     state: str = "",
     grouping: Grouping = GROUPINGS[DEFAULT_GROUPING],
 ) -> int:
-    """Return how many sockets the processes named *process* hold.
+    """Return how many sockets the processes named *process* hold, or in a *state*.
 
-    *process* is a name as the document shows it, as as_parameter() spells it, or the raw one.
+    *process* is a name as the document shows it, as as_parameter() spells it, or the raw one. In
+    state `syn_recv` there are the connections being opened at its listeners, too, which no process
+    holds yet.
 
     Raises:
         SocketsError: it can't be known: a process of that name is hidden, or time ran out.
@@ -50,19 +52,17 @@ def count(
         for ranked in process_rows(listed, Groups(listed, grouping))
     }
     name = from_parameter(os.fsencode(process), rows.keys() | snapshot.visibility.denied.keys())
+    hidden = hidden_facts(snapshot.visibility, grouping)
+    if hidden:
+        raise SocketsError(f"/proc hides {hidden[0]} of some processes: the number can't be known")
     _check_known(snapshot, name, protocol, plain=grouping is GROUPINGS[DEFAULT_GROUPING])
     row = rows.get(name, absent_process())
     if state:
         return _states(row, protocol).get(state, 0)
-    if protocol:
-        return _total(row, protocol)
-    return sum(_total(row, each) for each in PROTOCOLS)
-
-
-def _total(row: dict[str, object], protocol: str) -> int:
-    directions = ("inbound", "outbound", "unknown")  # parts of established
-    states = _states(row, protocol)
-    return sum(number for state, number in states.items() if state not in directions)
+    held = row["sockets"]
+    assert isinstance(held, int)
+    udp = sum(_states(row, "udp").values())
+    return {"tcp": held - udp, "udp": udp, "": held}[protocol]
 
 
 def _check_known(snapshot: Snapshot, name: str, protocol: str, *, plain: bool) -> None:

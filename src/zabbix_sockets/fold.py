@@ -9,7 +9,7 @@ from functools import cache
 from itertools import repeat
 from typing import NamedTuple, TypeVar
 
-from zabbix_sockets.addresses import unmapped
+from zabbix_sockets.addresses import fold_address, unmapped
 from zabbix_sockets.model import (
     INBOUND,
     NOBODY,
@@ -37,6 +37,11 @@ DeviceName = Callable[[int, int], str]
 """Returns the safe name of a network device by its namespace and index; empty for 0."""
 
 _LISTENING = {"tcp": TcpState.LISTEN.value, "udp": TcpState.CLOSE.value}
+
+
+Outbound = tuple[int, int, AddressToken, AddressToken, int, int, int]
+"""What tells a table's outbound connections apart: owner, state, local address, remote address,
+remote port, 1 if the local port is ephemeral (else 0), index of the device that it is bound to."""
 
 
 class RawListener(NamedTuple):
@@ -127,7 +132,7 @@ class TableFold:
         self._max_endpoints = max_endpoints
         self._unowned: set[int] = set()
         self._inbound: dict[tuple[int, int, AddressToken, int, int], int] = {}
-        self._outbound: dict[tuple[int, int, AddressToken, AddressToken, int, int], int] = {}
+        self._outbound: dict[Outbound, int] = {}
         self._rest: dict[tuple[int, int, str], int] = {}
         self._qualities: dict[tuple[object, ...], Quality] = {}  # by the keys of these three
 
@@ -174,7 +179,7 @@ class TableFold:
             if not local_ephemeral and ephemeral[rport]:
                 self._count(self._rest, (owner, state, UNKNOWN), uid, sample)
                 continue
-            key = (owner, state, laddr, raddr, rport, local_ephemeral)
+            key = (owner, state, laddr, raddr, rport, local_ephemeral, ifindex)
             count = count_of(key)
             if count is None:
                 self._add_outbound(key, uid, sample)
@@ -199,7 +204,7 @@ class TableFold:
 
     def _add_outbound(
         self,
-        key: tuple[int, int, AddressToken, AddressToken, int, int],
+        key: Outbound,
         uid: int,
         sample: Quality,
     ) -> None:
@@ -278,8 +283,9 @@ class TableFold:
                 device_name(netns, ifindex),
             )
             yield inbound, key, count
+        source_of = cache(lambda token: fold_address(address(token)))
         for outbound, count in self._outbound.items():
-            owner, state, laddr, raddr, rport, ephemeral = outbound
+            owner, state, laddr, raddr, rport, ephemeral, ifindex = outbound
             key = Connection(
                 protocol,
                 netns,
@@ -288,7 +294,8 @@ class TableFold:
                 OUTBOUND,
                 unmapped(address(raddr)),
                 port(rport),
-                source=unmapped(address(laddr)),
+                device_name(netns, ifindex),
+                source=source_of(laddr),
                 ephemeral=bool(ephemeral),
             )
             yield outbound, key, count

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from zabbix_sockets.model import Process, Snapshot
+from zabbix_sockets.model import HIDDEN_FACTS, Process, Snapshot, Visibility
 from zabbix_sockets.names import UNKNOWN
 
 
@@ -29,6 +29,16 @@ GROUPINGS = {
     "container": _by("container"),
     "user": _by("user"),
 }
+
+
+def hidden_facts(visibility: Visibility, grouping: Grouping) -> list[str]:
+    """Return in words what the names of groups depend on and could not be looked at.
+
+    Owners' sockets may be in the rows of other groups then: none that is missing is a 0.
+    """
+    by_name = grouping.name == DEFAULT_GROUPING  # rules leave most processes their names
+    hidden = visibility.hidden_facts - (set() if by_name else {"name"})
+    return [words for fact, words in HIDDEN_FACTS.items() if fact in hidden]
 
 
 class Groups:

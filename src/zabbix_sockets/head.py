@@ -1,7 +1,7 @@
 """The document's head: how it came about, and the host's own figures."""
 
 from zabbix_sockets.addresses import format_endpoint
-from zabbix_sockets.groups import Grouping
+from zabbix_sockets.groups import Grouping, hidden_facts
 from zabbix_sockets.model import (
     INBOUND,
     NOBODY,
@@ -44,36 +44,37 @@ def collector_of(snapshot: Snapshot, grouping: Grouping) -> JsonRow:
         "vanished_processes": visibility.vanished,
         "namespaces": 1 + len(others) - len(snapshot.skipped),
         "namespaces_skipped": len(snapshot.skipped),
-        "warnings": _warnings(snapshot),
+        "warnings": _warnings(snapshot, grouping),
     }
 
 
-def _warnings(snapshot: Snapshot) -> list[str]:
+def _warnings(snapshot: Snapshot, grouping: Grouping) -> list[str]:
     visibility = snapshot.visibility
-    warnings = list(visibility.warnings)
-    if visibility.denied:
-        warnings.append(
-            f"{sum(visibility.denied.values())} processes may not be inspected:"
-            " that takes CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH and every capability they have"
-        )
-    if visibility.undecided:
-        warnings.append("filter: some sockets may fit or not: their processes can't be seen")
-    if visibility.hidden:
-        warnings.append("/proc hides other users' processes (hidepid)")
-    if visibility.foreign_unseen:
-        warnings.append("there may be network namespaces that can't be seen from here")
-    if visibility.unplaced:
-        warnings.append("the cgroups of some owners are not known")
-    if visibility.foreign_unowned:
-        warnings.append("owners in other network namespaces are unknown")
-    if snapshot.skipped:
-        warnings.append(f"{len(snapshot.skipped)} network namespaces were not read to the end")
-    if not visibility.places_complete:
-        warnings.append("timed out: not every unit, container, user or command was looked for")
-    if not visibility.owners_complete:
-        warnings.append("timed out: not every process was asked for its sockets")
-    warnings += [f"timed out or approximate: {each}" for each in sorted(snapshot.unfinished)]
-    return warnings
+    skipped, denied = len(snapshot.skipped), sum(visibility.denied.values())
+    noted = {
+        f"{denied} processes may not be inspected: that takes CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH"
+        " and every capability they have": denied,
+        "filter: some sockets may fit or not: their processes can't be seen": visibility.undecided,
+        "/proc hides other users' processes (hidepid)": visibility.hidden,
+        "there may be network namespaces that can't be seen from here": visibility.foreign_unseen,
+        "/proc hides what names some network namespaces have (hidepid)": visibility.foreign_unnamed,
+        "the cgroups of some owners are not known": visibility.unplaced,
+        "owners in other network namespaces are unknown": visibility.foreign_unowned,
+        f"{skipped} network namespaces were not read to the end": skipped,
+        "timed out: not every unit, container, user or command was looked for": (
+            not visibility.places_complete
+        ),
+        "timed out: not every process was asked for its sockets": not visibility.owners_complete,
+    }
+    return [
+        *visibility.warnings,
+        *(warning for warning, is_so in noted.items() if is_so),
+        *(
+            f"/proc hides {what} of some processes (hidepid): which group they are in is not known"
+            for what in hidden_facts(visibility, grouping)
+        ),
+        *(f"timed out or approximate: {each}" for each in sorted(snapshot.unfinished)),
+    ]
 
 
 def host_of(snapshot: Snapshot, usage: Usage) -> JsonRow:
@@ -114,5 +115,5 @@ def _ephemeral(snapshot: Snapshot, usage: Usage) -> JsonRow:
         "size": snapshot.ports.size,
         "worst_used": used,
         "worst_pct": ephemeral_pct(used, snapshot.ports),
-        "worst_endpoint": f"{worst[0]}/{format_endpoint(worst[3], worst[4])}" if worst else "",
+        "worst_endpoint": f"{worst[0]}/{format_endpoint(*worst[3:])}" if worst else "",
     }

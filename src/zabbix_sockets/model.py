@@ -146,8 +146,9 @@ class Connection(NamedTuple):
     """What equal connections share; a Snapshot counts them.
 
     Inbound: *address* and *port* are the listener's. Outbound: the remote end's, with
-    *source* the local address; all three are None beyond the bound on distinct endpoints
-    and for direction unknown. IPv4-mapped addresses of outbound ones are IPv4 addresses.
+    *source* the local address as a number (addresses.fold_address); all three are None beyond
+    the bound on distinct endpoints and for direction unknown. IPv4-mapped addresses of outbound
+    ones are IPv4 addresses. *device*: the safe name of the one that the socket is bound to.
     """
 
     protocol: str
@@ -158,7 +159,7 @@ class Connection(NamedTuple):
     address: bytes | None = None
     port: int | None = None
     device: str = ""
-    source: bytes | None = None
+    source: int | None = None
     ephemeral: bool = False  # outbound: the local port is one of ip_local_port_range
 
 
@@ -187,6 +188,13 @@ was made."""
 
 ALL_NETNS, OWN = "all", "own"
 
+HIDDEN_FACTS = {
+    "name": "the whole name",
+    "user": "the user",
+    "command": "the command line",
+}
+"""What may decide an owner's group and be hidden (hidepid), in words."""
+
 LISTS = ("processes", "listeners", "upstreams")
 """Of the document, and kinds of discovery."""
 
@@ -207,6 +215,8 @@ class Visibility:
         self.vanished = 0
         self.foreign_unowned = False  # other namespaces were read without their sockets' cgroups
         self.foreign_unseen = False  # there may be namespaces that were not found
+        self.foreign_unnamed = False  # other namespaces may have names, but /proc hides of what
+        self.hidden_facts: set[str] = set()  # of HIDDEN_FACTS, what /proc hides of an owner
         self.unplaced = False  # the cgroup of a socket or of its owner is not known
         self.places_complete = True  # units, containers, users: looked for before the deadline
         self.owners_complete = True  # every process was asked before the deadline
@@ -262,6 +272,11 @@ class Snapshot:
         part.owners = {owner: self.owners[owner] for owner in holders if owner in self.owners}
         return part
 
+    def note_uids(self, uids: Mapping[int, int]) -> None:
+        """Take over the lowest uids seen on owners' sockets."""
+        for owner, uid in uids.items():
+            self.uids[owner] = min(uid, self.uids.get(owner, uid))
+
     def ports_of(self, netns: int) -> PortRange | None:
         """Return the ephemeral ports of a namespace, None where what takes them is unknown."""
         if netns == OWN_NETNS:
@@ -289,7 +304,9 @@ class Query(NamedTuple):
     or the name or number of a network namespace. *needs*: the fields of Process that the
     grouping looks at. *filter*: an expression that chooses sockets (docs/filters.md).
     *tcp_info*: how good connections are, too; for a Snapshot, of those that sent or received
-    data in the last *active_within* seconds, one of ACTIVE_WITHIN.
+    data in the last *active_within* seconds, one of ACTIVE_WITHIN. *left_out*: pids of processes
+    that own nothing here, such as those that ask; what nobody else has is in the host's figures
+    alone.
     """
 
     source: str | None = None
@@ -301,3 +318,4 @@ class Query(NamedTuple):
     filter: str = ""
     tcp_info: bool = False
     active_within: int = 60
+    left_out: frozenset[int] = frozenset()

@@ -51,7 +51,7 @@ def run(take: Take, interval: float, count: int | None, *, as_json: bool) -> Non
     """Print what *take* returns at every *interval* seconds, *count* times or until Ctrl-C.
 
     Raises:
-        SocketsError: there was not even a first snapshot.
+        SocketsError, OSError: there was not even a first snapshot.
     """
     gc.enable()  # a command that stays collects its garbage
     seen = snapshots(take, interval, count)
@@ -111,14 +111,14 @@ def snapshots(take: Take, interval: float, count: int | None) -> Iterator[Snapsh
     Moments that pass while one is taken are left out, and the others stay where they were.
 
     Raises:
-        SocketsError: there was not even a first one.
+        SocketsError, OSError: there was not even a first one.
     """
     start, taken = time.monotonic(), 0
     while True:
         try:
             sockets = take()
             yield Snapshot(time.monotonic(), time.time(), sockets)
-        except SocketsError as error:
+        except (SocketsError, OSError) as error:  # of the latter: no descriptor left, for one
             if not taken:
                 raise
             yield str(error)

@@ -18,6 +18,8 @@ class Owners:
         vanished: processes that ended before they could be asked.
         hidden: hidepid: other users' processes are not even listed.
         complete: every process was asked; the deadline did not pass.
+        uncertain: indices of the processes whose whole name /proc hides.
+        left_out: pids of processes that count as nobody: those that ask (collector.asking).
     """
 
     def __init__(self) -> None:
@@ -28,14 +30,17 @@ class Owners:
         self.vanished = 0
         self.hidden = False
         self.complete = True
+        self.uncertain: set[int] = set()
+        self.left_out: frozenset[int] = frozenset()
         self._shared: dict[tuple[int, int], int] = {}
 
     def members(self, owner: int) -> tuple[int, ...]:
-        """Return the indices of the processes that *owner* stands for."""
+        """Return the indices of the processes that *owner* stands for, but for those left out."""
         found = []
         while owner >= FIRST_OWNER:
             process, owner = self.chains[owner - FIRST_OWNER]
-            found.append(process)
+            if self.processes[process].pid not in self.left_out:
+                found.append(process)
         return tuple(found)
 
     def add(self, process: Process, inodes: Iterable[int]) -> None:

@@ -7,7 +7,7 @@ import orjson
 
 from zabbix_sockets import __version__
 from zabbix_sockets.errors import SocketsError
-from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups
+from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups, hidden_facts
 from zabbix_sockets.head import collector_of, host_of
 from zabbix_sockets.model import (
     BY_CGROUPS,
@@ -101,7 +101,7 @@ def _assemble(
     uncounted: RankedRow,
     limits: Limits,
 ) -> JsonRow:
-    seen = _seen_lists(snapshot)
+    seen = _seen_lists(snapshot, grouping)
     truncated: dict[str, int] = {}
     other: dict[str, JsonRow] = {}
     document: JsonRow = dict(head)
@@ -147,17 +147,19 @@ def _zero(name: str, snapshot: Snapshot, grouping: Grouping) -> JsonRow:
     }
 
 
-def _seen_lists(snapshot: Snapshot) -> dict[str, bool]:
+def _seen_lists(snapshot: Snapshot, grouping: Grouping) -> dict[str, bool]:
     """Return whether everything that belongs into each list was seen."""
     visibility = snapshot.visibility
     sockets = not (snapshot.unfinished or snapshot.skipped or visibility.foreign_unseen)
     sockets = sockets and visibility.places_complete  # the name of a namespace is part of ids
     owners = visibility.owners_complete and not visibility.denied and not visibility.hidden
     owners = owners and not (visibility.foreign_unowned or visibility.unplaced)
+    owners = owners and not hidden_facts(visibility, grouping)
+    named = sockets and not visibility.foreign_unnamed  # a namespace's name is part of these ids
     return {
         "processes": sockets and owners,
-        "listeners": sockets and not visibility.undecided,
-        "upstreams": sockets and owners and visibility.endpoints_complete,
+        "listeners": named and not visibility.undecided,
+        "upstreams": named and owners and visibility.endpoints_complete,
     }
 
 

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from zabbix_sockets.collector.ahead import read_pinned
+from zabbix_sockets.collector.asking import asking_processes
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import (
     DumpInterruptedError,
@@ -43,6 +44,7 @@ def _query(options: Any, deadline: Deadline, netns: str = ALL_NETNS) -> Query:
         filter=options.filter or "",
         tcp_info=options.tcp_info,
         active_within=options.active_within,
+        left_out=asking_processes(),
     )
 
 

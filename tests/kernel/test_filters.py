@@ -358,7 +358,7 @@ def test_failing_iterator_is_replaced(pins: str, monkeypatch: pytest.MonkeyPatch
     def fail(*_: object) -> Owners:
         raise ParseError("BPF iterator", b"")
 
-    monkeypatch.setattr("zabbix_sockets.collector.filtered.read_owners", fail)
+    monkeypatch.setattr("zabbix_sockets.collector.iterated._owners", fail)
     server = zoo.listener()
     snapshot = collect(Query(None, 30, pins=pins, netns="own", filter="state listen"))
     assert snapshot.visibility.source == "sock_diag"

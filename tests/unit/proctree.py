@@ -55,10 +55,11 @@ class ProcTree:
         flags: int = 4194304,
         threads: int = 1,
         age: float = 3600.0,
+        parent: int = 1,
     ) -> None:
         """Write a process's stat file."""
         start = round((38991.59 - age) * 100)
-        head = b"%d (%s) %s 1 1 1 0 -1 %d" % (pid, comm, state, flags)
+        head = b"%d (%s) %s %d 1 1 0 -1 %d" % (pid, comm, state, parent, flags)
         tail = b" 0 0 0 0 0 0 0 0 20 0 %d 0 %d" % (threads, start)
         (self.root / str(pid) / "stat").write_bytes(head + tail + b" 0" * 30 + b"\n")
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hypothesis import strategies as st
 
+from zabbix_sockets.addresses import fold_address
 from zabbix_sockets.model import (
     FIRST_OWNER,
     INBOUND,
@@ -31,7 +32,7 @@ PORTS = PortRange(32768, 60999, 28232)
 LOOPBACK = b"\x7f\0\0\1"
 ANY = bytes(4)
 REMOTE = b"\xc0\0\2\5"  # 192.0.2.5
-SOURCE = b"\xc0\0\2\1"
+SOURCE = fold_address(b"\xc0\0\2\1")
 ESTABLISHED = TcpState.ESTABLISHED.value
 WEB, UNNAMED, OTHER = 4026532201, 4026532202, 4026532203
 NAMESPACES = {
@@ -126,8 +127,8 @@ def _connections(draw: st.DrawFn, owners: Sequence[int]) -> Connection:
         direction,
         draw(_ADDRESSES) if placed else None,
         draw(_PORTS) if placed else None,
-        draw(st.sampled_from(["", "eth0"])) if direction == INBOUND else "",
-        draw(_ADDRESSES) if away else None,
+        draw(st.sampled_from(["", "eth0"])) if placed else "",
+        fold_address(draw(_ADDRESSES)) if away else None,
         draw(st.booleans()) if away else False,
     )
 

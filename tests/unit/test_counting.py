@@ -9,7 +9,7 @@ from hypothesis import given
 from zabbix_sockets.counting import check_arguments, count
 from zabbix_sockets.errors import SocketsError, UsageError
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
-from zabbix_sockets.model import FIRST_OWNER, Snapshot, TcpState, Visibility
+from zabbix_sockets.model import FIRST_OWNER, NOBODY, Snapshot, TcpState, Visibility
 from zabbix_sockets.names import as_parameter, safe_name
 from zabbix_sockets.rows.processes import process_rows
 
@@ -36,6 +36,8 @@ def nginx() -> Snapshot:
         outbound(A, 5432, state=TcpState.CLOSE_WAIT): 7,
         outbound(A, 53, protocol="udp"): 4,
         outbound(B, 53): 100,
+        inbound(A, 80, state=TcpState.SYN_RECV): 1,
+        inbound(NOBODY, 80, state=TcpState.SYN_RECV): 20,
     }
     listeners = [tcp_listener(A, 80), udp_bound(A, 53), udp_bound(A, 54)]
     return snapshot_of(processes("nginx", "other"), listeners, connections)
@@ -44,8 +46,8 @@ def nginx() -> Snapshot:
 @pytest.mark.parametrize(
     ("protocol", "state", "number"),
     [
-        ("", "", 22),
-        ("tcp", "", 16),
+        ("", "", 23),
+        ("tcp", "", 17),
         ("udp", "", 6),
         ("tcp", "listen", 1),
         ("tcp", "established", 8),
@@ -54,6 +56,7 @@ def nginx() -> Snapshot:
         ("tcp", "unknown", 0),
         ("tcp", "close_wait", 7),
         ("tcp", "syn_sent", 0),
+        ("tcp", "syn_recv", 21),
         ("udp", "bound", 2),
         ("udp", "connected", 4),
     ],
@@ -115,7 +118,7 @@ def test_denied_by_its_raw_name() -> None:
 def test_unfinished_protocol(nginx: Snapshot) -> None:
     """A table that was not read to the end spoils the numbers of its own protocol."""
     nginx.unfinished = {"udp"}
-    assert count(nginx, "nginx", "tcp") == 16
+    assert count(nginx, "nginx", "tcp") == 17
     for protocol in ("udp", ""):
         with pytest.raises(SocketsError, match="not every socket was read"):
             count(nginx, "nginx", protocol)
@@ -133,7 +136,7 @@ def test_selection_and_grouping(nginx: Snapshot) -> None:
     """What counts is what the lists are of, by the names that they have."""
     nginx.processes = [each._replace(unit=f"{each.name}.service") for each in nginx.processes]
     nginx.connections[inbound(A, 80)._replace(netns=WEB)] = 9
-    assert count(nginx, "nginx.service", "tcp", grouping=GROUPINGS["unit"]) == 25
+    assert count(nginx, "nginx.service", "tcp", grouping=GROUPINGS["unit"]) == 26
     assert count(nginx, "nginx", grouping=GROUPINGS["unit"]) == 0
     nginx.selected = frozenset((WEB,))
     assert count(nginx, "nginx.service", "tcp", grouping=GROUPINGS["unit"]) == 9
@@ -176,7 +179,17 @@ def test_denied_by_another_name(nginx: Snapshot) -> None:
     """Whoever may not be inspected may belong to any unit: no number is known."""
     nginx.processes = [each._replace(unit=f"{each.name}.service") for each in nginx.processes]
     nginx.visibility.denied = {"sshd": 1}
-    assert count(nginx, "nginx", "tcp") == 16
+    assert count(nginx, "nginx", "tcp") == 17
     for name in ("nginx.service", "other.service"):
         with pytest.raises(SocketsError, match="1 processes can't be inspected"):
             count(nginx, name, "tcp", grouping=GROUPINGS["unit"])
+
+
+@pytest.mark.parametrize(
+    ("fact", "grouping"), [("name", "process"), ("user", "user"), ("command", "process")]
+)
+def test_hidden_facts(nginx: Snapshot, fact: str, grouping: str) -> None:
+    """Who may be in another group than it seems spoils each number."""
+    nginx.visibility.hidden_facts = {fact}
+    with pytest.raises(SocketsError, match=r"/proc hides .* of some processes"):
+        count(nginx, "nginx", grouping=GROUPINGS[grouping])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.addresses import unmapped
+from zabbix_sockets.addresses import fold_address, unmapped
 from zabbix_sockets.fold import TableFold, ephemeral_flags
 from zabbix_sockets.model import (
     INBOUND,
@@ -174,8 +174,9 @@ class Model:
         ephemeral = 32768 <= each.lport <= 60999
         if not ephemeral and 32768 <= each.rport <= 60999:
             return Connection(*head, UNKNOWN)
-        remote, source = as_ipv4(each.raddr), as_ipv4(each.laddr)
-        return Connection(*head, OUTBOUND, remote, each.rport, source=source, ephemeral=ephemeral)
+        end = as_ipv4(each.raddr), each.rport
+        device, source = device_name(netns, each.ifindex), fold_address(as_ipv4(each.laddr))
+        return Connection(*head, OUTBOUND, *end, device, source, ephemeral)
 
 
 def as_ipv4(address: bytes) -> bytes:

@@ -36,7 +36,7 @@ MAY_IMPORT = {
         *("provision.options", "sending.options"),
     ),
     "verbs": (
-        *("collector.ahead", "collector.snapshot", "collector.stream"),
+        *("collector.ahead", "collector.asking", "collector.snapshot", "collector.stream"),
         *("sending.command", "provision.command", "provision.failures", "filters.parser"),
         *(
             "show",

@@ -82,12 +82,13 @@ def test_pace(clock: list[float]) -> None:
 
 
 @pytest.mark.usefixtures("clock")
-def test_a_snapshot_that_fails() -> None:
+@pytest.mark.parametrize("error", [SocketsError("timed out"), OSError("timed out")])
+def test_a_snapshot_that_fails(error: Exception) -> None:
     """Later ones go on, and it is said; a first one is an error."""
 
     def take(results: Iterator[bool]) -> Sequence[Socket]:
         if not next(results):
-            raise SocketsError("timed out")
+            raise error
         return (OPEN,)
 
     results = iter([True, False, True])
@@ -96,7 +97,7 @@ def test_a_snapshot_that_fails() -> None:
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [line.get("error") for line in lines] == [None, "timed out", None]
     assert [line.get("seconds") for line in lines] == [None, None, 2.0]
-    with pytest.raises(SocketsError):
+    with pytest.raises(type(error)):
         list(snapshots(lambda: take(iter([False])), 1.0, 3))
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 
 from zabbix_sockets import __version__
+from zabbix_sockets.groups import GROUPINGS
 from zabbix_sockets.model import (
     FIRST_OWNER,
     LISTS,
@@ -303,3 +304,26 @@ def test_undecided_filter_is_no_complete_list() -> None:
     document: Any = build_document(snapshot)
     assert not any(document["lists"].values())
     assert any("filter" in each for each in document["collector"]["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("fact", "grouping", "complete"),
+    [("name", "process", 0), ("name", "unit", 1), ("user", "user", 0), ("command", "process", 0)],
+)
+def test_hidden_facts(full: Snapshot, fact: str, grouping: str, complete: int) -> None:
+    """Where groups depend on what /proc hides, no row of them that is missing is a 0."""
+    full.visibility.hidden_facts = {fact}
+    document: dict[str, Any] = build_document(full, grouping=GROUPINGS[grouping])
+    expected = {"processes": complete, "listeners": 1, "upstreams": complete}
+    assert document["lists"] == expected
+    assert len(document["collector"]["warnings"]) == 1 - complete
+    for name, whole in expected.items():
+        assert [row["id"] for row in document[name]].count("(absent)") == whole
+
+
+def test_hidden_names_of_namespaces(full: Snapshot) -> None:
+    """They are part of the ids of listeners and upstreams."""
+    full.visibility.foreign_unnamed = True
+    document: dict[str, Any] = build_document(full)
+    assert document["lists"] == {"processes": 1, "listeners": 0, "upstreams": 0}
+    assert len(document["collector"]["warnings"]) == 1

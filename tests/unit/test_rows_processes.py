@@ -5,8 +5,10 @@ import pytest
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
 from zabbix_sockets.model import (
     FIRST_OWNER,
+    NOBODY,
     OWN_NETNS,
     UNKNOWN,
+    UNOWNED,
     Connection,
     Process,
     Snapshot,
@@ -16,7 +18,16 @@ from zabbix_sockets.model import (
 from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.rows.processes import process_rows
 
-from .snapshots import WEB, inbound, outbound, processes, snapshot_of, tcp_listener, udp_bound
+from .snapshots import (
+    REMOTE,
+    WEB,
+    inbound,
+    outbound,
+    processes,
+    snapshot_of,
+    tcp_listener,
+    udp_bound,
+)
 
 A, B = FIRST_OWNER, FIRST_OWNER + 1
 
@@ -57,6 +68,48 @@ def test_states_and_directions() -> None:
         "close_wait": 7,
         "last_ack": 0,
         "closing": 0,
+    }
+
+
+@pytest.mark.parametrize(("device", "name"), [("", "any"), ("eth0", "over"), ("eth1", "any")])
+def test_connections_being_opened(device: str, name: str) -> None:
+    """They are in the state of who listens, by device, and no sockets of it yet."""
+    names = ("any", "over", "udp", "port", "netns", "address")
+    any_one, over, udp, port, netns, address = (tcp_listener(A + at, 80) for at in range(6))
+    listeners = [
+        any_one,
+        over._replace(device="eth0"),
+        udp._replace(protocol="udp", accept_queue=None, backlog=None),
+        port._replace(port=81),
+        netns._replace(netns=WEB),
+        address._replace(address=REMOTE),
+    ]
+    request = inbound(NOBODY, 80, state=TcpState.SYN_RECV)._replace(device=device)
+    connections = {
+        request: 5,
+        request._replace(state=TcpState.ESTABLISHED): 7,
+        request._replace(owner=UNOWNED): 9,
+        request._replace(address=None, port=None): 11,
+    }
+    rows = rows_of(snapshot_of(processes(*names), listeners, connections))
+    for each in names:
+        tcp = rows[each]["tcp"]
+        assert isinstance(tcp, dict)
+        assert tcp["syn_recv"] == (5 if each == name else 0)
+        assert rows[each]["sockets"] == 1
+
+
+def test_connections_being_opened_at_what_several_listen_on() -> None:
+    """They are once each group's: of processes that share a socket, or have one each."""
+    snapshot = snapshot_of(processes("nginx", "nginx", "cache", "other"))
+    snapshot.owners[9] = (0, 2)
+    snapshot.listeners = [tcp_listener(9, 80), tcp_listener(A + 1, 80), tcp_listener(A + 3, 81)]
+    snapshot.connections = {inbound(NOBODY, 80, state=TcpState.SYN_RECV): 5}
+    found = {name: row["tcp"] for name, row in rows_of(snapshot).items()}
+    assert {name: tcp["syn_recv"] for name, tcp in found.items()} == {  # type: ignore[index]
+        "nginx": 5,
+        "cache": 5,
+        "other": 0,
     }
 
 

@@ -31,7 +31,9 @@ from .snapshots import (
 )
 
 A, B = FIRST_OWNER, FIRST_OWNER + 1
-KEY = ("tcp", OWN_NETNS, SOURCE, REMOTE, 5432)
+KEY = ("tcp", OWN_NETNS, SOURCE, REMOTE, 5432, "")
+OTHER_SOURCE = 0x0A000001
+LINK_LOCAL = b"\xfe\x80" + bytes(13) + b"\1"
 
 
 def labels(snapshot: Snapshot) -> NetnsLabel:
@@ -68,6 +70,24 @@ def test_id(address: bytes, netns: int, protocol: str, row_id: str, shown: str) 
     )
 
 
+@pytest.mark.parametrize(
+    ("address", "endpoint"), [(LINK_LOCAL, "[fe80::1{}]:80"), (REMOTE, "192.0.2.5{}:80")]
+)
+def test_device(address: bytes, endpoint: str) -> None:
+    """The same address by way of another device is another upstream, with ports of its own."""
+    over = {name: outbound(A, 80, address)._replace(device=name) for name in ("", "eth0", "red")}
+    counts = {"": 1, "eth0": 2, "red": 4}
+    connections = {over[name]: count for name, count in counts.items()}
+    connections[over["red"]._replace(owner=NOBODY, state=TcpState.TIME_WAIT)] = 8
+    rows = rows_of(snapshot_of(processes("a"), (), connections))
+    for name, count in counts.items():
+        row = rows[f"a>tcp/{endpoint.format(f'%{name}' if name else '')}"]
+        assert row["established"] == count
+        assert "%" not in str(row["address"])
+        taken = count + 8 * (name == "red")
+        assert row["ephemeral_pct"] == ephemeral_pct(taken, PORTS)
+
+
 def test_states() -> None:
     """Established, syn_sent and close_wait are counted; all else makes no upstream."""
     states = {
@@ -95,7 +115,7 @@ def test_sockets_of_nobody_are_no_upstream() -> None:
 
 def test_source_addresses_are_one_upstream() -> None:
     """The local address and port make no other upstream."""
-    other = outbound(A, 80)._replace(source=b"\x0a\0\0\1", ephemeral=False)
+    other = outbound(A, 80)._replace(source=OTHER_SOURCE, ephemeral=False)
     rows = rows_of(snapshot_of(processes("a"), (), {outbound(A, 80): 3, other: 4}))
     assert rows["a>tcp/192.0.2.5:80"]["established"] == 7
 
@@ -133,12 +153,12 @@ def test_ephemeral_ports_of_all_processes() -> None:
         outbound(NOBODY, 5432, state=TcpState.TIME_WAIT): 5,
         outbound(A, 5432)._replace(ephemeral=False): 100,
         outbound(A, 5432, protocol="udp"): 100,
-        outbound(A, 5432)._replace(source=b"\x0a\0\0\1"): 7,
+        outbound(A, 5432)._replace(source=OTHER_SOURCE): 7,
         inbound(A, 5432): 100,
     }
     snapshot = snapshot_of(processes("a", "b"), (), connections)
     usage = ephemeral_usage(snapshot)
-    assert usage == {KEY: 12, (*KEY[:2], b"\x0a\0\0\1", *KEY[3:]): 7}
+    assert usage == {KEY: 12, (*KEY[:2], OTHER_SOURCE, *KEY[3:]): 7}
     rows = rows_of(snapshot)
     for name in ("a", "b"):
         assert rows[f"{name}>tcp/192.0.2.5:5432"]["ephemeral_pct"] == ephemeral_pct(12, PORTS)

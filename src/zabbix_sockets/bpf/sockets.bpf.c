@@ -345,7 +345,10 @@ struct record {
 	__u32 inode;	/* LISTENER, UDP, SHARED; else 0, so that equal sockets are equal bytes */
 	__u32 started;	/* seconds from boot to the owner's start */
 	__u32 fds_limit;	/* soft RLIMIT_NOFILE; all ones: more than that */
-	__u32 requests;	/* LISTENER: connections in SYN_RECV, which have no file */
+	union {
+		__u32 requests;	/* LISTENER: connections in SYN_RECV, which have no file */
+		__u32 device;	/* OUTBOUND, UNDECIDED: what it is bound to */
+	};
 	/*
 	 * What follows is of TCP in ESTABLISHED that has an rtt sample and sent or received data
 	 * within an hour; else 0. B: bucket_of() tells the value.
@@ -490,10 +493,12 @@ static __always_inline void set_ends(struct record *rec, struct sock *sk, const 
 
 	if (rec->kind != OUTBOUND)
 		rec->local_port = READ(sk, __sk_common.skc_num);
-	if (local)
+	if (local) {
 		rec->bound = READ(sk, __sk_common.skc_bound_dev_if);
-	else
+	} else {
 		rec->remote_port = bpf_ntohs(READ(sk, __sk_common.skc_dport));
+		rec->device = READ(sk, __sk_common.skc_bound_dev_if);
+	}
 	set_addresses(rec, sk, local, probed);
 }
 

@@ -1,10 +1,9 @@
 """The ends of counted sockets: whose connection each is, once all listeners are known."""
 
-import struct
 from _socket import AF_INET, AF_INET6
 from collections.abc import Iterable
 
-from zabbix_sockets.addresses import unmapped
+from zabbix_sockets.addresses import fold_address, unmapped
 from zabbix_sockets.fold import DeviceName
 from zabbix_sockets.model import (
     INBOUND,
@@ -17,25 +16,13 @@ from zabbix_sockets.model import (
 from zabbix_sockets.readers import bpf
 
 PROTOCOL_NAMES = {6: "tcp", 17: "udp"}
-_WORDS = struct.Struct("=IIII")
-_FOLD = (1, 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
-_MAPPED = bytes(10) + b"\xff\xff"
 _WILDCARDS = {AF_INET: bytes(4), AF_INET6: bytes(16)}
 
-End = tuple[int, int, int, int, int, int, int, bytes, int]
+End = tuple[int, int, int, int, int, int, int, bytes, int, int]
 """What tells two counted sockets of one owner apart, as in struct record: kind, protocol,
-flags & IPV6, state, local port, remote port, bound, address, namespace (OWN_NETNS: the own).
-No names: a tuple is made for each distinct record."""
-
-
-def fold_address(address: bytes) -> int:
-    """Return the number by which the BPF program tells local IPv6 addresses apart."""
-    if len(address) == 4:  # noqa: PLR2004
-        address = _MAPPED + address
-    folded = 0
-    for word, factor in zip(_WORDS.unpack(address), _FOLD, strict=True):
-        folded ^= word * factor & 0xFFFFFFFF
-    return folded
+flags & IPV6, state, local port, remote port, bound, address, namespace (OWN_NETNS: the own),
+requests (LISTENER) or device (OUTBOUND, UNDECIDED: the others have it as bound). No names: a
+tuple is made for each distinct record."""
 
 
 class Resolver:
@@ -64,28 +51,29 @@ class Resolver:
 
     def connection(self, owner: int, end: End) -> Connection:
         """Return what an owner's socket counts as."""
-        kind, number, ipv6, state, local_port, _, bound, address, netns = end
+        kind, number, ipv6, state, local_port, _, bound, address, netns, device = end
         protocol, family = PROTOCOL_NAMES[number], AF_INET6 if ipv6 else AF_INET
         place = netns, protocol, family, local_port
         if kind == bpf.INBOUND:
             server = self._server(place, address if ipv6 else address[:4])
             if server is None:  # its listener has closed
                 return Connection(protocol, netns, owner, state, INBOUND)
-            device = self._device_name(netns, bound)
-            return Connection(protocol, netns, owner, state, INBOUND, server, local_port, device)
+            name = self._device_name(netns, bound)
+            return Connection(protocol, netns, owner, state, INBOUND, server, local_port, name)
         if address and not ipv6:
             bound, address = fold_address(address[4:8]), address[:4]
         if kind == bpf.UNDECIDED:
             server = self._server(place, bound)
             if server is not None:
-                return Connection(protocol, netns, owner, state, INBOUND, server, local_port)
+                name = self._device_name(netns, device)
+                return Connection(protocol, netns, owner, state, INBOUND, server, local_port, name)
         return self._outbound(owner, protocol, end, address, bound)
 
     def _outbound(
         self, owner: int, protocol: str, end: End, address: bytes, local: int
     ) -> Connection:
         low, high, _ = self._ports
-        kind, _, _, state, local_port, remote_port, _, _, netns = end
+        kind, _, _, state, local_port, remote_port, _, _, netns, device = end
         ephemeral = kind == bpf.OUTBOUND or low <= local_port <= high
         if not ephemeral and low <= remote_port <= high:
             return Connection(protocol, netns, owner, state, UNKNOWN)
@@ -99,6 +87,7 @@ class Resolver:
             OUTBOUND,
             unmapped(address),
             remote_port,
-            source=local.to_bytes(4),
+            self._device_name(netns, device),
+            source=local,
             ephemeral=ephemeral,
         )

@@ -8,10 +8,10 @@ import os
 from zabbix_sockets.cgroups import Placement
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.model import Process, Query, Snapshot
+from zabbix_sockets.model import Process, Query, Snapshot, Visibility
 from zabbix_sockets.names import HOST, NO_UNIT, UNNAMED, safe_name
 from zabbix_sockets.readers.passwd import read_users
-from zabbix_sockets.readers.process import read_command
+from zabbix_sockets.readers.process import is_hidden, read_command
 
 _ROOT_CGROUP = 1  # also what every process has where cgroup v2 is not used
 _COMMAND = 32_768
@@ -34,10 +34,22 @@ def complete(snapshot: Snapshot, query: Query, shared: Shared) -> None:
             snapshot.visibility.places_complete = False
             break
         process = snapshot.processes[index] = facts.of(snapshot.processes[index])
-        snapshot.visibility.unplaced |= facts.places and not process.container
+        _note_hidden(snapshot.visibility, query, process)
     if facts.unread:
         what = f"{facts.unread} command lines were not read: their user's are very long together"
         snapshot.visibility.warnings.append(what)
+        snapshot.visibility.hidden_facts.add("command")
+
+
+def _note_hidden(visibility: Visibility, query: Query, process: Process) -> None:
+    """Note what of *process* is needed and could not be looked at, unless it has ended."""
+    unplaced = bool(query.needs & {"unit", "container"}) and not process.container
+    unknown = {name for name in query.needs & {"user", "command"} if not getattr(process, name)}
+    if not process.pid:
+        visibility.unplaced |= unplaced
+    elif (unplaced or unknown) and is_hidden(query.proc, process.pid):
+        visibility.unplaced |= unplaced
+        visibility.hidden_facts |= unknown
 
 
 class _Facts:

@@ -16,7 +16,7 @@ from zabbix_sockets.collector.records import count_fds
 from zabbix_sockets.collector.selection import Selection
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.tables import SHARE_OF_WALK, TableCollection
-from zabbix_sockets.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.errors import DeadlineError, SourceUnavailableError
 from zabbix_sockets.fold import TableFold
 from zabbix_sockets.model import PortRange, Query, Row, Snapshot, Table
 from zabbix_sockets.owners import Owners
@@ -42,6 +42,7 @@ class FilteredCollection(TableCollection):
                 return self._iterated()
             except SourceUnavailableError as error:
                 self._plan.give_up_iterator(error)
+                self._snapshot.visibility = self._plan.visibility
         return self._walk() if self._selection.needs_owners else super()._read_owners()
 
     def _iterated(self) -> Owners:
@@ -53,13 +54,13 @@ class FilteredCollection(TableCollection):
         assert self._plan.open_iterator
         try:
             deadline = self._deadline.part(SHARE_OF_WALK)
-            return read_owners(self._plan.open_iterator, self._query.proc, deadline)
+            owners = read_owners(self._plan.open_iterator, self._query.proc, deadline)
         except DeadlineError:
             owners = Owners()
             owners.complete = self._snapshot.visibility.owners_complete = False
-            return owners
-        except (OSError, ParseError) as error:
-            raise SourceUnavailableError(f"the iterator failed: {error}") from error
+        if owners.uncertain:
+            self._snapshot.visibility.hidden_facts.add("name")
+        return owners
 
     def collect(self) -> None:
         """Read the own namespace, then the others.

@@ -34,7 +34,8 @@ Chosen = tuple[Iterable[End], Iterable[Whole]]
 class RowTest:
     """Decides row by row whether an expression holds.
 
-    *note* is called for each row that fits or not because of owners that can't be seen.
+    *note* is called for each row that fits or not because of owners that can't be seen, or
+    whose names can't.
     """
 
     def __init__(
@@ -46,7 +47,12 @@ class RowTest:
         self._owned = owners.by_inode
         self._note = note
         self._tests: tuple[Test, Test] | None = None
+        self._is_uncertain: Callable[[int], bool] = lambda _inode: False
         unseen = owners.denied or owners.hidden or not owners.complete
+        if owners.uncertain and "process" in kinds(node):
+            unseen = True
+            pids = {owners.processes[index].pid for index in owners.uncertain}
+            self._is_uncertain = reading.holders.having(lambda process: process.pid in pids)
         if unseen and kinds(node) & OWNER_KINDS:
             negated = rewrite(node, wanted=False)
             may, may_not = (without(each, OWNER_KINDS) for each in (node, negated))
@@ -54,7 +60,7 @@ class RowTest:
 
     def holds(self, row: Row, cgroup: int = 0, mark: int = 0) -> bool:
         """Whether a row fits; note it if that depends on owners that can't be seen."""
-        if self._tests and row[9] and row[9] not in self._owned:
+        if self._tests and row[9] and (row[9] not in self._owned or self._is_uncertain(row[9])):
             may, may_not = self._tests
             if may(row, cgroup, mark) and may_not(row, cgroup, mark):
                 self._note()

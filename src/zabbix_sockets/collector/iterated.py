@@ -34,7 +34,7 @@ from zabbix_sockets.model import (
 from zabbix_sockets.owners import Owners
 from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.host import read_current_established, read_device_name
-from zabbix_sockets.readers.process import read_name, read_netns, read_uptime
+from zabbix_sockets.readers.process import is_hidden, read_name, read_netns, read_uptime
 
 
 class Iteration:
@@ -62,10 +62,11 @@ class Iteration:
         """Fill the Snapshot.
 
         The kernel iterates for another thread; this one calls *meanwhile*, asks netlink, and
-        counts what comes.
+        counts what comes. What netlink fails to tell makes the Snapshot incomplete.
 
         Raises:
-            SourceUnavailableError: the iterator failed; the Snapshot is as it was.
+            SourceUnavailableError: the iterator failed; the Snapshot is of no use.
+            SocketsError: there is no network namespace as asked for.
         """
         snapshot = self._snapshot
         try:
@@ -86,6 +87,8 @@ class Iteration:
         rest.merge(fold, device_name)
         fold.connections(snapshot.connections, snapshot.qualities, snapshot.listeners, device_name)
         _add_unaccepted(snapshot.connections, listeners)
+        for key, count in fold.requests(device_name):
+            snapshot.connections[key] = snapshot.connections.get(key, 0) + count
         if self._complete:
             after = read_current_established(self._proc)
             _add_unseen(snapshot.connections, self._established, after)
@@ -108,6 +111,7 @@ class Iteration:
             own_only=own_only,
             active_within=self._query.active_within if self._query.tcp_info else 0,
         )
+        fold.owners.left_out = self._query.left_out
         fold.add(records)
         self._complete = records.complete and fold.complete
         self._established = records.established
@@ -128,14 +132,18 @@ class Iteration:
             for number, holders in fold.holders.items()
         }
         found = namespaces.held(places.mounts, pids)
+        whole = True
         if wanted != ALL_NETNS:
-            for each in namespaces.find(places.mounts, self._deadline)[0]:
+            others, whole = namespaces.look_for(places.mounts, self._deadline, self._plan)
+            for each in others:
                 found.setdefault(each.number, each)
         snapshot.namespaces = {
             number: namespaces.describe(places, each) for number, each in found.items()
         }
+        if namespaces.are_names_hidden(self._proc, found, snapshot.namespaces):
+            snapshot.visibility.foreign_unnamed = True
         if wanted != ALL_NETNS:
-            snapshot.selected = namespaces.select(snapshot.namespaces, wanted)
+            snapshot.selected = namespaces.select(snapshot.namespaces, wanted, whole=whole)
         return namespaces.device_names(places, found)
 
 
@@ -147,6 +155,8 @@ def _fill(snapshot: Snapshot, fold: RecordFold) -> None:
     snapshot.fds_limits = fold.fds_limits
     snapshot.owners = {owner: fold.owners.members(owner) for owner in fold.uids}
     snapshot.visibility.endpoints_complete = not fold.overflowed
+    if fold.owners.uncertain:
+        snapshot.visibility.hidden_facts.add("name")
 
 
 def _add_unaccepted(
@@ -193,8 +203,16 @@ def read_owners(open_iterator: bpf.Opener, proc: str, deadline: Deadline) -> Own
     """Return who holds which inode, as own_sockets tells; /proc is asked for names.
 
     Raises:
-        DeadlineError, ParseError, OSError: as read_chunks().
+        DeadlineError: the time is over.
+        SourceUnavailableError: the iterator failed.
     """
+    try:
+        return _owners(open_iterator, proc, deadline)
+    except (OSError, ParseError) as error:
+        raise SourceUnavailableError(f"the iterator failed: {error}") from error
+
+
+def _owners(open_iterator: bpf.Opener, proc: str, deadline: Deadline) -> Owners:
     owners = Owners()
     programs = bpf.Programs(open_iterator, deadline)
     uptime = read_uptime(proc)
@@ -208,7 +226,10 @@ def read_owners(open_iterator: bpf.Opener, proc: str, deadline: Deadline) -> Own
                 if not number:
                     deadline.check()
                     executable = partial(programs.executable, pid, started)
-                    name = read_name(proc, str(pid), comm.split(b"\0", 1)[0], executable).name
+                    called = read_name(proc, str(pid), comm.split(b"\0", 1)[0], executable)
+                    if not called.certain and is_hidden(proc, pid):
+                        owners.uncertain.add(len(owners.processes))
+                    name = called.name
                     process = Process(pid, name, max(0.0, uptime - started))
                     number = numbers[key] = owners.number(process)
             if note(inode, number) != number:

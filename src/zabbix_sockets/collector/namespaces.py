@@ -11,7 +11,12 @@ from zabbix_sockets.cgroups import Container, Placement, is_lasting
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import ParseError, SocketsError, SourceUnavailableError
+from zabbix_sockets.errors import (
+    DeadlineError,
+    ParseError,
+    SocketsError,
+    SourceUnavailableError,
+)
 from zabbix_sockets.fold import DeviceName
 from zabbix_sockets.model import OWN_NETNS, Namespace, PortRange, Visibility
 from zabbix_sockets.names import UNNAMED, safe_name
@@ -22,6 +27,7 @@ from zabbix_sockets.readers.netlink import NetlinkTables
 from zabbix_sockets.readers.process import (
     CAP_SYS_ADMIN,
     is_gone,
+    is_hidden,
     may,
     read_netns,
     read_stat,
@@ -85,6 +91,21 @@ def find(mounts: Mounts, deadline: Deadline) -> tuple[list[Found], bool]:
     return found + rest[secret:], whole and mounts.complete and not (rest and secret)
 
 
+def look_for(mounts: Mounts, deadline: Deadline, plan: Plan) -> tuple[list[Found], bool]:
+    """Return what find() does, as far as it comes, and whether it came to its end.
+
+    What may be missing is noted in the plan's visibility: no list is complete then.
+    """
+    try:
+        found, whole = find(mounts, deadline)
+    except (DeadlineError, OSError, ParseError) as error:
+        plan.warn(f"no other network namespace was looked for: {error}")
+        plan.visibility.foreign_unseen = True
+        return [], False
+    plan.visibility.foreign_unseen |= not whole
+    return found, True
+
+
 def _key_of(proc: str, pid: str) -> tuple[int, int]:
     """Return what a process's namespace is told by, and the thread by which to look into it.
 
@@ -138,6 +159,18 @@ def describe(places: Places, found: Found) -> Namespace:
     elif found.pids:
         details.append(f"pid {found.pids[0]}")
     return Namespace(name, " ".join(details))
+
+
+def are_names_hidden(
+    proc: str, found: Mapping[int, Found], described: Mapping[int, Namespace]
+) -> bool:
+    """Whether a namespace without a name may have one, but /proc hides each of its processes."""
+    return any(
+        each.pids
+        and not described[number].name
+        and all(is_hidden(proc, pid) for pid in each.pids[:_ASKED])
+        for number, each in found.items()
+    )
 
 
 def _oldest_placement(places: Places, pids: Iterable[int]) -> Placement:
@@ -247,10 +280,13 @@ def ways_into(found: Found) -> Iterator[int | None]:
     yield from found.pids[:_TRIED]
 
 
-def select(namespaces: Mapping[int, Namespace], wanted: str) -> frozenset[int]:
+def select(
+    namespaces: Mapping[int, Namespace], wanted: str, *, whole: bool = True
+) -> frozenset[int]:
     """Return the numbers of the namespaces that *wanted* names: by name, number or id.
 
-    "(unnamed)" are all that have no name.
+    "(unnamed)" are all that have no name. It may be none if the *namespaces* are not the *whole*
+    of those looked for, since the time was over.
 
     Raises:
         SocketsError: there is none.
@@ -264,7 +300,7 @@ def select(namespaces: Mapping[int, Namespace], wanted: str) -> frozenset[int]:
         or wanted in (str(number), f"net:[{number}]", detail)
         or (len(wanted) >= _SHORT_ID and wanted in detail.split())
     )
-    if not chosen:
+    if not chosen and whole:
         names = sorted({name for name, _, _ in namespaces.values() if name})
         known = f"with a name there are: {', '.join(names[:_SUGGESTED])}" if names else ""
         raise SocketsError(f"no network namespace {wanted!r}", known)

@@ -48,10 +48,14 @@ class Plan:
             self._netlink.close()
 
     def give_up_iterator(self, error: SourceUnavailableError) -> None:
-        """Go on with the next best source, after the iterator has failed."""
+        """Go on with the next best source, after the iterator has failed.
+
+        *visibility* is a new one: what could not be seen by the iterator says nothing of the
+        other's.
+        """
         self.open_iterator = None
-        self.visibility.source = (self._netlink or self._procnet).name
-        self.visibility.reason = f"bpf: {error}"
+        source = (self._netlink or self._procnet).name
+        self.visibility = Visibility(source, f"bpf: {error}")
         self.visibility.degraded = True
 
     @property

@@ -11,22 +11,26 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from zabbix_sockets.collector.ends import PROTOCOL_NAMES, End, Resolver, fold_address
+from zabbix_sockets.addresses import fold_address
+from zabbix_sockets.collector.ends import PROTOCOL_NAMES, End, Resolver
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import DeadlineError, ParseError
 from zabbix_sockets.fold import MAX_ENDPOINTS, DeviceName
 from zabbix_sockets.model import (
     ACTIVE_WITHIN,
+    INBOUND,
+    NOBODY,
     OWN_NETNS,
     Connection,
     ListenerSocket,
     PortRange,
     Process,
+    TcpState,
 )
 from zabbix_sockets.owners import Owners
 from zabbix_sockets.quality import VALUES, Quality, add_to, sample
 from zabbix_sockets.readers import bpf
-from zabbix_sockets.readers.process import read_name
+from zabbix_sockets.readers.process import is_hidden, read_name
 
 _MAX_DISTINCT = 16384  # records in the Counter before it is emptied
 _MAX_SAMPLES = 4096  # kept to be found again
@@ -157,7 +161,7 @@ class RecordFold:
         for data, count, quality in self._sockets(counter):
             (
                 pid, where, cgroup, uid, kind, state, protocol, flags, local_port, remote_port,
-                bound, comm, address, recv, send, inode, started, limit, requests,
+                bound, comm, address, recv, send, inode, started, limit, requests_or_device,
             ) = unpack(data)  # fmt: skip
             if not bpf.LISTENER <= kind <= bpf.UNDECIDED or protocol not in PROTOCOL_NAMES:
                 raise ParseError("BPF record", data)
@@ -169,11 +173,11 @@ class RecordFold:
             owner = numbers.get(process) or self._add_owner(process, limit, cgroup)
             if where:
                 self._add_holder(where, owner)
-            elif requests:
+            elif requests_or_device and kind == bpf.LISTENER:
                 self.has_requests = True
             end = (
                 kind, protocol, flags & bpf.IPV6, state,
-                local_port, remote_port, bound, address, where,
+                local_port, remote_port, bound, address, where, requests_or_device,
             )  # fmt: skip
             if kind == bpf.LISTENER or protocol == _UDP:
                 self.inodes.add(inode)
@@ -192,9 +196,12 @@ class RecordFold:
         self._deadline.check()  # a user may have thousands of processes with long names
         pid, comm, started = key
         executable = partial(self._programs.executable, pid, started)
+        called = read_name(self._proc, str(pid), comm.split(b"\0", 1)[0], executable)
+        if not called.certain and is_hidden(self._proc, pid):
+            self.owners.uncertain.add(len(self.owners.processes))
         process = Process(
             pid,
-            read_name(self._proc, str(pid), comm.split(b"\0", 1)[0], executable).name,
+            called.name,
             max(0.0, self._uptime - started),
             count_fds(self._proc, pid),
             cgroup,
@@ -233,22 +240,22 @@ class RecordFold:
         where the program gave one, and whether the remote port may be the kernel's choice.
         """
         self.overflowed = True
-        kind, protocol, family, state, local_port, remote_port, bound, address, netns = end
+        kind, protocol, family, state, local_port, remote_port, bound, address, netns, device = end
         if kind == bpf.INBOUND:  # a proxy that takes any address (TPROXY)
-            return kind, protocol, family, state, local_port, 0, bound, b"", netns
+            return kind, protocol, family, state, local_port, 0, bound, b"", netns, 0
         low, high, _ = self._ports
         remote_port = low if low <= remote_port <= high else 0
         if kind == bpf.OUTBOUND:
-            bound = 0
+            bound = device = 0
         elif not family:
             bound = fold_address(address[4:8])
-        return kind, protocol, family, state, local_port, remote_port, bound, b"", netns
+        return kind, protocol, family, state, local_port, remote_port, bound, b"", netns, device
 
     def listeners(self, device_name: DeviceName) -> list[ListenerSocket]:
         """Return the listening TCP and bound UDP sockets."""
         found = []
         for owner, end, recv, send in self._listeners:
-            _, protocol, family, _, port, _, bound, address, netns = end
+            _, protocol, family, _, port, _, bound, address, netns, _ = end
             tcp = protocol == _TCP
             found.append(
                 ListenerSocket(
@@ -263,6 +270,20 @@ class RecordFold:
                 )
             )
         return found
+
+    def requests(self, device_name: DeviceName) -> Iterator[tuple[Connection, int]]:
+        """Yield what connections in SYN_RECV count as, in other namespaces than the own.
+
+        Their listeners tell how many; those of the own one netlink tells, one by one.
+        """
+        for _, end, _, _ in self._listeners:
+            _, protocol, family, _, port, _, bound, address, netns, requests = end
+            if netns and protocol == _TCP and requests:
+                server = address if family else address[:4]
+                device = device_name(netns, bound)
+                state = TcpState.SYN_RECV.value
+                key = Connection("tcp", netns, NOBODY, state, INBOUND, server, port, device)
+                yield key, requests
 
     def connections(
         self,

@@ -6,12 +6,18 @@ sockets have tables of their own, which are small. All else takes a scan of the 
 connections: not done where the kernel's counters say that there is nothing to find.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from zabbix_sockets.collector.plan import TCP_TABLES, Plan
 from zabbix_sockets.collector.records import RecordFold
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DeadlineError
+from zabbix_sockets.errors import (
+    DeadlineError,
+    DumpInterruptedError,
+    ParseError,
+    SourceUnavailableError,
+)
 from zabbix_sockets.fold import DeviceName, TableFold
 from zabbix_sockets.model import TABLES, Row, Snapshot, Table, TcpState
 from zabbix_sockets.readers.host import may_lack_descriptors
@@ -33,8 +39,8 @@ _LISTENING = 1 << TcpState.LISTEN
 class Rest:
     """The sockets of the own namespace that the iterator can't see.
 
-    What can be asked while the kernel iterates is asked at once. Past the deadline the
-    Snapshot is marked as unfinished.
+    What can be asked while the kernel iterates is asked at once. Past the deadline, and where
+    a table can't be read, the Snapshot is marked as unfinished.
     """
 
     def __init__(self, plan: Plan, snapshot: Snapshot, proc: str, deadline: Deadline) -> None:
@@ -44,19 +50,34 @@ class Rest:
         self._scanned = may_lack_descriptors(proc)
         self._folds: dict[Table, TableFold] = {}
         self._candidates: dict[Table, list[Row]] = {}  # of which the iterator sees most
+        for table in TABLES:
+            if table.protocol == "udp":
+                self._try("udp", partial(self._read_udp, table))
+                if not plan.is_exact(table):
+                    snapshot.unfinished.add("udp")
+        states = _LISTENING | (_NO_DESCRIPTOR if self._scanned else 0)
+        self._try("tcp", partial(self._read_tcp, states))
+
+    def _try(self, protocol: str, read: Callable[[], None]) -> None:
+        """Let *read* do it; what it can't read to the end is missing in every list.
+
+        The iterator's own sockets are there whatever it is that fails.
+        """
         try:
-            for table in TABLES:
-                if table.protocol == "udp":
-                    self._read_udp(table)
-            self._read_tcp(_LISTENING | (_NO_DESCRIPTOR if self._scanned else 0))
+            read()
         except DeadlineError:
-            snapshot.unfinished.update(("tcp", "udp"))
+            self._snapshot.unfinished.add(protocol)
+        except (DumpInterruptedError, OSError, ParseError, SourceUnavailableError) as error:
+            self._snapshot.unfinished.add(protocol)
+            self._plan.warn(f"{protocol}: sockets without a descriptor can't be read: {error}")
 
     def _read_udp(self, table: Table) -> None:
         encoding, batches = self._plan.open(table, self._deadline)
         fold = self._folds[table] = TableFold(table, encoding, self._snapshot.ports, {})
-        rows = self._candidates[table] = [row for rows in batches for row in rows]
-        for row in rows:
+        candidates = self._candidates[table] = []
+        for rows in batches:
+            candidates += rows
+        for row in candidates:
             if row[0] == TcpState.CLOSE:
                 fold.directions.add_listener(row[1], row[3])
 
@@ -83,16 +104,14 @@ class Rest:
             states |= _NO_DESCRIPTOR
         if any(row[6] for row in listening):
             states |= _UNACCEPTED
-        try:
-            if states:
-                self._read_tcp(states)
-        except DeadlineError:
-            snapshot.unfinished.update(("tcp", "udp"))
+        if states:
+            self._try("tcp", partial(self._read_tcp, states))
         for table, fold in self._folds.items():
             fold.add(row for row in self._candidates[table] if row[9] not in seen.inodes)
             snapshot.listeners += fold.decode_listeners(device_name)
             fold.decode_connections(snapshot.connections, snapshot.qualities, device_name)
-            snapshot.uids.update(fold.uids)
+            snapshot.note_uids(fold.uids)
+            snapshot.visibility.endpoints_complete &= not fold.overflowed
 
 
 def _ownerless(

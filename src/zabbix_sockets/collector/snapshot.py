@@ -4,12 +4,17 @@ from collections.abc import Callable
 from time import monotonic, time
 
 from zabbix_sockets.collector.ahead import Ahead
-from zabbix_sockets.collector.plan import choose
+from zabbix_sockets.collector.plan import Plan, choose
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import SourceUnavailableError
-from zabbix_sockets.model import ALL_NETNS, OWN, Query, Snapshot
-from zabbix_sockets.readers.host import read_host, read_port_range
+from zabbix_sockets.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.model import ALL_NETNS, OWN, HostCounters, Query, Snapshot
+from zabbix_sockets.readers.host import (
+    DEFAULT_PORT_RANGE,
+    has_port_range,
+    read_host,
+    read_port_range,
+)
 
 
 def collect(
@@ -26,7 +31,7 @@ def collect(
 
     Raises:
         SourceUnavailableError: no source can be used, or not the one asked for.
-        ParseError: the kernel said something that can't be.
+        ParseError: the kernel said of its processes what can't be.
         SocketsError: there is no network namespace as asked for, or the filter asks for what
             the source can't know, or names what is nowhere.
         UsageError: the filter is wrong.
@@ -36,33 +41,68 @@ def collect(
     shared = Shared(query.proc, deadline)
     query = _with_own(query, shared)
     with choose(query) as plan:
-        snapshot = Snapshot(
-            time=int(time()),
-            visibility=plan.visibility,
-            ports=read_port_range(query.proc),
-            host=read_host(query.proc),
-        )
-        if query.tcp_info:
-            snapshot.unmeasured = set()
-        if query.filter:
-            from zabbix_sockets.collector.filtered import FilteredCollection  # noqa: PLC0415  # 2 ms
-
-            FilteredCollection(plan, query, shared, snapshot).collect()
-        elif plan.open_iterator:
-            from zabbix_sockets.collector.iterated import Iteration  # noqa: PLC0415  # 1 ms
-
-            try:
-                iteration = Iteration(plan.open_iterator, plan, query, shared, snapshot)
-                iteration.collect(meanwhile, ahead)
-            except SourceUnavailableError as error:
-                plan.give_up_iterator(error)
-        if not (query.filter or plan.open_iterator):
-            from zabbix_sockets.collector.tables import TableCollection  # noqa: PLC0415  # 1 ms
-
-            TableCollection(plan, query, shared, snapshot).collect()
+        snapshot = None
+        if plan.open_iterator and not query.filter:
+            snapshot = _by_iterator(plan, query, shared, meanwhile, ahead)
+        if snapshot is None:
+            snapshot = _by_tables(plan, query, shared)
     _add_facts(snapshot, query, shared)
     snapshot.visibility.places_complete &= shared.complete
     snapshot.visibility.seconds = monotonic() - started
+    return snapshot
+
+
+def _by_iterator(
+    plan: Plan,
+    query: Query,
+    shared: Shared,
+    meanwhile: Callable[[], None],
+    ahead: Ahead | None,
+) -> Snapshot | None:
+    """Return the iterator's Snapshot; None if it failed: the plan goes on without it then.
+
+    What a failed one has counted by then goes with it.
+    """
+    assert plan.open_iterator
+    from zabbix_sockets.collector.iterated import Iteration  # noqa: PLC0415  # 1 ms
+
+    snapshot = _begun(plan, query)
+    iteration = Iteration(plan.open_iterator, plan, query, shared, snapshot)
+    try:
+        iteration.collect(meanwhile, ahead)
+    except SourceUnavailableError as error:
+        plan.give_up_iterator(error)
+        return None
+    return snapshot
+
+
+def _by_tables(plan: Plan, query: Query, shared: Shared) -> Snapshot:
+    """Return the tables' Snapshot: of all sockets, or of those that fit the filter."""
+    snapshot = _begun(plan, query)
+    if query.filter:
+        from zabbix_sockets.collector.filtered import FilteredCollection  # noqa: PLC0415  # 2 ms
+
+        FilteredCollection(plan, query, shared, snapshot).collect()
+    else:
+        from zabbix_sockets.collector.tables import TableCollection  # noqa: PLC0415  # 1 ms
+
+        TableCollection(plan, query, shared, snapshot).collect()
+    return snapshot
+
+
+def _begun(plan: Plan, query: Query) -> Snapshot:
+    """Return a Snapshot without sockets, with the host's figures; without those that can't be."""
+    ports, host = DEFAULT_PORT_RANGE, HostCounters()
+    try:
+        ports = read_port_range(query.proc)
+        if ports == DEFAULT_PORT_RANGE and not has_port_range(query.proc):
+            plan.warn("host: ip_local_port_range is hidden: the kernel's default is assumed")
+        host = read_host(query.proc)
+    except ParseError as error:
+        plan.warn(f"host: {error}")
+    snapshot = Snapshot(int(time()), plan.visibility, ports, host)
+    if query.tcp_info:
+        snapshot.unmeasured = set()
     return snapshot
 
 

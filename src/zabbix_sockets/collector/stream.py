@@ -18,7 +18,7 @@ from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.plan import Plan, choose
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import SourceUnavailableError
+from zabbix_sockets.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.fold import DeviceName, Directions
 from zabbix_sockets.model import (
     ALL_NETNS,
@@ -37,7 +37,7 @@ from zabbix_sockets.model import (
 )
 from zabbix_sockets.owners import Owners
 from zabbix_sockets.readers.bpf import INFORM as INFORM_SOCKETS
-from zabbix_sockets.readers.bpf import INFORMATION, read_chunks
+from zabbix_sockets.readers.bpf import INFORMATION, Opener, read_chunks
 from zabbix_sockets.readers.fds import walk
 from zabbix_sockets.readers.host import read_port_range
 from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING
@@ -77,15 +77,8 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
 
         selection = Selection(query, places.mounts)
     with choose(query) as plan:
-        if plan.open_iterator:
-            from zabbix_sockets.collector.iterated import read_owners  # noqa: PLC0415  # 1 ms
-
-            owners = read_owners(plan.open_iterator, query.proc, deadline)
-            informed = _read_informed(plan, deadline) if query.tcp_info else {}
-        else:
-            owners = walk(query.proc, deadline)
-            deadline.check()
-            informed = None
+        owners, informed = _read_owners(plan, query, deadline)
+        owners.left_out = query.left_out
         others, described = _others(query, places, deadline)
         shown = {number: each.shown for number, each in described.items()}
         if selection:
@@ -154,12 +147,39 @@ class _Holders:
         return self._known[number]
 
 
-def _read_informed(plan: Plan, deadline: Deadline) -> Informed:
-    """Return the tcp_info of all sockets that have a descriptor, from the BPF iterator."""
-    assert plan.open_iterator
+def _read_owners(plan: Plan, query: Query, deadline: Deadline) -> tuple[Owners, Informed | None]:
+    """Return the owners, and the tcp_info of sockets if that is not for netlink to tell (None).
+
+    Both are the iterators', and the walk's over /proc/PID/fd if there are none or they fail.
+    """
+    if plan.open_iterator:
+        from zabbix_sockets.collector.iterated import read_owners  # noqa: PLC0415  # 1 ms
+
+        try:
+            owners = read_owners(plan.open_iterator, query.proc, deadline)
+            informed = _read_informed(plan.open_iterator, deadline) if query.tcp_info else {}
+        except SourceUnavailableError as error:
+            plan.give_up_iterator(error)
+        else:
+            return owners, informed
+    owners = walk(query.proc, deadline)
+    deadline.check()
+    return owners, None
+
+
+def _read_informed(open_iterator: Opener, deadline: Deadline) -> Informed:
+    """Return the tcp_info of all sockets that have a descriptor, from the BPF iterator.
+
+    Raises:
+        DeadlineError: the time is over.
+        SourceUnavailableError: the iterator failed.
+    """
     size, unpack = INFORMATION.size, INFORMATION.iter_unpack
-    chunks = read_chunks(plan.open_iterator(INFORM_SOCKETS), size, deadline)
-    return decode_all(chain.from_iterable(map(unpack, chunks)))
+    try:
+        chunks = read_chunks(open_iterator(INFORM_SOCKETS), size, deadline)
+        return decode_all(chain.from_iterable(map(unpack, chunks)))
+    except (OSError, ParseError) as error:
+        raise SourceUnavailableError(f"the iterator failed: {error}") from error
 
 
 class _Details:

@@ -14,8 +14,8 @@ from zabbix_sockets.collector.namespaces import (
     Visitor,
     describe,
     device_names,
-    find,
     in_fair_order,
+    look_for,
     select,
     ways_into,
 )
@@ -25,7 +25,7 @@ from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.errors import (
     DeadlineError,
     DumpInterruptedError,
-    SocketsError,
+    ParseError,
     SourceUnavailableError,
 )
 from zabbix_sockets.fold import MAX_ENDPOINTS, TableFold
@@ -75,6 +75,7 @@ class TableCollection:
         self._noted: Noted | None = None
         self._sampler = Sampler(query.active_within) if query.tcp_info else None
         self._owners = self._read_owners()
+        self._owners.left_out = query.left_out
 
     def _read_owners(self) -> Owners:
         if not (self._plan.has_netlink and may_not_walk(self._query, self._places.mounts)):
@@ -96,19 +97,16 @@ class TableCollection:
     def collect(self) -> None:
         """Read the own namespace, then the others.
 
+        A table that can't be read makes the Snapshot incomplete.
+
         Raises:
-            SourceUnavailableError, ParseError: as the readers do.
+            SourceUnavailableError: not one table can be read.
             SocketsError: there is no network namespace as asked for.
         """
         snapshot, owners = self._snapshot, self._owners
         snapshot.processes = owners.processes
         started = monotonic()
-        for table in TABLES:
-            fold, complete = self._fold(self._plan, table, snapshot.ports)
-            if not complete:
-                snapshot.unfinished.add(table.protocol)
-            if fold:
-                self._merge(fold)
+        self._read_own()
         if self._query.netns != OWN:
             self._visit(scan_seconds=monotonic() - started)
         if self._sampler:
@@ -122,8 +120,29 @@ class TableCollection:
         if snapshot.visibility.ownership != BY_CGROUPS:
             self._read_limits()
 
+    def _read_own(self) -> None:
+        snapshot = self._snapshot
+        refusals: list[SourceUnavailableError] = []
+        for table in TABLES:
+            try:
+                fold, complete = self._fold(self._plan, table, snapshot.ports)
+            except SourceUnavailableError as error:
+                refusals.append(error)
+                self._plan.warn(f"{table}: {error}")
+                fold, complete = None, False
+            if not complete:
+                snapshot.unfinished.add(table.protocol)
+            if fold:
+                self._merge(fold)
+        if len(refusals) == len(TABLES):
+            raise refusals[0]
+
     def _fold(self, plan: Plan, table: Table, ports: PortRange) -> tuple[TableFold | None, bool]:
-        """Return a table's sums, and whether nothing is missing."""
+        """Return a table's sums, None if it was not begun, and whether nothing is missing.
+
+        Raises:
+            SourceUnavailableError: no reader can read it.
+        """
         fold = None
         for _ in range(_DUMP_ATTEMPTS):
             try:
@@ -134,6 +153,9 @@ class TableCollection:
                 return fold, False
             except DumpInterruptedError:
                 self._owners.forget_counted()
+            except (OSError, ParseError) as error:
+                plan.warn(f"{table}: {error}")
+                return fold, False
             else:
                 return fold, plan.is_exact(table)
         plan.warn(f"{table}: it kept changing while it was read")
@@ -171,25 +193,16 @@ class TableCollection:
             place = owner, fold.table.netns
             before = snapshot.queues.get(place, (0, 0))
             snapshot.queues[place] = before[0] + recv, before[1] + send
-        for owner, uid in fold.uids.items():
-            snapshot.uids[owner] = min(uid, snapshot.uids.get(owner, uid))
+        snapshot.note_uids(fold.uids)
 
     def _visit(self, scan_seconds: float) -> None:
         """Read the other namespaces, as many as the time allows."""
         snapshot, query = self._snapshot, self._query
         visibility = snapshot.visibility
-        try:
-            found, whole = find(self._places.mounts, self._deadline)
-        except (DeadlineError, OSError) as error:
-            if query.netns != ALL_NETNS:
-                raise SocketsError(f"no network namespace was looked for: {error}") from error
-            visibility.warnings.append(f"no other network namespace was looked for: {error}")
-            visibility.foreign_unseen = True
-            return
-        visibility.foreign_unseen |= not whole
+        found, whole = look_for(self._places.mounts, self._deadline, self._plan)
         snapshot.namespaces = {each.number: describe(self._places, each) for each in found}
         if query.netns != ALL_NETNS:
-            snapshot.selected = select(snapshot.namespaces, query.netns)
+            snapshot.selected = select(snapshot.namespaces, query.netns, whole=whole)
             found = [each for each in found if each.number in snapshot.selected]
         found = self._worth_visiting(found)
         self._found.update((each.number, each) for each in found)
@@ -251,6 +264,9 @@ class TableCollection:
                     return folds, complete, ports
             except SourceUnavailableError:
                 self._owners.forget_counted()
+            except (OSError, ParseError) as error:
+                self._plan.warn(f"{found.number}: {error}")
+                self._owners.forget_counted()
         return [], False, None
 
     def _read_listening(self, found: Found, visitor: Visitor) -> list[TableFold]:
@@ -266,7 +282,10 @@ class TableCollection:
                         for table in TABLES
                         if plan.has_netlink and table.protocol == "tcp"
                     ]
-            except (DeadlineError, DumpInterruptedError, SourceUnavailableError):
+            except (
+                *(DeadlineError, DumpInterruptedError, SourceUnavailableError),
+                *(OSError, ParseError),
+            ):
                 folds.clear()
             else:
                 break
@@ -286,11 +305,19 @@ class TableCollection:
         return fold
 
     def _read_limits(self) -> None:
-        """Note the descriptor limits of the processes that hold sockets, unless unlimited."""
+        """Note the descriptor limits of the processes that hold sockets, unless unlimited.
+
+        Past the deadline none: the worst instance of a name might be among those not asked.
+        """
         snapshot = self._snapshot
         for index in {index for members in snapshot.owners.values() for index in members}:
             if self._deadline.passed():
+                snapshot.fds_limits.clear()
+                self._plan.warn("timed out: descriptor limits are not known")
                 return
-            limit = read_fds_limit(self._query.proc, snapshot.processes[index].pid)
+            try:
+                limit = read_fds_limit(self._query.proc, snapshot.processes[index].pid)
+            except ParseError:
+                continue  # the file of a process that is ending may be empty
             if limit:
                 snapshot.fds_limits[index] = limit

@@ -100,6 +100,11 @@ def read_port_range(proc: str) -> PortRange:
     return parse_port_range(text, _read(f"{folder}/ip_local_reserved_ports"))
 
 
+def has_port_range(proc: str) -> bool:
+    """Whether read_port_range() can tell the ephemeral ports, and not just the default."""
+    return os.path.exists(f"{proc}/sys/net/ipv4/ip_local_port_range")
+
+
 def read_device_name(index: int) -> str:
     """Return the safe name of a network device of the caller's namespace; empty for 0."""
     if not index:

@@ -160,6 +160,20 @@ def _read_executable(folder: str) -> bytes:
         raise
 
 
+def is_hidden(proc: str, pid: int) -> bool:
+    """Whether /proc keeps a process from the caller (hidepid): it has not merely ended.
+
+    Process 1 lives as long as its pid namespace: where it is to be seen, who is not has ended.
+    """
+    try:
+        os.stat(f"{proc}/{pid}/cmdline")
+    except PermissionError:
+        return True
+    except OSError:
+        return not os.path.exists(f"{proc}/1")
+    return False
+
+
 def parse_fds_limit(limits: bytes) -> int | None:
     """Return the soft "Max open files" of /proc/PID/limits; None if unlimited."""
     for line in limits.split(b"\n"):

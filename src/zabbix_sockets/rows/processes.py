@@ -6,6 +6,7 @@ from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
 from zabbix_sockets.model import (
     BY_CGROUPS,
     INBOUND,
+    NOBODY,
     OUTBOUND,
     TCP_STATES,
     UNKNOWN,
@@ -77,6 +78,7 @@ def process_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow]:
             if connection.protocol == "tcp" and connection.state == TcpState.ESTABLISHED:
                 tcp = sums[name].tcp
                 tcp[connection.direction] = tcp.get(connection.direction, 0) + count
+    _add_requests(snapshot, groups, sums)
     for (owner, _), (recv, send) in snapshot.queues.items():
         for name in groups.of(owner):
             sums[name].recv_queue += recv
@@ -89,6 +91,33 @@ def process_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow]:
         _process_row(snapshot, groups, name, each)._replace(quality=qualities.of(name))
         for name, each in sums.items()
     ]
+
+
+def _add_requests(snapshot: Snapshot, groups: Groups, sums: dict[str, _ProcessSums]) -> None:
+    """Add the connections being opened (SYN_RECV) to the state of those who listen.
+
+    These have neither descriptor nor inode, and are nobody's sockets yet. They belong to a
+    listener: that of the device that they came by, if there is one. Where several groups listen
+    they are each one's.
+    """
+    requests = {
+        connection: count
+        for connection, count in snapshot.connections.items()
+        if connection.state == TcpState.SYN_RECV
+        and (connection.owner, connection.direction) == (NOBODY, INBOUND)
+    }
+    if not requests:
+        return
+    listening: dict[tuple[object, ...], set[int]] = {}
+    for listener in snapshot.listeners:
+        if listener.protocol == "tcp":
+            listening.setdefault(listener[1:5], set()).add(listener.owner)
+    for connection, count in requests.items():
+        place = connection.netns, connection.address, connection.port
+        owners = listening.get((*place, connection.device)) or listening.get((*place, ""), set())
+        for name in groups.of_all(owners):
+            tcp = sums[name].tcp
+            tcp["syn_recv"] = tcp.get("syn_recv", 0) + count
 
 
 def _process_row(snapshot: Snapshot, groups: Groups, name: str, sums: _ProcessSums) -> RankedRow:

@@ -14,23 +14,23 @@ from zabbix_sockets.rows import (
     rank,
 )
 
-Usage = dict[tuple[str, int, bytes, bytes, int], int]
-"""Ephemeral ports taken, by (protocol, netns, source, address, port)."""
+Usage = dict[tuple[str, int, int, bytes, int, str], int]
+"""Ephemeral ports taken, by (protocol, netns, source, address, port, device)."""
 
 
 def ephemeral_usage(snapshot: Snapshot) -> Usage:
-    """Return how many ephemeral ports are taken, by (protocol, netns, source, address, port).
+    """Return how many ephemeral ports are taken, from one source to one destination.
 
     A port is taken from one source address to one destination by whatever process, and by
-    TIME_WAIT too.
+    TIME_WAIT too. What is bound to another device takes other ports, as in another VRF.
     """
     usage: Usage = {}
     for connection, count in snapshot.connections.items():
-        protocol, netns, _, _, direction, address, port, _, source, ephemeral = connection
+        protocol, netns, _, _, direction, address, port, device, source, ephemeral = connection
         if direction == OUTBOUND and ephemeral and protocol == "tcp":
             if address is None or source is None or port is None:
                 continue
-            key = protocol, netns, source, address, port
+            key = protocol, netns, source, address, port, device
             usage[key] = usage.get(key, 0) + count
     return usage
 
@@ -40,8 +40,8 @@ def ephemeral_pct(used: int, ports: PortRange) -> float:
     return round(100 * used / ports.size, 2) if ports.size else 100.0
 
 
-Place = tuple[str, str, str, bytes, int]
-"""What tells upstreams apart: process, protocol, namespace, address, port."""
+Place = tuple[str, str, str, bytes, int, str]
+"""What tells upstreams apart: process, protocol, namespace, address, port, device."""
 
 _STATES = {
     TcpState.ESTABLISHED.value: "established",
@@ -75,7 +75,8 @@ def upstream_rows(
                 rest[state] += count
                 qualities.add(None, connection)
                 continue
-            key = name, connection.protocol, label(connection.netns), address, port
+            netns, device = label(connection.netns), connection.device
+            key = name, connection.protocol, netns, address, port, device
             states = sums.get(key)
             if states is None:
                 states = sums[key] = [0] * len(_STATES)
@@ -91,11 +92,11 @@ def upstream_rows(
 
 def _worst_pct(
     snapshot: Snapshot, usage: Usage, label: NetnsLabel
-) -> dict[tuple[str, str, bytes, int], float | None]:
+) -> dict[tuple[str, str, bytes, int, str], float | None]:
     """Return the share of the ephemeral ports taken to each remote end, None where unknown."""
-    worst: dict[tuple[str, str, bytes, int], float | None] = {}
-    for (protocol, netns, _source, address, port), used in usage.items():
-        key = protocol, label(netns), address, port
+    worst: dict[tuple[str, str, bytes, int, str], float | None] = {}
+    for (protocol, netns, _source, address, port, device), used in usage.items():
+        key = protocol, label(netns), address, port, device
         ports = snapshot.ports_of(netns)
         before = worst.get(key, 0.0)
         if ports is None or before is None:
@@ -112,9 +113,9 @@ def _upstream_row(
     uid: int,
     quality: Quality | None,
 ) -> RankedRow:
-    name, protocol, netns, address, port = key
-    endpoint = f"{protocol}/{format_endpoint(address, port)}" + (f"@{netns}" if netns else "")
-    row_id = f"{name}>{endpoint}"
+    name, protocol, netns, address, port, device = key
+    endpoint = format_endpoint(address, port, device) + (f"@{netns}" if netns else "")
+    row_id = f"{name}>{protocol}/{endpoint}"
     row: JsonRow = {
         "id": row_id,
         "process": name,

@@ -43,6 +43,12 @@ class FakeTables:
         script = scripts.pop(0) if len(scripts) > 1 else scripts[0]
         return TableRead(ENCODING, self._batches(script))
 
+    def read_both(self, deadline: Deadline, states: int) -> Iterator[tuple[int, Iterable[Row]]]:
+        """Start the next scripts of both TCP tables, without the rows in other *states*."""
+        for table in (TCP, TCP._replace(family=AF_INET6)):
+            for rows in self.read(table, deadline).batches:
+                yield table.family, [each for each in rows if states >> each[0] & 1]
+
     def read_with_cgroups(self, table: Table, deadline: Deadline, noted: Noted) -> TableRead:
         """Start the table's next script; each socket's cgroup is 100 times its inode."""
         read = self.read(table, deadline)

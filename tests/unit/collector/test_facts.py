@@ -149,11 +149,11 @@ def test_users(proc: ProcTree, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         return read_users(str(passwd))
 
     monkeypatch.setattr(facts, "read_users", counted)
-    uids = {21: 1000, 22: 4_000_000_000}
+    uids = {"21": 1000, "22": 4_000_000_000}
     stat = os.stat
 
     def stat_as(path: str) -> os.stat_result:
-        pid = int(path.rpartition("/")[2])
+        pid = path.rpartition("/")[2]
         if pid not in uids:
             raise FileNotFoundError(path)
         return os.stat_result((*stat(str(proc))[:4], uids[pid], *stat(str(proc))[5:]))
@@ -194,6 +194,31 @@ def test_only_what_is_needed(proc: ProcTree) -> None:
     (found,) = completed(proc, frozenset(("uid",)), process)
     assert found.uid == os.stat(proc.root / "20").st_uid
     assert (found.unit, found.container, found.command) == ("", "", "")
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+@pytest.mark.parametrize(
+    ("needs", "noted"),
+    [
+        ({"unit"}, set()),
+        ({"container"}, set()),
+        ({"user", "uid"}, {"user"}),
+        ({"uid", "command", "user"}, {"user", "command"}),
+        ({"uid"}, set()),
+    ],
+    ids=",".join,
+)
+def test_hidden_or_ended(proc: ProcTree, needs: set[str], noted: set[str], *, hidden: bool) -> None:
+    """What /proc hides of a process is noted; of one that has ended nothing is."""
+    add(proc, 20, NGINX)
+    if hidden:
+        (proc.root / "1").rename(proc.root / "init")
+    snapshot = snapshot_of([Process(20, "a"), Process(99, "b")])
+    query = Query(proc=str(proc), needs=frozenset(needs))
+    facts.complete(snapshot, query, Shared(str(proc), TIME))
+    visibility = snapshot.visibility
+    assert visibility.hidden_facts == (noted if hidden else set())
+    assert visibility.unplaced is (hidden and bool(needs & {"unit", "container"}))
 
 
 def test_only_holders(proc: ProcTree) -> None:

@@ -17,15 +17,18 @@ from zabbix_sockets.collector.namespaces import (
     held,
     in_fair_order,
     is_own,
+    look_for,
     select,
     ways_into,
 )
 from zabbix_sockets.collector.places import Places
+from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import DeadlineError, SocketsError
-from zabbix_sockets.model import Namespace
+from zabbix_sockets.model import Namespace, Visibility
 from zabbix_sockets.readers.mounts import Mounts
+from zabbix_sockets.readers.procnet import ProcTables
 
 from ..proctree import ProcTree, key_of, number_of  # noqa: TID252  # a test folder is no package
 
@@ -176,6 +179,15 @@ def test_held(proc: ProcTree) -> None:
         number: Found(number, (30, 31), "/run/netns/web"),
         5: Found(5, (32,)),
     }
+
+
+def test_no_time_to_look_for_any(proc: ProcTree) -> None:
+    """What may be missing is noted, and who asked for one by name learns that."""
+    plan = Plan(None, ProcTables(), Visibility("bpf"))
+    assert look_for(Mounts(str(proc), TIME), Deadline(0), plan) == ([], False)
+    assert plan.visibility.foreign_unseen
+    assert len(plan.visibility.warnings) == 1
+    assert select({}, "web", whole=False) == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zabbix_sockets.addresses import fold_address
 from zabbix_sockets.collector import records
-from zabbix_sockets.collector.ends import fold_address
 from zabbix_sockets.collector.iterated import read_owners
 from zabbix_sockets.collector.records import RecordFold
 from zabbix_sockets.deadline import Deadline
@@ -57,14 +57,14 @@ def pack(  # noqa: PLR0913  # each is a field of struct record
     send: int = 0,
     inode: int = 0,
     uid: int = 0,
-    requests: int = 0,
+    requests_or_device: int = 0,
     quality: tuple[int, ...] = (0,) * 7,
     comm: bytes = b"name",
 ) -> bytes:
     """Return a record's bytes."""
     socket = bpf.SOCKET.pack(
         pid, netns, cgroup, uid, kind, state, protocol, flags, local_port, remote_port, bound,
-        comm, address, recv, send, inode, 5, 1024, requests,
+        comm, address, recv, send, inode, 5, 1024, requests_or_device,
     )  # fmt: skip
     return socket + bpf.QUALITY.pack(*quality)
 
@@ -190,6 +190,23 @@ def test_undecided_without_a_listener(
     assert [key.direction for key in connections] == [direction]
 
 
+def test_device_of_outbound_connections(listener: bytes) -> None:
+    """What they are bound to tells them apart, whoever chose their port."""
+    data = [
+        listener,
+        *(pack(remote_port=80, requests_or_device=index) for index in (0, 3, 3, 4)),
+        pack(kind=bpf.UNDECIDED, local_port=160, remote_port=80, requests_or_device=4),
+    ]
+    folded = fold(data)
+    assert not folded.has_requests
+    connections: dict[Connection, int] = {}
+    folded.connections(connections, {}, [], lambda _, index: f"dev{index}" if index else "")
+    by_device: dict[str, int] = {}
+    for key, count in connections.items():
+        by_device[key.device] = by_device.get(key.device, 0) + count
+    assert by_device == {"": 1, "dev3": 2, "dev4": 2}
+
+
 def test_ipv4_address_folds_like_its_mapped_form() -> None:
     """One local end has one number, whichever family its socket is of."""
     assert fold_address(LOOPBACK) == fold_address(bytes(10) + b"\xff\xff" + LOOPBACK)
@@ -264,7 +281,12 @@ def test_cgroup() -> None:
 def test_requests(netns: int, requests: int, has: bool) -> None:
     """Connections in SYN_RECV are told by the own namespace's listeners."""
     listener = pack(
-        kind=bpf.LISTENER, state=10, local_port=150, inode=1, netns=netns, requests=requests
+        kind=bpf.LISTENER,
+        state=10,
+        local_port=150,
+        inode=1,
+        netns=netns,
+        requests_or_device=requests,
     )
     assert fold([pack(), listener]).has_requests is has
 

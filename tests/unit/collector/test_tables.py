@@ -2,19 +2,21 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from zabbix_sockets import build_document
-from zabbix_sockets.errors import SocketsError, SourceUnavailableError
+from zabbix_sockets.errors import ParseError, SocketsError, SourceUnavailableError
 from zabbix_sockets.model import (
     FIRST_OWNER,
+    TABLES,
     UNOWNED,
 )
 
 from ..proctree import key_of, number_of  # noqa: TID252  # a test folder is no package
 from .fakes import TCP, UDP, Step, row
-from .hosts import ADMIN, Host, counts, holders, line
+from .hosts import ADMIN, LISTEN, Host, counts, holders, line
 
 
 @pytest.fixture
@@ -176,3 +178,56 @@ def test_table_that_fails_halfway(host: Host) -> None:
     snapshot = host.collect()
     assert (counts(snapshot), snapshot.skipped) == ({number_of(web): 1}, set())
     assert holders(snapshot, number_of(web)) == {30}
+
+
+REFUSED = SourceUnavailableError("no diag module")
+BROKEN = ParseError("netlink message", b"?")
+NO_ROOM = OSError(105, "No buffer space available")
+
+
+@pytest.mark.parametrize("fault", [REFUSED, BROKEN, NO_ROOM], ids=["refused", "broken", "room"])
+def test_own_table_that_cannot_be_read(host: Host, fault: Exception) -> None:
+    """What the other tables tell is answered; no list is complete."""
+    host.proc.add(30, b"nginx", [300, 301])
+    host.scripts[TCP] = [[[row(300, LISTEN, 80, 0)]]]
+    host.scripts[UDP] = [[[row(301, 7, 53, 0)], fault]] if fault is not REFUSED else [[fault]]
+    (host.proc.root / "net/udp").unlink()
+    snapshot = host.collect()
+    assert snapshot.unfinished == {"udp"}
+    assert any(each.startswith("udp: ") for each in snapshot.visibility.warnings)
+    document: dict[str, Any] = build_document(snapshot)
+    assert set(document["lists"].values()) == {0}
+    assert counts(snapshot)[0] == (1 if fault is REFUSED else 2)
+
+
+def test_no_own_table_can_be_read(host: Host) -> None:
+    """That is no answer."""
+    for table in TABLES:
+        host.scripts[table] = [[REFUSED]]
+        (host.proc.root / "net" / str(table)).unlink()
+    (host.proc.root / "net").rename(host.proc.root / "gone")
+    with pytest.raises(SourceUnavailableError):
+        host.collect()
+
+
+@pytest.mark.parametrize("fault", [BROKEN, NO_ROOM], ids=["broken", "room"])
+def test_table_of_another_namespace_that_cannot_be_read(host: Host, fault: Exception) -> None:
+    """That namespace is not read to the end, and all else is answered."""
+    number = number_of(host.add_netns("web", 30))
+    host.proc.write_capabilities(ADMIN)
+    host.scripts[TCP] = [[[row(1, LISTEN, 22, 0)]]]
+    host.scripts[TCP._replace(netns=number)] = [[[row(300)], fault]]
+    snapshot = host.collect()
+    assert snapshot.skipped == {number}
+    assert counts(snapshot) == {0: 1, number: 1}
+
+
+def test_limits_of_an_ending_process(host: Host) -> None:
+    """Its file may be empty: its use of descriptors is not known, all else is."""
+    host.proc.add(30, b"nginx", [300])
+    host.proc.add(31, b"redis", [301])
+    (host.proc.root / "30/limits").write_bytes(b"")
+    host.scripts[TCP] = [[[row(300), row(301)]]]
+    snapshot = host.collect()
+    assert [snapshot.processes[index].name for index in snapshot.fds_limits] == ["redis"]
+    assert sum(snapshot.connections.values()) == 2

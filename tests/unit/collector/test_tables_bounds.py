@@ -9,7 +9,7 @@ import pytest
 from zabbix_sockets import build_document
 from zabbix_sockets.collector import tables
 from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DeadlineError, SocketsError
+from zabbix_sockets.errors import DeadlineError
 from zabbix_sockets.model import (
     Table,
 )
@@ -121,11 +121,17 @@ def test_endpoints_of_all_namespaces_share_a_bound(
 
 
 def test_no_time_to_look_for_one(host: Host) -> None:
-    """Who asks for one namespace that was not looked for gets an error, not the own one."""
+    """Of one namespace that was not looked for nothing is known: its lists are not the own one's.
+
+    None of them is complete, as from the iterator.
+    """
     host.add_netns("web", 30)
+    host.scripts[TCP] = [[[row(1, LISTEN, 22, 0)]]]
     host.scripts[Table("udp", 10)] = [[Expiring(host.deadline)]]
-    with pytest.raises(SocketsError, match="no network namespace was looked for"):
-        host.collect(netns="web")
+    document: dict[str, Any] = build_document(host.collect(netns="web"))
+    assert set(document["lists"].values()) == {0}
+    assert [document[name] for name in document["lists"]] == [[], [], []]
+    assert "no other network namespace was looked for" in document["collector"]["warnings"][0]
 
 
 def test_listeners_of_tables_not_reached(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,3 +146,13 @@ def test_listeners_of_tables_not_reached(host: Host, monkeypatch: pytest.MonkeyP
     snapshot = host.collect()
     assert snapshot.skipped == {number}
     assert sorted(each.port for each in snapshot.listeners) == [80, 81]
+
+
+def test_no_time_for_limits(host: Host) -> None:
+    """The worst of a name's processes is not known then, so none is."""
+    host.proc.add(30, b"nginx", [300])
+    host.scripts[TCP] = [[[row(300)]]]
+    host.scripts[Table("udp", 10)] = [[Expiring(host.deadline)]]
+    snapshot = host.collect(netns="own")
+    assert snapshot.fds_limits == {}
+    assert "timed out: descriptor limits are not known" in snapshot.visibility.warnings

@@ -15,6 +15,7 @@ from zabbix_sockets.names import safe_name
 from zabbix_sockets.readers.process import (
     MAX_BYTES,
     is_gone,
+    is_hidden,
     parse_fds_limit,
     parse_stat,
     read_bytes,
@@ -219,6 +220,17 @@ def test_uptime_that_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "uptime").write_bytes(content)
     with pytest.raises(ParseError, match="/proc/uptime"):
         read_uptime(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("first", "there", "hidden"), [(True, False, False), (False, False, True), (False, True, False)]
+)
+def test_hidden_or_ended(tmp_path: Path, first: bool, there: bool, hidden: bool) -> None:
+    """Who sees process 1 sees all: who is missing then has ended, else it is hidden."""
+    for pid in [1] * first + [7] * there:
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "cmdline").touch()
+    assert is_hidden(str(tmp_path), 7) is hidden
 
 
 PAGE = 4096

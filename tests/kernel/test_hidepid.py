@@ -1,0 +1,223 @@
+"""A /proc that hides other users' processes (hidepid): what is not known is never 0."""
+
+import ctypes
+import grp
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import netns
+import pytest
+import zoo
+from children import Child, run_as
+
+from zabbix_sockets import Query, build_document, collect
+from zabbix_sockets.counting import count
+from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.groups import GROUPINGS, Grouping
+from zabbix_sockets.model import PINS_GROUP
+from zabbix_sockets.ruled import by_rules
+from zabbix_sockets.rules import make_rule
+
+CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
+NOBODY = 65534
+LONG = b"a-name-of-some-length"
+
+RULES = {
+    "command": by_rules([make_rule("shop", {"command": "pytest"})]),
+    "user": by_rules([make_rule("web", {"process": "^web$", "user": "^nobody$"})]),
+    "process": by_rules([make_rule("www", {"process": "^web$"})]),
+}
+INCOMPLETE = {"processes": 0, "listeners": 1, "upstreams": 0}
+COMPLETE = {"processes": 1, "listeners": 1, "upstreams": 1}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _call(result: int, what: str) -> None:
+    if result:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{what}: {os.strerror(error)}")
+
+
+def hiding(hidepid: int, folder: Path, work: Callable[[str], object]) -> object:
+    """Return what *work* does as an ordinary user, with a /proc of its own that hides others."""
+
+    def mounted() -> object:
+        _call(_libc.unshare(CLONE_NEWNS), "unshare")
+        _call(_libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "mount /")
+        options = f"hidepid={hidepid}".encode()
+        _call(_libc.mount(b"proc", os.fsencode(folder), b"proc", 0, options), "mount proc")
+        return run_as(NOBODY, partial(work, str(folder)), grp.getgrnam(PINS_GROUP).gr_gid)
+
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            os.write(write, json.dumps(mounted()).encode())
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        answer = pipe.read()
+    assert os.waitpid(pid, 0)[1] == 0
+    return json.loads(answer)
+
+
+def ask(source: str, pins: str, grouping: Grouping, proc: str) -> object:
+    """Return which lists are complete, the ids of processes, the warnings; what count says."""
+    query = Query(source, 30, proc, pins, netns="own", needs=grouping.needs)
+    snapshot = collect(query)
+    document = build_document(snapshot, grouping=grouping)
+    rows = document["processes"]
+    collector = document["collector"]
+    assert isinstance(rows, list)
+    assert isinstance(collector, dict)
+    try:
+        counted: object = count(snapshot, "shop", "tcp", grouping=grouping)
+    except SocketsError as error:
+        counted = str(error)
+    return [document["lists"], [row["id"] for row in rows], collector["warnings"], counted]
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where to mount, which an ordinary user can reach."""
+    made = tmp_path_factory.mktemp("proc")
+    for each in (made, *list(made.parents)[:2]):
+        each.chmod(0o755)
+    return made
+
+
+def said(answer: object) -> tuple[dict[str, int], set[str], str, object]:
+    """Return the answer's parts."""
+    assert isinstance(answer, list)
+    lists, ids, warnings, counted = answer
+    return lists, set(ids), "\n".join(warnings), counted
+
+
+@pytest.mark.parametrize("hidepid", [1, 2])
+@pytest.mark.parametrize(
+    ("grouping", "hides"),
+    [
+        (GROUPINGS["user"], {2: "the user"}),
+        (RULES["command"], {1: "the command line", 2: "the command line"}),
+        (RULES["user"], {2: "the user"}),
+        (RULES["process"], {}),
+        (GROUPINGS["process"], {}),
+    ],
+    ids=["user", "rule on command", "rule on user", "rule on process", "process"],
+)
+def test_what_decides_a_group_is_hidden(
+    pins: str, folder: Path, hidepid: int, grouping: Grouping, hides: dict[int, str]
+) -> None:
+    """The iterator's sockets may be in other groups then: no row that is missing is a 0."""
+    with Child(lambda: zoo.pair(zoo.listener(port=7601)), b"web"):
+        work = partial(ask, "bpf", pins, grouping)
+        lists, ids, warnings, counted = said(hiding(hidepid, folder, work))
+    if hidepid in hides:
+        assert lists == INCOMPLETE
+        assert "(absent)" not in ids
+        assert f"/proc hides {hides[hidepid]} of some processes" in warnings
+        assert re.match("/proc hides .*: the number can't be known", str(counted))
+    else:
+        assert (lists, warnings, counted) == (COMPLETE, "", 0)
+        assert "(absent)" in ids
+
+
+@pytest.fixture
+def long_name(folder: Path) -> Iterator[None]:
+    """Have a process with a listener on port 7602 whose name the kernel cuts at 15 bytes."""
+    server = zoo.listener(port=7602)
+    os.set_inheritable(server.fileno(), True)
+    link = folder.parent / os.fsdecode(LONG)
+    link.symlink_to("/bin/sleep")
+    pid = os.fork()
+    if not pid:
+        os.execv(link, [os.fsdecode(LONG), "60"])
+    try:
+        comm = Path(f"/proc/{pid}/comm")
+        zoo.wait_for(lambda: comm.read_bytes() == LONG[:15] + b"\n", "the other program")
+        yield
+    finally:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+        link.unlink()
+
+
+@pytest.mark.usefixtures("long_name")
+@pytest.mark.parametrize("hidepid", [1, 2])
+@pytest.mark.parametrize("grouping", ["process", "user", "unit"])
+def test_how_a_name_goes_on_is_hidden(pins: str, folder: Path, hidepid: int, grouping: str) -> None:
+    """A process that the kernel knows by 15 bytes alone has another row than without hidepid."""
+    work = partial(ask, "bpf", pins, GROUPINGS[grouping])
+    lists, ids, warnings, counted = said(hiding(hidepid, folder, work))
+    assert os.fsdecode(LONG) in said(ask("bpf", pins, GROUPINGS["process"], "/proc"))[1]
+    if grouping == "process":
+        assert os.fsdecode(LONG) not in ids
+        assert lists == INCOMPLETE
+        assert "the whole name" in warnings
+        assert "the number can't be known" in str(counted)
+    else:
+        assert "the whole name" not in warnings
+
+
+@pytest.mark.usefixtures("long_name")
+@pytest.mark.parametrize(("condition", "undecided"), [("process = {}", True), ("pid 1", False)])
+def test_filter_by_a_name_that_is_hidden(
+    pins: str, folder: Path, condition: str, undecided: bool
+) -> None:
+    """Its sockets may fit or not, which is said."""
+
+    def work(proc: str) -> object:
+        expression = condition.format(os.fsdecode(LONG))
+        snapshot = collect(Query("bpf", 30, proc, pins, netns="own", filter=expression))
+        document = build_document(snapshot)
+        return [snapshot.visibility.undecided, document["lists"], len(snapshot.listeners)]
+
+    assert hiding(2, folder, work) == [
+        undecided,
+        {"processes": 0, "listeners": int(not undecided), "upstreams": 0},
+        0,
+    ]
+
+
+@pytest.mark.parametrize("source", ["sock_diag", "procfs"])
+@pytest.mark.parametrize("grouping", ["process", "user"])
+@pytest.mark.parametrize("hidepid", [1, 2])
+def test_without_the_iterator(
+    pins: str, folder: Path, hidepid: int, source: str, grouping: str
+) -> None:
+    """The other sources see the caller's own processes alone, and say so."""
+    zoo.listener(port=7603)
+    work = partial(ask, source, pins, GROUPINGS[grouping])
+    lists, ids, warnings, counted = said(hiding(hidepid, folder, work))
+    assert lists == INCOMPLETE
+    assert "(absent)" not in ids
+    assert warnings
+    assert not isinstance(counted, int)
+
+
+def test_names_of_namespaces_are_hidden(pins: str, folder: Path) -> None:
+    """What may be a container's has no name then: no listener that is missing is a 0."""
+
+    def elsewhere() -> object:
+        netns.unshare()
+        return zoo.listener(port=7604)
+
+    def work(proc: str) -> object:
+        document = build_document(collect(Query("bpf", 30, proc, pins, netns="all")))
+        collector = document["collector"]
+        assert isinstance(collector, dict)
+        return [document["lists"], collector["warnings"]]
+
+    with Child(elsewhere, b"elsewhere"):
+        answer = hiding(2, folder, work)
+    assert isinstance(answer, list)
+    assert (answer[0]["listeners"], answer[0]["upstreams"]) == (0, 0)
+    assert "names some network namespaces have" in "\n".join(answer[1])
