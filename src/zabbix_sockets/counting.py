@@ -83,5 +83,7 @@ def _check_known(snapshot: Snapshot, name: str, protocol: str, *, plain: bool) -
     unfinished = snapshot.unfinished & ({protocol} if protocol else set(PROTOCOLS))
     if unfinished or snapshot.skipped or visibility.foreign_unseen:
         raise SocketsError("not every socket was read: the number can't be known")
+    if visibility.short:
+        raise SocketsError("no descriptor or memory was left: the number can't be known")
     if not (visibility.owners_complete and (plain or visibility.places_complete)):
         raise SocketsError("timed out: the number can't be known")

@@ -64,6 +64,7 @@ def _warnings(snapshot: Snapshot, grouping: Grouping) -> list[str]:
         "timed out: not every unit, container, user or command was looked for": (
             not visibility.places_complete
         ),
+        "no descriptor or memory was left for some names": visibility.short,
         "timed out: not every process was asked for its sockets": not visibility.owners_complete,
     }
     return [

@@ -216,6 +216,7 @@ class Visibility:
         self.foreign_unowned = False  # other namespaces were read without their sockets' cgroups
         self.foreign_unseen = False  # there may be namespaces that were not found
         self.foreign_unnamed = False  # other namespaces may have names, but /proc hides of what
+        self.short = False  # no descriptor or memory was left for what names rows
         self.hidden_facts: set[str] = set()  # of HIDDEN_FACTS, what /proc hides of an owner
         self.unplaced = False  # the cgroup of a socket or of its owner is not known
         self.places_complete = True  # units, containers, users: looked for before the deadline

@@ -151,7 +151,9 @@ def _seen_lists(snapshot: Snapshot, grouping: Grouping) -> dict[str, bool]:
     """Return whether everything that belongs into each list was seen."""
     visibility = snapshot.visibility
     sockets = not (snapshot.unfinished or snapshot.skipped or visibility.foreign_unseen)
-    sockets = sockets and visibility.places_complete  # the name of a namespace is part of ids
+    sockets = (
+        sockets and visibility.places_complete and not visibility.short
+    )  # the name of a namespace is part of ids
     owners = visibility.owners_complete and not visibility.denied and not visibility.hidden
     owners = owners and not (visibility.foreign_unowned or visibility.unplaced)
     owners = owners and not hidden_facts(visibility, grouping)

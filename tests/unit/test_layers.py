@@ -14,7 +14,17 @@ import zabbix_sockets
 from zabbix_sockets.verbs import CONFIG
 
 PACKAGE = Path(zabbix_sockets.__file__).parent
-WORDS = ("model", "sockets", "quality", "errors", "deadline", "names", "programs", "addresses")
+WORDS = (
+    "shortage",
+    "model",
+    "sockets",
+    "quality",
+    "errors",
+    "deadline",
+    "names",
+    "programs",
+    "addresses",
+)
 SOURCES = ("readers.*", *WORDS)
 WISHES = (
     *(f"provision.{name}" for name in ("options", "templates", "frontend", "interfaces", "macros")),
@@ -108,10 +118,13 @@ MAY_IMPORT = {
     "readers.bpf": ("readers.pinned", *WORDS),
     "readers.pinned": ("readers.bpf", "readers.mounts"),
     "readers.libbpf": ("readers.bpf", "readers.process", *WORDS),
-    "readers.cgroup": ("readers.process", "cgroups", "deadline"),
-    "readers.containers": ("readers.homes", "files", "cgroups", "deadline"),
-    "readers.homes": ("readers.mounts", "readers.passwd"),
-    "readers.passwd": ("files",),
+    "readers.cgroup": ("shortage", "readers.process", "cgroups", "deadline"),
+    "readers.containers": ("shortage", "readers.homes", "files", "cgroups", "deadline"),
+    "readers.homes": ("shortage", "readers.mounts", "readers.passwd"),
+    "readers.passwd": (
+        "shortage",
+        "files",
+    ),
     "readers.netlink": ("readers.inet_diag", "readers.attributes", *WORDS),
     "readers.inet_diag": ("readers.attributes", *WORDS),
     "readers.tcp_info": ("readers.attributes", *WORDS),
@@ -129,6 +142,7 @@ MAY_IMPORT = {
     "deadline": ("errors",),
     "model": (),
     "errors": (),
+    "shortage": (),
 }
 PURE = (
     *(

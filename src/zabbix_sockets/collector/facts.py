@@ -5,6 +5,7 @@ Only the processes that hold sockets are asked, only for what is needed, and unt
 
 import os
 
+from zabbix_sockets import shortage
 from zabbix_sockets.cgroups import Placement
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.shared import Shared
@@ -121,7 +122,8 @@ class _Facts:
     def _with_user(self, process: Process) -> Process:
         try:
             uid = os.stat(f"{self._proc}/{process.pid}").st_uid
-        except OSError:
+        except OSError as error:
+            shortage.note(error)
             return process
         if self._users is None:
             self._users = _read_names()

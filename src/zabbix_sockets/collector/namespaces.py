@@ -7,6 +7,7 @@ from functools import cache
 from itertools import islice
 from typing import NamedTuple
 
+from zabbix_sockets import shortage
 from zabbix_sockets.cgroups import Container, Placement, is_lasting
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.plan import Plan
@@ -181,7 +182,8 @@ def _oldest_placement(places: Places, pids: Iterable[int]) -> Placement:
     for pid in islice(pids, _ASKED):
         try:
             _, _, started = read_stat(places.proc, str(pid))
-        except (OSError, ParseError):
+        except (OSError, ParseError) as error:
+            shortage.note(error)
             continue  # gone, or hidden
         if started < oldest:
             placement = places.of_process(pid)

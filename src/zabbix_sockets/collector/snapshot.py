@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from time import monotonic, time
 
+from zabbix_sockets import shortage
 from zabbix_sockets.collector.ahead import Ahead
 from zabbix_sockets.collector.plan import Plan, choose
 from zabbix_sockets.collector.shared import Shared
@@ -37,6 +38,7 @@ def collect(
         UsageError: the filter is wrong.
     """
     started = monotonic()
+    shortage.begin()
     deadline = Deadline(query.timeout)
     shared = Shared(query.proc, deadline)
     query = _with_own(query, shared)
@@ -48,6 +50,7 @@ def collect(
             snapshot = _by_tables(plan, query, shared)
     _add_facts(snapshot, query, shared)
     snapshot.visibility.places_complete &= shared.complete
+    snapshot.visibility.short = shortage.is_noted()
     snapshot.visibility.seconds = monotonic() - started
     return snapshot
 

@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Iterable
 
+from zabbix_sockets import shortage
 from zabbix_sockets.cgroups import Placement, choose_path, parse_path
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.readers.process import read_bytes
@@ -22,7 +23,8 @@ def read_placement(proc: str, pid: int) -> Placement | None:
     """Return the unit and the container of a process; None if it is gone or hidden."""
     try:
         data = read_bytes(f"{proc}/{pid}/cgroup")
-    except OSError:
+    except OSError as error:
+        shortage.note(error)
         return None
     return parse_path(choose_path(data))
 
@@ -73,7 +75,8 @@ class CgroupTree:
         self._scans += 1
         try:
             root = os.stat(self._mount)
-        except OSError:
+        except OSError as error:
+            shortage.note(error)
             return
         self._root = root.st_ino
         self._places.clear()
@@ -113,7 +116,8 @@ class CgroupTree:
             return 0
         try:
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError:
+        except OSError as error:
+            shortage.note(error)
             return 0  # gone or closed
         try:
             owner = os.fstat(fd).st_uid
@@ -121,7 +125,8 @@ class CgroupTree:
                 delegated.setdefault(owner, deque()).append(number)
                 return 0
             return self._note(number, _directories(fd), below, most)
-        except OSError:
+        except OSError as error:
+            shortage.note(error)
             return 0
         finally:
             os.close(fd)

@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
 
+from zabbix_sockets import shortage
 from zabbix_sockets.cgroups import Container, is_lasting, workload_name
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.files import read_regular
@@ -240,7 +241,8 @@ def _chosen(name: str) -> str:
 def _list(folder: str) -> list[str]:
     try:
         return os.listdir(folder)
-    except OSError:
+    except OSError as error:
+        shortage.note(error)
         return []
 
 
@@ -248,7 +250,8 @@ def _read(path: str) -> bytes:
     """Return a regular file's bytes; none if it is too big, something else, a link or closed."""
     try:
         return read_regular(path, MAX_SIZE, os.O_NOFOLLOW)
-    except OSError:
+    except OSError as error:
+        shortage.note(error)
         return b""
 
 

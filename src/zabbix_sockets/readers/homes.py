@@ -10,6 +10,7 @@ import os
 import stat
 from functools import cached_property
 
+from zabbix_sockets import shortage
 from zabbix_sockets.readers.mounts import Mounts
 from zabbix_sockets.readers.passwd import read_users
 
@@ -52,11 +53,13 @@ class Homes:
             return b""
         try:
             fd = self._opened(home, path)
-        except OSError:
+        except OSError as error:
+            shortage.note(error)
             return b""
         try:
             return self._read(fd, uid)
-        except OSError:
+        except OSError as error:
+            shortage.note(error)
             return b""
         finally:
             os.close(fd)

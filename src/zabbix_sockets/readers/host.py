@@ -8,6 +8,7 @@ import _socket
 import os
 from collections.abc import Mapping
 
+from zabbix_sockets import shortage
 from zabbix_sockets.errors import ParseError
 from zabbix_sockets.model import HostCounters, PortRange
 from zabbix_sockets.names import safe_name
@@ -111,7 +112,8 @@ def read_device_name(index: int) -> str:
         return ""
     try:
         return safe_name(os.fsencode(_socket.if_indextoname(index)))
-    except OSError:
+    except OSError as error:
+        shortage.note(error)
         return f"if{index}"  # it has gone
 
 

@@ -11,6 +11,7 @@ from errno import EINVAL
 from functools import cached_property
 from typing import NamedTuple
 
+from zabbix_sockets import shortage
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError
 
@@ -54,8 +55,8 @@ def _read_lines(proc: str, process: str = "self") -> Iterator[tuple[list[bytes],
                 fields = mount.split(b" ", _FIELDS)
                 if len(fields) >= _FIELDS and source:
                     yield fields, source.split(b" ", 1)[0]
-    except OSError:
-        pass  # what was found is still true
+    except OSError as error:
+        shortage.note(error)  # what was found is still true
 
 
 def _device(raw: bytes) -> int:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from zabbix_sockets import shortage
 from zabbix_sockets.names import safe_name
 from zabbix_sockets.readers.process import read_lines
 
@@ -32,7 +33,8 @@ def read_number(proc: str, pid: str) -> int | None:
     """Return the number of a process's namespace; None without privilege, or if it is gone."""
     try:
         return os.stat(f"{proc}/{pid}/ns/net").st_ino
-    except OSError:
+    except OSError as error:
+        shortage.note(error)
         return None
 
 
@@ -105,6 +107,6 @@ def read_devices(proc: str, pid: str) -> dict[int, str]:
         for line in read_lines(f"{proc}/{pid}/net/if_inet6"):
             fields = line.split()
             found[int(fields[1], 16)] = safe_name(fields[5])
-    except (OSError, IndexError, ValueError):
-        pass  # gone, or without IPv6: an index is shown then
+    except (OSError, IndexError, ValueError) as error:
+        shortage.note(error)  # gone, or without IPv6: an index is shown then
     return found

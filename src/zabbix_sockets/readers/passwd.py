@@ -6,6 +6,7 @@ Source: passwd(5). World-readable; of a file longer than MAX_BYTES nobody is kno
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from zabbix_sockets import shortage
 from zabbix_sockets.files import read_regular
 
 PATH = "/etc/passwd"
@@ -31,7 +32,8 @@ def read_users(path: str = PATH) -> Iterator[User]:
     """
     try:
         data = read_regular(path, MAX_BYTES)
-    except OSError:
+    except OSError as error:
+        shortage.note(error)
         return
     for line in data.split(b"\n"):
         fields = line.split(b":")

@@ -9,6 +9,7 @@ import resource
 from collections.abc import Callable
 from errno import ENAMETOOLONG
 
+from zabbix_sockets import shortage
 from zabbix_sockets.errors import ParseError
 from zabbix_sockets.programs import Fact, ProgramName, name_by_comm, program_name
 
@@ -117,7 +118,8 @@ def read_command(proc: str, pid: int, limit: int) -> bytes:
     """
     try:
         data = read_bytes(f"{proc}/{pid}/cmdline", limit)
-    except OSError:
+    except OSError as error:
+        shortage.note(error)
         return b""
     return data.rstrip(b"\0").replace(b"\0", b" ")
 
@@ -133,7 +135,8 @@ def _of_a_thread(proc: str, pid: str, read: Callable[[str], bytes]) -> bytes | N
         found = read(folder)
     except PermissionError:
         return None
-    except OSError:
+    except OSError as error:
+        shortage.note(error)
         found = None
     if found:
         return found
@@ -141,7 +144,8 @@ def _of_a_thread(proc: str, pid: str, read: Callable[[str], bytes]) -> bytes | N
         with os.scandir(f"{folder}/task") as threads:
             other = next((each.path for each in threads if each.name != pid), None)
         return read(other) if other else found
-    except OSError:
+    except OSError as error:
+        shortage.note(error)
         return found
 
 

@@ -22,12 +22,17 @@ from .scene import HOST, UNPRIVILEGED, WITH_RULES, WITHOUT_NETLINK, WITHOUT_PINS
 
 
 class Call(NamedTuple):
-    """A way to an answer: *make* returns it. *least* is how many steps it has at least."""
+    """A way to an answer: *make* returns it. *least* is how many steps it has at least.
+
+    *thorough*: all that can go wrong at a step is tried where it comes first.
+    """
 
     name: str
     scene: Scene
     make: Callable[[], object]
     least: int
+    thorough: bool = False
+    by_rules: bool = False
 
 
 def snapshot_of(query: Query) -> Snapshot:
@@ -65,22 +70,22 @@ _BY_PROCESS = "process = nginx and not dport = :443"
 _BY_PORT = "sport = :80 or dport = :5432"
 
 CALLS = (
-    Call("bpf", HOST, document(), 60),
-    Call("bpf, own namespace", HOST, document(netns="own"), 40),
-    Call("bpf by container", HOST, document("container"), 80),
-    Call("bpf by user", HOST, document("user"), 70),
-    Call("sock_diag", WITHOUT_PINS, document(), 250),
-    Call("sock_diag by unit", WITHOUT_PINS, document("unit"), 250),
-    Call("sock_diag of one namespace", WITHOUT_PINS, document(netns="lab"), 200),
-    Call("sock_diag without privilege", UNPRIVILEGED, document(), 150),
-    Call("by cgroups", UNPRIVILEGED, document("unit"), 100),
-    Call("procfs", WITHOUT_NETLINK, document(), 200),
-    Call("bpf with a filter", HOST, document(filter=_BY_PROCESS), 60),
-    Call("sock_diag with a filter", WITHOUT_PINS, document(filter=_BY_PORT), 200),
-    Call("procfs with a filter", WITHOUT_NETLINK, document(filter=_BY_PROCESS), 200),
-    Call("rules", WITH_RULES, ruled, 80),
-    Call("count", HOST, number, 60),
-    Call("show sockets, bpf", HOST, sockets(netns="all"), 60),
-    Call("show sockets, sock_diag", WITHOUT_PINS, sockets(), 150),
-    Call("show sockets, procfs", WITHOUT_NETLINK, sockets(filter=_BY_PORT), 150),
+    Call("bpf", HOST, document(), 90, thorough=True),
+    Call("bpf, own namespace", HOST, document(netns="own"), 60),
+    Call("bpf by container", HOST, document("container"), 100),
+    Call("bpf by user", HOST, document("user"), 90),
+    Call("sock_diag", WITHOUT_PINS, document(), 280, thorough=True),
+    Call("sock_diag by unit", WITHOUT_PINS, document("unit"), 300),
+    Call("sock_diag of one namespace", WITHOUT_PINS, document(netns="lab"), 250),
+    Call("sock_diag without privilege", UNPRIVILEGED, document(), 180, thorough=True),
+    Call("by cgroups", UNPRIVILEGED, document("unit"), 140),
+    Call("procfs", WITHOUT_NETLINK, document(), 250, thorough=True),
+    Call("bpf with a filter", HOST, document(filter=_BY_PROCESS), 140, thorough=True),
+    Call("sock_diag with a filter", WITHOUT_PINS, document(filter=_BY_PORT), 250),
+    Call("procfs with a filter", WITHOUT_NETLINK, document(filter=_BY_PROCESS), 230),
+    Call("rules", WITH_RULES, ruled, 120, by_rules=True),
+    Call("count", HOST, number, 90),
+    Call("show sockets, bpf", HOST, sockets(netns="all"), 120, thorough=True),
+    Call("show sockets, sock_diag", WITHOUT_PINS, sockets(), 240),
+    Call("show sockets, procfs", WITHOUT_NETLINK, sockets(filter=_BY_PORT), 240),
 )

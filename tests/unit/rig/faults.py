@@ -66,7 +66,10 @@ class Fault(NamedTuple):
 
     @property
     def is_a_fact(self) -> bool:
-        """Whether it says how the host is: it may go on so for ever, and is nobody's failure."""
+        """Whether it says how the host is: it may go on so for ever, and is nobody's failure.
+
+        A broken disk below a container's files is one, too; no descriptor or memory is none.
+        """
         return self.what in _FACTS
 
     def __str__(self) -> str:
@@ -77,7 +80,7 @@ class Fault(NamedTuple):
 
 _FACTS = (
     *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.ESRCH, errno.ENXIO, errno.EPROTONOSUPPORT),
-    *(errno.ENAMETOOLONG, Effect.GONE, Effect.EMPTY, Effect.REFUSAL),
+    *(errno.EIO, errno.ENAMETOOLONG, Effect.GONE, Effect.EMPTY, Effect.REFUSAL),
 )
 _ENDED = (errno.ENOENT, errno.ESRCH, errno.ENAMETOOLONG, Effect.GONE, Effect.EMPTY)
 WAIT = "select"
@@ -117,13 +120,19 @@ _EFFECTS = {
     ),
 }
 _OF_PROCESSES = {"open": (errno.ESRCH,), "read": (errno.ESRCH,), "listdir": (errno.ESRCH,)}
+_NEVER = {
+    r"/proc/((thread-)?self/|\d+$|\d+/cgroup$)": (errno.EACCES, errno.EIO),
+    r"/proc/(thread-)?self/": (errno.ENOENT,),
+}
+"""What the kernel never says of files: it denies them to nobody, unless it hides the process."""
 FATAL = (Effect.HANG, Effect.KILL, Effect.CRASH)
 
 
 def faults_of(step: Step) -> list[Fault]:
     """Return all that can go wrong at *step* and lets the process live."""
     function = step.function
-    faults = [Fault(number) for number in _ERRORS.get(function, ())]
+    never = {each for label, all_ in _NEVER.items() if re.match(label, step.label) for each in all_}
+    faults = [Fault(number) for number in _ERRORS.get(function, ()) if number not in never]
     faults += [Fault(effect) for effect in _EFFECTS.get(function, ())]
     faults += [Fault(Effect.MEMORY), Fault(Effect.LATE)]
     if function in ("open", "netlink"):
@@ -158,21 +167,21 @@ class Trial(NamedTuple):
         return self.step.function == "setns" and self.step.label == "home"
 
 
-def trials(steps: Iterable[Step]) -> Iterator[Trial]:
-    """Yield each step with a fault, and the first of each site with all that there are."""
+def trials(steps: Iterable[Step], *, thorough: bool) -> Iterator[Trial]:
+    """Yield each step with a fault; if *thorough* the first of each site with all there are."""
     sites: dict[tuple[str, str, bool], int] = {}
     for step in steps:
         faults = faults_of(step)
         number = sites.get(step.site)
         sites[step.site] = 0 if number is None else number + 1
-        if number is None:
+        if number is None and thorough:
             yield from (Trial(step, fault) for fault in faults)
         else:
-            yield Trial(step, faults[number % len(faults)])
+            yield Trial(step, faults[(number or 0) % len(faults)])
 
 
-def samples(steps: Iterable[Step]) -> Iterator[Trial]:
-    """Yield the first step of each site with two faults, one of them being out of memory.
+def samples(steps: Iterable[Step], *, memory: bool = True) -> Iterator[Trial]:
+    """Yield the first step of each site with one fault, and another time without *memory*.
 
     For a whole command, of which one trial takes as long as ten of a call in one process.
     """
@@ -182,7 +191,8 @@ def samples(steps: Iterable[Step]) -> Iterator[Trial]:
             sites.add(step.site)
             faults = [each for each in faults_of(step) if each.what is not Effect.MEMORY]
             yield Trial(step, faults[number % len(faults)])
-            yield Trial(step, Fault(Effect.MEMORY))
+            if memory:
+                yield Trial(step, Fault(Effect.MEMORY))
 
 
 def fatal(steps: Iterable[Step], *effects: Effect, in_child: bool = True) -> Iterator[Trial]:

@@ -20,6 +20,7 @@ from zabbix_sockets.rows import ABSENT_ID, JsonRow
 
 from .scene import USERS
 
+_OF_GROUPS = ("processes", "upstreams")
 LISTS = ("processes", "listeners", "upstreams")
 _OF_OWNERS = ("process", "processes")
 """What a listener's row says of who holds it: less where not every owner is known."""
@@ -33,6 +34,7 @@ _NAMES = (
     (r"prometheus-node-exporter", "prometheus-node"),
     (r"^node\b", "node-MainThread"),
     (r"@(cart|lab)\b", "@(unnamed)"),
+    (r"^cart\b", "(unnamed)"),
     *((rf"^{name}\b", f"uid {uid}") for name, uid in USERS.items()),
 )
 """Names, and what stands for them on a host where they may not be read."""
@@ -44,12 +46,14 @@ _DEVICES = r"%(eth0|veth133|if\d+)\b"
 class Excuse(NamedTuple):
     """What is no fault of the call.
 
-    Somebody *ended*; names may be *hidden*; or a table is procfs's, which tells no devices.
+    Somebody *ended*; names may be *hidden*; a table is procfs's, which tells no devices; or
+    groups are *by_rules*: who can't be looked at has a name of its own then.
     """
 
     ended: bool = False
     hidden: bool = False
     without_devices: bool = False
+    by_rules: bool = False
 
 
 NONE = Excuse()
@@ -61,24 +65,35 @@ def of_document(document: JsonRow, expected: JsonRow, excuse: Excuse = NONE) -> 
     assert isinstance(complete, dict)
     if document["complete"] != int(all(complete.values())):
         yield f"complete is {document['complete']}, lists are {complete}"
-    owners_known = bool(complete["processes"]) and not excuse.ended
     if _is_from_procfs(document):
         excuse = excuse._replace(without_devices=True)
+    owners_known = bool(complete["processes"]) and not excuse.ended
     for name in LISTS:
         is_complete = bool(complete[name])
         lacking = excuse._replace(hidden=excuse.hidden or not is_complete)
-        rows, wanted = (_by_id(each[name], lacking) for each in (document, expected))
-        if len(rows) != len(document[name]):  # type: ignore[arg-type]
-            yield f"{name}: an id comes twice"
-        for fault in _of_ids(rows, wanted, lacking, is_complete=is_complete):
-            yield f"{name}: {fault}"
-        exact = is_complete and not excuse.ended
-        for row_id in sorted(rows.keys() & wanted.keys()):
-            for fault in _of_row(rows[row_id], wanted[row_id], excuse, exact, owners_known):
-                yield f"{name}: {row_id}: {fault}"
+        if not (excuse.by_rules and lacking.hidden and name in _OF_GROUPS):
+            lists = document[name], expected[name]
+            for fault in _of_list(*lists, lacking, is_complete, owners_known):
+                yield f"{name}: {fault}"
     yield from _of_host(document, expected, exact=not excuse.ended)
     if not document["complete"] and not _says_why(document):
         yield "it is not complete, and doesn't say why"
+
+
+def _of_list(
+    found: object, expected: object, excuse: Excuse, is_complete: bool, owners_known: bool
+) -> Iterator[str]:
+    rows, wanted = _by_id(found, excuse), _by_id(expected, excuse)
+    assert isinstance(found, list)
+    if len(rows) != len(found):
+        yield "an id comes twice"
+    yield from _of_ids(rows, wanted, excuse, is_complete=is_complete)
+    exact = is_complete and not excuse.ended
+    for row_id in sorted(rows.keys() & wanted.keys()):
+        if excuse.hidden and row_id.startswith("("):
+            continue  # of all whose group is not known
+        for fault in _of_row(rows[row_id], wanted[row_id], excuse, exact, owners_known):
+            yield f"{row_id}: {fault}"
 
 
 def _of_ids(
@@ -188,7 +203,7 @@ def of_sockets(rows: list[JsonRow], expected: list[JsonRow], excuse: Excuse) -> 
     for key in sorted(found.keys() & wanted.keys()):
         for name, value in found[key].items():
             right = wanted[key].get(name)
-            if name in ("netns", "device"):
+            if name in ("netns", "device") or (excuse.ended and name == "direction"):
                 continue  # for people: by what is known of it
             if name == "owners" and isinstance(value, list) and isinstance(right, list):
                 known = [owner["pid"] for owner in right]

@@ -6,7 +6,7 @@ Whatever program is pinned, its records are made here of the struct that readers
 import os
 from collections.abc import Callable
 
-from zabbix_sockets.collector.ends import fold_address
+from zabbix_sockets.addresses import fold_address
 from zabbix_sockets.quality import bucket_of
 from zabbix_sockets.readers import bpf
 

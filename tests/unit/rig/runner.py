@@ -20,6 +20,8 @@ from .kernel import Kernel
 
 _PATIENCE = 1.0
 """Seconds that a thread may take to end after its call."""
+_ABOUT_US = ("/proc/self/", "/proc/thread-self/", "/proc")
+"""What a call can't do without, where the file is no other process's: cli tells the error."""
 _LIMIT = 5.0
 """Seconds after which a call has no answer: none of these faults is a hang."""
 _listdir = os.listdir
@@ -82,6 +84,7 @@ class _Trier:
     """Tries a call against the fake kernel, which stays installed in this process."""
 
     def __init__(self, call: Call, root: Path) -> None:
+        self._call = call
         self._make: Callable[[], object] = call.make
         self._kernel = Kernel(root, call.scene).write()
         self._kernel.install()
@@ -93,7 +96,7 @@ class _Trier:
 
     def results(self) -> Iterator[Result]:
         """Yield what becomes of each trial."""
-        for trial in trials(self._steps):
+        for trial in trials(self._steps, thorough=self._call.thorough):
             yield self._try(trial)
 
     def _try(self, trial: Trial) -> Result:
@@ -119,7 +122,10 @@ class _Trier:
             wanted = trial.fault.what is Effect.MEMORY
             return "MemoryError", [] if wanted else ["no memory, of which there is enough"]
         except BaseException as error:  # noqa: BLE001  # whatever it is: it has no place here
-            allowed = trial.keeps_from_home and isinstance(error, OSError)
+            about_us = trial.keeps_from_home or (
+                not trial.step.pid and trial.step.label.startswith(_ABOUT_US)
+            )
+            allowed = about_us and isinstance(error, OSError)
             faults = [] if allowed else [f"raised {_place(error)}"]
             return f"{type(error).__name__}: {error}", faults
         finally:
@@ -135,7 +141,9 @@ class _Trier:
         what, expected = trial.fault.what, self._expected
         if what in (Effect.ENDLESS, Effect.GARBAGE):
             return  # what the kernel says is wrong itself: that there is an answer is all
-        excuse = figures.Excuse(trial.is_an_end, trial.fault.is_a_fact)
+        excuse = figures.Excuse(
+            trial.is_an_end, trial.fault.is_a_fact, by_rules=self._call.by_rules
+        )
         if isinstance(found, dict) and isinstance(expected, dict):
             yield from figures.of_document(found, expected, excuse)
         elif isinstance(found, list) and isinstance(expected, list):
