@@ -56,6 +56,9 @@ class Files:
             folder = self.paths.get(dir_fd, "")
             return path, f"{folder}/{name}" if folder else ""
         label = name.removeprefix(self._root)
+        own = f"/proc/{os.getpid()}"
+        if label == own or label.startswith(f"{own}/"):
+            label = f"/proc/self{label.removeprefix(own)}"  # which is the same in each run
         if not PLACES.match(label):
             return path, ""
         return self._root + self._seen_from_here(label), label

@@ -97,6 +97,8 @@ def _write_caller(proc: Path, scene: Scene) -> None:
     (folder / "status").write_text(f"Name:\tpython3\nCapEff:\t{mask}\nCapBnd:\t{mask}\n")
     _join(folder, OWN, proc)
     (folder / "mountinfo").write_text(_mountinfo())
+    (folder / "stat").write_bytes(_stat(Process(os.getpid(), b"python3")))
+    (folder / "cmdline").write_bytes(b"python3\0-I\0-m\0zabbix_sockets\0get\0")
     (folder / "cgroup").write_text("0::/system.slice/zabbix-agent.service\n")
     (proc / "self").symlink_to(folder)
     (proc / "net").symlink_to(folder / "net")
