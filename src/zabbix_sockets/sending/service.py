@@ -33,7 +33,7 @@ class Service:
         self._pusher = pusher
         self._interval = interval
         self._stopping = False
-        self._wake_up, self._woken = os.pipe()
+        self._wake_up, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._said: object = None
         self._pulse = Pulse()
         pusher.attendance.is_stopping = self._is_stopping
@@ -41,8 +41,6 @@ class Service:
 
     def run(self) -> None:
         """Stay; what is under way at a signal is finished or spooled."""
-        for each in (self._wake_up, self._woken):
-            os.set_blocking(each, False)
         signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
