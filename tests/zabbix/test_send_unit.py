@@ -350,6 +350,18 @@ def test_agent_2(unit: Unit, recorder: Recorder) -> None:
     assert "settings of /etc/zabbix/zabbix_agent2.conf" in unit.log.read_text()
 
 
+def test_another_server(unit: Unit, recorder: Recorder) -> None:
+    """A host whose agent encrypts sends nothing in plain text to a server that is named."""
+    unit.configure("127.0.0.1:1", *TLS)
+    keep_key(unit).chmod(0o444)
+    once = unit.box.exec_start[:-2]
+    command = unit.box.command([*once, "--server", recorder.address], pins=True)
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert "TLS" in answer.stderr
+    assert not recorder.offered
+
+
 def test_watchdog(unit: Unit, recorder: Recorder) -> None:
     """While a server never answers it says in time that it is alive, whatever that time is."""
     recorder.mood = Mood.SILENT
@@ -388,12 +400,13 @@ def test_tls(server: Server, stage: Stage) -> None:
 TLS = ("TLSConnect=psk", "TLSPSKIdentity=unit", "TLSPSKFile=/etc/zabbix/zabbix_agentd.psk")
 
 
-def keep_key(unit: Unit) -> None:
+def keep_key(unit: Unit) -> Path:
     """Make a key that only the agent's user may read."""
     key = unit.box.root / "etc/zabbix/zabbix_agentd.psk"
     key.write_text("7b" * 32)
     key.chmod(0o400)
     shutil.chown(key, "zabbix", "zabbix")
+    return key
 
 
 @pytest.mark.parametrize("drop_ins", [(), (DROP_IN,)])

@@ -195,6 +195,7 @@ class Delivery:
         outcomes = self._push_all({each: head.values for each, head in heads.items() if head})
         reports = []
         for destination, head in heads.items():
+            self._attendance.beat()  # a file that somebody writes to may take seconds
             if head is None:
                 reports.append(self._without_head(destination))
                 continue

@@ -15,15 +15,15 @@ from zabbix_sockets.errors import SocketsError, UsageError
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4  # <linux/prctl.h>
 
 _GUARDED = (
-    "{ read -r _; kill -KILL 0; } <&2 >/dev/null 2>&1 &"
-    ' "$@" 2>&1; status=$?; kill -KILL $!; wait $!; exit $status'
+    "exec 3<&2 2>&1; { read -r _; kill -KILL 0; } <&3 >/dev/null 2>&1 &"
+    ' "$@" 3<&-; status=$?; exec 2>/dev/null; kill -KILL $!; wait $!; exit $status'
 )
 """A shell that runs the command which its arguments are, and ends with its exit status.
 
-Descriptor 2 is the end to read of a pipe that only the caller holds open for writing. A process
-waits there for its end, which comes with the caller's own, however that ends, and then kills the
-whole process group: the command, and what the command has forked. PR_SET_PDEATHSIG would reach
-the first of these only, and has to be set between fork and exec, which threads forbid.
+Descriptor 2 is at first the end to read of a pipe that only the caller holds open for writing. A
+process waits there for its end, which comes with the caller's own, however that ends, and then
+kills the whole process group: the command, and what the command has forked. PR_SET_PDEATHSIG would
+reach the first of these only, and has to be set between fork and exec, which threads forbid.
 """
 _LAST_WORDS_SECONDS = 5.0
 """After a kill: how long to wait for the end of what the program had said, and for its own."""

@@ -5,6 +5,7 @@ of the values. What counts is that what the server says it took and refused adds
 handed over.
 """
 
+import errno
 import os
 import re
 from collections.abc import Sequence
@@ -114,9 +115,12 @@ def check(sender: Sender, destination: str) -> None:
     if ended.is_late:
         raise SocketsError(_end(ended, _CHECK_SECONDS))
     if ended.status:
+        reason = _reason(ended.said) or _end(ended, _CHECK_SECONDS)
         raise UsageError(
-            f"{PROGRAM} can't work so: {_reason(ended.said) or _end(ended, _CHECK_SECONDS)}",
-            "a key that only another user may read: docs/send.md, Keys of other users",
+            f"{PROGRAM} can't work so: {reason}",
+            "a key of another user: see docs/send.md, Keys of other users"
+            if os.strerror(errno.EACCES) in reason
+            else "",
         )
 
 

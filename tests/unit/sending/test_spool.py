@@ -6,50 +6,16 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import zlib
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from spooling import LARGE, A, B, drained, packet
 
 from zabbix_sockets.errors import SocketsError
 from zabbix_sockets.sending.database import HeldError
-from zabbix_sockets.sending.ledger import Ledger
 from zabbix_sockets.sending.lines import Value
-from zabbix_sockets.sending.spool import KEPT_SECONDS, Spool, State
-
-A, B = "a.example.com", "b.example.com;c.example.com"
-LARGE = 1 << 30
-
-
-def packet(clock: int, text: str = "1") -> list[Value]:
-    """Return a packet of one value."""
-    return [Value("host", "key", clock, clock % 1000, text)]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    """A spool's file, in a folder that is still to be made."""
-    return str(tmp_path / "state/spool.sqlite")
-
-
-@pytest.fixture
-def spool(path: str) -> Iterator[Spool]:
-    """An empty spool with room for all."""
-    spool = Spool(path, LARGE)
-    yield spool
-    spool.close()
-
-
-def drained(spool: Spool, destination: str) -> list[int]:
-    """Take all that waits, and return the clocks."""
-    clocks = []
-    while head := spool.oldest(destination):
-        clocks.append(head.values[0].clock)
-        spool.remove(head.number)
-    return clocks
+from zabbix_sockets.sending.spool import Spool, State
 
 
 def test_oldest_first(spool: Spool) -> None:
@@ -257,167 +223,6 @@ def test_numbers_in_memory(full: Spool) -> None:
     assert [each.number for each in full.all(A)] == numbers
     assert drained(full, A) == [1, 2]
     full.close()
-
-
-NOW = 1_700_000_000
-
-
-def test_servers_that_are_gone(path: str, spool: Spool) -> None:
-    """What waits for them counts, is kept for a week, and is counted when it is dropped."""
-    ledger = Ledger(path, B)
-    ledger.learn("row", 1, 0, NOW)
-    ledger.save()
-    spool.add(A, packet(1))
-    spool.add(B, packet(2))
-    spool.add(f"{B}\nrow", packet(3))
-    spool.tidy([A, B], NOW)
-    later = NOW + KEPT_SECONDS
-    spool.tidy([A], later - 1)
-    assert spool.state() == State(2, 0, 1)
-    spool.tidy([A], later)  # within the hour: once is enough
-    assert spool.state() == State(2, 0, 1)
-    assert drained(Spool(path, LARGE), f"{B}\nrow") == [3]
-    spool.add(f"{B}\nrow", packet(4))
-    spool.tidy([A], later + 3600)
-    assert spool.state() == State(1, 2, 1)
-    assert spool.state(B) == State(0, 0, None)
-    assert not spool.lines(B)
-    assert not Ledger(path, B).names()
-    assert drained(spool, A) == [1]
-
-
-def test_a_server_that_comes_back(spool: Spool) -> None:
-    """In time it gets what waited for it."""
-    spool.add(B, packet(2))
-    spool.tidy([A], NOW)  # it is not known since when: it is as if it were today
-    spool.tidy([A], NOW + KEPT_SECONDS - 10)
-    spool.tidy([A, B], NOW + KEPT_SECONDS + 3600)
-    spool.tidy([A], NOW + 2 * KEPT_SECONDS)
-    assert drained(spool, B) == [2]
-
-
-def test_clock_of_the_future(spool: Spool) -> None:
-    """A clock that was wrong once keeps nothing for ever."""
-    spool.add(B, packet(2))
-    spool.tidy([A, B], NOW + 100 * KEPT_SECONDS)
-    spool.tidy([A], NOW)
-    spool.tidy([A], NOW + KEPT_SECONDS + 1)
-    assert spool.state() == State(0, 1, None)
-
-
-def test_dropped_of_servers_that_are_gone(path: str) -> None:
-    """Their sum never becomes less."""
-    spool = Spool(path, 2000)
-    for clock in range(20):
-        spool.add(B, packet(clock, os.urandom(400).hex()))
-    dropped = spool.state(B).dropped
-    assert dropped > 10
-    spool.tidy([A, B], NOW)
-    spool.tidy([A], NOW + KEPT_SECONDS + 1)
-    assert spool.state() == State(0, 20, None)
-    spool.close()
-
-
-def test_shrinks(path: str, spool: Spool) -> None:
-    """After an outage the file gives back what it took."""
-    for clock in range(300):
-        spool.add(A, packet(clock, os.urandom(5000).hex()))
-    large = os.path.getsize(path)
-    spool.tidy([A], NOW)
-    assert os.path.getsize(path) == large
-    for clock in range(295):
-        head = spool.oldest(A)
-        assert head
-        assert head.values[0].clock == clock
-        spool.remove(head.number)
-    spool.tidy([A], NOW + 3600)
-    assert os.path.getsize(path) < large / 10
-    assert drained(spool, A) == [295, 296, 297, 298, 299]
-
-
-def test_no_room_to_tidy(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is put off, and nothing is lost."""
-    spool.add(B, packet(2))
-
-    def fail(*_: object) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
-
-    with monkeypatch.context() as full:
-        full.setattr(spool, "_forget_others", fail)
-        spool.tidy([A], NOW)
-        assert "disk is full" in spool.trouble
-    spool.tidy([A], NOW + 3600)
-    assert drained(spool, B) == [2]
-
-
-STRANGE = {
-    "a number": b"7",
-    "an object": b'{"a": 1}',
-    "numbers": b"[1, 2]",
-    "too few fields": b'[["h", "k", 1, 2]]',
-    "fields of other types": b'[["h", "k", "1", 2, "3"]]',
-    "true for a time": b'[["h", "k", true, 2, "3"]]',
-    "a time that is none": b'[["h", "k", -1, 2, "3"]]',
-    "no values": b"[]",
-    "a NUL": b'[["h", "k", 1, 2, "a\\u0000b"]]',
-    "a long key": b'[["h", "%s", 1, 2, "3"]]' % (b"k" * 3000),
-    "a host that is none": b'[["-", "k", 1, 2, "3"]]',
-    "a surrogate": b'[["h", "k", 1, 2, "\\ud800"]]',
-}
-
-
-@pytest.mark.parametrize("content", STRANGE.values(), ids=STRANGE)
-def test_packet_of_another_shape(path: str, spool: Spool, content: bytes) -> None:
-    """What is no packet of values that can be sent is counted, and holds up no other."""
-    for clock in (1, 2, 3):
-        spool.add(A, packet(clock))
-    with sqlite3.connect(path) as database:
-        strange = zlib.compress(content)
-        database.execute("UPDATE waiting SET packet = ? WHERE clock = 2", (strange,))
-    assert drained(spool, A) == [1, 3]
-    assert spool.state(A) == State(0, 1, None)
-
-
-def test_bomb(path: str, spool: Spool) -> None:
-    """A packet that would become much longer than any is not unpacked."""
-    spool.add(A, packet(1))
-    spool.add(A, packet(2))
-    packing = zlib.compressobj(9)
-    bomb = b"".join(packing.compress(b" " * 1_000_000) for _ in range(300)) + packing.flush()
-    with sqlite3.connect(path) as database:
-        database.execute("UPDATE waiting SET packet = ? WHERE clock = 1", (bomb,))
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (size + 250_000_000, hard))
-    try:
-        assert drained(spool, A) == [2]
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-    assert spool.state(A).dropped == 1
-
-
-@pytest.mark.parametrize(
-    "made",
-    [
-        "CREATE TABLE waiting (something)",
-        "CREATE TABLE waiting (number, destination, clock, bytes, packet)",
-        "CREATE VIEW groups AS SELECT 1 AS destination",
-        "CREATE TABLE by_destination (x)",
-    ],
-)
-def test_file_of_somebody_else(path: str, made: str) -> None:
-    """A database with other tables of these names is set aside as one that is damaged."""
-    os.makedirs(os.path.dirname(path))
-    with closing(sqlite3.connect(path)) as database:
-        database.execute(made)
-    spool = Spool(path, LARGE)
-    assert spool.renamed
-    spool.add(A, packet(1))
-    assert drained(spool, A) == [1]
-    spool.close()
-    again = Spool(path, LARGE)
-    assert not again.renamed
-    again.close()
 
 
 def test_half_of_a_surrogate(spool: Spool) -> None:

@@ -1,5 +1,6 @@
 """What of zabbix_sender's answers is believed. The texts are those of 6.0.14 and 7.0.9."""
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -193,10 +194,13 @@ def test_check(tmp_path: Path) -> None:
     """It reads its configuration and sends nothing; what it says against it is said."""
     body = "import sys\nif sys.stdin.read(): sys.exit(1)\nprint('sent: 0; skipped: 0; total: 0')"
     check(Sender(program=program(tmp_path, body)), "a")
-    fake = program(tmp_path, "import sys; print('cannot open file \"/psk\"'); sys.exit(1)")
-    with pytest.raises(UsageError, match='cannot open file "/psk"') as caught:
-        check(Sender(program=fake), "a")
-    assert "docs/send.md" in caught.value.hint
+    for why, hint in (("[13] Permission denied", "docs/send.md"), ("[2] No such file", "")):
+        said = f'cannot open file "/psk": {why}'
+        fake = program(tmp_path, f"import sys; print({said!r}); sys.exit(1)")
+        with pytest.raises(UsageError, match=re.escape(said)) as caught:
+            check(Sender(program=fake), "a")
+        assert hint in caught.value.hint
+        assert bool(caught.value.hint) == bool(hint)
     with pytest.raises(UsageError, match="there is no /nonexistent"):
         check(Sender(program="/nonexistent"), "a")
 
