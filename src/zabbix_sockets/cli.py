@@ -128,9 +128,9 @@ def _run(arguments: list[str], lock: Lock | None) -> int:
         return done.code if isinstance(done.code, int) else ANSWERED
     except KeyboardInterrupt:
         return INTERRUPTED
-    except OSError as error:
-        return _output_failed(error, for_agent=for_agent)
     except BaseException as error:  # noqa: BLE001  # the last resort: whatever it is, it is said
+        if lock is None and isinstance(error, OSError):  # else all that is written is captured
+            return _output_failed(error, for_agent=for_agent)
         known = _known(error)
         if isinstance(known, InternalError) and "--debug" in arguments:
             sys.stderr.write(known.trace)

@@ -27,7 +27,8 @@ CONFIG = "/etc/zabbix/zabbix-sockets.toml"
 """The configuration file, if there is one."""
 
 _PATIENCE = 30.0
-"""Seconds that a document to send waits for the calls of others of the same user."""
+"""Seconds that a single document to send waits for other calls of the same user; a service waits
+its timeout, and tries again."""
 
 _ATTEMPTS = 4
 
@@ -304,7 +305,8 @@ def _document_to_send(options: Any) -> JsonRow:
     """
     import orjson  # noqa: PLC0415  # once the kernel is at work
 
-    with Lock() as lock, lock.held(Deadline(_PATIENCE)):
+    patience = options.timeout if options.interval else _PATIENCE
+    with Lock() as lock, lock.held(Deadline(patience)):
         deadline = Deadline(options.timeout)
         answer = answer_within(
             options.timeout + GRACE,

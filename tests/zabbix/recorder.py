@@ -21,6 +21,7 @@ class Mood(Enum):
 
     TAKE = "takes it"
     REFUSE = "says success, and that it took none"
+    FAIL = "says that it failed, and took all of it"
     HALF = "takes it, and ends in the middle of the answer"
     RESET = "takes it, and resets the connection"
     SILENT = "never answers"
@@ -63,12 +64,13 @@ class Recorder:
         if mood is Mood.SILENT:
             connection.recv(1)  # until the other side gives up
             return
-        if mood is not Mood.REFUSE and mood is not Mood.RUBBISH:
+        if mood not in (Mood.REFUSE, Mood.RUBBISH, Mood.FAIL):
             self.taken += values
             self.halves += len(values) * (mood is not Mood.TAKE)
         counts = (0, len(values)) if mood is Mood.REFUSE else (len(values), 0)
         info = f"processed: {counts[0]}; failed: {counts[1]}; total: {len(values)}"
-        answer = json.dumps({"response": "success", "info": info + "; seconds spent: 0.000001"})
+        response = "failed" if mood is Mood.FAIL else "success"
+        answer = json.dumps({"response": response, "info": info + "; seconds spent: 0.000001"})
         packet = _HEADER.pack(b"ZBXD", 1, len(answer), 0) + answer.encode()
         if mood is Mood.RUBBISH:
             packet = b"HTTP/1.1 400 Bad Request\r\n\r\n"

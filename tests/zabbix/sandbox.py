@@ -19,6 +19,7 @@ from .stage import Stage, UnavailableError
 
 _HERE = Path(__file__).parent
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_CREDENTIALS = "credentials"
 _DYNAMIC = 61184  # the first of those that systemd keeps for such users
 _FAMILIES = {"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10, "AF_NETLINK": 16}
 _MOST_FAMILIES = 64
@@ -31,6 +32,7 @@ NOT_HERE = {
     "NotifyAccess": "the test itself listens, and checks who is ready",
     "Restart": "the test fails where it ends",
     "RestartSec": "as Restart",
+    "RestartPreventExitStatus": "as Restart",
     "WatchdogSec": "the test checks that it tells it is alive, and nobody kills it",
     "RemoveIPC": "what a stopped unit leaves behind; it makes no IPC objects",
     "KillMode": "the test signals the main process; zabbix_sender ends by itself",
@@ -182,6 +184,16 @@ def _state(box: Sandbox) -> None:
     box.environment["STATE_DIRECTORY"] = f"/var/lib/{box.state.name}"
 
 
+def _credentials(box: Sandbox) -> None:
+    """Copies that the unit's user alone may read; systemd has them below /run."""
+    folder = f"/var/lib/{_CREDENTIALS}"
+    (box.root / "lib" / _CREDENTIALS).mkdir()
+    for line in box.settings["LoadCredential"]:
+        name, _, path = line.partition(":")
+        box.steps.append(["hand_over", path, f"{folder}/{name}", str(box.uid)])
+    box.environment["CREDENTIALS_DIRECTORY"] = folder
+
+
 def _temporary(box: Sandbox) -> None:
     box.steps += [["private", "/tmp"], ["private", "/var/tmp"]]
     box.writable += ["/tmp", "/var/tmp"]
@@ -282,6 +294,7 @@ def _in_order() -> dict[str, Callable[[Sandbox], None]]:
         "Group": nothing,
         "StateDirectory": _state,
         "StateDirectoryMode": nothing,
+        "LoadCredential": _credentials,
         "UMask": lambda box: setattr(box, "umask", box.one("UMask")),
         "CapabilityBoundingSet": _capabilities,
         "AmbientCapabilities": nothing,

@@ -5,6 +5,7 @@ Arguments: a JSON list of steps, each a name and its arguments; then the command
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -33,6 +34,13 @@ def hide_file(path: str) -> None:
     """Make a file one that nobody has something from."""
     if os.path.exists(path):
         _mount("--bind", "/dev/null", path)
+
+
+def hand_over(source: str, target: str, uid: str) -> None:
+    """Give one user a copy of a file, which nobody else may read."""
+    shutil.copy(source, target)
+    os.chmod(target, 0o400)
+    os.chown(target, int(uid), 0)
 
 
 def private(path: str) -> None:
@@ -87,7 +95,7 @@ def _mounted() -> list[str]:
 
 STEPS: dict[str, Callable[..., None]] = {
     each.__name__: each
-    for each in (bind, hide, hide_file, private, devices, read_only, all_read_only)
+    for each in (bind, hide, hide_file, hand_over, private, devices, read_only, all_read_only)
 }
 
 if __name__ == "__main__":

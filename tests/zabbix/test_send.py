@@ -103,6 +103,7 @@ def test_agent_config(program: str, server: Recorder, tmp_path: Path) -> None:
     ("mood", "said"),
     [
         (Mood.REFUSE, "sent 0, failed 1, 1 waiting: the server refused it"),
+        (Mood.FAIL, "sent 0, failed 0, 1 waiting: Warning: incorrect answer from "),
         (Mood.HALF, "sent 0, failed 0, 1 waiting: "),
         (Mood.RESET, "sent 0, failed 0, 1 waiting: "),
         (Mood.SILENT, "sent 0, failed 0, 1 waiting: "),

@@ -3,14 +3,17 @@
 import itertools
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
+import psutil
 import pytest
 
 from zabbix_sockets.sending.spool import Spool
@@ -23,10 +26,8 @@ from .stage import UnavailableError
 
 pytestmark = pytest.mark.zabbix
 
+SERVICE = ("--interval", "1", "--send-timeout", "1")
 MORTAL = ("setpriv", "--pdeathsig", "KILL")
-CONTAINED = ("unshare", "--pid", "--fork", *MORTAL) if os.geteuid() == 0 else ()
-"""With the first process of a PID namespace all end: 7.0's zabbix_sender waits for ever for the
-rest of an answer that was broken off."""
 
 Moment = tuple[int, int]
 """Seconds and nanoseconds."""
@@ -44,15 +45,43 @@ def version(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def start(
-    version: str, address: str, folder: Path, contained: Sequence[str] = ()
-) -> subprocess.Popen[bytes]:
-    """Start `send --interval 1` with a spool; it ends with the thread that started it."""
-    how = ["--interval", "1", "--send-timeout", "1", "--spool", str(folder / "s.sqlite")]
-    to = ["--server", address, "--host", "web 1"]
+def start(version: str, address: str, folder: Path, *how: str) -> subprocess.Popen[bytes]:
+    """Start `send` with a spool; it ends with the thread that started it."""
+    to = ["--server", address, "--host", "web 1", "--spool", str(folder / "s.sqlite")]
     command = [sys.executable, "-m", "zabbix_sockets", "send", *QUICK, *how, *to]
-    mortal = [*MORTAL, *contained, *with_sender(version, command)]
-    return subprocess.Popen(mortal, stderr=subprocess.DEVNULL)
+    mortal = [*MORTAL, *with_sender(version, command)]
+    return subprocess.Popen(mortal, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def senders(address: str) -> list[psutil.Process]:
+    """Return the processes that are there to send to *address*: zabbix_sender and its guard."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess):
+            is_one = "-z" in (words := process.cmdline()) and address in words
+            if is_one and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL, signal.SIGINT])
+def test_single_send(version: str, tmp_path: Path, number: signal.Signals) -> None:
+    """Killed while a server doesn't answer it leaves no process, and its document waits."""
+    with recording() as server:
+        server.mood = Mood.SILENT
+        with start(version, server.address, tmp_path, "--send-timeout", "60") as process:
+            wait_for(lambda: server.requests == 1)
+            assert len(senders(server.address)) >= 2
+            process.send_signal(number)
+            process.wait(30)
+        wait_for(lambda: not senders(server.address))
+        (waiting,) = moments_waiting(tmp_path)
+        server.mood = Mood.TAKE
+        with start(version, server.address, tmp_path) as process:
+            assert process.wait(60) == 0
+        moments = [(value["clock"], value["ns"]) for value in server.taken]
+    assert moments[0] == waiting
+    assert len(moments) == len(set(moments)) == 2
 
 
 def test_kill(version: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
@@ -66,14 +95,15 @@ def test_kill(version: str, tmp_path: Path, record_property: Callable[[str, obje
     with recording() as server:
         for _ in range(KILLS):
             server.mood = chance.choice((Mood.TAKE, Mood.TAKE, Mood.REFUSE, Mood.HALF))
-            process = start(version, server.address, tmp_path, CONTAINED)
+            process = start(version, server.address, tmp_path, *SERVICE)
             time.sleep(chance.uniform(0.2, 2.0))
             process.kill()
             process.wait()
+            wait_for(lambda: not senders(server.address))
             kept |= moments_waiting(tmp_path)
         server.mood = Mood.TAKE
         before = len(server.taken)
-        process = start(version, server.address, tmp_path)
+        process = start(version, server.address, tmp_path, *SERVICE)
         wait_for(lambda: len(server.taken) > before)
         # The one that is on its way is in the spool as well.
         wait_for(lambda: len(moments_waiting(tmp_path)) <= 1, 60 + 5 * KILLS)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from zabbix_sockets.cli import USAGE
 from zabbix_sockets.sending import schedule
 from zabbix_sockets.sending.spool import FILE, Spool
 
@@ -33,7 +34,10 @@ pytestmark = pytest.mark.zabbix
 UNIT = "systemd/zabbix-sockets-send.service"
 LOAD_UNIT = "systemd/zabbix-sockets-load.service"
 DROP_IN = "systemd/sys-ptrace.conf"
+CREDENTIALS = "systemd/credentials.conf"
 _INTERVAL = 60.0
+_WATCHDOG = 6
+"""Seconds: fewer than a push may take, and two of it than one takes to a silent server."""
 
 # What none of the restrictions lets through; each prints what it met.
 PROBE = r"""
@@ -92,10 +96,25 @@ class Unit:
         (folder / "zabbix_agentd.conf").write_text(text)
         return name
 
+    def watch_sender(self) -> None:
+        """Let zabbix_sender say what it has of its caller, before it does its work."""
+        program = self.box.root / "bin/zabbix_sender"
+        program.rename(program.with_name("real"))
+        program.write_text(
+            "#!/bin/sh\ncat /proc/$$/status >/var/lib/zabbix-sockets/status.$$\n"
+            'exec /usr/local/bin/real "$@"\n'
+        )
+        program.chmod(0o755)
+
+    def fails(self) -> tuple[int, str]:
+        """Run what ExecStart= says, which has to end by itself; return its status and its log."""
+        command = self.box.command(self.box.exec_start, pins=True)
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return answer.returncode, answer.stderr
+
     @contextmanager
-    def running(self, *, pins: bool) -> Iterator[list[str]]:
+    def running(self, *, pins: bool, **environment: str) -> Iterator["Told"]:
         """Run what ExecStart= says; yield what it tells systemd. SIGTERM has to end it in time."""
-        told: list[str] = []
         name = f"\0zabbix-sockets-{os.getpid()}-{time.monotonic_ns()}"
         with (
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified,
@@ -103,25 +122,38 @@ class Unit:
         ):
             notified.bind(name)
             notified.settimeout(30)
-            command = self.box.command(self.box.exec_start, pins=pins, NOTIFY_SOCKET=f"@{name[1:]}")
+            told = Told(notified, self.log)
+            environment["NOTIFY_SOCKET"] = f"@{name[1:]}"
+            command = self.box.command(self.box.exec_start, pins=pins, **environment)
             with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=to) as process:
                 try:
-                    told.append(self._received(notified))
+                    told.receive()
                     yield told
                     process.terminate()
                     status = process.wait(float(self.box.one("TimeoutStopSec")))
                     assert status == 0, self.log.read_text()
                     notified.settimeout(0)
                     while not told[-1].startswith("STOPPING"):
-                        told.append(self._received(notified))
+                        told.receive()
                 finally:
                     process.kill()
 
-    def _received(self, notified: socket.socket) -> str:
+
+class Told(list[str]):
+    """What a unit has told systemd so far."""
+
+    def __init__(self, notified: socket.socket, log: Path) -> None:
+        super().__init__()
+        self._notified = notified
+        self._log = log
+
+    def receive(self) -> str:
+        """Return what it tells next; fail with its log where it doesn't."""
         try:
-            return notified.recv(4096).decode()
+            self.append(self._notified.recv(4096).decode())
         except OSError as exc:
-            raise AssertionError(self.log.read_text()) from exc
+            raise AssertionError(self._log.read_text()) from exc
+        return self[-1]
 
 
 def _seconds_to_first(host: str) -> float:
@@ -161,7 +193,7 @@ def recorder() -> Iterator[Recorder]:
         yield recorder
 
 
-@pytest.mark.parametrize("drop_ins", [(), (DROP_IN,)])
+@pytest.mark.parametrize("drop_ins", [(), (DROP_IN,), (CREDENTIALS,)])
 def test_every_setting_is_known(stage: Stage, drop_ins: tuple[str, ...]) -> None:
     """The sandbox leaves no setting of the unit out, but for those that have their reason.
 
@@ -169,7 +201,8 @@ def test_every_setting_is_known(stage: Stage, drop_ins: tuple[str, ...]) -> None
     """
     settings = parse(*(stage.conf / each for each in (UNIT, *drop_ins)))
     other = parse(stage.conf / LOAD_UNIT)
-    assert settings.keys() | other.keys() == APPLIED.keys() | NOT_HERE.keys()
+    credentials = {"LoadCredential"} if CREDENTIALS not in drop_ins else set()
+    assert settings.keys() | other.keys() == (APPLIED.keys() | NOT_HERE.keys()) - credentials
     assert not APPLIED.keys() & NOT_HERE.keys()
     on = ("Private", "ProtectK", "ProtectC", "ProtectH", "Lock", "Memory", "NoNew", "Dynamic")
     assert {values[-1] for name, values in settings.items() if name.startswith(on)} == {"yes"}
@@ -256,13 +289,20 @@ def test_without_iterators(unit: Unit, recorder: Recorder, others: Holder) -> No
 def test_with_drop_in(stage: Stage, version: str, recorder: Recorder, others: Holder) -> None:
     """With the two capabilities of the drop-in nothing is denied that root may see."""
     with installed(stage, version, DROP_IN) as unit:
+        unit.watch_sender()
         document = first_document(unit, recorder, pins=False)
+        statuses = [path.read_text() for path in unit.box.state.glob("status.*")]
     assert document["collector"]["source"] == "sock_diag"
     assert document["collector"]["denied_processes"] == denied_to_root()
     if not denied_to_root():
         assert document["complete"] == 1, document["collector"]["warnings"]
     process = held_by(document, others)
     assert {state: process["tcp"][state] for state in TCP} == TCP
+    assert len(statuses) == 2  # one at the start, to check, and one that pushed
+    for status in statuses:
+        capabilities = dict(line.split(":\t") for line in status.splitlines() if line[:3] == "Cap")
+        for kind in ("CapPrm", "CapEff", "CapAmb"):
+            assert int(capabilities[kind], 16) == 0, status
 
 
 def test_outage(unit: Unit, recorder: Recorder) -> None:
@@ -284,6 +324,70 @@ def test_outage(unit: Unit, recorder: Recorder) -> None:
     assert (first["clock"], first["ns"], first["value"]) == (value.clock, value.ns, value.text)
 
 
+def test_no_sender(unit: Unit, recorder: Recorder) -> None:
+    """Without zabbix_sender it doesn't start, and the log says what to install."""
+    unit.configure(recorder.address)
+    (unit.box.root / "bin/zabbix_sender").unlink()
+    status, log = unit.fails()
+    assert status == USAGE
+    assert "there is no zabbix_sender" in log
+    assert "zabbix-agent (Debian 12)" in log
+
+
+def test_no_agent(unit: Unit) -> None:
+    """Without an agent's file it doesn't start; nor is it started again."""
+    status, log = unit.fails()
+    assert status == USAGE
+    assert "where to? no agent's configuration" in log
+
+
+def test_agent_2(unit: Unit, recorder: Recorder) -> None:
+    """With the packaged file of agent 2, whose Include= is relative, it pushes from any folder."""
+    unit.configure(
+        recorder.address, "Include=./zabbix_agent2.d/plugins.d/*.conf", "ControlSocket=x"
+    )
+    folder = unit.box.root / "etc/zabbix"
+    (folder / "zabbix_agent2.d/plugins.d").mkdir(parents=True)
+    (folder / "zabbix_agent2.d/plugins.d/x.conf").write_text("Plugins.X.System.Path=/x\n")
+    (folder / "zabbix_agentd.conf").rename(folder / "zabbix_agent2.conf")
+    with unit.running(pins=True):
+        wait_for(lambda: bool(recorder.taken))
+    assert "settings of /etc/zabbix/zabbix_agent2.conf" in unit.log.read_text()
+
+
+def test_another_server(unit: Unit) -> None:
+    """A host whose agent encrypts sends nothing in plain text to a server that is named."""
+    unit.configure("127.0.0.1:1", *TLS)
+    keep_key(unit).chmod(0o444)
+    once = unit.box.exec_start[:-2]
+    assert once[-1] == "send"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        to = f"127.0.0.1:{listener.getsockname()[1]}"
+        command = unit.box.command([*once, "--server", to], pins=True)
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            connection, _ = listener.accept()
+            with connection:
+                assert connection.recv(1) == b"\x16"  # ContentType handshake, RFC 5246
+            assert process.stderr
+            assert "1 waiting: " in process.stderr.read()
+            assert process.wait(60) == 1
+
+
+def test_watchdog(unit: Unit, recorder: Recorder) -> None:
+    """While a server never answers it says in time that it is alive, whatever that time is."""
+    recorder.mood = Mood.SILENT
+    unit.configure(recorder.address)
+    with unit.running(pins=True, WATCHDOG_USEC=f"{_WATCHDOG * 1_000_000}") as told:
+        wait_for(lambda: recorder.requests == 1)
+        moments = [time.monotonic()]
+        while moments[-1] < moments[0] + 2 * _WATCHDOG:
+            if "WATCHDOG=1" in told.receive():
+                moments.append(time.monotonic())
+        assert recorder.requests == 1
+    gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    assert max(gaps) < _WATCHDOG
+
+
 def test_tls(server: Server, stage: Stage) -> None:
     """With a pre-shared key that only group zabbix may read it reaches a real server."""
     with installed(stage, server.version) as unit:
@@ -293,6 +397,47 @@ def test_tls(server: Server, stage: Stage) -> None:
         key.write_text("7b" * 32)
         key.chmod(0o640)
         shutil.chown(key, "root", "zabbix")
+        host = server.create_host("unit", tls_accept=2, tls_psk_identity="unit", tls_psk="7b" * 32)
+        server.api.host.update(hostid=host.hostid, host=name)
+        server.api.item.create(
+            hostid=host.hostid, name="all", key_="sockets.get", type=2, value_type=4
+        )
+        server.reload()
+        with unit.running(pins=True):
+            wait_for(lambda: bool(server.last_values(host.hostid)), 90)
+        server.delete_host(host)
+
+
+TLS = ("TLSConnect=psk", "TLSPSKIdentity=unit", "TLSPSKFile=/etc/zabbix/zabbix_agentd.psk")
+
+
+def keep_key(unit: Unit) -> Path:
+    """Make a key that only the agent's user may read."""
+    key = unit.box.root / "etc/zabbix/zabbix_agentd.psk"
+    key.write_text("7b" * 32)
+    key.chmod(0o400)
+    shutil.chown(key, "zabbix", "zabbix")
+    return key
+
+
+@pytest.mark.parametrize("drop_ins", [(), (DROP_IN,)])
+@pytest.mark.parametrize("version", SERVER_VERSIONS)
+def test_key_of_the_agents_user(stage: Stage, version: str, drop_ins: tuple[str, ...]) -> None:
+    """It doesn't start with a key that zabbix_sender may not read, and says why and what to do."""
+    with installed(stage, version, *drop_ins) as unit:
+        unit.configure("127.0.0.1:1", *TLS)
+        keep_key(unit)
+        status, log = unit.fails()
+    assert status == USAGE
+    assert 'cannot open file "/etc/zabbix/zabbix_agentd.psk": [13] Permission denied' in log
+    assert "docs/send.md" in log
+
+
+def test_credentials(server: Server, stage: Stage) -> None:
+    """With the drop-in for credentials it reaches a real server with such a key."""
+    with installed(stage, server.version, CREDENTIALS) as unit:
+        name = unit.configure(f"127.0.0.1:{server.port}", *TLS)
+        keep_key(unit)
         host = server.create_host("unit", tls_accept=2, tls_psk_identity="unit", tls_psk="7b" * 32)
         server.api.host.update(hostid=host.hostid, host=name)
         server.api.item.create(

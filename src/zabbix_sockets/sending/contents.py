@@ -151,7 +151,7 @@ class SingleValues:
             ledger.save()
             waiting = ledger.awaited(int(time.time()))
             outcome = report.outcome._replace(processed=report.outcome.processed + sent)
-            note = f"{waiting} rows wait for items" if waiting else ""
+            note = f"{waiting} rows wait for items" if waiting else report.note
             settled.append(report._replace(outcome=outcome, note=note))
         return settled
 

@@ -4,13 +4,22 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 
 from zabbix_sockets.errors import SocketsError
 
-_ALONE_SECONDS = 30.0
+ALONE_SECONDS = 30.0
 _BUSY_SECONDS = 5.0
+_WORTH_BYTES = 1_000_000
+
+
+class HeldError(SocketsError):
+    """Another process has been sending what is in the same file for too long."""
+
+
+def _nothing() -> None:
+    """Do nothing while somebody waits."""
 
 
 class Database:
@@ -36,20 +45,26 @@ class Database:
         os.close(self._lock)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(
+        self, seconds: float = ALONE_SECONDS, meanwhile: Callable[[], None] = _nothing
+    ) -> Iterator[None]:
         """Keep other processes from sending what this one sends.
 
+        Nothing is put off till then that could be lost: writing needs no more than sqlite's own
+        lock. *meanwhile* is called again and again while another process has it.
+
         Raises:
-            SocketsError: another one has it for too long.
+            HeldError: another one had it for all these *seconds*.
         """
-        deadline = time.monotonic() + _ALONE_SECONDS
+        deadline = time.monotonic() + seconds
         while True:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise SocketsError(f"spool {self.path}: another process uses it") from None
+                    raise HeldError(f"spool {self.path}: another process uses it") from None
+                meanwhile()
                 time.sleep(0.05)
         try:
             yield
@@ -70,7 +85,7 @@ class Database:
         except sqlite3.OperationalError as error:
             raise SocketsError(f"spool {self.path}: {error}") from None
         except sqlite3.DatabaseError:
-            pass  # it is no database any more
+            pass  # it is no database any more, or one of somebody else's
         with self.alone():  # of two that find it so one sets it aside
             try:
                 return self._connect()
@@ -96,6 +111,7 @@ class Database:
         finally:
             os.umask(mask)
         try:
+            self._check_tables(database)
             database.executescript(self._schema)
             (check,) = database.execute("PRAGMA quick_check(1)").fetchone()
             if check != "ok":
@@ -104,6 +120,30 @@ class Database:
             database.close()
             raise
         return database
+
+    def _check_tables(self, database: sqlite3.Connection) -> None:
+        """Raise DatabaseError if something in it has the name of a table of ours, and isn't it."""
+        query = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+        with closing(sqlite3.connect(":memory:")) as model:
+            model.executescript(self._schema)
+            ours = dict(model.execute(query))
+        there = dict(database.execute(query))
+        strange = [name for name in ours.keys() & there.keys() if ours[name] != there[name]]
+        if strange:
+            raise sqlite3.DatabaseError(f"another {strange[0]}")
+
+    def shrink(self) -> None:
+        """Give back what most of a large file is free of: an outage's documents have gone.
+
+        It takes room for what is left, twice, and nobody else who is writing: else it is for
+        another time.
+        """
+        pages, free, size = (
+            self.connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        if free * size >= _WORTH_BYTES and free >= pages / 2:
+            self.connection.execute("VACUUM")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -3,11 +3,14 @@
 import math
 import random
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from itertools import takewhile
+import time
+from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.sending.database import ALONE_SECONDS, HeldError
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.spool import Spool, State
 from zabbix_sockets.sending.transport import Outcome
@@ -18,8 +21,27 @@ Packet = Sequence[Value]
 Push = Callable[[str, Packet], Outcome]
 """Hands values to zabbix_sender for one destination."""
 
+BATCHES_SECONDS = 60.0
+"""After these a delivery begins no further packet of the same moment: it waits in the spool."""
+_LOOK_SECONDS = 0.1
+"""Between two looks at pushes that are on their way."""
+
 DRAIN_SECONDS = 1.0
 """Between two documents that waited, on the average: a fleet that comes back is no storm."""
+
+
+@dataclass(slots=True)
+class Attendance:
+    """What the process has to do while it waits for a lock, or for pushes on their way."""
+
+    beat: Callable[[], None] = lambda: None
+    """Called several times a second while all goes on as it should: see systemd.Pulse."""
+    is_stopping: Callable[[], bool] = lambda: False
+    """Whether to begin nothing more."""
+    push_seconds: float = math.inf
+    """What a push takes at most; past it it hangs, and there is no beat any more."""
+    lock_seconds: float = ALONE_SECONDS
+    """How long to wait for another process that sends."""
 
 
 class Report(NamedTuple):
@@ -76,55 +98,83 @@ class Report(NamedTuple):
 class Delivery:
     """Delivers packets; what is not delivered waits in the spool, if there is one."""
 
-    def __init__(self, push: Push, destinations: Sequence[str], spool: Spool | None) -> None:
+    def __init__(
+        self,
+        push: Push,
+        destinations: Sequence[str],
+        spool: Spool | None,
+        attendance: Attendance | None = None,
+    ) -> None:
         self._push = push
         self._destinations = destinations
         self._spool = spool
+        self._attendance = attendance or Attendance()
 
     def state(self) -> State | None:
-        """Return what waits for all destinations together; None without a spool."""
-        if self._spool is None:
-            return None
-        states = [self._spool.state(each) for each in self._destinations]
-        oldest = [state.oldest for state in states if state.oldest is not None]
-        return State(
-            sum(state.waiting for state in states),
-            sum(state.dropped for state in states),
-            min(oldest, default=None),
-        )
+        """Return what waits in the spool, for whomever; None without one."""
+        return self._spool.state() if self._spool else None
 
     def deliver(self, packets: Mapping[str, Sequence[Packet]]) -> list[Report]:
         """Push to every destination its packets, or the oldest that waits there.
 
-        A packet goes to the spool first and leaves it when the server has taken it: a kill at
-        any moment loses nothing.
+        A packet is in the spool before anything is waited for, and leaves it when the server has
+        taken it: a kill at any moment loses nothing, nor does a process that sends for long.
 
         Raises:
             SocketsError: values could be neither sent nor kept.
         """
         if self._spool is None:
             return self._push_unkept(packets)
-        with self._spool.alone():
-            waited = {each for each in self._destinations if self._spool.oldest(each)}
+        own = self._keep(packets)
+        try:
+            with self._alone(self._spool):
+                return self._push_kept(packets, own)
+        except HeldError as error:
+            return [self._report(each, Outcome(0, 0, str(error))) for each in self._destinations]
+
+    def _keep(self, packets: Mapping[str, Sequence[Packet]]) -> set[int]:
+        """Put packets into the spool; return their numbers there."""
+        assert self._spool
+        return set(
             self._spool.add_all(
                 (each, packet) for each in self._destinations for packet in packets[each]
             )
-            live = set(self._destinations) - waited
-            reports = {each.destination: each for each in self._push_heads(self._destinations)}
-            for _ in range(max(map(len, packets.values())) - 1):
-                goes_on = [each for each in live if reports[each].catches_up]
-                for report in self._push_heads(goes_on):
-                    reports[report.destination] = reports[report.destination].plus(report)
-            refused = [each for each in waited if reports[each].is_refused]
-            reports |= self._get_past({each: packets[each][-1] for each in refused})
-            return [each._replace(live=each.destination in live) for each in reports.values()]
+        )
+
+    def _alone(self, spool: Spool) -> AbstractContextManager[None]:
+        return spool.alone(self._attendance.lock_seconds, self._attendance.beat)
+
+    def _push_kept(
+        self, packets: Mapping[str, Sequence[Packet]], own: Container[int]
+    ) -> list[Report]:
+        """Push what is first for each destination; *own* are the numbers of *packets*."""
+        assert self._spool
+        begun = time.monotonic()
+        heads = {each: self._spool.oldest(each) for each in self._destinations}
+        waited = [each for each, head in heads.items() if head and head.number not in own]
+        reports = {each.destination: each for each in self._push_heads(self._destinations)}
+        for _ in range(max(map(len, packets.values())) - 1):
+            goes_on = [each for each in reports if each not in waited and reports[each].catches_up]
+            if not goes_on or self._attendance.is_stopping() or _is_over(begun):
+                break
+            for report in self._push_heads(goes_on):
+                reports[report.destination] = reports[report.destination].plus(report)
+        refused = [each for each in waited if reports[each].is_refused]
+        reports |= self._get_past({each: packets[each][-1] for each in refused})
+        return [each._replace(live=each.destination not in waited) for each in reports.values()]
 
     def drain(self, destinations: Sequence[str]) -> list[Report]:
-        """Push the oldest document that waits, for each of *destinations* that has one."""
+        """Push the oldest document that waits, for each of *destinations* that has one.
+
+        There is no report while another process sends: it sends these, too.
+        """
         if self._spool is None:
             return []
-        with self._spool.alone():
-            return self._push_heads([each for each in destinations if self._spool.oldest(each)])
+        try:
+            with self._alone(self._spool):
+                return self._push_heads([each for each in destinations if self._spool.oldest(each)])
+        except HeldError:
+            return []
 
     def _push_unkept(self, packets: Mapping[str, Sequence[Packet]]) -> list[Report]:
         reports = {each: Report(each, Outcome(0, 0), 0) for each in self._destinations}
@@ -145,13 +195,26 @@ class Delivery:
         outcomes = self._push_all({each: head.values for each, head in heads.items() if head})
         reports = []
         for destination, head in heads.items():
-            unread = Outcome(0, 0, self._spool.trouble or "the spool can't be read")
-            outcome = outcomes.get(destination, unread)
-            if outcome.delivered and head:
+            self._attendance.beat()  # a file that somebody writes to may take seconds
+            if head is None:
+                reports.append(self._without_head(destination))
+                continue
+            outcome = outcomes[destination]
+            if outcome.delivered:
                 self._spool.remove(head.number)
-            left = self._spool.state(destination).waiting
-            reports.append(Report(destination, outcome, left))
+            reports.append(self._report(destination, outcome))
         return reports
+
+    def _without_head(self, destination: str) -> Report:
+        """Return the report of a destination for which there is nothing, though there should be."""
+        assert self._spool
+        if self._spool.trouble:
+            return self._report(destination, Outcome(0, 0, self._spool.trouble))
+        return Report(destination, Outcome(0, 0), 0, note="another process has sent it")
+
+    def _report(self, destination: str, outcome: Outcome) -> Report:
+        assert self._spool
+        return Report(destination, outcome, self._spool.state(destination).waiting, live=False)
 
     def _get_past(self, packets: Mapping[str, Packet]) -> dict[str, Report]:
         """Drop what waits for a host of another name than *packets*, once these are taken.
@@ -162,38 +225,67 @@ class Delivery:
         reports = {}
         for destination, packet in packets.items():
             hosts = {value.host for value in packet}
-            waiting = self._spool.all(destination)
-            stale = list(
-                takewhile(lambda each: hosts.isdisjoint(v.host for v in each.values), waiting)  # noqa: B023
-            )
-            if not stale or len(stale) == len(waiting):
+            stale = []
+            for waiting in self._spool.all(destination):
+                if not hosts.isdisjoint(value.host for value in waiting.values):
+                    break
+                stale.append(waiting.number)
+            else:
                 continue
-            first = waiting[len(stale)]
-            outcome = self._push_all({destination: first.values})[destination]
+            if not stale:
+                continue
+            outcome = self._push_all({destination: waiting.values})[destination]
             if outcome.delivered:
-                for each in stale:
-                    self._spool.drop(each.number, destination)
-                self._spool.remove(first.number)
-                left = self._spool.state(destination).waiting
-                reports[destination] = Report(destination, outcome, left)
+                for number in stale:
+                    self._spool.drop(number, destination)
+                self._spool.remove(waiting.number)
+                reports[destination] = self._report(destination, outcome)
         return reports
 
-    def _push_all(self, packets: Mapping[str, Sequence[Value]]) -> dict[str, Outcome]:
-        """Push to all destinations at the same time: one that is dead delays no other."""
-        outcomes: dict[str, Outcome] = {}
+    def _push_all(self, packets: Mapping[str, Packet]) -> dict[str, Outcome]:
+        return push_all(self._push, packets, self._attendance)
 
-        def run(destination: str) -> None:
-            try:
-                outcomes[destination] = self._push(destination, packets[destination])
-            except SocketsError as error:
-                outcomes[destination] = Outcome(0, 0, str(error))
 
-        threads = [threading.Thread(target=run, args=(each,)) for each in packets]
-        for thread in threads:
+def push_all(
+    push: Push, packets: Mapping[str, Packet], attendance: Attendance
+) -> dict[str, Outcome]:
+    """Push to all destinations at the same time: one that is dead delays no other.
+
+    Where there is room for no more threads it is one after the other. What goes wrong with one is
+    its outcome.
+    """
+    outcomes: dict[str, Outcome] = {}
+
+    def run(destination: str) -> None:
+        try:
+            outcomes[destination] = push(destination, packets[destination])
+        except SocketsError as error:
+            outcomes[destination] = Outcome(0, 0, str(error))
+        except Exception as error:  # noqa: BLE001  # no descriptor, no memory: it waits, and is said
+            outcomes[destination] = Outcome(0, 0, f"{type(error).__name__}: {error}")
+
+    threads = []
+    for destination in packets:
+        thread = threading.Thread(target=run, args=(destination,), daemon=True)
+        try:
             thread.start()
-        for thread in threads:
-            thread.join()
-        return outcomes
+        except (RuntimeError, MemoryError):
+            attendance.beat()
+            run(destination)
+        else:
+            threads.append(thread)
+    deadline = time.monotonic() + attendance.push_seconds
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(_LOOK_SECONDS)
+            if time.monotonic() < deadline:
+                attendance.beat()
+    return outcomes
+
+
+def _is_over(begun: float) -> bool:
+    """Whether the time for the packets of one moment is over."""
+    return time.monotonic() - begun > BATCHES_SECONDS
 
 
 def catching_up(reports: Sequence[Report]) -> list[str]:

@@ -7,6 +7,9 @@ from zabbix_sockets.errors import SocketsError
 _MAX_FIELD = 2047
 """Bytes that zabbix_sender takes for a host or a key; a longer one ends its reading."""
 
+_MAX_CLOCK = 2**31 - 1
+_NANOSECONDS = 10**9
+
 _ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n"})
 
 
@@ -30,9 +33,14 @@ def encode_line(value: Value) -> bytes:
     text = value.text
     if "\0" in text:
         raise SocketsError(f"a value of {value.key} has a NUL in it")
+    if not (0 <= value.clock <= _MAX_CLOCK and 0 <= value.ns < _NANOSECONDS):
+        raise SocketsError(f"a value of {value.key} has no time that zabbix_sender takes")
     if not _is_plain(text):
         text = f'"{text.translate(_ESCAPES)}"'
-    return f"{host} {key} {value.clock} {value.ns} {text}\n".encode()
+    try:
+        return f"{host} {key} {value.clock} {value.ns} {text}\n".encode()
+    except UnicodeEncodeError:
+        raise SocketsError(f"a value of {value.key} is no text: half of a surrogate") from None
 
 
 def _field(text: str, what: str) -> str:
@@ -40,7 +48,11 @@ def _field(text: str, what: str) -> str:
     if not text or text == "-" or any(char < " " or char == "\x7f" for char in text):
         raise SocketsError(f"zabbix_sender can't send to {what} {text!r}")
     quoted = f'"{text.translate(_ESCAPES)}"'
-    if len(quoted.encode()) > _MAX_FIELD:
+    try:
+        length = len(quoted.encode())
+    except UnicodeEncodeError:
+        raise SocketsError(f"zabbix_sender can't send to {what} {text!r}") from None
+    if length > _MAX_FIELD:
         raise SocketsError(f"{what} is too long for zabbix_sender: {text[:40]}...")
     return quoted
 

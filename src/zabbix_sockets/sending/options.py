@@ -1,6 +1,7 @@
 """The options of `send`. Those that zabbix_sender has too have its names, and are handed on."""
 
 import argparse
+import os
 
 _TLS = {
     "connect": "unencrypted, psk or cert",
@@ -16,6 +17,10 @@ _TLS = {
     "cipher": "cipher suites for TLS 1.2",
 }
 
+CONNECT = "--tls-connect"
+FILES = tuple(f"--tls-{name}" for name in _TLS if name.endswith("-file"))
+"""Options whose value is a file."""
+
 _MEGABYTE = 1_000_000
 _MAX_DIGITS = 12  # of a whole number: zeros in front of one are no reason to read half of it
 
@@ -30,9 +35,13 @@ class _HandOn(argparse.Action):
         values: object,
         option_string: str | None = None,
     ) -> None:
-        """Put the option and its value behind those that are there."""
+        """Put the option and its value behind those that are there; a file with its whole path.
+
+        zabbix_sender runs in the folder of the agent's file.
+        """
         del parser
-        namespace.handed_on = [*namespace.handed_on, self.const or option_string, str(values)]
+        value = os.path.abspath(str(values)) if option_string in FILES else str(values)
+        namespace.handed_on = [*namespace.handed_on, self.const or option_string, value]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +57,7 @@ def _add_to(parser: argparse.ArgumentParser) -> None:
         "--agent-config",
         metavar="FILE",
         help="the agent's configuration: ServerActive, Hostname, SourceIP and TLS settings"
-        " (default: that of zabbix_agentd, else of zabbix_agent2, below /etc/zabbix)",
+        " (default: that of the agent which runs or is installed, below /etc/zabbix)",
     )
     to.add_argument(
         "--server",

@@ -15,7 +15,7 @@ import orjson
 
 from zabbix_sockets.errors import SocketsError
 from zabbix_sockets.sending.database import Database
-from zabbix_sockets.sending.lines import Value
+from zabbix_sockets.sending.lines import Value, encode_line
 
 FILE, VALUES_FILE = "spool.sqlite", "values.sqlite"
 """Of documents, and of single values: what can't be delivered of one must not hold up the other."""
@@ -34,6 +34,10 @@ CREATE INDEX IF NOT EXISTS by_destination ON waiting (destination, number);
 CREATE TABLE IF NOT EXISTS dropped (
     destination TEXT PRIMARY KEY,
     documents INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS used (
+    destination TEXT PRIMARY KEY,
+    clock INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS groups (
     destination TEXT NOT NULL,
@@ -57,7 +61,26 @@ _COUNT_DROPPED = (
 _OWNED = "(destination = ?1 OR destination > ?1 || char(10) AND destination < ?1 || char(11))"
 """Of a destination and all its lines."""
 
+_FIRST_SEEN = """
+INSERT OR IGNORE INTO used
+SELECT CASE instr(destination, char(10)) WHEN 0 THEN destination
+    ELSE substr(destination, 1, instr(destination, char(10)) - 1) END, ?1 FROM waiting
+UNION SELECT destination, ?1 FROM groups
+UNION SELECT destination, ?1 FROM dropped WHERE destination <> ''
+"""
+"""Destinations of which it is not known when they were sent to are as if it were now."""
+
+KEPT_SECONDS = 7 * 86_400
+"""For how long documents wait for a server that nobody sends to any more: it may come back into
+the configuration."""
+_TIDY_SECONDS = 3600
+NOBODY = ""
+"""Where the dropped documents of servers that were forgotten are counted."""
+
 _LEVEL = 6
+_MAX_UNPACKED = 64_000_000
+"""Bytes of a document, unpacked; longer ones come from nobody but who made the file grow so."""
+_MOST_ROWS = 64
 _MAX_IN_MEMORY = 1000
 """Documents; compressed, an ordinary host's has 3 kB."""
 
@@ -100,6 +123,7 @@ class Spool:
         self._numbers = count(-1, -1)  # of packets in memory, for which the disk has no number
         self._gone: set[int] = set()  # delivered, but still on a disk that is full
         self._lost: dict[str, int] = {}
+        self._tidied: int | None = None
         self._database = Database(path, _SCHEMA)
         self.alone = self._database.alone
         self.renamed = self._database.renamed
@@ -119,16 +143,28 @@ class Spool:
         """Put a document behind all that wait; the oldest go where there is no room."""
         self.add_all([(destination, values)])
 
-    def add_all(self, packets: Iterable[tuple[str, Sequence[Value]]]) -> None:
-        """Do the same for several destinations, or lines of one, in one go."""
+    def add_all(self, packets: Iterable[tuple[str, Sequence[Value]]]) -> list[int]:
+        """Do the same for several destinations, or lines of one, in one go; return the numbers.
+
+        They are good until the next are added: what is in memory gets another one on disk.
+
+        Raises:
+            SocketsError: values have text that is none.
+        """
+        numbers = []
         for destination, values in packets:
-            content = zlib.compress(orjson.dumps([tuple(each) for each in values]), _LEVEL)
+            try:
+                content = zlib.compress(orjson.dumps([tuple(each) for each in values]), _LEVEL)
+            except TypeError as error:  # half of a surrogate
+                raise SocketsError(f"values for {destination} can't be kept: {error}") from None
             packet = _Packet(next(self._numbers), destination, values[0].clock, content)
             self._memory.append(packet)
-        self._save()
+            numbers.append(packet.number)
+        on_disk = self._save()
         for gone in self._memory[:-_MAX_IN_MEMORY]:
             self._count_lost(gone.destination)
         del self._memory[:-_MAX_IN_MEMORY]
+        return [on_disk.get(number, number) for number in numbers]
 
     def _count_lost(self, destination: str) -> None:
         owner = destination.partition(LINE)[0]
@@ -150,32 +186,31 @@ class Spool:
 
     def oldest(self, destination: str) -> Waiting | None:
         """Return the document that has waited longest."""
-        while True:
-            lost = sum(self._lost.values())
-            head = next(self._waiting(destination, 1), None)
-            if head or sum(self._lost.values()) == lost:
-                return head
+        return next(self.all(destination), None)
 
-    def all(self, destination: str) -> list[Waiting]:
-        """Return all that waits, the oldest first."""
-        return list(self._waiting(destination, 1 << 32))
+    def all(self, destination: str) -> Iterator[Waiting]:
+        """Yield all that waits, the oldest first; a few at a time are in memory."""
+        after, most = 0, 1
+        while rows := self._database_rows(
+            "SELECT number, packet FROM waiting WHERE destination = ? AND number > ?"
+            " ORDER BY number LIMIT ?",
+            (destination, after, most),
+        ):
+            after, most = rows[-1][0], min(2 * most, _MOST_ROWS)
+            for number, content in rows:
+                if number not in self._gone:
+                    yield from self._readable(number, destination, content)
+        for each in [each for each in self._memory if each.destination == destination]:
+            yield from self._readable(each.number, destination, each.content)
 
-    def _waiting(self, destination: str, most: int) -> Iterator[Waiting]:
-        rows = self._database_rows(
-            "SELECT number, packet FROM waiting WHERE destination = ? ORDER BY number LIMIT ?",
-            (destination, len(self._gone) + most),
-        )
-        waiting = [(number, content) for number, content in rows if number not in self._gone]
-        waiting += [
-            (each.number, each.content) for each in self._memory if each.destination == destination
-        ]
-        for number, content in waiting:
-            try:
-                values = orjson.loads(zlib.decompress(content))
-            except (zlib.error, ValueError):  # damaged, in a file that is whole otherwise
-                self.drop(number, destination)
-                continue
-            yield Waiting(number, tuple(Value(*each) for each in values))
+    def _readable(self, number: int, destination: str, content: bytes) -> Iterator[Waiting]:
+        """Yield a document; or drop it, if it can't be one that was put here."""
+        try:
+            values = _unpacked(content)
+        except (zlib.error, ValueError, TypeError, SocketsError):
+            self.drop(number, destination)
+        else:
+            yield Waiting(number, values)
 
     def remove(self, number: int) -> None:
         """Forget a document: it has been delivered."""
@@ -190,19 +225,67 @@ class Spool:
         self._count_lost(destination)
         self.remove(number)
 
-    def state(self, destination: str) -> State:
-        """Return what waits for a destination, and what was dropped so far."""
+    def state(self, destination: str | None = None) -> State:
+        """Return what waits for a destination, and what was dropped so far.
+
+        None: for all, also for those that nobody sends to any more.
+        """
         rows = self._database_rows(
-            "SELECT number, clock FROM waiting WHERE destination = ?", (destination,)
+            "SELECT number, clock FROM waiting WHERE destination = ?1"
+            " OR ?1 IS NULL AND instr(destination, char(10)) = 0",
+            (destination,),
         )
         clocks = [clock for number, clock in rows if number not in self._gone]
-        clocks += [each.clock for each in self._memory if each.destination == destination]
-        dropped = self._lost.get(destination, 0)
+        clocks += [
+            each.clock
+            for each in self._memory
+            if each.destination == destination
+            or (destination is None and LINE not in each.destination)
+        ]
+        dropped = (
+            sum(self._lost.values()) if destination is None else self._lost.get(destination, 0)
+        )
         for (documents,) in self._database_rows(
-            "SELECT documents FROM dropped WHERE destination = ?", (destination,)
+            "SELECT documents FROM dropped WHERE destination = ?1 OR ?1 IS NULL", (destination,)
         ):
             dropped += documents
         return State(len(clocks), dropped, min(clocks, default=None))
+
+    def tidy(self, destinations: Sequence[str], now: int) -> None:
+        """Note that these are sent to; drop, and count, what waits for others for too long.
+
+        Once an hour is enough; *now* is Unix seconds. What fails is for the next time.
+        """
+        if self._tidied is not None and 0 <= now - self._tidied < _TIDY_SECONDS:
+            return
+        self._tidied = now
+        try:
+            with self._database.transaction() as database:
+                for each in destinations:
+                    database.execute("INSERT OR REPLACE INTO used VALUES (?, ?)", (each, now))
+                self._forget_others(database, now)
+            self._database.shrink()
+        except SocketsError as error:
+            self.trouble = str(error)
+        except sqlite3.Error:
+            pass  # no room for it, or somebody else writes
+
+    def _forget_others(self, database: sqlite3.Connection, now: int) -> None:
+        """Drop what is kept for destinations which nobody has sent to for KEPT_SECONDS."""
+        database.execute(_FIRST_SEEN, (now,))
+        # A clock that was set back makes nobody's moment one of the future for long.
+        database.execute("UPDATE used SET clock = ?1 WHERE clock > ?1", (now,))
+        abandoned = database.execute(
+            "SELECT destination FROM used WHERE clock < ?", (now - KEPT_SECONDS,)
+        ).fetchall()
+        for (destination,) in abandoned:
+            gone = database.execute(f"DELETE FROM waiting WHERE {_OWNED}", (destination,)).rowcount  # noqa: S608
+            earlier = database.execute(
+                "DELETE FROM dropped WHERE destination = ? RETURNING documents", (destination,)
+            ).fetchall()
+            database.execute(_COUNT_DROPPED, (NOBODY, gone + sum(each for (each,) in earlier)))
+            for table in ("groups", "used"):
+                database.execute(f"DELETE FROM {table} WHERE destination = ?", (destination,))  # noqa: S608
 
     def _database_rows(self, query: str, parameters: tuple[object, ...]) -> list[Any]:
         try:
@@ -214,29 +297,36 @@ class Spool:
             self.trouble = ""
         return rows
 
-    def _save(self) -> None:
-        """Write to disk what is in memory; where that fails it stays there."""
+    def _save(self) -> dict[int, int]:
+        """Write to disk what is in memory; where that fails it stays there.
+
+        Return the numbers on disk by those in memory.
+        """
         self._delete()
+        numbers: dict[int, int] = {}
         if not (self._memory or self._lost):
-            return
+            return numbers
         try:
             with self._database.transaction() as database:
-                for _, destination, clock, content in self._memory:
-                    database.execute(
+                for number, destination, clock, content in self._memory:
+                    written = database.execute(
                         "INSERT INTO waiting (destination, clock, bytes, packet)"
                         " VALUES (?, ?, ?, ?)",
                         (destination, clock, len(content), content),
-                    )
+                    ).lastrowid
+                    assert written is not None
+                    numbers[number] = written
                 for destination in {each.destination.partition(LINE)[0] for each in self._memory}:
                     self._make_room(database, destination)
                 for destination, documents in self._lost.items():
                     database.execute(_COUNT_DROPPED, (destination, documents))
         except SocketsError as error:
             self.trouble = str(error)
-        else:
-            self._memory.clear()
-            self._lost.clear()
-            self.trouble = ""
+            return {}
+        self._memory.clear()
+        self._lost.clear()
+        self.trouble = ""
+        return numbers
 
     def _delete(self) -> None:
         """Delete on disk what has been delivered; where that fails, later: not to send it again."""
@@ -268,3 +358,23 @@ class Spool:
         if gone:
             database.executemany("DELETE FROM waiting WHERE number = ?", gone)
             database.execute(_COUNT_DROPPED, (destination, len(gone)))
+
+
+def _unpacked(content: bytes) -> tuple[Value, ...]:
+    """Return the values of a packet: some, each of which zabbix_sender can be given.
+
+    Raises:
+        ValueError, TypeError, zlib.error, SocketsError: it is none of ours.
+    """
+    unpacking = zlib.decompressobj()
+    text = unpacking.decompress(content, _MAX_UNPACKED)
+    if not unpacking.eof:
+        raise ValueError("damaged, or too long")
+    values = tuple(Value(*each) for each in orjson.loads(text))
+    for value in values:
+        if [type(field) for field in value] != [str, str, int, int, str]:
+            raise TypeError("not the fields of a value")
+        encode_line(value)
+    if not values:
+        raise ValueError("nothing to send")
+    return values

@@ -5,32 +5,40 @@ of the values. What counts is that what the server says it took and refused adds
 handed over.
 """
 
+import errno
 import os
 import re
-import signal
-import subprocess
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zabbix_sockets.errors import SocketsError, printable
+from zabbix_sockets.errors import SocketsError, UsageError, printable
+from zabbix_sockets.sending.launch import Ended, find, run
 from zabbix_sockets.sending.lines import Value, encode_line
 
 PROGRAM = "zabbix_sender"
+_PACKAGES = "install it: the package is zabbix-sender (zabbix.com), or zabbix-agent (Debian 12)"
 
 _RESPONSE = re.compile(
-    r'^(?:Response from "[^"]*": )?.*?"?processed: (\d+); failed: (\d+); total: (\d+);',
+    r'^(?:Response from "[^"\n]*"|info from server): "processed: (\d+); failed: (\d+); total: \d+;',
     re.MULTILINE,
 )
+"""What it says of an answer whose "response" is "success"; of others it says that they are
+incorrect, and repeats them."""
 _PREFIX = re.compile(r"^zabbix_sender \[\d+\]: (?:(DEBUG|WARNING|ERROR|CRITICAL): )?")
 _REASONS = re.compile(
     r"unable to connect|cannot |timed? ?out|time-out|TLS|SSL|PSK|certificate|interrupted|refused"
-    r"|invalid |not allowed|failed to|reset by peer|no default hostname|negative response",
+    r"|invalid |not allowed|failed to|reset by peer|no default hostname|negative response"
+    r"|incorrect answer",
     re.IGNORECASE,
 )
 _TRACE = re.compile(r"\b(?:In|End of) \w+\(\)")
 """Lines of where the program is: they name timeouts, too."""
-_GRACE = 5.0
+_PAYLOAD = re.compile(r" sending: ")
+_SUM = re.compile(r"^(?:Sending failed\.|sent: \d+; skipped: |Response from |info from server: )")
+GRACE = 5.0
 """Seconds that zabbix_sender may take beyond the timeout that it was given."""
+
+_CHECK_SECONDS = 10
 
 BATCH = 250
 """Values that zabbix_sender sends in one connection, each with an answer and a timeout of its
@@ -63,12 +71,25 @@ class Sender(NamedTuple):
     port: int | None = None
     program: str = PROGRAM
 
+    @property
+    def folder(self) -> str | None:
+        """Where it runs: what the agent's file includes may be relative to the file's folder.
+
+        So it is in the file that the package of zabbix_agent2 brings.
+        """
+        return os.path.dirname(self.agent_config) if self.agent_config else None
+
     def command(self, destination: str, timeout: int) -> list[str]:
-        """Return the command line for one destination."""
+        """Return the command line for one destination.
+
+        Raises:
+            UsageError: there is no such program.
+        """
         config = ["-c", self.agent_config] if self.agent_config else []
         port = ["-p", str(self.port)] if self.port else []
         to = ["-z", destination, *port, "-t", str(timeout)]
-        return [self.program, "-vv", *config, *to, *self.options, "-T", "-N", "-i", "-"]
+        program = find(self.program, _PACKAGES)
+        return [program, "-vv", *config, *to, *self.options, "-T", "-N", "-i", "-"]
 
 
 def push(sender: Sender, destination: str, values: Sequence[Value], timeout: int) -> Outcome:
@@ -78,31 +99,39 @@ def push(sender: Sender, destination: str, values: Sequence[Value], timeout: int
         SocketsError: zabbix_sender can't be started, or a value can't be put into a line.
     """
     lines = b"".join(map(encode_line, values))
-    try:
-        process = subprocess.Popen(  # noqa: S603  # no shell; what is asked for by the caller
-            sender.command(destination, timeout),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            process_group=0,  # it forks, and all of it has to end
+    ended = run(sender.command(destination, timeout), lines, sender.folder, timeout + GRACE)
+    return parse_answer(ended.said, len(values), _end(ended, timeout))
+
+
+def check(sender: Sender, destination: str) -> None:
+    """Let zabbix_sender read its configuration and its files for TLS, and send nothing.
+
+    Raises:
+        UsageError: there is no zabbix_sender, or it can't use them.
+        SocketsError: it can't be started just now, or hangs.
+    """
+    command = sender.command(destination, _CHECK_SECONDS)
+    ended = run(command, b"", sender.folder, _CHECK_SECONDS + GRACE)
+    if ended.is_late:
+        raise SocketsError(_end(ended, _CHECK_SECONDS))
+    if ended.status:
+        reason = _reason(ended.said) or _end(ended, _CHECK_SECONDS)
+        raise UsageError(
+            f"{PROGRAM} can't work so: {reason}",
+            "a key of another user: see docs/send.md, Keys of other users"
+            if os.strerror(errno.EACCES) in reason
+            else "",
         )
-    except FileNotFoundError:
-        raise SocketsError(
-            f"there is no {sender.program}",
-            "install it: the package is zabbix-sender (zabbix.com), or zabbix-agent (Debian 12)",
-        ) from None
-    except OSError as error:  # not executable, or no process or memory left
-        raise SocketsError(f"{sender.program}: {error.strerror}") from None
-    with process:
-        try:
-            said, _ = process.communicate(lines, timeout + _GRACE)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            said, _ = process.communicate()
-            late = f"{PROGRAM} did not end within {timeout + _GRACE:g} s"
-            return parse_answer(said.decode("utf-8", "replace"), len(values), late)
-    ended = f"{PROGRAM} ended with status {process.returncode} and said nothing"
-    return parse_answer(said.decode("utf-8", "replace"), len(values), ended)
+
+
+def _end(ended: Ended, timeout: int) -> str:
+    """Return in words how it ended, for want of a reason: by what it said last."""
+    if ended.is_late:
+        return f"{PROGRAM} did not end within {timeout + GRACE:g} s"
+    lines = [line for line in _telling(ended.said) if "DEBUG:" not in line]
+    if lines:
+        return _shown(lines[-1])
+    return f"{PROGRAM} ended with status {ended.status} and said nothing"
 
 
 def parse_answer(text: str, sent: int, otherwise: str) -> Outcome:
@@ -127,12 +156,21 @@ def _without_payload(text: str) -> str:
 
 
 def _reason(text: str) -> str:
-    """Return the last line that tells why, without the program's name and number."""
-    lines = [
-        line for line in text.split("\n") if " sending: " not in line and not _TRACE.search(line)
-    ]
-    said = [line for line in lines if _REASONS.search(_PREFIX.sub("", line))]
+    """Return the last line that is known to tell why; empty: there is none."""
+    said = [line for line in _telling(text) if _REASONS.search(_PREFIX.sub("", line))]
     loud = [line for line in said if "DEBUG:" not in line]
-    if not (loud or said):
-        return ""
-    return printable(_PREFIX.sub("", (loud or said)[-1]).strip())[:_MAX_REASON]
+    return _shown((loud or said)[-1]) if said else ""
+
+
+def _telling(text: str) -> list[str]:
+    """Return the lines that may tell why, without traces, sums and what was sent."""
+    return [
+        line
+        for line in text.split("\n")
+        if line.strip() and not any(each.search(line) for each in (_TRACE, _PAYLOAD, _SUM))
+    ]
+
+
+def _shown(line: str) -> str:
+    """Return a line without the program's name and number, for a terminal and a log."""
+    return printable(_PREFIX.sub("", line).strip())[:_MAX_REASON]

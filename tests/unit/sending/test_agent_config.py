@@ -1,12 +1,14 @@
 """The agent's configuration file, as Zabbix itself reads it."""
 
+import os
 import socket
 from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.errors import SocketsError
-from zabbix_sockets.sending.agent_config import read_agent_config
+from zabbix_sockets.errors import SocketsError, UsageError
+from zabbix_sockets.sending import agent_config
+from zabbix_sockets.sending.agent_config import find_agent_config, has_several, read_agent_config
 
 
 def write(folder: Path, text: str, name: str = "agentd.conf") -> str:
@@ -57,8 +59,8 @@ def test_hostname(tmp_path: Path) -> None:
     """Without a name it is the system's, as the agent has it; another item can't be asked."""
     assert read_agent_config(write(tmp_path, "")).hostname == socket.gethostname()
     assert read_agent_config(write(tmp_path, "")).destinations == ()
-    with pytest.raises(SocketsError, match=r"from the item system\.run"):
-        read_agent_config(write(tmp_path, "HostnameItem=system.run[hostname -f]\n"))
+    other = write(tmp_path, "HostnameItem=system.run[hostname -f]\n")
+    assert read_agent_config(other).hostname == ""
 
 
 def test_unreadable(tmp_path: Path) -> None:
@@ -66,3 +68,104 @@ def test_unreadable(tmp_path: Path) -> None:
     with pytest.raises(SocketsError, match=r"agentd\.conf: No such file") as caught:
         read_agent_config(str(tmp_path / "agentd.conf"))
     assert "--agent-config" in caught.value.hint
+
+
+def test_relative_include(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is relative to the folder of the agent's file, wherever that is read from."""
+    monkeypatch.chdir("/")
+    write(tmp_path, "ServerActive=inner\nInclude=./deeper/*.conf\n", "conf.d/z.conf")
+    write(tmp_path, "Hostname=deep\n", "deeper/y.conf")
+    path = write(tmp_path, "Include=./conf.d/*.conf\n")
+    config = read_agent_config(path)
+    assert (config.destinations, config.hostname) == (("inner",), "deep")
+
+
+def test_include_with_a_nul(tmp_path: Path) -> None:
+    """No file has such a name: an error that says so."""
+    with pytest.raises(UsageError, match="NUL"):
+        read_agent_config(write(tmp_path, "Include=/etc/\0.conf\n"))
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    """A FIFO or a device is not waited for, and a file without end not read."""
+    os.mkfifo(tmp_path / "fifo")
+    for name in (str(tmp_path / "fifo"), "/dev/zero"):
+        with pytest.raises(UsageError, match="not a regular file"):
+            read_agent_config(write(tmp_path, f"Include={name}\n"))
+    (tmp_path / "long").write_text("x" * 1_000_001)
+    with pytest.raises(UsageError, match="longer than 1000000 bytes"):
+        read_agent_config(write(tmp_path, f"Include={tmp_path}/long\n"))
+
+
+def test_too_many_files(tmp_path: Path) -> None:
+    """Files that include each other many times over end with an error, not with the host."""
+    for number in range(20):
+        write(tmp_path, f"Include={tmp_path}/conf.d\n", f"conf.d/{number}")
+    with pytest.raises(UsageError, match="too many files"):
+        read_agent_config(write(tmp_path, f"Include={tmp_path}/conf.d\n"))
+
+
+Process = tuple[int, str, list[str]]
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The usual places of both agents' files, and no agent that runs or is installed."""
+    places = {name: write(tmp_path, "", f"{name}.conf") for name in agent_config.PLACES}
+    monkeypatch.setattr(agent_config, "PLACES", places)
+    monkeypatch.setattr(agent_config, "_SYSTEM_PATH", str(tmp_path))
+    monkeypatch.setattr(agent_config, "_processes", list)
+    return places
+
+
+def test_which_file(
+    places: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of the agent which is installed; of the one which runs, if both are."""
+    first, second = places.values()
+    assert find_agent_config() == first
+    assert has_several()
+    (tmp_path / "zabbix_agent2").write_text("#!/bin/sh\n")
+    (tmp_path / "zabbix_agent2").chmod(0o755)
+    assert find_agent_config() == second
+    runs: list[Process] = [(0, "zabbix_agentd", ["/usr/sbin/zabbix_agentd", "--foreground", ""])]
+    monkeypatch.setattr(agent_config, "_processes", lambda: runs)
+    assert find_agent_config() == first
+    Path(first).unlink()
+    assert find_agent_config() == second
+    assert not has_several()
+    Path(second).unlink()
+    assert find_agent_config() is None
+
+
+@pytest.mark.parametrize(
+    ("runs", "user", "is_taken"),
+    [
+        (["zabbix_agent2", "-c", "{}"], 0, True),
+        (["zabbix_agent2", "--config", "{}"], 0, True),
+        (["zabbix_agent2", "--config={}"], 0, True),
+        (["zabbix_agent2"], 0, True),
+        (["zabbix_agent2", "-c", "/else"], 0, False),
+        (["zabbix_agent2", "--config=/else"], 0, False),
+        (["zabbix_agent2", "-c", "{}"], 12345, False),
+    ],
+)
+def test_agent_that_runs(
+    places: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    runs: list[str],
+    user: int,
+    is_taken: bool,
+) -> None:
+    """It is one of root's or the agent's user, with its usual file; names alone prove nothing."""
+    arguments = [each.format(places["zabbix_agent2"]) for each in runs]
+    found: list[Process] = [(user, "zabbix_agent2", arguments)]
+    monkeypatch.setattr(agent_config, "_processes", lambda: found)
+    assert find_agent_config() == places["zabbix_agent2" if is_taken else "zabbix_agentd"]
+
+
+def test_processes() -> None:
+    """This one is among them, with its user, name and arguments."""
+    name = Path("/proc/self/comm").read_text(encoding="utf-8").rstrip("\n")
+    arguments = Path("/proc/self/cmdline").read_text(encoding="utf-8")[:4096].split("\0")
+    assert (os.geteuid(), name, arguments) in agent_config._processes()

@@ -1,14 +1,26 @@
 """Delivery: in order, none lost, none twice, one dead destination delays no other."""
 
+import fcntl
+import os
 import random
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from zabbix_sockets.errors import SocketsError
-from zabbix_sockets.sending.delivery import Delivery, Packet, Report, catching_up
+from zabbix_sockets.sending.delivery import (
+    Attendance,
+    Delivery,
+    Packet,
+    Report,
+    catching_up,
+    push_all,
+)
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.spool import Spool
 from zabbix_sockets.sending.transport import Outcome
@@ -218,3 +230,176 @@ def test_weather(delivery: Delivery, servers: Servers) -> None:
     while delivery.drain(["a", "b"]):
         pass
     assert servers.taken == {"a": list(range(301)), "b": list(range(301))}
+
+
+class Beats:
+    """Counts."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.last = 0.0
+
+    def beat(self) -> None:
+        """Count one more."""
+        self.number += 1
+        self.last = time.monotonic()
+
+
+def test_on_disk_before_anything_is_waited_for(servers: Servers, spool: Spool) -> None:
+    """While another process sends for long a document is kept, and said to wait; it goes next."""
+    lock = os.open(f"{spool.path}.lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    other = Spool(spool.path, 1 << 30)
+    on_disk: list[int] = []
+    waits = Attendance(lambda: on_disk.append(other.state("a").waiting), lock_seconds=0.2)
+    delivery = Delivery(servers.push, ["a", "b"], spool, waits)
+    reports = delivery.deliver(packet(1))
+    assert on_disk[0] == 1
+    assert [(each.waiting, each.delivered) for each in reports] == [(1, False), (1, False)]
+    assert "another process uses it" in str(reports[0])
+    assert not delivery.drain(["a", "b"])
+    assert servers.taken == {"a": [], "b": []}
+    os.close(lock)
+    assert [each.outcome for each in delivery.deliver(packet(2))] == [TAKEN, TAKEN]
+    delivery.drain(["a", "b"])
+    assert servers.taken == {"a": [1, 2], "b": [1, 2]}
+    other.close()
+
+
+def test_sent_by_another(servers: Servers, spool: Spool) -> None:
+    """What another process sends while this one waits for it is delivered, and not sent again."""
+    other = Spool(spool.path, 1 << 30)
+    theirs = Delivery(servers.push, ["a", "b"], other)
+    lock = os.open(f"{spool.path}.lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+    def meanwhile() -> None:
+        nonlocal lock
+        if lock >= 0:
+            os.close(lock)
+            lock = -1
+            theirs.drain(["a", "b"])
+
+    delivery = Delivery(servers.push, ["a", "b"], spool, Attendance(meanwhile))
+    reports = delivery.deliver(packet(1))
+    assert servers.taken == {"a": [1], "b": [1]}
+    assert all(each.delivered for each in reports)
+    assert str(reports[0]) == "a: sent 0, failed 0, another process has sent it"
+    other.close()
+
+
+def test_two_that_add_at_once(servers: Servers, spool: Spool) -> None:
+    """Who comes second is second: its document waits behind the other's, and is not lost."""
+    other = Spool(spool.path, 1 << 30)
+    add_all, added = spool.add_all, []
+
+    def add_after_the_other(packets: Iterable[tuple[str, Packet]]) -> list[int]:
+        other.add("a", packet(1)["a"][0])
+        added.extend(add_all(packets))
+        return added
+
+    spool.add_all = add_after_the_other  # type: ignore[method-assign]
+    first, second = Delivery(servers.push, ["a", "b"], spool).deliver(packet(2))
+    assert (first.waiting, first.live, first.catches_up) == (1, False, True)
+    assert (second.waiting, second.live) == (0, True)
+    assert servers.taken == {"a": [1], "b": [2]}
+    other.close()
+
+
+_SENDER = """
+import sys
+from zabbix_sockets.sending.delivery import Delivery, catching_up
+from zabbix_sockets.sending.lines import Value
+from zabbix_sockets.sending.spool import Spool
+from zabbix_sockets.sending.transport import Outcome
+
+def push(destination, values):
+    with open(sys.argv[2], "a") as file:
+        file.writelines(f"{value.clock}\\n" for value in values)
+    return Outcome(len(values), 0)
+
+spool = Spool(sys.argv[1], 1 << 30)
+delivery = Delivery(push, ["a"], spool)
+for number in range(20):
+    reports = delivery.deliver({"a": [[Value("h", "k", int(sys.argv[3]) * 100 + number, 0, "1")]]})
+    while catching_up(reports):
+        reports = delivery.drain(["a"])
+spool.close()
+"""
+
+
+def test_several_processes(tmp_path: Path) -> None:
+    """However many push at once, all arrive, each once, and each one's own in order."""
+    log, spool = tmp_path / "log", tmp_path / "spool.sqlite"
+    commands = [
+        [sys.executable, "-c", _SENDER, str(spool), str(log), str(number)] for number in range(4)
+    ]
+    processes = [subprocess.Popen(command) for command in commands]
+    assert [each.wait(60) for each in processes] == [0] * 4
+    taken = [int(line) for line in log.read_text().split()]
+    assert sorted(taken) == [100 * who + number for who in range(4) for number in range(20)]
+    for who in range(4):
+        own = [clock for clock in taken if clock // 100 == who]
+        assert own == sorted(own)
+
+
+def test_no_more_threads(
+    delivery: Delivery, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where none can be started they are pushed to one after the other."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    assert all(each.delivered for each in delivery.deliver(packet(1)))
+    assert servers.taken == {"a": [1], "b": [1]}
+
+
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), MemoryError(), KeyError(1)])
+def test_any_error_of_a_push(spool: Spool, error: Exception) -> None:
+    """Whatever goes wrong with one is said, its document waits, and the others go on."""
+
+    def push(destination: str, _values: Sequence[Value]) -> Outcome:
+        if destination == "a":
+            raise error
+        return TAKEN
+
+    first, second = Delivery(push, ["a", "b"], spool).deliver(packet(1))
+    assert (first.waiting, second.waiting) == (1, 0)
+    assert type(error).__name__ in str(first)
+
+
+def test_beats_while_it_waits() -> None:
+    """There are beats while pushes take as long as they may, and none when one hangs beyond."""
+    beats, ended = Beats(), threading.Event()
+
+    def push(_destination: str, _values: Sequence[Value]) -> Outcome:
+        ended.wait(30)
+        return TAKEN
+
+    started = time.monotonic()
+    threading.Timer(3, ended.set).start()
+    assert push_all(push, {"a": []}, Attendance(beats.beat, push_seconds=1)) == {"a": TAKEN}
+    assert beats.number >= 2
+    assert beats.last - started < 2
+
+
+def test_no_more_packets(spool: Spool, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the time for a moment's packets, or at a signal, the rest waits: in order, once."""
+    stopping = Delivery(servers.push, ["a", "b"], spool, Attendance(is_stopping=lambda: True))
+    assert [each.waiting for each in stopping.deliver(packet(1, 2, 3))] == [2, 2]
+    monkeypatch.setattr("zabbix_sockets.sending.delivery.BATCHES_SECONDS", -1.0)
+    delivery = Delivery(servers.push, ["a", "b"], spool)
+    while catching_up(delivery.drain(["a", "b"])):
+        pass
+    assert [each.waiting for each in delivery.deliver(packet(4, 5))] == [1, 1]
+    delivery.drain(["a", "b"])
+    assert servers.taken == {"a": [1, 2, 3, 4, 5], "b": [1, 2, 3, 4, 5]}
+
+
+def test_state_is_of_servers_that_are_gone_too(spool: Spool, servers: Servers) -> None:
+    """What waits for one that is no more in the configuration is not forgotten."""
+    servers.mood["a"] = DOWN
+    Delivery(servers.push, ["a", "b"], spool).deliver(packet(5))
+    assert Delivery(servers.push, ["b"], spool).state() == (1, 0, 5)

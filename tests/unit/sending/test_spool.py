@@ -6,46 +6,16 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from spooling import LARGE, A, B, drained, packet
 
 from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.sending.database import HeldError
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.spool import Spool, State
-
-A, B = "a.example.com", "b.example.com;c.example.com"
-LARGE = 1 << 30
-
-
-def packet(clock: int, text: str = "1") -> list[Value]:
-    """Return a packet of one value."""
-    return [Value("host", "key", clock, clock % 1000, text)]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    """A spool's file, in a folder that is still to be made."""
-    return str(tmp_path / "state/spool.sqlite")
-
-
-@pytest.fixture
-def spool(path: str) -> Iterator[Spool]:
-    """An empty spool with room for all."""
-    spool = Spool(path, LARGE)
-    yield spool
-    spool.close()
-
-
-def drained(spool: Spool, destination: str) -> list[int]:
-    """Take all that waits, and return the clocks."""
-    clocks = []
-    while head := spool.oldest(destination):
-        clocks.append(head.values[0].clock)
-        spool.remove(head.number)
-    return clocks
 
 
 def test_oldest_first(spool: Spool) -> None:
@@ -206,8 +176,8 @@ def test_delivered_is_not_sent_again(path: str, monkeypatch: pytest.MonkeyPatch)
     again.close()
 
 
-def test_file_that_is_held(path: str, spool: Spool) -> None:
-    """While somebody else holds the file nothing is lost; afterwards all is there, in order."""
+def test_file_that_is_locked(path: str, spool: Spool) -> None:
+    """While somebody else has sqlite's lock nothing is lost; then all is there, in order."""
     spool.add(A, packet(1))
     spool._database.connection.execute("PRAGMA busy_timeout = 50")
     other = sqlite3.connect(path, isolation_level=None)
@@ -219,6 +189,48 @@ def test_file_that_is_held(path: str, spool: Spool) -> None:
     other.close()
     assert drained(spool, A) == [1, 2]
     assert not spool.trouble
+
+
+def test_while_another_sends(path: str, spool: Spool) -> None:
+    """The lock of who sends keeps nobody from adding: what is added is on disk at once."""
+    other = Spool(path, LARGE)
+    beats: list[State] = []
+    with other.alone():
+        spool.add(A, packet(1))
+        assert other.state(A) == State(1, 0, 1)
+        with (
+            pytest.raises(HeldError, match="another process uses it"),
+            spool.alone(0.2, lambda: beats.append(other.state(A))),
+        ):
+            pass
+    assert set(beats) == {State(1, 0, 1)}
+    with spool.alone(0.2):
+        assert drained(spool, A) == [1]
+    other.close()
+
+
+def test_numbers(spool: Spool) -> None:
+    """What was added has the numbers that it is found under, on disk or in memory."""
+    numbers = spool.add_all([(A, packet(1)), (B, packet(2)), (A, packet(3))])
+    found = [*spool.all(A), *spool.all(B)]
+    assert sorted(each.number for each in found) == sorted(numbers)
+    assert [spool.oldest(each).number for each in (A, B)] == numbers[:2]  # type: ignore[union-attr]
+
+
+def test_numbers_in_memory(full: Spool) -> None:
+    """A disk without room changes nothing of that."""
+    numbers = full.add_all([(A, packet(1)), (A, packet(2))])
+    assert [each.number for each in full.all(A)] == numbers
+    assert drained(full, A) == [1, 2]
+    full.close()
+
+
+def test_half_of_a_surrogate(spool: Spool) -> None:
+    """It is no text: an error of ours, and nothing else is lost."""
+    spool.add(A, packet(1))
+    with pytest.raises(SocketsError, match="can't be kept"):
+        spool.add(A, packet(2, "\ud800"))
+    assert drained(spool, A) == [1]
 
 
 def test_no_place(tmp_path: Path) -> None:

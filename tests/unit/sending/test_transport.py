@@ -1,14 +1,15 @@
 """What of zabbix_sender's answers is believed. The texts are those of 6.0.14 and 7.0.9."""
 
+import re
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.errors import SocketsError, UsageError
 from zabbix_sockets.sending.lines import Value
-from zabbix_sockets.sending.transport import Outcome, Sender, parse_answer, push
+from zabbix_sockets.sending.transport import Outcome, Sender, check, parse_answer, push
 
 TAKEN = 'Response from "127.0.0.1:10051": "processed: 1; failed: 0; total: 1; seconds spent: 0.1"\n'
 REFUSED = (
@@ -133,14 +134,14 @@ def test_program_that_may_not_run(tmp_path: Path) -> None:
 
 def test_program_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is ended a while after the timeout it was given."""
-    monkeypatch.setattr("zabbix_sockets.sending.transport._GRACE", 0.2)
+    monkeypatch.setattr("zabbix_sockets.sending.transport.GRACE", 0.2)
     fake = program(tmp_path, "import time; time.sleep(60)")
     assert "did not end within" in push(Sender(program=fake), "a", [VALUE], 1).error
 
 
 def test_all_of_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It forks a child for each destination: none is left behind, and what was said is heard."""
-    monkeypatch.setattr("zabbix_sockets.sending.transport._GRACE", 0.2)
+    monkeypatch.setattr("zabbix_sockets.sending.transport.GRACE", 0.2)
     body = f"import os, time\nif not os.fork():\n print({TAKEN!r}, flush=True)\ntime.sleep(60)"
     started = time.monotonic()
     outcome = push(Sender(program=program(tmp_path, body)), "a", [VALUE, VALUE], 1)
@@ -152,6 +153,56 @@ def test_traces_are_no_reasons() -> None:
     """Lines of where the program is name timeouts, too."""
     text = "zabbix_sender [7]: DEBUG: In connect_to_server() [127.0.0.1]:1 [timeout:1]\n"
     assert parse_answer(text, 1, SILENT).error == SILENT
+
+
+def test_failed_response() -> None:
+    """An answer that says "failed" is none, whatever numbers it has; 7.0 ends with status 0."""
+    text = (
+        'zabbix_sender [7]: Warning: incorrect answer from "127.0.0.1:1": [{"response":"failed",'
+        '"info":"processed: 1; failed: 0; total: 1; seconds spent: 0.1"}]\n' + summary(1)
+    )
+    outcome = parse_answer(text, 1, SILENT)
+    assert (outcome.processed, outcome.delivered) == (0, False)
+    assert "incorrect answer" in outcome.error
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ("zabbix_sender [9]: ./plugins.d: [2] No such file or directory", None),
+        ("something else\nSending failed.\nsent: 0; skipped: 1; total: 1", "something else"),
+        ("Sending failed.", "zabbix_sender ended with status 3 and said nothing"),
+    ],
+)
+def test_whatever_it_says_is_shown(tmp_path: Path, said: str, error: str | None) -> None:
+    """What it says last is the reason, also where nobody knows such a line."""
+    fake = program(tmp_path, f"import sys; print({said!r}); sys.exit(3)")
+    outcome = push(Sender(program=fake), "a", [VALUE], 1)
+    assert outcome.error == (error or "./plugins.d: [2] No such file or directory")
+
+
+def test_runs_where_the_file_is(tmp_path: Path) -> None:
+    """What the agent's file includes may be relative to its folder, as that of agent 2 has it."""
+    fake = program(tmp_path, "import os; print(os.getcwd())")
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    sender = Sender(str(folder / "agent.conf"), program=fake)
+    assert push(sender, "a", [VALUE], 1).error == str(folder)
+
+
+def test_check(tmp_path: Path) -> None:
+    """It reads its configuration and sends nothing; what it says against it is said."""
+    body = "import sys\nif sys.stdin.read(): sys.exit(1)\nprint('sent: 0; skipped: 0; total: 0')"
+    check(Sender(program=program(tmp_path, body)), "a")
+    for why, hint in (("[13] Permission denied", "docs/send.md"), ("[2] No such file", "")):
+        said = f'cannot open file "/psk": {why}'
+        fake = program(tmp_path, f"import sys; print({said!r}); sys.exit(1)")
+        with pytest.raises(UsageError, match=re.escape(said)) as caught:
+            check(Sender(program=fake), "a")
+        assert hint in caught.value.hint
+        assert bool(caught.value.hint) == bool(hint)
+    with pytest.raises(UsageError, match="there is no /nonexistent"):
+        check(Sender(program="/nonexistent"), "a")
 
 
 def test_lines_are_lines() -> None:

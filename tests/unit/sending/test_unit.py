@@ -7,21 +7,25 @@ from pathlib import Path
 
 import pytest
 
+from zabbix_sockets.cli import USAGE
+from zabbix_sockets.sending.options import FILES
+
 UNIT = Path(__file__).parents[3] / "conf/systemd/zabbix-sockets-send.service"
 DROP_IN = UNIT.with_name("sys-ptrace.conf")
+CREDENTIALS = UNIT.with_name("credentials.conf")
 
 pytestmark = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="no systemd-analyze"
 )
 
 
-@pytest.mark.parametrize("drop_ins", [(), (DROP_IN,)])
+@pytest.mark.parametrize("drop_ins", [(), (DROP_IN,), (CREDENTIALS,), (DROP_IN, CREDENTIALS)])
 def test_valid(tmp_path: Path, drop_ins: tuple[Path, ...]) -> None:
     """`systemd-analyze verify` has nothing against it, where its interpreter is."""
     unit = tmp_path / UNIT.name
     unit.write_text(UNIT.read_text().replace("/opt/zabbix-sockets/bin/python3", "/bin/sh"))
     for each in drop_ins:
-        (tmp_path / f"{UNIT.name}.d").mkdir()
+        (tmp_path / f"{UNIT.name}.d").mkdir(exist_ok=True)
         shutil.copy(each, tmp_path / f"{UNIT.name}.d")
     analyze = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(unit)]
     answer = subprocess.run(analyze, capture_output=True, text=True, check=False)
@@ -48,3 +52,17 @@ def test_drop_in() -> None:
     lines = [line for line in DROP_IN.read_text().splitlines() if not line.startswith("#")]
     both = "CAP_SYS_PTRACE CAP_DAC_READ_SEARCH"
     assert lines == ["[Service]", f"CapabilityBoundingSet={both}", f"AmbientCapabilities={both}"]
+
+
+def test_credentials() -> None:
+    """Each is called as an option of `send` for a file: such a one it uses."""
+    lines = [line.lstrip("#") for line in CREDENTIALS.read_text().splitlines()]
+    names = [line.partition("=")[2].partition(":")[0] for line in lines if line[:4] == "Load"]
+    assert names == ["tls-psk-file", "tls-key-file"]
+    assert {f"--{name}" for name in names} <= set(FILES)
+
+
+def test_usage_is_not_tried_again() -> None:
+    """What only a person can mend ends with a status for which it is not started again."""
+    lines = UNIT.read_text().splitlines()
+    assert {"Restart=on-failure", f"RestartPreventExitStatus={USAGE}"} <= set(lines)

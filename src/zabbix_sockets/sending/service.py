@@ -1,0 +1,156 @@
+"""The service: pushes at every interval, and ends only when it is told to."""
+
+import os
+import random
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.rows import JsonRow
+from zabbix_sockets.sending import schedule
+from zabbix_sockets.sending.delivery import Report, catching_up, drain_delay
+from zabbix_sockets.sending.ledger import SYNC
+from zabbix_sockets.sending.pusher import Pusher
+from zabbix_sockets.sending.systemd import Pulse, notify
+
+FAULTS = (SocketsError, OSError, MemoryError, RuntimeError)
+"""What is said, and no reason to end: also where no descriptor, thread or memory is left."""
+
+_TRIES = 4
+"""How often a document is tried, within an interval: another call of the same user may be busy
+with one, or the host with something else."""
+_LONGEST_PAUSE = 5.0
+
+
+class Service:
+    """Pushes at every interval until SIGTERM or SIGINT."""
+
+    def __init__(self, pusher: Pusher, interval: float) -> None:
+        self._pusher = pusher
+        self._interval = interval
+        self._stopping = False
+        self._wake_up, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._said: object = None
+        self._pulse = Pulse()
+        pusher.attendance.is_stopping = self._is_stopping
+        pusher.attendance.beat = self._pulse.beat
+
+    def run(self) -> None:
+        """Stay; what is under way at a signal is finished or spooled."""
+        signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        own = schedule.offset(self._pusher.target.host, self._interval)
+        first = schedule.seconds_to_first(time.time(), self._interval, own)
+        start = time.monotonic() + first
+        _log(f"pushing {self._pusher.target}")
+        notify("READY=1", f"STATUS=first push in {first:.0f} s")
+        self._wait(start)
+        while not self._is_stopping():
+            reports = self._push(self._next_tick(start))
+            tick = self._next_tick(start)
+            retry = time.monotonic() + SYNC
+            destinations = self._pusher.target.destinations
+            self._drain_until(tick, catching_up(reports) if reports else destinations)
+            while self._pusher.awaits_items() and retry < tick and not self._is_stopping():
+                self._wait(retry)
+                self._say(self._pusher.retry)
+                retry = time.monotonic() + SYNC
+            self._wait(tick)
+        notify("STOPPING=1")
+
+    def _next_tick(self, start: float) -> float:
+        return schedule.next_tick(start, time.monotonic(), self._interval)
+
+    def _stop(self, _number: int, _frame: object) -> None:
+        self._stopping = True
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
+
+    def _push(self, tick: float) -> list[Report]:
+        """Push before *tick*; return what became of it, nothing where there was no document."""
+        reports: list[Report] = []
+        try:
+            document = self._made(tick)
+            if document is None:
+                return []
+            reports = self._pusher.deliver(document)
+            said = "; ".join(map(str, reports))
+            kind: object = [(each.outcome.error, each.delivered, each.note) for each in reports]
+        except FAULTS as error:
+            said = kind = _words(error)
+        spool = self._pusher.spool
+        if spool and spool.trouble:
+            said += f"; in memory only: {spool.trouble}"
+            kind = kind, spool.trouble
+        self._tell(said, kind)
+        return reports
+
+    def _made(self, tick: float) -> JsonRow | None:
+        """Return a document; None where there is none, after tries until shortly before *tick*.
+
+        Raises:
+            SocketsError, OSError, MemoryError, RuntimeError: as the last of the tries.
+        """
+        tries = 0
+        while not self._is_stopping():
+            tries += 1
+            self._pulse.beat()
+            try:
+                return self._pusher.make()
+            except FAULTS as error:
+                pause = min(_LONGEST_PAUSE, self._interval / (_TRIES + 1))
+                again = time.monotonic() + pause * random.uniform(0.5, 1.5)  # noqa: S311  # to spread
+                if tries == _TRIES or again + pause > tick:
+                    raise SocketsError(f"no document, {tries} times: {_words(error)}") from None
+                self._tell(f"no document: {_words(error)}; it is tried again", _words(error))
+            self._wait(again)
+        return None
+
+    def _tell(self, said: str, kind: object) -> None:
+        """Tell systemd what was *said*, and the log when its *kind* has changed."""
+        notify("WATCHDOG=1", f"STATUS={said}")
+        if kind != self._said:  # the log is for changes, not for how many wait
+            _log(said)
+            self._said = kind
+
+    def _drain_until(self, tick: float, destinations: Sequence[str]) -> None:
+        """Deliver what waits for *destinations*, slowly, until the next push is due."""
+        while destinations and not self._is_stopping():
+            self._wait(min(tick, time.monotonic() + drain_delay(self._interval)))
+            if self._is_stopping() or time.monotonic() >= tick:
+                return
+            drained: list[Report] = []
+            self._say(lambda: drained.extend(self._pusher.drain(destinations)))  # noqa: B023
+            destinations = catching_up(drained)
+
+    def _say(self, work: Callable[[], None]) -> None:
+        """Do *work*; what goes wrong is said, and no reason to end."""
+        self._pulse.beat()
+        try:
+            work()
+        except FAULTS as error:
+            _log(_words(error))
+
+    def _wait(self, until: float) -> None:
+        """Sleep until a moment of the monotonic clock, or a signal; systemd is told meanwhile."""
+        while not self._is_stopping() and (left := until - time.monotonic()) > 0:
+            select.select([self._wake_up], [], [], min(left, self._pulse.seconds / 2))
+            with suppress(BlockingIOError):
+                os.read(self._wake_up, 4096)
+            self._pulse.beat()
+
+
+def _words(error: BaseException) -> str:
+    """Return an error in words, where its class says more than its text the class, too."""
+    return str(error) if isinstance(error, SocketsError) else f"{type(error).__name__}: {error}"
+
+
+def _log(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

@@ -1,0 +1,108 @@
+"""The service: what goes wrong is said, tried again where that helps, and no reason to end."""
+
+import time
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+
+from zabbix_sockets.errors import BusyError, SocketsError
+from zabbix_sockets.rows import JsonRow
+from zabbix_sockets.sending.delivery import Attendance, Report
+from zabbix_sockets.sending.pusher import Pusher
+from zabbix_sockets.sending.service import Service
+from zabbix_sockets.sending.transport import Outcome
+
+BUSY = BusyError("another snapshot of this user did not end within 1.25 s")
+
+
+class FakePusher:
+    """Makes a document or raises what comes next; a real one forks, which needs a real reason."""
+
+    spool = None
+
+    def __init__(self, *faults: Exception) -> None:
+        self.attendance = Attendance()
+        self.faults = list(faults)
+        self.tried: list[float] = []
+        self.delivered = 0
+        self.fault: Exception | None = None
+
+    def make(self) -> JsonRow:
+        """Make one, or not."""
+        self.tried.append(time.monotonic())
+        if self.faults:
+            raise self.faults.pop(0)
+        return {}
+
+    def deliver(self, _document: JsonRow) -> list[Report]:
+        """Deliver it, or not."""
+        if self.fault:
+            raise self.fault
+        self.delivered += 1
+        return [Report("a", Outcome(1, 0), 0)]
+
+    def drain(self, _destinations: Sequence[str]) -> list[Report]:
+        """Fail."""
+        assert self.fault
+        raise self.fault
+
+
+def push(pusher: FakePusher, interval: float = 1.0) -> list[Report]:
+    """Push once, as at a moment of the interval."""
+    service = Service(cast(Pusher, pusher), interval)
+    return service._push(time.monotonic() + interval)
+
+
+def test_document_is_tried_again(capfd: pytest.CaptureFixture[str]) -> None:
+    """One that could not be made, as another call was at it, is made within the interval."""
+    pusher = FakePusher(BUSY, BUSY)
+    assert [str(each) for each in push(pusher)] == ["a: sent 1, failed 0"]
+    assert len(pusher.tried) == 3
+    assert capfd.readouterr().err.splitlines() == [
+        f"no document: {BUSY}; it is tried again",
+        "a: sent 1, failed 0",
+    ]
+
+
+def test_tries_end(capfd: pytest.CaptureFixture[str]) -> None:
+    """After some there is none, which is said; they are spread, and over before the next."""
+    pusher = FakePusher(*[BUSY] * 10)
+    started = time.monotonic()
+    assert push(pusher) == []
+    assert 3 <= len(pusher.tried) <= 4
+    assert pusher.tried[-1] - pusher.tried[0] > 0.15
+    assert pusher.tried[-1] < started + 1
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last == f"no document, {len(pusher.tried)} times: {BUSY}"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        OSError(24, "Too many open files"),
+        MemoryError(),
+        RuntimeError("no thread"),
+        SocketsError("x"),
+    ],
+)
+def test_no_fault_ends_it(fault: Exception, capfd: pytest.CaptureFixture[str]) -> None:
+    """Whatever is missing while it makes, delivers or drains is said."""
+    pusher = FakePusher(fault)
+    assert len(push(pusher)) == 1
+    pusher.fault = fault
+    assert push(pusher) == []
+    service = Service(cast(Pusher, pusher), 0.1)
+    service._drain_until(time.monotonic() + 1, ["a"])
+    said = capfd.readouterr().err
+    assert said.count(str(fault)) >= 3
+    assert pusher.delivered == 1
+
+
+def test_stopped_while_it_tries() -> None:
+    """A signal ends the tries, too."""
+    pusher = FakePusher(*[BUSY] * 10)
+    service = Service(cast(Pusher, pusher), 1.0)
+    service._stop(15, None)
+    assert service._push(time.monotonic() + 1) == []
+    assert not pusher.tried
