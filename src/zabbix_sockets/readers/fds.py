@@ -7,7 +7,7 @@ procfs: two system calls a process and one a descriptor.
 
 import os
 from collections.abc import Iterable
-from errno import ENAMETOOLONG, ENOENT
+from errno import ENAMETOOLONG
 from typing import NamedTuple
 
 from zabbix_sockets.deadline import Deadline
@@ -20,8 +20,6 @@ _SLICE = 4096  # descriptors between two looks at the clock
 _MANY = 20_000  # descriptors; a process with more is asked when all others have been
 _THREADS_ASKED = 16
 _SOCKET = "socket:["
-_NO_SOCKET = (ENOENT, ENAMETOOLONG)
-"""What readlink(2) gives for a single descriptor that holds no socket."""
 
 
 def walk(proc: str, deadline: Deadline) -> Owners:
@@ -157,8 +155,10 @@ def _read_slice(fd: int, names: list[str], found: list[str]) -> None:
                 if link.startswith(_SOCKET):
                     found.append(link)
             return
+        except FileNotFoundError:
+            at += 1
         except OSError as error:
-            if error.errno not in _NO_SOCKET:
+            if error.errno != ENAMETOOLONG:
                 raise  # it may be a socket: the process was not asked for all that it has
             at += 1
 

@@ -90,10 +90,11 @@ class FakeTables:
             yield step
 
 
-def maker(tables: FakeTables | Exception) -> Callable[[], FakeTables]:
+def maker(tables: FakeTables | Exception) -> Callable[..., FakeTables]:
     """Return what makes *tables*, or raises it."""
 
-    def make() -> FakeTables:
+    def make(*, stays: bool = True) -> FakeTables:
+        del stays  # it has no socket to make anew
         if isinstance(tables, Exception):
             raise tables
         return tables

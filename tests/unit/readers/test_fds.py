@@ -133,7 +133,16 @@ def with_failing(monkeypatch: pytest.MonkeyPatch, name: str, path: str, number: 
     monkeypatch.setattr(os, name, fail)
 
 
-@pytest.mark.parametrize("number", [errno.ENAMETOOLONG, errno.ENOENT, errno.ENOMEM, errno.EIO])
+def test_no_memory_for_a_link(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What may be a socket is not passed over: the process counts as not inspected."""
+    proc.add(20, b"busy", [500, 501])
+    with_failing(monkeypatch, "readlink", "socket:[501]", errno.ENOMEM)
+    owners = walked(proc)
+    assert owners.by_inode == {}
+    assert owners.denied == {"busy": 1}
+
+
+@pytest.mark.parametrize("number", [errno.ENAMETOOLONG, errno.ENOENT])
 def test_descriptor_whose_link_can_not_be_read(
     proc: ProcTree, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
