@@ -22,7 +22,7 @@ run: $(VENV)/.installed
 test: $(VENV)/.dev
 	tests/requirements.sh
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest
+	tests/all.sh $(BIN)/python
 
 quick: $(VENV)/.dev lint
 	$(BIN)/python -m pytest -q tests/unit
