@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from zabbix_sockets.names import safe_name
     from zabbix_sockets.report import Limits, build_document
     from zabbix_sockets.sockets import Socket
+    from zabbix_sockets.version import __version__
 
-__version__ = "0.1.0"
 __all__ = [
     "Limits",
     "Query",
@@ -48,6 +48,7 @@ _HOMES = {
     "collect": "collector.snapshot",
     "iter_sockets": "collector.stream",
     "safe_name": "names",
+    "__version__": "version",
 }
 
 

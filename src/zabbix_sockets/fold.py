@@ -4,7 +4,7 @@ The hot path of every source but BPF: a row is a tuple on its way into a counter
 object is made of it, and nothing of it is kept but one mark beside its inode.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import repeat
 from typing import NamedTuple, TypeVar
@@ -18,6 +18,7 @@ from zabbix_sockets.model import (
     UNOWNED,
     AddressToken,
     Connection,
+    DeviceName,
     Encoding,
     ListenerSocket,
     PortRange,
@@ -32,9 +33,6 @@ MAX_ENDPOINTS = 50_000
 of a hash, so what comes later is rare among the first only if it is rare at all."""
 
 Key = TypeVar("Key", bound=tuple[int, *tuple[object, ...]])
-
-DeviceName = Callable[[int, int], str]
-"""Returns the safe name of a network device by its namespace and index; empty for 0."""
 
 _LISTENING = {"tcp": TcpState.LISTEN.value, "udp": TcpState.CLOSE.value}
 

@@ -129,6 +129,10 @@ class Namespace(NamedTuple):
         )
 
 
+DeviceName = Callable[[int, int], str]
+"""Returns the safe name of a network device by its namespace and index; empty for 0."""
+
+
 class ListenerSocket(NamedTuple):
     """One listening TCP or bound UDP socket."""
 

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import orjson
 
-from zabbix_sockets import __version__
 from zabbix_sockets.errors import SocketsError
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups, hidden_facts
 from zabbix_sockets.head import collector_of, host_of
@@ -23,6 +22,7 @@ from zabbix_sockets.rows.upstreams import (
     ephemeral_usage,
     upstream_rows,
 )
+from zabbix_sockets.version import __version__
 
 _ABSENT: dict[str, Callable[[], JsonRow]] = {
     "processes": absent_process,

@@ -4,12 +4,12 @@ from _socket import AF_INET, AF_INET6
 from collections.abc import Iterable
 
 from zabbix_sockets.addresses import fold_address, unmapped
-from zabbix_sockets.fold import DeviceName
 from zabbix_sockets.model import (
     INBOUND,
     OUTBOUND,
     UNKNOWN,
     Connection,
+    DeviceName,
     ListenerSocket,
     PortRange,
 )

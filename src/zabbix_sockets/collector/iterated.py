@@ -15,7 +15,6 @@ from zabbix_sockets.collector.rest import Rest
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.fold import DeviceName
 from zabbix_sockets.model import (
     ALL_NETNS,
     INBOUND,
@@ -25,6 +24,7 @@ from zabbix_sockets.model import (
     UNKNOWN,
     UNOWNED,
     Connection,
+    DeviceName,
     ListenerSocket,
     Process,
     Query,

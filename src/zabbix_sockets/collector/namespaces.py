@@ -18,8 +18,7 @@ from zabbix_sockets.errors import (
     SocketsError,
     SourceUnavailableError,
 )
-from zabbix_sockets.fold import DeviceName
-from zabbix_sockets.model import OWN_NETNS, Namespace, PortRange, Visibility
+from zabbix_sockets.model import OWN_NETNS, DeviceName, Namespace, PortRange, Visibility
 from zabbix_sockets.names import UNNAMED, safe_name
 from zabbix_sockets.readers import netns
 from zabbix_sockets.readers.host import read_device_name, read_port_range

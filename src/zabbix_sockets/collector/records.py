@@ -15,13 +15,14 @@ from zabbix_sockets.addresses import fold_address
 from zabbix_sockets.collector.ends import PROTOCOL_NAMES, End, Resolver
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import DeadlineError, ParseError
-from zabbix_sockets.fold import MAX_ENDPOINTS, DeviceName
+from zabbix_sockets.fold import MAX_ENDPOINTS
 from zabbix_sockets.model import (
     ACTIVE_WITHIN,
     INBOUND,
     NOBODY,
     OWN_NETNS,
     Connection,
+    DeviceName,
     ListenerSocket,
     PortRange,
     Process,

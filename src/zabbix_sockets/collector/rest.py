@@ -18,8 +18,8 @@ from zabbix_sockets.errors import (
     ParseError,
     SourceUnavailableError,
 )
-from zabbix_sockets.fold import DeviceName, TableFold
-from zabbix_sockets.model import TABLES, Row, Snapshot, Table, TcpState
+from zabbix_sockets.fold import TableFold
+from zabbix_sockets.model import TABLES, DeviceName, Row, Snapshot, Table, TcpState
 from zabbix_sockets.readers.host import may_lack_descriptors
 
 # Masks of the states in which TCP sockets may have no descriptor; the established ones are

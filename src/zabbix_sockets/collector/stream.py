@@ -19,7 +19,7 @@ from zabbix_sockets.collector.plan import Plan, choose
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.fold import DeviceName, Directions
+from zabbix_sockets.fold import Directions
 from zabbix_sockets.model import (
     ALL_NETNS,
     INBOUND,
@@ -27,6 +27,7 @@ from zabbix_sockets.model import (
     OWN_NETNS,
     TABLES,
     AddressToken,
+    DeviceName,
     Encoding,
     Namespace,
     PortRange,
