@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, TextIO
 
 from zabbix_sockets import supervisor
-from zabbix_sockets.errors import InternalError, SocketsError, UsageError, printable
 from zabbix_sockets.lock import Lock
+from zabbix_sockets.model.errors import InternalError, SocketsError, UsageError, printable
 from zabbix_sockets.supervisor import Answer
 
 ANSWERED, FAILED, USAGE = 0, 1, 2

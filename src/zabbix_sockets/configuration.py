@@ -6,8 +6,8 @@ from errno import EFBIG
 from itertools import takewhile
 from typing import Any, NamedTuple
 
-from zabbix_sockets.errors import SocketsError, UsageError
 from zabbix_sockets.files import read_regular
+from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.rules import FIELDS, Rule, RuleError, make_rule
 
 MAX_BYTES = 250_000

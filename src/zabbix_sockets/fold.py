@@ -9,24 +9,20 @@ from functools import cache
 from itertools import repeat
 from typing import NamedTuple, TypeVar
 
-from zabbix_sockets.addresses import fold_address, unmapped
-from zabbix_sockets.model import (
+from zabbix_sockets.model.addresses import fold_address, unmapped
+from zabbix_sockets.model.quality import Quality, add_to
+from zabbix_sockets.model.snapshot import (
     INBOUND,
     NOBODY,
     OUTBOUND,
     UNKNOWN,
     UNOWNED,
-    AddressToken,
     Connection,
     DeviceName,
-    Encoding,
     ListenerSocket,
     PortRange,
-    Row,
-    Table,
-    TcpState,
 )
-from zabbix_sockets.quality import Quality, add_to
+from zabbix_sockets.model.wire import AddressToken, Encoding, Row, Table, TcpState
 
 MAX_ENDPOINTS = 50_000
 """Distinct remote endpoints with a count of their own. The kernel's tables are in the order

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from zabbix_sockets.model import HIDDEN_FACTS, Process, Snapshot, Visibility
-from zabbix_sockets.names import UNKNOWN
+from zabbix_sockets.model.names import UNKNOWN
+from zabbix_sockets.model.snapshot import HIDDEN_FACTS, Process, Snapshot, Visibility
 
 
 class Grouping(NamedTuple):

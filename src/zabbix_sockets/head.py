@@ -1,18 +1,9 @@
 """The document's head: how it came about, and the host's own figures."""
 
-from zabbix_sockets.addresses import format_endpoint
 from zabbix_sockets.groups import Grouping, hidden_facts
-from zabbix_sockets.model import (
-    INBOUND,
-    NOBODY,
-    OWN_NETNS,
-    TCP_STATES,
-    UDP_STATES,
-    UNOWNED,
-    Snapshot,
-    TcpState,
-    state_name,
-)
+from zabbix_sockets.model.addresses import format_endpoint
+from zabbix_sockets.model.snapshot import INBOUND, NOBODY, UNOWNED, Snapshot
+from zabbix_sockets.model.wire import OWN_NETNS, TCP_STATES, UDP_STATES, TcpState, state_name
 from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.rows.upstreams import Usage, ephemeral_pct
 

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from time import monotonic_ns, sleep
 from typing import Self
 
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import BusyError
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import BusyError
 
 # World-writable: others may have made a folder of our name before us; one that is not
 # ours is passed over. /dev/shm first: the same for a service with PrivateTmp= and a shell.

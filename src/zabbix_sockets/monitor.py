@@ -14,10 +14,10 @@ from typing import NamedTuple, TextIO
 
 import orjson
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.model.socket import Socket
 from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.show import left_out, render, socket_json, socket_order
-from zabbix_sockets.sockets import Socket
 from zabbix_sockets.table import Style, style_of
 
 NEW, GONE = "new", "gone"

@@ -12,8 +12,8 @@ import os
 import stat
 from collections.abc import Iterator
 
-from zabbix_sockets.errors import SocketsError, SourceUnavailableError
-from zabbix_sockets.model import PINS_GROUP
+from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError
+from zabbix_sockets.model.snapshot import PINS_GROUP
 from zabbix_sockets.readers import bpf, libbpf
 from zabbix_sockets.readers.pinned import is_bpffs
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from zabbix_sockets import verbs
 from zabbix_sockets.groups import DEFAULT_GROUPING
 from zabbix_sockets.lock import Lock
-from zabbix_sockets.model import LISTS, PINS
+from zabbix_sockets.model.snapshot import LISTS, PINS
 
 _POSITIONALS = {
     "get": ("grouping",),

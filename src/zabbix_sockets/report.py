@@ -5,15 +5,11 @@ from typing import NamedTuple
 
 import orjson
 
-from zabbix_sockets.errors import SocketsError
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups, hidden_facts
 from zabbix_sockets.head import collector_of, host_of
-from zabbix_sockets.model import (
-    BY_CGROUPS,
-    LISTS,
-    Snapshot,
-)
-from zabbix_sockets.quality import LIMITED_TIMES, Quality, figures_of
+from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.model.quality import LIMITED_TIMES, Quality, figures_of
+from zabbix_sockets.model.snapshot import BY_CGROUPS, LISTS, Snapshot
 from zabbix_sockets.rows import JsonRow, RankedRow, netns_labels
 from zabbix_sockets.rows.listeners import absent_listener, listener_rows
 from zabbix_sockets.rows.processes import absent_process, process_rows

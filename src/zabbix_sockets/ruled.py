@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from zabbix_sockets.groups import DEFAULT_GROUPING, Grouping
-from zabbix_sockets.model import Process
+from zabbix_sockets.model.snapshot import Process
 from zabbix_sockets.rules import SYSTEM_UIDS, Facts, Names, Rule, needs
 
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from zabbix_sockets.names import MAX_LENGTH, safe_name
+from zabbix_sockets.model.names import MAX_LENGTH, safe_name
 
 MAX_NAMES = 50
 """Distinct names that a rule may make; the group of all others is one more."""

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from time import monotonic, sleep
 from typing import NamedTuple, NoReturn
 
-from zabbix_sockets.errors import InternalError, SocketsError, TimedOutError, UsageError
+from zabbix_sockets.model.errors import InternalError, SocketsError, TimedOutError, UsageError
 
 GRACE = 0.2
 """Seconds past the timeout after which a call that hangs is ended: in the kernel, in an

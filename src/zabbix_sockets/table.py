@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import NamedTuple, TextIO
 
-from zabbix_sockets.cells import text_width
+from zabbix_sockets.model.text_width import text_width
 from zabbix_sockets.rows import JsonRow
 
 BOLD, DIM, GREEN, YELLOW, RESET = "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[33m", "\x1b[0m"

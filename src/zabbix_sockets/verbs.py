@@ -11,16 +11,16 @@ from typing import Any, TypeVar
 
 from zabbix_sockets.collector.ahead import read_pinned
 from zabbix_sockets.collector.asking import asking_processes
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import (
+from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping
+from zabbix_sockets.lock import Lock, one_at_a_time
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import (
     DumpInterruptedError,
     UsageError,
 )
-from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping
-from zabbix_sockets.lock import Lock, one_at_a_time
-from zabbix_sockets.model import ALL_NETNS, OWN, Query, Snapshot
+from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, Query, Snapshot
+from zabbix_sockets.model.socket import Socket
 from zabbix_sockets.rows import JsonRow
-from zabbix_sockets.sockets import Socket
 from zabbix_sockets.supervisor import GRACE, Answer, answer_within
 
 CONFIG = "/etc/zabbix/zabbix-sockets.toml"

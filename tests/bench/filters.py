@@ -21,8 +21,9 @@ from tests.bench.isolate import run_isolated
 from tests.bench.load import PORTS_BASE, Load, Shape
 from zabbix_sockets.collector.plan import choose
 from zabbix_sockets.collector.selection import Selection
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.model import TABLES, Query
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.snapshot import Query
+from zabbix_sockets.model.wire import TABLES
 from zabbix_sockets.readers.mounts import Mounts
 
 COMMAND = (sys.executable, "-I", "-m", "zabbix_sockets")

@@ -10,7 +10,7 @@ import zoo
 from children import Child
 
 from zabbix_sockets import Query, Socket, iter_sockets
-from zabbix_sockets.model import state_name
+from zabbix_sockets.model.wire import state_name
 
 SOURCES = ("bpf", "sock_diag", "procfs")
 

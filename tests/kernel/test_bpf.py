@@ -17,7 +17,8 @@ from netns import ip
 
 import zabbix_sockets
 from zabbix_sockets import Query, build_document, collect, iter_sockets
-from zabbix_sockets.model import Connection, ListenerSocket, Snapshot, state_name
+from zabbix_sockets.model.snapshot import Connection, ListenerSocket, Snapshot
+from zabbix_sockets.model.wire import state_name
 from zabbix_sockets.readers import bpf
 
 CLONE_FILES, CLONE_NEWPID = 0x400, 0x20000000

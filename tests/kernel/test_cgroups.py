@@ -16,7 +16,7 @@ from children import Child, run_as
 
 from zabbix_sockets import Query, build_document, collect
 from zabbix_sockets.groups import GROUPINGS
-from zabbix_sockets.model import BY_CGROUPS, BY_DESCRIPTORS, OWN
+from zabbix_sockets.model.snapshot import BY_CGROUPS, BY_DESCRIPTORS, OWN
 from zabbix_sockets.rows import JsonRow
 
 SOURCES = ("bpf", "sock_diag", "procfs")

@@ -9,7 +9,7 @@ import zoo
 from children import Child
 
 from zabbix_sockets import Query, collect, iter_sockets
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 
 DEVICE = "dev-of-filter"
 

@@ -18,9 +18,9 @@ from expressions import Expressions, Values, states_of
 
 from zabbix_sockets import Query, collect, iter_sockets
 from zabbix_sockets.collector import selection
-from zabbix_sockets.errors import ParseError, SocketsError, SourceUnavailableError
 from zabbix_sockets.filters.kernel import Dump
-from zabbix_sockets.owners import Owners
+from zabbix_sockets.model.errors import ParseError, SocketsError, SourceUnavailableError
+from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.readers import inet_diag
 
 SEEDS = range(8)

@@ -16,9 +16,9 @@ from children import Child, run_as
 
 from zabbix_sockets import Query, build_document, collect
 from zabbix_sockets.counting import count
-from zabbix_sockets.errors import SocketsError
 from zabbix_sockets.groups import GROUPINGS, Grouping
-from zabbix_sockets.model import PINS_GROUP
+from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.model.snapshot import PINS_GROUP
 from zabbix_sockets.ruled import by_rules
 from zabbix_sockets.rules import make_rule
 

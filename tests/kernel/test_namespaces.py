@@ -15,8 +15,8 @@ import zoo
 from children import Child, run_as
 
 from zabbix_sockets import Query, build_document, collect, iter_sockets
-from zabbix_sockets.errors import SocketsError
-from zabbix_sockets.model import ALL_NETNS
+from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.model.snapshot import ALL_NETNS
 from zabbix_sockets.report import NO_LIMITS
 from zabbix_sockets.rows import JsonRow
 

@@ -13,9 +13,9 @@ import zoo
 from children import Child, run_as
 
 from zabbix_sockets import Query, build_document, collect
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import SocketsError, SourceUnavailableError
-from zabbix_sockets.model import PINS_GROUP
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError
+from zabbix_sockets.model.snapshot import PINS_GROUP
 from zabbix_sockets.pins import ensure_bpffs, load, pinned, unload
 from zabbix_sockets.readers import bpf, libbpf
 from zabbix_sockets.readers.mounts import read_mounts

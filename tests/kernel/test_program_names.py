@@ -17,9 +17,9 @@ import zoo
 from children import Child, run_as, run_forked
 
 from zabbix_sockets import Query, build_document, collect, iter_sockets
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.model import PINS_GROUP
-from zabbix_sockets.names import safe_name
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.names import safe_name
+from zabbix_sockets.model.snapshot import PINS_GROUP
 from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.process import read_stat
 

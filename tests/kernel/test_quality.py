@@ -16,7 +16,7 @@ from children import Child
 from ss_info import SsInfo, as_ss_has_it, read_ss_info
 
 from zabbix_sockets import Query, build_document, collect, iter_sockets
-from zabbix_sockets.sockets import Socket, TcpInfo
+from zabbix_sockets.model.socket import Socket, TcpInfo
 
 # Of this run alone; without a digit, so that it is a name that lasts.
 FAR = "zs-far-" + str(os.getpid()).translate(str.maketrans("0123456789", "abcdefghij"))

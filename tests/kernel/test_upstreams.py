@@ -12,8 +12,8 @@ from children import Child
 from netns import ip
 
 from zabbix_sockets import Query, build_document, collect
-from zabbix_sockets.addresses import fold_address
-from zabbix_sockets.model import Snapshot
+from zabbix_sockets.model.addresses import fold_address
+from zabbix_sockets.model.snapshot import Snapshot
 from zabbix_sockets.rows.upstreams import ephemeral_usage
 
 SOURCES = ("bpf", "sock_diag", "procfs")

@@ -23,7 +23,7 @@ from children import Child, run_as
 
 from zabbix_sockets import Query, build_document, collect
 from zabbix_sockets.groups import GROUPINGS
-from zabbix_sockets.model import PINS_GROUP
+from zabbix_sockets.model.snapshot import PINS_GROUP
 from zabbix_sockets.pins import load, unload
 from zabbix_sockets.report import NO_LIMITS
 

@@ -5,8 +5,8 @@ import subprocess
 from typing import NamedTuple
 
 from zabbix_sockets import Socket
-from zabbix_sockets.addresses import format_address
-from zabbix_sockets.model import state_name
+from zabbix_sockets.model.addresses import format_address
+from zabbix_sockets.model.wire import state_name
 
 # ss's words for the kernel's states; UDP's two are told apart by the protocol.
 _STATES = {

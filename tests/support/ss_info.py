@@ -4,7 +4,7 @@ import re
 import subprocess
 from typing import NamedTuple
 
-from zabbix_sockets.sockets import TcpInfo
+from zabbix_sockets.model.socket import TcpInfo
 
 _MS_AS_US = {
     "rtt_us": r" rtt:([\d.]+)/",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from zabbix_sockets.collector.ahead import Ahead
-from zabbix_sockets.model import Query, Snapshot
+from zabbix_sockets.model.snapshot import Query, Snapshot
 
 
 def answer_with(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot) -> list[Query]:

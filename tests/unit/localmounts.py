@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.readers.mounts import Mounts
 
 

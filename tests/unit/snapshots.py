@@ -8,13 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hypothesis import strategies as st
 
-from zabbix_sockets.addresses import fold_address
-from zabbix_sockets.model import (
+from zabbix_sockets.model.addresses import fold_address
+from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
     INBOUND,
     NOBODY,
     OUTBOUND,
-    OWN_NETNS,
     UNKNOWN,
     UNOWNED,
     Connection,
@@ -24,9 +23,9 @@ from zabbix_sockets.model import (
     PortRange,
     Process,
     Snapshot,
-    TcpState,
     Visibility,
 )
+from zabbix_sockets.model.wire import OWN_NETNS, TcpState
 
 PORTS = PortRange(32768, 60999, 28232)
 LOOPBACK = b"\x7f\0\0\1"

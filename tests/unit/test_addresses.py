@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.addresses import format_address, format_endpoint
+from zabbix_sockets.model.addresses import format_address, format_endpoint
 
 
 @given(st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=16))

@@ -4,7 +4,7 @@ import pytest
 
 from zabbix_sockets.arguments import VERBS, parse
 from zabbix_sockets.cli import FOR_AGENT
-from zabbix_sockets.errors import UsageError
+from zabbix_sockets.model.errors import UsageError
 
 
 def test_defaults() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zabbix_sockets.cgroups import (
+from zabbix_sockets.model.placement import (
     Container,
     Placement,
     choose_path,

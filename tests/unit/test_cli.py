@@ -15,8 +15,8 @@ from children import Child
 
 from zabbix_sockets import __version__
 from zabbix_sockets.cli import error_json
-from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.lock import lock_folders, one_at_a_time
+from zabbix_sockets.model.deadline import Deadline
 
 from .commands import COMMAND, PATIENT, Answer, run, run_in_terminal
 

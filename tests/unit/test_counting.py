@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 
 from zabbix_sockets.counting import check_arguments, count
-from zabbix_sockets.errors import SocketsError, UsageError
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
-from zabbix_sockets.model import FIRST_OWNER, NOBODY, Snapshot, TcpState, Visibility
-from zabbix_sockets.names import as_parameter, safe_name
+from zabbix_sockets.model.errors import SocketsError, UsageError
+from zabbix_sockets.model.names import as_parameter, safe_name
+from zabbix_sockets.model.snapshot import FIRST_OWNER, NOBODY, Snapshot, Visibility
+from zabbix_sockets.model.wire import TcpState
 from zabbix_sockets.rows.processes import process_rows
 
 from .snapshots import (

@@ -2,8 +2,8 @@
 
 import pytest
 
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DeadlineError
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import DeadlineError
 
 
 class Clock:
@@ -21,7 +21,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Let deadlines live by a clock of the test's own."""
     clock = Clock()
-    monkeypatch.setattr("zabbix_sockets.deadline.monotonic", clock)
+    monkeypatch.setattr("zabbix_sockets.model.deadline.monotonic", clock)
     return clock
 
 

@@ -10,22 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.addresses import fold_address, unmapped
 from zabbix_sockets.fold import TableFold, ephemeral_flags
-from zabbix_sockets.model import (
+from zabbix_sockets.model.addresses import fold_address, unmapped
+from zabbix_sockets.model.snapshot import (
     INBOUND,
     NOBODY,
     OUTBOUND,
     UNKNOWN,
     UNOWNED,
-    AddressToken,
     Connection,
-    Encoding,
     ListenerSocket,
     PortRange,
-    Row,
-    Table,
 )
+from zabbix_sockets.model.wire import AddressToken, Encoding, Row, Table
 from zabbix_sockets.readers import inet_diag, procnet
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)

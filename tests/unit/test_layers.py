@@ -15,7 +15,7 @@ from zabbix_sockets.verbs import CONFIG
 PACKAGE = Path(zabbix_sockets.__file__).parent
 PURE = (
     "zabbix_sockets.fold",
-    "zabbix_sockets.owners",
+    "zabbix_sockets.model.owners",
     "zabbix_sockets.groups",
     "zabbix_sockets.report",
     "zabbix_sockets.head",
@@ -24,14 +24,14 @@ PURE = (
     "zabbix_sockets.rows.listeners",
     "zabbix_sockets.rows.upstreams",
     "zabbix_sockets.discovery",
-    "zabbix_sockets.model",
-    "zabbix_sockets.errors",
+    "zabbix_sockets.model.snapshot",
+    "zabbix_sockets.model.errors",
     "zabbix_sockets.ruled",
     "zabbix_sockets.rules",
-    "zabbix_sockets.cgroups",
-    "zabbix_sockets.names",
-    "zabbix_sockets.programs",
-    "zabbix_sockets.cells",
+    "zabbix_sockets.model.placement",
+    "zabbix_sockets.model.names",
+    "zabbix_sockets.model.programs",
+    "zabbix_sockets.model.text_width",
     "zabbix_sockets.filters.terms",
     "zabbix_sockets.filters.words",
     "zabbix_sockets.filters.states",
@@ -80,7 +80,7 @@ NAMESPACES = {
     "zabbix_sockets.readers.containers",
     "zabbix_sockets.readers.homes",
     "zabbix_sockets.readers.mounts",
-    "zabbix_sockets.cgroups",
+    "zabbix_sockets.model.placement",
 }
 
 

@@ -10,9 +10,9 @@ import pytest
 import zoo
 from children import Child, run_as
 
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import BusyError
 from zabbix_sockets.lock import Turn, lock_folders, one_at_a_time
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import BusyError
 
 NOBODY = 65534
 OURS = f"zabbix-sockets-{os.geteuid()}"

@@ -9,9 +9,9 @@ import pytest
 
 from zabbix_sockets import monitor
 from zabbix_sockets.arguments import parse
-from zabbix_sockets.errors import SocketsError, UsageError
+from zabbix_sockets.model.errors import SocketsError, UsageError
+from zabbix_sockets.model.socket import Socket, TcpInfo
 from zabbix_sockets.monitor import Snapshot, compare, print_json, print_tables, snapshots
-from zabbix_sockets.sockets import Socket, TcpInfo
 from zabbix_sockets.table import Style
 from zabbix_sockets.verbs import show
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zabbix_sockets import names
-from zabbix_sockets.names import MAX_LENGTH, as_parameter, from_parameter, safe_name
+from zabbix_sockets.model import names
+from zabbix_sockets.model.names import MAX_LENGTH, as_parameter, from_parameter, safe_name
 
 HARMFUL = set("\"'`\\${}")
 

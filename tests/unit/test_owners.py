@@ -3,8 +3,8 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zabbix_sockets.model import FIRST_OWNER, Process
-from zabbix_sockets.owners import Owners
+from zabbix_sockets.model.owners import Owners
+from zabbix_sockets.model.snapshot import FIRST_OWNER, Process
 
 HELD = st.lists(st.lists(st.integers(1, 12), max_size=10), max_size=8)
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from zabbix_sockets import arguments
-from zabbix_sockets.errors import UsageError
+from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.plain import parse_plain
 
 WORDS = ["", "a b", "--", "-x", "--timeout", "processes", "unit", "tcp"]

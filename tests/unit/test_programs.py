@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zabbix_sockets.names import safe_name
-from zabbix_sockets.programs import executable_name, name_by_comm, program_name
+from zabbix_sockets.model.names import safe_name
+from zabbix_sockets.model.programs import executable_name, name_by_comm, program_name
 
 from .proctree import CAPTURE
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zabbix_sockets.quality import ONE, VALUES, Sampler, bucket_of, figures_of, sample
+from zabbix_sockets.model.quality import ONE, VALUES, Sampler, bucket_of, figures_of, sample
 
 U32 = st.integers(0, 0xFFFFFFFF)
 TIMES = st.integers(1, 1 << 26) | st.integers(1, 200)

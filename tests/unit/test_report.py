@@ -9,20 +9,19 @@ from hypothesis import given
 
 from zabbix_sockets import __version__
 from zabbix_sockets.groups import GROUPINGS
-from zabbix_sockets.model import (
+from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
     LISTS,
     NOBODY,
     OUTBOUND,
-    OWN_NETNS,
     UNOWNED,
     Connection,
     HostCounters,
     Process,
     Snapshot,
-    TcpState,
     Visibility,
 )
+from zabbix_sockets.model.wire import OWN_NETNS, TcpState
 from zabbix_sockets.report import NO_LIMITS, Limits, build_document
 
 from .snapshots import (

@@ -5,15 +5,8 @@ import socket
 import pytest
 
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
-from zabbix_sockets.model import (
-    FIRST_OWNER,
-    NOBODY,
-    OWN_NETNS,
-    UNOWNED,
-    ListenerSocket,
-    Snapshot,
-    TcpState,
-)
+from zabbix_sockets.model.snapshot import FIRST_OWNER, NOBODY, UNOWNED, ListenerSocket, Snapshot
+from zabbix_sockets.model.wire import OWN_NETNS, TcpState
 from zabbix_sockets.rows import JsonRow, netns_labels
 from zabbix_sockets.rows.listeners import listener_rows
 

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
-from zabbix_sockets.model import (
+from zabbix_sockets.model.snapshot import (
     BY_CGROUPS,
     FIRST_OWNER,
-    OWN_NETNS,
     Namespace,
     PortRange,
     Process,
     Snapshot,
 )
+from zabbix_sockets.model.wire import OWN_NETNS
 from zabbix_sockets.rows import netns_labels
 from zabbix_sockets.rows.listeners import listener_rows
 from zabbix_sockets.rows.processes import process_rows

@@ -3,18 +3,17 @@
 import pytest
 
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
-from zabbix_sockets.model import (
+from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
     NOBODY,
-    OWN_NETNS,
     UNKNOWN,
     UNOWNED,
     Connection,
     Process,
     Snapshot,
-    TcpState,
     Visibility,
 )
+from zabbix_sockets.model.wire import OWN_NETNS, TcpState
 from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.rows.processes import process_rows
 

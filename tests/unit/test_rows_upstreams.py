@@ -3,18 +3,17 @@
 import pytest
 
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
-from zabbix_sockets.model import (
+from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
     NOBODY,
     OUTBOUND,
-    OWN_NETNS,
     UNKNOWN,
     UNOWNED,
     Connection,
     PortRange,
     Snapshot,
-    TcpState,
 )
+from zabbix_sockets.model.wire import OWN_NETNS, TcpState
 from zabbix_sockets.rows import JsonRow, NetnsLabel, netns_labels
 from zabbix_sockets.rows.upstreams import ephemeral_pct, ephemeral_usage, upstream_rows
 

@@ -1,7 +1,7 @@
 """The grouping by an administrator's rules."""
 
 from zabbix_sockets.groups import Groups
-from zabbix_sockets.model import FIRST_OWNER, Process
+from zabbix_sockets.model.snapshot import FIRST_OWNER, Process
 from zabbix_sockets.ruled import by_rules
 from zabbix_sockets.rules import MAX_NAMES, make_rule
 

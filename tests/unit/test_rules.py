@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.names import MAX_LENGTH
+from zabbix_sockets.model.names import MAX_LENGTH
 from zabbix_sockets.rules import (
     FIELDS,
     MAX_MATCHED,

@@ -13,7 +13,7 @@ import pytest
 import zoo
 
 from zabbix_sockets import supervisor
-from zabbix_sockets.errors import InternalError, SocketsError, TimedOutError, UsageError
+from zabbix_sockets.model.errors import InternalError, SocketsError, TimedOutError, UsageError
 from zabbix_sockets.supervisor import Answer, answer_within
 
 PATIENCE = 60.0

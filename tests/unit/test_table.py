@@ -4,13 +4,13 @@ from ipaddress import ip_address
 
 import pytest
 
-from zabbix_sockets.cells import text_width
-from zabbix_sockets.model import FIRST_OWNER
-from zabbix_sockets.quality import bucket_of, sample
+from zabbix_sockets.model.quality import bucket_of, sample
+from zabbix_sockets.model.snapshot import FIRST_OWNER
+from zabbix_sockets.model.socket import TcpInfo
+from zabbix_sockets.model.text_width import text_width
 from zabbix_sockets.report import build_document
 from zabbix_sockets.rows import ABSENT_ID, JsonRow
 from zabbix_sockets.show import left_out, render, shown_us, socket_json
-from zabbix_sockets.sockets import TcpInfo
 from zabbix_sockets.table import Column, Style, _fit, render_table
 
 from .snapshots import outbound, processes, snapshot_of, tcp_listener

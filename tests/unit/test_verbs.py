@@ -6,9 +6,9 @@ import pytest
 
 from zabbix_sockets import verbs
 from zabbix_sockets.arguments import parse
-from zabbix_sockets.errors import DumpInterruptedError
-from zabbix_sockets.model import Query
-from zabbix_sockets.sockets import Owner, Socket
+from zabbix_sockets.model.errors import DumpInterruptedError
+from zabbix_sockets.model.snapshot import Query
+from zabbix_sockets.model.socket import Owner, Socket
 
 from .answers import answer_with
 from .snapshots import processes, snapshot_of, tcp_listener

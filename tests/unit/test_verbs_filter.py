@@ -8,9 +8,10 @@ import pytest
 
 from zabbix_sockets import verbs
 from zabbix_sockets.arguments import parse
-from zabbix_sockets.errors import SocketsError, UsageError
-from zabbix_sockets.model import FIRST_OWNER, Process, Query, Snapshot, TcpState
-from zabbix_sockets.sockets import Socket
+from zabbix_sockets.model.errors import SocketsError, UsageError
+from zabbix_sockets.model.snapshot import FIRST_OWNER, Process, Query, Snapshot
+from zabbix_sockets.model.socket import Socket
+from zabbix_sockets.model.wire import TcpState
 
 from .answers import answer_with
 from .commands import run as run_command

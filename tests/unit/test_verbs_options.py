@@ -9,10 +9,10 @@ import pytest
 
 from zabbix_sockets import verbs
 from zabbix_sockets.arguments import parse
-from zabbix_sockets.errors import SocketsError, UsageError
-from zabbix_sockets.model import FIRST_OWNER, Process, Query, Snapshot
-from zabbix_sockets.names import safe_name
-from zabbix_sockets.sockets import Socket
+from zabbix_sockets.model.errors import SocketsError, UsageError
+from zabbix_sockets.model.names import safe_name
+from zabbix_sockets.model.snapshot import FIRST_OWNER, Process, Query, Snapshot
+from zabbix_sockets.model.socket import Socket
 
 from .answers import answer_with
 from .snapshots import NAMESPACES, UNNAMED, processes, snapshot_of, tcp_listener

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 
-from zabbix_sockets.errors import SocketsError
-from zabbix_sockets.model import PINS
+from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.model.snapshot import PINS
 from zabbix_sockets.pins import load
 
 OPT = Path("/opt")

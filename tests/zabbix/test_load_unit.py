@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.model import PINS, PINS_GROUP
+from zabbix_sockets.model.snapshot import PINS, PINS_GROUP
 from zabbix_sockets.readers import bpf
 
 from .sandbox import Sandbox, parse, sandbox

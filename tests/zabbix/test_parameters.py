@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.names import as_parameter
+from zabbix_sockets.model.names import as_parameter
 
 from .agents import Agent
 from .processes import HOSTILE, hold

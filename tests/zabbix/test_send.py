@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.spool import Spool
 from zabbix_sockets.sending.transport import Outcome, Sender, push

@@ -13,9 +13,9 @@ from time import sleep
 from types import TracebackType
 from typing import Self
 
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DeadlineError, SourceUnavailableError
-from zabbix_sockets.model import Query
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import DeadlineError, SourceUnavailableError
+from zabbix_sockets.model.snapshot import Query
 from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.host import read_current_established
 

@@ -6,8 +6,9 @@ that was handed on, as by systemd's socket activation, is its maker's still.
 
 from collections.abc import Iterable, Iterator
 
-from zabbix_sockets.model import Process, Query, Row
-from zabbix_sockets.owners import Owners
+from zabbix_sockets.model.owners import Owners
+from zabbix_sockets.model.snapshot import Process, Query
+from zabbix_sockets.model.wire import Row
 from zabbix_sockets.readers.inet_diag import CgroupRow
 from zabbix_sockets.readers.mounts import Mounts
 from zabbix_sockets.readers.process import (

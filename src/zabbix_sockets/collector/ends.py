@@ -3,8 +3,8 @@
 from _socket import AF_INET, AF_INET6
 from collections.abc import Iterable
 
-from zabbix_sockets.addresses import fold_address, unmapped
-from zabbix_sockets.model import (
+from zabbix_sockets.model.addresses import fold_address, unmapped
+from zabbix_sockets.model.snapshot import (
     INBOUND,
     OUTBOUND,
     UNKNOWN,

@@ -5,12 +5,12 @@ Only the processes that hold sockets are asked, only for what is needed, and unt
 
 import os
 
-from zabbix_sockets import shortage
-from zabbix_sockets.cgroups import Placement
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.model import Process, Query, Snapshot, Visibility
-from zabbix_sockets.names import HOST, NO_UNIT, UNNAMED, safe_name
+from zabbix_sockets.model import shortage
+from zabbix_sockets.model.names import HOST, NO_UNIT, UNNAMED, safe_name
+from zabbix_sockets.model.placement import Placement
+from zabbix_sockets.model.snapshot import Process, Query, Snapshot, Visibility
 from zabbix_sockets.readers.passwd import read_users
 from zabbix_sockets.readers.process import is_hidden, read_command
 

@@ -16,11 +16,12 @@ from zabbix_sockets.collector.records import count_fds
 from zabbix_sockets.collector.selection import Selection
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.tables import SHARE_OF_WALK, TableCollection
-from zabbix_sockets.errors import DeadlineError, SourceUnavailableError
 from zabbix_sockets.fold import TableFold
-from zabbix_sockets.model import PortRange, Query, Row, Snapshot, Table
-from zabbix_sockets.owners import Owners
-from zabbix_sockets.quality import Quality, Sampler
+from zabbix_sockets.model.errors import DeadlineError, SourceUnavailableError
+from zabbix_sockets.model.owners import Owners
+from zabbix_sockets.model.quality import Quality, Sampler
+from zabbix_sockets.model.snapshot import PortRange, Query, Snapshot
+from zabbix_sockets.model.wire import Row, Table
 from zabbix_sockets.readers.attributes import figures_of
 from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import SocketsError
 from zabbix_sockets.filters.evaluate import Reading, Test, compile_test
 from zabbix_sockets.filters.kernel import Dump, without
 from zabbix_sockets.filters.terms import Node, kinds, rewrite
-from zabbix_sockets.model import AddressToken, Row, Table, TcpState
-from zabbix_sockets.owners import Owners
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.model.owners import Owners
+from zabbix_sockets.model.wire import AddressToken, Row, Table, TcpState
 from zabbix_sockets.readers.attributes import facts_of
 from zabbix_sockets.readers.inet_diag import Noted
 from zabbix_sockets.readers.netlink import NetlinkTables

@@ -13,14 +13,14 @@ from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.collector.records import RecordFold
 from zabbix_sockets.collector.rest import Rest
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model import (
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.model.owners import Owners
+from zabbix_sockets.model.snapshot import (
     ALL_NETNS,
     INBOUND,
     NOBODY,
     OWN,
-    OWN_NETNS,
     UNKNOWN,
     UNOWNED,
     Connection,
@@ -29,9 +29,8 @@ from zabbix_sockets.model import (
     Process,
     Query,
     Snapshot,
-    TcpState,
 )
-from zabbix_sockets.owners import Owners
+from zabbix_sockets.model.wire import OWN_NETNS, TcpState
 from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.host import read_current_established, read_device_name
 from zabbix_sockets.readers.process import is_hidden, read_name, read_netns, read_uptime

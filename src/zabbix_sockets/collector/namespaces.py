@@ -7,19 +7,20 @@ from functools import cache
 from itertools import islice
 from typing import NamedTuple
 
-from zabbix_sockets import shortage
-from zabbix_sockets.cgroups import Container, Placement, is_lasting
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.plan import Plan
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import (
+from zabbix_sockets.model import shortage
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import (
     DeadlineError,
     ParseError,
     SocketsError,
     SourceUnavailableError,
 )
-from zabbix_sockets.model import OWN_NETNS, DeviceName, Namespace, PortRange, Visibility
-from zabbix_sockets.names import UNNAMED, safe_name
+from zabbix_sockets.model.names import UNNAMED, safe_name
+from zabbix_sockets.model.placement import Container, Placement, is_lasting
+from zabbix_sockets.model.snapshot import DeviceName, Namespace, PortRange, Visibility
+from zabbix_sockets.model.wire import OWN_NETNS
 from zabbix_sockets.readers import netns
 from zabbix_sockets.readers.host import read_device_name, read_port_range
 from zabbix_sockets.readers.mounts import Mounts

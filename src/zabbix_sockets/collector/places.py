@@ -3,9 +3,9 @@
 import os
 from functools import cached_property
 
-from zabbix_sockets.cgroups import Container, Placement, parse_path
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.names import safe_name
+from zabbix_sockets.model.names import safe_name
+from zabbix_sockets.model.placement import Container, Placement, parse_path
 from zabbix_sockets.readers.cgroup import CgroupTree, read_placement
 from zabbix_sockets.readers.containers import ContainerNames
 from zabbix_sockets.readers.homes import Homes

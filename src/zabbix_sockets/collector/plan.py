@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, repeat
 from typing import Self
 
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import SourceUnavailableError
-from zabbix_sockets.model import TABLES, Encoding, Query, Row, Table, TableRead, Visibility
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import SourceUnavailableError
+from zabbix_sockets.model.snapshot import Query, Visibility
+from zabbix_sockets.model.wire import TABLES, Encoding, Row, Table, TableRead
 from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.inet_diag import ENCODING, MeasuredBatch, Noted
 from zabbix_sockets.readers.netlink import Batch, NetlinkTables

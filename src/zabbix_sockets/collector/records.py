@@ -11,25 +11,24 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from zabbix_sockets.addresses import fold_address
 from zabbix_sockets.collector.ends import PROTOCOL_NAMES, End, Resolver
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DeadlineError, ParseError
 from zabbix_sockets.fold import MAX_ENDPOINTS
-from zabbix_sockets.model import (
+from zabbix_sockets.model.addresses import fold_address
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import DeadlineError, ParseError
+from zabbix_sockets.model.owners import Owners
+from zabbix_sockets.model.quality import VALUES, Quality, add_to, sample
+from zabbix_sockets.model.snapshot import (
     ACTIVE_WITHIN,
     INBOUND,
     NOBODY,
-    OWN_NETNS,
     Connection,
     DeviceName,
     ListenerSocket,
     PortRange,
     Process,
-    TcpState,
 )
-from zabbix_sockets.owners import Owners
-from zabbix_sockets.quality import VALUES, Quality, add_to, sample
+from zabbix_sockets.model.wire import OWN_NETNS, TcpState
 from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.process import is_hidden, read_name
 

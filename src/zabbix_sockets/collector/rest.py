@@ -11,15 +11,16 @@ from functools import partial
 
 from zabbix_sockets.collector.plan import TCP_TABLES, Plan
 from zabbix_sockets.collector.records import RecordFold
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import (
+from zabbix_sockets.fold import TableFold
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import (
     DeadlineError,
     DumpInterruptedError,
     ParseError,
     SourceUnavailableError,
 )
-from zabbix_sockets.fold import TableFold
-from zabbix_sockets.model import TABLES, DeviceName, Row, Snapshot, Table, TcpState
+from zabbix_sockets.model.snapshot import DeviceName, Snapshot
+from zabbix_sockets.model.wire import TABLES, Row, Table, TcpState
 from zabbix_sockets.readers.host import may_lack_descriptors
 
 # Masks of the states in which TCP sockets may have no descriptor; the established ones are

@@ -17,8 +17,6 @@ from zabbix_sockets.collector.fitting import (
 from zabbix_sockets.collector.lookups import cgroup_id, device_index, uid_of
 from zabbix_sockets.collector.namespaces import is_own, select
 from zabbix_sockets.collector.plan import Plan, started
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import SocketsError, SourceUnavailableError
 from zabbix_sockets.filters.evaluate import Holders, Reading
 from zabbix_sockets.filters.faults import fault
 from zabbix_sockets.filters.kernel import Dump, by_state, dump_for, in_table
@@ -36,16 +34,11 @@ from zabbix_sockets.filters.terms import (
     leaves,
     rewrite,
 )
-from zabbix_sockets.model import (
-    ALL_NETNS,
-    OWN,
-    OWN_NETNS,
-    Encoding,
-    Namespace,
-    Query,
-    Table,
-)
-from zabbix_sockets.owners import Owners
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError
+from zabbix_sockets.model.owners import Owners
+from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, Namespace, Query
+from zabbix_sockets.model.wire import OWN_NETNS, Encoding, Table
 from zabbix_sockets.readers.inet_diag import ENCODING, Noted
 from zabbix_sockets.readers.mounts import Mounts
 from zabbix_sockets.readers.netlink import STATES

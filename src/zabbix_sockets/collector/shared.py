@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.model.deadline import Deadline
 
 Made = TypeVar("Made")
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from time import monotonic, time
 
-from zabbix_sockets import shortage
 from zabbix_sockets.collector.ahead import Ahead
 from zabbix_sockets.collector.plan import Plan, choose
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model import ALL_NETNS, OWN, HostCounters, Query, Snapshot
+from zabbix_sockets.model import shortage
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, HostCounters, Query, Snapshot
 from zabbix_sockets.readers.host import (
     DEFAULT_PORT_RANGE,
     has_port_range,

@@ -17,33 +17,35 @@ from zabbix_sockets.collector.namespaces import (
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.plan import Plan, choose
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.fold import Directions
-from zabbix_sockets.model import (
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.model.owners import Owners
+from zabbix_sockets.model.snapshot import (
     ALL_NETNS,
     INBOUND,
     OWN,
-    OWN_NETNS,
-    TABLES,
-    AddressToken,
     DeviceName,
-    Encoding,
     Namespace,
     PortRange,
     Query,
+)
+from zabbix_sockets.model.socket import Owner, Socket, TcpInfo
+from zabbix_sockets.model.wire import (
+    OWN_NETNS,
+    TABLES,
+    AddressToken,
+    Encoding,
     Row,
     Table,
     TcpState,
 )
-from zabbix_sockets.owners import Owners
 from zabbix_sockets.readers.bpf import INFORM as INFORM_SOCKETS
 from zabbix_sockets.readers.bpf import INFORMATION, Opener, read_chunks
 from zabbix_sockets.readers.fds import walk
 from zabbix_sockets.readers.host import read_port_range
 from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.tcp_info import Informed, decode_all, decode_details
-from zabbix_sockets.sockets import Owner, Socket, TcpInfo
 
 Chosen = tuple[Iterable[tuple[int, AddressToken]], Iterable[tuple[Row, bytes]]]
 """Port and address of listeners that may not be among the rows; rows and their messages."""

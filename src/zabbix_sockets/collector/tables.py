@@ -22,30 +22,25 @@ from zabbix_sockets.collector.namespaces import (
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.errors import (
+from zabbix_sockets.fold import MAX_ENDPOINTS, TableFold
+from zabbix_sockets.model.errors import (
     DeadlineError,
     DumpInterruptedError,
     ParseError,
     SourceUnavailableError,
 )
-from zabbix_sockets.fold import MAX_ENDPOINTS, TableFold
-from zabbix_sockets.model import (
+from zabbix_sockets.model.owners import Owners
+from zabbix_sockets.model.quality import Quality, Sampler
+from zabbix_sockets.model.snapshot import (
     ALL_NETNS,
     BY_CGROUPS,
     FIRST_OWNER,
     OWN,
-    OWN_NETNS,
-    TABLES,
-    Encoding,
     PortRange,
     Query,
-    Row,
     Snapshot,
-    Table,
-    TcpState,
 )
-from zabbix_sockets.owners import Owners
-from zabbix_sockets.quality import Quality, Sampler
+from zabbix_sockets.model.wire import OWN_NETNS, TABLES, Encoding, Row, Table, TcpState
 from zabbix_sockets.readers.fds import walk
 from zabbix_sockets.readers.inet_diag import Noted
 from zabbix_sockets.readers.process import read_fds_limit

@@ -25,9 +25,10 @@ from zabbix_sockets.filters.terms import (
     States,
     User,
 )
-from zabbix_sockets.model import Encoding, Process, Row
-from zabbix_sockets.names import safe_name
-from zabbix_sockets.owners import Owners
+from zabbix_sockets.model.names import safe_name
+from zabbix_sockets.model.owners import Owners
+from zabbix_sockets.model.snapshot import Process
+from zabbix_sockets.model.wire import Encoding, Row
 
 Test = Callable[[Row, int, int], bool]
 """Whether a row fits, with the id of its cgroup and its mark."""

@@ -1,7 +1,7 @@
 """What is wrong with an expression, shown at its place."""
 
-from zabbix_sockets.cells import text_width
-from zabbix_sockets.errors import UsageError, printable
+from zabbix_sockets.model.errors import UsageError, printable
+from zabbix_sockets.model.text_width import text_width
 
 _SHOWN = 60  # characters of the expression on either side of the place
 

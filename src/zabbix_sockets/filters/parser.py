@@ -6,13 +6,13 @@ ss(8) says of it; ss itself reads it so, from left to right.
 
 from typing import NamedTuple
 
-from zabbix_sockets.errors import UsageError
 from zabbix_sockets.filters import terms
 from zabbix_sockets.filters.faults import fault
 from zabbix_sockets.filters.hosts import Wrong, read_end, read_number, read_port
 from zabbix_sockets.filters.states import ALL, NAMES, mask_of
 from zabbix_sockets.filters.terms import And, Host, Named, Node, Not, Or, Port
 from zabbix_sockets.filters.words import AND, CLOSE, END, NOT, OPEN, OR, Word, split
+from zabbix_sockets.model.errors import UsageError
 
 MAX_DEPTH = 100
 """How deep conditions may be within others; no recursion over an expression goes further."""

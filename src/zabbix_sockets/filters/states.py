@@ -1,6 +1,6 @@
 """States by the names of ss(8), and by those of the document. Pure."""
 
-from zabbix_sockets.model import TcpState
+from zabbix_sockets.model.wire import TcpState
 
 ALL = 0xFFFFFFFF
 """Every state, also those that newer kernels have."""

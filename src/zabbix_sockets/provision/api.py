@@ -10,7 +10,7 @@ import requests
 from pyzabbix.api import ZabbixAPI, ZabbixAPIException
 from requests.utils import get_environ_proxies, select_proxy
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.provision import failures
 from zabbix_sockets.provision.credentials import Login, Token
 from zabbix_sockets.provision.frontend import Frontend

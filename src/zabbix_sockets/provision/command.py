@@ -5,7 +5,7 @@ import os
 import sys
 from typing import NamedTuple
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.provision import credentials
 from zabbix_sockets.provision.api import Api, connected
 from zabbix_sockets.provision.failures import RefusedError, in_one_line

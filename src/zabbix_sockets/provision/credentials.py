@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from zabbix_sockets.errors import SocketsError, UsageError, printable
+from zabbix_sockets.model.errors import SocketsError, UsageError, printable
 from zabbix_sockets.provision.macros import is_utf8
 
 TOKEN, USER, PASSWORD = "ZABBIX_TOKEN", "ZABBIX_USER", "ZABBIX_PASSWORD"

@@ -9,7 +9,7 @@ import ssl
 import sys
 from collections.abc import Iterator
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 
 PY_ZABBIX = "py-zabbix"
 """A distribution, long abandoned, that installs a package `pyzabbix` of its own."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.provision.api import Api, Row
 from zabbix_sockets.provision.interfaces import Interface, decode_interface
 from zabbix_sockets.provision.macros import identity

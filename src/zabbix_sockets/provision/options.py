@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from zabbix_sockets.errors import UsageError
+from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.provision.frontend import parse_frontend
 from zabbix_sockets.provision.interfaces import Interface, parse_interface
 from zabbix_sockets.provision.macros import Macro, identity, parse_macro

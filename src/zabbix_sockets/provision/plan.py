@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.provision.failures import in_one_line
 from zabbix_sockets.provision.interfaces import Interface
 from zabbix_sockets.provision.macros import Macro, identity

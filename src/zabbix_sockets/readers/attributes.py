@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from functools import cache
 
-from zabbix_sockets.errors import ParseError
+from zabbix_sockets.model.errors import ParseError
 
 MESSAGE_MIN = 16 + 72  # nlmsghdr, inet_diag_msg
 NLATTR = struct.Struct("=HH")  # nla_len, nla_type

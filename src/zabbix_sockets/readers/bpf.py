@@ -10,8 +10,8 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 
 ABI = 5
 """Version of the records; part of the pins' names. Raised with every change of them."""

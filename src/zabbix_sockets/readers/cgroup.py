@@ -7,9 +7,9 @@ import os
 from collections import deque
 from collections.abc import Iterable
 
-from zabbix_sockets import shortage
-from zabbix_sockets.cgroups import Placement, choose_path, parse_path
-from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.model import shortage
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.placement import Placement, choose_path, parse_path
 from zabbix_sockets.readers.process import read_bytes
 
 MAX_DIRECTORIES = 20_000

@@ -16,10 +16,10 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
 
-from zabbix_sockets import shortage
-from zabbix_sockets.cgroups import Container, is_lasting, workload_name
-from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.files import read_regular
+from zabbix_sockets.model import shortage
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.placement import Container, is_lasting, workload_name
 from zabbix_sockets.readers.homes import Homes
 
 MAX_SIZE = 4 * 1024 * 1024

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from errno import ENAMETOOLONG
 from typing import NamedTuple
 
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model import Process
-from zabbix_sockets.owners import Owners
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.model.owners import Owners
+from zabbix_sockets.model.snapshot import Process
 from zabbix_sockets.readers.process import is_gone, read_name, read_stat, read_uptime
 
 _SLICE = 4096  # descriptors between two looks at the clock

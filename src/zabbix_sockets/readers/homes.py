@@ -10,7 +10,7 @@ import os
 import stat
 from functools import cached_property
 
-from zabbix_sockets import shortage
+from zabbix_sockets.model import shortage
 from zabbix_sockets.readers.mounts import Mounts
 from zabbix_sockets.readers.passwd import read_users
 

@@ -8,10 +8,10 @@ import _socket
 import os
 from collections.abc import Mapping
 
-from zabbix_sockets import shortage
-from zabbix_sockets.errors import ParseError
-from zabbix_sockets.model import HostCounters, PortRange
-from zabbix_sockets.names import safe_name
+from zabbix_sockets.model import shortage
+from zabbix_sockets.model.errors import ParseError
+from zabbix_sockets.model.names import safe_name
+from zabbix_sockets.model.snapshot import HostCounters, PortRange
 from zabbix_sockets.readers.process import read_bytes
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import groupby, repeat
 
-from zabbix_sockets.errors import (
+from zabbix_sockets.model.errors import (
     DumpInterruptedError,
     ParseError,
     SourceUnavailableError,
 )
-from zabbix_sockets.model import Encoding, Row, Table
+from zabbix_sockets.model.wire import Encoding, Row, Table
 from zabbix_sockets.readers.attributes import (
     MESSAGE_MIN,
     NLATTR,

@@ -12,7 +12,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from zabbix_sockets.errors import SourceUnavailableError
+from zabbix_sockets.model.errors import SourceUnavailableError
 from zabbix_sockets.readers.bpf import PROGRAMS, why_kernel_cannot
 from zabbix_sockets.readers.process import read_bytes
 

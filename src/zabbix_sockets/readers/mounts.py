@@ -11,9 +11,9 @@ from errno import EINVAL
 from functools import cached_property
 from typing import NamedTuple
 
-from zabbix_sockets import shortage
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import ParseError
+from zabbix_sockets.model import shortage
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import ParseError
 
 _FIELDS = 5  # before the options: ID, parent, device, root, mount point
 _DEVICE_LENGTH = 16  # a major number has 12 bits, a minor one 20

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TypeVar
 
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model import Encoding, Row, Table, TableRead, TcpState
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.model.wire import Encoding, Row, Table, TableRead, TcpState
 from zabbix_sockets.readers.attributes import INET_DIAG_CONG, INET_DIAG_INFO
 from zabbix_sockets.readers.inet_diag import (
     ENCODING,

@@ -9,8 +9,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from zabbix_sockets import shortage
-from zabbix_sockets.names import safe_name
+from zabbix_sockets.model import shortage
+from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.readers.process import read_lines
 
 CLONE_NEWNET = 0x40000000

@@ -9,9 +9,9 @@ import resource
 from collections.abc import Callable
 from errno import ENAMETOOLONG
 
-from zabbix_sockets import shortage
-from zabbix_sockets.errors import ParseError
-from zabbix_sockets.programs import Fact, ProgramName, name_by_comm, program_name
+from zabbix_sockets.model import shortage
+from zabbix_sockets.model.errors import ParseError
+from zabbix_sockets.model.programs import Fact, ProgramName, name_by_comm, program_name
 
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
 CAP_DAC_READ_SEARCH, CAP_NET_ADMIN = 2, 12  # linux/capability.h

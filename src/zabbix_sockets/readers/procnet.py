@@ -16,9 +16,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model import AddressToken, Encoding, Row, Table, TableRead, TcpState
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.model.wire import AddressToken, Encoding, Row, Table, TableRead, TcpState
 
 UDP_READS = 3
 _READ_SIZE = 1 << 18

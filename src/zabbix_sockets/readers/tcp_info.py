@@ -9,13 +9,13 @@ import struct
 from collections.abc import Iterable
 from functools import cache
 
+from zabbix_sockets.model.socket import TcpInfo
 from zabbix_sockets.readers.attributes import (
     COOKIE_AT,
     INET_DIAG_CONG,
     INET_DIAG_INFO,
     find_attribute,
 )
-from zabbix_sockets.sockets import TcpInfo
 
 _COOKIE = struct.Struct("=Q")
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
-from zabbix_sockets.model import OWN_NETNS, Connection, Snapshot, TcpState
-from zabbix_sockets.names import UNNAMED
-from zabbix_sockets.quality import Quality, add_to
+from zabbix_sockets.model.names import UNNAMED
+from zabbix_sockets.model.quality import Quality, add_to
+from zabbix_sockets.model.snapshot import Connection, Snapshot
+from zabbix_sockets.model.wire import OWN_NETNS, TcpState
 
 Key = TypeVar("Key")
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
-from zabbix_sockets.addresses import format_address, format_endpoint
 from zabbix_sockets.groups import Groups
-from zabbix_sockets.model import BY_CGROUPS, INBOUND, ListenerSocket, Snapshot, TcpState
+from zabbix_sockets.model.addresses import format_address, format_endpoint
+from zabbix_sockets.model.snapshot import BY_CGROUPS, INBOUND, ListenerSocket, Snapshot
+from zabbix_sockets.model.wire import TcpState
 from zabbix_sockets.rows import (
     ABSENT_ID,
     JsonRow,

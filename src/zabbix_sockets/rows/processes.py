@@ -3,18 +3,16 @@
 from collections.abc import Iterable, Iterator
 
 from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
-from zabbix_sockets.model import (
+from zabbix_sockets.model.snapshot import (
     BY_CGROUPS,
     INBOUND,
     NOBODY,
     OUTBOUND,
-    TCP_STATES,
     UNKNOWN,
     ListenerSocket,
     Snapshot,
-    TcpState,
-    state_name,
 )
+from zabbix_sockets.model.wire import TCP_STATES, TcpState, state_name
 from zabbix_sockets.rows import (
     ABSENT_ID,
     JsonRow,

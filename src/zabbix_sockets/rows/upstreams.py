@@ -1,9 +1,10 @@
 """`upstreams[]`: each remote end that a group connects to, and the ephemeral ports it takes."""
 
-from zabbix_sockets.addresses import format_address, format_endpoint
 from zabbix_sockets.groups import Groups
-from zabbix_sockets.model import OUTBOUND, PortRange, Snapshot, TcpState
-from zabbix_sockets.quality import Quality
+from zabbix_sockets.model.addresses import format_address, format_endpoint
+from zabbix_sockets.model.quality import Quality
+from zabbix_sockets.model.snapshot import OUTBOUND, PortRange, Snapshot
+from zabbix_sockets.model.wire import TcpState
 from zabbix_sockets.rows import (
     ABSENT_ID,
     FIRST_USER_UID,

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from zabbix_sockets.errors import UsageError
+from zabbix_sockets.model.errors import UsageError
 
 PLACES = {
     "zabbix_agentd": "/etc/zabbix/zabbix_agentd.conf",

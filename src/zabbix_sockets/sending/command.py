@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from zabbix_sockets.errors import SocketsError, UsageError
+from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.sending.delivery import Report, catching_up, drain_delay
 from zabbix_sockets.sending.pusher import Make, Pusher
 from zabbix_sockets.sending.service import Service

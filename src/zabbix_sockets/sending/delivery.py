@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.sending.database import ALONE_SECONDS, HeldError
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.spool import Spool, State

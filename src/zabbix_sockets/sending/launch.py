@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from zabbix_sockets.errors import SocketsError, UsageError
+from zabbix_sockets.model.errors import SocketsError, UsageError
 
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4  # <linux/prctl.h>
 

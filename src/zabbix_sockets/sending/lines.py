@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 
 _MAX_FIELD = 2047
 """Bytes that zabbix_sender takes for a host or a key; a longer one ends its reading."""

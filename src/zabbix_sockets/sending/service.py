@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.sending import schedule
 from zabbix_sockets.sending.delivery import Report, catching_up, drain_delay

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.sending.database import Database
 from zabbix_sockets.sending.lines import Value, encode_line
 

@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from zabbix_sockets.errors import SocketsError, UsageError, printable
+from zabbix_sockets.model.errors import SocketsError, UsageError, printable
 from zabbix_sockets.sending.agent_config import (
     AgentConfig,
     find_agent_config,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zabbix_sockets.errors import SocketsError, UsageError, printable
+from zabbix_sockets.model.errors import SocketsError, UsageError, printable
 from zabbix_sockets.sending.launch import Ended, find, run
 from zabbix_sockets.sending.lines import Value, encode_line
 

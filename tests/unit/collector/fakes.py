@@ -3,8 +3,8 @@
 import socket
 from collections.abc import Callable, Iterable, Iterator
 
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.model import Encoding, Row, Table, TableRead
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.wire import Encoding, Row, Table, TableRead
 from zabbix_sockets.readers.attributes import Figures
 from zabbix_sockets.readers.inet_diag import ENCODING, MeasuredBatch, Noted
 

@@ -11,13 +11,9 @@ from zabbix_sockets import Query, Snapshot
 from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.tables import TableCollection
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.model import (
-    HostCounters,
-    PortRange,
-    Table,
-    Visibility,
-)
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.snapshot import HostCounters, PortRange, Visibility
+from zabbix_sockets.model.wire import Table
 from zabbix_sockets.readers.procnet import ProcTables
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no package

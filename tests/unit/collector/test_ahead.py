@@ -8,8 +8,8 @@ from typing import NoReturn
 import pytest
 
 from zabbix_sockets.collector.ahead import Ahead
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import ParseError
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.readers import bpf
 
 RECORDS = bytes(range(bpf.RECORD.size % 256)) * 300

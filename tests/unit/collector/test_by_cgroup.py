@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from zabbix_sockets import Query, Snapshot, collect
 from zabbix_sockets.collector.by_cgroup import CgroupOwners, may_not_walk
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DumpInterruptedError
 from zabbix_sockets.groups import GROUPINGS
-from zabbix_sockets.model import BY_CGROUPS, BY_DESCRIPTORS, UNOWNED, Row
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import DumpInterruptedError
+from zabbix_sockets.model.snapshot import BY_CGROUPS, BY_DESCRIPTORS, UNOWNED
+from zabbix_sockets.model.wire import Row
 from zabbix_sockets.readers.inet_diag import CgroupRow
 from zabbix_sockets.readers.mounts import Mounts
 from zabbix_sockets.report import build_document

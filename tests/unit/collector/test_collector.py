@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from zabbix_sockets import Query, Snapshot, build_document, collect, iter_sockets
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DeadlineError, DumpInterruptedError
-from zabbix_sockets.model import NOBODY, UNOWNED, HostCounters, PortRange
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import DeadlineError, DumpInterruptedError
+from zabbix_sockets.model.snapshot import NOBODY, UNOWNED, HostCounters, PortRange
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
 from .fakes import AF_INET, TCP, UDP, FakeTables, Step, maker, row

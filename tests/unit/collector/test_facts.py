@@ -9,10 +9,10 @@ import pytest
 from zabbix_sockets import counting
 from zabbix_sockets.collector import facts
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import SocketsError
 from zabbix_sockets.groups import GROUPINGS
-from zabbix_sockets.model import FIRST_OWNER, Process, Query, Snapshot
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.model.snapshot import FIRST_OWNER, Process, Query, Snapshot
 from zabbix_sockets.readers.containers import ContainerNames
 from zabbix_sockets.readers.passwd import User, read_users
 from zabbix_sockets.report import NO_LIMITS, build_document

@@ -12,14 +12,15 @@ import pytest
 
 from zabbix_sockets import Query, Snapshot, build_document, collect, iter_sockets
 from zabbix_sockets.collector import rest
-from zabbix_sockets.errors import (
+from zabbix_sockets.model.errors import (
     DeadlineError,
     DumpInterruptedError,
     ParseError,
     SocketsError,
     SourceUnavailableError,
 )
-from zabbix_sockets.model import NOBODY, Table
+from zabbix_sockets.model.snapshot import NOBODY
+from zabbix_sockets.model.wire import Table
 from zabbix_sockets.readers import bpf
 
 from ..proctree import ProcTree, number_of  # noqa: TID252  # a test folder is no package

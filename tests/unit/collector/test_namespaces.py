@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.cgroups import Container
 from zabbix_sockets.collector.namespaces import (
     Found,
     describe,
@@ -24,9 +23,10 @@ from zabbix_sockets.collector.namespaces import (
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DeadlineError, SocketsError
-from zabbix_sockets.model import Namespace, Visibility
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import DeadlineError, SocketsError
+from zabbix_sockets.model.placement import Container
+from zabbix_sockets.model.snapshot import Namespace, Visibility
 from zabbix_sockets.readers.mounts import Mounts
 from zabbix_sockets.readers.procnet import ProcTables
 

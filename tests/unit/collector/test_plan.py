@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from zabbix_sockets.collector.plan import Plan, choose
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import (
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import (
     DeadlineError,
     DumpInterruptedError,
     ParseError,
     SourceUnavailableError,
 )
-from zabbix_sockets.model import Query, Table
+from zabbix_sockets.model.snapshot import Query
+from zabbix_sockets.model.wire import Table
 from zabbix_sockets.readers import inet_diag, procnet
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package

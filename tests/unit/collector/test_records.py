@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zabbix_sockets.addresses import fold_address
 from zabbix_sockets.collector import records
 from zabbix_sockets.collector.iterated import read_owners
 from zabbix_sockets.collector.records import RecordFold
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DeadlineError, ParseError
-from zabbix_sockets.model import (
+from zabbix_sockets.model.addresses import fold_address
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import DeadlineError, ParseError
+from zabbix_sockets.model.owners import Owners
+from zabbix_sockets.model.quality import ONE, Quality, figures_of, sample
+from zabbix_sockets.model.snapshot import (
     INBOUND,
     OUTBOUND,
     UNKNOWN,
@@ -23,8 +25,6 @@ from zabbix_sockets.model import (
     ListenerSocket,
     PortRange,
 )
-from zabbix_sockets.owners import Owners
-from zabbix_sockets.quality import ONE, Quality, figures_of, sample
 from zabbix_sockets.readers import bpf
 
 PORTS = PortRange(100, 199, 100)

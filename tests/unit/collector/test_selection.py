@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from zabbix_sockets.collector import lookups
 from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.collector.selection import Selection
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import SocketsError, SourceUnavailableError, UsageError
-from zabbix_sockets.model import Namespace, Process, Query, Row, Table, Visibility
-from zabbix_sockets.owners import Owners
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError, UsageError
+from zabbix_sockets.model.owners import Owners
+from zabbix_sockets.model.snapshot import Namespace, Process, Query, Visibility
+from zabbix_sockets.model.wire import Row, Table
 from zabbix_sockets.readers.mounts import Mounts
 from zabbix_sockets.readers.netlink import NetlinkTables
 from zabbix_sockets.readers.procnet import ProcTables

@@ -7,12 +7,9 @@ from typing import Any
 import pytest
 
 from zabbix_sockets import build_document
-from zabbix_sockets.errors import ParseError, SocketsError, SourceUnavailableError
-from zabbix_sockets.model import (
-    FIRST_OWNER,
-    TABLES,
-    UNOWNED,
-)
+from zabbix_sockets.model.errors import ParseError, SocketsError, SourceUnavailableError
+from zabbix_sockets.model.snapshot import FIRST_OWNER, UNOWNED
+from zabbix_sockets.model.wire import TABLES
 
 from ..proctree import key_of, number_of  # noqa: TID252  # a test folder is no package
 from .fakes import TCP, UDP, Step, row

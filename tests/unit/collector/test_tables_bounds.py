@@ -8,11 +8,9 @@ import pytest
 
 from zabbix_sockets import build_document
 from zabbix_sockets.collector import tables
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DeadlineError
-from zabbix_sockets.model import (
-    Table,
-)
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import DeadlineError
+from zabbix_sockets.model.wire import Table
 
 from ..proctree import number_of  # noqa: TID252  # a test folder is no package
 from .fakes import TCP, Step, row

@@ -23,8 +23,8 @@ from zabbix_sockets.filters.terms import (
     States,
     rewrite,
 )
-from zabbix_sockets.model import Process
-from zabbix_sockets.owners import Owners
+from zabbix_sockets.model.owners import Owners
+from zabbix_sockets.model.snapshot import Process
 from zabbix_sockets.readers.inet_diag import ENCODING
 
 from .trees import AF_INET, AF_INET6, KERNEL_LEAVES, LEAVES, MAPPED, check, rows, run, trees

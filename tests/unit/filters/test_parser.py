@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.errors import UsageError
 from zabbix_sockets.filters.hosts import read_number
 from zabbix_sockets.filters.parser import MAX_DEPTH, MAX_LENGTH, parse
 from zabbix_sockets.filters.states import ALL
@@ -27,6 +26,7 @@ from zabbix_sockets.filters.terms import (
     States,
     User,
 )
+from zabbix_sockets.model.errors import UsageError
 
 A, B, C = Port(True, "=", 1), Port(True, "=", 2), Port(True, "=", 3)
 LOOPBACK = b"\x7f\0\0\1"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.filters import terms
 from zabbix_sockets.filters.terms import And, Node, Not, Or
-from zabbix_sockets.model import Row
+from zabbix_sockets.model.wire import Row
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 MAPPED = bytes(10) + b"\xff\xff"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.provision.api import Api, connected
 from zabbix_sockets.provision.credentials import Login, Token
 from zabbix_sockets.provision.failures import RefusedError

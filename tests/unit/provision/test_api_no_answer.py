@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.provision.api import connected
 from zabbix_sockets.provision.credentials import Login
 from zabbix_sockets.provision.failures import UnreachableError

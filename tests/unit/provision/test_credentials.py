@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.errors import SocketsError, UsageError
+from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.provision import credentials
 from zabbix_sockets.provision.credentials import Incomplete, Login, Token
 

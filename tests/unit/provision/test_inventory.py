@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.provision.api import connected
 from zabbix_sockets.provision.credentials import Login
 from zabbix_sockets.provision.frontend import parse_frontend

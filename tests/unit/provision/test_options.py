@@ -3,7 +3,7 @@
 import pytest
 
 from zabbix_sockets.arguments import parse
-from zabbix_sockets.errors import UsageError
+from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.provision.options import DEFAULT_GROUP, Wanted, wanted_of
 from zabbix_sockets.provision.plan import group_of
 from zabbix_sockets.provision.templates import TEMPLATES

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.provision.interfaces import parse_interface
 from zabbix_sockets.provision.macros import identity, parse_macro
 from zabbix_sockets.provision.options import Wanted

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.provision.templates import (
     TEMPLATE_GROUP,
     TEMPLATES,

@@ -2,7 +2,7 @@
 
 import struct
 
-from zabbix_sockets.model import Row
+from zabbix_sockets.model.wire import Row
 
 ROW_TYPE, DONE_TYPE, ERROR_TYPE = 20, 3, 2
 DUMP_INTR = 0x10

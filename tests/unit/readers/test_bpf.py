@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.readers import bpf, libbpf
 
 STATUS = b"Name:\tx\nCapEff:\t%016x\nCapBnd:\t0\n"

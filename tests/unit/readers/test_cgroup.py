@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.cgroups import Container, Placement, choose_path, parse_path
-from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.placement import Container, Placement, choose_path, parse_path
 from zabbix_sockets.readers import cgroup
 from zabbix_sockets.readers.cgroup import CgroupTree, read_placement
 from zabbix_sockets.readers.mounts import Mounts

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.cgroups import Container
-from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.placement import Container
 from zabbix_sockets.readers import containers, homes, passwd
 from zabbix_sockets.readers.containers import ContainerNames
 from zabbix_sockets.readers.homes import Homes

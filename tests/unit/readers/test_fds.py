@@ -12,9 +12,9 @@ from children import run_as
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.owners import Owners
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.readers import fds
 from zabbix_sockets.readers.fds import parse_links, walk
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zabbix_sockets.errors import ParseError
 from zabbix_sockets.fold import ephemeral_flags
-from zabbix_sockets.model import HostCounters, PortRange
+from zabbix_sockets.model.errors import ParseError
+from zabbix_sockets.model.snapshot import HostCounters, PortRange
 from zabbix_sockets.readers.host import (
     DEFAULT_PORT_RANGE,
     may_lack_descriptors,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.deadline import Deadline
+from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.readers import mounts
 from zabbix_sockets.readers.mounts import Mounts, read_mounts
 

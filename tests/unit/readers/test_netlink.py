@@ -11,12 +11,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zabbix_sockets.errors import (
+from zabbix_sockets.model.errors import (
     DumpInterruptedError,
     ParseError,
     SourceUnavailableError,
 )
-from zabbix_sockets.model import Row
+from zabbix_sockets.model.wire import Row
 from zabbix_sockets.readers.inet_diag import ENCODING, decode_both, decode_datagram
 from zabbix_sockets.readers.netlink import receive_dump
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.errors import ParseError
-from zabbix_sockets.model import Row, Table
+from zabbix_sockets.model.errors import ParseError
+from zabbix_sockets.model.wire import Row, Table
 from zabbix_sockets.readers.attributes import facts_of
 from zabbix_sockets.readers.inet_diag import decode_whole, encode_request
 
@@ -62,7 +62,7 @@ def test_any_bytes_are_rows_or_an_error(attributes: bytes, whole: bool) -> None:
     except ParseError:
         return
     except Exception as error:  # noqa: BLE001  # those of DONE and ERROR
-        assert type(error).__module__ == "zabbix_sockets.errors"  # noqa: PT017  # as said
+        assert type(error).__module__ == "zabbix_sockets.model.errors"  # noqa: PT017  # as said
         return
     assert all(group >= 0 and number >= 0 for group, number, _ in rows)
 

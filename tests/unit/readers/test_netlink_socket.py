@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DeadlineError, ParseError, SourceUnavailableError
-from zabbix_sockets.model import Row, Table, TcpState
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.model.wire import Row, Table, TcpState
 from zabbix_sockets.readers import netlink
 from zabbix_sockets.readers.netlink import NetlinkTables
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import ParseError
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.readers import mounts, netns
 
 from ..proctree import ProcTree, key_of, number_of  # noqa: TID252  # a test folder is no package

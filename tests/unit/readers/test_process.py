@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zabbix_sockets.errors import ParseError
-from zabbix_sockets.names import safe_name
+from zabbix_sockets.model.errors import ParseError
+from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.readers.process import (
     MAX_BYTES,
     is_gone,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zabbix_sockets.deadline import Deadline
-from zabbix_sockets.errors import DeadlineError, ParseError, SourceUnavailableError
-from zabbix_sockets.model import Row, Table
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.model.wire import Row, Table
 from zabbix_sockets.readers.procnet import ENCODING, ProcTables, decode_address, parse_table
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)

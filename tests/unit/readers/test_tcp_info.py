@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.errors import ParseError
-from zabbix_sockets.model import Row, Table
+from zabbix_sockets.model.errors import ParseError
+from zabbix_sockets.model.socket import TcpInfo
+from zabbix_sockets.model.wire import Row, Table
 from zabbix_sockets.readers import bpf
 from zabbix_sockets.readers.attributes import INET_DIAG_CONG, INET_DIAG_INFO
 from zabbix_sockets.readers.inet_diag import (
@@ -20,7 +21,6 @@ from zabbix_sockets.readers.inet_diag import (
     encode_request,
 )
 from zabbix_sockets.readers.tcp_info import decode_all, decode_details, decode_tcp_info
-from zabbix_sockets.sockets import TcpInfo
 
 from .messages import attribute, cgroup, done, encode_row
 

@@ -9,9 +9,9 @@ from zabbix_sockets.collector.snapshot import collect
 from zabbix_sockets.collector.stream import iter_sockets
 from zabbix_sockets.configuration import load
 from zabbix_sockets.counting import count
-from zabbix_sockets.deadline import Deadline
 from zabbix_sockets.groups import GROUPINGS
-from zabbix_sockets.model import Query, Snapshot
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.snapshot import Query, Snapshot
 from zabbix_sockets.report import build_document
 from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.ruled import by_rules

@@ -6,8 +6,8 @@ Whatever program is pinned, its records are made here of the struct that readers
 import os
 from collections.abc import Callable
 
-from zabbix_sockets.addresses import fold_address
-from zabbix_sockets.quality import bucket_of
+from zabbix_sockets.model.addresses import fold_address
+from zabbix_sockets.model.quality import bucket_of
 from zabbix_sockets.readers import bpf
 
 from .diag import cookie, tcp_info

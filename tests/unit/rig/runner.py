@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 
 from . import figures
 from .calls import Call

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.errors import SocketsError, UsageError
+from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.sending import agent_config
 from zabbix_sockets.sending.agent_config import find_agent_config, has_several, read_agent_config
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.sending.delivery import (
     Attendance,
     Delivery,

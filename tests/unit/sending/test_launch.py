@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.sending.launch import run
 
 _STAYS = "echo $$; sleep 1000 & echo $!; wait"

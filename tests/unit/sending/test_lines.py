@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.sending.lines import Value, encode_line
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))

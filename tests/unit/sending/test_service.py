@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from zabbix_sockets.errors import BusyError, SocketsError
+from zabbix_sockets.model.errors import BusyError, SocketsError
 from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.sending.delivery import Attendance, Report
 from zabbix_sockets.sending.pusher import Pusher

@@ -12,7 +12,7 @@ from typing import NoReturn
 import pytest
 from spooling import LARGE, A, B, drained, packet
 
-from zabbix_sockets.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.sending.database import HeldError
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.spool import Spool, State

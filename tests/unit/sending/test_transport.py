@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.errors import SocketsError, UsageError
+from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.transport import Outcome, Sender, check, parse_answer, push
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from zabbix_sockets.model import Snapshot
-from zabbix_sockets.quality import sample
+from zabbix_sockets.model.quality import sample
+from zabbix_sockets.model.snapshot import Snapshot
 
 from .. import test_report  # noqa: TID252  # a test folder is no installed package
 from .exports import Export, exports

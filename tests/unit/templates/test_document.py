@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from zabbix_sockets.model import Snapshot
+from zabbix_sockets.model.snapshot import Snapshot
 from zabbix_sockets.rows import ABSENT_ID
 
 from ..test_report import document_of  # noqa: TID252  # a test folder is no installed package

@@ -2,7 +2,7 @@
 
 from time import monotonic
 
-from zabbix_sockets.errors import DeadlineError
+from zabbix_sockets.model.errors import DeadlineError
 
 
 class Deadline:

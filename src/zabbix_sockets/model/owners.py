@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from zabbix_sockets.model import FIRST_OWNER, Process
+from zabbix_sockets.model.snapshot import FIRST_OWNER, Process
 
 
 class Owners:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from zabbix_sockets.names import safe_name
+from zabbix_sockets.model.names import safe_name
 
 COMM_MAX = 15  # TASK_COMM_LEN less the closing NUL
 _ARGUMENTS_TRIED = 3  # "#!/usr/bin/python3 -u" makes comm from the third
