@@ -18,11 +18,11 @@ TYPE_CHECKING = False  # typing's own takes 2 ms
 if TYPE_CHECKING:
     from zabbix_sockets.collector.snapshot import collect
     from zabbix_sockets.collector.stream import iter_sockets
+    from zabbix_sockets.document.document import Limits, build_document
     from zabbix_sockets.model.errors import SocketsError
     from zabbix_sockets.model.names import safe_name
     from zabbix_sockets.model.snapshot import Query, Snapshot
     from zabbix_sockets.model.socket import Socket
-    from zabbix_sockets.report import Limits, build_document
     from zabbix_sockets.version import __version__
 
 __all__ = [
@@ -39,12 +39,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Limits": "report",
+    "Limits": "document.document",
     "Query": "model.snapshot",
     "Snapshot": "model.snapshot",
     "Socket": "model.socket",
     "SocketsError": "model.errors",
-    "build_document": "report",
+    "build_document": "document.document",
     "collect": "collector.snapshot",
     "iter_sockets": "collector.stream",
     "safe_name": "model.names",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from zabbix_sockets import verbs
-from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS
 from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.model.snapshot import ACTIVE_WITHIN, LISTS, PINS, PINS_GROUP
 from zabbix_sockets.version import __version__

@@ -6,7 +6,7 @@ What is not as plain as `get -- process` is arguments.parse()'s, errors among it
 from collections.abc import Callable
 
 from zabbix_sockets import verbs
-from zabbix_sockets.groups import DEFAULT_GROUPING
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING
 from zabbix_sockets.lock import Lock
 from zabbix_sockets.model.snapshot import LISTS, PINS
 

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from zabbix_sockets.collector.ahead import read_pinned
 from zabbix_sockets.collector.asking import asking_processes
-from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping
+from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Grouping
 from zabbix_sockets.lock import Lock, one_at_a_time
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import (
@@ -20,7 +21,6 @@ from zabbix_sockets.model.errors import (
 )
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, Query, Snapshot
 from zabbix_sockets.model.socket import Socket
-from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.supervisor import GRACE, Answer, answer_within
 
 CONFIG = "/etc/zabbix/zabbix-sockets.toml"
@@ -108,14 +108,14 @@ def _configured(options: Any) -> tuple[Grouping, str]:
     if not unfiltered:
         expression = configuration.filter
     if configuration.groups and has_rules:
-        from zabbix_sockets.ruled import by_rules  # noqa: PLC0415  # hosts with a file
+        from zabbix_sockets.grouping.by_rules import by_rules  # noqa: PLC0415  # hosts with a file
 
         grouping = by_rules(configuration.groups)
     return grouping, expression or ""
 
 
 def _import_report() -> None:
-    import zabbix_sockets.report  # noqa: F401, PLC0415  # once the kernel is at work
+    import zabbix_sockets.document.document  # noqa: F401, PLC0415  # once the kernel is at work
 
 
 def _json(value: object) -> str:
@@ -138,7 +138,7 @@ def get(options: Any) -> None:
 def _document(options: Any, deadline: Deadline) -> JsonRow:
     """Collect, and return the document within the bounds that the caller set."""
     snapshot, grouping = _collect(options, deadline)
-    from zabbix_sockets.report import Limits, build_document  # noqa: PLC0415  # once the kernel is at work
+    from zabbix_sockets.document.document import Limits, build_document  # noqa: PLC0415  # once the kernel is at work
 
     return build_document(snapshot, Limits(max_bytes=options.max_bytes), grouping)
 
@@ -148,7 +148,7 @@ def discover(options: Any) -> None:
 
     def make(deadline: Deadline) -> str:
         document = _document(options, deadline)
-        from zabbix_sockets.discovery import discovery  # noqa: PLC0415  # get does without
+        from zabbix_sockets.document.discovery import discovery  # noqa: PLC0415  # get does without
 
         return _json(discovery(document, options.kind))
 
@@ -158,7 +158,7 @@ def discover(options: Any) -> None:
 
 def count(options: Any) -> None:
     """Print one number."""
-    from zabbix_sockets import counting  # noqa: PLC0415  # get does without
+    from zabbix_sockets.document import count as counting  # noqa: PLC0415  # get does without
 
     question = options.process, options.protocol, options.state
     counting.check_arguments(*question)
@@ -173,8 +173,8 @@ def count(options: Any) -> None:
 
 def show(options: Any) -> None:
     """Print a table, or the same rows as JSON."""
-    from zabbix_sockets.show import left_out, render, render_keys  # noqa: PLC0415  # for people only
-    from zabbix_sockets.table import style_of  # noqa: PLC0415  # for people only
+    from zabbix_sockets.terminal.layout import style_of  # noqa: PLC0415  # for people only
+    from zabbix_sockets.terminal.tables import left_out, render, render_keys  # noqa: PLC0415  # for people only
 
     if options.keys and (options.kind, options.group_by) != ("processes", DEFAULT_GROUPING):
         raise UsageError("--keys is for show processes, and not for other groupings")
@@ -203,7 +203,7 @@ def show(options: Any) -> None:
 
 def _check_shown(options: Any) -> None:
     """Raise UsageError for what can't be shown together."""
-    from zabbix_sockets.show import check_states  # noqa: PLC0415  # for people only
+    from zabbix_sockets.terminal.tables import check_states  # noqa: PLC0415  # for people only
 
     if options.state and options.kind != "sockets":
         raise UsageError("--state is for show sockets")
@@ -214,8 +214,8 @@ def _check_shown(options: Any) -> None:
 def _document_rows(options: Any, deadline: Deadline) -> list[JsonRow]:
     """Return the rows of a list; say what they lack."""
     snapshot, grouping = _collect(options, deadline)
-    from zabbix_sockets.report import NO_LIMITS, build_document  # noqa: PLC0415  # once the kernel is at work
-    from zabbix_sockets.show import notes_of  # noqa: PLC0415  # for people only
+    from zabbix_sockets.document.document import NO_LIMITS, build_document  # noqa: PLC0415  # once the kernel is at work
+    from zabbix_sockets.terminal.tables import notes_of  # noqa: PLC0415  # for people only
 
     document = build_document(snapshot, NO_LIMITS, grouping, for_people=True)
     for note in notes_of(document, options.kind):
@@ -229,7 +229,7 @@ def _monitor(options: Any) -> None:
     """Print the sockets again and again, and what has changed."""
     if options.kind != "sockets" or not options.interval:
         raise UsageError("--interval is for show sockets, --count for --interval")
-    from zabbix_sockets import monitor  # noqa: PLC0415  # for people only
+    from zabbix_sockets.terminal import monitor  # noqa: PLC0415  # for people only
 
     _check_shown(options)
 
@@ -242,7 +242,7 @@ def _monitor(options: Any) -> None:
 
 
 def _socket_rows(options: Any, deadline: Deadline) -> list[JsonRow]:
-    from zabbix_sockets.show import socket_json, socket_order  # noqa: PLC0415  # for people only
+    from zabbix_sockets.terminal.tables import socket_json, socket_order  # noqa: PLC0415  # for people only
 
     sockets = _sockets(options, deadline)
     if not sockets:
@@ -257,7 +257,7 @@ def _sockets(options: Any, deadline: Deadline) -> list[Socket]:
         iter_sockets,
         why_without_owners,
     )
-    from zabbix_sockets.show import wants_state  # noqa: PLC0415  # for people only
+    from zabbix_sockets.terminal.tables import wants_state  # noqa: PLC0415  # for people only
 
     states, netns = options.state, OWN
     if options.filter:

@@ -15,9 +15,9 @@ from cgroups import find_root, inside, made
 from children import Child, run_as
 
 from zabbix_sockets import Query, build_document, collect
-from zabbix_sockets.groups import GROUPINGS
+from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.snapshot import BY_CGROUPS, BY_DESCRIPTORS, OWN
-from zabbix_sockets.rows import JsonRow
 
 SOURCES = ("bpf", "sock_diag", "procfs")
 NOBODY_UID = 65534

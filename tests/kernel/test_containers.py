@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 import zoo
 
-from zabbix_sockets.rows import JsonRow
+from zabbix_sockets.document.row import JsonRow
 
 SOURCES = ("bpf", "sock_diag", "procfs")
 NAME = f"zstest-{os.getpid()}"

@@ -15,12 +15,12 @@ import zoo
 from children import Child, run_as
 
 from zabbix_sockets import Query, build_document, collect
-from zabbix_sockets.counting import count
-from zabbix_sockets.groups import GROUPINGS, Grouping
+from zabbix_sockets.document.count import count
+from zabbix_sockets.grouping.by_rules import by_rules
+from zabbix_sockets.grouping.grouping import GROUPINGS, Grouping
+from zabbix_sockets.grouping.rules import make_rule
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.snapshot import PINS_GROUP
-from zabbix_sockets.ruled import by_rules
-from zabbix_sockets.rules import make_rule
 
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 NOBODY = 65534

@@ -15,9 +15,9 @@ import zoo
 from children import Child, drop_to
 
 from zabbix_sockets import Query, build_document, collect
+from zabbix_sockets.document.document import NO_LIMITS
+from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN
-from zabbix_sockets.report import NO_LIMITS
-from zabbix_sockets.rows import JsonRow
 
 SOURCES = ("bpf", "sock_diag", "procfs")
 UID = 1234

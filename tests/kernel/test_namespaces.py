@@ -15,10 +15,10 @@ import zoo
 from children import Child, run_as
 
 from zabbix_sockets import Query, build_document, collect, iter_sockets
+from zabbix_sockets.document.document import NO_LIMITS
+from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.snapshot import ALL_NETNS
-from zabbix_sockets.report import NO_LIMITS
-from zabbix_sockets.rows import JsonRow
 
 SOURCES = ("bpf", "sock_diag", "procfs")
 MANY = 200

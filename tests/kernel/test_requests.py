@@ -13,7 +13,7 @@ import zoo
 from children import Child
 
 from zabbix_sockets import Query, Snapshot, build_document, collect
-from zabbix_sockets.counting import count
+from zabbix_sockets.document.count import count
 
 SOURCES = ("bpf", "sock_diag", "procfs")
 

@@ -12,9 +12,9 @@ from children import Child
 from netns import ip
 
 from zabbix_sockets import Query, build_document, collect
+from zabbix_sockets.document.upstreams import ephemeral_usage
 from zabbix_sockets.model.addresses import fold_address
 from zabbix_sockets.model.snapshot import Snapshot
-from zabbix_sockets.rows.upstreams import ephemeral_usage
 
 SOURCES = ("bpf", "sock_diag", "procfs")
 BIND_ADDRESS_NO_PORT = 24  # ip(7): connect(2) chooses the port, for one destination

@@ -311,8 +311,9 @@ def test_no_memory_left(verb: list[str], memory: int) -> None:
 
 
 HANG = (
-    "import sys, time; from zabbix_sockets import cli, groups, lock; lock._SHARED_FOLDERS = ();"
-    "groups.Groups.__init__ = lambda *_: time.sleep(60);"
+    "import sys, time; from zabbix_sockets import cli, lock; lock._SHARED_FOLDERS = ();"
+    "from zabbix_sockets.grouping import grouping;"
+    "grouping.Groups.__init__ = lambda *_: time.sleep(60);"
     "cli.main(sys.argv[1:])"
 )
 
@@ -334,8 +335,8 @@ def test_call_that_hangs(verb: list[str], timeout: list[str]) -> None:
 def test_fault_of_our_own() -> None:
     """What nobody foresaw is one line; --debug shows where it comes from."""
     code = (
-        "import sys; from zabbix_sockets import cli, groups;"
-        "groups.GROUPINGS['process'] = None; cli.main(sys.argv[1:])"
+        "import sys; from zabbix_sockets import cli; from zabbix_sockets.grouping import grouping;"
+        "grouping.GROUPINGS['process'] = None; cli.main(sys.argv[1:])"
     )
     command = [sys.executable, "-I", "-c", code]
     answer = subprocess.run([*command, "get", *PATIENT], capture_output=True, check=False)

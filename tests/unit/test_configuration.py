@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zabbix_sockets.configuration import MAX_BYTES, MAX_RULES, Configuration, load
+from zabbix_sockets.grouping.rules import Facts, Names
 from zabbix_sockets.model.errors import SocketsError
-from zabbix_sockets.rules import Facts, Names
 
 SOURCE = Path(__file__).parents[2]
 GOOD = "[[group]]\nname = 'x'\nprocess = 'y'\n"

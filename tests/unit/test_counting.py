@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from zabbix_sockets.counting import check_arguments, count
-from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
+from zabbix_sockets.document.count import check_arguments, count
+from zabbix_sockets.document.processes import process_rows
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Groups
 from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.model.names import as_parameter, safe_name
 from zabbix_sockets.model.snapshot import FIRST_OWNER, NOBODY, Snapshot, Visibility
 from zabbix_sockets.model.wire import TcpState
-from zabbix_sockets.rows.processes import process_rows
 
 from .snapshots import (
     WEB,

@@ -5,9 +5,9 @@ import re
 import pytest
 from hypothesis import given
 
-from zabbix_sockets.discovery import MACROS, discovery
+from zabbix_sockets.document.discovery import MACROS, discovery
+from zabbix_sockets.document.document import build_document
 from zabbix_sockets.model.snapshot import FIRST_OWNER, LISTS, Snapshot
-from zabbix_sockets.report import build_document
 
 from .snapshots import inbound, outbound, processes, snapshot_of, snapshots, tcp_listener
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups
 from zabbix_sockets.model.snapshot import FIRST_OWNER, NOBODY, UNOWNED, Process, Snapshot
 
 from .snapshots import processes, snapshot_of, snapshots

@@ -16,18 +16,18 @@ PACKAGE = Path(zabbix_sockets.__file__).parent
 PURE = (
     "zabbix_sockets.fold",
     "zabbix_sockets.model.owners",
-    "zabbix_sockets.groups",
-    "zabbix_sockets.report",
-    "zabbix_sockets.head",
-    "zabbix_sockets.rows",
-    "zabbix_sockets.rows.processes",
-    "zabbix_sockets.rows.listeners",
-    "zabbix_sockets.rows.upstreams",
-    "zabbix_sockets.discovery",
+    "zabbix_sockets.grouping.grouping",
+    "zabbix_sockets.document.document",
+    "zabbix_sockets.document.head",
+    "zabbix_sockets.document.row",
+    "zabbix_sockets.document.processes",
+    "zabbix_sockets.document.listeners",
+    "zabbix_sockets.document.upstreams",
+    "zabbix_sockets.document.discovery",
     "zabbix_sockets.model.snapshot",
     "zabbix_sockets.model.errors",
-    "zabbix_sockets.ruled",
-    "zabbix_sockets.rules",
+    "zabbix_sockets.grouping.by_rules",
+    "zabbix_sockets.grouping.rules",
     "zabbix_sockets.model.placement",
     "zabbix_sockets.model.names",
     "zabbix_sockets.model.programs",
@@ -48,8 +48,7 @@ VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "mis
 
 SLOW = {"unicodedata", "shutil", "subprocess", "socket", "hashlib", "ctypes"}
 OWN_SLOW = {
-    "zabbix_sockets.show",
-    "zabbix_sockets.monitor",
+    "zabbix_sockets.terminal",
     "zabbix_sockets.pins",
     "zabbix_sockets.readers.libbpf",
     "zabbix_sockets.provision",
@@ -59,15 +58,15 @@ OWN_SLOW = {
 ALONE = ("--netns", "own", "--timeout", "60")  # as on a host without other namespaces
 BY_ITERATOR = (
     "zabbix_sockets.cli",
-    "zabbix_sockets.report",
+    "zabbix_sockets.document.document",
     "zabbix_sockets.collector.snapshot",
     "zabbix_sockets.collector.iterated",
 )
 # What only hosts with a configuration file need, or with other namespaces if BPF is the source.
 RULES = {
     "zabbix_sockets.configuration",
-    "zabbix_sockets.ruled",
-    "zabbix_sockets.rules",
+    "zabbix_sockets.grouping.by_rules",
+    "zabbix_sockets.grouping.rules",
     "zabbix_sockets.collector.facts",
 }
 NAMESPACES = {

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zabbix_sockets.document.document import NO_LIMITS, build_document
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Namespace, Snapshot
 from zabbix_sockets.model.wire import OWN_NETNS
-from zabbix_sockets.report import NO_LIMITS, build_document
 
 from .snapshots import (
     NAMESPACES,

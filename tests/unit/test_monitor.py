@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from zabbix_sockets import monitor
 from zabbix_sockets.arguments import parse
 from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.model.socket import Socket, TcpInfo
-from zabbix_sockets.monitor import Snapshot, compare, print_json, print_tables, snapshots
-from zabbix_sockets.table import Style
+from zabbix_sockets.terminal import monitor
+from zabbix_sockets.terminal.layout import Style
+from zabbix_sockets.terminal.monitor import Snapshot, compare, print_json, print_tables, snapshots
 from zabbix_sockets.verbs import show
 
 from .test_show import ACCEPTED, LISTENER
@@ -60,12 +60,12 @@ def test_without_cookies() -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, in which nothing takes any but sleeping."""
     now = [100.0]
-    monkeypatch.setattr("zabbix_sockets.monitor.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("zabbix_sockets.terminal.monitor.time.monotonic", lambda: now[0])
 
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    monkeypatch.setattr("zabbix_sockets.monitor.time.sleep", sleep)
+    monkeypatch.setattr("zabbix_sockets.terminal.monitor.time.sleep", sleep)
     return now
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 
 from zabbix_sockets import __version__
-from zabbix_sockets.groups import GROUPINGS
+from zabbix_sockets.document.document import NO_LIMITS, Limits, build_document
+from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
     LISTS,
@@ -22,7 +23,6 @@ from zabbix_sockets.model.snapshot import (
     Visibility,
 )
 from zabbix_sockets.model.wire import OWN_NETNS, TcpState
-from zabbix_sockets.report import NO_LIMITS, Limits, build_document
 
 from .snapshots import (
     WEB,

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from zabbix_sockets.document.document import NO_LIMITS, Limits, build_document
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.snapshot import FIRST_OWNER, LISTS, Snapshot
-from zabbix_sockets.report import NO_LIMITS, Limits, build_document
 
 from .snapshots import inbound, outbound, processes, snapshot_of, snapshots, tcp_listener
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from zabbix_sockets.groups import GROUPINGS
+from zabbix_sockets.document.document import Limits, build_document
+from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.snapshot import BY_CGROUPS, FIRST_OWNER, LISTS, UNOWNED, Process, Snapshot
-from zabbix_sockets.report import Limits, build_document
 
 from .snapshots import (
     NAMESPACES,

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from zabbix_sockets.document.document import Limits, build_document
+from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.model.quality import LIMITED_TIMES, ONE, Quality, bucket_of, sample
 from zabbix_sockets.model.snapshot import FIRST_OWNER, OUTBOUND, Connection, Snapshot
 from zabbix_sockets.model.wire import OWN_NETNS, TcpState
-from zabbix_sockets.report import Limits, build_document
-from zabbix_sockets.rows import JsonRow
 
 from .snapshots import (
     WEB,

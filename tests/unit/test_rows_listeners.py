@@ -4,11 +4,11 @@ import socket
 
 import pytest
 
-from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
+from zabbix_sockets.document.listeners import listener_rows
+from zabbix_sockets.document.row import JsonRow, netns_labels
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Groups
 from zabbix_sockets.model.snapshot import FIRST_OWNER, NOBODY, UNOWNED, ListenerSocket, Snapshot
 from zabbix_sockets.model.wire import OWN_NETNS, TcpState
-from zabbix_sockets.rows import JsonRow, netns_labels
-from zabbix_sockets.rows.listeners import listener_rows
 
 from .snapshots import (
     ANY,

@@ -5,7 +5,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
+from zabbix_sockets.document.listeners import listener_rows
+from zabbix_sockets.document.processes import process_rows
+from zabbix_sockets.document.row import netns_labels
+from zabbix_sockets.document.upstreams import ephemeral_usage, upstream_rows
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Groups
 from zabbix_sockets.model.snapshot import (
     BY_CGROUPS,
     FIRST_OWNER,
@@ -15,10 +19,6 @@ from zabbix_sockets.model.snapshot import (
     Snapshot,
 )
 from zabbix_sockets.model.wire import OWN_NETNS
-from zabbix_sockets.rows import netns_labels
-from zabbix_sockets.rows.listeners import listener_rows
-from zabbix_sockets.rows.processes import process_rows
-from zabbix_sockets.rows.upstreams import ephemeral_usage, upstream_rows
 
 from .snapshots import (
     NAMESPACES,

@@ -2,7 +2,9 @@
 
 import pytest
 
-from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
+from zabbix_sockets.document.processes import process_rows
+from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Groups
 from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
     NOBODY,
@@ -14,8 +16,6 @@ from zabbix_sockets.model.snapshot import (
     Visibility,
 )
 from zabbix_sockets.model.wire import OWN_NETNS, TcpState
-from zabbix_sockets.rows import JsonRow
-from zabbix_sockets.rows.processes import process_rows
 
 from .snapshots import (
     REMOTE,

@@ -2,7 +2,9 @@
 
 import pytest
 
-from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
+from zabbix_sockets.document.row import JsonRow, NetnsLabel, netns_labels
+from zabbix_sockets.document.upstreams import ephemeral_pct, ephemeral_usage, upstream_rows
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Groups
 from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
     NOBODY,
@@ -14,8 +16,6 @@ from zabbix_sockets.model.snapshot import (
     Snapshot,
 )
 from zabbix_sockets.model.wire import OWN_NETNS, TcpState
-from zabbix_sockets.rows import JsonRow, NetnsLabel, netns_labels
-from zabbix_sockets.rows.upstreams import ephemeral_pct, ephemeral_usage, upstream_rows
 
 from .snapshots import (
     NAMESPACES,

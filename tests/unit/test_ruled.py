@@ -1,9 +1,9 @@
 """The grouping by an administrator's rules."""
 
-from zabbix_sockets.groups import Groups
+from zabbix_sockets.grouping.by_rules import by_rules
+from zabbix_sockets.grouping.grouping import Groups
+from zabbix_sockets.grouping.rules import MAX_NAMES, make_rule
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Process
-from zabbix_sockets.ruled import by_rules
-from zabbix_sockets.rules import MAX_NAMES, make_rule
 
 from .snapshots import snapshot_of
 

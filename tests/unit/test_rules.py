@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.model.names import MAX_LENGTH
-from zabbix_sockets.rules import (
+from zabbix_sockets.grouping.rules import (
     FIELDS,
     MAX_MATCHED,
     MAX_NAMES,
@@ -18,6 +17,7 @@ from zabbix_sockets.rules import (
     make_rule,
     needs,
 )
+from zabbix_sockets.model.names import MAX_LENGTH
 
 BY_COMMAND = make_rule(r"app-\1", {"command": r"^app (.*)$"})
 ANY_TEXT = st.text(

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zabbix_sockets.document.document import NO_LIMITS, build_document
+from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.model.snapshot import FIRST_OWNER, INBOUND
 from zabbix_sockets.model.socket import Owner, Socket
 from zabbix_sockets.model.text_width import text_width
-from zabbix_sockets.report import NO_LIMITS, build_document
-from zabbix_sockets.rows import JsonRow
-from zabbix_sockets.show import (
+from zabbix_sockets.terminal.layout import Column, Style, render_table, style_of
+from zabbix_sockets.terminal.tables import (
     ALL_STATES,
     KINDS,
     check_states,
@@ -22,7 +23,6 @@ from zabbix_sockets.show import (
     socket_order,
     wants_state,
 )
-from zabbix_sockets.table import Column, Style, render_table, style_of
 
 from .snapshots import inbound, outbound, processes, snapshot_of, tcp_listener, udp_bound
 

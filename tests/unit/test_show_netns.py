@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from zabbix_sockets.groups import GROUPINGS
+from zabbix_sockets.document.document import NO_LIMITS, build_document
+from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.snapshot import BY_CGROUPS, FIRST_OWNER, Process
 from zabbix_sockets.model.socket import Owner, Socket
 from zabbix_sockets.model.wire import OWN_NETNS
-from zabbix_sockets.report import NO_LIMITS, build_document
-from zabbix_sockets.show import KINDS, render, socket_json, socket_order
-from zabbix_sockets.table import Style
+from zabbix_sockets.terminal.layout import Style
+from zabbix_sockets.terminal.tables import KINDS, render, socket_json, socket_order
 
 from .snapshots import NAMESPACES, WEB, outbound, processes, snapshot_of, tcp_listener
 

@@ -4,14 +4,14 @@ from ipaddress import ip_address
 
 import pytest
 
+from zabbix_sockets.document.document import build_document
+from zabbix_sockets.document.row import ABSENT_ID, JsonRow
 from zabbix_sockets.model.quality import bucket_of, sample
 from zabbix_sockets.model.snapshot import FIRST_OWNER
 from zabbix_sockets.model.socket import TcpInfo
 from zabbix_sockets.model.text_width import text_width
-from zabbix_sockets.report import build_document
-from zabbix_sockets.rows import ABSENT_ID, JsonRow
-from zabbix_sockets.show import left_out, render, shown_us, socket_json
-from zabbix_sockets.table import Column, Style, _fit, render_table
+from zabbix_sockets.terminal.layout import Column, Style, _fit, render_table
+from zabbix_sockets.terminal.tables import left_out, render, shown_us, socket_json
 
 from .snapshots import outbound, processes, snapshot_of, tcp_listener
 from .test_show import ACCEPTED, LISTENER, PIPED

@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from zabbix_sockets import __version__
-from zabbix_sockets.rows import accept_queue_pct
-from zabbix_sockets.rows.listeners import absent_listener
-from zabbix_sockets.rows.processes import absent_process
-from zabbix_sockets.rows.upstreams import absent_upstream
+from zabbix_sockets.document.listeners import absent_listener
+from zabbix_sockets.document.processes import absent_process
+from zabbix_sockets.document.row import accept_queue_pct
+from zabbix_sockets.document.upstreams import absent_upstream
 
 Row = dict[str, Any]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from zabbix_sockets.report import Limits
+from zabbix_sockets.document.document import Limits
 
 from .documents import Row, document, encoded, listener, process, quality, upstream
 from .programs import wait_for

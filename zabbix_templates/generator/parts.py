@@ -1,6 +1,6 @@
 """Triggers, graphs and discovery rules."""
 
-from zabbix_sockets.discovery import MACROS
+from zabbix_sockets.document.discovery import MACROS
 
 from . import macros
 from .items import metric_item, row, step

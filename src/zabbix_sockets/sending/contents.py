@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
-from zabbix_sockets.rows import JsonRow
+from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.sending.delivery import Packet, Push, Report
 from zabbix_sockets.sending.figures import HOST, Figures, Group, group_of
 from zabbix_sockets.sending.ledger import Ledger

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import orjson
 
-from zabbix_sockets.discovery import discovery
-from zabbix_sockets.rows import ABSENT_ID, JsonRow
+from zabbix_sockets.document.discovery import discovery
+from zabbix_sockets.document.row import ABSENT_ID, JsonRow
 
 FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "figures.json")
 HOST = ""

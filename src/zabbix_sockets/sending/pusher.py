@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
+from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.model.errors import UsageError
-from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.sending import transport
 from zabbix_sockets.sending.contents import Content, Moment, SingleValues, WholeDocument
 from zabbix_sockets.sending.database import ALONE_SECONDS, HeldError

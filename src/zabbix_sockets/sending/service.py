@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.model.errors import SocketsError
-from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.sending import schedule
 from zabbix_sockets.sending.delivery import Report, catching_up, drain_delay
 from zabbix_sockets.sending.ledger import SYNC

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from zabbix_sockets import Query, Snapshot, collect
 from zabbix_sockets.collector.by_cgroup import CgroupOwners, may_not_walk
-from zabbix_sockets.groups import GROUPINGS
+from zabbix_sockets.document.document import build_document
+from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DumpInterruptedError
 from zabbix_sockets.model.snapshot import BY_CGROUPS, BY_DESCRIPTORS, UNOWNED
 from zabbix_sockets.model.wire import Row
 from zabbix_sockets.readers.inet_diag import CgroupRow
 from zabbix_sockets.readers.mounts import Mounts
-from zabbix_sockets.report import build_document
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
 from .fakes import TCP, FakeTables, Step, maker, row

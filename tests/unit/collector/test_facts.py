@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets import counting
 from zabbix_sockets.collector import facts
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.groups import GROUPINGS
+from zabbix_sockets.document import count as counting
+from zabbix_sockets.document.document import NO_LIMITS, build_document
+from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.grouping.grouping import GROUPINGS
+from zabbix_sockets.grouping.rules import MAX_MATCHED
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Process, Query, Snapshot
 from zabbix_sockets.readers.containers import ContainerNames
 from zabbix_sockets.readers.passwd import User, read_users
-from zabbix_sockets.report import NO_LIMITS, build_document
-from zabbix_sockets.rows import JsonRow
-from zabbix_sockets.rules import MAX_MATCHED
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
 from ..snapshots import snapshot_of  # noqa: TID252  # likewise

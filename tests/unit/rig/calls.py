@@ -8,14 +8,14 @@ from zabbix_sockets.collector.ahead import read_pinned
 from zabbix_sockets.collector.snapshot import collect
 from zabbix_sockets.collector.stream import iter_sockets
 from zabbix_sockets.configuration import load
-from zabbix_sockets.counting import count
-from zabbix_sockets.groups import GROUPINGS
+from zabbix_sockets.document.count import count
+from zabbix_sockets.document.document import build_document
+from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.grouping.by_rules import by_rules
+from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.snapshot import Query, Snapshot
-from zabbix_sockets.report import build_document
-from zabbix_sockets.rows import JsonRow
-from zabbix_sockets.ruled import by_rules
-from zabbix_sockets.show import socket_json, socket_order
+from zabbix_sockets.terminal.tables import socket_json, socket_order
 from zabbix_sockets.verbs import CONFIG
 
 from .scene import HOST, UNPRIVILEGED, WITH_RULES, WITHOUT_NETLINK, WITHOUT_PINS, Scene

@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from zabbix_sockets.document.row import ABSENT_ID, JsonRow
 from zabbix_sockets.model.names import UNKNOWN
-from zabbix_sockets.rows import ABSENT_ID, JsonRow
 
 from .scene import USERS
 

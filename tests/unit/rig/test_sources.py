@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.rows import JsonRow
+from zabbix_sockets.document.row import JsonRow
 
 from . import figures
 from .calls import document

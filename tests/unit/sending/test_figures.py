@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from zabbix_sockets.rows import JsonRow
+from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.sending.figures import HOST, Figures, Group
 
 PROCESS: JsonRow = {

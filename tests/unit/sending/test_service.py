@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 
+from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.model.errors import BusyError, SocketsError
-from zabbix_sockets.rows import JsonRow
 from zabbix_sockets.sending.delivery import Attendance, Report
 from zabbix_sockets.sending.pusher import Pusher
 from zabbix_sockets.sending.service import Service

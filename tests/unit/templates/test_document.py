@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from zabbix_sockets.document.row import ABSENT_ID
 from zabbix_sockets.model.snapshot import Snapshot
-from zabbix_sockets.rows import ABSENT_ID
 
 from ..test_report import document_of  # noqa: TID252  # a test folder is no installed package
 from .exports import Export, Object, Part, export_of, leaves

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS
 
 from .exports import ROOT, Change, Check, Export, Object, Part, finds, leaves, name_of, texts
 from .expressions import user_macros

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from zabbix_sockets.discovery import MACROS
+from zabbix_sockets.document.discovery import MACROS
 
 from .exports import GONE, Change, Check, Export, Object, finds, name_of, texts
 from .expressions import expressions, functions, lld_macros

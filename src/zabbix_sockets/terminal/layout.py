@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import NamedTuple, TextIO
 
+from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.model.text_width import text_width
-from zabbix_sockets.rows import JsonRow
 
 BOLD, DIM, GREEN, YELLOW, RESET = "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
 _STATE_COLOURS = {"listen": GREEN, "bound": GREEN, "close_wait": YELLOW, "syn_sent": YELLOW}

@@ -1,11 +1,11 @@
 """The document's head: how it came about, and the host's own figures."""
 
-from zabbix_sockets.groups import Grouping, hidden_facts
+from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.document.upstreams import Usage, ephemeral_pct
+from zabbix_sockets.grouping.grouping import Grouping, hidden_facts
 from zabbix_sockets.model.addresses import format_endpoint
 from zabbix_sockets.model.snapshot import INBOUND, NOBODY, UNOWNED, Snapshot
 from zabbix_sockets.model.wire import OWN_NETNS, TCP_STATES, UDP_STATES, TcpState, state_name
-from zabbix_sockets.rows import JsonRow
-from zabbix_sockets.rows.upstreams import Usage, ephemeral_pct
 
 
 def collector_of(snapshot: Snapshot, grouping: Grouping) -> JsonRow:

@@ -2,7 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 
-from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Groups
+from zabbix_sockets.document.row import (
+    ABSENT_ID,
+    JsonRow,
+    Qualities,
+    RankedRow,
+    accept_queue_pct,
+    rank,
+)
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Groups
 from zabbix_sockets.model.snapshot import (
     BY_CGROUPS,
     INBOUND,
@@ -13,14 +21,6 @@ from zabbix_sockets.model.snapshot import (
     Snapshot,
 )
 from zabbix_sockets.model.wire import TCP_STATES, TcpState, state_name
-from zabbix_sockets.rows import (
-    ABSENT_ID,
-    JsonRow,
-    Qualities,
-    RankedRow,
-    accept_queue_pct,
-    rank,
-)
 
 SETTLED_AGE = 600.0
 """Seconds after which a process that doesn't listen is worth discovering."""

@@ -14,11 +14,11 @@ from typing import NamedTuple, TextIO
 
 import orjson
 
+from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.socket import Socket
-from zabbix_sockets.rows import JsonRow
-from zabbix_sockets.show import left_out, render, socket_json, socket_order
-from zabbix_sockets.table import Style, style_of
+from zabbix_sockets.terminal.layout import Style, style_of
+from zabbix_sockets.terminal.tables import left_out, render, socket_json, socket_order
 
 NEW, GONE = "new", "gone"
 

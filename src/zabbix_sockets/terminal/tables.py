@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from zabbix_sockets.groups import DEFAULT_GROUPING
+from zabbix_sockets.document.row import ABSENT_ID, JsonRow
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING
 from zabbix_sockets.model.addresses import format_address
 from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.model.names import as_parameter
 from zabbix_sockets.model.socket import Socket
 from zabbix_sockets.model.wire import PROTOCOLS, TCP_STATES, UDP_STATES, TcpState, state_name
-from zabbix_sockets.rows import ABSENT_ID, JsonRow
-from zabbix_sockets.table import Column, Style, fitting, render_table
+from zabbix_sockets.terminal.layout import Column, Style, fitting, render_table
 
 
 def _field(*path: str) -> Callable[[JsonRow], object]:

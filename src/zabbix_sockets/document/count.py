@@ -2,12 +2,18 @@
 
 import os
 
-from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups, hidden_facts
+from zabbix_sockets.document.processes import absent_process, process_rows
+from zabbix_sockets.grouping.grouping import (
+    DEFAULT_GROUPING,
+    GROUPINGS,
+    Grouping,
+    Groups,
+    hidden_facts,
+)
 from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.model.names import from_parameter
 from zabbix_sockets.model.snapshot import Snapshot
 from zabbix_sockets.model.wire import PROTOCOLS
-from zabbix_sockets.rows.processes import absent_process, process_rows
 
 _HINT = "zabbix-sockets show processes --keys prints a key for each process"
 

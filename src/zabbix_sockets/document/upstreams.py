@@ -1,11 +1,6 @@
 """`upstreams[]`: each remote end that a group connects to, and the ephemeral ports it takes."""
 
-from zabbix_sockets.groups import Groups
-from zabbix_sockets.model.addresses import format_address, format_endpoint
-from zabbix_sockets.model.quality import Quality
-from zabbix_sockets.model.snapshot import OUTBOUND, PortRange, Snapshot
-from zabbix_sockets.model.wire import TcpState
-from zabbix_sockets.rows import (
+from zabbix_sockets.document.row import (
     ABSENT_ID,
     FIRST_USER_UID,
     JsonRow,
@@ -14,6 +9,11 @@ from zabbix_sockets.rows import (
     RankedRow,
     rank,
 )
+from zabbix_sockets.grouping.grouping import Groups
+from zabbix_sockets.model.addresses import format_address, format_endpoint
+from zabbix_sockets.model.quality import Quality
+from zabbix_sockets.model.snapshot import OUTBOUND, PortRange, Snapshot
+from zabbix_sockets.model.wire import TcpState
 
 Usage = dict[tuple[str, int, int, bytes, int, str], int]
 """Ephemeral ports taken, by (protocol, netns, source, address, port, device)."""

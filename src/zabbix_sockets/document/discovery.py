@@ -1,6 +1,6 @@
 """Low-level discovery: the document's rows as objects of LLD macros."""
 
-from zabbix_sockets.rows import ABSENT_ID, JsonRow
+from zabbix_sockets.document.row import ABSENT_ID, JsonRow
 
 MACROS = {
     "processes": {"{#ID}": "id", "{#PROCESS}": "name", "{#SETTLED}": "settled"},

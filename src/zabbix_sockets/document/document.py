@@ -5,19 +5,25 @@ from typing import NamedTuple
 
 import orjson
 
-from zabbix_sockets.groups import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups, hidden_facts
-from zabbix_sockets.head import collector_of, host_of
-from zabbix_sockets.model.errors import SocketsError
-from zabbix_sockets.model.quality import LIMITED_TIMES, Quality, figures_of
-from zabbix_sockets.model.snapshot import BY_CGROUPS, LISTS, Snapshot
-from zabbix_sockets.rows import JsonRow, RankedRow, netns_labels
-from zabbix_sockets.rows.listeners import absent_listener, listener_rows
-from zabbix_sockets.rows.processes import absent_process, process_rows
-from zabbix_sockets.rows.upstreams import (
+from zabbix_sockets.document.head import collector_of, host_of
+from zabbix_sockets.document.listeners import absent_listener, listener_rows
+from zabbix_sockets.document.processes import absent_process, process_rows
+from zabbix_sockets.document.row import JsonRow, RankedRow, netns_labels
+from zabbix_sockets.document.upstreams import (
     absent_upstream,
     ephemeral_usage,
     upstream_rows,
 )
+from zabbix_sockets.grouping.grouping import (
+    DEFAULT_GROUPING,
+    GROUPINGS,
+    Grouping,
+    Groups,
+    hidden_facts,
+)
+from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.model.quality import LIMITED_TIMES, Quality, figures_of
+from zabbix_sockets.model.snapshot import BY_CGROUPS, LISTS, Snapshot
 from zabbix_sockets.version import __version__
 
 _ABSENT: dict[str, Callable[[], JsonRow]] = {

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from zabbix_sockets.groups import DEFAULT_GROUPING, Grouping
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, Grouping
+from zabbix_sockets.grouping.rules import SYSTEM_UIDS, Facts, Names, Rule, needs
 from zabbix_sockets.model.snapshot import Process
-from zabbix_sockets.rules import SYSTEM_UIDS, Facts, Names, Rule, needs
 
 
 def _real(name: str) -> str:

@@ -2,11 +2,7 @@
 
 from collections.abc import Iterable
 
-from zabbix_sockets.groups import Groups
-from zabbix_sockets.model.addresses import format_address, format_endpoint
-from zabbix_sockets.model.snapshot import BY_CGROUPS, INBOUND, ListenerSocket, Snapshot
-from zabbix_sockets.model.wire import TcpState
-from zabbix_sockets.rows import (
+from zabbix_sockets.document.row import (
     ABSENT_ID,
     JsonRow,
     NetnsLabel,
@@ -15,6 +11,10 @@ from zabbix_sockets.rows import (
     accept_queue_pct,
     rank,
 )
+from zabbix_sockets.grouping.grouping import Groups
+from zabbix_sockets.model.addresses import format_address, format_endpoint
+from zabbix_sockets.model.snapshot import BY_CGROUPS, INBOUND, ListenerSocket, Snapshot
+from zabbix_sockets.model.wire import TcpState
 
 _MAX_LABELS = 3
 

@@ -1,0 +1,1 @@
+"""The document: its rows, its head, what is made of it. No I/O."""

@@ -1,0 +1,1 @@
+"""Tables for people: in a terminal, at once or again and again."""
