@@ -37,7 +37,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 bpf:
-	src/zabbix_sockets/bpf/build.sh
+	src/zabbix_sockets/readers/bpf/build.sh
 
 privileges: $(VENV)/.dev
 	$(BIN)/python tests/support/privileges.py

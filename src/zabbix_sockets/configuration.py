@@ -6,9 +6,9 @@ from errno import EFBIG
 from itertools import takewhile
 from typing import Any, NamedTuple
 
-from zabbix_sockets.files import read_regular
 from zabbix_sockets.grouping.rules import FIELDS, Rule, RuleError, make_rule
 from zabbix_sockets.model.errors import SocketsError, UsageError
+from zabbix_sockets.readers.files import read_regular
 
 MAX_BYTES = 250_000
 MAX_RULES = 1000

@@ -334,7 +334,7 @@ def provision(options: Any) -> None:
 
 def load(options: Any) -> None:
     """Pin the BPF iterators."""
-    from zabbix_sockets import pins  # noqa: PLC0415  # ctypes
+    from zabbix_sockets.readers.bpf import pins  # noqa: PLC0415  # ctypes
 
     for path in pins.load(options.pins, options.group):
         sys.stdout.write(f"loaded {path}, readable by group {options.group}\n")
@@ -342,7 +342,7 @@ def load(options: Any) -> None:
 
 def unload(options: Any) -> None:
     """Unpin the BPF iterators."""
-    from zabbix_sockets import pins  # noqa: PLC0415  # ctypes
+    from zabbix_sockets.readers.bpf import pins  # noqa: PLC0415  # ctypes
 
     for path in pins.unload(options.pins):
         sys.stdout.write(f"unloaded {path}\n")

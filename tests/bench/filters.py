@@ -24,7 +24,7 @@ from zabbix_sockets.collector.selection import Selection
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.snapshot import Query
 from zabbix_sockets.model.wire import TABLES
-from zabbix_sockets.readers.mounts import Mounts
+from zabbix_sockets.readers.proc.mounts import Mounts
 
 COMMAND = (sys.executable, "-I", "-m", "zabbix_sockets")
 TIMEOUT = "600"

@@ -23,7 +23,7 @@ from tests.zabbix import programs, proxies
 from tests.zabbix.proxies import Proxy
 from tests.zabbix.pushing import sender, with_sender
 from tests.zabbix.servers import SERVER_VERSIONS, Server, Servers
-from zabbix_sockets.pins import load, unload
+from zabbix_sockets.readers.bpf.pins import load, unload
 from zabbix_sockets.sending import schedule
 from zabbix_sockets.sending.contents import MASTER_KEY
 from zabbix_sockets.sending.lines import Value, encode_line

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-RECORD_SIZE = "from zabbix_sockets.readers.bpf import RECORD; print(RECORD.size)"
+RECORD_SIZE = "from zabbix_sockets.readers.bpf.records import RECORD; print(RECORD.size)"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

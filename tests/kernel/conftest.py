@@ -8,8 +8,8 @@ import netns
 import pytest
 import zoo
 
-from zabbix_sockets.pins import load, unload
-from zabbix_sockets.readers import bpf
+from zabbix_sockets.readers.bpf import records
+from zabbix_sockets.readers.bpf.pins import load, unload
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,7 @@ def pins() -> Iterator[str]:
     """Pin the BPF iterators in a bpffs of the tests' own."""
     if os.geteuid():
         pytest.skip("loading BPF programs needs root")
-    reason = bpf.why_kernel_cannot()
+    reason = records.why_kernel_cannot()
     if reason:
         pytest.skip(reason)
     folder = tempfile.mkdtemp(prefix="zabbix-sockets-pins-")  # pytest's own is closed to others

@@ -19,7 +19,7 @@ import zabbix_sockets
 from zabbix_sockets import Query, build_document, collect, iter_sockets
 from zabbix_sockets.model.snapshot import Connection, ListenerSocket, Snapshot
 from zabbix_sockets.model.wire import state_name
-from zabbix_sockets.readers import bpf
+from zabbix_sockets.readers.bpf import records
 
 CLONE_FILES, CLONE_NEWPID = 0x400, 0x20000000
 SYS_CLONE = {"x86_64": 56, "aarch64": 220}
@@ -29,7 +29,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def test_objects_are_up_to_date(tmp_path: Path) -> None:
     """The objects in the package are what their source compiles to."""
-    folder = Path(zabbix_sockets.__file__).parent / "bpf"
+    folder = Path(zabbix_sockets.__file__).parent / "readers" / "bpf"
     try:
         subprocess.run([folder / "build.sh", tmp_path], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
@@ -41,7 +41,7 @@ def test_objects_are_up_to_date(tmp_path: Path) -> None:
 
 def test_objects_name_no_path() -> None:
     """Nothing of the machine that compiled them is in the objects."""
-    for path in (Path(zabbix_sockets.__file__).parent / "bpf").glob("*.o"):
+    for path in (Path(zabbix_sockets.__file__).parent / "readers" / "bpf").glob("*.o"):
         assert b"sockets.bpf.c" in path.read_bytes()
         assert not re.search(rb"/[^\0]*/[^\0]*sockets\.bpf\.c", path.read_bytes())
 
@@ -73,7 +73,7 @@ def test_two_processes_with_one_descriptor_table(pins: str) -> None:
 
 def _reads_again(pins: str) -> bool:
     """Whether one look at all files has to be continued because nothing came of a million."""
-    fd = bpf.open_pinned(pins)(bpf.OWN)
+    fd = records.open_pinned(pins)(records.OWN)
     again = False
     while True:
         try:

@@ -21,7 +21,7 @@ from zabbix_sockets.collector import selection
 from zabbix_sockets.filters.kernel import Dump
 from zabbix_sockets.model.errors import ParseError, SocketsError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
-from zabbix_sockets.readers import inet_diag
+from zabbix_sockets.readers.sock_diag import messages
 
 SEEDS = range(8)
 EXPRESSIONS = 260  # for each seed
@@ -78,7 +78,7 @@ def refusals(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         found.append(number)
         return SourceUnavailableError(f"refused: {number}")
 
-    monkeypatch.setattr(inet_diag, "_refusal", refused)
+    monkeypatch.setattr(messages, "_refusal", refused)
     return found
 
 

@@ -16,9 +16,9 @@ from zabbix_sockets import Query, build_document, collect
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import PINS_GROUP
-from zabbix_sockets.pins import ensure_bpffs, load, pinned, unload
-from zabbix_sockets.readers import bpf, libbpf
-from zabbix_sockets.readers.mounts import read_mounts
+from zabbix_sockets.readers.bpf import loader, records
+from zabbix_sockets.readers.bpf.pins import ensure_bpffs, load, pinned, unload
+from zabbix_sockets.readers.proc.mounts import read_mounts
 
 NOBODY = 65534
 
@@ -93,7 +93,7 @@ def test_each_capability_is_needed(held: str, missing: str) -> None:
 
     def attempt() -> object:
         try:
-            libbpf.LoadedPrograms().close()
+            loader.LoadedPrograms().close()
         except SourceUnavailableError as error:
             return [str(error), source_of("/nowhere")["reason"]]
         return ["loaded", ""]
@@ -113,8 +113,8 @@ def test_load_again_never_leaves_a_reader_without(pins: str) -> None:
     def look() -> None:
         try:
             while not stop.is_set():
-                fd = bpf.open_pinned(pins)(bpf.COUNT)
-                list(bpf.read_chunks(fd, bpf.RECORD.size, Deadline(30)))
+                fd = records.open_pinned(pins)(records.COUNT)
+                list(records.read_chunks(fd, records.RECORD.size, Deadline(30)))
         except BaseException as error:  # noqa: BLE001  # reported below
             failures.append(error)
 
@@ -129,23 +129,23 @@ def test_load_again_never_leaves_a_reader_without(pins: str) -> None:
 
 def test_other_versions_are_replaced(pins: str) -> None:
     """Pins of another version are recognised, and gone after the next load."""
-    old = f"{pins}/{bpf.COUNT}-v{bpf.ABI - 1}"
-    with libbpf.LoadedPrograms() as programs:
-        programs.pin(bpf.COUNT, old)
-    for program in bpf.PROGRAMS:
-        os.unlink(bpf.pin_path(pins, program))
+    old = f"{pins}/{records.COUNT}-v{records.ABI - 1}"
+    with loader.LoadedPrograms() as programs:
+        programs.pin(records.COUNT, old)
+    for program in records.PROGRAMS:
+        os.unlink(records.pin_path(pins, program))
     with pytest.raises(SourceUnavailableError, match="another version"):
-        bpf.open_pinned(pins)
+        records.open_pinned(pins)
     load(pins)
     assert not os.path.exists(old)
-    os.close(bpf.open_pinned(pins)(bpf.OWN))
+    os.close(records.open_pinned(pins)(records.OWN))
 
 
 def test_unload_takes_everything_away(tmp_path: Path) -> None:
     """After unload neither pins nor the bpffs are there; a second time does nothing."""
     folder = str(tmp_path)
     load(folder)
-    assert len(unload(folder)) == len(bpf.PROGRAMS)
+    assert len(unload(folder)) == len(records.PROGRAMS)
     assert os.listdir(folder) == []
     assert unload(folder) == []
 
@@ -163,9 +163,9 @@ def test_one_bpffs_however_the_path_is_spelled(tmp_path: Path, spelled: str) -> 
     (tmp_path / "link").symlink_to(folder)
     given = spelled.format(folder)
     for _ in range(2):
-        assert load(given) == [bpf.pin_path(str(folder), each) for each in bpf.PROGRAMS]
+        assert load(given) == [records.pin_path(str(folder), each) for each in records.PROGRAMS]
         assert mounts_at(folder) == 1
-    assert len(unload(given)) == len(bpf.PROGRAMS)
+    assert len(unload(given)) == len(records.PROGRAMS)
     assert mounts_at(folder) == 0
 
 
@@ -248,7 +248,7 @@ def test_what_is_lacking_is_told(pins: str) -> None:
     assert giver[0].endswith("to the group zabbix: Operation not permitted")
     assert giver[1] == "that takes CAP_CHOWN, or a process of that group"
     assert run_as(0, lambda: told(lambda: load(pins)), gid=group_id(), capabilities=both) == []
-    path = bpf.pin_path(pins, bpf.COUNT)
+    path = records.pin_path(pins, records.COUNT)
     assert run_as(NOBODY, lambda: told(lambda: unload(pins))) == [
         f"can't remove {path}: Permission denied",
         "run it as root",
@@ -277,16 +277,16 @@ def test_no_descriptor_leaks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     def descriptors() -> int:
         return len(os.listdir("/proc/self/fd"))
 
-    libbpf.LoadedPrograms().close()
+    loader.LoadedPrograms().close()
     before = descriptors()
     for _ in range(3):
-        with libbpf.LoadedPrograms() as programs:
-            os.close(programs.open(bpf.COUNT))
+        with loader.LoadedPrograms() as programs:
+            os.close(programs.open(records.COUNT))
     assert descriptors() == before
     broken = tmp_path / "broken.o"
     broken.write_bytes(b"no object")
-    monkeypatch.setattr(libbpf, "object_path", lambda: str(broken))
+    monkeypatch.setattr(loader, "object_path", lambda: str(broken))
     for _ in range(3):
         with pytest.raises(SourceUnavailableError, match="can't open the BPF object"):
-            libbpf.LoadedPrograms()
+            loader.LoadedPrograms()
     assert descriptors() == before

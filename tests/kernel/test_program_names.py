@@ -20,8 +20,8 @@ from zabbix_sockets import Query, build_document, collect, iter_sockets
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.model.snapshot import PINS_GROUP
-from zabbix_sockets.readers import bpf
-from zabbix_sockets.readers.process import read_stat
+from zabbix_sockets.readers.bpf import records
+from zabbix_sockets.readers.proc.process import read_stat
 
 CLONE_NEWPID = 0x20000000
 NOBODY = 65534
@@ -247,9 +247,9 @@ def test_hidden_processes(pins: str, program: Path, tmp_path: Path) -> None:
 def test_plain_names_read_no_executables(pins: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that meets plain names alone does without the program that tells executables."""
     opened = []
-    really = bpf.open_pinned
+    really = records.open_pinned
 
-    def open_pinned(directory: str) -> bpf.Opener:
+    def open_pinned(directory: str) -> records.Opener:
         open_pin = really(directory)
 
         def opening(name: str) -> int:
@@ -258,18 +258,18 @@ def test_plain_names_read_no_executables(pins: str, monkeypatch: pytest.MonkeyPa
 
         return opening
 
-    monkeypatch.setattr(bpf, "open_pinned", open_pinned)
+    monkeypatch.setattr(records, "open_pinned", open_pinned)
     with Child(lambda: zoo.listener(port=7801), b"plain"):
         assert listed(names_by_port("bpf", pins))
-    assert bpf.COUNT in opened
-    assert bpf.NAME not in opened
+    assert records.COUNT in opened
+    assert records.NAME not in opened
 
 
 def test_numbers_are_the_readers(pins: str) -> None:
     """Inside a pid namespace the iterator knows processes by their numbers there."""
 
     def inside() -> object:
-        programs = bpf.Programs(bpf.open_pinned(pins), Deadline(30))
+        programs = records.Programs(records.open_pinned(pins), Deadline(30))
         started = int(read_stat("/proc", "self")[2])  # /proc is the outer one
         name = programs.executable(os.getpid(), started)
         return [os.getpid(), name and os.fsdecode(name), os.readlink("/proc/self/exe")]

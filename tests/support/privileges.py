@@ -25,7 +25,7 @@ from zabbix_sockets import Query, build_document, collect
 from zabbix_sockets.document.document import NO_LIMITS
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.snapshot import PINS_GROUP
-from zabbix_sockets.pins import load, unload
+from zabbix_sockets.readers.bpf.pins import load, unload
 
 PAGE = ROOT / "docs" / "privileges.md"
 BEGIN, END = "<!-- made by `make privileges` -->\n", "<!-- end -->\n"

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.readers.mounts import Mounts
+from zabbix_sockets.readers.proc.mounts import Mounts
 
 
 def local_mounts(root: Path, *more: str) -> Mounts:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.files import read_regular
+from zabbix_sockets.readers.files import read_regular
 
 
 @pytest.mark.parametrize("size", [0, 1, 65535, 65536, 65537, 300_000])

@@ -23,7 +23,8 @@ from zabbix_sockets.model.snapshot import (
     PortRange,
 )
 from zabbix_sockets.model.wire import AddressToken, Encoding, Row, Table
-from zabbix_sockets.readers import inet_diag, procnet
+from zabbix_sockets.readers.proc import net_tables
+from zabbix_sockets.readers.sock_diag import messages
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 PORTS = PortRange(32768, 60999, 28232)
@@ -74,13 +75,13 @@ class Socket(NamedTuple):
 def as_text(address: bytes) -> AddressToken:
     """Return an address as /proc/net has it on this machine."""
     words = (address[at : at + 4] for at in range(0, len(address), 4))
-    swap = procnet.decode_address(b"01000000") == b"\0\0\0\1"
+    swap = net_tables.decode_address(b"01000000") == b"\0\0\0\1"
     return b"".join((word[::-1] if swap else word).hex().upper().encode() for word in words)
 
 
 ENCODINGS: list[tuple[Encoding, Callable[[bytes], AddressToken]]] = [
-    (inet_diag.ENCODING, bytes),
-    (procnet.ENCODING, as_text),
+    (messages.ENCODING, bytes),
+    (net_tables.ENCODING, as_text),
 ]
 
 
@@ -242,7 +243,7 @@ def test_unknown_backlog() -> None:
 def test_lowest_uid_of_an_owner() -> None:
     """An owner's uid is the lowest of its sockets, whatever the order they come in."""
     row: Row = (10, 80, 0, bytes(4), bytes(4), 0, 0, 0, 1000, 3)
-    fold = TableFold(Table("tcp", AF_INET), inet_diag.ENCODING, PORTS, {3: 2, 4: 2, 5: 2})
+    fold = TableFold(Table("tcp", AF_INET), messages.ENCODING, PORTS, {3: 2, 4: 2, 5: 2})
     fold.add([row, (*row[:8], 33, 4), (*row[:8], 500, 5)])
     assert fold.uids == {2: 33}
 

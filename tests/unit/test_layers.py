@@ -49,8 +49,8 @@ VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "mis
 SLOW = {"unicodedata", "shutil", "subprocess", "socket", "hashlib", "ctypes"}
 OWN_SLOW = {
     "zabbix_sockets.terminal",
-    "zabbix_sockets.pins",
-    "zabbix_sockets.readers.libbpf",
+    "zabbix_sockets.readers.bpf.pins",
+    "zabbix_sockets.readers.bpf.loader",
     "zabbix_sockets.provision",
     "zabbix_sockets.sending",
     "zabbix_sockets.filters",
@@ -75,10 +75,10 @@ NAMESPACES = {
     "zabbix_sockets.collector.tables",
     "zabbix_sockets.collector.places",
     "zabbix_sockets.collector.facts",
-    "zabbix_sockets.readers.netns",
-    "zabbix_sockets.readers.containers",
-    "zabbix_sockets.readers.homes",
-    "zabbix_sockets.readers.mounts",
+    "zabbix_sockets.readers.proc.namespaces",
+    "zabbix_sockets.readers.containers.runtimes",
+    "zabbix_sockets.readers.containers.homes",
+    "zabbix_sockets.readers.proc.mounts",
     "zabbix_sockets.model.placement",
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.pins import unload
+from zabbix_sockets.readers.bpf.pins import unload
 
 from . import programs, proxies
 from .agents import CACHE, KINDS, Agent, Agents, Kind, Way

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.snapshot import PINS
-from zabbix_sockets.pins import load
+from zabbix_sockets.readers.bpf.pins import load
 
 OPT = Path("/opt")
 HOME = OPT / "zabbix-sockets"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from zabbix_sockets.model.snapshot import PINS, PINS_GROUP
-from zabbix_sockets.readers import bpf
+from zabbix_sockets.readers.bpf import records
 
 from .sandbox import Sandbox, parse, sandbox
 from .stage import Stage, UnavailableError
@@ -19,7 +19,7 @@ from .stage import Stage, UnavailableError
 pytestmark = pytest.mark.zabbix
 
 UNIT = "systemd/zabbix-sockets-load.service"
-LOADED = {bpf.pin_path(PINS, program) for program in bpf.PROGRAMS}
+LOADED = {records.pin_path(PINS, program) for program in records.PROGRAMS}
 
 # What the unit's capabilities, one of which could give any file away, are good for here.
 PROBE = r"""

@@ -16,8 +16,8 @@ from typing import Self
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import Query
-from zabbix_sockets.readers import bpf
-from zabbix_sockets.readers.host import read_current_established
+from zabbix_sockets.readers.bpf import records
+from zabbix_sockets.readers.proc.counters import read_current_established
 
 _CHUNKS = 16  # of 1 MB, at most that far ahead: what the kernel gives while netlink is asked
 _PAUSE = 0.001  # seconds
@@ -39,13 +39,13 @@ class Ahead:
             records are missed.
     """
 
-    def __init__(self, open_iterator: bpf.Opener, proc: str, deadline: Deadline) -> None:
+    def __init__(self, open_iterator: records.Opener, proc: str, deadline: Deadline) -> None:
         self.complete = False
         self.established = read_current_established(proc)
         self._open_iterator = open_iterator
         self._deadline = deadline
-        self._fd = open_iterator(bpf.COUNT)
-        self._queue: SimpleQueue[bpf.Chunk | Exception | None] = SimpleQueue()
+        self._fd = open_iterator(records.COUNT)
+        self._queue: SimpleQueue[records.Chunk | Exception | None] = SimpleQueue()
         self._left = False
         self._interval = sys.getswitchinterval()
         self._is_ahead = True  # before the thread looks at it
@@ -87,16 +87,16 @@ class Ahead:
             queue.put(error)
         queue.put(None)
 
-    def _read_to_deadline(self) -> Iterator[bpf.Chunk]:
+    def _read_to_deadline(self) -> Iterator[records.Chunk]:
         """Yield the records, and note whether these are all."""
-        fd = self._fd if self._is_ahead else self._open_iterator(bpf.COUNT)
+        fd = self._fd if self._is_ahead else self._open_iterator(records.COUNT)
         try:
-            yield from bpf.read_chunks(fd, bpf.RECORD.size, self._deadline)
+            yield from records.read_chunks(fd, records.RECORD.size, self._deadline)
         except DeadlineError:
             return
         self.complete = True
 
-    def __iter__(self) -> Iterator[bpf.Chunk]:
+    def __iter__(self) -> Iterator[records.Chunk]:
         """Yield the records in pieces; fewer than all if the deadline passes."""
         if not self._is_ahead:
             yield from self._read_to_deadline()
@@ -112,6 +112,6 @@ def read_pinned(query: Query, deadline: Deadline) -> Ahead | None:
     if query.source not in {None, "bpf"}:
         return None
     try:
-        return Ahead(bpf.open_pinned(query.pins), query.proc, deadline)
+        return Ahead(records.open_pinned(query.pins), query.proc, deadline)
     except (OSError, SourceUnavailableError):
         return None  # the plan will find out why

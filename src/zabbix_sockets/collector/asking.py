@@ -10,7 +10,7 @@ Source: proc(5): /proc/PID/stat, /proc/PID/task/TID/children (CONFIG_PROC_CHILDR
 import os
 from collections.abc import Iterator
 
-from zabbix_sockets.readers.process import read_bytes
+from zabbix_sockets.readers.proc.process import read_bytes
 
 _AGENT = b"zabbix_agent"  # zabbix_agentd, zabbix_agent2
 _MOST_ANCESTORS = 64

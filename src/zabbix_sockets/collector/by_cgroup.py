@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import Process, Query
 from zabbix_sockets.model.wire import Row
-from zabbix_sockets.readers.inet_diag import CgroupRow
-from zabbix_sockets.readers.mounts import Mounts
-from zabbix_sockets.readers.process import (
+from zabbix_sockets.readers.proc.mounts import Mounts
+from zabbix_sockets.readers.proc.process import (
     CAP_DAC_READ_SEARCH,
     CAP_SYS_PTRACE,
     may,
 )
+from zabbix_sockets.readers.sock_diag.messages import CgroupRow
 
 _BY_CGROUP = frozenset(("unit", "container"))
 

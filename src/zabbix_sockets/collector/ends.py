@@ -13,7 +13,7 @@ from zabbix_sockets.model.snapshot import (
     ListenerSocket,
     PortRange,
 )
-from zabbix_sockets.readers import bpf
+from zabbix_sockets.readers.bpf import records
 
 PROTOCOL_NAMES = {6: "tcp", 17: "udp"}
 _WILDCARDS = {AF_INET: bytes(4), AF_INET6: bytes(16)}
@@ -54,7 +54,7 @@ class Resolver:
         kind, number, ipv6, state, local_port, _, bound, address, netns, device = end
         protocol, family = PROTOCOL_NAMES[number], AF_INET6 if ipv6 else AF_INET
         place = netns, protocol, family, local_port
-        if kind == bpf.INBOUND:
+        if kind == records.INBOUND:
             server = self._server(place, address if ipv6 else address[:4])
             if server is None:  # its listener has closed
                 return Connection(protocol, netns, owner, state, INBOUND)
@@ -62,7 +62,7 @@ class Resolver:
             return Connection(protocol, netns, owner, state, INBOUND, server, local_port, name)
         if address and not ipv6:
             bound, address = fold_address(address[4:8]), address[:4]
-        if kind == bpf.UNDECIDED:
+        if kind == records.UNDECIDED:
             server = self._server(place, bound)
             if server is not None:
                 name = self._device_name(netns, device)
@@ -74,7 +74,7 @@ class Resolver:
     ) -> Connection:
         low, high, _ = self._ports
         kind, _, _, state, local_port, remote_port, _, _, netns, device = end
-        ephemeral = kind == bpf.OUTBOUND or low <= local_port <= high
+        ephemeral = kind == records.OUTBOUND or low <= local_port <= high
         if not ephemeral and low <= remote_port <= high:
             return Connection(protocol, netns, owner, state, UNKNOWN)
         if not address:

@@ -11,8 +11,8 @@ from zabbix_sockets.model import shortage
 from zabbix_sockets.model.names import HOST, NO_UNIT, UNNAMED, safe_name
 from zabbix_sockets.model.placement import Placement
 from zabbix_sockets.model.snapshot import Process, Query, Snapshot, Visibility
-from zabbix_sockets.readers.passwd import read_users
-from zabbix_sockets.readers.process import is_hidden, read_command
+from zabbix_sockets.readers.proc.passwd import read_users
+from zabbix_sockets.readers.proc.process import is_hidden, read_command
 
 _ROOT_CGROUP = 1  # also what every process has where cgroup v2 is not used
 _COMMAND = 32_768

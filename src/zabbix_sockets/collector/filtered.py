@@ -22,8 +22,8 @@ from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.quality import Quality, Sampler
 from zabbix_sockets.model.snapshot import PortRange, Query, Snapshot
 from zabbix_sockets.model.wire import Row, Table
-from zabbix_sockets.readers.attributes import figures_of
-from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING
+from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
+from zabbix_sockets.readers.sock_diag.attributes import figures_of
 
 
 class FilteredCollection(TableCollection):

@@ -10,9 +10,9 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.wire import AddressToken, Row, Table, TcpState
-from zabbix_sockets.readers.attributes import facts_of
-from zabbix_sockets.readers.inet_diag import Noted
-from zabbix_sockets.readers.netlink import NetlinkTables
+from zabbix_sockets.readers.sock_diag.attributes import facts_of
+from zabbix_sockets.readers.sock_diag.messages import Noted
+from zabbix_sockets.readers.sock_diag.tables import NetlinkTables
 
 OWNER_KINDS = frozenset(("process", "pid"))
 LISTENING = {"tcp": 1 << TcpState.LISTEN, "udp": 1 << TcpState.CLOSE}

@@ -31,9 +31,9 @@ from zabbix_sockets.model.snapshot import (
     Snapshot,
 )
 from zabbix_sockets.model.wire import OWN_NETNS, TcpState
-from zabbix_sockets.readers import bpf
-from zabbix_sockets.readers.host import read_current_established, read_device_name
-from zabbix_sockets.readers.process import is_hidden, read_name, read_netns, read_uptime
+from zabbix_sockets.readers.bpf import records as bpf
+from zabbix_sockets.readers.proc.counters import read_current_established, read_device_name
+from zabbix_sockets.readers.proc.process import is_hidden, read_name, read_netns, read_uptime
 
 
 class Iteration:

@@ -4,8 +4,8 @@ import _socket
 import os
 import stat
 
-from zabbix_sockets.readers.mounts import Mounts
-from zabbix_sockets.readers.passwd import read_users
+from zabbix_sockets.readers.proc.mounts import Mounts
+from zabbix_sockets.readers.proc.passwd import read_users
 
 
 def device_index(name: str) -> int | None:

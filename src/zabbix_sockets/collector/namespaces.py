@@ -21,11 +21,11 @@ from zabbix_sockets.model.names import UNNAMED, safe_name
 from zabbix_sockets.model.placement import Container, Placement, is_lasting
 from zabbix_sockets.model.snapshot import DeviceName, Namespace, PortRange, Visibility
 from zabbix_sockets.model.wire import OWN_NETNS
-from zabbix_sockets.readers import netns
-from zabbix_sockets.readers.host import read_device_name, read_port_range
-from zabbix_sockets.readers.mounts import Mounts
-from zabbix_sockets.readers.netlink import NetlinkTables
-from zabbix_sockets.readers.process import (
+from zabbix_sockets.readers.proc import namespaces as netns
+from zabbix_sockets.readers.proc.counters import read_device_name, read_port_range
+from zabbix_sockets.readers.proc.mounts import Mounts
+from zabbix_sockets.readers.proc.net_tables import ProcTables
+from zabbix_sockets.readers.proc.process import (
     CAP_SYS_ADMIN,
     is_gone,
     is_hidden,
@@ -33,7 +33,7 @@ from zabbix_sockets.readers.process import (
     read_netns,
     read_stat,
 )
-from zabbix_sockets.readers.procnet import ProcTables
+from zabbix_sockets.readers.sock_diag.tables import NetlinkTables
 
 _TRIED = 4  # processes of a namespace, where one may end meanwhile
 _ASKED = 64  # which of them is the oldest

@@ -6,10 +6,10 @@ from functools import cached_property
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.model.placement import Container, Placement, parse_path
-from zabbix_sockets.readers.cgroup import CgroupTree, read_placement
-from zabbix_sockets.readers.containers import ContainerNames
-from zabbix_sockets.readers.homes import Homes
-from zabbix_sockets.readers.mounts import Mounts
+from zabbix_sockets.readers.containers.homes import Homes
+from zabbix_sockets.readers.containers.runtimes import ContainerNames
+from zabbix_sockets.readers.proc.cgroup import CgroupTree, read_placement
+from zabbix_sockets.readers.proc.mounts import Mounts
 
 _SHARE_OF_NAMES = 0.3
 """Of the time left when the first container is met: for the files of their names."""

@@ -8,11 +8,11 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SourceUnavailableError
 from zabbix_sockets.model.snapshot import Query, Visibility
 from zabbix_sockets.model.wire import TABLES, Encoding, Row, Table, TableRead
-from zabbix_sockets.readers import bpf
-from zabbix_sockets.readers.inet_diag import ENCODING, MeasuredBatch, Noted
-from zabbix_sockets.readers.netlink import Batch, NetlinkTables
-from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING
-from zabbix_sockets.readers.procnet import ProcTables
+from zabbix_sockets.readers.bpf import records
+from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
+from zabbix_sockets.readers.proc.net_tables import ProcTables
+from zabbix_sockets.readers.sock_diag.messages import ENCODING, MeasuredBatch, Noted
+from zabbix_sockets.readers.sock_diag.tables import Batch, NetlinkTables
 
 TCP_TABLES = tuple(table for table in TABLES if table.protocol == "tcp")
 
@@ -31,7 +31,7 @@ class Plan:
         netlink: NetlinkTables | None,
         procnet: ProcTables,
         visibility: Visibility,
-        open_iterator: bpf.Opener | None = None,
+        open_iterator: records.Opener | None = None,
         release: Callable[[], None] = lambda: None,
     ) -> None:
         self.visibility = visibility
@@ -206,7 +206,7 @@ def choose(query: Query) -> Plan:
         reasons = [f"bpf: {error}", *([] if netlink else [f"sock_diag: {netlink_reason}"])]
         visibility = Visibility("sock_diag" if netlink else "procfs", "; ".join(reasons))
         # Where the kernel can't, this is the best that the host can do.
-        visibility.degraded = not netlink or bpf.why_kernel_cannot() is None
+        visibility.degraded = not netlink or records.why_kernel_cannot() is None
         return Plan(netlink, procnet, visibility)
     visibility = Visibility("bpf", "asked for" if query.source else "")
     return Plan(netlink, procnet, visibility, open_iterator, release)
@@ -225,22 +225,22 @@ def _open_netlink() -> tuple[NetlinkTables | None, str]:
         return None, str(error)
 
 
-def _open_iterators(pins: str) -> tuple[bpf.Opener, Callable[[], None]]:
+def _open_iterators(pins: str) -> tuple[records.Opener, Callable[[], None]]:
     """Return the opener of the pinned iterators, else of ones that this call loads itself.
 
     Raises:
         SourceUnavailableError: neither can be had; the message says why and what to do.
     """
     try:
-        return bpf.open_pinned(pins), lambda: None
+        return records.open_pinned(pins), lambda: None
     except SourceUnavailableError as error:
-        reason = bpf.why_kernel_cannot()
+        reason = records.why_kernel_cannot()
         if reason:
             raise SourceUnavailableError(reason) from error
-        from zabbix_sockets.readers import libbpf  # noqa: PLC0415  # ctypes, and rarely needed
+        from zabbix_sockets.readers.bpf import loader  # noqa: PLC0415  # ctypes, and rarely needed
 
-        lacking = libbpf.why_may_not_load()
+        lacking = loader.why_may_not_load()
         if lacking:
             raise SourceUnavailableError(f"{error}; {lacking}") from error
-        loaded = libbpf.LoadedPrograms()
+        loaded = loader.LoadedPrograms()
         return loaded.open, loaded.close

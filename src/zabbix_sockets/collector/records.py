@@ -29,8 +29,8 @@ from zabbix_sockets.model.snapshot import (
     Process,
 )
 from zabbix_sockets.model.wire import OWN_NETNS, TcpState
-from zabbix_sockets.readers import bpf
-from zabbix_sockets.readers.process import is_hidden, read_name
+from zabbix_sockets.readers.bpf import records
+from zabbix_sockets.readers.proc.process import is_hidden, read_name
 
 _MAX_DISTINCT = 16384  # records in the Counter before it is emptied
 _MAX_SAMPLES = 4096  # kept to be found again
@@ -66,7 +66,7 @@ class RecordFold:
         uptime: float,
         ports: PortRange,
         proc: str,
-        programs: bpf.Programs,
+        programs: records.Programs,
         *,
         deadline: Deadline,
         own_only: bool = False,
@@ -97,7 +97,7 @@ class RecordFold:
         self._idle_classes = sum(seconds <= active_within for seconds in ACTIVE_WITHIN)
         self._samples: dict[bytes, Quality] = {}
 
-    def add(self, chunks: Iterable[bpf.Chunk]) -> None:
+    def add(self, chunks: Iterable[records.Chunk]) -> None:
         """Count all records of *chunks*, or those that come before the deadline."""
         try:
             self._add_chunks(chunks)
@@ -107,9 +107,9 @@ class RecordFold:
             self._add(self.owners.by_inode[inode], socket, 1)
         self._shared.clear()
 
-    def _add_chunks(self, chunks: Iterable[bpf.Chunk]) -> None:
+    def _add_chunks(self, chunks: Iterable[records.Chunk]) -> None:
         counter: Counter[tuple[bytes, bytes]] = Counter()
-        layout = bpf.RECORD if self._idle_classes else bpf.RECORD_WITHOUT_QUALITY
+        layout = records.RECORD if self._idle_classes else records.RECORD_WITHOUT_QUALITY
         unpack, update = layout.iter_unpack, counter.update
         for chunk in chunks:
             update(unpack(chunk))
@@ -131,7 +131,7 @@ class RecordFold:
                 quality = self._sample(end)
             if not quality:
                 continue
-            if data[bpf.FLAGS_AT] & bpf.SHARED:
+            if data[records.FLAGS_AT] & records.SHARED:
                 qualities[data] = quality  # it is one socket, however often it comes
             else:
                 add_to(qualities, data, quality * count if count > 1 else quality)
@@ -142,7 +142,9 @@ class RecordFold:
         """Return what the end of a record tells of a socket, and keep it."""
         quality = 0
         if end:
-            rtt, idle, receiver, sender, retransmitting, retransmits, lost = bpf.QUALITY.unpack(end)
+            rtt, idle, receiver, sender, retransmitting, retransmits, lost = records.QUALITY.unpack(
+                end
+            )
             if 0 < idle <= self._idle_classes:
                 limited = VALUES[receiver], VALUES[sender]
                 quality = sample(rtt, bool(retransmitting), retransmits, lost, limited)
@@ -157,13 +159,13 @@ class RecordFold:
         Raises:
             DeadlineError: the time is over, and the owner of a record has no name yet.
         """
-        unpack, netns, numbers = bpf.SOCKET.unpack, self._netns, self._numbers
+        unpack, netns, numbers = records.SOCKET.unpack, self._netns, self._numbers
         for data, count, quality in self._sockets(counter):
             (
                 pid, where, cgroup, uid, kind, state, protocol, flags, local_port, remote_port,
                 bound, comm, address, recv, send, inode, started, limit, requests_or_device,
             ) = unpack(data)  # fmt: skip
-            if not bpf.LISTENER <= kind <= bpf.UNDECIDED or protocol not in PROTOCOL_NAMES:
+            if not records.LISTENER <= kind <= records.UNDECIDED or protocol not in PROTOCOL_NAMES:
                 raise ParseError("BPF record", data)
             if where == netns:
                 where = OWN_NETNS
@@ -173,16 +175,16 @@ class RecordFold:
             owner = numbers.get(process) or self._add_owner(process, limit, cgroup)
             if where:
                 self._add_holder(where, owner)
-            elif requests_or_device and kind == bpf.LISTENER:
+            elif requests_or_device and kind == records.LISTENER:
                 self.has_requests = True
             end = (
-                kind, protocol, flags & bpf.IPV6, state,
+                kind, protocol, flags & records.IPV6, state,
                 local_port, remote_port, bound, address, where, requests_or_device,
             )  # fmt: skip
-            if kind == bpf.LISTENER or protocol == _UDP:
+            if kind == records.LISTENER or protocol == _UDP:
                 self.inodes.add(inode)
-                self.mistaken |= bool(flags & bpf.AGAIN)
-            if flags & bpf.SHARED:
+                self.mistaken |= bool(flags & records.AGAIN)
+            if flags & records.SHARED:
                 self.owners.share(owner, inode)
                 self._shared.setdefault(inode, (end, uid, recv, send, quality))
             else:
@@ -207,7 +209,7 @@ class RecordFold:
             cgroup,
         )
         number = self._numbers[key] = self.owners.number(process)
-        if limit != bpf.NO_LIMIT:
+        if limit != records.NO_LIMIT:
             self.fds_limits[len(self.owners.processes) - 1] = limit
         return number
 
@@ -216,7 +218,7 @@ class RecordFold:
         known_uid = self.uids.get(owner)
         if known_uid is None or uid < known_uid:
             self.uids[owner] = uid
-        listening = end[0] == bpf.LISTENER
+        listening = end[0] == records.LISTENER
         if (recv or send) and not (listening and end[1] == _TCP):
             place = owner, end[8]
             before = self.queues.get(place, (0, 0))
@@ -241,11 +243,11 @@ class RecordFold:
         """
         self.overflowed = True
         kind, protocol, family, state, local_port, remote_port, bound, address, netns, device = end
-        if kind == bpf.INBOUND:  # a proxy that takes any address (TPROXY)
+        if kind == records.INBOUND:  # a proxy that takes any address (TPROXY)
             return kind, protocol, family, state, local_port, 0, bound, b"", netns, 0
         low, high, _ = self._ports
         remote_port = low if low <= remote_port <= high else 0
-        if kind == bpf.OUTBOUND:
+        if kind == records.OUTBOUND:
             bound = device = 0
         elif not family:
             bound = fold_address(address[4:8])

@@ -21,7 +21,7 @@ from zabbix_sockets.model.errors import (
 )
 from zabbix_sockets.model.snapshot import DeviceName, Snapshot
 from zabbix_sockets.model.wire import TABLES, Row, Table, TcpState
-from zabbix_sockets.readers.host import may_lack_descriptors
+from zabbix_sockets.readers.proc.counters import may_lack_descriptors
 
 # Masks of the states in which TCP sockets may have no descriptor; the established ones are
 # counted otherwise.

@@ -39,12 +39,12 @@ from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, Namespace, Query
 from zabbix_sockets.model.wire import OWN_NETNS, Encoding, Table
-from zabbix_sockets.readers.inet_diag import ENCODING, Noted
-from zabbix_sockets.readers.mounts import Mounts
-from zabbix_sockets.readers.netlink import STATES
-from zabbix_sockets.readers.process import CAP_NET_ADMIN, read_capabilities
-from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING
-from zabbix_sockets.readers.procnet import ProcTables
+from zabbix_sockets.readers.proc.mounts import Mounts
+from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
+from zabbix_sockets.readers.proc.net_tables import ProcTables
+from zabbix_sockets.readers.proc.process import CAP_NET_ADMIN, read_capabilities
+from zabbix_sockets.readers.sock_diag.messages import ENCODING, Noted
+from zabbix_sockets.readers.sock_diag.tables import STATES
 
 _NETLINK_KINDS = {"dev": "device", "fwmark": "mark", "cgroup": "cgroup"}
 

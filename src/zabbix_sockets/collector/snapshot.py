@@ -10,7 +10,7 @@ from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, HostCounters, Query, Snapshot
-from zabbix_sockets.readers.host import (
+from zabbix_sockets.readers.proc.counters import (
     DEFAULT_PORT_RANGE,
     has_port_range,
     read_host,

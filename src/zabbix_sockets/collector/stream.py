@@ -40,12 +40,12 @@ from zabbix_sockets.model.wire import (
     Table,
     TcpState,
 )
-from zabbix_sockets.readers.bpf import INFORM as INFORM_SOCKETS
-from zabbix_sockets.readers.bpf import INFORMATION, Opener, read_chunks
-from zabbix_sockets.readers.fds import walk
-from zabbix_sockets.readers.host import read_port_range
-from zabbix_sockets.readers.procnet import ENCODING as PROCNET_ENCODING
-from zabbix_sockets.readers.tcp_info import Informed, decode_all, decode_details
+from zabbix_sockets.readers.bpf.records import INFORM as INFORM_SOCKETS
+from zabbix_sockets.readers.bpf.records import INFORMATION, Opener, read_chunks
+from zabbix_sockets.readers.proc.counters import read_port_range
+from zabbix_sockets.readers.proc.descriptors import walk
+from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
+from zabbix_sockets.readers.sock_diag.tcp_info import Informed, decode_all, decode_details
 
 Chosen = tuple[Iterable[tuple[int, AddressToken]], Iterable[tuple[Row, bytes]]]
 """Port and address of listeners that may not be among the rows; rows and their messages."""

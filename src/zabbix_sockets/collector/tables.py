@@ -41,9 +41,9 @@ from zabbix_sockets.model.snapshot import (
     Snapshot,
 )
 from zabbix_sockets.model.wire import OWN_NETNS, TABLES, Encoding, Row, Table, TcpState
-from zabbix_sockets.readers.fds import walk
-from zabbix_sockets.readers.inet_diag import Noted
-from zabbix_sockets.readers.process import read_fds_limit
+from zabbix_sockets.readers.proc.descriptors import walk
+from zabbix_sockets.readers.proc.process import read_fds_limit
+from zabbix_sockets.readers.sock_diag.messages import Noted
 
 # The walk over the descriptors is what takes long; the tables that follow tell the most.
 SHARE_OF_WALK = 0.6

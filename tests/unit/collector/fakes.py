@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.wire import Encoding, Row, Table, TableRead
-from zabbix_sockets.readers.attributes import Figures
-from zabbix_sockets.readers.inet_diag import ENCODING, MeasuredBatch, Noted
+from zabbix_sockets.readers.sock_diag.attributes import Figures
+from zabbix_sockets.readers.sock_diag.messages import ENCODING, MeasuredBatch, Noted
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 TCP, UDP = Table("tcp", AF_INET), Table("udp", AF_INET)

@@ -14,7 +14,7 @@ from zabbix_sockets.collector.tables import TableCollection
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.snapshot import HostCounters, PortRange, Visibility
 from zabbix_sockets.model.wire import Table
-from zabbix_sockets.readers.procnet import ProcTables
+from zabbix_sockets.readers.proc.net_tables import ProcTables
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no package
 from .fakes import TCP, FakeTables, Step, maker
@@ -53,7 +53,7 @@ class Host:
             self.entered.append(path)
             yield
 
-        monkeypatch.setattr("zabbix_sockets.readers.netns.entered", entered)
+        monkeypatch.setattr("zabbix_sockets.readers.proc.namespaces.entered", entered)
         monkeypatch.setattr("zabbix_sockets.collector.namespaces.NetlinkTables", maker(self.tables))
 
     def add_netns(self, name: str, *pids: int, secret: bool = False) -> Path:

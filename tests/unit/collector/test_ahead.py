@@ -10,7 +10,7 @@ import pytest
 from zabbix_sockets.collector.ahead import Ahead
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError
-from zabbix_sockets.readers import bpf
+from zabbix_sockets.readers.bpf import records as bpf
 
 RECORDS = bytes(range(bpf.RECORD.size % 256)) * 300
 

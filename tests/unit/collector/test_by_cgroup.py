@@ -15,8 +15,8 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DumpInterruptedError
 from zabbix_sockets.model.snapshot import BY_CGROUPS, BY_DESCRIPTORS, UNOWNED
 from zabbix_sockets.model.wire import Row
-from zabbix_sockets.readers.inet_diag import CgroupRow
-from zabbix_sockets.readers.mounts import Mounts
+from zabbix_sockets.readers.proc.mounts import Mounts
+from zabbix_sockets.readers.sock_diag.messages import CgroupRow
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
 from .fakes import TCP, FakeTables, Step, maker, row

@@ -38,7 +38,9 @@ def proc(tmp_path: Path) -> ProcTree:
 @pytest.fixture
 def netlink(monkeypatch: pytest.MonkeyPatch) -> Reader:
     """Return what gives netlink its scripts for the IPv4 TCP table."""
-    monkeypatch.setattr("zabbix_sockets.readers.bpf.why_kernel_cannot", lambda: "no BPF here")
+    monkeypatch.setattr(
+        "zabbix_sockets.readers.bpf.records.why_kernel_cannot", lambda: "no BPF here"
+    )
 
     def give(scripts: list[list[Step]]) -> FakeTables:
         tables = FakeTables({TCP: scripts})

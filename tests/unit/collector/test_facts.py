@@ -16,8 +16,8 @@ from zabbix_sockets.grouping.rules import MAX_MATCHED
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Process, Query, Snapshot
-from zabbix_sockets.readers.containers import ContainerNames
-from zabbix_sockets.readers.passwd import User, read_users
+from zabbix_sockets.readers.containers.runtimes import ContainerNames
+from zabbix_sockets.readers.proc.passwd import User, read_users
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
 from ..snapshots import snapshot_of  # noqa: TID252  # likewise

@@ -21,7 +21,7 @@ from zabbix_sockets.model.errors import (
 )
 from zabbix_sockets.model.snapshot import NOBODY
 from zabbix_sockets.model.wire import Table
-from zabbix_sockets.readers import bpf
+from zabbix_sockets.readers.bpf import records as bpf
 
 from ..proctree import ProcTree, number_of  # noqa: TID252  # a test folder is no package
 from .fakes import AF_INET6, TCP, UDP, FakeTables, Step, maker, row
@@ -91,7 +91,9 @@ class IteratedHost:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> IteratedHost:
     """Return the host."""
-    monkeypatch.setattr("zabbix_sockets.readers.bpf.why_kernel_cannot", lambda: "no BPF here")
+    monkeypatch.setattr(
+        "zabbix_sockets.readers.bpf.records.why_kernel_cannot", lambda: "no BPF here"
+    )
     made = IteratedHost(tmp_path)
     monkeypatch.setattr("zabbix_sockets.collector.plan.NetlinkTables", maker(made.tables))
     return made
@@ -206,7 +208,7 @@ def test_hidden_port_range(host: IteratedHost) -> None:
 def test_approximate_rest(host: IteratedHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """UDP that kept changing while it was read from /proc/net may be missing in the lists."""
     host.scripts[UDP] = [[SourceUnavailableError("no diag module")]]
-    monkeypatch.setattr("zabbix_sockets.readers.procnet.UDP_READS", 1)
+    monkeypatch.setattr("zabbix_sockets.readers.proc.net_tables.UDP_READS", 1)
     snapshot = host.collect()
     assert snapshot.unfinished == {"udp"}
     assert set(lists(snapshot).values()) == {0}
@@ -276,7 +278,7 @@ def test_single_sockets_fall_back(
         break_it(host)
         return opener
 
-    monkeypatch.setattr("zabbix_sockets.readers.bpf.open_pinned", open_pinned)
+    monkeypatch.setattr("zabbix_sockets.readers.bpf.records.open_pinned", open_pinned)
     sockets = list(iter_sockets(host.query(tcp_info=True)))
     owners = {each.inode: [owner.name for owner in each.owners] for each in sockets}
     assert owners == {10: ["server"], 11: ["client"], 0: []}

@@ -27,8 +27,8 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, SocketsError
 from zabbix_sockets.model.placement import Container
 from zabbix_sockets.model.snapshot import Namespace, Visibility
-from zabbix_sockets.readers.mounts import Mounts
-from zabbix_sockets.readers.procnet import ProcTables
+from zabbix_sockets.readers.proc.mounts import Mounts
+from zabbix_sockets.readers.proc.net_tables import ProcTables
 
 from ..proctree import ProcTree, key_of, number_of  # noqa: TID252  # a test folder is no package
 
@@ -251,7 +251,7 @@ def test_container_for_people(
     """People read the container's short id and the number too; without one a process."""
     names = {Container("docker", ID): "shop/{cart}"}
     monkeypatch.setattr(
-        "zabbix_sockets.readers.containers.ContainerNames.of",
+        "zabbix_sockets.readers.containers.runtimes.ContainerNames.of",
         lambda _, each: names.get(each, ""),
     )
     number = number_of(with_processes("web", {30: DOCKER}))

@@ -15,7 +15,8 @@ from zabbix_sockets.model.errors import (
 )
 from zabbix_sockets.model.snapshot import Query
 from zabbix_sockets.model.wire import Table
-from zabbix_sockets.readers import inet_diag, procnet
+from zabbix_sockets.readers.proc import net_tables
+from zabbix_sockets.readers.sock_diag import messages
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
 from .fakes import TCP, UDP, FakeTables, maker, row
@@ -30,7 +31,9 @@ Chooser = Callable[..., Plan]
 def plan_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Chooser:
     """Return a function that chooses on a host without BPF, with netlink as given."""
     proc = ProcTree(tmp_path)
-    monkeypatch.setattr("zabbix_sockets.readers.bpf.why_kernel_cannot", lambda: "no BPF here")
+    monkeypatch.setattr(
+        "zabbix_sockets.readers.bpf.records.why_kernel_cannot", lambda: "no BPF here"
+    )
 
     def plan(tables: FakeTables | Exception, source: str | None = None, net: str = "") -> Plan:
         monkeypatch.setattr("zabbix_sockets.collector.plan.NetlinkTables", maker(tables))
@@ -93,7 +96,7 @@ def test_table_by_netlink(plan_with: Chooser) -> None:
     """A table comes with all its batches and its encoding, under the caller's deadline."""
     tables = FakeTables({TCP: [[[row(1)], [row(2), row(3)]]]})
     read = plan_with(tables).open(TCP, TIME)
-    assert read.encoding is inet_diag.ENCODING
+    assert read.encoding is messages.ENCODING
     assert [each[9] for batch in read.batches for each in batch] == [1, 2, 3]
     assert tables.reads == [(TCP, TIME)]
 
@@ -109,9 +112,9 @@ def test_table_that_netlink_has_not(plan_with: Chooser) -> None:
     """One table without a diag module is read from /proc, and only that one."""
     plan = plan_with(FakeTables({TCP: [[[row(1)]]], UDP: [[NO_DIAG]]}))
     read = plan.open(UDP, TIME)
-    assert read.encoding is procnet.ENCODING
+    assert read.encoding is net_tables.ENCODING
     assert {each[9] for batch in read.batches for each in batch} == {3897270, 3897271}
-    assert plan.open(TCP, TIME).encoding is inet_diag.ENCODING
+    assert plan.open(TCP, TIME).encoding is messages.ENCODING
     assert plan.visibility.degraded
     assert plan.visibility.source == "sock_diag"
     (warning,) = plan.visibility.warnings
@@ -162,7 +165,7 @@ def test_approximate(plan_with: Chooser, monkeypatch: pytest.MonkeyPatch) -> Non
     def parse_table(_lines: object, _source: str) -> list[object]:
         return [(7, next(looks), 0, b"0100007F", b"00000000", 0, 0, 0, 0, 5)]
 
-    monkeypatch.setattr("zabbix_sockets.readers.procnet.parse_table", parse_table)
+    monkeypatch.setattr("zabbix_sockets.readers.proc.net_tables.parse_table", parse_table)
     plan = plan_with(FakeTables(), "procfs")
     for _ in plan.open(UDP, TIME).batches:
         pass

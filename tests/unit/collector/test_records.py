@@ -25,7 +25,7 @@ from zabbix_sockets.model.snapshot import (
     ListenerSocket,
     PortRange,
 )
-from zabbix_sockets.readers import bpf
+from zabbix_sockets.readers.bpf import records as bpf
 
 PORTS = PortRange(100, 199, 100)
 NETNS, OTHER = 7, 8

@@ -18,9 +18,9 @@ from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError, Us
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import Namespace, Process, Query, Visibility
 from zabbix_sockets.model.wire import Row, Table
-from zabbix_sockets.readers.mounts import Mounts
-from zabbix_sockets.readers.netlink import NetlinkTables
-from zabbix_sockets.readers.procnet import ProcTables
+from zabbix_sockets.readers.proc.mounts import Mounts
+from zabbix_sockets.readers.proc.net_tables import ProcTables
+from zabbix_sockets.readers.sock_diag.tables import NetlinkTables
 
 from ..readers.messages import cgroup, encode_row  # noqa: TID252  # no installed package
 from .fakes import TCP, row

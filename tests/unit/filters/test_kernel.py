@@ -25,7 +25,7 @@ from zabbix_sockets.filters.terms import (
 )
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import Process
-from zabbix_sockets.readers.inet_diag import ENCODING
+from zabbix_sockets.readers.sock_diag.messages import ENCODING
 
 from .trees import AF_INET, AF_INET6, KERNEL_LEAVES, LEAVES, MAPPED, check, rows, run, trees
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
-from zabbix_sockets.readers import bpf, libbpf
+from zabbix_sockets.readers.bpf import loader, records
 
 STATUS = b"Name:\tx\nCapEff:\t%016x\nCapBnd:\t0\n"
 
@@ -31,7 +31,7 @@ def test_chunks_are_whole_records(cuts: list[int], count: int) -> None:
 
     feeder = threading.Thread(target=feed)
     feeder.start()
-    chunks = list(bpf.read_chunks(read, size, Deadline(30)))
+    chunks = list(records.read_chunks(read, size, Deadline(30)))
     feeder.join()
     assert b"".join(chunks) == data
     assert all(len(chunk) % size == 0 for chunk in chunks)
@@ -41,7 +41,7 @@ def test_nothing_to_say_yet_is_asked_again() -> None:
     """EAGAIN means a million files without a socket: the next read goes on."""
     read, write = os.pipe()
     os.set_blocking(read, False)
-    chunks = bpf.read_chunks(read, 4, Deadline(30))
+    chunks = records.read_chunks(read, 4, Deadline(30))
 
     def feed() -> None:
         os.write(write, b"abcd")
@@ -59,14 +59,14 @@ def test_an_end_within_a_record_is_malformed() -> None:
     os.write(write, b"abcdef")
     os.close(write)
     with pytest.raises(ParseError, match="ef"):
-        list(bpf.read_chunks(read, 4, Deadline(30)))
+        list(records.read_chunks(read, 4, Deadline(30)))
 
 
 def test_descriptor_is_closed_at_the_deadline() -> None:
     """Whatever ends the reading, the descriptor doesn't stay open."""
     read, write = os.pipe()
     with pytest.raises(DeadlineError):
-        list(bpf.read_chunks(read, 4, Deadline(0)))
+        list(records.read_chunks(read, 4, Deadline(0)))
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(read)
     os.close(write)
@@ -75,7 +75,7 @@ def test_descriptor_is_closed_at_the_deadline() -> None:
 def test_missing_pins_say_what_to_run() -> None:
     """The reason is an administrator's next step."""
     with pytest.raises(SourceUnavailableError, match="run zabbix-sockets load"):
-        bpf.open_pinned("/nowhere")
+        records.open_pinned("/nowhere")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_missing_pins_say_what_to_run() -> None:
 )
 def test_kernel_versions_compare_as_numbers(release: str, *, older: bool) -> None:
     """What can't be read is not called old."""
-    assert bpf.is_older_than(release, (5, 11)) is older
+    assert records.is_older_than(release, (5, 11)) is older
 
 
 @pytest.mark.parametrize(
@@ -107,30 +107,30 @@ def test_kernel_versions_compare_as_numbers(release: str, *, older: bool) -> Non
 )
 def test_missing_capabilities_are_named(effective: int, missing: list[str]) -> None:
     """CAP_SYS_ADMIN stands for both."""
-    assert libbpf.missing_capabilities(STATUS % effective) == missing
+    assert loader.missing_capabilities(STATUS % effective) == missing
 
 
 def test_pins_of_another_version_are_told_apart(tmp_path: Path) -> None:
     """What an earlier version pinned is no reason to say that nothing is loaded."""
-    for program in bpf.PROGRAMS[:2]:
-        (tmp_path / f"{program}-v{bpf.ABI - 1}").touch()
+    for program in records.PROGRAMS[:2]:
+        (tmp_path / f"{program}-v{records.ABI - 1}").touch()
     with pytest.raises(SourceUnavailableError, match="another version are loaded"):
-        bpf.open_pinned(str(tmp_path))
-    for program in bpf.PROGRAMS:
-        (tmp_path / f"{program}-v{bpf.ABI}").touch()
-    os.close(bpf.open_pinned(str(tmp_path))(bpf.INFORM))
+        records.open_pinned(str(tmp_path))
+    for program in records.PROGRAMS:
+        (tmp_path / f"{program}-v{records.ABI}").touch()
+    os.close(records.open_pinned(str(tmp_path))(records.INFORM))
 
 
 def test_parts_of_a_record() -> None:
     """The end is split off where it begins, and flags are looked at where they are."""
-    socket = bpf.SOCKET.pack(*(1,) * 7, 77, *(1,) * 3, b"", b"", *(1,) * 6)
-    end = bpf.QUALITY.pack(1, 2, 3, 4, 1, 6, 7)
-    assert socket[bpf.FLAGS_AT] == 77
-    assert bpf.RECORD.unpack(socket + end) == (socket, end)
-    assert bpf.RECORD_WITHOUT_QUALITY.unpack(socket + end) == (socket, b"")
-    assert bpf.RECORD.size % 8 == 0  # as C lays it out
-    assert bpf.INFORMATION.size % 8 == 0
-    assert bpf.PROGRAM.size % 8 == 0
+    socket = records.SOCKET.pack(*(1,) * 7, 77, *(1,) * 3, b"", b"", *(1,) * 6)
+    end = records.QUALITY.pack(1, 2, 3, 4, 1, 6, 7)
+    assert socket[records.FLAGS_AT] == 77
+    assert records.RECORD.unpack(socket + end) == (socket, end)
+    assert records.RECORD_WITHOUT_QUALITY.unpack(socket + end) == (socket, b"")
+    assert records.RECORD.size % 8 == 0  # as C lays it out
+    assert records.INFORMATION.size % 8 == 0
+    assert records.PROGRAM.size % 8 == 0
 
 
 def piped(data: bytes) -> int:
@@ -144,8 +144,8 @@ def piped(data: bytes) -> int:
 def test_programs_that_begin_later() -> None:
     """A process that wasn't there is looked for again, and one that has ended not for ever."""
     answers = [
-        bpf.PROGRAM.pack(7, 1, b"nginx"),
-        bpf.PROGRAM.pack(7, 1, b"nginx") + bpf.PROGRAM.pack(8, 2, b"\xff" * 255),
+        records.PROGRAM.pack(7, 1, b"nginx"),
+        records.PROGRAM.pack(7, 1, b"nginx") + records.PROGRAM.pack(8, 2, b"\xff" * 255),
     ]
     opened = []
 
@@ -153,16 +153,16 @@ def test_programs_that_begin_later() -> None:
         opened.append(program)
         return piped(answers[min(len(opened), len(answers)) - 1])
 
-    programs = bpf.Programs(open_iterator, Deadline(30))
+    programs = records.Programs(open_iterator, Deadline(30))
     assert opened == []
     assert programs.executable(7, 1) == b"nginx"
     assert programs.executable(7, 1) == b"nginx"
-    assert opened == [bpf.NAME]
+    assert opened == [records.NAME]
     assert programs.executable(8, 2) == b"\xff" * 255
-    assert opened == [bpf.NAME] * 2
+    assert opened == [records.NAME] * 2
     for _ in range(10):
         assert programs.executable(7, 2) is None  # another process of that number
-    assert opened == [bpf.NAME] * 3
+    assert opened == [records.NAME] * 3
 
 
 def test_programs_that_cannot_be_read() -> None:
@@ -171,6 +171,6 @@ def test_programs_that_cannot_be_read() -> None:
     def refuse(program: str) -> int:
         raise PermissionError(program)
 
-    assert bpf.Programs(refuse, Deadline(30)).executable(1, 1) is None
-    assert bpf.Programs(lambda _: piped(b"half"), Deadline(30)).executable(1, 1) is None
-    assert bpf.Programs(lambda _: piped(b""), Deadline(0)).executable(1, 1) is None
+    assert records.Programs(refuse, Deadline(30)).executable(1, 1) is None
+    assert records.Programs(lambda _: piped(b"half"), Deadline(30)).executable(1, 1) is None
+    assert records.Programs(lambda _: piped(b""), Deadline(0)).executable(1, 1) is None

@@ -9,9 +9,9 @@ import pytest
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.placement import Container, Placement, choose_path, parse_path
-from zabbix_sockets.readers import cgroup
-from zabbix_sockets.readers.cgroup import CgroupTree, read_placement
-from zabbix_sockets.readers.mounts import Mounts
+from zabbix_sockets.readers.proc import cgroup
+from zabbix_sockets.readers.proc.cgroup import CgroupTree, read_placement
+from zabbix_sockets.readers.proc.mounts import Mounts
 
 TIME = Deadline(600)
 ID = "3f4e1c0b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f00f"

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.placement import Container
-from zabbix_sockets.readers import containers, homes, passwd
-from zabbix_sockets.readers.containers import ContainerNames
-from zabbix_sockets.readers.homes import Homes
-from zabbix_sockets.readers.mounts import Mounts
+from zabbix_sockets.readers.containers import homes, runtimes
+from zabbix_sockets.readers.containers.homes import Homes
+from zabbix_sockets.readers.containers.runtimes import ContainerNames
+from zabbix_sockets.readers.proc import passwd
+from zabbix_sockets.readers.proc.mounts import Mounts
 
 from ..localmounts import local_mounts  # noqa: TID252  # a test folder is no installed package
 
@@ -252,9 +253,9 @@ def test_a_file_that_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """No more than the bound is read, whatever fstat(2) said."""
     file = write(tmp_path, f"var/lib/{STORE}", [stored("web")])
     size = file.stat().st_size
-    monkeypatch.setattr(containers, "MAX_SIZE", size)
+    monkeypatch.setattr(runtimes, "MAX_SIZE", size)
     assert container_name(PODMAN, str(tmp_path)) == "web"
-    monkeypatch.setattr(containers, "MAX_SIZE", size - 1)
+    monkeypatch.setattr(runtimes, "MAX_SIZE", size - 1)
     assert container_name(PODMAN, str(tmp_path)) == ""
     grown = os.stat_result((0o100644, 0, 0, 1, 0, 0, 0, 0, 0, 0))
     monkeypatch.setattr(os, "fstat", lambda _: grown)
@@ -441,7 +442,7 @@ def test_a_users_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a user has beyond his share is as good as none; others and root have theirs."""
     write(tmp_path, "etc/passwd", PASSWD)
     huge = [stored("fake"), *({} for _ in range(400_000))]
-    assert homes.USER_BYTES < len(json.dumps(huge)) < containers.MAX_SIZE
+    assert homes.USER_BYTES < len(json.dumps(huge)) < runtimes.MAX_SIZE
     write(tmp_path, ROOTLESS, huge)
     write(tmp_path, ROOTLESS.replace("ann", "bob"), [stored("web")])
     write(tmp_path, f"var/lib/{STORE}", [*huge[1:], stored("root")])

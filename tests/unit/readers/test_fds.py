@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
-from zabbix_sockets.readers import fds
-from zabbix_sockets.readers.fds import parse_links, walk
+from zabbix_sockets.readers.proc import descriptors
+from zabbix_sockets.readers.proc.descriptors import parse_links, walk
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
 
@@ -294,8 +294,8 @@ def test_many_descriptors_come_last(proc: ProcTree, monkeypatch: pytest.MonkeyPa
             self.left -= 1
             return self.left < 0
 
-    monkeypatch.setattr(fds, "_MANY", 100)
-    monkeypatch.setattr(fds, "_SLICE", 10)
+    monkeypatch.setattr(descriptors, "_MANY", 100)
+    monkeypatch.setattr(descriptors, "_SLICE", 10)
     proc.add(20, b"huge", range(1000, 1200), others=())
     folder = without_descriptors(proc, 21)
     proc.add_links(folder / "task" / "22" / "fd", [f"socket:[{at}]" for at in range(2000, 2200)])

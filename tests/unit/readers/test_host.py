@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from zabbix_sockets.fold import ephemeral_flags
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.snapshot import HostCounters, PortRange
-from zabbix_sockets.readers.host import (
+from zabbix_sockets.readers.proc.counters import (
     DEFAULT_PORT_RANGE,
     may_lack_descriptors,
     parse_counters,

@@ -17,8 +17,8 @@ from zabbix_sockets.model.errors import (
     SourceUnavailableError,
 )
 from zabbix_sockets.model.wire import Row
-from zabbix_sockets.readers.inet_diag import ENCODING, decode_both, decode_datagram
-from zabbix_sockets.readers.netlink import receive_dump
+from zabbix_sockets.readers.sock_diag.messages import ENCODING, decode_both, decode_datagram
+from zabbix_sockets.readers.sock_diag.tables import receive_dump
 
 from .messages import DONE_TYPE, DUMP_INTR, ERROR_TYPE, ROW_TYPE, done, encode_row, message
 

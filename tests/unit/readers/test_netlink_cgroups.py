@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.wire import Row
-from zabbix_sockets.readers.inet_diag import CgroupRow, Noted, decode_datagram
+from zabbix_sockets.readers.sock_diag.messages import CgroupRow, Noted, decode_datagram
 
 from .messages import CGROUP_ID, SHUTDOWN, attribute, cgroup, done, encode_row
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.wire import Row, Table
-from zabbix_sockets.readers.attributes import facts_of
-from zabbix_sockets.readers.inet_diag import decode_whole, encode_request
+from zabbix_sockets.readers.sock_diag.attributes import facts_of
+from zabbix_sockets.readers.sock_diag.messages import decode_whole, encode_request
 
 from .messages import SHUTDOWN, attribute, cgroup, done, encode_row
 

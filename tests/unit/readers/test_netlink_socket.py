@@ -10,8 +10,8 @@ import pytest
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.model.wire import Row, Table, TcpState
-from zabbix_sockets.readers import netlink
-from zabbix_sockets.readers.netlink import NetlinkTables
+from zabbix_sockets.readers.sock_diag import tables as netlink
+from zabbix_sockets.readers.sock_diag.tables import NetlinkTables
 
 from .messages import done, encode_row
 

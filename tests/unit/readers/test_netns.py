@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError
-from zabbix_sockets.readers import mounts, netns
+from zabbix_sockets.readers.proc import mounts, namespaces
 
 from ..proctree import ProcTree, key_of, number_of  # noqa: TID252  # a test folder is no package
 
@@ -121,16 +121,16 @@ def test_unused(tmp_path: Path, files: dict[str, str], unused: set[str]) -> None
     (tmp_path / "7/net").mkdir(parents=True)
     for name, text in files.items():
         (tmp_path / "7/net" / name).write_text(text)
-    assert netns.read_unused(str(tmp_path), "7") == unused
+    assert namespaces.read_unused(str(tmp_path), "7") == unused
 
 
 def test_devices(tmp_path: Path) -> None:
     """Devices with an IPv4 or an IPv6 address are known by their indices, by safe names."""
     (tmp_path / "7/net").mkdir(parents=True)
     (tmp_path / "7/net/igmp").write_text(IGMP)
-    assert netns.read_devices(str(tmp_path), "7") == {1: "lo", 14: "eth0.7"}
+    assert namespaces.read_devices(str(tmp_path), "7") == {1: "lo", 14: "eth0.7"}
     (tmp_path / "7/net/if_inet6").write_text(IF_INET6)
-    assert netns.read_devices(str(tmp_path), "7") == {
+    assert namespaces.read_devices(str(tmp_path), "7") == {
         1: "lo",
         14: "eth0.7",
         31: "wg%7B0%7D",
@@ -148,18 +148,18 @@ def test_more_devices_than_fit_into_a_page(tmp_path: Path, monkeypatch: pytest.M
     inet6 = "".join(f"fe80{index:028x} {index:02x} 40 20 80 {names[index]:>8}\n" for index in names)
     for file, text in (("igmp", f"titles\n{igmp}"), ("if_inet6", inet6)):
         (tmp_path / "7/net" / file).write_text(text)
-        assert netns.read_devices(str(tmp_path), "7") == names
+        assert namespaces.read_devices(str(tmp_path), "7") == names
         (tmp_path / "7/net" / file).write_text("")
 
 
 @pytest.mark.parametrize("text", ["", "titles\n", "titles\nx\ty\n", "titles\n\t\t\n"])
 def test_no_devices(tmp_path: Path, text: str) -> None:
     """Files that tell of no device, or are not there, give no names."""
-    assert netns.read_devices(str(tmp_path), "7") == {}
+    assert namespaces.read_devices(str(tmp_path), "7") == {}
     (tmp_path / "7/net").mkdir(parents=True)
     (tmp_path / "7/net/igmp").write_text(text)
     (tmp_path / "7/net/if_inet6").write_text(text.removeprefix("titles\n"))
-    assert netns.read_devices(str(tmp_path), "7") == {}
+    assert namespaces.read_devices(str(tmp_path), "7") == {}
 
 
 def test_key_and_number(tmp_path: Path) -> None:
@@ -169,13 +169,15 @@ def test_key_and_number(tmp_path: Path) -> None:
     for pid in (30, 31):
         proc.add(pid, b"nginx")
         proc.join(pid, web, secret=pid == 31)
-    assert netns.read_key(str(proc), "30") == netns.read_key(str(proc), "31") == key_of(web)
-    assert netns.read_key(str(proc), "thread-self") == key_of(proc.own) != key_of(web)
-    assert netns.read_number(str(proc), "30") == number_of(web)
-    assert netns.read_number(str(proc), "31") is None
-    assert netns.read_number(str(proc), "99") is None
+    assert (
+        namespaces.read_key(str(proc), "30") == namespaces.read_key(str(proc), "31") == key_of(web)
+    )
+    assert namespaces.read_key(str(proc), "thread-self") == key_of(proc.own) != key_of(web)
+    assert namespaces.read_number(str(proc), "30") == number_of(web)
+    assert namespaces.read_number(str(proc), "31") is None
+    assert namespaces.read_number(str(proc), "99") is None
     with pytest.raises(FileNotFoundError):
-        netns.read_key(str(proc), "99")
+        namespaces.read_key(str(proc), "99")
 
 
 @pytest.mark.parametrize("path", ["", "gone"])
@@ -185,6 +187,9 @@ def test_namespace_that_can_not_be_entered(tmp_path: Path, path: str) -> None:
     if not path:
         target.touch()
     before = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(OSError, match=r"setns|No such file|Invalid"), netns.entered(str(target)):
+    with (
+        pytest.raises(OSError, match=r"setns|No such file|Invalid"),
+        namespaces.entered(str(target)),
+    ):
         pytest.fail("it was entered")
     assert len(os.listdir("/proc/self/fd")) == before

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.readers import passwd
-from zabbix_sockets.readers.passwd import User, read_users
+from zabbix_sockets.readers.proc import passwd
+from zabbix_sockets.readers.proc.passwd import User, read_users
 
 LINES = b"""root:x:0:0:root:/root:/bin/bash
 +::::::

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from children import run_as
 
-from zabbix_sockets.readers import bpf
-from zabbix_sockets.readers.pinned import is_bpffs, why_not_pinned
+from zabbix_sockets.readers.bpf import records
+from zabbix_sockets.readers.bpf.pinned import is_bpffs, why_not_pinned
 
 NOBODY = 65534
 OTHER = b"30 1 0:26 / /run rw shared:5 - tmpfs tmpfs rw\n"
@@ -51,8 +51,8 @@ def device_of(path: Path) -> str:
 
 def pin(folder: Path, *programs: str, mode: int = 0o440) -> None:
     """Put something in the place of pins."""
-    for program in programs or bpf.PROGRAMS:
-        path = Path(bpf.pin_path(str(folder), program))
+    for program in programs or records.PROGRAMS:
+        path = Path(records.pin_path(str(folder), program))
         path.touch()
         path.chmod(mode)
 
@@ -97,7 +97,7 @@ def test_no_folder(folder: Path) -> None:
 
 def test_some_are_missing(folder: Path) -> None:
     """A load that was killed left some."""
-    pin(folder, bpf.COUNT)
+    pin(folder, records.COUNT)
     assert why_not_pinned(str(folder)) == (
         f"not all iterators are in {folder}: run zabbix-sockets load again"
     )
@@ -137,12 +137,12 @@ def test_group_that_reads_them(folder: Path) -> None:
     if os.geteuid():
         pytest.skip("giving a file to another group takes root")
     pin(folder)
-    for program in bpf.PROGRAMS:
-        os.chown(bpf.pin_path(str(folder), program), -1, grp.getgrnam("games").gr_gid)
+    for program in records.PROGRAMS:
+        os.chown(records.pin_path(str(folder), program), -1, grp.getgrnam("games").gr_gid)
     said = told_to_other(lambda: why_not_pinned(str(folder)))
     assert said == f"this user may not read {folder}: add it to the group games"
-    for program in bpf.PROGRAMS:
-        os.chown(bpf.pin_path(str(folder), program), -1, 65432)
+    for program in records.PROGRAMS:
+        os.chown(records.pin_path(str(folder), program), -1, 65432)
     said = told_to_other(lambda: why_not_pinned(str(folder)))
     assert said.endswith("it is for the group with the id 65432")
 

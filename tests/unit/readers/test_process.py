@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.names import safe_name
-from zabbix_sockets.readers.process import (
+from zabbix_sockets.readers.proc.process import (
     MAX_BYTES,
     is_gone,
     is_hidden,

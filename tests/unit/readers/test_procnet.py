@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.model.wire import Row, Table
-from zabbix_sockets.readers.procnet import ENCODING, ProcTables, decode_address, parse_table
+from zabbix_sockets.readers.proc.net_tables import ENCODING, ProcTables, decode_address, parse_table
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 CAPTURE = Path(__file__).parents[1] / "captures" / "linux-6.18" / "net"

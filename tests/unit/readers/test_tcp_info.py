@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.socket import TcpInfo
 from zabbix_sockets.model.wire import Row, Table
-from zabbix_sockets.readers import bpf
-from zabbix_sockets.readers.attributes import INET_DIAG_CONG, INET_DIAG_INFO
-from zabbix_sockets.readers.inet_diag import (
+from zabbix_sockets.readers.bpf import records
+from zabbix_sockets.readers.sock_diag.attributes import INET_DIAG_CONG, INET_DIAG_INFO
+from zabbix_sockets.readers.sock_diag.messages import (
     CgroupRow,
     decode_measured,
     decode_whole,
     encode_request,
 )
-from zabbix_sockets.readers.tcp_info import decode_all, decode_details, decode_tcp_info
+from zabbix_sockets.readers.sock_diag.tcp_info import decode_all, decode_details, decode_tcp_info
 
 from .messages import attribute, cgroup, done, encode_row
 
@@ -189,6 +189,6 @@ def test_request_asks_for_no_more_than_is_wanted() -> None:
 
 def test_records_of_the_iterator() -> None:
     """The same struct, with inode, cookie and the algorithm's name."""
-    data = bpf.INFORMATION.pack(99, 7, 4026531840, b"cubic\0\0\0junk", info_bytes(216))
-    informed = decode_all(bpf.INFORMATION.iter_unpack(data * 2))
+    data = records.INFORMATION.pack(99, 7, 4026531840, b"cubic\0\0\0junk", info_bytes(216))
+    informed = decode_all(records.INFORMATION.iter_unpack(data * 2))
     assert informed == {7: (99, decode_tcp_info(info_bytes(216), "cubic"))}

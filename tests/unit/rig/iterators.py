@@ -1,6 +1,6 @@
-"""The pinned iterators' side of the scene: records as bpf/sockets.bpf.c writes them.
+"""The pinned iterators' side of the scene: records as readers/bpf/sockets.bpf.c writes them.
 
-Whatever program is pinned, its records are made here of the struct that readers/bpf.py has.
+Whatever program is pinned, its records are made here of the struct that readers/bpf/records.py has.
 """
 
 import os
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from zabbix_sockets.model.addresses import fold_address
 from zabbix_sockets.model.quality import bucket_of
-from zabbix_sockets.readers import bpf
+from zabbix_sockets.readers.bpf import records as bpf
 
 from .diag import cookie, tcp_info
 from .scene import CLOSE, ESTABLISHED, LISTEN, PORTS, Process, Scene, Socket

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from zabbix_sockets.readers import bpf
+from zabbix_sockets.readers.bpf import records
 
 from . import iterators, procfiles
 from .faults import Trial
@@ -41,7 +41,7 @@ class Kernel:
         procfiles.write(self.root, self.scene)
         if self.scene.has_pins:
             for program, data in iterators.records(self.scene, self._cgroup).items():
-                pin = os.path.basename(bpf.pin_path("", program))
+                pin = os.path.basename(records.pin_path("", program))
                 (self.root / "run/zabbix-sockets" / pin).write_bytes(data)
         return self
 

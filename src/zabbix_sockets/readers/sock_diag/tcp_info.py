@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from zabbix_sockets.model.socket import TcpInfo
-from zabbix_sockets.readers.attributes import (
+from zabbix_sockets.readers.sock_diag.attributes import (
     COOKIE_AT,
     INET_DIAG_CONG,
     INET_DIAG_INFO,

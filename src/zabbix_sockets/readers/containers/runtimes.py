@@ -16,11 +16,11 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
 
-from zabbix_sockets.files import read_regular
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.placement import Container, is_lasting, workload_name
-from zabbix_sockets.readers.homes import Homes
+from zabbix_sockets.readers.containers.homes import Homes
+from zabbix_sockets.readers.files import read_regular
 
 MAX_SIZE = 4 * 1024 * 1024
 MAX_LENGTH = 200

@@ -6,8 +6,8 @@ Source: passwd(5). World-readable; of a file longer than MAX_BYTES nobody is kno
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from zabbix_sockets.files import read_regular
 from zabbix_sockets.model import shortage
+from zabbix_sockets.readers.files import read_regular
 
 PATH = "/etc/passwd"
 MAX_BYTES = 1 << 24

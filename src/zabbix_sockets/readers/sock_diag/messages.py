@@ -18,7 +18,7 @@ from zabbix_sockets.model.errors import (
     SourceUnavailableError,
 )
 from zabbix_sockets.model.wire import Encoding, Row, Table
-from zabbix_sockets.readers.attributes import (
+from zabbix_sockets.readers.sock_diag.attributes import (
     MESSAGE_MIN,
     NLATTR,
     Figures,

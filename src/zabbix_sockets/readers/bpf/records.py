@@ -1,6 +1,6 @@
-"""The BPF iterators of bpf/sockets.bpf.c: every socket of every process in one read.
+"""The BPF iterators of sockets.bpf.c: every socket of every process in one read.
 
-Source: bpf/sockets.bpf.c has the records; Documentation/bpf/bpf_iterators.rst and
+Source: sockets.bpf.c has the records; Documentation/bpf/bpf_iterators.rst and
 kernel/bpf/{bpf_iter,task_iter}.c what reading means. A pinned iterator is a file: who may
 open it reads it, without a capability. It sees the processes of the reader's pid namespace,
 in all network namespaces.
@@ -60,7 +60,7 @@ def open_pinned(directory: str) -> Opener:
     """
     for program in PROGRAMS:
         if not os.access(pin_path(directory, program), os.R_OK):
-            from zabbix_sockets.readers.pinned import why_not_pinned  # noqa: PLC0415  # rare
+            from zabbix_sockets.readers.bpf.pinned import why_not_pinned  # noqa: PLC0415  # rare
 
             raise SourceUnavailableError(why_not_pinned(directory))
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.names import safe_name
-from zabbix_sockets.readers.process import read_lines
+from zabbix_sockets.readers.proc.process import read_lines
 
 CLONE_NEWNET = 0x40000000
 _IN_USE = (b"TCP: inuse", b"UDP: inuse", b"TCP6: inuse", b"UDP6: inuse")

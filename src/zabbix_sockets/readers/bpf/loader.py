@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Self
 
 from zabbix_sockets.model.errors import SourceUnavailableError
-from zabbix_sockets.readers.bpf import PROGRAMS, why_kernel_cannot
-from zabbix_sockets.readers.process import read_bytes
+from zabbix_sockets.readers.bpf.records import PROGRAMS, why_kernel_cannot
+from zabbix_sockets.readers.proc.process import read_bytes
 
 _NAMES = ("libbpf.so.1", "libbpf.so.0")
 _CAPABILITIES = {"CAP_PERFMON": 38, "CAP_BPF": 39}  # include/uapi/linux/capability.h
@@ -57,8 +57,8 @@ def may_mount() -> bool:
 def object_path() -> str:
     """Return the compiled object for this byte order."""
     order = "el" if sys.byteorder == "little" else "eb"
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    return f"{folder}/bpf/sockets.bpf{order}.o"
+    folder = os.path.dirname(os.path.abspath(__file__))
+    return f"{folder}/sockets.bpf{order}.o"
 
 
 def _open_library() -> ctypes.CDLL:

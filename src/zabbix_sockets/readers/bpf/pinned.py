@@ -8,8 +8,8 @@ import grp
 import os
 import pwd
 
-from zabbix_sockets.readers.bpf import COUNT, PROGRAMS, pin_path
-from zabbix_sockets.readers.mounts import read_mounts
+from zabbix_sockets.readers.bpf.records import COUNT, PROGRAMS, pin_path
+from zabbix_sockets.readers.proc.mounts import read_mounts
 
 _INIT = "1"  # the first process, whose mount namespace is the system's
 _GROUP_READS = 0o040

@@ -12,7 +12,7 @@ from zabbix_sockets.model import shortage
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.model.snapshot import HostCounters, PortRange
-from zabbix_sockets.readers.process import read_bytes
+from zabbix_sockets.readers.proc.process import read_bytes
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _UNLIMITED_PAGES = 1 << 40  # tcp_mem can be set to "never"

@@ -11,8 +11,8 @@ import stat
 from functools import cached_property
 
 from zabbix_sockets.model import shortage
-from zabbix_sockets.readers.mounts import Mounts
-from zabbix_sockets.readers.passwd import read_users
+from zabbix_sockets.readers.proc.mounts import Mounts
+from zabbix_sockets.readers.proc.passwd import read_users
 
 USER_BYTES = 1 << 20
 """What is read of one user's files in a call; JSON takes thirty times as much memory, and as

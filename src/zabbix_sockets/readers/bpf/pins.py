@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import PINS_GROUP
-from zabbix_sockets.readers import bpf, libbpf
-from zabbix_sockets.readers.pinned import is_bpffs
+from zabbix_sockets.readers.bpf import loader, records
+from zabbix_sockets.readers.bpf.pinned import is_bpffs
 
 _MODE = 0o440
 _MOUNT_FLAGS = 0xE  # MS_NOSUID | MS_NODEV | MS_NOEXEC
@@ -37,10 +37,10 @@ def load(directory: str, group: str = PINS_GROUP) -> list[str]:
     _check_may_load()
     group_id = _group_id(group)
     paths = []
-    with libbpf.LoadedPrograms() as programs:
+    with loader.LoadedPrograms() as programs:
         ensure_bpffs(directory)
-        for program in bpf.PROGRAMS:
-            path = bpf.pin_path(directory, program)
+        for program in records.PROGRAMS:
+            path = records.pin_path(directory, program)
             _remove(path + _NEW)
             programs.pin(program, path + _NEW)
             _give(path + _NEW, group, group_id)
@@ -66,7 +66,7 @@ def unload(directory: str) -> list[str]:
     for path in paths:
         _remove(path)
     mounted = is_bpffs(directory) and os.path.ismount(directory)
-    if mounted and libbpf.may_mount() and set(os.listdir(directory)) <= _OF_EVERY_BPFFS:
+    if mounted and loader.may_mount() and set(os.listdir(directory)) <= _OF_EVERY_BPFFS:
         ctypes.CDLL(None).umount2(os.fsencode(directory), 0)
     return paths
 
@@ -80,7 +80,7 @@ def pinned(directory: str) -> Iterator[str]:
     except OSError as error:
         raise SocketsError(f"can't list {directory}: {error.strerror}", "run it as root") from None
     for name in names:
-        if name.startswith(tuple(f"{program}-v" for program in bpf.PROGRAMS)):
+        if name.startswith(tuple(f"{program}-v" for program in records.PROGRAMS)):
             yield f"{directory}/{name}"
 
 
@@ -119,10 +119,10 @@ def _check_owner(directory: str) -> None:
 
 def _check_may_load() -> None:
     """Raise SourceUnavailableError where the kernel or this process's privilege forbids it."""
-    reason = bpf.why_not_permitted()
+    reason = records.why_not_permitted()
     if reason:
         raise SourceUnavailableError(f"can't load: {reason}", "zabbix-sockets works without, too")
-    lacking = libbpf.why_may_not_load()
+    lacking = loader.why_may_not_load()
     if lacking and os.geteuid():
         raise SourceUnavailableError(f"can't load: {lacking}", "run it as root")
     if lacking:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.placement import Placement, choose_path, parse_path
-from zabbix_sockets.readers.process import read_bytes
+from zabbix_sockets.readers.proc.process import read_bytes
 
 MAX_DIRECTORIES = 20_000
 """Of the system, and once more of all users together."""

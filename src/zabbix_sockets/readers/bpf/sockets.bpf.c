@@ -312,7 +312,7 @@ struct bpf_iter__task {
 	struct task_struct *task;
 } CORE;
 
-/* Kinds of records; readers/bpf.py has the same. */
+/* Kinds of records; readers/bpf/records.py has the same. */
 enum {
 	LISTENER = 1,	/* listening TCP, bound UDP; queues: accept queue, backlog, or bytes */
 	INBOUND = 2,	/* accepted; address and port are the local ones */
@@ -382,7 +382,7 @@ struct information {
 	__u32 inode;
 	__u32 netns;
 	char congestion_control[TCP_CA_NAME_MAX];
-	/* struct tcp_info up to tcpi_bytes_retrans; what readers/tcp_info.py doesn't read is 0. */
+	/* struct tcp_info up to tcpi_bytes_retrans; what sock_diag/tcp_info.py doesn't read is 0. */
 	__u64 tcp_info[27];
 };
 
@@ -773,7 +773,7 @@ int own_sockets(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
-/* As tcp_get_info() in net/ipv4/tcp.c, with the fields that readers/tcp_info.py reads. */
+/* As tcp_get_info() in net/ipv4/tcp.c, with the fields that readers/sock_diag/tcp_info.py reads. */
 static __always_inline void set_information(struct information *rec, struct tcp_sock *tp,
 					    const int probed)
 {

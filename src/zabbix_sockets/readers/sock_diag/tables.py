@@ -13,8 +13,8 @@ from typing import TypeVar
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.wire import Encoding, Row, Table, TableRead, TcpState
-from zabbix_sockets.readers.attributes import INET_DIAG_CONG, INET_DIAG_INFO
-from zabbix_sockets.readers.inet_diag import (
+from zabbix_sockets.readers.sock_diag.attributes import INET_DIAG_CONG, INET_DIAG_INFO
+from zabbix_sockets.readers.sock_diag.messages import (
     ENCODING,
     MeasuredBatch,
     Noted,

@@ -14,7 +14,7 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import Process
-from zabbix_sockets.readers.process import is_gone, read_name, read_stat, read_uptime
+from zabbix_sockets.readers.proc.process import is_gone, read_name, read_stat, read_uptime
 
 _SLICE = 4096  # descriptors between two looks at the clock
 _MANY = 20_000  # descriptors; a process with more is asked when all others have been

@@ -1,0 +1,1 @@
+"""The files of container runtimes: what their containers are called."""
