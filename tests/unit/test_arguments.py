@@ -2,8 +2,8 @@
 
 import pytest
 
-from zabbix_sockets.arguments import VERBS, parse
-from zabbix_sockets.cli import FOR_AGENT
+from zabbix_sockets.command.arguments import VERBS, parse
+from zabbix_sockets.command.cli import FOR_AGENT
 from zabbix_sockets.model.errors import UsageError
 
 

@@ -14,8 +14,8 @@ import zoo
 from children import Child
 
 from zabbix_sockets import __version__
-from zabbix_sockets.cli import error_json
-from zabbix_sockets.lock import lock_folders, one_at_a_time
+from zabbix_sockets.command.cli import error_json
+from zabbix_sockets.command.lock import lock_folders, one_at_a_time
 from zabbix_sockets.model.deadline import Deadline
 
 from .commands import COMMAND, PATIENT, Answer, run, run_in_terminal
@@ -311,7 +311,7 @@ def test_no_memory_left(verb: list[str], memory: int) -> None:
 
 
 HANG = (
-    "import sys, time; from zabbix_sockets import cli, lock; lock._SHARED_FOLDERS = ();"
+    "import sys, time; from zabbix_sockets.command import cli, lock; lock._SHARED_FOLDERS = ();"
     "from zabbix_sockets.grouping import grouping;"
     "grouping.Groups.__init__ = lambda *_: time.sleep(60);"
     "cli.main(sys.argv[1:])"
@@ -335,7 +335,8 @@ def test_call_that_hangs(verb: list[str], timeout: list[str]) -> None:
 def test_fault_of_our_own() -> None:
     """What nobody foresaw is one line; --debug shows where it comes from."""
     code = (
-        "import sys; from zabbix_sockets import cli; from zabbix_sockets.grouping import grouping;"
+        "import sys; from zabbix_sockets.command import cli;"
+        "from zabbix_sockets.grouping import grouping;"
         "grouping.GROUPINGS['process'] = None; cli.main(sys.argv[1:])"
     )
     command = [sys.executable, "-I", "-c", code]

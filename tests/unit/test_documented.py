@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.arguments import VERBS, parse
+from zabbix_sockets.command.arguments import VERBS, parse
 
 SOURCE = Path(__file__).parents[2]
 PAGES = [SOURCE / "README.md", *sorted((SOURCE / "docs").glob("*.md"))]

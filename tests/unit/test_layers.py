@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import zabbix_sockets
-from zabbix_sockets.verbs import CONFIG
+from zabbix_sockets.command.answers import CONFIG
 
 PACKAGE = Path(zabbix_sockets.__file__).parent
 PURE = (
@@ -57,7 +57,7 @@ OWN_SLOW = {
 }
 ALONE = ("--netns", "own", "--timeout", "60")  # as on a host without other namespaces
 BY_ITERATOR = (
-    "zabbix_sockets.cli",
+    "zabbix_sockets.command.cli",
     "zabbix_sockets.document.document",
     "zabbix_sockets.collector.snapshot",
     "zabbix_sockets.collector.iterated",
@@ -167,7 +167,7 @@ def loaded_by(*command: str) -> set[str]:
 
 
 CALL = (
-    "from zabbix_sockets import cli, supervisor;"
+    "from zabbix_sockets.command import cli, supervisor;"
     "supervisor.answer_within = lambda _seconds, make, silent: make();"
     "cli.main()"
 )
@@ -179,7 +179,7 @@ IMPORTED_BY_ITERATOR = "; ".join(f"import {name}" for name in BY_ITERATOR)
 @pytest.mark.parametrize(
     "command",
     [
-        ("-c", "import zabbix_sockets.cli"),
+        ("-c", "import zabbix_sockets.command.cli"),
         ("-c", IMPORTED_BY_ITERATOR),
         ("-c", CALL, "get", "--source", "sock_diag", *ALONE),
         ("-c", CALL, "get", "--source", "procfs", *ALONE),
@@ -190,7 +190,7 @@ IMPORTED_BY_ITERATOR = "; ".join(f"import {name}" for name in BY_ITERATOR)
 def test_agent_pays_only_for_what_it_needs(command: tuple[str, ...]) -> None:
     """A call of the agent imports nothing that only people's verbs or rare hosts need."""
     loaded = loaded_by(*command)
-    assert "zabbix_sockets.cli" in loaded
+    assert "zabbix_sockets.command.cli" in loaded
     assert not (SLOW | OWN_SLOW) & loaded
     if not os.path.exists(CONFIG):
         assert not RULES & loaded

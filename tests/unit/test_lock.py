@@ -10,7 +10,7 @@ import pytest
 import zoo
 from children import Child, run_as
 
-from zabbix_sockets.lock import Turn, lock_folders, one_at_a_time
+from zabbix_sockets.command.lock import Turn, lock_folders, one_at_a_time
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import BusyError
 
@@ -25,7 +25,7 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     for folder in folders:
         folder.mkdir()
         folder.chmod(0o1777)
-    monkeypatch.setattr("zabbix_sockets.lock._SHARED_FOLDERS", tuple(map(str, folders)))
+    monkeypatch.setattr("zabbix_sockets.command.lock._SHARED_FOLDERS", tuple(map(str, folders)))
     return folders
 
 
@@ -60,7 +60,7 @@ def test_second_waits_until_the_first_is_killed(monkeypatch: pytest.MonkeyPatch)
             waited.append(seconds)
             holder.end()
 
-        monkeypatch.setattr("zabbix_sockets.lock.sleep", sleep)
+        monkeypatch.setattr("zabbix_sockets.command.lock.sleep", sleep)
         with one_at_a_time(Deadline(60)):
             assert holder.pid == 0
     assert waited
@@ -158,7 +158,7 @@ def test_users_do_not_wait_for_each_other(
     shared = tmp_path_factory.getbasetemp().parent.parent / f"{OURS}-test-{os.getpid()}"
     shared.mkdir()
     shared.chmod(0o1777)
-    monkeypatch.setattr("zabbix_sockets.lock._SHARED_FOLDERS", (str(shared),))
+    monkeypatch.setattr("zabbix_sockets.command.lock._SHARED_FOLDERS", (str(shared),))
 
     def look() -> object:
         with one_at_a_time(Deadline(0)):

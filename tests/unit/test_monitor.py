@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from zabbix_sockets.arguments import parse
+from zabbix_sockets.command.answers import show
+from zabbix_sockets.command.arguments import parse
 from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.model.socket import Socket, TcpInfo
 from zabbix_sockets.terminal import monitor
 from zabbix_sockets.terminal.layout import Style
 from zabbix_sockets.terminal.monitor import Snapshot, compare, print_json, print_tables, snapshots
-from zabbix_sockets.verbs import show
 
 from .test_show import ACCEPTED, LISTENER
 

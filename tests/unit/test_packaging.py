@@ -66,7 +66,7 @@ def test_metadata() -> None:
     assert needed[0].startswith("orjson")
     assert metadata.version == zabbix_sockets.__version__
     (command,) = metadata.entry_points.select(group="console_scripts")
-    assert (command.name, command.value) == ("zabbix-sockets", "zabbix_sockets.cli:main")
+    assert (command.name, command.value) == ("zabbix-sockets", "zabbix_sockets.command.cli:main")
 
 
 @pytest.mark.parametrize("name", zabbix_sockets.__all__)

@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from zabbix_sockets import arguments
+from zabbix_sockets.command import arguments
+from zabbix_sockets.command.plain import parse_plain
 from zabbix_sockets.model.errors import UsageError
-from zabbix_sockets.plain import parse_plain
 
 WORDS = ["", "a b", "--", "-x", "--timeout", "processes", "unit", "tcp"]
 CALLS = [

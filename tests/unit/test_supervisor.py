@@ -12,9 +12,9 @@ from typing import NoReturn
 import pytest
 import zoo
 
-from zabbix_sockets import supervisor
+from zabbix_sockets.command import supervisor
+from zabbix_sockets.command.supervisor import Answer, answer_within
 from zabbix_sockets.model.errors import InternalError, SocketsError, TimedOutError, UsageError
-from zabbix_sockets.supervisor import Answer, answer_within
 
 PATIENCE = 60.0
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from zabbix_sockets import verbs
-from zabbix_sockets.arguments import parse
+from zabbix_sockets.command import answers
+from zabbix_sockets.command.arguments import parse
 from zabbix_sockets.model.errors import DumpInterruptedError
 from zabbix_sockets.model.snapshot import Query
 from zabbix_sockets.model.socket import Owner, Socket
@@ -17,8 +17,8 @@ from .snapshots import processes, snapshot_of, tcp_listener
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Don't wait for other calls of this user, nor read this host's configuration file."""
-    monkeypatch.setattr("zabbix_sockets.lock._SHARED_FOLDERS", ())
-    monkeypatch.setattr(verbs, "CONFIG", "/nowhere/zabbix-sockets.toml")
+    monkeypatch.setattr("zabbix_sockets.command.lock._SHARED_FOLDERS", ())
+    monkeypatch.setattr(answers, "CONFIG", "/nowhere/zabbix-sockets.toml")
 
 
 def test_query(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

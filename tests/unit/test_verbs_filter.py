@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from zabbix_sockets import verbs
-from zabbix_sockets.arguments import parse
+from zabbix_sockets.command import answers
+from zabbix_sockets.command.arguments import parse
 from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Process, Query, Snapshot
 from zabbix_sockets.model.socket import Socket
@@ -26,8 +26,8 @@ EXPRESSION = "sport = :80"
 def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The path of a configuration file that is not there; other calls don't matter."""
     path = tmp_path / "zabbix-sockets.toml"
-    monkeypatch.setattr("zabbix_sockets.lock._SHARED_FOLDERS", ())
-    monkeypatch.setattr(verbs, "CONFIG", str(path))
+    monkeypatch.setattr("zabbix_sockets.command.lock._SHARED_FOLDERS", ())
+    monkeypatch.setattr(answers, "CONFIG", str(path))
     return path
 
 
@@ -51,7 +51,7 @@ def test_filter_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot, verb: tuple[str, ...]
 ) -> None:
     """The expression is a part of the query, and nothing is read ahead for it."""
-    monkeypatch.setattr(verbs, "read_pinned", lambda *_: pytest.fail("read ahead"))
+    monkeypatch.setattr(answers, "read_pinned", lambda *_: pytest.fail("read ahead"))
     queries = answer_with(monkeypatch, snapshot)
     run(*verb, "--filter", EXPRESSION)
     assert [query.filter for query in queries] == [EXPRESSION]

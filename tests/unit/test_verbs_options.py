@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from zabbix_sockets import verbs
-from zabbix_sockets.arguments import parse
+from zabbix_sockets.command import answers
+from zabbix_sockets.command.arguments import parse
 from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Process, Query, Snapshot
@@ -25,8 +25,8 @@ A = FIRST_OWNER
 def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The path of a configuration file that is not there; other calls don't matter."""
     path = tmp_path / "zabbix-sockets.toml"
-    monkeypatch.setattr("zabbix_sockets.lock._SHARED_FOLDERS", ())
-    monkeypatch.setattr(verbs, "CONFIG", str(path))
+    monkeypatch.setattr("zabbix_sockets.command.lock._SHARED_FOLDERS", ())
+    monkeypatch.setattr(answers, "CONFIG", str(path))
     return path
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from zabbix_sockets.cli import USAGE
+from zabbix_sockets.command.cli import USAGE
 from zabbix_sockets.sending import schedule
 from zabbix_sockets.sending.spool import FILE, Spool
 

@@ -78,7 +78,7 @@ def read_until(fd: int, words: bytes) -> bytes:
 WITHOUT = """
 import sys
 sys.modules[{absent!r}] = None
-from zabbix_sockets.cli import main
+from zabbix_sockets.command.cli import main
 main(sys.argv[1:])
 """
 
@@ -104,7 +104,7 @@ import sys, types
 for name in ("pyzabbix", "pyzabbix.api"):
     sys.modules[name] = types.ModuleType(name)
 sys.modules["pyzabbix.api"].ZabbixAPI = sys.modules["pyzabbix.api"].ZabbixAPIException = object
-from zabbix_sockets.cli import main
+from zabbix_sockets.command.cli import main
 main(sys.argv[1:])
 """
 

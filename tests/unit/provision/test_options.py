@@ -2,7 +2,7 @@
 
 import pytest
 
-from zabbix_sockets.arguments import parse
+from zabbix_sockets.command.arguments import parse
 from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.provision.options import DEFAULT_GROUP, Wanted, wanted_of
 from zabbix_sockets.provision.plan import group_of

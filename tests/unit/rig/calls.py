@@ -7,6 +7,7 @@ from typing import NamedTuple
 from zabbix_sockets.collector.ahead import read_pinned
 from zabbix_sockets.collector.snapshot import collect
 from zabbix_sockets.collector.stream import iter_sockets
+from zabbix_sockets.command.answers import CONFIG
 from zabbix_sockets.configuration import load
 from zabbix_sockets.document.count import count
 from zabbix_sockets.document.document import build_document
@@ -16,7 +17,6 @@ from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.snapshot import Query, Snapshot
 from zabbix_sockets.terminal.tables import socket_json, socket_order
-from zabbix_sockets.verbs import CONFIG
 
 from .scene import HOST, UNPRIVILEGED, WITH_RULES, WITHOUT_NETLINK, WITHOUT_PINS, Scene
 

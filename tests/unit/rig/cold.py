@@ -50,7 +50,7 @@ class _Importing:
 
 def _run(arguments: list[str], at: int, what: str, told: int) -> None:
     """Be the command."""
-    from zabbix_sockets.cli import main  # noqa: PLC0415  # what it needs itself nobody else can say
+    from zabbix_sockets.command.cli import main  # noqa: PLC0415  # what it needs itself nobody else can say
 
     os.mkdir = _no_folder
     builtins.__import__ = _Importing(at, what, told)  # type: ignore[assignment]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import zabbix_sockets
-from zabbix_sockets import cli
+from zabbix_sockets.command import cli
 
 from .faults import Step, Trial
 from .kernel import Kernel

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.arguments import parse
+from zabbix_sockets.command.arguments import parse
 from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.sending import agent_config
 from zabbix_sockets.sending.lines import Value

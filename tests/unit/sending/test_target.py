@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.arguments import parse
+from zabbix_sockets.command.arguments import parse
 from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.sending import agent_config
 from zabbix_sockets.sending.target import Target

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.cli import USAGE
+from zabbix_sockets.command.cli import USAGE
 from zabbix_sockets.sending.options import FILES
 
 UNIT = Path(__file__).parents[3] / "conf/systemd/zabbix-sockets-send.service"

@@ -5,9 +5,9 @@ What is not as plain as `get -- process` is arguments.parse()'s, errors among it
 
 from collections.abc import Callable
 
-from zabbix_sockets import verbs
+from zabbix_sockets.command import answers
+from zabbix_sockets.command.lock import Lock
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING
-from zabbix_sockets.lock import Lock
 from zabbix_sockets.model.snapshot import LISTS, PINS
 
 _POSITIONALS = {
@@ -34,7 +34,7 @@ class PlainOptions:
     lock: Lock | None = None
 
     def __init__(self, verb: str, values: dict[str, str]) -> None:
-        self.run: Callable[[PlainOptions], None] = getattr(verbs, verb)
+        self.run: Callable[[PlainOptions], None] = getattr(answers, verb)
         self.tcp_info = verb == "get"
         self.__dict__.update(values)
         if verb != "count":

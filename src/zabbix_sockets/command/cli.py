@@ -13,10 +13,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn, TextIO
 
-from zabbix_sockets import supervisor
-from zabbix_sockets.lock import Lock
+from zabbix_sockets.command import supervisor
+from zabbix_sockets.command.lock import Lock
+from zabbix_sockets.command.supervisor import Answer
 from zabbix_sockets.model.errors import InternalError, SocketsError, UsageError, printable
-from zabbix_sockets.supervisor import Answer
 
 ANSWERED, FAILED, USAGE = 0, 1, 2
 INTERRUPTED = 130  # as a shell says it: 128 and SIGINT
@@ -139,12 +139,12 @@ def _run(arguments: list[str], lock: Lock | None) -> int:
 
 def _parsed(arguments: list[str]) -> Any:
     """Return the options, with all imports within the last resort."""
-    from zabbix_sockets.plain import parse_plain  # noqa: PLC0415  # in the child
+    from zabbix_sockets.command.plain import parse_plain  # noqa: PLC0415  # in the child
 
     plain = parse_plain(arguments)
     if plain:
         return plain
-    from zabbix_sockets.arguments import parse  # noqa: PLC0415  # argparse takes milliseconds
+    from zabbix_sockets.command.arguments import parse  # noqa: PLC0415  # argparse takes milliseconds
 
     return parse(arguments)
 

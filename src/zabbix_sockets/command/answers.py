@@ -1,4 +1,4 @@
-"""What each verb does: collect, then print one answer.
+"""What each verb that answers does: collect, then print one answer.
 
 What a verb needs is imported when the kernel is already at work for it.
 """
@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 from zabbix_sockets.collector.ahead import read_pinned
 from zabbix_sockets.collector.asking import asking_processes
+from zabbix_sockets.command.lock import Lock, one_at_a_time
+from zabbix_sockets.command.supervisor import GRACE, Answer, answer_within
 from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Grouping
-from zabbix_sockets.lock import Lock, one_at_a_time
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import (
     DumpInterruptedError,
@@ -21,7 +22,6 @@ from zabbix_sockets.model.errors import (
 )
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, Query, Snapshot
 from zabbix_sockets.model.socket import Socket
-from zabbix_sockets.supervisor import GRACE, Answer, answer_within
 
 CONFIG = "/etc/zabbix/zabbix-sockets.toml"
 """The configuration file, if there is one."""
@@ -315,39 +315,3 @@ def _document_to_send(options: Any) -> JsonRow:
         )
     document: JsonRow = orjson.loads(answer.text)
     return document
-
-
-def provision(options: Any) -> None:
-    """Import the templates through the API.
-
-    Raises:
-        SocketsError: the extra is not installed, or what went wrong.
-    """
-    try:
-        from zabbix_sockets.provision import command  # noqa: PLC0415  # pyzabbix
-    except ImportError as error:
-        from zabbix_sockets.provision.failures import without_extra  # noqa: PLC0415  # as above
-
-        raise without_extra(error) from None
-    command.provision(options)
-
-
-def load(options: Any) -> None:
-    """Pin the BPF iterators."""
-    from zabbix_sockets.readers.bpf import pins  # noqa: PLC0415  # ctypes
-
-    for path in pins.load(options.pins, options.group):
-        sys.stdout.write(f"loaded {path}, readable by group {options.group}\n")
-
-
-def unload(options: Any) -> None:
-    """Unpin the BPF iterators."""
-    from zabbix_sockets.readers.bpf import pins  # noqa: PLC0415  # ctypes
-
-    for path in pins.unload(options.pins):
-        sys.stdout.write(f"unloaded {path}\n")
-
-
-def files(_options: Any) -> None:
-    """Print the folder of the files to copy: conf/ and zabbix_templates/."""
-    sys.stdout.write(os.path.join(os.path.dirname(os.path.abspath(__file__)), "share") + "\n")

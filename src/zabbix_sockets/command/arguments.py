@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
-from zabbix_sockets import verbs
+from zabbix_sockets.command import admin, answers
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS
 from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.model.snapshot import ACTIVE_WITHIN, LISTS, PINS, PINS_GROUP
@@ -131,7 +131,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help=f"rules that name processes (default: {verbs.CONFIG}, if it is there)",
+        help=f"rules that name processes (default: {answers.CONFIG}, if it is there)",
     )
     _add_pins(parser)
     parser.set_defaults(tcp_info=False, active_within=ACTIVE_WITHIN[2])
@@ -278,18 +278,18 @@ def _add_send(parser: argparse.ArgumentParser) -> None:
 
 
 VERBS = {
-    "get": Verb("print the document, one line of JSON", verbs.get, _add_get),
-    "discover": Verb("print low-level discovery JSON", verbs.discover, _add_discover),
-    "count": Verb("print how many sockets a process holds", verbs.count, _add_count),
-    "send": Verb("push the document with zabbix_sender", verbs.send, _add_send),
-    "show": Verb("print a table for people", verbs.show, _add_show),
-    "load": Verb("pin the BPF iterators, for the agent to read", verbs.load, _add_load),
-    "unload": Verb("remove the pinned BPF iterators", verbs.unload, _add_pins),
+    "get": Verb("print the document, one line of JSON", answers.get, _add_get),
+    "discover": Verb("print low-level discovery JSON", answers.discover, _add_discover),
+    "count": Verb("print how many sockets a process holds", answers.count, _add_count),
+    "send": Verb("push the document with zabbix_sender", answers.send, _add_send),
+    "show": Verb("print a table for people", answers.show, _add_show),
+    "load": Verb("pin the BPF iterators, for the agent to read", admin.load, _add_load),
+    "unload": Verb("remove the pinned BPF iterators", admin.unload, _add_pins),
     "files": Verb(
-        "print the folder that holds conf/ and zabbix_templates/", verbs.files, _add_nothing
+        "print the folder that holds conf/ and zabbix_templates/", admin.files, _add_nothing
     ),
     "provision": Verb(
-        "import the templates into a Zabbix server, link hosts", verbs.provision, _add_provision
+        "import the templates into a Zabbix server, link hosts", admin.provision, _add_provision
     ),
 }
 

@@ -1,0 +1,1 @@
+"""The command: arguments in, one call at a time, one answer out."""
