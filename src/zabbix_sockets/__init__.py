@@ -16,8 +16,8 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # typing's own takes 2 ms
 if TYPE_CHECKING:
-    from zabbix_sockets.collector.snapshot import collect
-    from zabbix_sockets.collector.stream import iter_sockets
+    from zabbix_sockets.collector.collect import collect
+    from zabbix_sockets.collector.single import iter_sockets
     from zabbix_sockets.document.document import Limits, build_document
     from zabbix_sockets.model.errors import SocketsError
     from zabbix_sockets.model.names import safe_name
@@ -45,8 +45,8 @@ _HOMES = {
     "Socket": "model.socket",
     "SocketsError": "model.errors",
     "build_document": "document.document",
-    "collect": "collector.snapshot",
-    "iter_sockets": "collector.stream",
+    "collect": "collector.collect",
+    "iter_sockets": "collector.single",
     "safe_name": "model.names",
     "__version__": "version",
 }

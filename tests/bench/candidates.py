@@ -23,8 +23,8 @@ MILLION = 1_000_000
 BPF_BOUNDS_OF_A_MILLION = (RECORDS, REST)
 PROCNET_ROW_BYTES = 150
 # What the product asks netlink for beside the iterator: the states in which TCP sockets may have
-# no descriptor and LISTEN, of both families at once, and UDP. See collector/iterated.py and
-# readers/sock_diag/tables.py.
+# no descriptor and LISTEN, of both families at once, and UDP. See collector/iterator/unseen.py
+# and readers/sock_diag/tables.py.
 REST_OF_TABLES = ("udp=0x80", "udp=0x02", "both=0xe78")
 PSUTIL = """
 import psutil

@@ -50,7 +50,7 @@ def test_what_is_nowhere_is_an_error(read: Read, condition: str, other: str) -> 
 
 def test_where_not_all_was_read(other: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A device may be where nobody could look: what is known is told, as incomplete."""
-    monkeypatch.setattr("zabbix_sockets.collector.tables.ways_into", lambda _found: [])
+    monkeypatch.setattr("zabbix_sockets.collector.tables.collection.ways_into", lambda _found: [])
     snapshot = collect(Query("sock_diag", 60, filter="dev nope"))
     numbers = [number for number, each in snapshot.namespaces.items() if each.name == other]
     assert snapshot.skipped >= set(numbers) != set()

@@ -17,7 +17,7 @@ from children import Child, run_as
 from expressions import Expressions, Values, states_of
 
 from zabbix_sockets import Query, collect, iter_sockets
-from zabbix_sockets.collector import selection
+from zabbix_sockets.collector.filtered import selection
 from zabbix_sockets.filters.kernel import Dump
 from zabbix_sockets.model.errors import ParseError, SocketsError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
@@ -156,7 +156,7 @@ def test_agrees_with_ss(
 ) -> None:
     """Random expressions choose what ss shows, decided by the kernel and decided here."""
     crowd()
-    monkeypatch.setattr("zabbix_sockets.collector.stream.walk", lambda *_: Owners())
+    monkeypatch.setattr("zabbix_sockets.collector.single.walk", lambda *_: Owners())
     there = values()._replace(cgroups=(group, str(find_root())) if group else ())
     numbers = range(seed * 1000, seed * 1000 + EXPRESSIONS)
     expressions = {each: Expressions(each, there, for_ss=True).whole() for each in numbers}
@@ -358,7 +358,7 @@ def test_failing_iterator_is_replaced(pins: str, monkeypatch: pytest.MonkeyPatch
     def fail(*_: object) -> Owners:
         raise ParseError("BPF iterator", b"")
 
-    monkeypatch.setattr("zabbix_sockets.collector.iterated._owners", fail)
+    monkeypatch.setattr("zabbix_sockets.collector.iterator.collection._owners", fail)
     server = zoo.listener()
     snapshot = collect(Query(None, 30, pins=pins, netns="own", filter="state listen"))
     assert snapshot.visibility.source == "sock_diag"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from zabbix_sockets.collector.ahead import Ahead
+from zabbix_sockets.collector.iterator.early_read import Ahead
 from zabbix_sockets.model.snapshot import Query, Snapshot
 
 
@@ -17,5 +17,5 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot) -> list[Que
         meanwhile()
         return snapshot
 
-    monkeypatch.setattr("zabbix_sockets.collector.snapshot.collect", collect)
+    monkeypatch.setattr("zabbix_sockets.collector.collect.collect", collect)
     return queries

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.fold import TableFold, ephemeral_flags
+from zabbix_sockets.collector.tables.row_fold import TableFold, ephemeral_flags
 from zabbix_sockets.model.addresses import fold_address, unmapped
 from zabbix_sockets.model.snapshot import (
     INBOUND,

@@ -14,7 +14,7 @@ from zabbix_sockets.command.answers import CONFIG
 
 PACKAGE = Path(zabbix_sockets.__file__).parent
 PURE = (
-    "zabbix_sockets.fold",
+    "zabbix_sockets.collector.tables.row_fold",
     "zabbix_sockets.model.owners",
     "zabbix_sockets.grouping.grouping",
     "zabbix_sockets.document.document",
@@ -59,22 +59,22 @@ ALONE = ("--netns", "own", "--timeout", "60")  # as on a host without other name
 BY_ITERATOR = (
     "zabbix_sockets.command.cli",
     "zabbix_sockets.document.document",
-    "zabbix_sockets.collector.snapshot",
-    "zabbix_sockets.collector.iterated",
+    "zabbix_sockets.collector.collect",
+    "zabbix_sockets.collector.iterator.collection",
 )
 # What only hosts with a configuration file need, or with other namespaces if BPF is the source.
 RULES = {
     "zabbix_sockets.configuration",
     "zabbix_sockets.grouping.by_rules",
     "zabbix_sockets.grouping.rules",
-    "zabbix_sockets.collector.facts",
+    "zabbix_sockets.collector.process_facts",
 }
 NAMESPACES = {
     "zabbix_sockets.collector.namespaces",
-    "zabbix_sockets.collector.by_cgroup",
-    "zabbix_sockets.collector.tables",
+    "zabbix_sockets.collector.tables.cgroup_owners",
+    "zabbix_sockets.collector.tables.collection",
     "zabbix_sockets.collector.places",
-    "zabbix_sockets.collector.facts",
+    "zabbix_sockets.collector.process_facts",
     "zabbix_sockets.readers.proc.namespaces",
     "zabbix_sockets.readers.containers.runtimes",
     "zabbix_sockets.readers.containers.homes",
@@ -202,5 +202,5 @@ def test_agent_pays_only_for_what_it_needs(command: tuple[str, ...]) -> None:
 def test_groupings_need_no_rules(grouping: str) -> None:
     """Rules are for the grouping by process: no other one reads the configuration file."""
     loaded = loaded_by("-c", CALL, "get", grouping, "--source", "procfs", *ALONE)
-    assert "zabbix_sockets.collector.facts" in loaded
-    assert not (RULES - {"zabbix_sockets.collector.facts"}) & loaded
+    assert "zabbix_sockets.collector.process_facts" in loaded
+    assert not (RULES - {"zabbix_sockets.collector.process_facts"}) & loaded

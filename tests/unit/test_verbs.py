@@ -112,9 +112,9 @@ def test_why_owners_of_sockets_are_not_seen(
         *(0, 9, 0, 0),
     )
     for found, told in (((known, known._replace(owners=())), True), ((known,), False)):
-        monkeypatch.setattr("zabbix_sockets.collector.stream.iter_sockets", lambda _, f=found: f)
+        monkeypatch.setattr("zabbix_sockets.collector.single.iter_sockets", lambda _, f=found: f)
         monkeypatch.setattr(
-            "zabbix_sockets.collector.stream.why_without_owners", lambda _: NO_GROUP
+            "zabbix_sockets.collector.single.why_without_owners", lambda _: NO_GROUP
         )
         options = parse(["show", "sockets"])
         for again in (False, True):
@@ -140,7 +140,7 @@ def test_interrupted_list_is_asked_for_again(
             left.pop()
             raise DumpInterruptedError("again")
 
-    monkeypatch.setattr("zabbix_sockets.collector.stream.iter_sockets", iter_sockets)
+    monkeypatch.setattr("zabbix_sockets.collector.single.iter_sockets", iter_sockets)
     options = parse(["show", "sockets"])
     if answered:
         options.run(options)

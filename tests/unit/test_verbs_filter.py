@@ -130,7 +130,7 @@ def test_states_of_show_sockets(
         queries.append(query)
         return found
 
-    monkeypatch.setattr("zabbix_sockets.collector.stream.iter_sockets", iter_sockets)
+    monkeypatch.setattr("zabbix_sockets.collector.single.iter_sockets", iter_sockets)
     run("show", "sockets", "--json", *arguments)
     rows: Any = json.loads(capsys.readouterr().out)
     assert {row["local_port"] for row in rows} == states
@@ -145,7 +145,7 @@ def test_netns_of_show_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
         queries.append(query)
         return []
 
-    monkeypatch.setattr("zabbix_sockets.collector.stream.iter_sockets", iter_sockets)
+    monkeypatch.setattr("zabbix_sockets.collector.single.iter_sockets", iter_sockets)
     run("show", "sockets", "--filter", "netns shop")
     run("show", "sockets", "--filter", "netns shop", "--netns", "own")
     assert [query.netns for query in queries] == ["all", "own"]

@@ -146,7 +146,7 @@ def test_namespaces(
         queries.append(query)
         return iter(())
 
-    monkeypatch.setattr("zabbix_sockets.collector.stream.iter_sockets", iter_sockets)
+    monkeypatch.setattr("zabbix_sockets.collector.single.iter_sockets", iter_sockets)
     run("show", "sockets", *given)
     assert [query.netns for query in queries] == [default or "own"]
     assert capsys.readouterr().out
@@ -246,7 +246,7 @@ def test_sockets_with_tcp_info(monkeypatch: pytest.MonkeyPatch, asked: bool) -> 
         queries.append(query)
         return []
 
-    monkeypatch.setattr("zabbix_sockets.collector.stream.iter_sockets", remember)
+    monkeypatch.setattr("zabbix_sockets.collector.single.iter_sockets", remember)
     run("show", "sockets", *(["--tcp-info"] if asked else []))
     assert [query.tcp_info for query in queries] == [asked]
 

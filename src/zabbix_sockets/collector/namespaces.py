@@ -8,7 +8,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from zabbix_sockets.collector.places import Places
-from zabbix_sockets.collector.plan import Plan
+from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import (

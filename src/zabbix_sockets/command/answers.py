@@ -9,8 +9,8 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
-from zabbix_sockets.collector.ahead import read_pinned
 from zabbix_sockets.collector.asking import asking_processes
+from zabbix_sockets.collector.iterator.early_read import read_pinned
 from zabbix_sockets.command.lock import Lock, one_at_a_time
 from zabbix_sockets.command.supervisor import GRACE, Answer, answer_within
 from zabbix_sockets.document.row import JsonRow
@@ -72,7 +72,7 @@ def _collect(options: Any, deadline: Deadline) -> tuple[Snapshot, Grouping]:
     query = _query(options, deadline)
     ahead = None if query.filter else read_pinned(query, Deadline(query.timeout))
     with ahead or nullcontext():
-        from zabbix_sockets.collector.snapshot import collect  # noqa: PLC0415  # after the reading began
+        from zabbix_sockets.collector.collect import collect  # noqa: PLC0415  # after the reading began
 
         grouping, expression = _configured(options)
         query = query._replace(needs=grouping.needs, filter=expression)
@@ -253,7 +253,7 @@ def _socket_rows(options: Any, deadline: Deadline) -> list[JsonRow]:
 
 def _sockets(options: Any, deadline: Deadline) -> list[Socket]:
     """Return the sockets in the states that are wanted; say what they lack."""
-    from zabbix_sockets.collector.stream import (  # noqa: PLC0415  # once the kernel is at work
+    from zabbix_sockets.collector.single import (  # noqa: PLC0415  # once the kernel is at work
         iter_sockets,
         why_without_owners,
     )

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from zabbix_sockets import Query, Snapshot
-from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.collector.tables import TableCollection
+from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.collector.tables.collection import TableCollection
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.snapshot import HostCounters, PortRange, Visibility
 from zabbix_sockets.model.wire import Table

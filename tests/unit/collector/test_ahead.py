@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-from zabbix_sockets.collector.ahead import Ahead
+from zabbix_sockets.collector.iterator.early_read import Ahead
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.readers.bpf import records as bpf
@@ -31,7 +31,9 @@ def no_thread(*_: object) -> NoReturn:
 @pytest.fixture(params=[True, False], ids=["thread", "no thread"])
 def _threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if not request.param:
-        monkeypatch.setattr("zabbix_sockets.collector.ahead.start_new_thread", no_thread)
+        monkeypatch.setattr(
+            "zabbix_sockets.collector.iterator.early_read.start_new_thread", no_thread
+        )
 
 
 def iterator_of(path: Path, data: bytes) -> bpf.Opener:

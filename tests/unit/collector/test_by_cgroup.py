@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zabbix_sockets import Query, Snapshot, collect
-from zabbix_sockets.collector.by_cgroup import CgroupOwners, may_not_walk
+from zabbix_sockets.collector.tables.cgroup_owners import CgroupOwners, may_not_walk
 from zabbix_sockets.document.document import build_document
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.deadline import Deadline
@@ -107,7 +107,7 @@ def collect_with(
 ) -> Snapshot:
     """Collect with a netlink that tells these sockets."""
     tables = FakeTables({TCP: rows})
-    monkeypatch.setattr("zabbix_sockets.collector.plan.NetlinkTables", maker(tables))
+    monkeypatch.setattr("zabbix_sockets.collector.sources.NetlinkTables", maker(tables))
     return collect(Query("sock_diag", 600, str(proc), netns="own", needs=needs))
 
 
@@ -153,7 +153,9 @@ def noted_in(cgroup: int) -> Callable[[CgroupOwners, Iterable[CgroupRow]], Itera
 def test_document(proc: ProcTree, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A unit's row has no number of processes, and is settled without listening."""
     inode = (tmp_path / "cgroup/system.slice/nginx.service").stat().st_ino
-    monkeypatch.setattr("zabbix_sockets.collector.by_cgroup.CgroupOwners.noted", noted_in(inode))
+    monkeypatch.setattr(
+        "zabbix_sockets.collector.tables.cgroup_owners.CgroupOwners.noted", noted_in(inode)
+    )
     snapshot = collect_with(proc, monkeypatch, [[[row(5)]]], UNIT)
     document = build_document(snapshot, grouping=GROUPINGS["unit"])
     rows = document["processes"]

@@ -44,7 +44,7 @@ def netlink(monkeypatch: pytest.MonkeyPatch) -> Reader:
 
     def give(scripts: list[list[Step]]) -> FakeTables:
         tables = FakeTables({TCP: scripts})
-        monkeypatch.setattr("zabbix_sockets.collector.plan.NetlinkTables", maker(tables))
+        monkeypatch.setattr("zabbix_sockets.collector.sources.NetlinkTables", maker(tables))
         return tables
 
     return give
@@ -206,7 +206,7 @@ def test_directions_in_a_list(proc: ProcTree, netlink: Reader) -> None:
 def test_approximate_table_is_not_complete(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where every look at UDP differed its lists are not called complete."""
     monkeypatch.setattr(
-        "zabbix_sockets.collector.plan.Plan.is_exact", lambda _, table: table != UDP
+        "zabbix_sockets.collector.sources.Plan.is_exact", lambda _, table: table != UDP
     )
     assert from_files(proc).unfinished == {"udp"}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.collector import facts
+from zabbix_sockets.collector import process_facts
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.document import count as counting
 from zabbix_sockets.document.document import NO_LIMITS, build_document
@@ -58,7 +58,7 @@ def number(tmp_path: Path) -> Callable[[str], int]:
 def completed(proc: ProcTree, needs: frozenset[str], *members: Process) -> list[Process]:
     """Return the processes with what is needed of them."""
     snapshot = snapshot_of(members)
-    facts.complete(snapshot, Query(proc=str(proc), needs=needs), Shared(str(proc), TIME))
+    process_facts.complete(snapshot, Query(proc=str(proc), needs=needs), Shared(str(proc), TIME))
     return snapshot.processes
 
 
@@ -148,7 +148,7 @@ def test_users(proc: ProcTree, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         reads.append("")
         return read_users(str(passwd))
 
-    monkeypatch.setattr(facts, "read_users", counted)
+    monkeypatch.setattr(process_facts, "read_users", counted)
     uids = {"21": 1000, "22": 4_000_000_000}
     stat = os.stat
 
@@ -158,7 +158,7 @@ def test_users(proc: ProcTree, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
             raise FileNotFoundError(path)
         return os.stat_result((*stat(str(proc))[:4], uids[pid], *stat(str(proc))[5:]))
 
-    monkeypatch.setattr("zabbix_sockets.collector.facts.os.stat", stat_as)
+    monkeypatch.setattr("zabbix_sockets.collector.process_facts.os.stat", stat_as)
     members = [Process(pid, "a") for pid in (21, 22, 23, 0)]
     found = completed(proc, frozenset(("user",)), *members)
     assert [(each.uid, each.user) for each in found] == [
@@ -215,7 +215,7 @@ def test_hidden_or_ended(proc: ProcTree, needs: set[str], noted: set[str], *, hi
         (proc.root / "1").rename(proc.root / "init")
     snapshot = snapshot_of([Process(20, "a"), Process(99, "b")])
     query = Query(proc=str(proc), needs=frozenset(needs))
-    facts.complete(snapshot, query, Shared(str(proc), TIME))
+    process_facts.complete(snapshot, query, Shared(str(proc), TIME))
     visibility = snapshot.visibility
     assert visibility.hidden_facts == (noted if hidden else set())
     assert visibility.unplaced is (hidden and bool(needs & {"unit", "container"}))
@@ -227,7 +227,7 @@ def test_only_holders(proc: ProcTree) -> None:
     add(proc, 21, NGINX)
     snapshot = snapshot_of([Process(20, "a"), Process(21, "b")])
     del snapshot.owners[FIRST_OWNER]
-    facts.complete(snapshot, Query(proc=str(proc), needs=PLACES), Shared(str(proc), TIME))
+    process_facts.complete(snapshot, Query(proc=str(proc), needs=PLACES), Shared(str(proc), TIME))
     assert [each.unit for each in snapshot.processes] == ["", "nginx.service"]
 
 
@@ -264,7 +264,7 @@ def test_more_processes_than_time(proc: ProcTree) -> None:
     """Past the deadline the rest stays unknown, and no list is complete."""
     snapshot = hostile(proc, 60)
     query = Query(proc=str(proc), needs=frozenset(("command", "user")))
-    facts.complete(snapshot, query, Shared(str(proc), Looks(25)))
+    process_facts.complete(snapshot, query, Shared(str(proc), Looks(25)))
     assert [bool(each.command) for each in snapshot.processes] == [True] * 25 + [False] * 35
     assert [bool(each.user) for each in snapshot.processes] == [True] * 25 + [False] * 35
     assert not snapshot.visibility.places_complete
@@ -279,7 +279,7 @@ def test_more_processes_than_time(proc: ProcTree) -> None:
 def test_in_time(proc: ProcTree) -> None:
     """With time for all, nothing is said to be missing."""
     snapshot = hostile(proc, 3)
-    facts.complete(snapshot, Query(proc=str(proc), needs=PLACES), Shared(str(proc), TIME))
+    process_facts.complete(snapshot, Query(proc=str(proc), needs=PLACES), Shared(str(proc), TIME))
     assert snapshot.visibility.places_complete
 
 
@@ -292,7 +292,7 @@ def test_a_command_is_read_as_far_as_rules_look(proc: ProcTree) -> None:
 
 def test_commands_of_one_user(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
     """One user's command lines have a bound together; equal ones count once; others have theirs."""
-    monkeypatch.setattr(facts, "_USER_COMMANDS", 5000)
+    monkeypatch.setattr(process_facts, "_USER_COMMANDS", 5000)
     uids = dict.fromkeys(range(20, 40), 1000) | dict.fromkeys(range(40, 50), 1001)
     for pid in uids:
         text = b"fork" * 500 if pid == 20 or pid >= 40 else b"%d" % pid * 1000
@@ -300,7 +300,7 @@ def test_commands_of_one_user(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -
     members = [Process(pid, "java", uid=uid) for pid, uid in uids.items()]
     snapshot = snapshot_of(members)
     query = Query(proc=str(proc), needs=frozenset(("command",)))
-    facts.complete(snapshot, query, Shared(str(proc), TIME))
+    process_facts.complete(snapshot, query, Shared(str(proc), TIME))
     has = [bool(each.command) for each in snapshot.processes]
     assert has == [True] * 3 + [False] * 17 + [True] * 10
     assert len({id(each.command) for each in snapshot.processes[20:]}) == 1

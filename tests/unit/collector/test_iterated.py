@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from zabbix_sockets import Query, Snapshot, build_document, collect, iter_sockets
-from zabbix_sockets.collector import rest
+from zabbix_sockets.collector.iterator import unseen
 from zabbix_sockets.model.errors import (
     DeadlineError,
     DumpInterruptedError,
@@ -95,7 +95,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> IteratedHost:
         "zabbix_sockets.readers.bpf.records.why_kernel_cannot", lambda: "no BPF here"
     )
     made = IteratedHost(tmp_path)
-    monkeypatch.setattr("zabbix_sockets.collector.plan.NetlinkTables", maker(made.tables))
+    monkeypatch.setattr("zabbix_sockets.collector.sources.NetlinkTables", maker(made.tables))
     return made
 
 
@@ -156,13 +156,13 @@ def test_fallback_counts_nothing_twice(
     host: IteratedHost, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     """A failure after the iterator's Snapshot was filled leaves nothing of it behind."""
-    merge = rest.Rest.merge
+    merge = unseen.Rest.merge
 
     def fail(*arguments: Any) -> None:
         merge(*arguments)
         raise SourceUnavailableError(str(fault))
 
-    monkeypatch.setattr(rest.Rest, "merge", fail)
+    monkeypatch.setattr(unseen.Rest, "merge", fail)
     snapshot = host.collect()
     assert snapshot.visibility.source == "sock_diag"
     assert snapshot.visibility.degraded

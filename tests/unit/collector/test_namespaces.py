@@ -21,8 +21,8 @@ from zabbix_sockets.collector.namespaces import (
     ways_into,
 )
 from zabbix_sockets.collector.places import Places
-from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.collector.shared import Shared
+from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, SocketsError
 from zabbix_sockets.model.placement import Container

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.collector.plan import Plan, choose
+from zabbix_sockets.collector.sources import Plan, choose
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import (
     DeadlineError,
@@ -36,7 +36,7 @@ def plan_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Chooser:
     )
 
     def plan(tables: FakeTables | Exception, source: str | None = None, net: str = "") -> Plan:
-        monkeypatch.setattr("zabbix_sockets.collector.plan.NetlinkTables", maker(tables))
+        monkeypatch.setattr("zabbix_sockets.collector.sources.NetlinkTables", maker(tables))
         return choose(Query(source, proc=f"{proc}{net}", pins=str(tmp_path / "pins")))
 
     return plan

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zabbix_sockets.collector import records
-from zabbix_sockets.collector.iterated import read_owners
-from zabbix_sockets.collector.records import RecordFold
+from zabbix_sockets.collector.iterator import record_fold
+from zabbix_sockets.collector.iterator.collection import read_owners
+from zabbix_sockets.collector.iterator.record_fold import RecordFold
 from zabbix_sockets.model.addresses import fold_address
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError
@@ -138,8 +138,8 @@ def test_bounds_change_no_sum(data: list[bytes]) -> None:
 
     free = sums(fold(data))
     with (
-        mock.patch.object(records, "MAX_ENDPOINTS", 2),
-        mock.patch.object(records, "_MAX_DISTINCT", 3),
+        mock.patch.object(record_fold, "MAX_ENDPOINTS", 2),
+        mock.patch.object(record_fold, "_MAX_DISTINCT", 3),
     ):
         few = sums(fold(data))
     assert few == free
@@ -335,9 +335,9 @@ def test_bounds_change_no_quality(ends: list[tuple[int, ...]]) -> None:
     data = [pack(remote_port=at % 7, quality=end) for at, end in enumerate(ends)]
     free = sum(qualities_of(data, 3600))
     with (
-        mock.patch.object(records, "MAX_ENDPOINTS", 2),
-        mock.patch.object(records, "_MAX_DISTINCT", 3),
-        mock.patch.object(records, "_MAX_SAMPLES", 2),
+        mock.patch.object(record_fold, "MAX_ENDPOINTS", 2),
+        mock.patch.object(record_fold, "_MAX_DISTINCT", 3),
+        mock.patch.object(record_fold, "_MAX_SAMPLES", 2),
     ):
         assert sum(qualities_of(data, 3600)) == free
     measured = sum(1 for end in ends if 0 < end[1] <= 7)

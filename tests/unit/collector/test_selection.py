@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.collector import lookups
-from zabbix_sockets.collector.plan import Plan
-from zabbix_sockets.collector.selection import Selection
+from zabbix_sockets.collector.filtered import lookups
+from zabbix_sockets.collector.filtered.selection import Selection
+from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError, UsageError
 from zabbix_sockets.model.owners import Owners
@@ -118,7 +118,7 @@ def test_refused_program_is_done_without() -> None:
 
 def test_cgroups_are_decided_here_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """By what netlink tells, if it tells it."""
-    monkeypatch.setattr("zabbix_sockets.collector.selection.cgroup_id", lambda *_: 7)
+    monkeypatch.setattr("zabbix_sockets.collector.filtered.selection.cgroup_id", lambda *_: 7)
     told = {1: 7, 2: 9, 3: 7}
     assert read(Kernel(refuses=True, cgroups=told), "cgroup /x")[0] == {1, 3}
     assert read(Kernel(refuses=True, cgroups=told), "cgroup != /x")[0] == {2}
@@ -128,7 +128,7 @@ def test_cgroups_are_decided_here_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_refused_mark_names_the_capability(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel may refuse marks though the capability is there: in a user namespace."""
-    read_capabilities = "zabbix_sockets.collector.selection.read_capabilities"
+    read_capabilities = "zabbix_sockets.collector.filtered.selection.read_capabilities"
     monkeypatch.setattr(read_capabilities, lambda _proc: -1)
     with pytest.raises(SocketsError, match="CAP_NET_ADMIN"):
         read(Kernel(refuses=True), "fwmark 1")
@@ -205,7 +205,7 @@ def test_device_that_is_nowhere(
     """A device is to be in one of the namespaces that are asked for, and may be in one alone."""
     there: list[str] = []
     monkeypatch.setattr(
-        "zabbix_sockets.collector.selection.device_index",
+        "zabbix_sockets.collector.filtered.selection.device_index",
         lambda name: 3 if name in there else None,
     )
     selection = Selection(Query(filter=expression, netns=asked), MOUNTS)

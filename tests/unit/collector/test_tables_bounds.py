@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from zabbix_sockets import build_document
-from zabbix_sockets.collector import tables
+from zabbix_sockets.collector.tables import collection
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError
 from zabbix_sockets.model.wire import Table
@@ -68,7 +68,7 @@ def test_no_time_for_all(
     host: Host, monkeypatch: pytest.MonkeyPatch, listeners_first: bool
 ) -> None:
     """Namespaces that the time is too short for are skipped; on busy hosts not their listeners."""
-    monkeypatch.setattr(tables, "_SHARE_OF_SCANS", -1 if listeners_first else 1000)
+    monkeypatch.setattr(collection, "_SHARE_OF_SCANS", -1 if listeners_first else 1000)
     numbers = {number_of(host.add_netns(name, pid)) for name, pid in (("web", 30), ("db", 40))}
     for number in numbers:
         listener = row(300 if number == min(numbers) else 400, LISTEN, 80, 0)
@@ -103,7 +103,7 @@ def test_endpoints_of_all_namespaces_share_a_bound(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Distinct endpoints of all namespaces together stay within the bound; none is lost."""
-    monkeypatch.setattr(tables, "MAX_ENDPOINTS", 3)
+    monkeypatch.setattr(collection, "MAX_ENDPOINTS", 3)
     numbers = [0, *(number_of(host.add_netns(name, pid)) for name, pid in (("a", 30), ("b", 40)))]
     for at, number in enumerate(numbers):
         rows = [row(0, 1, 40000, 1000 * (at + 1) + port) for port in range(2)]
@@ -112,7 +112,7 @@ def test_endpoints_of_all_namespaces_share_a_bound(
     assert counts(snapshot) == dict.fromkeys(numbers, 2)
     assert sum(each.address is not None for each in snapshot.connections) == 3
     assert not snapshot.visibility.endpoints_complete
-    monkeypatch.setattr(tables, "MAX_ENDPOINTS", 6)
+    monkeypatch.setattr(collection, "MAX_ENDPOINTS", 6)
     snapshot = host.collect()
     assert sum(each.address is not None for each in snapshot.connections) == 6
     assert snapshot.visibility.endpoints_complete
@@ -134,7 +134,7 @@ def test_no_time_to_look_for_one(host: Host) -> None:
 
 def test_listeners_of_tables_not_reached(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a table that was not begun the listeners are those that were read first."""
-    monkeypatch.setattr(tables, "_SHARE_OF_SCANS", -1)
+    monkeypatch.setattr(collection, "_SHARE_OF_SCANS", -1)
     number = number_of(host.add_netns("web", 30))
     four, six = row(300, LISTEN, 80, 0), row(301, LISTEN, 81, 0)
     six = (*six[:3], bytes(16), bytes(16), *six[5:])

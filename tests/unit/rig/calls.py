@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import NamedTuple
 
-from zabbix_sockets.collector.ahead import read_pinned
-from zabbix_sockets.collector.snapshot import collect
-from zabbix_sockets.collector.stream import iter_sockets
+from zabbix_sockets.collector.collect import collect
+from zabbix_sockets.collector.iterator.early_read import read_pinned
+from zabbix_sockets.collector.single import iter_sockets
 from zabbix_sockets.command.answers import CONFIG
 from zabbix_sockets.configuration import load
 from zabbix_sockets.document.count import count

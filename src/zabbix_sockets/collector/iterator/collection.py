@@ -8,11 +8,11 @@ a descriptor are counted by the accept queues and the kernel's own count.
 from collections.abc import Callable, Iterable
 from functools import cache, partial
 
-from zabbix_sockets.collector.ahead import Ahead
-from zabbix_sockets.collector.plan import Plan
-from zabbix_sockets.collector.records import RecordFold
-from zabbix_sockets.collector.rest import Rest
+from zabbix_sockets.collector.iterator.early_read import Ahead
+from zabbix_sockets.collector.iterator.record_fold import RecordFold
+from zabbix_sockets.collector.iterator.unseen import Rest
 from zabbix_sockets.collector.shared import Shared
+from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners

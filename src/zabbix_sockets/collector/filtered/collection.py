@@ -7,16 +7,16 @@ iterators, these tell the owners.
 from collections.abc import Iterable, Iterator
 from itertools import repeat
 
-from zabbix_sockets.collector.fitting import Chosen
-from zabbix_sockets.collector.iterated import read_owners
+from zabbix_sockets.collector.filtered.row_test import Chosen
+from zabbix_sockets.collector.filtered.selection import Selection
+from zabbix_sockets.collector.iterator.collection import read_owners
+from zabbix_sockets.collector.iterator.record_fold import count_fds
 from zabbix_sockets.collector.namespaces import Found
 from zabbix_sockets.collector.places import Places
-from zabbix_sockets.collector.plan import Plan
-from zabbix_sockets.collector.records import count_fds
-from zabbix_sockets.collector.selection import Selection
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.collector.tables import SHARE_OF_WALK, TableCollection
-from zabbix_sockets.fold import TableFold
+from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.collector.tables.collection import SHARE_OF_WALK, TableCollection
+from zabbix_sockets.collector.tables.row_fold import TableFold
 from zabbix_sockets.model.errors import DeadlineError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.quality import Quality, Sampler

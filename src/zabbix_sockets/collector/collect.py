@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from time import monotonic, time
 
-from zabbix_sockets.collector.ahead import Ahead
-from zabbix_sockets.collector.plan import Plan, choose
+from zabbix_sockets.collector.iterator.early_read import Ahead
 from zabbix_sockets.collector.shared import Shared
+from zabbix_sockets.collector.sources import Plan, choose
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
@@ -67,7 +67,7 @@ def _by_iterator(
     What a failed one has counted by then goes with it.
     """
     assert plan.open_iterator
-    from zabbix_sockets.collector.iterated import Iteration  # noqa: PLC0415  # 1 ms
+    from zabbix_sockets.collector.iterator.collection import Iteration  # noqa: PLC0415  # 1 ms
 
     snapshot = _begun(plan, query)
     iteration = Iteration(plan.open_iterator, plan, query, shared, snapshot)
@@ -83,11 +83,11 @@ def _by_tables(plan: Plan, query: Query, shared: Shared) -> Snapshot:
     """Return the tables' Snapshot: of all sockets, or of those that fit the filter."""
     snapshot = _begun(plan, query)
     if query.filter:
-        from zabbix_sockets.collector.filtered import FilteredCollection  # noqa: PLC0415  # 2 ms
+        from zabbix_sockets.collector.filtered.collection import FilteredCollection  # noqa: PLC0415  # 2 ms
 
         FilteredCollection(plan, query, shared, snapshot).collect()
     else:
-        from zabbix_sockets.collector.tables import TableCollection  # noqa: PLC0415  # 1 ms
+        from zabbix_sockets.collector.tables.collection import TableCollection  # noqa: PLC0415  # 1 ms
 
         TableCollection(plan, query, shared, snapshot).collect()
     return snapshot
@@ -122,6 +122,6 @@ def _with_own(query: Query, shared: Shared) -> Query:
 
 def _add_facts(snapshot: Snapshot, query: Query, shared: Shared) -> None:
     if query.needs:
-        from zabbix_sockets.collector.facts import complete  # noqa: PLC0415  # 1 ms
+        from zabbix_sockets.collector.process_facts import complete  # noqa: PLC0415  # 1 ms
 
         complete(snapshot, query, shared)

@@ -6,7 +6,8 @@ Source: docs/filters.md says what each source can't know.
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from zabbix_sockets.collector.fitting import (
+from zabbix_sockets.collector.filtered.lookups import cgroup_id, device_index, uid_of
+from zabbix_sockets.collector.filtered.row_test import (
     LISTENING,
     OWNER_KINDS,
     Chosen,
@@ -14,9 +15,8 @@ from zabbix_sockets.collector.fitting import (
     RowTest,
     chosen,
 )
-from zabbix_sockets.collector.lookups import cgroup_id, device_index, uid_of
 from zabbix_sockets.collector.namespaces import is_own, select
-from zabbix_sockets.collector.plan import Plan, started
+from zabbix_sockets.collector.sources import Plan, started
 from zabbix_sockets.filters.evaluate import Holders, Reading
 from zabbix_sockets.filters.faults import fault
 from zabbix_sockets.filters.kernel import Dump, by_state, dump_for, in_table

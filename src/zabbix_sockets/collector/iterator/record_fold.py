@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from zabbix_sockets.collector.ends import PROTOCOL_NAMES, End, Resolver
-from zabbix_sockets.fold import MAX_ENDPOINTS
+from zabbix_sockets.collector.directions import PROTOCOL_NAMES, End, Resolver
+from zabbix_sockets.collector.tables.row_fold import MAX_ENDPOINTS
 from zabbix_sockets.model.addresses import fold_address
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError

@@ -9,9 +9,9 @@ connections: not done where the kernel's counters say that there is nothing to f
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from zabbix_sockets.collector.plan import TCP_TABLES, Plan
-from zabbix_sockets.collector.records import RecordFold
-from zabbix_sockets.fold import TableFold
+from zabbix_sockets.collector.iterator.record_fold import RecordFold
+from zabbix_sockets.collector.sources import TCP_TABLES, Plan
+from zabbix_sockets.collector.tables.row_fold import TableFold
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import (
     DeadlineError,

@@ -15,9 +15,9 @@ from zabbix_sockets.collector.namespaces import (
     ways_into,
 )
 from zabbix_sockets.collector.places import Places
-from zabbix_sockets.collector.plan import Plan, choose
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.fold import Directions
+from zabbix_sockets.collector.sources import Plan, choose
+from zabbix_sockets.collector.tables.row_fold import Directions
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
@@ -76,7 +76,7 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         query = query._replace(netns=OWN)
     selection = None
     if query.filter:
-        from zabbix_sockets.collector.selection import Selection  # noqa: PLC0415  # 2 ms
+        from zabbix_sockets.collector.filtered.selection import Selection  # noqa: PLC0415  # 2 ms
 
         selection = Selection(query, places.mounts)
     with choose(query) as plan:
@@ -156,7 +156,7 @@ def _read_owners(plan: Plan, query: Query, deadline: Deadline) -> tuple[Owners, 
     Both are the iterators', and the walk's over /proc/PID/fd if there are none or they fail.
     """
     if plan.open_iterator:
-        from zabbix_sockets.collector.iterated import read_owners  # noqa: PLC0415  # 1 ms
+        from zabbix_sockets.collector.iterator.collection import read_owners  # noqa: PLC0415  # 1 ms
 
         try:
             owners = read_owners(plan.open_iterator, query.proc, deadline)

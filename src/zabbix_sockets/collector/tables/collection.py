@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from itertools import repeat
 from time import monotonic, time
 
-from zabbix_sockets.collector.by_cgroup import CgroupOwners, may_not_walk
 from zabbix_sockets.collector.namespaces import (
     Found,
     Visitor,
@@ -20,9 +19,10 @@ from zabbix_sockets.collector.namespaces import (
     ways_into,
 )
 from zabbix_sockets.collector.places import Places
-from zabbix_sockets.collector.plan import Plan
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.fold import MAX_ENDPOINTS, TableFold
+from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.collector.tables.cgroup_owners import CgroupOwners, may_not_walk
+from zabbix_sockets.collector.tables.row_fold import MAX_ENDPOINTS, TableFold
 from zabbix_sockets.model.errors import (
     DeadlineError,
     DumpInterruptedError,

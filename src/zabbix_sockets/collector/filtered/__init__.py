@@ -1,0 +1,1 @@
+"""The collection of what fits a filter: chosen by the kernel as far as it can."""
