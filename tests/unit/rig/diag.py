@@ -9,7 +9,11 @@ import struct
 from collections.abc import Callable, Iterator
 
 from ..filters.trees import run  # noqa: TID252  # a test folder is no package
-from ..readers.messages import attribute, done, message  # noqa: TID252
+from ..readers.sock_diag.messages import (  # noqa: TID252  # a test folder is no package
+    attribute,
+    done,
+    message,
+)
 from .scene import LISTEN, Scene, Socket
 
 SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK = 20, 18

@@ -7,7 +7,10 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..readers.messages import done, message  # noqa: TID252  # a test folder is no package
+from ..readers.sock_diag.messages import (  # noqa: TID252  # a test folder is no package
+    done,
+    message,
+)
 from . import diag
 from .faults import Effect
 from .files import REAL

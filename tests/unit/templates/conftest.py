@@ -5,10 +5,10 @@ import pytest
 from zabbix_sockets.model.quality import sample
 from zabbix_sockets.model.snapshot import Snapshot
 
-from .. import test_report  # noqa: TID252  # a test folder is no installed package
+from ..document import test_document  # noqa: TID252  # a test folder is no package
 from .exports import Export, exports
 
-reported = test_report.full  # the fixture
+reported = test_document.full  # the fixture
 
 
 @pytest.fixture
@@ -20,9 +20,9 @@ def full(reported: Snapshot) -> Snapshot:
 
 
 @pytest.fixture
-def document(full: Snapshot) -> test_report.Document:
+def document(full: Snapshot) -> test_document.Document:
     """Return a document in which every field has something to say."""
-    return test_report.document_of(full)
+    return test_document.document_of(full)
 
 
 @pytest.fixture(params=exports(), ids=lambda export: export.path.stem)

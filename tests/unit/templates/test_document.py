@@ -9,7 +9,7 @@ import pytest
 from zabbix_sockets.document.row import ABSENT_ID
 from zabbix_sockets.model.snapshot import Snapshot
 
-from ..test_report import document_of  # noqa: TID252  # a test folder is no installed package
+from ..document.test_document import document_of  # noqa: TID252  # a test folder is no package
 from .exports import Export, Object, Part, export_of, leaves
 from .jsonpath import NoMatchError, query
 from .lld import KINDS, discovered, labels_of

@@ -1,0 +1,155 @@
+"""What keeps a call from running on or giving half an answer."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from zabbix_sockets.command import answers
+from zabbix_sockets.command.arguments import parse
+from zabbix_sockets.model.errors import DumpInterruptedError
+from zabbix_sockets.model.snapshot import Query
+from zabbix_sockets.model.socket import Owner, Socket
+
+from ..answers import answer_with  # noqa: TID252  # a test folder is no package
+from ..snapshots import (  # noqa: TID252  # a test folder is no package
+    processes,
+    snapshot_of,
+    tcp_listener,
+)
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Don't wait for other calls of this user, nor read this host's configuration file."""
+    monkeypatch.setattr("zabbix_sockets.command.lock._SHARED_FOLDERS", ())
+    monkeypatch.setattr(answers, "CONFIG", "/nowhere/zabbix-sockets.toml")
+
+
+def test_query(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The source and what is left of the timeout are passed on."""
+    queries = answer_with(monkeypatch, snapshot_of())
+    options = parse(["get", "--source", "procfs", "--timeout", "50"])
+    options.run(options)
+    (query,) = queries
+    assert query.source == "procfs"
+    assert 0 < query.timeout <= 50
+    assert (query.netns, query.needs) == ("all", frozenset())
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["count", "nginx"], "1\n"),
+        (["count", "nginx", "tcp", "listen"], "1\n"),
+        (["count", "absent", "udp", "bound"], "0\n"),
+        (["discover", "processes"], '[{"{#ID}":"nginx","{#PROCESS}":"nginx","{#SETTLED}":1}]\n'),
+        (["discover", "upstreams"], "[]\n"),
+    ],
+)
+def test_answers(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    answer: str,
+) -> None:
+    """Each verb prints one line, its answer."""
+    answer_with(monkeypatch, snapshot_of(processes("nginx"), [tcp_listener(2, 80)]))
+    options = parse(arguments)
+    options.run(options)
+    assert capsys.readouterr() == (answer, "")
+
+
+def test_notes_for_people(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What could not be seen is told on stderr, beside the table."""
+    snapshot = snapshot_of(processes("nginx"), [tcp_listener(2, 80)])
+    snapshot.visibility.denied = {"sshd": 2}
+    answer_with(monkeypatch, snapshot)
+    options = parse(["show", "processes"])
+    options.run(options)
+    shown = capsys.readouterr()
+    assert shown.err.startswith("note: 2 processes may not be inspected")
+    assert "nginx" in shown.out
+
+
+NO_GROUP = "bpf: this user may not read /run/zabbix-sockets: add it to the group zabbix"
+
+
+@pytest.mark.parametrize(
+    ("degraded", "denied", "found", "told"),
+    [
+        (True, {"sshd": 2}, [], [NO_GROUP, "2 processes", "no processes to show: what there may"]),
+        (True, {}, ["nginx"], [NO_GROUP]),
+        (False, {}, ["nginx"], []),  # the kernel has no BPF: nothing to be done about it
+        (False, {}, [], ["no processes to show"]),
+    ],
+)
+def test_what_would_help_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    degraded: bool,
+    denied: dict[str, int],
+    found: list[str],
+    told: list[str],
+) -> None:
+    """`show` says what would make it see more, and why an empty table is empty."""
+    snapshot = snapshot_of(processes(*found), [tcp_listener(2, 80)] if found else [])
+    snapshot.visibility.denied = denied
+    snapshot.visibility.reason, snapshot.visibility.degraded = NO_GROUP, degraded
+    for arguments in ([], ["--json"]):
+        answer_with(monkeypatch, snapshot)
+        options = parse(["show", "processes", *arguments])
+        options.run(options)
+        notes = capsys.readouterr().err.splitlines()
+        assert len(notes) == len(told)
+        assert all(note.startswith(f"note: {each}") for note, each in zip(notes, told, strict=True))
+
+
+def test_why_owners_of_sockets_are_not_seen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`show sockets` tells it beside a "-", once, and not where all owners are known."""
+    known = Socket(
+        *("udp", 2, "", 7, None, bytes(4), 53, bytes(4), 0, "", (Owner(7, "named"),)),
+        *(0, 9, 0, 0),
+    )
+    for found, told in (((known, known._replace(owners=())), True), ((known,), False)):
+        monkeypatch.setattr("zabbix_sockets.collector.single.iter_sockets", lambda _, f=found: f)
+        monkeypatch.setattr(
+            "zabbix_sockets.collector.single.why_without_owners", lambda _: NO_GROUP
+        )
+        options = parse(["show", "sockets"])
+        for again in (False, True):
+            options.run(options)
+            notes = capsys.readouterr().err
+            wanted = f"note: not all owners are seen: {NO_GROUP}\n"
+            assert notes == (wanted if told and not again else "")
+
+
+@pytest.mark.parametrize(("failures", "answered"), [(0, True), (3, True), (4, False)])
+def test_interrupted_list_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    failures: int,
+    answered: bool,
+) -> None:
+    """A list of sockets is whole or an error: an interrupted one is read again, to a bound."""
+    left = [None] * failures
+
+    def iter_sockets(_query: Query) -> Iterator[Socket]:
+        yield Socket("udp", 2, "", 7, None, bytes(4), 53, bytes(4), 0, "", (), 0, 9, 0, 0)
+        if left:
+            left.pop()
+            raise DumpInterruptedError("again")
+
+    monkeypatch.setattr("zabbix_sockets.collector.single.iter_sockets", iter_sockets)
+    options = parse(["show", "sockets"])
+    if answered:
+        options.run(options)
+        assert capsys.readouterr().out.count("0.0.0.0:53") == 1
+    else:
+        with pytest.raises(DumpInterruptedError):
+            options.run(options)
+        assert capsys.readouterr().out == ""

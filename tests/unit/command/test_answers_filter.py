@@ -1,0 +1,168 @@
+"""What --filter, and the filter of the configuration file, do to a verb's answer."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zabbix_sockets.command import answers
+from zabbix_sockets.command.arguments import parse
+from zabbix_sockets.model.errors import SocketsError, UsageError
+from zabbix_sockets.model.snapshot import FIRST_OWNER, Process, Query, Snapshot
+from zabbix_sockets.model.socket import Socket
+from zabbix_sockets.model.wire import TcpState
+
+from ..answers import answer_with  # noqa: TID252  # a test folder is no package
+from ..commands import run as run_command  # noqa: TID252  # a test folder is no package
+from ..commands import run_by_hand  # noqa: TID252  # a test folder is no package
+from ..snapshots import snapshot_of, tcp_listener  # noqa: TID252  # a test folder is no package
+
+A = FIRST_OWNER
+EXPRESSION = "sport = :80"
+
+
+@pytest.fixture(autouse=True)
+def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The path of a configuration file that is not there; other calls don't matter."""
+    path = tmp_path / "zabbix-sockets.toml"
+    monkeypatch.setattr("zabbix_sockets.command.lock._SHARED_FOLDERS", ())
+    monkeypatch.setattr(answers, "CONFIG", str(path))
+    return path
+
+
+@pytest.fixture
+def snapshot() -> Snapshot:
+    """A Snapshot of a process with a listener."""
+    return snapshot_of([Process(1, "nginx", 9.0, unit="www.service")], [tcp_listener(A, 80)])
+
+
+def run(*arguments: str) -> None:
+    """Run a verb."""
+    options = parse(list(arguments))
+    options.run(options)
+
+
+VERBS = [("get",), ("discover", "listeners"), ("count", "nginx"), ("show", "processes")]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_filter_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot, verb: tuple[str, ...]
+) -> None:
+    """The expression is a part of the query, and nothing is read ahead for it."""
+    monkeypatch.setattr(answers, "read_pinned", lambda *_: pytest.fail("read ahead"))
+    queries = answer_with(monkeypatch, snapshot)
+    run(*verb, "--filter", EXPRESSION)
+    assert [query.filter for query in queries] == [EXPRESSION]
+
+
+@pytest.mark.parametrize("verb", [*VERBS, ("show", "sockets"), ("send",)])
+def test_wrong_expression(verb: tuple[str, ...]) -> None:
+    """It is told before anything is read, also by a service at its start."""
+    with pytest.raises(UsageError) as raised:
+        run(*verb, "--filter", "sport = x y")
+    assert raised.value.hint.endswith("^")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("grouping", ["process", "unit"])
+def test_filter_of_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+    snapshot: Snapshot,
+    config: Path,
+    verb: tuple[str, ...],
+    grouping: str,
+) -> None:
+    """It is for the agent's verbs and send, whatever the grouping; arguments go before it."""
+    config.write_text(f"filter = '{EXPRESSION}'\n", "utf-8")
+    queries = answer_with(monkeypatch, snapshot)
+    run(*verb, "--group-by", grouping)
+    run(*verb, "--group-by", grouping, "--filter", "dport 1")
+    run(*verb, "--group-by", grouping, "--filter", "")
+    expected = "" if verb[0] == "show" else EXPRESSION
+    assert [query.filter for query in queries] == [expected, "dport 1", ""]
+
+
+def test_wrong_filter_of_the_file(
+    monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot, config: Path
+) -> None:
+    """The message has the file's line, the hint the place in the expression."""
+    config.write_text('[[group]]\nname = "x"\nprocess = "y"\n', "utf-8")
+    text = config.read_text("utf-8")
+    answer_with(monkeypatch, snapshot)
+    config.write_text(f'\nfilter = "sport = x"\n{text}', "utf-8")
+    with pytest.raises(SocketsError, match=r"line 2: filter, at character 9, ") as raised:
+        run("get")
+    assert raised.value.hint == "  sport = x\n          ^"
+    config.write_text("filter = 1", "utf-8")
+    with pytest.raises(SocketsError, match=r'line 1: "filter" must be a string'):
+        run("get")
+
+
+def socket_in(state: int, protocol: str = "tcp") -> Socket:
+    """Return a socket in a state."""
+    return Socket(
+        protocol, 2, "", state, None, bytes(4), state, bytes(4), 0, "", (), 0, 1, 0, 0, None, None
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "states"),
+    [
+        (("--filter", "sport > 0"), {1, 10}),
+        (("--filter", "not state listen"), {1, 6, 10}),
+        (("--filter", "state all"), {1, 6, 10}),
+        (("--filter", "state all", "--state", "time_wait"), {6}),
+    ],
+)
+def test_states_of_show_sockets(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    states: set[int],
+) -> None:
+    """An expression that names states chooses them all; --state chooses among what fits."""
+    queries: list[Query] = []
+    found = [socket_in(state) for state in (TcpState.LISTEN, TcpState.ESTABLISHED, 6)]
+
+    def iter_sockets(query: Query) -> list[Socket]:
+        queries.append(query)
+        return found
+
+    monkeypatch.setattr("zabbix_sockets.collector.single.iter_sockets", iter_sockets)
+    run("show", "sockets", "--json", *arguments)
+    rows: Any = json.loads(capsys.readouterr().out)
+    assert {row["local_port"] for row in rows} == states
+    assert [query.netns for query in queries] == ["own"]
+
+
+def test_netns_of_show_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An expression about network namespaces is about all of them, unless one is asked for."""
+    queries: list[Query] = []
+
+    def iter_sockets(query: Query) -> list[Socket]:
+        queries.append(query)
+        return []
+
+    monkeypatch.setattr("zabbix_sockets.collector.single.iter_sockets", iter_sockets)
+    run("show", "sockets", "--filter", "netns shop")
+    run("show", "sockets", "--filter", "netns shop", "--netns", "own")
+    assert [query.netns for query in queries] == ["all", "own"]
+
+
+def test_messages() -> None:
+    """People see the place, an agent one line of JSON."""
+    shown = run_command("show", "sockets", "--filter", "sport = x")
+    assert shown.returncode == 2
+    assert shown.stderr.decode().endswith("\n  sport = x\n          ^\n")
+    told = run_command("get", "--filter", "sport = \nx")
+    assert told.returncode == 2
+    assert json.loads(told.stdout)["error"].startswith("filter, at character 10, ")
+    assert not told.stderr
+    assert run_by_hand("get", "--filter", "sport = \nx") == (
+        told.stdout,
+        "  sport = ?x\n           ^\n",
+    )
+    not_utf8 = run_command("get", "--filter", b"process \xff")
+    assert "not UTF-8" in json.loads(not_utf8.stdout)["error"]

@@ -1,0 +1,88 @@
+"""Low-level discovery rows."""
+
+import re
+
+import pytest
+from hypothesis import given
+
+from zabbix_sockets.document.discovery import MACROS, discovery
+from zabbix_sockets.document.document import build_document
+from zabbix_sockets.model.snapshot import FIRST_OWNER, LISTS, Snapshot
+
+from ..snapshots import (  # noqa: TID252  # a test folder is no package
+    inbound,
+    outbound,
+    processes,
+    snapshot_of,
+    snapshots,
+    tcp_listener,
+)
+
+A = FIRST_OWNER
+
+
+def snapshot_of_each(count: int = 1) -> Snapshot:
+    """Return a Snapshot with a row in each list."""
+    connections = {inbound(A, 80): count, outbound(A, 5432): count}
+    return snapshot_of(processes("nginx"), [tcp_listener(A, 80, queue=count)], connections)
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [
+        ("processes", {"{#ID}": "nginx", "{#PROCESS}": "nginx", "{#SETTLED}": 1}),
+        (
+            "listeners",
+            {
+                "{#ID}": "tcp/0.0.0.0:80",
+                "{#PROTOCOL}": "tcp",
+                "{#ADDRESS}": "0.0.0.0",
+                "{#PORT}": 80,
+                "{#NETNS}": "",
+                "{#EPHEMERAL}": 0,
+                "{#PROCESS}": "nginx",
+            },
+        ),
+        (
+            "upstreams",
+            {
+                "{#ID}": "nginx>tcp/192.0.2.5:5432",
+                "{#PROCESS}": "nginx",
+                "{#PROTOCOL}": "tcp",
+                "{#ADDRESS}": "192.0.2.5",
+                "{#PORT}": 5432,
+                "{#NETNS}": "",
+            },
+        ),
+    ],
+)
+def test_rows(kind: str, row: dict[str, object]) -> None:
+    """Each list has the macros that templates use, and no row for the absent."""
+    assert discovery(build_document(snapshot_of_each()), kind) == [row]
+
+
+@given(snapshots())
+def test_labels_of_every_row(snapshot: Snapshot) -> None:
+    """Every row but the reserved one is discovered, by its id and in order."""
+    document = build_document(snapshot)
+    for kind in LISTS:
+        listed = document[kind]
+        assert isinstance(listed, list)
+        found = discovery(document, kind)
+        ids = [str(row["{#ID}"]) for row in found]
+        assert ids == sorted(row["id"] for row in listed if row["id"] != "(absent)")
+        assert all(isinstance(value, str | int) for row in found for value in row.values())
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_counts_do_not_change_it(kind: str) -> None:
+    """Rows change only with what exists: no count is in them."""
+    few, many = (discovery(build_document(snapshot_of_each(count)), kind) for count in (1, 100))
+    assert few == many
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_macros_are_macros(kind: str) -> None:
+    """Every name is one that Zabbix accepts as a macro."""
+    assert all(re.fullmatch(r"\{#[A-Z0-9_.]+\}", macro) for macro in MACROS[kind])
+    assert MACROS[kind]["{#ID}"] == "id"

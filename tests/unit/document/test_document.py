@@ -1,0 +1,328 @@
+"""The document: its shape, what is complete, and what its bounds leave out."""
+
+import json
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+
+from zabbix_sockets import __version__
+from zabbix_sockets.document.document import NO_LIMITS, Limits, build_document
+from zabbix_sockets.grouping.grouping import GROUPINGS
+from zabbix_sockets.model.snapshot import (
+    FIRST_OWNER,
+    LISTS,
+    NOBODY,
+    OUTBOUND,
+    UNOWNED,
+    Connection,
+    HostCounters,
+    Process,
+    Snapshot,
+    Visibility,
+)
+from zabbix_sockets.model.wire import OWN_NETNS, TcpState
+
+from ..snapshots import (  # noqa: TID252  # a test folder is no package
+    WEB,
+    inbound,
+    outbound,
+    processes,
+    snapshot_of,
+    snapshots,
+    tcp_listener,
+    udp_bound,
+)
+
+A = FIRST_OWNER
+
+
+def words(text: str) -> set[str]:
+    """Return the words of a table of names."""
+    return set(text.split())
+
+
+FIELDS = {
+    "collector": words(
+        "source reason degraded grouping ownership seconds sockets unowned unaccepted"
+        " denied_processes vanished_processes namespaces namespaces_skipped truncated warnings"
+    ),
+    "host": words(
+        "tcp udp orphans tcp_memory_bytes tcp_memory_limit_bytes listen_overflows listen_drops"
+        " retransmitted_segments ephemeral"
+    ),
+    "ephemeral": words("size worst_used worst_pct worst_endpoint"),
+    "process": words(
+        "id name instances denied_instances settled sockets tcp udp recv_queue_bytes"
+        " send_queue_bytes accept_queue accept_queue_max_pct fds_max_pct"
+    ),
+    "process tcp": words(
+        "listen established inbound outbound unknown syn_sent syn_recv fin_wait1 fin_wait2"
+        " close_wait last_ack closing"
+    ),
+    "udp listener": words(
+        "id protocol address port device netns ephemeral process processes sockets established"
+    ),
+    "tcp listener only": words("accept_queue backlog accept_queue_pct"),
+    "upstream": words(
+        "id process protocol address port netns established syn_sent close_wait ephemeral_pct"
+    ),
+}
+
+Document = dict[str, Any]
+
+
+def document_of(snapshot: Snapshot, limits: Limits | None = None) -> Document:
+    """Return the document as its readers get it."""
+    document: Document = json.loads(orjson.dumps(build_document(snapshot, limits)))
+    return document
+
+
+def ids(document: Document, name: str) -> list[str]:
+    """Return the ids of a list."""
+    return [row["id"] for row in document[name]]
+
+
+@pytest.fixture
+def full() -> Snapshot:
+    """A Snapshot in which every field has something to say."""
+    snapshot = snapshot_of(
+        [Process(1, "nginx", 3600.0, 50)],
+        [tcp_listener(A, 80, queue=1), udp_bound(A, 53)],
+        {inbound(A, 80): 2, outbound(A, 5432): 3, inbound(NOBODY, 80): 1},
+    )
+    snapshot.host = HostCounters(*range(1, 7))
+    snapshot.fds_limits = {0: 1000}
+    return snapshot
+
+
+def test_fields(full: Snapshot) -> None:
+    """The document has the fields that docs and templates name, and no others."""
+    document = document_of(full)
+    assert list(document) == [
+        *("version", "time", "complete", "lists", "collector", "host"),
+        *(*LISTS, "other"),
+    ]
+    assert (document["version"], document["time"]) == (__version__, 1_700_000_000)
+    assert document["lists"] == dict.fromkeys(LISTS, 1)
+    assert document["collector"].keys() == FIELDS["collector"]
+    assert document["host"].keys() == FIELDS["host"]
+    assert document["host"]["ephemeral"].keys() == FIELDS["ephemeral"]
+    states = {each.name.lower() for each in TcpState if each is not TcpState.CLOSE}
+    assert document["host"]["tcp"].keys() == states
+    assert document["host"]["udp"].keys() == {"bound", "connected"}
+
+
+def test_row_fields(full: Snapshot) -> None:
+    """Each row has the fields that docs and templates name, and no others."""
+    document = document_of(full)
+    process, _ = document["processes"]
+    assert process.keys() == FIELDS["process"]
+    assert process["tcp"].keys() == FIELDS["process tcp"]
+    tcp, udp, _ = document["listeners"]
+    assert udp.keys() == FIELDS["udp listener"]
+    assert tcp.keys() == FIELDS["udp listener"] | FIELDS["tcp listener only"]
+    upstream, _ = document["upstreams"]
+    assert upstream.keys() == FIELDS["upstream"]
+
+
+def test_absent_rows(full: Snapshot) -> None:
+    """A complete list ends with one row of zeros for all that is not in it."""
+    document = document_of(full)
+    for name in LISTS:
+        *rows, absent = document[name]
+        assert rows
+        assert absent.pop("id") == "(absent)"
+        absent.pop("name", None)
+        numbers = [*absent.pop("tcp", {}).values(), *absent.pop("udp", {}).values()]
+        assert not any([*numbers, *absent.values()])
+        figures = {field for field, value in rows[0].items() if not isinstance(value, str)}
+        labels = {"settled", "port", "ephemeral", "tcp", "udp"}
+        assert absent.keys() == figures - labels
+
+
+@pytest.mark.parametrize(
+    ("changes", "complete"),
+    [
+        ({}, {"processes", "listeners", "upstreams"}),
+        ({"denied": {"sshd": 1}}, {"listeners"}),
+        ({"hidden": True}, {"listeners"}),
+        ({"owners_complete": False}, {"listeners"}),
+        ({"endpoints_complete": False}, {"processes", "listeners"}),
+        ({"vanished": 5, "degraded": True}, {"processes", "listeners", "upstreams"}),
+        ({"unfinished": {"tcp"}}, set()),
+        ({"unfinished": {"udp"}}, set()),
+    ],
+)
+def test_only_complete_lists_say_zero(
+    full: Snapshot, changes: dict[str, Any], complete: set[str]
+) -> None:
+    """What was not seen to the end has no row of zeros, and says so."""
+    full.unfinished = changes.pop("unfinished", set())
+    for name, value in changes.items():
+        setattr(full.visibility, name, value)
+    document = document_of(full)
+    assert document["lists"] == {name: int(name in complete) for name in LISTS}
+    assert document["complete"] == int(len(complete) == len(LISTS))
+    assert {name for name in LISTS if "(absent)" in ids(document, name)} == complete
+
+
+def test_unfinished_protocol_has_no_host_figures(full: Snapshot) -> None:
+    """A protocol whose tables were not read to the end has no counts that look measured."""
+    full.unfinished = {"tcp"}
+    host = document_of(full)["host"]
+    assert "tcp" not in host
+    assert "ephemeral" not in host
+    assert host["udp"] == {"bound": 1, "connected": 0}
+    full.unfinished = {"udp"}
+    assert "udp" not in document_of(full)["host"]
+
+
+def test_host_counts_the_own_namespace() -> None:
+    """The host's figures are those of the collector's own namespace, all owners."""
+    connections = {
+        outbound(NOBODY, 80, state=TcpState.TIME_WAIT): 7,
+        outbound(A, 80): 2,
+        outbound(UNOWNED, 80, state=13): 1,
+        outbound(A, 80)._replace(netns=WEB): 100,
+        outbound(A, 53, protocol="udp"): 4,
+    }
+    listeners = [tcp_listener(A, 80), tcp_listener(A, 80)._replace(netns=WEB), udp_bound(0, 53)]
+    host = document_of(snapshot_of(processes("a"), listeners, connections))["host"]
+    counts = {state: count for state, count in host["tcp"].items() if count}
+    assert counts == {"listen": 1, "time_wait": 7, "established": 2, "state_13": 1}
+    assert host["udp"] == {"bound": 1, "connected": 4}
+    assert (host["ephemeral"]["worst_used"], host["ephemeral"]["worst_endpoint"]) == (
+        10,
+        "tcp/192.0.2.5:80",
+    )
+
+
+def test_unknown_host_counters_are_absent() -> None:
+    """A counter that this kernel has not is left out; one of 0 stays."""
+    snapshot = snapshot_of()
+    snapshot.host = HostCounters(orphans=0)
+    host = document_of(snapshot)["host"]
+    assert set(host) == {"tcp", "udp", "orphans", "ephemeral"}
+    assert host["orphans"] == 0
+    assert host["ephemeral"]["worst_endpoint"] == ""
+
+
+def test_collector_figures() -> None:
+    """Sockets without an owner are told apart: not accepted yet, ownerless by nature, unseen."""
+    connections = {
+        inbound(NOBODY, 80): 3,
+        inbound(NOBODY, 80, state=TcpState.CLOSE_WAIT): 2,
+        inbound(NOBODY, 80, state=TcpState.TIME_WAIT): 50,
+        outbound(NOBODY, 80, state=TcpState.FIN_WAIT1): 60,
+        outbound(NOBODY, 80): 13,
+        outbound(UNOWNED, 80): 7,
+        outbound(A, 80): 11,
+    }
+    visibility = Visibility("procfs", "asked for")
+    visibility.denied, visibility.vanished = {"a": 2, "b": 1}, 4
+    listeners = [tcp_listener(A, 80), tcp_listener(UNOWNED, 81)]
+    collector = document_of(snapshot_of(processes("a"), listeners, connections, visibility))[
+        "collector"
+    ]
+    assert (collector["source"], collector["reason"]) == ("procfs", "asked for")
+    assert (collector["unaccepted"], collector["unowned"]) == (5, 8)
+    assert collector["sockets"] == 2 + 3 + 2 + 50 + 60 + 13 + 7 + 11
+    assert (collector["denied_processes"], collector["vanished_processes"]) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"denied": {"a": 2, "b": 1}}, "3 processes may not be inspected"),
+        ({"hidden": True}, "hidepid"),
+        ({"owners_complete": False}, "timed out: not every process"),
+        ({"warnings": ["tcp6: gone"]}, "tcp6: gone"),
+    ],
+)
+def test_warnings(changes: dict[str, Any], words: str) -> None:
+    """Each thing that is missing is named in the warnings."""
+    snapshot = snapshot_of()
+    for name, value in changes.items():
+        setattr(snapshot.visibility, name, value)
+    (warning,) = document_of(snapshot)["collector"]["warnings"]
+    assert words in warning
+
+
+@given(snapshots())
+def test_rows_are_sorted_by_unique_ids(snapshot: Snapshot) -> None:
+    """Each id is there once, in order, and the reserved one comes last."""
+    document = document_of(snapshot)
+    for name in LISTS:
+        found = ids(document, name)
+        if document["lists"][name]:
+            assert found.pop() == "(absent)"
+        assert "(absent)" not in found
+        assert found == sorted(set(found))
+
+
+@given(snapshots())
+def test_directions_are_parts_of_established(snapshot: Snapshot) -> None:
+    """Inbound, outbound and unknown together are established, in every row."""
+    for row in document_of(snapshot, NO_LIMITS)["processes"]:
+        tcp = row["tcp"]
+        assert tcp["inbound"] + tcp["outbound"] + tcp["unknown"] == tcp["established"]
+
+
+def test_overflowed_endpoints_are_in_other() -> None:
+    """Connections whose endpoints were not counted apart are in other, with no row."""
+    snapshot = snapshot_of(processes("a"), (), {Connection("tcp", OWN_NETNS, A, 1, OUTBOUND): 9})
+    snapshot.visibility.endpoints_complete = False
+    document = document_of(snapshot)
+    assert document["upstreams"] == []
+    assert document["other"]["upstreams"]["established"] == 9
+    assert document["processes"][0]["tcp"]["outbound"] == 9
+
+
+def test_filter_leaves_out_what_would_mean_something_else() -> None:
+    """Figures that count all sockets are not those of the sockets that fit: absent, never 0."""
+    snapshot = snapshot_of(processes("nginx"), [tcp_listener(A, 80)], {outbound(A, 443): 2})
+    snapshot.filter = "state established"
+    document: Any = build_document(snapshot)
+    assert document["collector"]["filter"] == "state established"
+    assert not {"tcp", "udp", "ephemeral"} & document["host"].keys()
+    assert all("ephemeral_pct" not in row for row in document["upstreams"])
+    assert [row["id"] for row in document["upstreams"]][-1] == "(absent)"
+    snapshot.filter = ""
+    document = build_document(snapshot)
+    assert "filter" not in document["collector"]
+    assert {"tcp", "udp", "ephemeral"} <= document["host"].keys()
+
+
+def test_undecided_filter_is_no_complete_list() -> None:
+    """Sockets that may fit or not, for want of their owners, are in no list."""
+    snapshot = snapshot_of(processes("nginx"), [tcp_listener(A, 80)])
+    snapshot.visibility.undecided = True
+    snapshot.visibility.denied = {"x": 1}
+    document: Any = build_document(snapshot)
+    assert not any(document["lists"].values())
+    assert any("filter" in each for each in document["collector"]["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("fact", "grouping", "complete"),
+    [("name", "process", 0), ("name", "unit", 1), ("user", "user", 0), ("command", "process", 0)],
+)
+def test_hidden_facts(full: Snapshot, fact: str, grouping: str, complete: int) -> None:
+    """Where groups depend on what /proc hides, no row of them that is missing is a 0."""
+    full.visibility.hidden_facts = {fact}
+    document: dict[str, Any] = build_document(full, grouping=GROUPINGS[grouping])
+    expected = {"processes": complete, "listeners": 1, "upstreams": complete}
+    assert document["lists"] == expected
+    assert len(document["collector"]["warnings"]) == 1 - complete
+    for name, whole in expected.items():
+        assert [row["id"] for row in document[name]].count("(absent)") == whole
+
+
+def test_hidden_names_of_namespaces(full: Snapshot) -> None:
+    """They are part of the ids of listeners and upstreams."""
+    full.visibility.foreign_unnamed = True
+    document: dict[str, Any] = build_document(full)
+    assert document["lists"] == {"processes": 1, "listeners": 0, "upstreams": 0}
+    assert len(document["collector"]["warnings"]) == 1

@@ -1,0 +1,156 @@
+"""Sockets again and again: what is new, gone, and how fast it goes."""
+
+import io
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from zabbix_sockets.command.answers import show
+from zabbix_sockets.command.arguments import parse
+from zabbix_sockets.model.errors import SocketsError, UsageError
+from zabbix_sockets.model.socket import Socket, TcpInfo
+from zabbix_sockets.terminal import monitor
+from zabbix_sockets.terminal.layout import Style
+from zabbix_sockets.terminal.monitor import Snapshot, compare, print_json, print_tables, snapshots
+
+from .test_tables import ACCEPTED, LISTENER
+
+OPEN = ACCEPTED._replace(cookie=7, tcp_info=TcpInfo(bytes_sent=1000, retransmits=2, rtt_us=50))
+LATER = OPEN._replace(tcp_info=TcpInfo(bytes_sent=3000, retransmits=3, rtt_us=60))
+
+
+def at(seconds: float, *sockets: Socket) -> Snapshot:
+    """Return what there was then."""
+    return Snapshot(seconds, 1_700_000_000 + seconds, sockets)
+
+
+def test_rates() -> None:
+    """Counters per second, of those that both snapshots have."""
+    (row,) = compare(at(1, OPEN), at(3, LATER))
+    assert row["rates"] == {"sent_bytes_per_s": 1000.0, "retransmits_per_s": 0.5}
+    assert "change" not in row
+
+
+def test_first_snapshot() -> None:
+    """Nothing is new in it."""
+    (row,) = compare(None, at(1, OPEN))
+    assert not {"change", "rates"} & row.keys()
+
+
+def test_new_and_gone() -> None:
+    """Both are marked; the same ends with another cookie are another socket."""
+    other = OPEN._replace(cookie=8)
+    rows = compare(at(1, LISTENER, OPEN), at(2, LISTENER, other))
+    changes = [(row.get("cookie"), row.get("change")) for row in rows]
+    assert changes == [(None, None), (8, "new"), (7, "gone")]
+
+
+def test_without_cookies() -> None:
+    """From procfs sockets are told apart by inode and ends; there are no rates."""
+    plain = ACCEPTED._replace(inode=9)
+    (row,) = compare(at(1, plain), at(2, plain))
+    assert not {"change", "rates"} & row.keys()
+    rows = compare(at(1, plain), at(2, plain._replace(inode=10)))
+    assert [row["change"] for row in rows] == ["new", "gone"]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, in which nothing takes any but sleeping."""
+    now = [100.0]
+    monkeypatch.setattr("zabbix_sockets.terminal.monitor.time.monotonic", lambda: now[0])
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr("zabbix_sockets.terminal.monitor.time.sleep", sleep)
+    return now
+
+
+def test_pace(clock: list[float]) -> None:
+    """Snapshots come at their moments; those that passed meanwhile are left out."""
+    spent = iter([0.3, 2.5, 0.1, 0.1])
+
+    def take() -> Sequence[Socket]:
+        clock[0] += next(spent)
+        return ()
+
+    moments = [each.at for each in snapshots(take, 1.0, 4) if isinstance(each, Snapshot)]
+    assert moments == pytest.approx([100.3, 103.5, 104.1, 105.1])
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("error", [SocketsError("timed out"), OSError("timed out")])
+def test_a_snapshot_that_fails(error: Exception) -> None:
+    """Later ones go on, and it is said; a first one is an error."""
+
+    def take(results: Iterator[bool]) -> Sequence[Socket]:
+        if not next(results):
+            raise error
+        return (OPEN,)
+
+    results = iter([True, False, True])
+    out = io.StringIO()
+    print_json(snapshots(lambda: take(results), 1.0, 3), out)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [line.get("error") for line in lines] == [None, "timed out", None]
+    assert [line.get("seconds") for line in lines] == [None, None, 2.0]
+    with pytest.raises(type(error)):
+        list(snapshots(lambda: take(iter([False])), 1.0, 3))
+
+
+def printed(*seen: Snapshot | str, height: int | None = None) -> list[str]:
+    """Return the lines of the tables."""
+    out = io.StringIO()
+    print_tables(seen, out, lambda: Style(colours=False, width=None), height)
+    return out.getvalue().splitlines()
+
+
+def test_tables() -> None:
+    """A headline with what has changed, a mark for new and gone, rates for people."""
+    lines = printed(at(1, LISTENER, OPEN), at(2, OPEN._replace(cookie=9), LISTENER), "timed out")
+    headlines = [line for line in lines if " sockets, " in line]
+    assert headlines[0].endswith("  2 sockets, 0 new (+), 0 gone (-)")
+    assert headlines[1].endswith("  2 sockets, 1 new (+), 1 gone (-)")
+    assert [line[0] for line in lines if "40000" in line] == ["t", "+", "-"]
+    assert lines[-1] == "no snapshot: timed out"
+    lines = printed(at(1, OPEN), at(2, LATER))
+    titles = "PROTO STATE RECV-Q SEND-Q SENT/S RECV/S RETR/S RTT"
+    assert lines[-3].split()[:8] == titles.split()
+    assert lines[-2].split()[4:8] == ["2.0k", "-", "1.0", "60us"]
+
+
+def test_terminal() -> None:
+    """On a terminal a table takes the place of the last one, with what changed most."""
+    many = [OPEN._replace(cookie=each, remote_port=each) for each in range(1, 40)]
+    busy = [each._replace(tcp_info=LATER.tcp_info) if each.cookie == 30 else each for each in many]
+    lines = printed(at(1, *many), at(2, *busy), height=10)
+    assert sum(line.startswith("\x1b[H\x1b[J") for line in lines) == 2
+    last = lines[len(lines) // 2 :]
+    assert len(last) <= 10
+    assert ":30 " in last[2]
+    assert last[-1] == "and 33 more"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("processes", "--interval", "1"), ("sockets", "--count", "2")]
+)
+def test_usage(arguments: Sequence[str]) -> None:
+    """An interval is for sockets, a count for an interval."""
+    with pytest.raises(UsageError):
+        show(parse(["show", *arguments]))
+
+
+def test_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C is the way to end it."""
+    taken = itertools.count()
+
+    def take() -> Sequence[Socket]:
+        if next(taken):
+            raise KeyboardInterrupt
+        return (OPEN,)
+
+    monitor.run(take, 0.01, None, as_json=True)
+    assert len(capsys.readouterr().out.splitlines()) == 1

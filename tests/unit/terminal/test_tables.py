@@ -1,0 +1,299 @@
+"""Tables for people."""
+
+import io
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zabbix_sockets.document.document import NO_LIMITS, build_document
+from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.model.errors import UsageError
+from zabbix_sockets.model.snapshot import FIRST_OWNER, INBOUND
+from zabbix_sockets.model.socket import Owner, Socket
+from zabbix_sockets.model.text_width import text_width
+from zabbix_sockets.terminal.layout import Column, Style, render_table, style_of
+from zabbix_sockets.terminal.tables import (
+    ALL_STATES,
+    KINDS,
+    check_states,
+    render,
+    socket_json,
+    socket_order,
+    wants_state,
+)
+
+from ..snapshots import (  # noqa: TID252  # a test folder is no package
+    inbound,
+    outbound,
+    processes,
+    snapshot_of,
+    tcp_listener,
+    udp_bound,
+)
+
+A = FIRST_OWNER
+PIPED = Style(colours=False, width=None)
+LOCAL4, LOCAL6 = socket.inet_aton("127.0.0.1"), socket.inet_pton(socket.AF_INET6, "::1")
+LISTENER = Socket(
+    *("tcp", 2, "", 10, None, LOCAL4, 80, bytes(4), 0, ""),
+    (Owner(7, "nginx"), Owner(9, "cache")),
+    *(0, 500, None, None, 3, 128),
+)
+ACCEPTED = LISTENER._replace(
+    state=1,
+    direction=INBOUND,
+    remote_address=LOCAL4,
+    remote_port=40000,
+    inode=501,
+    recv_queue=11,
+    send_queue=0,
+    accept_queue=None,
+    backlog=None,
+)
+UDP6 = Socket("udp", 10, "", 7, None, LOCAL6, 53, bytes(16), 0, "eth0", (), 33, 502, 0, 0)
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [
+        ("", 0),
+        ("nginx", 5),
+        ("naïve", 5),
+        ("日本", 4),
+        ("\uff4e", 2),
+        ("\uff8a", 1),
+        ("e\u0301", 1),
+        ("\u0928\u0941", 1),  # Devanagari: a vowel sign takes no cell of its own
+        ("\u2764\ufe0f", 1),  # a variation selector neither
+        ("\U0001f600", 2),
+    ],
+)
+def test_text_width(text: str, width: int) -> None:
+    """Wide characters take two cells of a terminal, marks on another character none."""
+    assert text_width(text) == width
+
+
+COLUMNS = (
+    Column("NAME", lambda row: row["name"], shrinks=True),
+    Column("N", lambda row: row["n"], right=True),
+    Column("PLACE", lambda row: row["place"], shrinks=True),
+)
+CELLS = st.text("abcé日本\u0301 ", max_size=40)
+ROWS = st.lists(
+    st.fixed_dictionaries({"name": CELLS, "n": st.integers(0, 99999), "place": CELLS}), max_size=5
+)
+
+
+@given(ROWS, st.integers(12 + 2 + 5 + 2 + 12, 120))
+def test_lines_fit_a_terminal(rows: list[JsonRow], width: int) -> None:
+    """No line is wider than the terminal as long as columns can give way."""
+    lines = render_table(COLUMNS, rows, Style(colours=False, width=width)).splitlines()
+    assert len(lines) == 1 + len(rows)
+    assert all(text_width(line) <= width for line in lines)
+
+
+@given(ROWS)
+def test_columns_are_aligned(rows: list[JsonRow]) -> None:
+    """The right edge of a number is in the same cell on each line."""
+    lines = render_table(COLUMNS[:2], rows, PIPED).splitlines()
+    assert len({text_width(line) for line in lines}) == 1
+    assert all(line.endswith(str(row["n"])) for line, row in zip(lines[1:], rows, strict=True))
+
+
+def test_narrow_terminal() -> None:
+    """The widest text is cut, with an ellipsis; where that is not enough the line is."""
+    rows: list[JsonRow] = [{"name": "short", "n": 123456, "place": "x" * 50}]
+    lines = render_table(COLUMNS, rows, Style(colours=False, width=40)).splitlines()
+    assert lines[1] == "short  123456  " + "x" * 24 + "…"
+    tiny = render_table(COLUMNS, rows, Style(colours=False, width=5)).splitlines()
+    assert tiny[1] == "shor…"
+
+
+def test_wide_character_at_the_cut() -> None:
+    """A character that takes two cells is not cut in half."""
+    rows: list[JsonRow] = [{"name": "日" * 20, "n": 1, "place": "here"}]
+    lines = render_table(COLUMNS, rows, Style(colours=False, width=12 + 2 + 1 + 2 + 5)).splitlines()
+    assert lines[1] == "日" * 5 + "…" + " " + "  1  here"
+
+
+def test_piped_tables_are_whole() -> None:
+    """Without a terminal nothing is cut and nothing is coloured."""
+    rows: list[JsonRow] = [{"name": "n" * 300, "n": 1, "place": "listen"}]
+    assert render_table(COLUMNS, rows, PIPED).splitlines()[1] == "n" * 300 + "  1  listen"
+
+
+def test_colours() -> None:
+    """Titles are bold, states have colours, and each coloured line ends its own."""
+    rows: list[JsonRow] = [
+        {"name": "a", "n": 1, "place": "listen"},
+        {"name": "b", "n": 2, "place": "close_wait"},
+        {"name": "c", "n": 3, "place": "established"},
+    ]
+    columns = (*COLUMNS[:2], COLUMNS[2]._replace(title="STATE"))
+    text = render_table(columns, rows, Style(colours=True, width=80))
+    title, listen, close_wait, established = text.splitlines()
+    assert title.startswith("\x1b[1m")
+    assert listen.startswith("\x1b[32m")
+    assert close_wait.startswith("\x1b[33m")
+    assert all(line.endswith("\x1b[0m") for line in (title, listen, close_wait))
+    assert established == "c     3  established"
+    assert "\x1b[32m" not in render_table(COLUMNS, rows, Style(colours=True, width=80))
+
+
+@pytest.mark.parametrize(
+    ("variables", "colours"),
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+        ({}, False),
+    ],
+)
+def test_style_of_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], colours: bool
+) -> None:
+    """A terminal has colours unless NO_COLOR or TERM say no, and the width of COLUMNS."""
+    for name in ("TERM", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {**variables, "COLUMNS": "57"}.items():
+        monkeypatch.setenv(name, value)
+    assert style_of(Terminal()) == Style(colours=colours, width=57)
+
+
+@pytest.mark.parametrize(
+    ("variables", "ellipsis"),
+    [
+        ({}, "…"),
+        ({"LANG": "de_DE.UTF-8"}, "…"),
+        ({"LANG": "de_DE.utf8@euro", "LC_ALL": ""}, "…"),
+        ({"LANG": "de_DE.UTF-8", "LC_ALL": "C"}, "..."),
+        ({"LANG": "de_DE.UTF-8", "LC_CTYPE": "de_DE.ISO-8859-1"}, "..."),
+        ({"LC_ALL": "C.UTF-8", "LC_CTYPE": "POSIX"}, "…"),
+    ],
+)
+def test_ellipsis_of_the_locale(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], ellipsis: str
+) -> None:
+    """What is cut has a mark that the locale's encoding has."""
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert style_of(Terminal()).ellipsis == ellipsis
+
+
+def test_style_of_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no terminal has neither colours nor a width."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "57")
+    assert style_of(io.StringIO()) == PIPED
+
+
+def test_document_tables() -> None:
+    """Each table shows its rows, the heaviest first, and never the reserved one."""
+    snapshot = snapshot_of(
+        processes("few", "many"),
+        [tcp_listener(A, 80, queue=1, backlog=1), udp_bound(A + 1, 53)],
+        {inbound(A, 80): 2, outbound(A + 1, 5432): 30},
+    )
+    document = build_document(snapshot, NO_LIMITS)
+    for kind in KINDS[:3]:
+        rows = document[kind]
+        assert isinstance(rows, list)
+        text = render(kind, rows, PIPED)
+        assert "(absent)" not in text
+        assert len(text.splitlines()) == len(rows)
+    rows = document["processes"]
+    assert isinstance(rows, list)
+    words = [line.split() for line in render("processes", rows, PIPED).splitlines()]
+    assert words[1][:7] == ["many", "1", "31", "0", "30", "0", "30"]
+    assert words[2][:7] == ["few", "1", "3", "1", "2", "2", "0"]
+    assert words[2][-2:] == ["50.0", "-"]
+
+
+def test_sockets_table() -> None:
+    """Each socket shows its ends and every owner; a listener its accept queue and backlog."""
+    sockets = [LISTENER, ACCEPTED, UDP6, LISTENER._replace(backlog=None)]
+    rows = [socket_json(each) for each in sockets]
+    lines = [line.split() for line in render("sockets", rows, PIPED).splitlines()]
+    assert lines[1][:4] == ["tcp", "listen", "3", "128"]
+    assert lines[1][4:] == ["127.0.0.1:80", "0.0.0.0:*", "nginx:7,cache:9"]
+    assert lines[2][1:6] == ["established", "11", "0", "127.0.0.1:80", "127.0.0.1:40000"]
+    assert lines[3] == ["udp", "bound", "0", "0", "[::1%eth0]:53", "[::]:*", "-"]
+    assert lines[4][2:4] == ["3", "-"]
+
+
+def test_socket_json() -> None:
+    """A socket's object has the documented fields; a listener has no byte queues."""
+    listener, accepted = socket_json(LISTENER), socket_json(ACCEPTED)
+    common = {
+        *("protocol", "family", "state", "direction", "device", "netns", "owners", "uid"),
+        *("local_address", "local_port", "remote_address", "remote_port"),
+    }
+    assert listener.keys() == common | {"accept_queue", "backlog"}
+    assert accepted.keys() == common | {"recv_queue", "send_queue"}
+    assert (listener["family"], socket_json(UDP6)["family"]) == ("ipv4", "ipv6")
+    assert (listener["direction"], accepted["direction"]) == (None, "inbound")
+    assert listener["owners"] == [{"pid": 7, "name": "nginx"}, {"pid": 9, "name": "cache"}]
+
+
+def test_unknown_device() -> None:
+    """Where the source doesn't tell it, it is left out; empty is "not bound"."""
+    unknown = socket_json(UDP6._replace(device=None))
+    assert "device" not in unknown
+    assert socket_json(LISTENER)["device"] == ""
+    row = render("sockets", [unknown], PIPED).splitlines()[1].split()
+    assert row[4:] == ["[::1]:53", "[::]:*", "-"]
+
+
+def test_mapped_address_stays_as_it_is() -> None:
+    """An IPv4-mapped address is shown as the IPv6 address that the socket has."""
+    mapped = socket.inet_pton(socket.AF_INET6, "::ffff:192.0.2.1")
+    row = socket_json(UDP6._replace(local_address=mapped))
+    assert (row["family"], row["local_address"]) == ("ipv6", "::ffff:192.0.2.1")
+
+
+def test_order() -> None:
+    """TCP comes first, and listeners before connections."""
+    listed = sorted([UDP6, ACCEPTED, LISTENER], key=socket_order)
+    assert listed == [LISTENER, ACCEPTED, UDP6]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "state", "wanted", "shown"),
+    [
+        ("tcp", 10, [], True),
+        ("tcp", 1, [], True),
+        ("tcp", 6, [], False),
+        ("udp", 7, [], True),
+        ("udp", 1, [], True),
+        ("tcp", 6, ["time_wait"], True),
+        ("tcp", 1, ["time_wait", "listen"], False),
+        ("tcp", 10, ["time_wait", "listen"], True),
+        ("udp", 1, ["established"], False),
+        ("udp", 1, ["connected"], True),
+        ("tcp", 13, ["all"], True),
+    ],
+)
+def test_state_filter(protocol: str, state: int, wanted: list[str], shown: bool) -> None:
+    """By default listening, established and UDP sockets are shown, else the states asked for."""
+    check_states(wanted)
+    assert wants_state(LISTENER._replace(protocol=protocol, state=state), wanted) == shown
+
+
+@pytest.mark.parametrize("state", ["LISTEN", "", "state_13", "listen,established"])
+def test_unknown_state(state: str) -> None:
+    """A state that does not exist is wrong usage, and the message names those that do."""
+    with pytest.raises(UsageError, match="it is one of all, established"):
+        check_states(["listen", state])
+    assert state not in ALL_STATES
