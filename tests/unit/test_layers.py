@@ -4,7 +4,7 @@ import ast
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,36 +13,37 @@ import zabbix_sockets
 from zabbix_sockets.command.answers import CONFIG
 
 PACKAGE = Path(zabbix_sockets.__file__).parent
+
+# A folder, or a module that has a rule of its own, imports only what is to its right, or to the
+# right of that; and what is in the same folder.
+LAYERS = """
+__init__ -> collector, document
+__main__ -> command
+command -> sending, provision, terminal, configuration, collector
+configuration -> grouping, filters, readers
+sending, terminal -> document
+document -> grouping, version
+provision, grouping, filters -> model
+collector -> collector.filtered, collector.process_facts
+collector.filtered -> collector.iterator, filters
+collector.iterator -> collector.tables, collector.directions
+collector.tables -> collector.namespaces
+collector.namespaces -> collector.places, collector.sources
+collector.process_facts -> collector.places
+collector.places -> collector.shared, readers.containers
+collector.sources, collector.directions -> readers.bpf, readers.sock_diag
+collector.shared, readers.sock_diag -> model
+readers.bpf, readers.containers -> readers.proc
+readers.proc -> readers
+readers -> model
+"""
 PURE = (
-    "zabbix_sockets.collector.tables.row_fold",
-    "zabbix_sockets.model.owners",
-    "zabbix_sockets.grouping.grouping",
-    "zabbix_sockets.document.document",
-    "zabbix_sockets.document.head",
-    "zabbix_sockets.document.row",
-    "zabbix_sockets.document.processes",
-    "zabbix_sockets.document.listeners",
-    "zabbix_sockets.document.upstreams",
-    "zabbix_sockets.document.discovery",
-    "zabbix_sockets.model.snapshot",
-    "zabbix_sockets.model.errors",
-    "zabbix_sockets.grouping.by_rules",
-    "zabbix_sockets.grouping.rules",
-    "zabbix_sockets.model.placement",
-    "zabbix_sockets.model.names",
-    "zabbix_sockets.model.programs",
-    "zabbix_sockets.model.text_width",
-    "zabbix_sockets.filters.terms",
-    "zabbix_sockets.filters.words",
-    "zabbix_sockets.filters.states",
-    "zabbix_sockets.filters.parser",
-    "zabbix_sockets.filters.faults",
-    "zabbix_sockets.provision.plan",
-    "zabbix_sockets.provision.options",
-    "zabbix_sockets.provision.frontend",
-    "zabbix_sockets.provision.interfaces",
-    "zabbix_sockets.provision.macros",
+    *("model", "grouping", "document", "collector.tables.row_fold", "filters.terms"),
+    *("filters.words", "filters.states", "filters.parser", "filters.faults", "provision.plan"),
+    *("provision.options", "provision.frontend", "provision.interfaces", "provision.macros"),
 )
+BUT_FOR = ("model.addresses", "document.count")
+"""They write addresses as the C library does, and read names as arguments of the command are."""
 IO = {"os", "sys", "io", "socket", "_socket", "subprocess", "ctypes", "select", "resource"}
 VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc", "tools"}
 
@@ -113,23 +114,64 @@ def own_imports(path: Path, *, at_once: bool = False) -> set[str]:
     return {name.removeprefix(prefix).lstrip(".") or "__init__" for name in own}
 
 
-def upward(module: str) -> set[str]:
-    """Return what a module imports at once, and all that this imports in turn."""
+def rules() -> dict[str, set[str]]:
+    """Return what is to the right of each name in LAYERS, at once."""
+    right: dict[str, set[str]] = {}
+    for line in LAYERS.strip().splitlines():
+        left, _, names = line.partition(" -> ")
+        for name in left.split(", "):
+            right.setdefault(name, set()).update(names.split(", "))
+    return right
+
+
+def reached(start: str, following: Callable[[str], set[str]]) -> set[str]:
+    """Return all that follows *start*, and what follows that."""
     seen: set[str] = set()
-    new = {module}
+    new = {start}
     while new:
-        new = {name for each in new for name in own_imports(MODULES[each], at_once=True)} - seen
+        new = {name for each in new for name in following(each)} - seen
         seen |= new
     return seen
+
+
+RIGHT = rules()
+NAMED = RIGHT.keys() | set().union(*RIGHT.values())
+
+
+def layer_of(module: str) -> str:
+    """Return the longest name in LAYERS that is the module's, or a folder's that it is in."""
+    parts = module.split(".")
+    names = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next(name for name in names if name in NAMED)
+
+
+@pytest.mark.parametrize("layer", sorted(NAMED))
+def test_layers_are_no_circle(layer: str) -> None:
+    """No layer is to its own right, and each is there."""
+    assert layer not in reached(layer, lambda name: RIGHT.get(name, set()))
+    assert layer in MODULES
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_only_to_its_right(module: str) -> None:
+    """A module imports what is to the right of its layer, also within functions."""
+    layer = layer_of(module)
+    allowed = {layer} | reached(layer, lambda name: RIGHT.get(name, set()))
+    assert {layer_of(name) for name in own_imports(MODULES[module])} <= allowed
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_no_circles(module: str) -> None:
     """No module needs itself to be imported."""
-    assert module not in upward(module)
+    assert module not in reached(module, lambda name: own_imports(MODULES[name], at_once=True))
 
 
-@pytest.mark.parametrize("module", [name.partition(".")[2] for name in PURE])
+def is_pure(module: str) -> bool:
+    """Whether a module, or a folder that it is in, only computes."""
+    return module not in BUT_FOR and any(f"{module}.".startswith(f"{name}.") for name in PURE)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if is_pure(name)])
 def test_pure_modules_do_no_io(module: str) -> None:
     """What only computes imports nothing to do I/O with, and opens nothing."""
     tree = ast.parse(MODULES[module].read_text("utf-8"))
