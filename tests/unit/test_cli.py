@@ -210,23 +210,13 @@ def waits_for_lock(pid: int) -> bool:
     return f"{next(lock_folders())}/zabbix-sockets.lock" in links
 
 
-def hear_interrupts() -> None:
-    """Undo what a shell does to a command in the background: it ignores SIGINT."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize("verb", ["get", "show"])
 def test_interrupt(verb: str) -> None:
     """Ctrl-C ends a call at once, without a traceback."""
     command = [*COMMAND, verb, *(["sockets"] if verb == "show" else []), *PATIENT]
     with (
         one_at_a_time(Deadline(60)),
-        subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            preexec_fn=hear_interrupts,  # noqa: PLW1509  # the tests have no threads
-        ) as process,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process,
     ):
         zoo.wait_for(lambda: waits_for_lock(process.pid), "the call to wait", 60)
         process.send_signal(signal.SIGINT)
