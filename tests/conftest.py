@@ -1,12 +1,19 @@
 """What all tests share: skips that CI must not take for success."""
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
 
 REQUIRED_BY = {"kernel": "REQUIRE_KERNEL", "zabbix": "REQUIRE_ZABBIX"}
 """A marker, and the environment variable whose value 1 makes its skips failures."""
+
+
+def pytest_configure() -> None:
+    """Hear SIGINT, and let what tests start hear it: a shell ignores it in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -25,13 +25,38 @@ def server() -> Iterator[str]:
         yield name
 
 
-def serve(command: str, ready: int) -> None:
+def hold_question(command: str, listener: socket.socket) -> int:
+    """Be another process of the agent, whose shell has a connection and is about to run *command*.
+
+    Return a descriptor; the shell ends when it is closed, as it is at the end of the caller.
+    """
+    read, write = os.pipe()
+    with socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+    if not os.fork():
+        if not os.fork():
+            os.dup2(read, 0)
+            connection.set_inheritable(True)
+            os.execv("/bin/sh", ["sh", "-c", f"read _ && {command}"])
+        for fd in (write, listener.fileno(), connection.fileno()):
+            os.close(fd)
+        os.wait()
+        os._exit(0)
+    os.close(read)
+    connection.close()
+    return write
+
+
+def serve(command: str, ready: int, other: str) -> None:
     """Be a zabbix_agentd 6.0 that accepts one connection and answers it with what *command* says.
 
-    What it starts has the connection, as no descriptor is closed and each is inherited.
+    What it starts has the connection, as no descriptor is closed and each is inherited. Another
+    of its processes is about to answer *other*, if that is not empty.
     """
     set_comm(b"zabbix_agentd")
     server = zoo.listener(port=PORT)
+    if other:
+        hold_question(other, server)
     os.write(ready, b"r")
     connection, _ = server.accept()
     connection.set_inheritable(True)
@@ -52,13 +77,13 @@ def serve(command: str, ready: int) -> None:
     os._exit(0)
 
 
-def ask(command: str) -> dict[str, Any]:
-    """Return what an agent answers."""
+def ask(command: str, other: str = "") -> dict[str, Any]:
+    """Return what an agent answers to *command* while it is asked *other*."""
     wait, ready = os.pipe()
     pid = os.fork()
     if not pid:
         try:
-            serve(command, ready)
+            serve(command, ready, other)
         finally:
             os._exit(1)
     os.close(ready)
@@ -100,6 +125,18 @@ def test_question_counts_nothing_of_itself(
     assert (host["established"], document["collector"]["unowned"]) == (2, 0)
     listener = next(row for row in document["listeners"] if row.get("port") == PORT)
     assert (listener["processes"], listener["established"]) == (1, 1)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize(("other", "shells"), [("{} count x", 0), ("cat", 1)], ids=str)
+def test_questions_at_the_same_time(pins: str, source: str, other: str, shells: int) -> None:
+    """One counts nothing of the other; what else the agent has started is counted."""
+    program = f"{sys.executable} -m zabbix_sockets"
+    get = f"{program} get --source {source} --pins {pins} --netns own --timeout 60"
+    document = ask(f"{get}; true", other.format(program))
+    rows = {row["id"]: row for row in document["processes"]}
+    assert rows["zabbix_agentd"]["tcp"]["listen"] == 1
+    assert rows.get("sh", {"instances": 0})["instances"] == shells
 
 
 @pytest.mark.parametrize("source", SOURCES)

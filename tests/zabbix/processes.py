@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -72,9 +73,9 @@ def hold(
 
     Its *ports* are two of TCP and one of UDP; the kernel picks for 0.
     """
-    links = stage.root / "names"
-    links.mkdir(mode=0o755, exist_ok=True)
-    link = links / name.replace("/", "_")
+    folder = Path(tempfile.mkdtemp(prefix="name-", dir=stage.root))
+    folder.chmod(0o755)
+    link = folder / name.replace("/", "_")
     link.symlink_to(stage.python)
     renamed = name if "/" in name else ""
     command = [str(link), "-I", "-c", _SOURCE, renamed, *map(str, ports)]
@@ -91,6 +92,7 @@ def hold(
         finally:
             process.communicate()  # the end of its input ends it
             link.unlink()
+            folder.rmdir()
 
 
 def free_ports(number: int) -> list[int]:

@@ -28,7 +28,7 @@ CONFIG = "/etc/zabbix/zabbix-sockets.toml"
 
 _PATIENCE = 30.0
 """Seconds that a single document to send waits for other calls of the same user; a service waits
-its timeout, and tries again."""
+half of its timeout, and tries again."""
 
 _ATTEMPTS = 4
 
@@ -305,7 +305,7 @@ def _document_to_send(options: Any) -> JsonRow:
     """
     import orjson  # noqa: PLC0415  # once the kernel is at work
 
-    patience = options.timeout if options.interval else _PATIENCE
+    patience = options.timeout / 2 if options.interval else _PATIENCE
     with Lock() as lock, lock.held(Deadline(patience)):
         deadline = Deadline(options.timeout)
         answer = answer_within(

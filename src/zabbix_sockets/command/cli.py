@@ -6,6 +6,7 @@ a message on stderr that says what to do next. Stdout holds a complete answer or
 This is the one place that turns errors into messages, those that nobody foresaw among them.
 """
 
+import _signal as signal  # type: ignore[import-not-found]  # as _socket, see __init__
 import gc
 import io
 import os
@@ -30,6 +31,8 @@ _QUOTED = str.maketrans({'"': "'", "\\": "/"})
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit: 0 answered, 1 could not, 2 usage."""
     gc.disable()  # a short life makes little garbage, and looking for it costs 5 %
+    # Ignored, as a caller may leave it, children vanish with their status: see waitpid(2).
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if sys.stdout is None:  # closed by the caller, who gets no answer and no work done
         os._exit(FAILED)
     if sys.stderr is None:  # closed, too: there is still an answer
@@ -60,35 +63,44 @@ def _limit_of(arguments: Sequence[str]) -> float | None:
                 seconds = float(given)
             except ValueError:
                 pass  # the verb will refuse it
-    return min(max(seconds, 0.0), _MAX_SECONDS)
+    in_bounds = min(max(seconds, 0.0), _MAX_SECONDS)
+    return in_bounds if in_bounds == seconds else _TIMEOUT  # what it refuses, nan among it
 
 
 def _supervised(arguments: list[str], limit: float) -> int:
     """Let a child do the work, and write what it says, or in time that it said nothing."""
     for_agent = arguments[0] in FOR_AGENT
     try:
-
-        def give_up(message: str) -> NoReturn:
-            _leave(_report(SocketsError(message), for_agent=for_agent))
-
-        supervisor.give_up = give_up
-        streams = _Captured(sys.stdout), _Captured(sys.stderr)
-        with Lock() as lock:
-            answer = supervisor.answer_within(
-                limit + supervisor.GRACE,
-                lambda: _captured(arguments, lock, *streams),
-                silent=for_agent,
-            )
+        answer = _answer_of_child(arguments, limit, for_agent=for_agent)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BaseException as error:  # noqa: BLE001  # the last resort: whatever it is, it is said
+        return _report(_known(error), for_agent=for_agent)
+    try:
         sys.stderr.write(answer.notes)
         sys.stdout.write(answer.text)
         sys.stdout.flush()
-        return answer.status
     except KeyboardInterrupt:
         return INTERRUPTED
     except OSError as error:
         return _output_failed(error, for_agent=for_agent)
-    except BaseException as error:  # noqa: BLE001  # the last resort: whatever it is, it is said
-        return _report(_known(error), for_agent=for_agent)
+    return answer.status
+
+
+def _answer_of_child(arguments: list[str], limit: float, *, for_agent: bool) -> Answer:
+    """Return what a child says within *limit* and a grace, as answer_within() does."""
+
+    def give_up(message: str) -> NoReturn:
+        _leave(_report(SocketsError(message), for_agent=for_agent))
+
+    supervisor.give_up = give_up
+    streams = _Captured(sys.stdout), _Captured(sys.stderr)
+    with Lock() as lock:
+        return supervisor.answer_within(
+            limit + supervisor.GRACE,
+            lambda: _captured(arguments, lock, *streams),
+            silent=for_agent,
+        )
 
 
 class _Captured(io.StringIO):
@@ -118,14 +130,15 @@ def _run(arguments: list[str], lock: Lock | None) -> int:
     """Return the exit status, after the answer or the error has been written."""
     for_agent = bool(arguments) and arguments[0] in FOR_AGENT
     try:
-        options = _parsed(arguments)
+        try:
+            options = _parsed(arguments)
+        except SystemExit as done:  # --help, --version
+            return done.code if isinstance(done.code, int) else ANSWERED
         options.lock = lock
         options.question = tuple(arguments) if for_agent else ()
         options.run(options)
         sys.stdout.flush()
         return ANSWERED
-    except SystemExit as done:  # --help, --version
-        return done.code if isinstance(done.code, int) else ANSWERED
     except KeyboardInterrupt:
         return INTERRUPTED
     except BaseException as error:  # noqa: BLE001  # the last resort: whatever it is, it is said

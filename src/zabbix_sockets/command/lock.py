@@ -153,14 +153,16 @@ def _slot(identity: str) -> str:
 def _identity(question: Sequence[str]) -> str:
     """Return what an answer depends on: the question, and from where it is asked, in one line.
 
-    Callers of one user may have different privileges and see different namespaces. Empty for
-    an empty question, and where /proc doesn't tell.
+    Callers of one user may have different privileges, see different namespaces, and name a file
+    from different folders. Empty for an empty question, and where /proc doesn't tell.
     """
     if not question:
         return ""
     seen: list[object] = [os.getgroups(), os.getegid()]
     try:
-        seen += [os.stat(f"/proc/self/ns/{name}").st_ino for name in ("net", "mnt", "pid", "user")]
+        namespaces = (f"/proc/self/ns/{name}" for name in sorted(os.listdir("/proc/self/ns")))
+        places = (os.stat(path) for path in (*namespaces, "/", "."))
+        seen += [(place.st_dev, place.st_ino) for place in places]
         seen.append(_capabilities())
     except OSError:
         return ""

@@ -57,13 +57,21 @@ class InternalError(SocketsError):
         """Return what says *error*, whatever it is."""
         if isinstance(error, MemoryError):
             return cls("no memory left")  # there is none for a traceback, either
-        from traceback import format_exception  # noqa: PLC0415  # 5 ms, and no answer needs it
-
         if isinstance(error, OSError) and error.strerror:
             message = f"{error.filename or 'system call'}: {error.strerror}"
         else:
             message = f"{type(error).__name__}: {error}"
-        return cls(message, "".join(format_exception(error)))
+        return cls(message, _trace_of(error))
+
+
+def _trace_of(error: BaseException) -> str:
+    """Return the traceback; empty where there is no room for one: no descriptor, no memory."""
+    try:
+        from traceback import format_exception  # noqa: PLC0415  # 5 ms, and no answer needs it
+
+        return "".join(format_exception(error))
+    except Exception:  # noqa: BLE001  # the message is worth more
+        return ""
 
 
 class UsageError(SocketsError):

@@ -13,9 +13,9 @@ from zabbix_sockets.sending.systemd import watchdog_seconds
 
 _MOST_AT_ONCE = 30
 """Documents that waited, which a single push delivers besides its own."""
-_MARGIN_SECONDS = 3.0
-"""What it takes at most until a document that hangs is given up, beyond --timeout for the calls
-of others that are waited for, and as long again for its own."""
+_LONGEST_DOCUMENT = 1.5, 2.0
+"""What it takes at most until a document that hangs is given up: as many times --timeout, half of
+it for the calls of others that are waited for, and as many seconds."""
 
 
 def send(options: argparse.Namespace, make: Make) -> None:
@@ -50,10 +50,12 @@ def _check(pusher: Pusher, timeout: float) -> None:
         SocketsError: what may mend itself.
     """
     limit = watchdog_seconds()
-    if limit is not None and limit <= 2 * timeout + _MARGIN_SECONDS:
+    times, seconds = _LONGEST_DOCUMENT
+    longest = times * timeout + seconds
+    if limit is not None and limit <= longest:
         raise UsageError(
             f"WatchdogSec={limit:g} ends it while it makes a document",
-            f"make it longer than twice --timeout and {_MARGIN_SECONDS:g} seconds",
+            f"make it longer than {longest:g} seconds, or --timeout shorter",
         )
     pusher.check()
 

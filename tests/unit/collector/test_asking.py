@@ -53,6 +53,29 @@ def test_all_that_the_agent_started_for_it(proc: ProcTree, name: bytes) -> None:
     assert asking_processes(str(proc), OWN) == {CHILD, SHELL, OTHER, SUDO, OWN}
 
 
+PROGRAM = b"/opt/python3 -m zabbix_sockets"
+AT_ONCE, SOON, ELSE, BELOW = range(40, 44)
+
+
+@pytest.mark.parametrize("name", [b"zabbix_agentd", b"zabbix_agent2"])
+def test_other_questions_of_the_agent(proc: ProcTree, name: bytes) -> None:
+    """What other processes of it ask at the same time is left out; what else they run is not."""
+    agent(proc, name)
+    start(
+        proc,
+        (30, name, AGENT),
+        (AT_ONCE, b"sh", 30),
+        (BELOW, b"python3", AT_ONCE),
+        (SOON, b"sh", AGENT),
+        (ELSE, b"mysql", 30),
+    )
+    (proc.root / str(BELOW) / "cmdline").write_bytes(PROGRAM.replace(b" ", b"\0") + b"\0count\0x\0")
+    (proc.root / str(SOON) / "cmdline").write_bytes(b"sh\0-c\0" + PROGRAM + b" get\0")
+    (proc.root / str(ELSE) / "cmdline").write_bytes(b"mysql\0")
+    own = {CHILD, SHELL, OTHER, SUDO, OWN}
+    assert asking_processes(str(proc), OWN, PROGRAM) == own | {AT_ONCE, BELOW, SOON}
+
+
 def test_kernel_that_tells_no_children(proc: ProcTree) -> None:
     """Those from the agent down to itself are known all the same."""
     agent(proc)

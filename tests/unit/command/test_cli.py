@@ -216,23 +216,13 @@ def waits_for_lock(pid: int) -> bool:
     return f"{next(lock_folders())}/zabbix-sockets.lock" in links
 
 
-def hear_interrupts() -> None:
-    """Undo what a shell does to a command in the background: it ignores SIGINT."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize("verb", ["get", "show"])
 def test_interrupt(verb: str) -> None:
     """Ctrl-C ends a call at once, without a traceback."""
     command = [*COMMAND, verb, *(["sockets"] if verb == "show" else []), *PATIENT]
     with (
         one_at_a_time(Deadline(60)),
-        subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            preexec_fn=hear_interrupts,  # noqa: PLW1509  # the tests have no threads
-        ) as process,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process,
     ):
         zoo.wait_for(lambda: waits_for_lock(process.pid), "the call to wait", 60)
         process.send_signal(signal.SIGINT)
@@ -336,6 +326,59 @@ def test_call_that_hangs(verb: list[str], timeout: list[str]) -> None:
         assert (answer.stdout, answer.stderr) == (b"", f"zabbix-sockets: {message}\n".encode())
     else:
         assert error_of(answer) == message
+
+
+@pytest.mark.parametrize("verb", ["get", "count"])
+def test_caller_that_ignores_its_children(verb: str) -> None:
+    """A process that inherits an ignored SIGCHLD has an answer all the same."""
+    arguments = [verb, *PATIENT, *(["x"] if verb == "count" else [])]
+    answer = subprocess.run(
+        [*COMMAND, *arguments],
+        capture_output=True,
+        preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),  # tests have no threads
+        check=False,
+    )
+    assert (answer.returncode, answer.stderr) == (0, b"")
+    assert json.loads(answer.stdout) is not None
+
+
+@pytest.mark.parametrize("descriptors", [5, 6, 7, 8])
+def test_no_descriptor_left(descriptors: int) -> None:
+    """With few descriptors there is an answer, or what is said is that these lack."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
+    answer = subprocess.run(
+        [*COMMAND, "get", *PATIENT],
+        capture_output=True,
+        preexec_fn=limit,  # the tests have no threads
+        check=False,
+    )
+    if b"Fatal Python error" in answer.stderr or b"shared libraries" in answer.stderr:
+        pytest.skip("too few for Python itself")
+    assert not complaints(answer)
+    if answer.returncode:
+        assert "Too many open files" in error_of(answer)
+
+
+def test_timeout_that_is_no_number() -> None:
+    """It is refused as all wrong ones are."""
+    answer = run("get", "--timeout", "nan")
+    assert answer.returncode == 2
+    assert "not a number of seconds" in error_of(answer)
+
+
+def test_library_that_ends_the_process() -> None:
+    """That is no answer: one line says so."""
+    code = (
+        "import sys; from zabbix_sockets import cli, groups;"
+        "groups.Groups.__init__ = lambda *_: sys.exit(0); cli.main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-I", "-c", code, "get", *PATIENT]
+    answer = subprocess.run(command, capture_output=True, check=False)
+    assert answer.returncode == 1
+    assert error_of(answer).startswith("SystemExit: ")
 
 
 def test_fault_of_our_own() -> None:

@@ -195,8 +195,13 @@ def is_waited_for(turn: Turn) -> bool:
         return False  # nobody ever has
 
 
-def answer_to(asked: Sequence[str], *, began_later: bool) -> str | None:
-    """Ask while a call answers QUESTION, begun before or after that; return what is found."""
+def answer_to(
+    asked: Sequence[str], *, began_later: bool, meanwhile: Callable[[], object] = lambda: None
+) -> str | None:
+    """Ask while a call answers QUESTION, begun before or after that; return what is found.
+
+    *meanwhile* is called when the question has been asked, before it is answered.
+    """
     found: list[str | None] = []
 
     def ask() -> None:
@@ -209,6 +214,7 @@ def answer_to(asked: Sequence[str], *, began_later: bool) -> str | None:
         zoo.wait_for(lambda: is_waited_for(turn), "somebody to wait", 60)
         if began_later:
             turn._began = time.monotonic_ns()
+        meanwhile()
         turn.leave("answer é\n")
     thread.join()
     return found[0]
@@ -221,6 +227,16 @@ def test_answer_is_shared() -> None:
     assert answer_to(("count", "--", "x"), began_later=True) is None
     assert answer_to((), began_later=True) is None
     assert answer_to(QUESTION, began_later=False) is None
+
+
+@pytest.mark.usefixtures("shared")
+def test_same_words_in_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are another question: `--config mine.toml` is another file there."""
+
+    def move() -> None:
+        monkeypatch.chdir(tmp_path)
+
+    assert answer_to(QUESTION, began_later=True, meanwhile=move) is None
 
 
 @pytest.mark.usefixtures("shared")
