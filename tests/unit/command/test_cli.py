@@ -372,8 +372,9 @@ def test_timeout_that_is_no_number() -> None:
 def test_library_that_ends_the_process() -> None:
     """That is no answer: one line says so."""
     code = (
-        "import sys; from zabbix_sockets import cli, groups;"
-        "groups.Groups.__init__ = lambda *_: sys.exit(0); cli.main(sys.argv[1:])"
+        "import sys; from zabbix_sockets.command import cli;"
+        "from zabbix_sockets.grouping import grouping;"
+        "grouping.Groups.__init__ = lambda *_: sys.exit(0); cli.main(sys.argv[1:])"
     )
     command = [sys.executable, "-I", "-c", code, "get", *PATIENT]
     answer = subprocess.run(command, capture_output=True, check=False)
