@@ -145,14 +145,24 @@ def _wait(pid: int, until: float) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+_ENDING = 5.0
+"""Seconds that what ends by itself after its caller, as zabbix_sender's guard does, may take."""
+
+
 def kill_session(session: int) -> int:
-    """Kill what is left of a call's processes, and return how many there were."""
-    left = 0
-    for name in _REAL_LISTDIR("/proc"):
-        if name.isdecimal() and _session_of(int(name)) == session:
-            os.kill(int(name), signal.SIGKILL)
-            left += 1
-    return left
+    """Kill what is left of a call's processes after a while, and return how many there were."""
+    until = time.perf_counter() + _ENDING
+    while (left := _session(session)) and time.perf_counter() < until:
+        time.sleep(0.01)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    return len(left)
+
+
+def _session(session: int) -> list[int]:
+    """Return the processes of a session."""
+    pids = (int(name) for name in _REAL_LISTDIR("/proc") if name.isdecimal())
+    return [pid for pid in pids if _session_of(pid) == session]
 
 
 def _session_of(pid: int) -> int:

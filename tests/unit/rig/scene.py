@@ -90,8 +90,10 @@ class Socket(NamedTuple):
         return socket.inet_pton(self.family, self.remote[0] or wildcard)
 
 
-NGINX, WORKER, POSTGRES, DNSMASQ, EXPORTER, THREADED = 100, 101, 200, 300, 400, 500
-ZOMBIE, CART_REDIS, LAB_SSHD, JAVA, NODE = 600, 800, 810, 700, 720
+_NO_PID = 5_000_000
+"""Beyond what a kernel numbers (PID_MAX_LIMIT is 2^22): no process of the scene is the caller."""
+NGINX, WORKER, POSTGRES, DNSMASQ, EXPORTER, THREADED = range(_NO_PID, _NO_PID + 6)
+ZOMBIE, CART_REDIS, LAB_SSHD, JAVA, NODE = range(_NO_PID + 10, _NO_PID + 15)
 
 PROCESSES = (
     Process(1, b"systemd", b"/sbin/init\0"),
@@ -112,7 +114,7 @@ PROCESSES = (
         b"threaded",
         b"/usr/bin/threaded\0",
         "/system.slice/threaded.service",
-        threads=(501,),
+        threads=(THREADED + 100,),
         main_thread_ended=True,
     ),
     Process(ZOMBIE, b"defunct", is_zombie=True),

@@ -11,7 +11,7 @@ from zabbix_sockets.document.row import JsonRow
 from . import figures
 from .calls import document
 from .kernel import Kernel
-from .scene import HOST, WITHOUT_NETLINK, WITHOUT_PINS, Scene
+from .scene import HOST, NGINX, WITHOUT_NETLINK, WITHOUT_PINS, WORKER, Scene
 
 SCENES = {"bpf": HOST, "sock_diag": WITHOUT_PINS, "procfs": WITHOUT_NETLINK}
 
@@ -60,7 +60,7 @@ def test_scene_is_what_it_says(tmp_path: Path) -> None:
     rows = found["processes"]
     assert isinstance(rows, list)
     nginx = next(row for row in rows if row["id"] == "nginx")
-    held = [each for each in HOST.sockets if {100, 101} & set(each.holders)]
+    held = [each for each in HOST.sockets if {NGINX, WORKER} & set(each.holders)]
     assert nginx["sockets"] == len(held)
     assert nginx["retransmits"] == 3
     assert nginx["recv_queue_bytes"] == 17
