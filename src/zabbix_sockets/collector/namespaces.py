@@ -60,7 +60,7 @@ class Found(NamedTuple):
         return not self.path and not any(os.path.exists(f"{proc}/{pid}") for pid in self.pids)
 
 
-def find(mounts: Mounts, deadline: Deadline) -> tuple[list[Found], bool]:
+def find(mounts: Mounts, deadline: Deadline, *, strict: bool = False) -> tuple[list[Found], bool]:
     """Return the namespaces of all processes but the caller's, and those that are mounted.
 
     And whether these are all: not if processes are hidden, if there was no time for all mounts,
@@ -68,6 +68,8 @@ def find(mounts: Mounts, deadline: Deadline) -> tuple[list[Found], bool]:
 
     Raises:
         DeadlineError: the time is over.
+        OSError: /proc can't be read; with *strict* also where a look at a process fails, but is
+            neither denied nor late.
     """
     proc = mounts.proc
     own = netns.read_key(proc, "thread-self")
@@ -79,6 +81,8 @@ def find(mounts: Mounts, deadline: Deadline) -> tuple[list[Found], bool]:
         try:
             key, member = _key_of(proc, pid)
         except OSError as error:
+            if strict and not is_gone(error) and not isinstance(error, PermissionError):
+                raise
             whole &= is_gone(error)
         else:
             members.setdefault(key, []).append(member)

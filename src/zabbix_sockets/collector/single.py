@@ -117,10 +117,18 @@ def why_without_owners(query: Query) -> str:
 def _others(
     query: Query, places: Places, deadline: Deadline
 ) -> tuple[dict[int, Found], dict[int, Namespace]]:
-    """Return the other namespaces to look into, and what all are called."""
+    """Return the other namespaces to look into, and what all are called.
+
+    Raises:
+        SourceUnavailableError: there may be more, since a process could not be looked at.
+    """
     if query.netns == OWN:
         return {}, {}
-    found = {each.number: each for each in find(places.mounts, deadline)[0]}
+    try:
+        others, _ = find(places.mounts, deadline, strict=True)
+    except OSError as error:
+        raise SourceUnavailableError(f"network namespaces: {error}") from error
+    found = {each.number: each for each in others}
     described = {number: describe(places, each) for number, each in found.items()}
     if query.netns != ALL_NETNS:
         chosen = select(described, query.netns)
