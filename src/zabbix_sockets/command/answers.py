@@ -58,7 +58,7 @@ def _answer(options: Any, make: Callable[[Deadline], str]) -> None:
     Raises:
         BusyError: others had their turn until no time was left.
     """
-    deadline = Deadline(options.timeout)
+    deadline = Deadline(options.timeout, options.started)
     lock: Lock = options.lock or Lock()
     with lock.held(deadline, options.question) as turn:
         answer = turn.answer

@@ -50,7 +50,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """Return the options; `run` among them is the verb's function.
 
     `question` is what calls tell by that they ask the same (empty: nobody does), `lock` an open
-    Lock (None: the verb opens it).
+    Lock (None: the verb opens it), `started` since when the caller waits (None: now).
     Only the parser of the verb in question is made.
 
     Raises:
@@ -65,7 +65,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         parser.add_argument(
             "--debug", action="store_true", help="show where an error comes from, on stderr"
         )
-        parser.set_defaults(run=verb.run, question=(), lock=None)
+        parser.set_defaults(run=verb.run, question=(), lock=None, started=None)
         return parser.parse_args(arguments[1:])
     if arguments and not arguments[0].startswith("-"):
         raise UsageError(_unknown(arguments[0]), f"try: {PROGRAM} --help")

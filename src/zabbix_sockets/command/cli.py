@@ -12,7 +12,8 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn, TextIO
+from time import monotonic
+from typing import Any, NamedTuple, NoReturn, TextIO
 
 from zabbix_sockets.command import supervisor
 from zabbix_sockets.command.lock import Lock
@@ -95,12 +96,20 @@ def _answer_of_child(arguments: list[str], limit: float, *, for_agent: bool) -> 
 
     supervisor.give_up = give_up
     streams = _Captured(sys.stdout), _Captured(sys.stderr)
+    started = monotonic()
     with Lock() as lock:
         return supervisor.answer_within(
             limit + supervisor.GRACE,
-            lambda: _captured(arguments, lock, *streams),
+            lambda: _captured(arguments, _Call(lock, started), *streams),
             silent=for_agent,
         )
+
+
+class _Call(NamedTuple):
+    """What a child has of its parent: the user's lock, and since when the caller waits."""
+
+    lock: Lock
+    started: float
 
 
 class _Captured(io.StringIO):
@@ -115,18 +124,18 @@ class _Captured(io.StringIO):
         return self._is_terminal
 
 
-def _captured(arguments: list[str], lock: Lock, text: _Captured, notes: _Captured) -> Answer:
+def _captured(arguments: list[str], call: _Call, text: _Captured, notes: _Captured) -> Answer:
     """Run a verb, and return what it writes."""
     streams = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = text, notes
     try:
-        status = _run(arguments, lock)
+        status = _run(arguments, call)
     finally:
         sys.stdout, sys.stderr = streams
     return Answer(text.getvalue(), notes.getvalue(), status)
 
 
-def _run(arguments: list[str], lock: Lock | None) -> int:
+def _run(arguments: list[str], call: _Call | None) -> int:
     """Return the exit status, after the answer or the error has been written."""
     for_agent = bool(arguments) and arguments[0] in FOR_AGENT
     try:
@@ -134,7 +143,8 @@ def _run(arguments: list[str], lock: Lock | None) -> int:
             options = _parsed(arguments)
         except SystemExit as done:  # --help, --version
             return done.code if isinstance(done.code, int) else ANSWERED
-        options.lock = lock
+        if call:
+            options.lock, options.started = call
         options.question = tuple(arguments) if for_agent else ()
         options.run(options)
         sys.stdout.flush()
@@ -142,7 +152,7 @@ def _run(arguments: list[str], lock: Lock | None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BaseException as error:  # noqa: BLE001  # the last resort: whatever it is, it is said
-        if lock is None and isinstance(error, OSError):  # else all that is written is captured
+        if call is None and isinstance(error, OSError):  # else all that is written is captured
             return _output_failed(error, for_agent=for_agent)
         known = _known(error)
         if isinstance(known, InternalError) and "--debug" in arguments:

@@ -24,7 +24,7 @@ _FIRST_POLL, _LAST_POLL, _SLOWER = 0.005, 0.1, 1.5
 """Seconds between two looks, and by how much they grow: a hundred that wait take no time from
 the one that works."""
 _LEAST_LEFT = 0.1
-"""Share of the time that must be left for a snapshot of one's own."""
+"""Share of the call's timeout that must be left for a snapshot of one's own."""
 _ANSWERS = 16
 """Files with answers, at most; each has the last one to the questions that fall to it."""
 _STAMP = 8
@@ -34,11 +34,13 @@ _OPENING = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 class Turn:
     """The right to take a snapshot, or the answer that somebody else has left meanwhile.
 
-    *question* is what callers tell by that they ask the same; empty: nobody does.
+    *question* are the arguments of the call: callers with equal ones ask the same. Empty: this
+    call shares no answer.
 
     Attributes:
         answer: what another call has answered to the same question since this one asked;
-            None: there is nothing, and the lock is held, if there is one.
+            None: there is no such answer, and the lock is held, if there is one. With an answer
+            the lock may be held, too.
     """
 
     def __init__(self, folder: str, fd: int, question: Sequence[str]) -> None:
@@ -53,7 +55,7 @@ class Turn:
         """Wait for the lock, or for an answer.
 
         Raises:
-            BusyError: another call still held it at *deadline*, or too short before.
+            BusyError: another call held it until *deadline*, or until too little time was left.
         """
         if self._try():
             return
@@ -237,7 +239,7 @@ class Lock:
         """Hold the lock, or have the answer to *question*; without a safe place go on without.
 
         Raises:
-            BusyError: another call still held it at *deadline*, or too short before.
+            BusyError: another call held it until *deadline*, or until too little time was left.
         """
         turn = Turn(self._folder, self.fd, question)
         if self.fd >= 0:

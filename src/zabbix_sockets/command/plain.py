@@ -32,6 +32,7 @@ class PlainOptions:
     debug = False
     question: tuple[str, ...] = ()
     lock: Lock | None = None
+    started: float | None = None
 
     def __init__(self, verb: str, values: dict[str, str]) -> None:
         self.run: Callable[[PlainOptions], None] = getattr(answers, verb)

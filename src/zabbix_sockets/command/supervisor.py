@@ -27,6 +27,9 @@ _POLL = 0.001
 _REAPING = 0.05
 """Seconds that a child which was killed has to be gone: one that hangs in the kernel stays."""
 
+_ENDING = 0.2
+"""Seconds that a child which has said everything has to end by itself."""
+
 _ANSWER, _ERROR, _USAGE, _INTERNAL = range(4)
 _LENGTH = 8
 """Bytes before a message that say how long it is: a child can be done and hang in its end."""
@@ -50,9 +53,10 @@ Make = Callable[[], Answer]
 
 
 def give_up(message: str) -> None:
-    """Write *message* as the call's error and end the process: `cli` puts its own here.
+    """Write *message* as the call's error and end the process.
 
-    Called in a signal handler, and only where no child could be had.
+    Called in a signal handler, and only where no child could be had. `cli` replaces this function
+    at its start by one that knows where its caller looks for errors.
     """
     raise SystemExit(message)
 
@@ -102,6 +106,7 @@ def _answer_here(seconds: float, make: Make) -> Answer:
         give_up(f"timed out after {seconds:.3g} s: something hung")
 
     before = signal.signal(signal.SIGALRM, late)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGALRM,))
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         return _understood(_message_of(make), 0)
@@ -207,7 +212,9 @@ class _Said:
                 return
             self._data += part
             wanted = _LENGTH + int.from_bytes(self._data[:_LENGTH])
-            self.complete = len(self._data) >= max(wanted, _LENGTH)
+            if len(self._data) >= max(wanted, _LENGTH):
+                self.complete = True
+                self._end = min(self._end, monotonic() + _ENDING)
 
 
 def _end(child: int, *, ended: bool) -> int:

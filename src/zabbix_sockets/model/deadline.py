@@ -10,9 +10,10 @@ class Deadline:
 
     __slots__ = ("end", "seconds")
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, since: float | None = None) -> None:
+        """Begin *since* a moment of the monotonic clock; None: now."""
         self.seconds = seconds
-        self.end = monotonic() + seconds
+        self.end = (monotonic() if since is None else since) + seconds
 
     def remaining(self) -> float:
         """Seconds left; negative once it has passed."""
