@@ -78,17 +78,21 @@ def answer_within(seconds: float, make: Make, *, close: int = -1, silent: bool =
         receive, send = os.pipe()
     except OSError:
         return _answer_here(seconds, make)
+    # An interruption right behind the fork would leave the child, so it waits for the try below.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
     try:
         child = os.fork()
     except OSError:  # no room for one more process
         os.close(receive)
         os.close(send)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return _answer_here(seconds, make)
     if not child:
         _be_child(make, (send, receive, close), end, silent=silent)
-    os.close(send)
     said = _Said(receive, end)
     try:
+        os.close(send)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         said.read()
     finally:
         os.close(receive)
@@ -123,7 +127,7 @@ def _be_child(make: Make, pipes: tuple[int, int, int], end: float, *, silent: bo
             signal.signal(number, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
         # Should the parent be killed: the kernel's own timer needs nothing of Python's to end this.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGALRM,))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGALRM, signal.SIGINT))
         signal.setitimer(signal.ITIMER_REAL, max(_POLL, end - monotonic()))
         for descriptor in others:
             if descriptor >= 0:

@@ -197,25 +197,33 @@ def test_answer_of_a_child_that_does_not_end(monkeypatch: pytest.MonkeyPatch) ->
     assert answer_within(0.1, lambda: Answer("there")) == Answer("there")
 
 
-def test_interrupted_parent() -> None:
-    """Ctrl-C leaves no child behind."""
-    before = signal.signal(signal.SIGUSR1, fail_in_handler)
-    try:
-        parent = os.getpid()
+@pytest.mark.parametrize("seconds", [0.0, 0.05])
+def test_interrupted_parent(seconds: float) -> None:
+    """Ctrl-C leaves no child behind, not even right behind the fork."""
+    parent = os.getpid()
 
-        def interrupt() -> Answer:
-            os.kill(parent, signal.SIGUSR1)
-            return sleep()
+    def interrupt() -> Answer:
+        time.sleep(seconds)
+        os.kill(parent, signal.SIGINT)
+        return sleep()
 
-        with pytest.raises(KeyboardInterrupt):
-            answer_within(PATIENCE, interrupt)
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with pytest.raises(KeyboardInterrupt):
+        answer_within(PATIENCE, interrupt)
 
 
-def fail_in_handler(*_: object) -> NoReturn:
-    """Do what Python does at Ctrl-C."""
-    raise KeyboardInterrupt
+def test_interrupted_behind_the_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interruption that comes with the fork is heard when the child can be ended."""
+    fork = os.fork
+
+    def interrupted_fork() -> int:
+        pid = fork()
+        if pid:
+            os.kill(os.getpid(), signal.SIGINT)
+        return pid
+
+    monkeypatch.setattr(os, "fork", interrupted_fork)
+    with pytest.raises(KeyboardInterrupt):
+        answer_within(PATIENCE, sleep)
 
 
 def test_child_outlives_no_parent() -> None:
