@@ -276,30 +276,30 @@ def _strict(box: Sandbox) -> None:
     box.steps.append(["all_read_only", *box.writable])
 
 
+def _nothing(_: Sandbox) -> None:
+    """Apply nothing: the setting is applied with another, or by the test."""
+
+
 def _in_order() -> dict[str, Callable[[Sandbox], None]]:
     """Return who applies which setting: mounts from those that others cover to the last."""
-
-    def nothing(_: Sandbox) -> None:
-        """It is applied with another, or by the test."""
-
     return {
-        "Type": nothing,
+        "Type": _nothing,
         "Environment": _environment,
-        "ExecStart": nothing,
-        "ExecStop": nothing,
-        "ExecReload": nothing,
-        "TimeoutStopSec": nothing,
+        "ExecStart": _nothing,
+        "ExecStop": _nothing,
+        "ExecReload": _nothing,
+        "TimeoutStopSec": _nothing,
         "DynamicUser": _user,
         "User": _real_user,
-        "Group": nothing,
+        "Group": _nothing,
         "StateDirectory": _state,
-        "StateDirectoryMode": nothing,
+        "StateDirectoryMode": _nothing,
         "LoadCredential": _credentials,
         "UMask": lambda box: setattr(box, "umask", box.one("UMask")),
         "CapabilityBoundingSet": _capabilities,
-        "AmbientCapabilities": nothing,
+        "AmbientCapabilities": _nothing,
         "NoNewPrivileges": lambda box: box.setpriv.append("--no-new-privs"),
-        "PrivateMounts": nothing,
+        "PrivateMounts": _nothing,
         "ProtectHome": lambda box: box.steps.extend(
             ["hide", path] for path in ("/home", "/root", "/run/user")
         ),
@@ -324,7 +324,7 @@ def _in_order() -> dict[str, Callable[[Sandbox], None]]:
             ("sched_setscheduler", [[1, "==", policy, 0]]) for policy in _REALTIME
         ),
         "RestrictSUIDSGID": _suid,
-        "SystemCallErrorNumber": nothing,
+        "SystemCallErrorNumber": _nothing,
         "SystemCallFilter": _system_calls,
     }
 

@@ -1,4 +1,4 @@
-"""An agent's call without an option: argparse takes a sixth of an idle call to read one.
+"""An agent's call without an option: to read one, argparse takes milliseconds to be imported.
 
 What is not as plain as `get -- process` is arguments.parse()'s, errors among it.
 """
