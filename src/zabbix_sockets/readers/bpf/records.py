@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 
-ABI = 5
+ABI = 6
 """Version of the records; part of the pins' names. Raised with every change of them."""
 
 COUNT, OWN, INFORM = "count_sockets", "own_sockets", "inform_sockets"
@@ -30,8 +30,8 @@ QUALITY = struct.Struct("=BBBBB3xII")
 RECORD = struct.Struct(f"={SOCKET.size}s{QUALITY.size}s")
 RECORD_WITHOUT_QUALITY = struct.Struct(f"={SOCKET.size}s0s{QUALITY.size}x")
 FLAGS_AT = 23
-OWNER = struct.Struct("=IIII16s")
-INFORMATION = struct.Struct("=QII16s216s")  # struct information
+OWNER = struct.Struct("=III16s")  # struct owner
+INFORMATION = struct.Struct("=QI4x16s216s")  # struct information
 PROGRAM = struct.Struct("=II256s")  # struct program
 
 _FIRST_KERNEL = (5, 11)

@@ -96,11 +96,11 @@ def decode_name(data: bytes) -> str:
     return data.split(b"\0", 1)[0].decode("ascii", "replace")
 
 
-def decode_all(records: Iterable[tuple[int, int, int, bytes, bytes]]) -> "Informed":
+def decode_all(records: Iterable[tuple[int, int, bytes, bytes]]) -> "Informed":
     """Return what the records of inform_sockets tell, by inode: the cookie (0: none yet) too."""
     return {
         inode: (cookie, decode_tcp_info(info, decode_name(name)))
-        for cookie, inode, _, name, info in records
+        for cookie, inode, name, info in records
     }
 
 

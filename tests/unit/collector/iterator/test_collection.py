@@ -81,8 +81,8 @@ class IteratedHost:
 
     def write(self, records: bytes) -> None:
         """Let the iterators tell this."""
-        owners = bpf.OWNER.pack(SERVER, 10, 5, 1024, b"server")
-        owners += bpf.OWNER.pack(CLIENT, 11, 5, 1024, b"client")
+        owners = bpf.OWNER.pack(SERVER, 10, 5, b"server")
+        owners += bpf.OWNER.pack(CLIENT, 11, 5, b"client")
         told = dict.fromkeys(bpf.PROGRAMS, b"") | {bpf.COUNT: records, bpf.OWN: owners}
         for program, words in told.items():
             Path(bpf.pin_path(str(self.pins), program)).write_bytes(words)

@@ -370,7 +370,7 @@ def test_names_that_take_too_long() -> None:
 
 def test_owners_that_take_too_long() -> None:
     """Past the deadline no process is asked for its name for a filter or single sockets either."""
-    owners = b"".join(bpf.OWNER.pack(pid, pid, 5, 0, b"name") for pid in range(1, 51))
+    owners = b"".join(bpf.OWNER.pack(pid, pid, 5, b"name") for pid in range(1, 51))
 
     def read(deadline: Deadline) -> Owners:
         end, other = os.pipe()

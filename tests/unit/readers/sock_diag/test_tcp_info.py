@@ -189,6 +189,6 @@ def test_request_asks_for_no_more_than_is_wanted() -> None:
 
 def test_records_of_the_iterator() -> None:
     """The same struct, with inode, cookie and the algorithm's name."""
-    data = records.INFORMATION.pack(99, 7, 4026531840, b"cubic\0\0\0junk", info_bytes(216))
+    data = records.INFORMATION.pack(99, 7, b"cubic\0\0\0junk", info_bytes(216))
     informed = decode_all(records.INFORMATION.iter_unpack(data * 2))
     assert informed == {7: (99, decode_tcp_info(info_bytes(216), "cubic"))}
