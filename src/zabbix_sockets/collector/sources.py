@@ -11,7 +11,7 @@ from zabbix_sockets.model.wire import TABLES, Encoding, Row, Table, TableRead
 from zabbix_sockets.readers.bpf import records
 from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.proc.net_tables import ProcTables
-from zabbix_sockets.readers.sock_diag.messages import ENCODING, MeasuredBatch, Noted
+from zabbix_sockets.readers.sock_diag.messages import ENCODING, CgroupObserver, MeasuredBatch
 from zabbix_sockets.readers.sock_diag.tables import Batch, NetlinkTables
 
 TCP_TABLES = tuple(table for table in TABLES if table.protocol == "tcp")
@@ -69,7 +69,7 @@ class Plan:
         table: Table,
         deadline: Deadline,
         states: int | None = None,
-        noted: Noted | None = None,
+        noted: CgroupObserver | None = None,
     ) -> TableRead:
         """Start reading *table* with the best reader that can.
 
@@ -110,7 +110,7 @@ class Plan:
         return PROCNET_ENCODING, started(procnet(self._procnet))
 
     def open_measured(
-        self, table: Table, deadline: Deadline, noted: Noted | None = None
+        self, table: Table, deadline: Deadline, noted: CgroupObserver | None = None
     ) -> tuple[Encoding, Iterator[MeasuredBatch]] | None:
         """Start reading *table* with figures of tcp_info; None where the reader has none.
 
@@ -136,7 +136,9 @@ class Plan:
         """
         if self._netlink:
             try:
-                encoding, batches = self._netlink.read_whole(table, deadline, tcp_info=tcp_info)
+                encoding, batches = self._netlink.read_with_messages(
+                    table, deadline, tcp_info=tcp_info
+                )
                 return encoding, started(batches)
             except SourceUnavailableError as error:
                 self._note_refusal(table, error)

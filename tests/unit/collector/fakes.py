@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.wire import Encoding, Row, Table, TableRead
 from zabbix_sockets.readers.sock_diag.attributes import Figures
-from zabbix_sockets.readers.sock_diag.messages import ENCODING, MeasuredBatch, Noted
+from zabbix_sockets.readers.sock_diag.messages import ENCODING, CgroupObserver, MeasuredBatch
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 TCP, UDP = Table("tcp", AF_INET), Table("udp", AF_INET)
@@ -49,13 +49,15 @@ class FakeTables:
             for rows in self.read(table, deadline).batches:
                 yield table.family, [each for each in rows if states >> each[0] & 1]
 
-    def read_with_cgroups(self, table: Table, deadline: Deadline, noted: Noted) -> TableRead:
+    def read_with_cgroups(
+        self, table: Table, deadline: Deadline, noted: CgroupObserver
+    ) -> TableRead:
         """Start the table's next script; each socket's cgroup is 100 times its inode."""
         read = self.read(table, deadline)
         batches = (noted([(row[9] * 100, row) for row in rows]) for rows in read.batches)
         return TableRead(read.encoding, batches)
 
-    def read_whole(
+    def read_with_messages(
         self, table: Table, deadline: Deadline, *, tcp_info: bool
     ) -> tuple[Encoding, Iterator[list[tuple[Row, bytes]]]]:
         """Start the table's next script; no row has a message to look at."""
@@ -64,7 +66,7 @@ class FakeTables:
         return read.encoding, ([(row, b"") for row in rows] for rows in read.batches)
 
     def read_measured(
-        self, table: Table, deadline: Deadline, noted: Noted | None = None
+        self, table: Table, deadline: Deadline, noted: CgroupObserver | None = None
     ) -> tuple[Encoding, Iterator[MeasuredBatch]]:
         """Start the table's next script, with the figures of *figures*."""
         self.asked_for_tcp_info = True

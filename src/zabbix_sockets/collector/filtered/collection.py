@@ -23,7 +23,7 @@ from zabbix_sockets.model.quality import Quality, Sampler
 from zabbix_sockets.model.snapshot import PortRange, Query, Snapshot
 from zabbix_sockets.model.wire import Row, Table
 from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
-from zabbix_sockets.readers.sock_diag.attributes import figures_of
+from zabbix_sockets.readers.sock_diag.attributes import decode_figures
 
 
 class FilteredCollection(TableCollection):
@@ -115,6 +115,6 @@ def _with_directions(
         kept = list(wholes)
         rows = [row for row, _ in kept]
         if sampler:
-            yield rows, [sampler(figures_of(message)) if message else 0 for _, message in kept]
+            yield rows, [sampler(decode_figures(message)) if message else 0 for _, message in kept]
         else:
             yield rows, repeat(0)

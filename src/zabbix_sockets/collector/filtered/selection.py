@@ -43,7 +43,7 @@ from zabbix_sockets.readers.proc.mounts import Mounts
 from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.proc.net_tables import ProcTables
 from zabbix_sockets.readers.proc.process import CAP_NET_ADMIN, read_capabilities
-from zabbix_sockets.readers.sock_diag.messages import ENCODING, Noted
+from zabbix_sockets.readers.sock_diag.messages import ENCODING, CgroupObserver
 from zabbix_sockets.readers.sock_diag.tables import STATES
 
 _NETLINK_KINDS = {"dev": "device", "fwmark": "mark", "cgroup": "cgroup"}
@@ -166,7 +166,7 @@ class Selection:
         deadline: Deadline,
         *,
         tcp_info: bool,
-        noted: Noted | None = None,
+        noted: CgroupObserver | None = None,
     ) -> tuple[Encoding, Iterator[Chosen]]:
         """Start reading the sockets of *table* that fit; *noted* sees their cgroups.
 

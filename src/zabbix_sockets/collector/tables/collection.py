@@ -43,7 +43,7 @@ from zabbix_sockets.model.snapshot import (
 from zabbix_sockets.model.wire import OWN_NETNS, TABLES, Encoding, Row, Table, TcpState
 from zabbix_sockets.readers.proc.descriptors import walk
 from zabbix_sockets.readers.proc.process import read_fds_limit
-from zabbix_sockets.readers.sock_diag.messages import Noted
+from zabbix_sockets.readers.sock_diag.messages import CgroupObserver
 
 # The walk over the descriptors is what takes long; the tables that follow tell the most.
 SHARE_OF_WALK = 0.6
@@ -67,7 +67,7 @@ class TableCollection:
         self._found: dict[int, Found] = {}  # as far as they are read
         self._device_name = device_names(self._places, self._found)
         self._room = MAX_ENDPOINTS
-        self._noted: Noted | None = None
+        self._noted: CgroupObserver | None = None
         self._sampler = Sampler(query.active_within) if query.tcp_info else None
         self._owners = self._read_owners()
         self._owners.left_out = query.left_out

@@ -46,7 +46,7 @@ def load(directory: str, group: str = PINS_GROUP) -> list[str]:
             _give(path + _NEW, group, group_id)
             os.rename(path + _NEW, path)
             paths.append(path)
-    for path in pinned(directory):
+    for path in find_pins(directory):
         if path not in paths:
             _remove(path)
     return paths
@@ -62,7 +62,7 @@ def unload(directory: str) -> list[str]:
         SocketsError: this process may not remove them.
     """
     directory = os.path.realpath(directory)
-    paths = list(pinned(directory))
+    paths = list(find_pins(directory))
     for path in paths:
         _remove(path)
     mounted = is_bpffs(directory) and os.path.ismount(directory)
@@ -71,7 +71,7 @@ def unload(directory: str) -> list[str]:
     return paths
 
 
-def pinned(directory: str) -> Iterator[str]:
+def find_pins(directory: str) -> Iterator[str]:
     """Yield the paths of all pins of ours below *directory*, whatever their version."""
     try:
         names = sorted(os.listdir(directory))

@@ -16,9 +16,9 @@ from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavail
 ABI = 6
 """Version of the records; part of the pins' names. Raised with every change of them."""
 
-COUNT, OWN, INFORM = "count_sockets", "own_sockets", "inform_sockets"
-NAME = "name_programs"
-PROGRAMS = (COUNT, OWN, INFORM, NAME)
+COUNT_SOCKETS, OWN_SOCKETS, INFORM_SOCKETS = "count_sockets", "own_sockets", "inform_sockets"
+NAME_PROGRAMS = "name_programs"
+PROGRAMS = (COUNT_SOCKETS, OWN_SOCKETS, INFORM_SOCKETS, NAME_PROGRAMS)
 
 LISTENER, INBOUND, OUTBOUND, UNDECIDED = 1, 2, 3, 4  # kinds of records
 IPV6, SHARED, AGAIN = 1, 2, 4  # flags
@@ -143,7 +143,7 @@ class Programs:
 
     def _read(self) -> None:
         """Add all processes that there are now."""
-        fd = self._open_iterator(NAME)
+        fd = self._open_iterator(NAME_PROGRAMS)
         for chunk in read_chunks(fd, PROGRAM.size, self._deadline):
             for pid, started, name in PROGRAM.iter_unpack(chunk):
                 self._names[pid, started] = name.split(b"\0", 1)[0]

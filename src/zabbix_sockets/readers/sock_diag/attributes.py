@@ -37,7 +37,9 @@ def figures_struct(stride: int, place: int, size: int) -> struct.Struct | None:
     return None
 
 
-def alike(messages: memoryview, stride: int, length: int) -> Iterator[tuple[memoryview, int, int]]:
+def equal_layouts(
+    messages: memoryview, stride: int, length: int
+) -> Iterator[tuple[memoryview, int, int]]:
     """Yield parts of equally long messages with the place and size of their INET_DIAG_INFO.
 
     Nearly all have the same attributes, so each one's headers are compared in one go: they are
@@ -48,7 +50,7 @@ def alike(messages: memoryview, stride: int, length: int) -> Iterator[tuple[memo
         headers = messages[at - NLATTR.size :].cast("I")[:: stride // 4].tolist()
         if headers.count(headers[0]) != len(headers):
             for start in range(0, len(messages), stride):
-                yield from alike(messages[start : start + stride], stride, length)
+                yield from equal_layouts(messages[start : start + stride], stride, length)
             return
         if kind == INET_DIAG_INFO:
             place, size = at, length_of
@@ -56,7 +58,7 @@ def alike(messages: memoryview, stride: int, length: int) -> Iterator[tuple[memo
     yield messages, place, size
 
 
-def cgroups(data: memoryview, stride: int, length: int) -> Iterator[int]:
+def cgroup_ids(data: memoryview, stride: int, length: int) -> Iterator[int]:
     """Yield the cgroup id of each of equally long messages; it is mostly at the same place."""
     place = MESSAGE_MIN
     for at in range(0, len(data), stride):
@@ -79,14 +81,14 @@ def _find_cgroup(message: memoryview) -> int:
     return next(places, NLATTR.size) - NLATTR.size
 
 
-def figures_of(message: bytes) -> Figures:
+def decode_figures(message: bytes) -> Figures:
     """Return the figures of INET_DIAG_INFO in one whole message; empty without."""
     place, size = find_attribute(memoryview(message), INET_DIAG_INFO)
     figures = figures_struct(len(message), place, size)
     return figures.unpack(message) if figures else ()
 
 
-def facts_of(message: bytes) -> tuple[int, int]:
+def decode_cgroup_and_mark(message: bytes) -> tuple[int, int]:
     """Return the cgroup's id and the mark in one whole message; 0 where that is not told."""
     view = memoryview(message)
     facts = []

@@ -22,8 +22,8 @@ from zabbix_sockets.readers.sock_diag.attributes import (
     MESSAGE_MIN,
     NLATTR,
     Figures,
-    alike,
-    cgroups,
+    cgroup_ids,
+    equal_layouts,
     figures_struct,
 )
 
@@ -42,7 +42,7 @@ INET_DIAG_REQ_BYTECODE = 1  # attribute of a request
 CgroupRow = tuple[int, Row]
 """The id of the cgroup in which a socket was made, and its Row; 0 where that is not told."""
 
-Noted = Callable[[Iterable[CgroupRow]], Iterable[Row]]
+CgroupObserver = Callable[[Iterable[CgroupRow]], Iterable[Row]]
 """Takes note of the cgroups, and gives the rows."""
 
 MeasuredBatch = tuple[Iterable[Row], Iterable[Figures]]
@@ -101,7 +101,7 @@ def encode_request_for_both(states: int) -> bytes:
 
 
 def decode_datagram(
-    data: memoryview, family: int, noted: Noted | None = None
+    data: memoryview, family: int, noted: CgroupObserver | None = None
 ) -> Iterator[Iterable[Row] | None]:
     """Yield a batch of rows for each run of equally long messages, and None for DONE.
 
@@ -120,29 +120,29 @@ def decode_datagram(
         messages, stride, length = run
         rows = row_struct(family, stride).iter_unpack(messages)
         if noted:
-            yield noted(zip(cgroups(messages, stride, length), rows, strict=True))
+            yield noted(zip(cgroup_ids(messages, stride, length), rows, strict=True))
         else:
             yield rows
 
 
 def decode_measured(
-    data: memoryview, family: int, noted: Noted | None = None
+    data: memoryview, family: int, noted: CgroupObserver | None = None
 ) -> Iterator[MeasuredBatch | None]:
     """Yield batches with the figures of INET_DIAG_INFO; else as decode_datagram()."""
     for run in _runs(data, SOCK_DIAG_BY_FAMILY):
         if run is None:
             yield None
             continue
-        for messages, place, size in alike(*run):
+        for messages, place, size in equal_layouts(*run):
             _, stride, length = run
             rows: Iterable[Row] = row_struct(family, stride).iter_unpack(messages)
             if noted:
-                rows = noted(zip(cgroups(messages, stride, length), rows, strict=True))
+                rows = noted(zip(cgroup_ids(messages, stride, length), rows, strict=True))
             figures = figures_struct(stride, place, size)
             yield rows, figures.iter_unpack(messages) if figures else repeat(())
 
 
-def decode_whole(data: memoryview, family: int) -> Iterator[list[tuple[Row, bytes]] | None]:
+def decode_with_messages(data: memoryview, family: int) -> Iterator[list[tuple[Row, bytes]] | None]:
     """Yield batches of rows with their whole messages; else as decode_datagram()."""
     for run in _runs(data, SOCK_DIAG_BY_FAMILY):
         if run is None:

@@ -16,12 +16,12 @@ from zabbix_sockets.model.wire import Encoding, Row, Table, TableRead, TcpState
 from zabbix_sockets.readers.sock_diag.attributes import INET_DIAG_CONG, INET_DIAG_INFO
 from zabbix_sockets.readers.sock_diag.messages import (
     ENCODING,
+    CgroupObserver,
     MeasuredBatch,
-    Noted,
     decode_both,
     decode_datagram,
     decode_measured,
-    decode_whole,
+    decode_with_messages,
     encode_request,
     encode_request_for_both,
 )
@@ -108,7 +108,9 @@ class NetlinkTables:
         """
         return TableRead(ENCODING, self._batches(table, deadline, states))
 
-    def read_with_cgroups(self, table: Table, deadline: Deadline, noted: Noted) -> TableRead:
+    def read_with_cgroups(
+        self, table: Table, deadline: Deadline, noted: CgroupObserver
+    ) -> TableRead:
         """Start reading *table* in all states, as read(); *noted* sees the cgroups."""
         return TableRead(ENCODING, self._batches(table, deadline, None, noted))
 
@@ -117,23 +119,23 @@ class NetlinkTables:
         table: Table,
         deadline: Deadline,
         wanted: int | None,
-        noted: Noted | None = None,
+        noted: CgroupObserver | None = None,
     ) -> Iterator[Iterable[Row]]:
         decode = partial(decode_datagram, family=table.family, noted=noted)
         return self._dump(table, deadline, decode, wanted=wanted)
 
     def read_measured(
-        self, table: Table, deadline: Deadline, noted: Noted | None = None
+        self, table: Table, deadline: Deadline, noted: CgroupObserver | None = None
     ) -> tuple[Encoding, Iterator[MeasuredBatch]]:
         """Start reading *table* with figures of tcp_info, as read(); *noted* sees the cgroups."""
         decode = partial(decode_measured, family=table.family, noted=noted)
         return ENCODING, self._dump(table, deadline, decode, (INET_DIAG_INFO,))
 
-    def read_whole(
+    def read_with_messages(
         self, table: Table, deadline: Deadline, *, tcp_info: bool
     ) -> tuple[Encoding, Iterator[list[tuple[Row, bytes]]]]:
         """Start reading *table* with each row's whole message, as read()."""
-        decode = partial(decode_whole, family=table.family)
+        decode = partial(decode_with_messages, family=table.family)
         extensions = _TCP_INFO if tcp_info else ()
         return ENCODING, self._dump(table, deadline, decode, extensions)
 
@@ -165,11 +167,11 @@ class NetlinkTables:
     ) -> Iterator[list[tuple[Row, bytes]]]:
         """Yield batches of the sockets in *states* that bytecode (empty: nothing) accepts.
 
-        As read_whole(); with CAP_NET_ADMIN the messages have the sockets' marks.
+        As read_with_messages(); with CAP_NET_ADMIN the messages have the sockets' marks.
         """
         extensions = _TCP_INFO if tcp_info else ()
         request = encode_request(table, states, extensions, program)
-        yield from self._ask(request, deadline, partial(decode_whole, family=table.family))
+        yield from self._ask(request, deadline, partial(decode_with_messages, family=table.family))
 
     def _ask(
         self,

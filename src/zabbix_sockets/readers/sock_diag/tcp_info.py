@@ -96,7 +96,7 @@ def decode_name(data: bytes) -> str:
     return data.split(b"\0", 1)[0].decode("ascii", "replace")
 
 
-def decode_all(records: Iterable[tuple[int, int, bytes, bytes]]) -> "Informed":
+def decode_information(records: Iterable[tuple[int, int, bytes, bytes]]) -> "TcpInfoByInode":
     """Return what the records of inform_sockets tell, by inode: the cookie (0: none yet) too."""
     return {
         inode: (cookie, decode_tcp_info(info, decode_name(name)))
@@ -104,5 +104,5 @@ def decode_all(records: Iterable[tuple[int, int, bytes, bytes]]) -> "Informed":
     }
 
 
-Informed = dict[int, tuple[int, TcpInfo]]
+TcpInfoByInode = dict[int, tuple[int, TcpInfo]]
 """Cookies and tcp_info by inode, which is unique in all network namespaces."""

@@ -409,4 +409,4 @@ def test_name_by_what_a_process_executes() -> None:
     folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", programs, deadline=TIME)
     folded.add([b"".join(pack(pid=pid, comm=b"main") for pid in (10, 11))])
     assert [each.name for each in folded.owners.processes] == ["traefik", "vector"]
-    assert opened == [bpf.NAME]
+    assert opened == [bpf.NAME_PROGRAMS]
