@@ -13,7 +13,7 @@ from zabbix_sockets.readers.proc.mounts import Mounts
 from zabbix_sockets.readers.proc.process import (
     CAP_DAC_READ_SEARCH,
     CAP_SYS_PTRACE,
-    may,
+    has_capability,
 )
 from zabbix_sockets.readers.sock_diag.messages import CgroupRow
 
@@ -53,4 +53,6 @@ def may_not_walk(query: Query, mounts: Mounts) -> bool:
     """Whether cgroups are the better owners: they answer the question, and a walk is denied."""
     if not query.needs or not query.needs <= _BY_CGROUP or not mounts.cgroup2:
         return False
-    return not all(may(query.proc, each) for each in (CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE))
+    return not all(
+        has_capability(query.proc, each) for each in (CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE)
+    )
