@@ -23,6 +23,7 @@ from zabbix_sockets.filters.terms import (
     Or,
     Port,
 )
+from zabbix_sockets.model.addresses import IPV4_LENGTH
 
 INET_DIAG_BC_JMP = 1
 INET_DIAG_BC_S_GE, INET_DIAG_BC_S_LE, INET_DIAG_BC_D_GE, INET_DIAG_BC_D_LE = 2, 3, 4, 5
@@ -52,7 +53,6 @@ _PORT_CODES = {
     (False, ">="): INET_DIAG_BC_D_GE,
     (False, "<="): INET_DIAG_BC_D_LE,
 }
-_IPV4_LENGTH = 4
 
 KERNEL_KINDS = frozenset(("port", "host", "dev", "fwmark", "cgroup"))
 """Conditions that have an operation."""
@@ -126,7 +126,7 @@ def _operation(leaf: Leaf) -> tuple[int, bytes]:
         case Port(local, operator, number):
             return _PORT_CODES[local, operator], OP.pack(0, 0, number)
         case Host(local, address, prefix, port):
-            family = AF_INET if len(address) == _IPV4_LENGTH else AF_INET6
+            family = AF_INET if len(address) == IPV4_LENGTH else AF_INET6
             condition = HOSTCOND.pack(family, prefix, -1 if port is None else port)
             code = INET_DIAG_BC_S_COND if local else INET_DIAG_BC_D_COND
             return code, condition + address

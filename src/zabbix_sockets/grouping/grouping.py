@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from zabbix_sockets.model.names import UNKNOWN
+from zabbix_sockets.model.names import UNKNOWN_NAME
 from zabbix_sockets.model.snapshot import HIDDEN_FACTS, Process, Snapshot, Visibility
 
 
@@ -17,7 +17,7 @@ class Grouping(NamedTuple):
 
 def _by(field: str) -> Grouping:
     def names_of(processes: Iterable[Process]) -> list[str]:
-        return [getattr(process, field) or UNKNOWN for process in processes]
+        return [getattr(process, field) or UNKNOWN_NAME for process in processes]
 
     return Grouping(field, names_of, frozenset((field,)))
 
