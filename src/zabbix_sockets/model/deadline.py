@@ -34,5 +34,5 @@ class Deadline:
             raise DeadlineError(f"timed out after {self.seconds:g} s")
 
     def part(self, share: float) -> "Deadline":
-        """Return a deadline after *share*, 0 to 1, of the time that remains; at once if none does."""
+        """Return a deadline after *share*, 0 to 1, of the time that remains: 0 s if none does."""
         return Deadline(max(0.0, self.remaining()) * share)
