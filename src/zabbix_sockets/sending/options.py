@@ -73,7 +73,7 @@ def _add_to(parser: argparse.ArgumentParser) -> None:
         action=_SenderOption,
         const="-I",
         metavar="ADDRESS",
-        help="SourceIP",
+        help="the address that connections come from (SourceIP)",
     )
     for name, meaning in _TLS.items():
         to.add_argument(
@@ -91,19 +91,19 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         " own with the templates' keys; KEY: of these only, such as 'sockets.process.tcp.*'",
     )
     how.add_argument(
-        "--interval", type=_interval, metavar="SECONDS", help="stay, and push that often"
+        "--interval", type=_interval, metavar="SECONDS", help="stay, and push at this interval"
     )
     how.add_argument(
         "--send-timeout",
         type=_send_timeout,
         default=10,
         metavar="SECONDS",
-        help="for each call of zabbix_sender (default: 10)",
+        help="the time for each call of zabbix_sender (default: 10)",
     )
     how.add_argument(
         "--spool",
         metavar="FILE",
-        help="where documents wait that could not be delivered"
+        help="file in which documents wait that could not be delivered"
         " (default: spool.sqlite, with --values values.sqlite, in $STATE_DIRECTORY or"
         " /var/lib/zabbix-sockets)",
     )
