@@ -47,9 +47,16 @@ def server() -> Iterator[Recorder]:
 
 
 def command(program: str, *arguments: str) -> list[str]:
-    """Return the command line of send; zabbix_sender is found by PATH."""
-    path = f"{os.path.dirname(program)}:/usr/bin:/bin"
-    return ["env", f"PATH={path}", sys.executable, "-m", "zabbix_sockets", "send", *arguments]
+    """Return the command line of send; zabbix_sender is found by PATH, where nothing else is."""
+    return [
+        "env",
+        f"PATH={os.path.dirname(program)}",
+        sys.executable,
+        "-m",
+        "zabbix_sockets",
+        "send",
+        *arguments,
+    ]
 
 
 def send(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -106,9 +106,9 @@ class Unit:
         )
         program.chmod(0o755)
 
-    def fails(self) -> tuple[int, str]:
+    def fails(self, **environment: str) -> tuple[int, str]:
         """Run what ExecStart= says, which has to end by itself; return its status and its log."""
-        command = self.box.command(self.box.exec_start, pins=True)
+        command = self.box.command(self.box.exec_start, pins=True, **environment)
         answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         return answer.returncode, answer.stderr
 
@@ -328,7 +328,7 @@ def test_no_sender(unit: Unit, recorder: Recorder) -> None:
     """Without zabbix_sender it doesn't start, and the log says what to install."""
     unit.configure(recorder.address)
     (unit.box.root / "bin/zabbix_sender").unlink()
-    status, log = unit.fails()
+    status, log = unit.fails(PATH="/usr/local/bin")  # the machine's own may be in another folder
     assert status == USAGE
     assert "there is no zabbix_sender" in log
     assert "zabbix-agent (Debian 12)" in log
