@@ -65,7 +65,6 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
 
     Raises:
         DeadlineError: the timeout passed: a list is whole, or an error.
-        DumpInterruptedError: a table changed too much while it was read; call again.
         SourceUnavailableError: as collect(), or a namespace may not be looked into.
         SocketsError, ParseError: as collect(); what a filter names or needs can't be seen.
         UsageError: the filter is wrong.

@@ -7,12 +7,7 @@ import pytest
 
 from zabbix_sockets.collector.sources import Plan, choose
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.errors import (
-    DeadlineError,
-    DumpInterruptedError,
-    ParseError,
-    SourceUnavailableError,
-)
+from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import Query
 from zabbix_sockets.model.wire import Table
 from zabbix_sockets.readers.proc import net_tables
@@ -128,9 +123,7 @@ def test_table_that_nobody_has(plan_with: Chooser) -> None:
         plan.open(TCP, TIME)
 
 
-@pytest.mark.parametrize(
-    "error", [DeadlineError("late"), DumpInterruptedError("again"), ParseError("a", b"b")]
-)
+@pytest.mark.parametrize("error", [DeadlineError("late"), ParseError("a", b"b")])
 def test_other_errors_are_no_reason_to_read_elsewhere(plan_with: Chooser, error: Exception) -> None:
     """Only a source that can't be used is replaced: a choice never depends on the load."""
     plan = plan_with(FakeTables({TCP: [[error]]}))

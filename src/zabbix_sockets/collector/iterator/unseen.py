@@ -13,12 +13,7 @@ from zabbix_sockets.collector.iterator.record_fold import RecordFold
 from zabbix_sockets.collector.sources import TCP_TABLES, Plan
 from zabbix_sockets.collector.tables.row_fold import TableFold
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.errors import (
-    DeadlineError,
-    DumpInterruptedError,
-    ParseError,
-    SourceUnavailableError,
-)
+from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import DeviceName, Snapshot
 from zabbix_sockets.model.wire import TABLES, Row, Table, TcpState
 from zabbix_sockets.readers.proc.counters import may_lack_descriptors
@@ -68,7 +63,7 @@ class Rest:
             read()
         except DeadlineError:
             self._snapshot.unfinished.add(protocol)
-        except (DumpInterruptedError, OSError, ParseError, SourceUnavailableError) as error:
+        except (OSError, ParseError, SourceUnavailableError) as error:
             self._snapshot.unfinished.add(protocol)
             self._plan.warn(f"{protocol}: sockets without a descriptor can't be read: {error}")
 

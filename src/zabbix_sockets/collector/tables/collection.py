@@ -23,12 +23,7 @@ from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.collector.tables.cgroup_owners import CgroupOwners, may_not_walk
 from zabbix_sockets.collector.tables.row_fold import MAX_ENDPOINTS, TableFold
-from zabbix_sockets.model.errors import (
-    DeadlineError,
-    DumpInterruptedError,
-    ParseError,
-    SourceUnavailableError,
-)
+from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.quality import Quality, Sampler
 from zabbix_sockets.model.snapshot import (
@@ -49,7 +44,6 @@ from zabbix_sockets.readers.sock_diag.messages import Noted
 SHARE_OF_WALK = 0.6
 _SHARE_OF_SCANS = 0.5
 """Of the time left: if reading all namespaces may take more, their listeners come first."""
-_DUMP_ATTEMPTS = 4
 _LISTENING = 1 << TcpState.LISTEN
 
 
@@ -139,22 +133,16 @@ class TableCollection:
             SourceUnavailableError: no reader can read it.
         """
         fold = None
-        for _ in range(_DUMP_ATTEMPTS):
-            try:
-                fold, batches = self._open(plan, table, ports)
-                for rows, samples in batches:
-                    fold.add(rows, samples)
-            except DeadlineError:
-                return fold, False
-            except DumpInterruptedError:
-                self._owners.forget_counted()
-            except (OSError, ParseError) as error:
-                plan.warn(f"{table}: {error}")
-                return fold, False
-            else:
-                return fold, plan.is_exact(table)
-        plan.warn(f"{table}: it kept changing while it was read")
-        return fold, False
+        try:
+            fold, batches = self._open(plan, table, ports)
+            for rows, samples in batches:
+                fold.add(rows, samples)
+        except DeadlineError:
+            return fold, False
+        except (OSError, ParseError) as error:
+            plan.warn(f"{table}: {error}")
+            return fold, False
+        return fold, plan.is_exact(table)
 
     def _open(
         self, plan: Plan, table: Table, ports: PortRange
@@ -277,10 +265,7 @@ class TableCollection:
                         for table in TABLES
                         if plan.has_netlink and table.protocol == "tcp"
                     ]
-            except (
-                *(DeadlineError, DumpInterruptedError, SourceUnavailableError),
-                *(OSError, ParseError),
-            ):
+            except (DeadlineError, OSError, ParseError, SourceUnavailableError):
                 folds.clear()
             else:
                 break
