@@ -20,7 +20,7 @@ from zabbix_sockets.collector.namespaces import (
 )
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.collector.sources import Plan, measured_rows_of, rows_of
 from zabbix_sockets.collector.tables.cgroup_owners import CgroupOwners, may_not_walk
 from zabbix_sockets.collector.tables.row_fold import MAX_ENDPOINTS, TableFold
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
@@ -158,13 +158,16 @@ class TableCollection:
         self, plan: Plan, table: Table
     ) -> tuple[Encoding, Iterator[tuple[Iterable[Row], Iterable[Quality]]]]:
         sampler, unmeasured = self._sampler, self._snapshot.unmeasured
-        if sampler and unmeasured is not None and table.protocol == "tcp":
-            opened = plan.open_measured(table, self._deadline, self._noted)
-            if opened:
-                return opened[0], ((rows, map(sampler, figures)) for rows, figures in opened[1])
-            unmeasured.add(table.netns)
-        encoding, batches = plan.open(table, self._deadline, noted=self._noted)
-        return encoding, ((rows, repeat(0)) for rows in batches)
+        if not sampler or unmeasured is None or table.protocol != "tcp":
+            encoding, batches, _ = plan.open(rows_of(table, self._deadline, noted=self._noted))
+            return encoding, ((rows, repeat(0)) for rows in batches)
+        encoding, measured, is_netlink = plan.open(
+            measured_rows_of(table, self._deadline, self._noted)
+        )
+        if is_netlink:
+            return encoding, ((rows, map(sampler, figures)) for rows, figures in measured)
+        unmeasured.add(table.netns)
+        return encoding, ((rows, repeat(0)) for rows, _ in measured)
 
     def _merge(self, fold: TableFold) -> None:
         snapshot = self._snapshot
@@ -275,7 +278,7 @@ class TableCollection:
         self, plan: Plan, found: Found, table: Table, ports: PortRange | None
     ) -> TableFold:
         table = table._replace(netns=found.number)
-        encoding, batches = plan.open(table, self._deadline, _LISTENING)
+        encoding, batches, _ = plan.open(rows_of(table, self._deadline, _LISTENING))
         rows = [row for batch in batches for row in batch if row[0] == TcpState.LISTEN]
         # Marks of its own: the same listeners come again when all is read.
         by_inode = self._owners.by_inode
