@@ -1,6 +1,6 @@
 """The words of the readers: the kernel's states and tables, and rows of sockets. No I/O."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -68,10 +68,3 @@ class Encoding(NamedTuple):
     address: Callable[[AddressToken], bytes]  # to 4 or 16 bytes in network order
     port: Callable[[int], int]  # to the port's number; its own inverse
     wildcard: Mapping[int, AddressToken]  # family: the token of 0.0.0.0 or ::
-
-
-class TableRead(NamedTuple):
-    """A table being read: batches of rows, listeners (UDP: bound sockets) first."""
-
-    encoding: Encoding
-    batches: Iterator[Iterable[Row]]

@@ -9,13 +9,12 @@ import pytest
 
 from zabbix_sockets import Query, Snapshot, build_document, collect, iter_sockets
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.errors import DeadlineError, DumpInterruptedError
+from zabbix_sockets.model.errors import DeadlineError, ParseError
 from zabbix_sockets.model.snapshot import NOBODY, UNOWNED, HostCounters, PortRange
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
 from .fakes import AF_INET, TCP, UDP, FakeTables, Step, maker, row
 
-AGAIN = DumpInterruptedError("the table changed")
 SERVER = [3897262, 3897264, 3897267, 3897270, 3897272, 3897275, 3897277]
 CLIENT = [3897263, 3897265, 3897271, 3897276]
 
@@ -117,32 +116,6 @@ def test_captured_sockets(proc: ProcTree) -> None:
     assert mapped.local_address == socket.inet_pton(socket.AF_INET6, "::ffff:127.0.0.1")
 
 
-@pytest.mark.parametrize("failures", [1, 2, 3])
-def test_interrupted_dump_is_counted_once(proc: ProcTree, netlink: Reader, failures: int) -> None:
-    """A dump that was interrupted at its end is read again, and no socket counts twice."""
-    rows = [row(SERVER[0]), row(SERVER[0] + 1), row(0), row(99)]
-    interrupted: list[Step] = [rows[:2], rows[2:], AGAIN]
-    tables = netlink([*[interrupted] * failures, [rows]])
-    snapshot = from_netlink(proc)
-    assert sum(snapshot.connections.values()) == 4
-    owned = {each.owner: count for each, count in snapshot.connections.items()}
-    assert (owned[NOBODY], owned[UNOWNED]) == (1, 1)
-    assert snapshot.unfinished == set()
-    assert snapshot.visibility.warnings == []
-    assert [table for table, _ in tables.reads].count(TCP) == failures + 1
-
-
-def test_table_that_never_stands_still(proc: ProcTree, netlink: Reader) -> None:
-    """After four attempts the last one counts, once, and is not called complete."""
-    tables = netlink([[[row(SERVER[0]), row(99)], AGAIN]])
-    snapshot = from_netlink(proc)
-    assert sum(snapshot.connections.values()) == 2
-    assert snapshot.unfinished == {"tcp"}
-    (warning,) = snapshot.visibility.warnings
-    assert warning == "tcp: it kept changing while it was read"
-    assert [table for table, _ in tables.reads].count(TCP) == 4
-
-
 def test_deadline_within_a_table(proc: ProcTree, netlink: Reader) -> None:
     """Past the deadline what was counted stays, and the protocol is not called complete."""
     netlink([[[row(SERVER[0]), row(99)], DeadlineError("late")]])
@@ -168,14 +141,6 @@ def test_no_time_at_all(proc: ProcTree) -> None:
     assert build_document(snapshot)["complete"] == 0
 
 
-def test_interrupted_after_the_deadline(proc: ProcTree, netlink: Reader) -> None:
-    """An interrupted dump that there is no time to repeat counts as it came."""
-    netlink([[[row(SERVER[0]), row(99)], AGAIN], [DeadlineError("late")]])
-    snapshot = from_netlink(proc)
-    assert sum(snapshot.connections.values()) == 2
-    assert snapshot.unfinished == {"tcp"}
-
-
 def test_repeated_rows_are_listed_once(proc: ProcTree, netlink: Reader) -> None:
     """A socket that the kernel shows twice is one; those without an inode are each one."""
     netlink([[[row(5), row(0), row(5)], [row(5), row(0)]]])
@@ -183,7 +148,7 @@ def test_repeated_rows_are_listed_once(proc: ProcTree, netlink: Reader) -> None:
     assert inodes == [5, 0, 0]
 
 
-@pytest.mark.parametrize("error", [DeadlineError("late"), AGAIN])
+@pytest.mark.parametrize("error", [DeadlineError("late"), ParseError("netlink message", b"?")])
 def test_list_is_whole_or_an_error(proc: ProcTree, netlink: Reader, error: Exception) -> None:
     """A list of sockets that can't be finished is an error, never a shorter list."""
     netlink([[[row(5)], error]])

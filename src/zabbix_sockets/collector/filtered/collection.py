@@ -22,7 +22,6 @@ from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.quality import Quality, Sampler
 from zabbix_sockets.model.snapshot import PortRange, Query, Snapshot
 from zabbix_sockets.model.wire import Row, Table
-from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.sock_diag.attributes import figures_of
 
 
@@ -88,13 +87,13 @@ class FilteredCollection(TableCollection):
     ) -> tuple[TableFold, Iterator[tuple[Iterable[Row], Iterable[Quality]]]]:
         unmeasured = self._snapshot.unmeasured
         sampler = self._sampler if table.protocol == "tcp" else None
-        encoding, chosen = self._selection.read(
+        opened = self._selection.read(
             plan, table, self._deadline, tcp_info=bool(sampler), noted=self._noted
         )
-        if encoding is PROCNET_ENCODING and sampler and unmeasured is not None:
+        if not opened.is_netlink and sampler and unmeasured is not None:
             unmeasured.add(table.netns)
-        fold = self._new_fold(table, encoding, ports)
-        return fold, _with_directions(fold, chosen, sampler)
+        fold = self._new_fold(table, opened.encoding, ports)
+        return fold, _with_directions(fold, opened.batches, sampler)
 
     def _begin(self, plan: Plan, netns: int) -> None:
         if plan.has_netlink:

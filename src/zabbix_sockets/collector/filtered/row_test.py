@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from zabbix_sockets.collector.sources import Whole
 from zabbix_sockets.filters.evaluate import Reading, Test, compile_test
 from zabbix_sockets.filters.kernel import Dump, without
 from zabbix_sockets.filters.terms import Node, kinds, rewrite
@@ -23,9 +24,6 @@ _FULL_STATES = (TcpState.ESTABLISHED, TcpState.LISTEN)
 
 End = tuple[int, AddressToken]
 """Port and address of a listener."""
-
-Whole = tuple[Row, bytes]
-"""A row, and the netlink message that it is from; empty from procfs."""
 
 Chosen = tuple[Iterable[End], Iterable[Whole]]
 """Listeners, chosen or not, for the directions of what comes; and rows that fit."""

@@ -10,15 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from zabbix_sockets.collector.iterator.record_fold import RecordFold
-from zabbix_sockets.collector.sources import TCP_TABLES, Plan
+from zabbix_sockets.collector.sources import TCP_TABLES, Plan, rows_of, tcp_rows
 from zabbix_sockets.collector.tables.row_fold import TableFold
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.errors import (
-    DeadlineError,
-    DumpInterruptedError,
-    ParseError,
-    SourceUnavailableError,
-)
+from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import DeviceName, Snapshot
 from zabbix_sockets.model.wire import TABLES, Row, Table, TcpState
 from zabbix_sockets.readers.proc.counters import may_lack_descriptors
@@ -68,12 +63,12 @@ class Rest:
             read()
         except DeadlineError:
             self._snapshot.unfinished.add(protocol)
-        except (DumpInterruptedError, OSError, ParseError, SourceUnavailableError) as error:
+        except (OSError, ParseError, SourceUnavailableError) as error:
             self._snapshot.unfinished.add(protocol)
             self._plan.warn(f"{protocol}: sockets without a descriptor can't be read: {error}")
 
     def _read_udp(self, table: Table) -> None:
-        encoding, batches = self._plan.open(table, self._deadline)
+        encoding, batches, _ = self._plan.open(rows_of(table, self._deadline))
         fold = self._folds[table] = TableFold(table, encoding, self._snapshot.ports, {})
         candidates = self._candidates[table] = []
         for rows in batches:
@@ -83,7 +78,7 @@ class Rest:
                 fold.directions.add_listener(row[1], row[3])
 
     def _read_tcp(self, states: int) -> None:
-        encoding, batches = self._plan.open_tcp(self._deadline, states)
+        encoding, batches, _ = self._plan.open(tcp_rows(self._deadline, states))
         folds = {}
         for table in TCP_TABLES:
             if table not in self._folds:

@@ -20,15 +20,10 @@ from zabbix_sockets.collector.namespaces import (
 )
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.collector.sources import Plan, measured_rows_of, rows_of
 from zabbix_sockets.collector.tables.cgroup_owners import CgroupOwners, may_not_walk
 from zabbix_sockets.collector.tables.row_fold import MAX_ENDPOINTS, TableFold
-from zabbix_sockets.model.errors import (
-    DeadlineError,
-    DumpInterruptedError,
-    ParseError,
-    SourceUnavailableError,
-)
+from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.quality import Quality, Sampler
 from zabbix_sockets.model.snapshot import (
@@ -49,7 +44,6 @@ from zabbix_sockets.readers.sock_diag.messages import Noted
 SHARE_OF_WALK = 0.6
 _SHARE_OF_SCANS = 0.5
 """Of the time left: if reading all namespaces may take more, their listeners come first."""
-_DUMP_ATTEMPTS = 4
 _LISTENING = 1 << TcpState.LISTEN
 
 
@@ -139,22 +133,16 @@ class TableCollection:
             SourceUnavailableError: no reader can read it.
         """
         fold = None
-        for _ in range(_DUMP_ATTEMPTS):
-            try:
-                fold, batches = self._open(plan, table, ports)
-                for rows, samples in batches:
-                    fold.add(rows, samples)
-            except DeadlineError:
-                return fold, False
-            except DumpInterruptedError:
-                self._owners.forget_counted()
-            except (OSError, ParseError) as error:
-                plan.warn(f"{table}: {error}")
-                return fold, False
-            else:
-                return fold, plan.is_exact(table)
-        plan.warn(f"{table}: it kept changing while it was read")
-        return fold, False
+        try:
+            fold, batches = self._open(plan, table, ports)
+            for rows, samples in batches:
+                fold.add(rows, samples)
+        except DeadlineError:
+            return fold, False
+        except (OSError, ParseError) as error:
+            plan.warn(f"{table}: {error}")
+            return fold, False
+        return fold, plan.is_exact(table)
 
     def _open(
         self, plan: Plan, table: Table, ports: PortRange
@@ -170,13 +158,16 @@ class TableCollection:
         self, plan: Plan, table: Table
     ) -> tuple[Encoding, Iterator[tuple[Iterable[Row], Iterable[Quality]]]]:
         sampler, unmeasured = self._sampler, self._snapshot.unmeasured
-        if sampler and unmeasured is not None and table.protocol == "tcp":
-            opened = plan.open_measured(table, self._deadline, self._noted)
-            if opened:
-                return opened[0], ((rows, map(sampler, figures)) for rows, figures in opened[1])
-            unmeasured.add(table.netns)
-        encoding, batches = plan.open(table, self._deadline, noted=self._noted)
-        return encoding, ((rows, repeat(0)) for rows in batches)
+        if not sampler or unmeasured is None or table.protocol != "tcp":
+            encoding, batches, _ = plan.open(rows_of(table, self._deadline, noted=self._noted))
+            return encoding, ((rows, repeat(0)) for rows in batches)
+        encoding, measured, is_netlink = plan.open(
+            measured_rows_of(table, self._deadline, self._noted)
+        )
+        if is_netlink:
+            return encoding, ((rows, map(sampler, figures)) for rows, figures in measured)
+        unmeasured.add(table.netns)
+        return encoding, ((rows, repeat(0)) for rows, _ in measured)
 
     def _merge(self, fold: TableFold) -> None:
         snapshot = self._snapshot
@@ -277,10 +268,7 @@ class TableCollection:
                         for table in TABLES
                         if plan.has_netlink and table.protocol == "tcp"
                     ]
-            except (
-                *(DeadlineError, DumpInterruptedError, SourceUnavailableError),
-                *(OSError, ParseError),
-            ):
+            except (DeadlineError, OSError, ParseError, SourceUnavailableError):
                 folds.clear()
             else:
                 break
@@ -290,7 +278,7 @@ class TableCollection:
         self, plan: Plan, found: Found, table: Table, ports: PortRange | None
     ) -> TableFold:
         table = table._replace(netns=found.number)
-        encoding, batches = plan.open(table, self._deadline, _LISTENING)
+        encoding, batches, _ = plan.open(rows_of(table, self._deadline, _LISTENING))
         rows = [row for batch in batches for row in batch if row[0] == TcpState.LISTEN]
         # Marks of its own: the same listeners come again when all is read.
         by_inode = self._owners.by_inode

@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model.wire import AddressToken, Encoding, Row, Table, TableRead, TcpState
+from zabbix_sockets.model.wire import AddressToken, Encoding, Row, Table, TcpState
 
 UDP_READS = 3
 _READ_SIZE = 1 << 18
@@ -99,8 +99,8 @@ class ProcTables:
         self._root = root
         self.approximate: set[Table] = set()  # read, but rows may be missing
 
-    def read(self, table: Table, deadline: Deadline, _states: int | None = None) -> TableRead:
-        """Start reading *table*, in all states; errors come while it is iterated.
+    def read(self, table: Table, deadline: Deadline) -> Iterator[Iterable[Row]]:
+        """Yield batches of *table*'s rows in all states, listeners (UDP: bound sockets) first.
 
         Raises:
             SourceUnavailableError: the file can't be opened. A missing IPv6 table is an
@@ -108,8 +108,8 @@ class ProcTables:
         """
         path = f"{self._root}/{table}"
         if table.protocol == "udp":
-            return TableRead(ENCODING, self._read_udp(table, path, deadline))
-        return TableRead(ENCODING, self._read_tcp(path, deadline))
+            return self._read_udp(table, path, deadline)
+        return self._read_tcp(path, deadline)
 
     def _read_tcp(self, path: str, deadline: Deadline) -> Iterator[Iterable[Row]]:
         """Listeners come first: the kernel walks their table before the connections'."""

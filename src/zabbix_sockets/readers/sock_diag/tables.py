@@ -12,10 +12,9 @@ from typing import TypeVar
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model.wire import Encoding, Row, Table, TableRead, TcpState
+from zabbix_sockets.model.wire import Row, Table, TcpState
 from zabbix_sockets.readers.sock_diag.attributes import INET_DIAG_CONG, INET_DIAG_INFO
 from zabbix_sockets.readers.sock_diag.messages import (
-    ENCODING,
     MeasuredBatch,
     Noted,
     decode_both,
@@ -101,41 +100,38 @@ class NetlinkTables:
         """Give the netlink socket back; a second time does nothing."""
         self._socket.close()
 
-    def read(self, table: Table, deadline: Deadline, states: int | None = None) -> TableRead:
-        """Start reading *table*; errors come while it is iterated (see decode_datagram).
-
-        *states*: a mask of the TCP states that matter; None: all.
-        """
-        return TableRead(ENCODING, self._batches(table, deadline, states))
-
-    def read_with_cgroups(self, table: Table, deadline: Deadline, noted: Noted) -> TableRead:
-        """Start reading *table* in all states, as read(); *noted* sees the cgroups."""
-        return TableRead(ENCODING, self._batches(table, deadline, None, noted))
-
-    def _batches(
+    def read(
         self,
         table: Table,
         deadline: Deadline,
-        wanted: int | None,
+        states: int | None = None,
         noted: Noted | None = None,
     ) -> Iterator[Iterable[Row]]:
+        """Yield batches of *table*'s rows, listeners (UDP: bound sockets) first.
+
+        *states*: a mask of the TCP states that matter; None: all. *noted* sees the cgroups.
+
+        Raises:
+            SourceUnavailableError, DeadlineError, ParseError: while they are iterated; see
+                decode_datagram().
+        """
         decode = partial(decode_datagram, family=table.family, noted=noted)
-        return self._dump(table, deadline, decode, wanted=wanted)
+        return self._dump(table, deadline, decode, wanted=states)
 
     def read_measured(
         self, table: Table, deadline: Deadline, noted: Noted | None = None
-    ) -> tuple[Encoding, Iterator[MeasuredBatch]]:
-        """Start reading *table* with figures of tcp_info, as read(); *noted* sees the cgroups."""
+    ) -> Iterator[MeasuredBatch]:
+        """Yield as read() does, with figures of tcp_info."""
         decode = partial(decode_measured, family=table.family, noted=noted)
-        return ENCODING, self._dump(table, deadline, decode, (INET_DIAG_INFO,))
+        return self._dump(table, deadline, decode, (INET_DIAG_INFO,))
 
     def read_whole(
         self, table: Table, deadline: Deadline, *, tcp_info: bool
-    ) -> tuple[Encoding, Iterator[list[tuple[Row, bytes]]]]:
-        """Start reading *table* with each row's whole message, as read()."""
+    ) -> Iterator[list[tuple[Row, bytes]]]:
+        """Yield as read() does, with each row's whole message; *tcp_info* is in it then."""
         decode = partial(decode_whole, family=table.family)
         extensions = _TCP_INFO if tcp_info else ()
-        return ENCODING, self._dump(table, deadline, decode, extensions)
+        return self._dump(table, deadline, decode, extensions)
 
     def _dump(
         self,

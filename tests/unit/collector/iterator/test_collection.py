@@ -14,7 +14,6 @@ from zabbix_sockets import Query, Snapshot, build_document, collect, iter_socket
 from zabbix_sockets.collector.iterator import unseen
 from zabbix_sockets.model.errors import (
     DeadlineError,
-    DumpInterruptedError,
     ParseError,
     SocketsError,
     SourceUnavailableError,
@@ -38,7 +37,6 @@ LISTEN, TIME_WAIT = 10, 6
 LOCAL = socket.inet_aton("127.0.0.1")
 SERVER, CLIENT = 20, 21
 FAULTS = [
-    DumpInterruptedError("the table changed"),
     ParseError("netlink message", b"?"),
     SourceUnavailableError("the kernel refused the dump"),
     OSError(105, "No buffer space available"),

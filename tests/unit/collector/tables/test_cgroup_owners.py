@@ -12,7 +12,6 @@ from zabbix_sockets.collector.tables.cgroup_owners import CgroupOwners, may_not_
 from zabbix_sockets.document.document import build_document
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.errors import DumpInterruptedError
 from zabbix_sockets.model.snapshot import BY_CGROUPS, BY_DESCRIPTORS, UNOWNED
 from zabbix_sockets.model.wire import Row
 from zabbix_sockets.readers.proc.mounts import Mounts
@@ -139,15 +138,6 @@ def test_walk_where_the_grouping_needs_processes(
     assert snapshot.visibility.ownership == BY_DESCRIPTORS
     assert [each.pid for each in snapshot.processes] == [20]
     assert {key.owner for key in snapshot.connections} == {2, UNOWNED}
-
-
-def test_interrupted_dump(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table that is read again counts its sockets once, under the same cgroups."""
-    again = DumpInterruptedError("again")
-    rows: list[list[Step]] = [[[row(5), row(6)], again], [[row(5), row(6), row(7)]]]
-    snapshot = collect_with(proc, monkeypatch, rows, UNIT)
-    assert sum(snapshot.connections.values()) == 3
-    assert len(snapshot.processes) == 3
 
 
 def noted_in(cgroup: int) -> Callable[[CgroupOwners, Iterable[CgroupRow]], Iterator[Row]]:
