@@ -27,9 +27,9 @@ from zabbix_sockets.readers.proc.mounts import Mounts
 from zabbix_sockets.readers.proc.net_tables import ProcTables
 from zabbix_sockets.readers.proc.process import (
     CAP_SYS_ADMIN,
+    has_capability,
     is_gone,
     is_hidden,
-    may,
     read_netns,
     read_stat,
 )
@@ -230,7 +230,7 @@ class Visitor:
     """
 
     def __init__(self, proc: str, visibility: Visibility, *, netlink: bool) -> None:
-        self.may_enter = may(proc, CAP_SYS_ADMIN)
+        self.may_enter = has_capability(proc, CAP_SYS_ADMIN)
         self._proc = proc
         self._visibility = visibility
         self._wants_netlink = netlink

@@ -39,11 +39,19 @@ from zabbix_sockets.model.wire import (
     Table,
     TcpState,
 )
-from zabbix_sockets.readers.bpf.records import INFORM as INFORM_SOCKETS
-from zabbix_sockets.readers.bpf.records import INFORMATION, Opener, read_chunks
+from zabbix_sockets.readers.bpf.records import (
+    INFORM_SOCKETS,
+    INFORMATION,
+    Opener,
+    read_chunks,
+)
 from zabbix_sockets.readers.proc.counters import read_port_range
 from zabbix_sockets.readers.proc.descriptors import walk
-from zabbix_sockets.readers.sock_diag.tcp_info import Informed, decode_all, decode_details
+from zabbix_sockets.readers.sock_diag.tcp_info import (
+    TcpInfoByInode,
+    decode_details,
+    decode_information,
+)
 
 Chosen = tuple[Iterable[tuple[int, AddressToken]], Iterable[tuple[Row, bytes]]]
 """Port and address of listeners that may not be among the rows; rows and their messages."""
@@ -154,7 +162,9 @@ class _Holders:
         return self._known[number]
 
 
-def _read_owners(plan: Plan, query: Query, deadline: Deadline) -> tuple[Owners, Informed | None]:
+def _read_owners(
+    plan: Plan, query: Query, deadline: Deadline
+) -> tuple[Owners, TcpInfoByInode | None]:
     """Return the owners, and the tcp_info of sockets if that is not for netlink to tell (None).
 
     Both are the iterators', and the walk's over /proc/PID/fd if there are none or they fail.
@@ -174,7 +184,7 @@ def _read_owners(plan: Plan, query: Query, deadline: Deadline) -> tuple[Owners, 
     return owners, None
 
 
-def _read_informed(open_iterator: Opener, deadline: Deadline) -> Informed:
+def _read_informed(open_iterator: Opener, deadline: Deadline) -> TcpInfoByInode:
     """Return the tcp_info of all sockets that have a descriptor, from the BPF iterator.
 
     Raises:
@@ -184,7 +194,7 @@ def _read_informed(open_iterator: Opener, deadline: Deadline) -> Informed:
     size, unpack = INFORMATION.size, INFORMATION.iter_unpack
     try:
         chunks = read_chunks(open_iterator(INFORM_SOCKETS), size, deadline)
-        return decode_all(chain.from_iterable(map(unpack, chunks)))
+        return decode_information(chain.from_iterable(map(unpack, chunks)))
     except (OSError, ParseError) as error:
         raise SourceUnavailableError(f"the iterator failed: {error}") from error
 
@@ -195,7 +205,7 @@ class _Details:
     *informed* is what the BPF iterator told; None: netlink's messages have it.
     """
 
-    def __init__(self, informed: Informed | None, *, tcp_info: bool) -> None:
+    def __init__(self, informed: TcpInfoByInode | None, *, tcp_info: bool) -> None:
         self._informed = informed
         self.asked = tcp_info and informed is None
 

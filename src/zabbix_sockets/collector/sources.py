@@ -11,7 +11,7 @@ from zabbix_sockets.model.wire import TABLES, Encoding, Row, Table
 from zabbix_sockets.readers.bpf import records
 from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.proc.net_tables import ProcTables
-from zabbix_sockets.readers.sock_diag.messages import ENCODING, MeasuredBatch, Noted
+from zabbix_sockets.readers.sock_diag.messages import ENCODING, CgroupObserver, MeasuredBatch
 from zabbix_sockets.readers.sock_diag.tables import NetlinkTables
 
 TCP_TABLES = tuple(table for table in TABLES if table.protocol == "tcp")
@@ -47,27 +47,30 @@ class Opened(NamedTuple, Generic[Batch]):
 
 
 def rows_of(
-    table: Table, deadline: Deadline, states: int | None = None, noted: Noted | None = None
+    table: Table,
+    deadline: Deadline,
+    states: int | None = None,
+    observer: CgroupObserver | None = None,
 ) -> Wish[Iterable[Row]]:
     """Wish for a table's rows.
 
-    *states*: a mask of the TCP states that matter, others may come too; None: all. *noted* sees
+    *states*: a mask of the TCP states that matter, others may come too; None: all. *observer* sees
     each socket's cgroup, where netlink is the reader.
     """
     return Wish(
         table,
-        lambda netlink: netlink.read(table, deadline, states, noted),
+        lambda netlink: netlink.read(table, deadline, states, observer),
         lambda procfs: procfs.read(table, deadline),
     )
 
 
 def measured_rows_of(
-    table: Table, deadline: Deadline, noted: Noted | None = None
+    table: Table, deadline: Deadline, observer: CgroupObserver | None = None
 ) -> Wish[MeasuredBatch]:
     """Wish for rows_of() with the figures of tcp_info of each; procfs has none for any."""
     return Wish(
         table,
-        lambda netlink: netlink.read_measured(table, deadline, noted),
+        lambda netlink: netlink.read_measured(table, deadline, observer),
         lambda procfs: ((rows, ()) for rows in procfs.read(table, deadline)),
     )
 
@@ -76,7 +79,7 @@ def whole_rows_of(table: Table, deadline: Deadline, *, tcp_info: bool) -> Wish[I
     """Wish for a table's rows with the netlink messages they are from, with *tcp_info* in them."""
     return Wish(
         table,
-        lambda netlink: netlink.read_whole(table, deadline, tcp_info=tcp_info),
+        lambda netlink: netlink.read_with_messages(table, deadline, tcp_info=tcp_info),
         lambda procfs: (zip(rows, repeat(b"")) for rows in procfs.read(table, deadline)),
     )
 

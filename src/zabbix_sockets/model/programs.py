@@ -28,7 +28,7 @@ THREADS = frozenset(
 )
 """What main threads are called, whatever their program is called."""
 
-Fact = Callable[[], bytes | None]
+FieldReader = Callable[[], bytes | None]
 """Looks at something of a process; None: it may not be looked at, or the process is gone."""
 
 
@@ -39,7 +39,7 @@ class ProgramName(NamedTuple):
     certain: bool
 
 
-def program_name(comm: bytes, command_line: Fact, executable: Fact) -> ProgramName:
+def program_name(comm: bytes, command_line: FieldReader, executable: FieldReader) -> ProgramName:
     """Return what a process is called.
 
     *command_line* is its arguments as /proc/PID/cmdline has them, or their beginning;
@@ -84,7 +84,7 @@ class _Process:
         certain: all that was asked for could be looked at.
     """
 
-    def __init__(self, command_line: Fact, executable: Fact) -> None:
+    def __init__(self, command_line: FieldReader, executable: FieldReader) -> None:
         self.certain = True
         self._executable = executable
         self._look_at_arguments = cache(lambda: self._seen(command_line()))

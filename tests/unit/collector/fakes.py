@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.wire import Row, Table
 from zabbix_sockets.readers.sock_diag.attributes import Figures
-from zabbix_sockets.readers.sock_diag.messages import MeasuredBatch, Noted
+from zabbix_sockets.readers.sock_diag.messages import CgroupObserver, MeasuredBatch
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 TCP, UDP = Table("tcp", AF_INET), Table("udp", AF_INET)
@@ -41,15 +41,15 @@ class FakeTables:
         table: Table,
         deadline: Deadline,
         _states: int | None = None,
-        noted: Noted | None = None,
+        observer: CgroupObserver | None = None,
     ) -> Iterator[Iterable[Row]]:
-        """Start the table's next script; *noted* sees cgroups: 100 times the sockets' inodes."""
+        """Start the table's next script; *observer* sees cgroups: 100 times the sockets' inodes."""
         self.reads.append((table, deadline))
         scripts = self._scripts.get(table, [[]])
         script = scripts.pop(0) if len(scripts) > 1 else scripts[0]
         batches = self._batches(script)
-        if noted:
-            return (noted([(row[9] * 100, row) for row in rows]) for rows in batches)
+        if observer:
+            return (observer([(row[9] * 100, row) for row in rows]) for rows in batches)
         return batches
 
     def read_both(self, deadline: Deadline, states: int) -> Iterator[tuple[int, Iterable[Row]]]:
@@ -58,7 +58,7 @@ class FakeTables:
             for rows in self.read(table, deadline):
                 yield table.family, [each for each in rows if states >> each[0] & 1]
 
-    def read_whole(
+    def read_with_messages(
         self, table: Table, deadline: Deadline, *, tcp_info: bool
     ) -> Iterator[list[tuple[Row, bytes]]]:
         """Start the table's next script; no row has a message to look at."""
@@ -66,11 +66,11 @@ class FakeTables:
         return ([(row, b"") for row in rows] for rows in self.read(table, deadline))
 
     def read_measured(
-        self, table: Table, deadline: Deadline, noted: Noted | None = None
+        self, table: Table, deadline: Deadline, observer: CgroupObserver | None = None
     ) -> Iterator[MeasuredBatch]:
         """Start the table's next script, with the figures of *figures*."""
         self.asked_for_tcp_info = True
-        return self._measured(self.read(table, deadline, None, noted))
+        return self._measured(self.read(table, deadline, None, observer))
 
     def _measured(self, batches: Iterator[Iterable[Row]]) -> Iterator[MeasuredBatch]:
         for batch in batches:

@@ -126,7 +126,7 @@ def test_table_that_netlink_has_not(plan_with: Chooser) -> None:
 
 
 WISHES: dict[str, Callable[[], Wish[Any]]] = {
-    "rows": lambda: rows_of(TCP, TIME, noted=lambda rows: [row for _, row in rows]),
+    "rows": lambda: rows_of(TCP, TIME, observer=lambda rows: [row for _, row in rows]),
     "measured rows": lambda: measured_rows_of(TCP, TIME),
     "whole rows": lambda: whole_rows_of(TCP, TIME, tcp_info=True),
     "both families": lambda: tcp_rows(TIME, 1 << 1),

@@ -22,7 +22,7 @@ from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.quality import Quality, Sampler
 from zabbix_sockets.model.snapshot import PortRange, Query, Snapshot
 from zabbix_sockets.model.wire import Row, Table
-from zabbix_sockets.readers.sock_diag.attributes import figures_of
+from zabbix_sockets.readers.sock_diag.attributes import decode_figures
 
 
 class FilteredCollection(TableCollection):
@@ -88,7 +88,7 @@ class FilteredCollection(TableCollection):
         unmeasured = self._snapshot.unmeasured
         sampler = self._sampler if table.protocol == "tcp" else None
         opened = self._selection.read(
-            plan, table, self._deadline, tcp_info=bool(sampler), noted=self._noted
+            plan, table, self._deadline, tcp_info=bool(sampler), observer=self._observe
         )
         if not opened.is_netlink and sampler and unmeasured is not None:
             unmeasured.add(table.netns)
@@ -114,6 +114,6 @@ def _with_directions(
         kept = list(wholes)
         rows = [row for row, _ in kept]
         if sampler:
-            yield rows, [sampler(figures_of(message)) if message else 0 for _, message in kept]
+            yield rows, [sampler(decode_figures(message)) if message else 0 for _, message in kept]
         else:
             yield rows, repeat(0)

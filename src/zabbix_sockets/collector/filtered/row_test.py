@@ -11,8 +11,8 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.wire import AddressToken, Row, Table, TcpState
-from zabbix_sockets.readers.sock_diag.attributes import facts_of
-from zabbix_sockets.readers.sock_diag.messages import Noted
+from zabbix_sockets.readers.sock_diag.attributes import decode_cgroup_and_mark
+from zabbix_sockets.readers.sock_diag.messages import CgroupObserver
 from zabbix_sockets.readers.sock_diag.tables import NetlinkTables
 
 OWNER_KINDS = frozenset(("process", "pid"))
@@ -73,7 +73,7 @@ class Dumping(NamedTuple):
     netlink: NetlinkTables
     table: Table
     deadline: Deadline
-    noted: Noted | None
+    observer: CgroupObserver | None
     tcp_info: bool
 
     def listeners(self, states: int) -> Iterator[Chosen]:
@@ -88,12 +88,12 @@ class Dumping(NamedTuple):
             self.table, self.deadline, dump.states, dump.program, tcp_info=self.tcp_info
         ):
             ends, fitting = chosen(wholes, listening, test)
-            yield ends, self._noted(fitting) if self.noted else fitting
+            yield ends, self._observed(fitting) if self.observer else fitting
 
-    def _noted(self, wholes: list[Whole]) -> Iterable[Whole]:
-        assert self.noted
-        cgroups = ((facts_of(message)[0], row) for row, message in wholes)
-        return zip(self.noted(cgroups), (message for _, message in wholes), strict=True)
+    def _observed(self, wholes: list[Whole]) -> Iterable[Whole]:
+        assert self.observer
+        cgroups = ((decode_cgroup_and_mark(message)[0], row) for row, message in wholes)
+        return zip(self.observer(cgroups), (message for _, message in wholes), strict=True)
 
 
 def chosen(
@@ -104,7 +104,9 @@ def chosen(
     if test is None:
         return ends, wholes
     if test.needs_facts:
-        return ends, [each for each in wholes if test.holds(each[0], *facts_of(each[1]))]
+        return ends, [
+            each for each in wholes if test.holds(each[0], *decode_cgroup_and_mark(each[1]))
+        ]
     return ends, [each for each in wholes if test.holds(each[0])]
 
 

@@ -43,7 +43,7 @@ from zabbix_sockets.readers.proc.mounts import Mounts
 from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.proc.net_tables import ProcTables
 from zabbix_sockets.readers.proc.process import CAP_NET_ADMIN, read_capabilities
-from zabbix_sockets.readers.sock_diag.messages import ENCODING, Noted
+from zabbix_sockets.readers.sock_diag.messages import ENCODING, CgroupObserver
 from zabbix_sockets.readers.sock_diag.tables import STATES
 
 _NETLINK_KINDS = {"dev": "device", "fwmark": "mark", "cgroup": "cgroup"}
@@ -166,9 +166,9 @@ class Selection:
         deadline: Deadline,
         *,
         tcp_info: bool,
-        noted: Noted | None = None,
+        observer: CgroupObserver | None = None,
     ) -> Opened[Chosen]:
-        """Start reading the sockets of *table* that fit; *noted* sees their cgroups.
+        """Start reading the sockets of *table* that fit; *observer* sees their cgroups.
 
         *tcp_info*: the messages have it.
 
@@ -182,7 +182,7 @@ class Selection:
         wish = Wish(
             table,
             lambda netlink: self._from_netlink(
-                Dumping(netlink, table, deadline, noted, tcp_info), node
+                Dumping(netlink, table, deadline, observer, tcp_info), node
             ),
             lambda procnet: self._from_procnet(procnet, table, deadline, node),
         )

@@ -217,8 +217,8 @@ def _owners(open_iterator: bpf.Opener, proc: str, deadline: Deadline) -> Owners:
     uptime = read_uptime(proc)
     numbers: dict[tuple[int, bytes, int], int] = {}
     last, number, note = (0, b"", 0), 0, owners.by_inode.setdefault
-    for chunk in bpf.read_chunks(open_iterator(bpf.OWN), bpf.OWNER.size, deadline):
-        for pid, inode, started, _, comm in bpf.OWNER.iter_unpack(chunk):
+    for chunk in bpf.read_chunks(open_iterator(bpf.OWN_SOCKETS), bpf.OWNER.size, deadline):
+        for pid, inode, started, comm in bpf.OWNER.iter_unpack(chunk):
             key = pid, comm, started
             if key != last:  # one process's sockets come together
                 last, number = key, numbers.get(key, 0)

@@ -38,7 +38,7 @@ from zabbix_sockets.model.snapshot import (
 from zabbix_sockets.model.wire import OWN_NETNS, TABLES, Encoding, Row, Table, TcpState
 from zabbix_sockets.readers.proc.descriptors import walk
 from zabbix_sockets.readers.proc.process import read_fds_limit
-from zabbix_sockets.readers.sock_diag.messages import Noted
+from zabbix_sockets.readers.sock_diag.messages import CgroupObserver
 
 # The walk over the descriptors is what takes long; the tables that follow tell the most.
 SHARE_OF_WALK = 0.6
@@ -61,7 +61,7 @@ class TableCollection:
         self._found: dict[int, Found] = {}  # as far as they are read
         self._device_name = device_names(self._places, self._found)
         self._room = MAX_ENDPOINTS
-        self._noted: Noted | None = None
+        self._observe: CgroupObserver | None = None
         self._sampler = Sampler(query.active_within) if query.tcp_info else None
         self._owners = self._read_owners()
         self._owners.left_out = query.left_out
@@ -70,7 +70,7 @@ class TableCollection:
         if not (self._plan.has_netlink and may_not_walk(self._query, self._places.mounts)):
             return self._walk()
         owners = CgroupOwners()
-        self._noted = owners.noted
+        self._observe = owners.observe
         self._snapshot.visibility.ownership = BY_CGROUPS
         return owners
 
@@ -159,10 +159,10 @@ class TableCollection:
     ) -> tuple[Encoding, Iterator[tuple[Iterable[Row], Iterable[Quality]]]]:
         sampler, unmeasured = self._sampler, self._snapshot.unmeasured
         if not sampler or unmeasured is None or table.protocol != "tcp":
-            encoding, batches, _ = plan.open(rows_of(table, self._deadline, noted=self._noted))
+            encoding, batches, _ = plan.open(rows_of(table, self._deadline, observer=self._observe))
             return encoding, ((rows, repeat(0)) for rows in batches)
         encoding, measured, is_netlink = plan.open(
-            measured_rows_of(table, self._deadline, self._noted)
+            measured_rows_of(table, self._deadline, self._observe)
         )
         if is_netlink:
             return encoding, ((rows, map(sampler, figures)) for rows, figures in measured)

@@ -79,9 +79,12 @@ class IteratedHost:
 
     def write(self, records: bytes) -> None:
         """Let the iterators tell this."""
-        owners = bpf.OWNER.pack(SERVER, 10, 5, 1024, b"server")
-        owners += bpf.OWNER.pack(CLIENT, 11, 5, 1024, b"client")
-        told = dict.fromkeys(bpf.PROGRAMS, b"") | {bpf.COUNT: records, bpf.OWN: owners}
+        owners = bpf.OWNER.pack(SERVER, 10, 5, b"server")
+        owners += bpf.OWNER.pack(CLIENT, 11, 5, b"client")
+        told = dict.fromkeys(bpf.PROGRAMS, b"") | {
+            bpf.COUNT_SOCKETS: records,
+            bpf.OWN_SOCKETS: owners,
+        }
         for program, words in told.items():
             Path(bpf.pin_path(str(self.pins), program)).write_bytes(words)
 
@@ -268,7 +271,7 @@ def half(program: str) -> Callable[[IteratedHost], object]:
 
 @pytest.mark.parametrize(
     "break_it",
-    [lambda host: unload(host.pins), half(bpf.OWN), half(bpf.INFORM)],
+    [lambda host: unload(host.pins), half(bpf.OWN_SOCKETS), half(bpf.INFORM_SOCKETS)],
     ids=["unloaded", "owners", "tcp_info"],
 )
 def test_single_sockets_fall_back(

@@ -84,7 +84,7 @@ def test_noted(sockets: list[tuple[int, int]]) -> None:
     owners = CgroupOwners()
     rows = [row(inode) for _, inode in sockets]
     pairs = [(number, each) for (number, _), each in zip(sockets, rows, strict=True)]
-    assert list(owners.noted(pairs)) == rows
+    assert list(owners.observe(pairs)) == rows
     expected: dict[int, int] = {}
     for number, inode in sockets:
         if number and inode:
@@ -103,7 +103,7 @@ def test_noted(sockets: list[tuple[int, int]]) -> None:
 def test_owner_is_known_before_its_row_is_counted() -> None:
     """A row is given on only after its owner was noted."""
     owners = CgroupOwners()
-    for each in owners.noted([(7, row(1)), (7, row(2)), (0, row(3))]):
+    for each in owners.observe([(7, row(1)), (7, row(2)), (0, row(3))]):
         assert (each[9] in owners.by_inode) == (each[9] != 3)
 
 
@@ -142,15 +142,15 @@ def test_walk_where_the_grouping_needs_processes(
 
 def noted_in(cgroup: int) -> Callable[[CgroupOwners, Iterable[CgroupRow]], Iterator[Row]]:
     """Return what notes all sockets as made in one cgroup."""
-    noted = CgroupOwners.noted
-    return lambda owners, rows: noted(owners, [(cgroup, each) for _, each in rows])
+    observe = CgroupOwners.observe
+    return lambda owners, rows: observe(owners, [(cgroup, each) for _, each in rows])
 
 
 def test_document(proc: ProcTree, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A unit's row has no number of processes, and is settled without listening."""
     inode = (tmp_path / "cgroup/system.slice/nginx.service").stat().st_ino
     monkeypatch.setattr(
-        "zabbix_sockets.collector.tables.cgroup_owners.CgroupOwners.noted", noted_in(inode)
+        "zabbix_sockets.collector.tables.cgroup_owners.CgroupOwners.observe", noted_in(inode)
     )
     snapshot = collect_with(proc, monkeypatch, [[[row(5)]]], UNIT)
     document = build_document(snapshot, grouping=GROUPINGS["unit"])
