@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from zabbix_sockets.model.names import UNKNOWN
-from zabbix_sockets.model.snapshot import HIDDEN_FACTS, Process, Snapshot, Visibility
+from zabbix_sockets.model.snapshot import Process, Snapshot
 
 
 class Grouping(NamedTuple):
@@ -29,16 +29,6 @@ GROUPINGS = {
     "container": _by("container"),
     "user": _by("user"),
 }
-
-
-def hidden_facts(visibility: Visibility, grouping: Grouping) -> list[str]:
-    """Return in words what the names of groups depend on and could not be looked at.
-
-    Owners' sockets may be in the rows of other groups then: none that is missing is a 0.
-    """
-    by_name = grouping.name == DEFAULT_GROUPING  # rules leave most processes their names
-    hidden = visibility.hidden_facts - (set() if by_name else {"name"})
-    return [words for fact, words in HIDDEN_FACTS.items() if fact in hidden]
 
 
 class Groups:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from zabbix_sockets import Query, Snapshot, build_document, collect, iter_sockets
+from zabbix_sockets.document.completeness import unread_protocols
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError
 from zabbix_sockets.model.snapshot import NOBODY, UNOWNED, HostCounters, PortRange
@@ -63,7 +65,10 @@ def from_files(proc: ProcTree) -> Snapshot:
 def test_captured_host(proc: ProcTree) -> None:
     """Every captured socket is counted with its owner, and the host's figures are there."""
     snapshot = from_files(proc)
-    assert (snapshot.visibility.source, snapshot.unfinished) == ("procfs", set())
+    assert (snapshot.visibility.source, unread_protocols(snapshot.visibility.gaps)) == (
+        "procfs",
+        set(),
+    )
     assert len(snapshot.listeners) == 6
     assert sum(snapshot.connections.values()) == 12
     assert snapshot.ports == PortRange(32768, 60999, 28232)
@@ -121,7 +126,7 @@ def test_deadline_within_a_table(proc: ProcTree, netlink: Reader) -> None:
     netlink([[[row(SERVER[0]), row(99)], DeadlineError("late")]])
     snapshot = from_netlink(proc)
     assert sum(snapshot.connections.values()) == 2
-    assert snapshot.unfinished == {"tcp"}
+    assert unread_protocols(snapshot.visibility.gaps) == {"tcp"}
     assert snapshot.owners
 
 
@@ -130,14 +135,14 @@ def test_deadline_before_a_table(proc: ProcTree, netlink: Reader) -> None:
     netlink([[DeadlineError("late")]])
     snapshot = from_netlink(proc)
     assert snapshot.connections == {}
-    assert snapshot.unfinished == {"tcp"}
+    assert unread_protocols(snapshot.visibility.gaps) == {"tcp"}
 
 
 def test_no_time_at_all(proc: ProcTree) -> None:
     """Without any time the answer is that nothing is known, and still a Snapshot."""
     snapshot = collect(Query("procfs", 0.0, str(proc), netns="own"))
-    assert snapshot.unfinished == {"tcp", "udp"}
-    assert not snapshot.visibility.owners_complete
+    assert unread_protocols(snapshot.visibility.gaps) == {"tcp", "udp"}
+    assert snapshot.visibility.has_gap(gaps.UNASKED)
     assert build_document(snapshot)["complete"] == 0
 
 
@@ -173,7 +178,7 @@ def test_approximate_table_is_not_complete(proc: ProcTree, monkeypatch: pytest.M
     monkeypatch.setattr(
         "zabbix_sockets.collector.sources.Plan.is_exact", lambda _, table: table != UDP
     )
-    assert from_files(proc).unfinished == {"udp"}
+    assert unread_protocols(from_files(proc).visibility.gaps) == {"udp"}
 
 
 def test_walk_that_ran_out_of_time(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,8 +190,8 @@ def test_walk_that_ran_out_of_time(proc: ProcTree, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(Deadline, "part", part)
     snapshot = from_files(proc)
-    assert not snapshot.visibility.owners_complete
-    assert snapshot.unfinished == set()
+    assert snapshot.visibility.has_gap(gaps.UNASKED)
+    assert unread_protocols(snapshot.visibility.gaps) == set()
     assert {each.owner for each in snapshot.connections} == {NOBODY, UNOWNED}
 
 

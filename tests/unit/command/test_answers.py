@@ -4,6 +4,7 @@ import pytest
 
 from zabbix_sockets.command import answers
 from zabbix_sockets.command.arguments import parse
+from zabbix_sockets.model.gaps import DENIED, Gap
 from zabbix_sockets.model.socket import Owner, Socket
 
 from ..answers import answer_with  # noqa: TID252  # a test folder is no package
@@ -61,7 +62,7 @@ def test_notes_for_people(
 ) -> None:
     """What could not be seen is told on stderr, beside the table."""
     snapshot = snapshot_of(processes("nginx"), [tcp_listener(2, 80)])
-    snapshot.visibility.denied = {"sshd": 2}
+    snapshot.visibility.add_gap(DENIED, "sshd", 2)
     answer_with(monkeypatch, snapshot)
     options = parse(["show", "processes"])
     options.run(options)
@@ -92,7 +93,7 @@ def test_what_would_help_is_told(
 ) -> None:
     """`show` says what would make it see more, and why an empty table is empty."""
     snapshot = snapshot_of(processes(*found), [tcp_listener(2, 80)] if found else [])
-    snapshot.visibility.denied = denied
+    snapshot.visibility.gaps = [Gap(DENIED, name, count) for name, count in denied.items()]
     snapshot.visibility.reason, snapshot.visibility.degraded = NO_GROUP, degraded
     for arguments in ([], ["--json"]):
         answer_with(monkeypatch, snapshot)

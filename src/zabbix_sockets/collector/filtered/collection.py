@@ -17,6 +17,7 @@ from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.collector.tables.collection import SHARE_OF_WALK, TableCollection
 from zabbix_sockets.collector.tables.row_fold import TableFold
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import DeadlineError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.quality import Quality, Sampler
@@ -57,9 +58,7 @@ class FilteredCollection(TableCollection):
             owners = read_owners(self._plan.open_iterator, self._query.proc, deadline)
         except DeadlineError:
             owners = Owners()
-            owners.complete = self._snapshot.visibility.owners_complete = False
-        if owners.uncertain:
-            self._snapshot.visibility.hidden_facts.add("name")
+            owners.complete = False
         return owners
 
     def collect(self) -> None:
@@ -72,10 +71,10 @@ class FilteredCollection(TableCollection):
         """
         super().collect()
         snapshot = self._snapshot
-        unread = snapshot.unfinished or snapshot.skipped or snapshot.visibility.foreign_unseen
-        if not unread:
+        if not snapshot.visibility.has_gap(*gaps.UNREAD):
             self._selection.check_devices()
-        snapshot.visibility.undecided = bool(self._selection.undecided)
+        if self._selection.undecided:
+            snapshot.visibility.add_gap(gaps.UNDECIDED, how_many=self._selection.undecided)
         if self._plan.open_iterator:
             for index in {index for members in snapshot.owners.values() for index in members}:
                 process = snapshot.processes[index]

@@ -14,6 +14,7 @@ from zabbix_sockets.collector.sources import TCP_TABLES, Plan, rows_of, tcp_rows
 from zabbix_sockets.collector.tables.row_fold import TableFold
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.model.gaps import ENDPOINTS, TABLE
 from zabbix_sockets.model.snapshot import DeviceName, Snapshot
 from zabbix_sockets.model.wire import TABLES, Row, Table, TcpState
 from zabbix_sockets.readers.proc.counters import may_lack_descriptors
@@ -36,7 +37,7 @@ class Rest:
     """The sockets of the own namespace that the iterator can't see.
 
     What can be asked while the kernel iterates is asked at once. Past the deadline, and where
-    a table can't be read, the Snapshot is marked as unfinished.
+    a table can't be read, that is a gap of the Snapshot.
     """
 
     def __init__(self, plan: Plan, snapshot: Snapshot, proc: str, deadline: Deadline) -> None:
@@ -50,7 +51,7 @@ class Rest:
             if table.protocol == "udp":
                 self._try("udp", partial(self._read_udp, table))
                 if not plan.is_exact(table):
-                    snapshot.unfinished.add("udp")
+                    snapshot.visibility.add_gap(TABLE, "udp")
         states = _LISTENING | (_NO_DESCRIPTOR if self._scanned else 0)
         self._try("tcp", partial(self._read_tcp, states))
 
@@ -62,9 +63,9 @@ class Rest:
         try:
             read()
         except DeadlineError:
-            self._snapshot.unfinished.add(protocol)
+            self._snapshot.visibility.add_gap(TABLE, protocol)
         except (OSError, ParseError, SourceUnavailableError) as error:
-            self._snapshot.unfinished.add(protocol)
+            self._snapshot.visibility.add_gap(TABLE, protocol)
             self._plan.warn(f"{protocol}: sockets without a descriptor can't be read: {error}")
 
     def _read_udp(self, table: Table) -> None:
@@ -107,7 +108,8 @@ class Rest:
             snapshot.listeners += fold.decode_listeners(device_name)
             fold.decode_connections(snapshot.connections, snapshot.qualities, device_name)
             snapshot.note_uids(fold.uids)
-            snapshot.visibility.endpoints_complete &= not fold.overflowed
+            if fold.overflowed:
+                snapshot.visibility.add_gap(ENDPOINTS)
 
 
 def _ownerless(

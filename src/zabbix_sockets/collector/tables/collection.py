@@ -23,6 +23,7 @@ from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.sources import Plan, measured_rows_of, rows_of
 from zabbix_sockets.collector.tables.cgroup_owners import CgroupOwners, may_not_walk
 from zabbix_sockets.collector.tables.row_fold import MAX_ENDPOINTS, TableFold
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.quality import Quality, Sampler
@@ -75,13 +76,7 @@ class TableCollection:
         return owners
 
     def _walk(self) -> Owners:
-        owners = walk(self._query.proc, self._deadline.part(SHARE_OF_WALK))
-        visibility = self._snapshot.visibility
-        visibility.denied = owners.denied
-        visibility.hidden = owners.hidden
-        visibility.vanished = owners.vanished
-        visibility.owners_complete = owners.complete
-        return owners
+        return walk(self._query.proc, self._deadline.part(SHARE_OF_WALK))
 
     def collect(self) -> None:
         """Read the own namespace, then the others.
@@ -102,8 +97,8 @@ class TableCollection:
             snapshot.lacks_limited_times = self._sampler.lacks_limited_times
         if snapshot.unmeasured and OWN_NETNS in snapshot.unmeasured:
             snapshot.unmeasured = None  # as if nobody had asked: this source doesn't tell
-        if isinstance(owners, CgroupOwners) and owners.untold:
-            snapshot.visibility.unplaced = True
+        snapshot.visibility.gaps += owners.gaps()
+        snapshot.visibility.vanished = owners.vanished
         holders = [owner for owner in snapshot.uids if owner >= FIRST_OWNER]
         snapshot.owners = {owner: owners.members(owner) for owner in holders}
         if snapshot.visibility.ownership != BY_CGROUPS:
@@ -120,7 +115,7 @@ class TableCollection:
                 self._plan.warn(f"{table}: {error}")
                 fold, complete = None, False
             if not complete:
-                snapshot.unfinished.add(table.protocol)
+                snapshot.visibility.add_gap(gaps.TABLE, table.protocol)
             if fold:
                 self._merge(fold)
         if len(refusals) == len(TABLES):
@@ -172,7 +167,8 @@ class TableCollection:
     def _merge(self, fold: TableFold) -> None:
         snapshot = self._snapshot
         self._room -= fold.endpoints
-        snapshot.visibility.endpoints_complete &= not fold.overflowed
+        if fold.overflowed:
+            snapshot.visibility.add_gap(gaps.ENDPOINTS)
         snapshot.listeners += fold.decode_listeners(self._device_name)
         fold.decode_connections(snapshot.connections, snapshot.qualities, self._device_name)
         for owner, (recv, send) in fold.queues.items():
@@ -206,7 +202,7 @@ class TableCollection:
                 del snapshot.namespaces[each.number]
                 continue
             if not complete:
-                snapshot.skipped.add(each.number)
+                visibility.add_gap(gaps.NAMESPACE, netns=each.number)
                 begun = {fold.table for fold in folds}
                 folds += [
                     fold for fold in listening.get(each.number, ()) if fold.table not in begun
@@ -216,8 +212,8 @@ class TableCollection:
                 snapshot.namespaces[each.number] = named._replace(ports=ports)
             for fold in folds:
                 self._merge(fold)
-            by_cgroups = visibility.ownership == BY_CGROUPS
-            visibility.foreign_unowned |= by_cgroups and bool(folds) and ports is None
+            if visibility.ownership == BY_CGROUPS and folds and ports is None:
+                visibility.add_gap(gaps.FOREIGN_OWNERS, netns=each.number)
 
     def _worth_visiting(self, found: list[Found]) -> list[Found]:
         """Return the namespaces to read."""
@@ -296,7 +292,7 @@ class TableCollection:
         for index in {index for members in snapshot.owners.values() for index in members}:
             if self._deadline.passed():
                 snapshot.fds_limits.clear()
-                self._plan.warn("timed out: descriptor limits are not known")
+                snapshot.visibility.add_gap(gaps.DESCRIPTOR_LIMITS)
                 return
             try:
                 limit = read_fds_limit(self._query.proc, snapshot.processes[index].pid)
