@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from zabbix_sockets.collector.sources import Whole
-from zabbix_sockets.filters.evaluate import Reading, Test, compile_test
-from zabbix_sockets.filters.kernel import Dump, without
+from zabbix_sockets.filters.evaluate import RowContext, Test, compile_test
+from zabbix_sockets.filters.kernel import Dump, weakened
 from zabbix_sockets.filters.terms import Node, kinds, rewrite
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError
@@ -37,7 +37,7 @@ class RowTest:
     """
 
     def __init__(
-        self, node: Node, reading: Reading, owners: Owners, note: Callable[[], None]
+        self, node: Node, reading: RowContext, owners: Owners, note: Callable[[], None]
     ) -> None:
         self._holds = compile_test(node, reading)
         self.needs_facts = bool(kinds(node) & _FACT_KINDS)
@@ -50,10 +50,10 @@ class RowTest:
         if owners.uncertain and "process" in kinds(node):
             unseen = True
             pids = {owners.processes[index].pid for index in owners.uncertain}
-            self._is_uncertain = reading.holders.having(lambda process: process.pid in pids)
+            self._is_uncertain = reading.owners.matching(lambda process: process.pid in pids)
         if unseen and kinds(node) & OWNER_KINDS:
-            negated = rewrite(node, wanted=False)
-            may, may_not = (without(each, OWNER_KINDS) for each in (node, negated))
+            negated = rewrite(node, positive=False)
+            may, may_not = (weakened(each, OWNER_KINDS) for each in (node, negated))
             self._tests = compile_test(may, reading), compile_test(may_not, reading)
 
     def holds(self, row: Row, cgroup: int = 0, mark: int = 0) -> bool:

@@ -17,7 +17,7 @@ from zabbix_sockets.collector.filtered.row_test import (
 )
 from zabbix_sockets.collector.namespaces import is_own, select
 from zabbix_sockets.collector.sources import Opened, Plan, Wish, started
-from zabbix_sockets.filters.evaluate import Holders, Reading
+from zabbix_sockets.filters.evaluate import OwnerMatcher, RowContext
 from zabbix_sockets.filters.faults import fault
 from zabbix_sockets.filters.kernel import Dump, by_state, dump_for, in_table
 from zabbix_sockets.filters.parser import parse
@@ -200,7 +200,9 @@ class Selection:
                 f" {_NETLINK_KINDS[kind]}: {kind} can't be decided",
                 "sock_diag tells it; in other network namespaces only to CAP_SYS_ADMIN",
             )
-        test = self._test(node, Reading(table.family, PROCNET_ENCODING, Holders(self.owners)))
+        test = self._test(
+            node, RowContext(table.family, PROCNET_ENCODING, OwnerMatcher(self.owners))
+        )
         for rows in procnet.read(table, deadline):
             wholes = [(row, b"") for row in rows]
             yield chosen(wholes, LISTENING[table.protocol], test)
@@ -213,13 +215,13 @@ class Selection:
         whole = any(each.states & listening and not each.program for each in dumps)
         if not whole and any(each.states & ~listening for each in dumps):
             yield from dumping.listeners(listening)
-        reading = Reading(table.family, ENCODING, Holders(self.owners))
+        reading = RowContext(table.family, ENCODING, OwnerMatcher(self.owners))
         for each in dumps:
             if each.states:
                 yield from self._dumped(dumping, each, node, reading)
 
     def _dumped(
-        self, dumping: Dumping, dump: Dump, node: Node, reading: Reading
+        self, dumping: Dumping, dump: Dump, node: Node, reading: RowContext
     ) -> Iterator[Chosen]:
         """Yield what the kernel lets through, and the test if there is more to decide.
 
@@ -237,7 +239,7 @@ class Selection:
             batches = dumping.batches(dump, self._test(node, reading))
         yield from batches
 
-    def _test(self, node: Node, reading: Reading) -> RowTest:
+    def _test(self, node: Node, reading: RowContext) -> RowTest:
         return RowTest(node, reading, self.owners, self._note_undecided)
 
     def _with_devices(self, netns: int, leaf: Leaf, _wanted: bool) -> Node:
