@@ -27,7 +27,7 @@ HOSTILE_ENVIRONMENT = {
 }
 
 # A busy machine may take this long to start an agent.
-_START_SECONDS = 20
+_START_SECONDS = 120
 
 
 class Way(Enum):
@@ -200,8 +200,13 @@ def _configuration(
 
 
 def free_port() -> int:
-    """Return a port that nobody has, from those that an agent takes: none above 32767."""
+    """Return a port that nobody has, TCP or UDP, from those that an agent takes: below 32768."""
     for port in random.sample(range(20000, 32768), 100):
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        with (
+            suppress(OSError),
+            socket.create_server(("127.0.0.1", port)),
+            socket.socket(type=socket.SOCK_DGRAM) as datagrams,
+        ):
+            datagrams.bind(("127.0.0.1", port))
             return port
     raise UnavailableError("100 ports, none of them free")

@@ -22,7 +22,7 @@ _SETTINGS = {
     "StartTrappers": 2,
 }
 
-# How often an active proxy asks for its configuration.
+# How often an active proxy asks for its configuration without being told to: see Proxy.reload().
 _FREQUENCY = {"6.0": "ConfigFrequency", "7.0": "ProxyConfigFrequency"}
 
 
@@ -74,7 +74,7 @@ def running(server: Server, root: Path) -> Iterator[Proxy]:
         "SocketDir": directory,
         "TmpDir": directory,
         "DBName": directory / "proxy.sqlite",
-        _FREQUENCY[server.version]: 1,
+        _FREQUENCY[server.version]: 3600,
     }
     lines = [f"{key}={value}\n" for key, value in (_SETTINGS | places).items()]
     (directory / "proxy.conf").write_text("".join(lines))

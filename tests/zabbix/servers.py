@@ -26,7 +26,7 @@ ADMIN = ("Admin", "zabbix")
 _SETTINGS = {
     "AllowUnsupportedDBVersions": 1,
     "CacheSize": "64M",
-    "CacheUpdateFrequency": 1,
+    "CacheUpdateFrequency": 3600,  # that costs most: tests say when, see Server.reload()
     "StartDBSyncers": 2,
     "StartHistoryPollers": 2,
     "StartLLDProcessors": 2,

@@ -94,6 +94,7 @@ def test_ephemeral_ports(watched: Watched, stage: Stage) -> None:
         assert row not in watched.rows("listener")
         usermacro = watched.server.api.usermacro
         created = usermacro.create(hostid=watched.host.hostid, macro=key, value="1")
+        watched.reload()
         wait(lambda: row in watched.rows("listener"))
         usermacro.delete(*created["hostmacroids"])
 

@@ -106,7 +106,7 @@ def test_kill(version: str, tmp_path: Path, record_property: Callable[[str, obje
         process = start(version, server.address, tmp_path, *SERVICE)
         wait_for(lambda: len(server.taken) > before)
         # The one that is on its way is in the spool as well.
-        wait_for(lambda: len(moments_waiting(tmp_path)) <= 1, 60 + 5 * KILLS)
+        wait_for(lambda: len(moments_waiting(tmp_path)) <= 1, lambda: moments_waiting(tmp_path))
         process.terminate()
         assert process.wait(20) == 0
         left = moments_waiting(tmp_path)

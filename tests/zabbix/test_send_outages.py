@@ -159,7 +159,7 @@ def test_outage(
             began = time.time()
             outage(receiver)
             assert waiting(spool, to) >= 2
-            wait_for(lambda: waiting(spool, to) == 0, 90)
+            wait_for(lambda: waiting(spool, to) == 0, lambda: waiting(spool, to))
             after = len(recorder.taken)
             wait_for(lambda: len(recorder.taken) >= after + 2)
         made = {

@@ -404,7 +404,7 @@ def test_tls(server: Server, stage: Stage) -> None:
         )
         server.reload()
         with unit.running(pins=True):
-            wait_for(lambda: bool(server.last_values(host.hostid)), 90)
+            wait_for(lambda: bool(server.last_values(host.hostid)))
         server.delete_host(host)
 
 
@@ -445,5 +445,5 @@ def test_credentials(server: Server, stage: Stage) -> None:
         )
         server.reload()
         with unit.running(pins=True):
-            wait_for(lambda: bool(server.last_values(host.hostid)), 90)
+            wait_for(lambda: bool(server.last_values(host.hostid)))
         server.delete_host(host)
