@@ -59,6 +59,12 @@ class Program:
                 seconds += sum(process.cpu_times()[:4])
         return seconds
 
+    def end(self) -> None:
+        """End it as an administrator does: it saves what it has."""
+        for first in psutil.Process(self.process.pid).children():
+            first.terminate()
+        self.process.wait(PATIENCE_SECONDS)
+
     def stop(self) -> None:
         """End it and all its children at once: nothing that it keeps is wanted."""
         self.process.kill()

@@ -162,7 +162,7 @@ class Servers:
     def fresh(self, version: str, **settings: object) -> Iterator[Server]:
         """Run a server with a new database, and *settings* in its configuration."""
         if self._cluster is None:
-            self._cluster = database.start(self._root / "postgresql")
+            self._cluster = database.start(self._root / "postgresql", SERVER_VERSIONS)
             self._stack.callback(self._cluster.program.stop)
         directory = self._root / f"{version}-{next(self._numbers)}"
         directory.mkdir()

@@ -1,7 +1,6 @@
 """What is left of documents when send is killed at any moment."""
 
 import itertools
-import os
 import random
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 import orjson
 import psutil
 import pytest
+from rounds import KILLS
 
 from zabbix_sockets.sending.spool import Spool
 
@@ -31,8 +31,6 @@ MORTAL = ("setpriv", "--pdeathsig", "KILL")
 
 Moment = tuple[int, int]
 """Seconds and nanoseconds."""
-
-KILLS = int(os.environ.get("KILL_ROUNDS", "10"))
 
 
 @pytest.fixture(params=SERVER_VERSIONS)
@@ -87,8 +85,8 @@ def test_single_send(version: str, tmp_path: Path, number: signal.Signals) -> No
 def test_kill(version: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """Killed at random moments, it loses nothing that it kept; at most one a kill comes twice.
 
-    All come in the order in which they were made. KILL_ROUNDS=200 makes it a longer run; the
-    report (--junitxml FILE -o junit_family=xunit1) has its figures.
+    All come in the order in which they were made. The report (with
+    --junitxml FILE -o junit_family=xunit1) has its figures.
     """
     chance = random.Random(7)
     kept: set[Moment] = set()
