@@ -20,6 +20,9 @@ CHURN = _of(100, 1000, 20_000)
 EXPRESSIONS = _of(40, 260, 5000)
 """Random filters for each seed."""
 
+HEALTHY_MINUTES = _of(90, 300, 600)
+"""Documents of a host on which nothing goes wrong, one a minute; there are several such hosts."""
+
 KILLS = _of(5, 10, 200)
 """Kills of a send at random moments, with each version of zabbix_sender."""
 

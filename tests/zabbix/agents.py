@@ -26,6 +26,9 @@ HOSTILE_ENVIRONMENT = {
     "PYTHONVERBOSE": "1",
 }
 
+TIMEOUT_SECONDS = 30
+"""The most that agents and servers allow: by default it is 3, and a machine may be busy."""
+
 # A busy machine may take this long to start an agent.
 _START_SECONDS = 120
 
@@ -109,8 +112,9 @@ class Agent:
             self.process.wait()
 
     def _get(self, key: str) -> subprocess.CompletedProcess[str]:
-        # The timeout is a server's default; a 7.0 agent takes it from the request.
-        to = ["-s", "127.0.0.1", "-p", str(self.port), "-t", "3", "-k", key]
+        # A 7.0 agent takes the timeout from the request.
+        timeout = str(TIMEOUT_SECONDS)
+        to = ["-s", "127.0.0.1", "-p", str(self.port), "-t", timeout, "-k", key]
         command = [str(self.kind.path("zabbix_get")), *to]
         return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
 
@@ -144,7 +148,9 @@ class Agents:
         return self.running[wanted]
 
     def stop(self) -> None:
-        """End them all."""
+        """End them all, at once."""
+        for agent in self.running.values():
+            agent.process.terminate()
         for agent in self.running.values():
             agent.stop()
 
@@ -188,7 +194,7 @@ def _configuration(
         "ListenIP=127.0.0.1",
         f"ListenPort={port}",
         f"PidFile={directory}/pid",
-        "Timeout=3",
+        f"Timeout={TIMEOUT_SECONDS}",
         f"Include={directory}/{include}",
     ]
     if active:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import programs
-from .agents import CACHE
+from .agents import CACHE, TIMEOUT_SECONDS
 from .programs import Program
 from .stage import UnavailableError
 
@@ -93,6 +93,9 @@ class Cluster:
         script.unlink()
         # Nobody answers on the port of the host that every new server watches: itself.
         self.psql(template, "--command", "UPDATE hosts SET status = 1 WHERE host = 'Zabbix server'")
+        if version != "6.0":  # which has this in the file of the server alone
+            seconds = f"UPDATE config SET timeout_zabbix_agent = '{TIMEOUT_SECONDS}s'"
+            self.psql(template, "--command", seconds)
         # With no statistics the API takes seconds to create a host.
         self.psql(template, "--command", "VACUUM ANALYZE")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import programs, sending
-from .agents import Kind, free_port
+from .agents import TIMEOUT_SECONDS, Kind, free_port
 from .programs import Program, listens
 from .sending import Row, Sent
 from .servers import Server
@@ -20,6 +20,7 @@ _SETTINGS = {
     "StartPollers": 2,
     "StartPreprocessors": 2,
     "StartTrappers": 2,
+    "Timeout": TIMEOUT_SECONDS,
 }
 
 # How often an active proxy asks for its configuration without being told to: see Proxy.reload().

@@ -12,7 +12,7 @@ import requests
 from pyzabbix.api import ZabbixAPI
 
 from . import database, frontend, programs, sending
-from .agents import Kind, free_port
+from .agents import TIMEOUT_SECONDS, Kind, free_port
 from .database import Cluster, Database
 from .programs import Program, listens
 from .sending import Row, Sent
@@ -35,6 +35,7 @@ _SETTINGS = {
     "StartPreprocessors": 2,
     "StartTrappers": 3,
     "StatsAllowedIP": "127.0.0.1",
+    "Timeout": TIMEOUT_SECONDS,
 }
 
 _API_SECONDS = 120

@@ -20,7 +20,7 @@ from zabbix_sockets.sending.spool import Spool
 
 from .programs import wait_for
 from .pushing import QUICK, with_sender
-from .recorder import Mood, recording
+from .recorder import Mood, Recorder, recording
 from .servers import SERVER_VERSIONS
 from .stage import UnavailableError
 
@@ -82,6 +82,14 @@ def test_single_send(version: str, tmp_path: Path, number: signal.Signals) -> No
     assert len(moments) == len(set(moments)) == 2
 
 
+def seconds_to_push(version: str, server: Recorder, folder: Path) -> float:
+    """Return how long a push takes from its start here and now, which depends on the machine."""
+    begun = time.monotonic()
+    with start(version, server.address, folder) as process:
+        assert process.wait(120) == 0
+    return time.monotonic() - begun
+
+
 def test_kill(version: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """Killed at random moments, it loses nothing that it kept; at most one a kill comes twice.
 
@@ -91,10 +99,11 @@ def test_kill(version: str, tmp_path: Path, record_property: Callable[[str, obje
     chance = random.Random(7)
     kept: set[Moment] = set()
     with recording() as server:
+        longest = seconds_to_push(version, server, tmp_path) + 1.0
         for _ in range(KILLS):
             server.mood = chance.choice((Mood.TAKE, Mood.TAKE, Mood.REFUSE, Mood.HALF))
             process = start(version, server.address, tmp_path, *SERVICE)
-            time.sleep(chance.uniform(0.2, 2.0))
+            time.sleep(chance.uniform(0.1, 1.0) * longest)
             process.kill()
             process.wait()
             wait_for(lambda: not senders(server.address))

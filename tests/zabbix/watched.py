@@ -120,6 +120,10 @@ class Watched:
         known = self.server.items(self.host.hostid, filter={"key_": list(keys)})
         return {item["key_"]: item["lastvalue"] for item in known if item["lastclock"] != "0"}
 
+    def wait_for_no_faults(self) -> None:
+        """Return when no item and no rule complains: one call of a busy machine's may fail."""
+        wait(lambda: not self.faults(), self.faults)
+
     def faults(self) -> list[str]:
         """Return what items and discovery rules complain of."""
         rules = self.server.api.discoveryrule.get(hostids=self.host.hostid, output="extend")
