@@ -8,6 +8,8 @@ from stable import sockets_under_churn, wrong_counts
 
 from zabbix_sockets import Query, collect
 
+pytestmark = pytest.mark.rounds
+
 
 @pytest.mark.parametrize("source", ["bpf", "sock_diag"])
 def test_stable_sockets_are_seen_once(source: str, pins: str) -> None:

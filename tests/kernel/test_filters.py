@@ -150,6 +150,7 @@ def group() -> Iterator[str]:
         yield str(folder)
 
 
+@pytest.mark.rounds
 @pytest.mark.parametrize("seed", SEEDS)
 def test_agrees_with_ss(
     seed: int, refusals: list[int], group: str, monkeypatch: pytest.MonkeyPatch
@@ -171,6 +172,7 @@ def test_agrees_with_ss(
     assert kept > rounds.EXPRESSIONS / 4
 
 
+@pytest.mark.rounds
 def test_sources_agree(pins: str, refusals: list[int]) -> None:
     """Conditions of all kinds, states anywhere: each source chooses the same sockets."""
     crowd()

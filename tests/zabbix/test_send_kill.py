@@ -90,6 +90,7 @@ def seconds_to_push(version: str, server: Recorder, folder: Path) -> float:
     return time.monotonic() - begun
 
 
+@pytest.mark.rounds
 def test_kill(version: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """Killed at random moments, it loses nothing that it kept; at most one a kill comes twice.
 
