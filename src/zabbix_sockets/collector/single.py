@@ -16,7 +16,7 @@ from zabbix_sockets.collector.namespaces import (
 )
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.collector.sources import Plan, choose
+from zabbix_sockets.collector.sources import Opened, Plan, choose, whole_rows_of
 from zabbix_sockets.collector.tables.row_fold import Directions
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
@@ -35,7 +35,6 @@ from zabbix_sockets.model.wire import (
     OWN_NETNS,
     TABLES,
     AddressToken,
-    Encoding,
     Row,
     Table,
     TcpState,
@@ -48,7 +47,6 @@ from zabbix_sockets.readers.bpf.records import (
 )
 from zabbix_sockets.readers.proc.counters import read_port_range
 from zabbix_sockets.readers.proc.descriptors import walk
-from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.sock_diag.tcp_info import (
     TcpInfoByInode,
     decode_details,
@@ -64,8 +62,8 @@ class Read(Protocol):
 
     def __call__(
         self, plan: Plan, table: Table, deadline: Deadline, *, tcp_info: bool
-    ) -> tuple[Encoding, Iterator[Chosen]]:
-        """Return how addresses and ports are written, and the sockets."""
+    ) -> Opened[Chosen]:
+        """Raises as Plan.open() does."""
 
 
 def iter_sockets(query: Query) -> Iterator[Socket]:
@@ -73,7 +71,6 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
 
     Raises:
         DeadlineError: the timeout passed: a list is whole, or an error.
-        DumpInterruptedError: a table changed too much while it was read; call again.
         SourceUnavailableError: as collect(), or a namespace may not be looked into.
         SocketsError, ParseError: as collect(); what a filter names or needs can't be seen.
         UsageError: the filter is wrong.
@@ -144,11 +141,10 @@ def _others(
     return found, described
 
 
-def _read_all(
-    plan: Plan, table: Table, deadline: Deadline, *, tcp_info: bool
-) -> tuple[Encoding, Iterator[Chosen]]:
-    encoding, batches = plan.open_whole(table, deadline, tcp_info=tcp_info)
-    return encoding, (((), rows) for rows in batches)
+def _read_all(plan: Plan, table: Table, deadline: Deadline, *, tcp_info: bool) -> Opened[Chosen]:
+    opened = plan.open(whole_rows_of(table, deadline, tcp_info=tcp_info))
+    batches: Iterator[Chosen] = (((), rows) for rows in opened.batches)
+    return Opened(opened.encoding, batches, opened.is_netlink)
 
 
 class _Holders:
@@ -263,20 +259,20 @@ class _Decoding:
         """Yield the sockets of a namespace."""
         for each in TABLES:
             table = each._replace(netns=netns)
-            encoding, batches = self._read(plan, table, deadline, tcp_info=self._details.asked)
-            directions = Directions(table, encoding, ports)
-            yield from self._decoded(table, encoding, directions, _once(batches, directions))
+            opened = self._read(plan, table, deadline, tcp_info=self._details.asked)
+            directions = Directions(table, opened.encoding, ports)
+            rows = _once(opened.batches, directions)
+            yield from self._decoded(table, opened, directions, rows)
 
     def _decoded(
         self,
         table: Table,
-        encoding: Encoding,
+        opened: Opened[Chosen],
         directions: Directions,
         rows: Iterable[tuple[Row, bytes]],
     ) -> Iterator[Socket]:
         """Yield a table's sockets; its listeners come first."""
-        address, port = encoding.address, encoding.port
-        tells_device = encoding is not PROCNET_ENCODING
+        address, port = opened.encoding.address, opened.encoding.port
         listening = TcpState.LISTEN if table.protocol == "tcp" else TcpState.CLOSE
         for row, message in rows:
             state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
@@ -299,7 +295,7 @@ class _Decoding:
                 local_port=port(lport),
                 remote_address=address(raddr),
                 remote_port=port(rport),
-                device=self._device_name(table.netns, ifindex) if tells_device else None,
+                device=self._device_name(table.netns, ifindex) if opened.is_netlink else None,
                 owners=self._holders.of(inode) if inode else (),
                 uid=uid,
                 inode=inode,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from zabbix_sockets.model.names import UNKNOWN_NAME
-from zabbix_sockets.model.snapshot import HIDDEN_FACTS, Process, Snapshot, Visibility
+from zabbix_sockets.model.snapshot import Process, Snapshot
 
 
 class Grouping(NamedTuple):
@@ -38,16 +38,6 @@ GROUPINGS = {
     "user": _by("user"),
 }
 """The groupings by their names, without an administrator's rules."""
-
-
-def hidden_facts(visibility: Visibility, grouping: Grouping) -> list[str]:
-    """Return in words the facts that decide groups' names and that /proc hides of some owners.
-
-    The sockets of these may be in the rows of other groups: a row that is missing is no 0 then.
-    """
-    by_name = grouping.name == DEFAULT_GROUPING  # rules leave most processes their names
-    hidden = visibility.hidden_facts - (set() if by_name else {"name"})
-    return [words for fact, words in HIDDEN_FACTS.items() if fact in hidden]
 
 
 class Groups:

@@ -38,10 +38,6 @@ class SourceUnavailableError(SocketsError):
     """A source, or one table of it, can't be used here; the message says why."""
 
 
-class DumpInterruptedError(SocketsError):
-    """The table changed so much while it was read that the kernel asks for a new read."""
-
-
 class DeadlineError(SocketsError):
     """The time that the caller gave has passed, as the code at work found by the clock."""
 

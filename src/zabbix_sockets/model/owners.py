@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from zabbix_sockets.model import gaps
+from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Process
 
 
@@ -68,6 +70,17 @@ class Owners:
         before = self.by_inode.setdefault(inode, alone)
         if before != alone and self.chains[before - FIRST_OWNER][0] != index:
             self.by_inode[inode] = self._share(index, before)
+
+    def gaps(self) -> list[Gap]:
+        """Return what was not seen of who holds which socket."""
+        found = [Gap(gaps.DENIED, name, count) for name, count in self.denied.items()]
+        if self.hidden:
+            found.append(Gap(gaps.HIDDEN))
+        if not self.complete:
+            found.append(Gap(gaps.UNASKED))
+        if self.uncertain:
+            found.append(Gap(gaps.HIDDEN_NAMES, how_many=len(self.uncertain)))
+        return found
 
     def forget_counted(self) -> None:
         """Make all numbers of `by_inode` positive: a table will be read again.

@@ -1,6 +1,6 @@
 """Values that readers yield: the kernel's states and tables, and rows of sockets. No I/O."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -79,10 +79,3 @@ class Encoding(NamedTuple):
     address: Callable[[AddressToken], bytes]
     port: Callable[[int], int]
     wildcard: Mapping[int, AddressToken]
-
-
-class TableRead(NamedTuple):
-    """A table being read: batches of rows, listeners (UDP: bound sockets) first."""
-
-    encoding: Encoding
-    batches: Iterator[Iterable[Row]]

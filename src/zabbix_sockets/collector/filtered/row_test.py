@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from zabbix_sockets.collector.sources import Whole
 from zabbix_sockets.filters.evaluate import RowContext, Test, compile_test
 from zabbix_sockets.filters.kernel import Dump, weakened
 from zabbix_sockets.filters.terms import Node, kinds, rewrite
@@ -23,9 +24,6 @@ _FULL_STATES = (TcpState.ESTABLISHED, TcpState.LISTEN)
 
 End = tuple[int, AddressToken]
 """Port and address of a listener."""
-
-Whole = tuple[Row, bytes]
-"""A row, and the netlink message that it is from; empty from procfs."""
 
 Chosen = tuple[Iterable[End], Iterable[Whole]]
 """Listeners, chosen or not, for the directions of what comes; and rows that fit."""
@@ -75,7 +73,7 @@ class Dumping(NamedTuple):
     netlink: NetlinkTables
     table: Table
     deadline: Deadline
-    noted: CgroupObserver | None
+    observer: CgroupObserver | None
     tcp_info: bool
 
     def listeners(self, states: int) -> Iterator[Chosen]:
@@ -90,12 +88,12 @@ class Dumping(NamedTuple):
             self.table, self.deadline, dump.states, dump.program, tcp_info=self.tcp_info
         ):
             ends, fitting = chosen(wholes, listening, test)
-            yield ends, self._noted(fitting) if self.noted else fitting
+            yield ends, self._observed(fitting) if self.observer else fitting
 
-    def _noted(self, wholes: list[Whole]) -> Iterable[Whole]:
-        assert self.noted
+    def _observed(self, wholes: list[Whole]) -> Iterable[Whole]:
+        assert self.observer
         cgroups = ((decode_cgroup_and_mark(message)[0], row) for row, message in wholes)
-        return zip(self.noted(cgroups), (message for _, message in wholes), strict=True)
+        return zip(self.observer(cgroups), (message for _, message in wholes), strict=True)
 
 
 def chosen(

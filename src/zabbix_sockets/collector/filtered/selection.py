@@ -16,7 +16,7 @@ from zabbix_sockets.collector.filtered.row_test import (
     chosen,
 )
 from zabbix_sockets.collector.namespaces import is_own, select
-from zabbix_sockets.collector.sources import Plan, started
+from zabbix_sockets.collector.sources import Opened, Plan, Wish, started
 from zabbix_sockets.filters.evaluate import OwnerMatcher, RowContext
 from zabbix_sockets.filters.faults import fault
 from zabbix_sockets.filters.kernel import Dump, by_state, dump_for, in_table
@@ -38,7 +38,7 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, Namespace, Query
-from zabbix_sockets.model.wire import OWN_NETNS, Encoding, Table
+from zabbix_sockets.model.wire import OWN_NETNS, Table
 from zabbix_sockets.readers.proc.mounts import Mounts
 from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.proc.net_tables import ProcTables
@@ -166,9 +166,9 @@ class Selection:
         deadline: Deadline,
         *,
         tcp_info: bool,
-        noted: CgroupObserver | None = None,
-    ) -> tuple[Encoding, Iterator[Chosen]]:
-        """Start reading the sockets of *table* that fit; *noted* sees their cgroups.
+        observer: CgroupObserver | None = None,
+    ) -> Opened[Chosen]:
+        """Start reading the sockets of *table* that fit; *observer* sees their cgroups.
 
         *tcp_info*: the messages have it.
 
@@ -178,14 +178,15 @@ class Selection:
         """
         node = in_table(self._left_in(table.netns), table.family)
         if node == FALSE:
-            return ENCODING, iter(())
-        return plan.open_by(
+            return Opened(ENCODING, iter(()), is_netlink=True)
+        wish = Wish(
             table,
             lambda netlink: self._from_netlink(
-                Dumping(netlink, table, deadline, noted, tcp_info), node
+                Dumping(netlink, table, deadline, observer, tcp_info), node
             ),
             lambda procnet: self._from_procnet(procnet, table, deadline, node),
         )
+        return plan.open(wish)
 
     def _from_procnet(
         self, procnet: ProcTables, table: Table, deadline: Deadline, node: Node
@@ -202,7 +203,7 @@ class Selection:
         test = self._test(
             node, RowContext(table.family, PROCNET_ENCODING, OwnerMatcher(self.owners))
         )
-        for rows in procnet.read(table, deadline).batches:
+        for rows in procnet.read(table, deadline):
             wholes = [(row, b"") for row in rows]
             yield chosen(wholes, LISTENING[table.protocol], test)
 

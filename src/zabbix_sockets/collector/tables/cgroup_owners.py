@@ -6,6 +6,7 @@ that was handed on, as by systemd's socket activation, is its maker's still.
 
 from collections.abc import Iterable, Iterator
 
+from zabbix_sockets.model.gaps import CGROUPS, Gap
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import Process, Query
 from zabbix_sockets.model.wire import Row
@@ -32,7 +33,11 @@ class CgroupOwners(Owners):
         self.untold = False
         self._numbers: dict[int, int] = {}
 
-    def noted(self, rows: Iterable[CgroupRow]) -> Iterator[Row]:
+    def gaps(self) -> list[Gap]:
+        """Return what was not seen of who holds which socket, so far."""
+        return [*super().gaps(), *([Gap(CGROUPS)] if self.untold else [])]
+
+    def observe(self, rows: Iterable[CgroupRow]) -> Iterator[Row]:
         """Yield the rows, and note their owners as they come."""
         by_inode, numbers = self.by_inode, self._numbers
         for cgroup, row in rows:

@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model.wire import AddressToken, Encoding, Row, Table, TableRead, TcpState
+from zabbix_sockets.model.wire import AddressToken, Encoding, Row, Table, TcpState
 
 UDP_READS = 3
 """The most reads of a UDP table, two of which in a row have to agree."""
@@ -109,10 +109,8 @@ class ProcTables:
         self._root = root
         self.approximate: set[Table] = set()
 
-    def read(self, table: Table, deadline: Deadline, _states: int | None = None) -> TableRead:
-        """Return a read of *table* in all states; its file is opened with the first batch.
-
-        A missing IPv6 table is an empty one: that kernel has no IPv6. Errors come with a batch.
+    def read(self, table: Table, deadline: Deadline) -> Iterator[Iterable[Row]]:
+        """Yield batches of *table*'s rows in all states, listeners (UDP: bound sockets) first.
 
         Raises:
             SourceUnavailableError: the file can't be opened or read.
@@ -121,8 +119,8 @@ class ProcTables:
         """
         path = f"{self._root}/{table}"
         if table.protocol == "udp":
-            return TableRead(ENCODING, self._read_udp(table, path, deadline))
-        return TableRead(ENCODING, self._read_tcp(path, deadline))
+            return self._read_udp(table, path, deadline)
+        return self._read_tcp(path, deadline)
 
     def _read_tcp(self, path: str, deadline: Deadline) -> Iterator[Iterable[Row]]:
         """Yield the rows of a TCP file; listeners come first, as the kernel walks them first."""

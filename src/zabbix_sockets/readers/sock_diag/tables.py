@@ -12,10 +12,9 @@ from typing import TypeVar
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model.wire import Encoding, Row, Table, TableRead, TcpState
+from zabbix_sockets.model.wire import Row, Table, TcpState
 from zabbix_sockets.readers.sock_diag.attributes import INET_DIAG_CONG, INET_DIAG_INFO
 from zabbix_sockets.readers.sock_diag.messages import (
-    ENCODING,
     CgroupObserver,
     MeasuredBatch,
     decode_both,
@@ -117,49 +116,42 @@ class NetlinkTables:
         """Close the netlink socket; a second time does nothing."""
         self._socket.close()
 
-    def read(self, table: Table, deadline: Deadline, states: int | None = None) -> TableRead:
-        """Return a read of *table*; the kernel is asked with the first batch.
-
-        Of a TCP table only sockets with states in the mask *states* are read; None: all.
-        """
-        return TableRead(ENCODING, self._batches(table, deadline, states))
-
-    def read_with_cgroups(
-        self, table: Table, deadline: Deadline, observer: CgroupObserver
-    ) -> TableRead:
-        """Return a read of *table* in all states, whose rows go through *observer*."""
-        return TableRead(ENCODING, self._batches(table, deadline, None, observer))
-
-    def _batches(
+    def read(
         self,
         table: Table,
         deadline: Deadline,
-        states: int | None,
+        states: int | None = None,
         observer: CgroupObserver | None = None,
     ) -> Iterator[Iterable[Row]]:
+        """Yield batches of *table*'s rows, listeners (UDP: bound sockets) first.
+
+        Of a TCP table only sockets with states in the mask *states* are read; None: all. Rows go
+        through *observer*, if there is one.
+
+        Raises:
+            SourceUnavailableError, DeadlineError, ParseError: while they are iterated; see
+                decode_datagram().
+        """
         decode = partial(decode_datagram, family=table.family, observer=observer)
         return self._dump(table, deadline, decode, states=states)
 
     def read_measured(
         self, table: Table, deadline: Deadline, observer: CgroupObserver | None = None
-    ) -> tuple[Encoding, Iterator[MeasuredBatch]]:
-        """Return a read of *table* in all states with the figures of each row's tcp_info.
-
-        Rows go through *observer*, if there is one.
-        """
+    ) -> Iterator[MeasuredBatch]:
+        """Yield batches of rows as read() does, with the figures of each row's tcp_info."""
         decode = partial(decode_measured, family=table.family, observer=observer)
-        return ENCODING, self._dump(table, deadline, decode, (INET_DIAG_INFO,))
+        return self._dump(table, deadline, decode, (INET_DIAG_INFO,))
 
     def read_with_messages(
         self, table: Table, deadline: Deadline, *, tcp_info: bool
-    ) -> tuple[Encoding, Iterator[list[tuple[Row, bytes]]]]:
-        """Return a read of *table* in all states with each row's message, from its nlmsghdr on.
+    ) -> Iterator[list[tuple[Row, bytes]]]:
+        """Yield batches of *table*'s rows, each with its message, from its nlmsghdr on.
 
         With *tcp_info* the messages have that attribute, and the name of the congestion control.
         """
         decode = partial(decode_with_messages, family=table.family)
         extensions = _TCP_INFO if tcp_info else ()
-        return ENCODING, self._dump(table, deadline, decode, extensions)
+        return self._dump(table, deadline, decode, extensions)
 
     def _dump(
         self,
