@@ -7,7 +7,7 @@ may lack a row because of it, or sockets in a row.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Grouping
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, Grouping
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.snapshot import LISTS
@@ -131,7 +131,7 @@ def why_unknown(found: Iterable[Gap], grouping: Grouping, name: str, protocol: s
     another *protocol* (empty: of all) were read, is nothing to it. Where groups are the names of
     processes it needs no cgroup either, and no name but these.
     """
-    by_name = grouping is GROUPINGS[DEFAULT_GROUPING]
+    by_name = grouping.is_plain
     protocols = (protocol,) if protocol else PROTOCOLS
     kinds: set[str] = set()
     denied = 0

@@ -18,6 +18,7 @@ _TLS = {
 }
 
 CONNECT = "--tls-connect"
+"""The option that says whether connections are encrypted, and how."""
 FILES = tuple(f"--tls-{name}" for name in _TLS if name.endswith("-file"))
 """The options of zabbix_sender whose value is the path of a file."""
 

@@ -16,6 +16,7 @@ from zabbix_sockets.sending.launch import Completion, find, run
 from zabbix_sockets.sending.lines import Value, encode_line
 
 PROGRAM = "zabbix_sender"
+"""The name of the program, which is looked for in $PATH."""
 _PACKAGES = "install it: the package is zabbix-sender (zabbix.com), or zabbix-agent (Debian 12)"
 
 _RESPONSE = re.compile(

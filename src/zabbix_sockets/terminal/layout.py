@@ -11,6 +11,7 @@ from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.model.text_width import text_width
 
 BOLD, DIM, GREEN, YELLOW, RESET = "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
+"""Escape sequences of terminals (ECMA-48, SGR)."""
 _STATE_COLOURS = {"listen": GREEN, "bound": GREEN, "close_wait": YELLOW, "syn_sent": YELLOW}
 
 

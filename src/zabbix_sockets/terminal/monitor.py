@@ -21,6 +21,7 @@ from zabbix_sockets.terminal.layout import Style, style_of
 from zabbix_sockets.terminal.tables import left_out, render, socket_json, socket_order
 
 NEW, GONE = "new", "gone"
+"""Values of a row's field `change`."""
 
 _RATES = {
     "bytes_sent": "sent_bytes_per_s",
@@ -34,6 +35,7 @@ _RATES = {
 _CLEAR = "\x1b[H\x1b[J"
 
 Key = tuple[object, ...]
+"""The values by which a socket is told from all others."""
 
 
 class SocketSnapshot(NamedTuple):
