@@ -33,7 +33,7 @@ def watchdog_seconds() -> float | None:
 
 
 class Heartbeat:
-    """The heartbeat of a service: WATCHDOG=1, four times in the limit of the watchdog.
+    """The heartbeat of a service: WATCHDOG=1, at least twice in the limit of the watchdog.
 
     The code that does the service's work calls beat() while that goes on as it should, and no
     other does: a service that hangs is killed.

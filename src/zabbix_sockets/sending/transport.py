@@ -75,7 +75,7 @@ class Sender(NamedTuple):
     Attributes:
         agent_config: the path of the agent's configuration file, which it reads; None: no file.
         options: arguments for TLS and for the source address.
-        port: the port of servers for which none is given; None: 10051, or the file's.
+        port: the port of servers for which none is given; None: zabbix_sender's default.
         program: its path, or its name in $PATH.
     """
 
