@@ -48,9 +48,9 @@ EFFECTS: Mapping[str, Effect] = {
         "{count} processes may not be inspected: that takes CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH"
         " and every capability they have",
     ),
-    # What makes a filter undecided, owners that were not seen, is another gap: of the groups.
+    # Whichever row such a socket belongs to, it may lack it.
     gaps.UNDECIDED: Effect(
-        ("listeners",), "filter: some sockets may fit or not: their processes can't be seen"
+        LISTS, "filter: some sockets may fit or not: their processes can't be seen"
     ),
     gaps.HIDDEN: Effect(_OF_GROUPS, "/proc hides other users' processes (hidepid)"),
     gaps.NAMESPACES: Effect(LISTS, "there may be network namespaces that can't be seen from here"),
