@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-import orjson
-
 from zabbix_sockets.document.completeness import complete_lists
 from zabbix_sockets.document.head import collector_of, host_of
+from zabbix_sockets.document.json_text import json_text
 from zabbix_sockets.document.listeners import absent_listener, listener_rows
 from zabbix_sockets.document.processes import absent_process, process_rows
 from zabbix_sockets.document.row import JsonRow, RankedRow, netns_labels
@@ -60,6 +59,22 @@ def build_document(
     Raises:
         SocketsError: not even a document without rows fits into *limits*.
     """
+    return _bounded(snapshot, limits, grouping, for_people=for_people)[0]
+
+
+def document_text(snapshot: Snapshot, limits: Limits, grouping: Grouping) -> str:
+    """Return the JSON of the document of a Snapshot, in one line without its end.
+
+    Raises:
+        SocketsError: as build_document().
+    """
+    return _bounded(snapshot, limits, grouping, for_people=False)[1]
+
+
+def _bounded(
+    snapshot: Snapshot, limits: Limits | None, grouping: Grouping | None, *, for_people: bool
+) -> tuple[JsonRow, str]:
+    """Return the document within *limits*, and its JSON, by which its length is known."""
     grouping = grouping or GROUPINGS[DEFAULT_GROUPING]
     usage = {} if snapshot.filter else ephemeral_usage(snapshot)
     listed = snapshot.listed()
@@ -82,9 +97,10 @@ def build_document(
     limits = limits or Limits()
     while True:
         document = _assemble(head, snapshot, grouping, lists, uncounted, limits)
-        size = len(orjson.dumps(document))
+        text = json_text(document)
+        size = len(text.encode())
         if size <= limits.max_bytes:
-            return document
+            return document, text
         limits = _tightened(limits, lists, limits.max_bytes / size)
 
 

@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TextIO
 
-import orjson
-
+from zabbix_sockets.document.json_text import json_text
 from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.socket import Socket
@@ -152,7 +151,7 @@ def print_json(seen: Iterable[SocketSnapshot | str], out: TextIO) -> None:
             line = {"time": round(now.time, 3), "seconds": seconds}
             line["sockets"] = compare(before, now)
             before = now
-        out.write(orjson.dumps(line).decode() + "\n")
+        out.write(json_text(line) + "\n")
         out.flush()
 
 
