@@ -64,10 +64,10 @@ class Selection:
 
     def __init__(self, query: Query, mounts: Mounts) -> None:
         self._mounts = mounts
-        self._text, node = parse(query.filter)
-        found = kinds(node)
+        self._text = expression = parse(query.filter)
+        found = expression.kinds
         self._netns = query.netns
-        self._node = rewrite(node, self._looked_up)
+        self._node = rewrite(expression.node, self._looked_up)
         self._called: dict[str, frozenset[int]] = {}  # other network namespaces by their names
         self._devices: dict[str, bool] = {}  # whether there is one, of those looked for
         self.undecided = 0
