@@ -39,12 +39,7 @@ from zabbix_sockets.model.wire import (
     Table,
     TcpState,
 )
-from zabbix_sockets.readers.bpf.records import (
-    INFORM_SOCKETS,
-    INFORMATION,
-    Opener,
-    read_chunks,
-)
+from zabbix_sockets.readers.bpf import records
 from zabbix_sockets.readers.proc.counters import read_port_range
 from zabbix_sockets.readers.proc.descriptors import walk
 from zabbix_sockets.readers.sock_diag.tcp_info import (
@@ -84,7 +79,7 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         from zabbix_sockets.collector.filtered.selection import Selection  # noqa: PLC0415  # 2 ms
 
         selection = Selection(query, places.mounts)
-    with choose(query) as plan:
+    with choose(query, _programs_of(query)) as plan:
         owners, informed = _read_owners(plan, query, deadline)
         owners.left_out = query.left_out
         others, described = _others(query, places, deadline)
@@ -184,16 +179,22 @@ def _read_owners(
     return owners, None
 
 
-def _read_informed(open_iterator: Opener, deadline: Deadline) -> TcpInfoByInode:
+def _programs_of(query: Query) -> tuple[str, ...]:
+    """Return the BPF iterators that single sockets are read from."""
+    own, inform = records.OWN_SOCKETS, records.INFORM_SOCKETS
+    return (own, inform) if query.tcp_info else (own,)
+
+
+def _read_informed(open_iterator: records.Opener, deadline: Deadline) -> TcpInfoByInode:
     """Return the tcp_info of all sockets that have a descriptor, from the BPF iterator.
 
     Raises:
         DeadlineError: the time is over.
         SourceUnavailableError: the iterator failed.
     """
-    size, unpack = INFORMATION.size, INFORMATION.iter_unpack
+    size, unpack = records.INFORMATION.size, records.INFORMATION.iter_unpack
     try:
-        chunks = read_chunks(open_iterator(INFORM_SOCKETS), size, deadline)
+        chunks = records.read_chunks(open_iterator(records.INFORM_SOCKETS), size, deadline)
         return decode_information(chain.from_iterable(map(unpack, chunks)))
     except (OSError, ParseError) as error:
         raise SourceUnavailableError(f"the iterator failed: {error}") from error

@@ -1,6 +1,6 @@
 """Which readers to use here: probe, choose, open tables, and remember why not better."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import Generic, NamedTuple, Self, TypeVar
 
@@ -186,8 +186,11 @@ def started(batches: Iterator[Batch]) -> Iterator[Batch]:
     return iter(())
 
 
-def choose(query: Query) -> Plan:
+def choose(query: Query, programs: Sequence[str] = ()) -> Plan:
     """Return the plan for *query*: the best source that works here, or the one it insists on.
+
+    *programs* are those of the BPF iterators that will be read in any case, by default a
+    Snapshot's: where none are pinned, they are loaded now, and any other when it is opened.
 
     Raises:
         SourceUnavailableError: the source that it insists on can't be used.
@@ -201,7 +204,7 @@ def choose(query: Query) -> Plan:
             raise _unusable("sock_diag", netlink_reason)
         return Plan(netlink, procnet, Visibility("sock_diag", "asked for"))
     try:
-        open_iterator, release = _open_iterators(query.pins)
+        open_iterator, release = _open_iterators(query.pins, programs or _programs_of(query))
     except SourceUnavailableError as error:
         if query.source == "bpf":
             raise _unusable("bpf", str(error)) from error
@@ -212,6 +215,10 @@ def choose(query: Query) -> Plan:
         return Plan(netlink, procnet, visibility)
     visibility = Visibility("bpf", "asked for" if query.source else "")
     return Plan(netlink, procnet, visibility, open_iterator, release)
+
+
+def _programs_of(query: Query) -> tuple[str, ...]:
+    return (records.OWN_SOCKETS,) if query.filter else (records.COUNT_SOCKETS,)
 
 
 def _unusable(source: str, reason: str) -> SourceUnavailableError:
@@ -227,7 +234,9 @@ def _open_netlink() -> tuple[NetlinkTables | None, str]:
         return None, str(error)
 
 
-def _open_iterators(pins: str) -> tuple[records.Opener, Callable[[], None]]:
+def _open_iterators(
+    pins: str, programs: Sequence[str]
+) -> tuple[records.Opener, Callable[[], None]]:
     """Return the opener of the pinned iterators, else of ones that this call loads itself.
 
     Raises:
@@ -239,10 +248,12 @@ def _open_iterators(pins: str) -> tuple[records.Opener, Callable[[], None]]:
         reason = records.why_kernel_cannot()
         if reason:
             raise SourceUnavailableError(reason) from error
-        from zabbix_sockets.readers.bpf import loader  # noqa: PLC0415  # ctypes, and rarely needed
+        from zabbix_sockets.readers.bpf.capabilities import why_may_not_load  # noqa: PLC0415  # few
 
-        lacking = loader.why_may_not_load()
+        lacking = why_may_not_load()
         if lacking:
             raise SourceUnavailableError(f"{error}; {lacking}") from error
-        loaded = loader.LoadedPrograms()
+        from zabbix_sockets.readers.bpf import loader  # noqa: PLC0415  # ctypes: 2 ms
+
+        loaded = loader.LoadedPrograms(programs)
         return loaded.open, loaded.close

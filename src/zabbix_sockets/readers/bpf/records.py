@@ -148,7 +148,7 @@ class Programs:
             self._reads_left -= 1
             try:
                 self._read()
-            except (DeadlineError, OSError, ParseError):
+            except (DeadlineError, OSError, ParseError, SourceUnavailableError):
                 break
         return self._names.get(key)
 

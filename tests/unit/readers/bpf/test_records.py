@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
-from zabbix_sockets.readers.bpf import loader, records
-
-STATUS = b"Name:\tx\nCapEff:\t%016x\nCapBnd:\t0\n"
+from zabbix_sockets.readers.bpf import records
 
 
 @given(st.lists(st.integers(1, 500), max_size=20), st.integers(1, 60))
@@ -93,21 +91,6 @@ def test_missing_pins_say_what_to_run() -> None:
 def test_kernel_versions_compare_as_numbers(release: str, *, older: bool) -> None:
     """What can't be read is not called old."""
     assert records.is_older_than(release, (5, 11)) is older
-
-
-@pytest.mark.parametrize(
-    ("effective", "missing"),
-    [
-        (0, ["CAP_PERFMON", "CAP_BPF"]),
-        (1 << 38, ["CAP_BPF"]),
-        (1 << 39, ["CAP_PERFMON"]),
-        (1 << 38 | 1 << 39, []),
-        (1 << 21, []),
-    ],
-)
-def test_missing_capabilities_are_named(effective: int, missing: list[str]) -> None:
-    """CAP_SYS_ADMIN stands for both."""
-    assert loader.missing_capabilities(STATUS % effective) == missing
 
 
 def test_pins_of_another_version_are_told_apart(tmp_path: Path) -> None:
