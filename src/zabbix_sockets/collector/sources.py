@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import Generic, NamedTuple, Self, TypeVar
 
+from zabbix_sockets.collector.record_reader import RecordReader
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SourceUnavailableError
 from zabbix_sockets.model.snapshot import Query, Visibility
@@ -102,6 +103,7 @@ class Plan:
     """The readers to use, best first; a context manager that lets go of them.
 
     *open_iterator* opens the BPF iterators; None without them. *release* lets go of them.
+    The plan has the reading of their records begun as soon as it is made, if it is asked to.
     """
 
     def __init__(
@@ -117,14 +119,38 @@ class Plan:
         self._netlink = netlink
         self._procnet = procnet
         self._release = release
+        self._begun: RecordReader | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._begun:
+            self._begun.end()
         self._release()
         if self._netlink:
             self._netlink.close()
+
+    def begin(self, query: Query) -> None:
+        """Let the kernel begin with what records() returns later, if the iterators are for it.
+
+        What fits a filter is read otherwise.
+        """
+        if self.open_iterator and not query.filter:
+            try:
+                self._begun = self.records(query.proc, Deadline(query.timeout))
+            except (OSError, SourceUnavailableError):
+                pass  # records() will say why
+
+    def records(self, proc: str, deadline: Deadline) -> RecordReader:
+        """Return the iterator's records of all sockets; those begun already, the first time.
+
+        Raises:
+            OSError, SourceUnavailableError: it can't be opened.
+        """
+        assert self.open_iterator
+        begun, self._begun = self._begun, None
+        return begun or RecordReader(self.open_iterator, proc, deadline)
 
     def give_up_iterator(self, error: SourceUnavailableError) -> None:
         """Go on with the next best source, after the iterator has failed.

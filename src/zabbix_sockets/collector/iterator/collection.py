@@ -5,12 +5,12 @@ left netlink is asked for (see rest), but never for the established connections:
 a descriptor are counted by the accept queues and the kernel's own count.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache, partial
 
-from zabbix_sockets.collector.iterator.early_read import Ahead
 from zabbix_sockets.collector.iterator.record_fold import RecordFold
 from zabbix_sockets.collector.iterator.unseen import Rest
+from zabbix_sockets.collector.record_reader import RecordReader
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.model import gaps
@@ -58,11 +58,11 @@ class Iteration:
         self._complete = False
         self._established: int | None = None
 
-    def collect(self, meanwhile: Callable[[], None], ahead: Ahead | None) -> None:
+    def collect(self) -> None:
         """Fill the Snapshot.
 
-        The kernel iterates for another thread; this one calls *meanwhile*, asks netlink, and
-        counts what comes. What netlink fails to tell makes the Snapshot incomplete.
+        The kernel iterates for another thread; this one asks netlink, and counts what comes.
+        What netlink fails to tell makes the Snapshot incomplete.
 
         Raises:
             SourceUnavailableError: the iterator failed; the Snapshot is of no use.
@@ -71,8 +71,7 @@ class Iteration:
         snapshot = self._snapshot
         try:
             netns, uptime = read_netns(self._proc), read_uptime(self._proc)
-            with ahead or self._read() as records:
-                meanwhile()
+            with self._read() as records:
                 rest = Rest(self._plan, snapshot, self._proc, self._deadline)
                 fold = self._fold(records, netns, uptime)
             if fold.mistaken:
@@ -97,10 +96,10 @@ class Iteration:
                 snapshot.visibility.add_gap(gaps.TABLE, protocol)
             snapshot.visibility.add_gap(gaps.UNASKED)
 
-    def _read(self) -> Ahead:
-        return Ahead(self._open_iterator, self._proc, self._deadline)
+    def _read(self) -> RecordReader:
+        return self._plan.records(self._proc, self._deadline)
 
-    def _fold(self, records: Ahead, netns: int, uptime: float) -> RecordFold:
+    def _fold(self, records: RecordReader, netns: int, uptime: float) -> RecordFold:
         own_only = self._query.netns == OWN
         fold = RecordFold(
             netns,
