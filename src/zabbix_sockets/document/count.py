@@ -2,7 +2,8 @@
 
 import os
 
-from zabbix_sockets.document.processes import absent_process, process_rows
+from zabbix_sockets.document.processes import ProcessRow, process_rows
+from zabbix_sockets.document.record import fields_of
 from zabbix_sockets.grouping.grouping import (
     DEFAULT_GROUPING,
     GROUPINGS,
@@ -26,15 +27,9 @@ def check_arguments(process: str, protocol: str, state: str) -> None:
         raise UsageError(f"no protocol {protocol!r}: it is one of {', '.join(PROTOCOLS)}")
     if state and not protocol:
         raise UsageError("a state needs a protocol")
-    states = _states(absent_process(), protocol) if protocol else {}
+    states = fields_of(ProcessRow)[protocol].parts if protocol else ()
     if state and state not in states:
         raise UsageError(f"no {protocol} state {state!r}: it is one of {', '.join(states)}")
-
-
-def _states(row: dict[str, object], protocol: str) -> dict[str, int]:
-    states = row[protocol]
-    assert isinstance(states, dict)
-    return states
 
 
 def count(
@@ -54,22 +49,20 @@ def count(
         SocketsError: it can't be known: a process of that name is hidden, or time ran out.
     """
     listed = snapshot.listed()
-    rows = {
-        str(ranked.row["id"]): ranked.row
-        for ranked in process_rows(listed, Groups(listed, grouping))
-    }
+    rows = {each.row.id: each.row for each in process_rows(listed, Groups(listed, grouping))}
     name = from_parameter(os.fsencode(process), rows.keys() | snapshot.visibility.denied.keys())
     hidden = hidden_facts(snapshot.visibility, grouping)
     if hidden:
         raise SocketsError(f"/proc hides {hidden[0]} of some processes: the number can't be known")
     _check_known(snapshot, name, protocol, plain=grouping is GROUPINGS[DEFAULT_GROUPING])
-    row = rows.get(name, absent_process())
+    row = rows.get(name)
+    if row is None:
+        return 0
+    states = {"tcp": row.tcp, "udp": row.udp}
     if state:
-        return _states(row, protocol).get(state, 0)
-    held = row["sockets"]
-    assert isinstance(held, int)
-    udp = sum(_states(row, "udp").values())
-    return {"tcp": held - udp, "udp": udp, "": held}[protocol]
+        return states[protocol].get(state, 0)
+    udp = sum(row.udp.values())
+    return {"tcp": row.sockets - udp, "udp": udp, "": row.sockets}[protocol]
 
 
 def _check_known(snapshot: Snapshot, name: str, protocol: str, *, plain: bool) -> None:

@@ -1,33 +1,101 @@
-"""The document's three lists before any bound: what a row is, and which rows stay."""
+"""What the rows of the three lists share: their fields, and which of them stay."""
 
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
+from zabbix_sockets.document.record import Record, number, numbers, percentage
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Grouping
 from zabbix_sockets.model.names import UNNAMED
-from zabbix_sockets.model.quality import Quality, add_to
-from zabbix_sockets.model.snapshot import Connection, Snapshot
+from zabbix_sockets.model.quality import LIMITED_TIMES, Quality, add_to, figures_of
+from zabbix_sockets.model.snapshot import BY_CGROUPS, Connection, Snapshot
 from zabbix_sockets.model.wire import OWN_NETNS, TcpState
 
 Key = TypeVar("Key")
 
-JsonRow = dict[str, object]
-"""A row as it stands in the document."""
-
-ABSENT_ID = "(absent)"
-"""Id of the row that stands for every row that is not in a complete list."""
-
 FIRST_USER_UID = 1000
 
+OF_PROCESSES = "owners are processes, not cgroups"
+OF_PROCESS_NAMES = "groups are processes of one name"
+OF_ALL_SOCKETS = "no filter leaves sockets out"
+OF_ROUND_TRIPS = "every connection was asked for its round-trip time"
+OF_LIMITED_TIMES = "and for what held it up"
+"""Facts that fields need: see Field.needs and told_by()."""
 
-class RankedRow(NamedTuple):
-    """A row with its rank; when there are too many, the lowest ranks stay.
 
-    *quality*: how good its connections are, see quality.py; None: not known, or UDP.
+def told_by(snapshot: Snapshot, grouping: Grouping) -> set[str]:
+    """Return the facts that a Snapshot tells of everything in it, as Field.needs names them."""
+    measured = snapshot.unmeasured is not None and not snapshot.unmeasured
+    facts = {
+        OF_PROCESSES: snapshot.visibility.ownership != BY_CGROUPS,
+        OF_PROCESS_NAMES: grouping is GROUPINGS[DEFAULT_GROUPING],
+        OF_ALL_SOCKETS: not snapshot.filter,
+        OF_ROUND_TRIPS: measured,
+        OF_LIMITED_TIMES: measured and not snapshot.lacks_limited_times,
+    }
+    return {"", *(fact for fact, is_told in facts.items() if is_told)}
+
+
+class Row(Record):
+    """What rows of all lists have: their id, and the quality of their TCP connections.
+
+    The latter is unknown of UDP, where nobody asked for it, and where a connection couldn't be
+    asked. Percentiles are missing where no connection counts, too.
     """
 
-    rank: tuple[bool, bool, int, str]
-    row: JsonRow
-    quality: Quality | None = None
+    SINGULAR = ""
+    """What one of them is called: the second part of an item's key, as in `sockets.process.*`."""
+
+    id: str
+    measured: int | None = number(
+        "connections", additive=True, zero=0, needs=OF_ROUND_TRIPS, default=None
+    )
+    retransmitting: int | None = number(
+        "connections", additive=True, zero=0, needs=OF_ROUND_TRIPS, default=None
+    )
+    retransmitting_pct: float | None = percentage(zero=0.0, needs=OF_ROUND_TRIPS, default=None)
+    rtt_us: dict[str, int] | None = numbers("us", ("p50", "p95", "max"), default=None)
+    retransmits: int | None = number(
+        "segments", additive=True, zero=0, needs=OF_ROUND_TRIPS, default=None
+    )
+    lost: int | None = number("segments", additive=True, zero=0, needs=OF_ROUND_TRIPS, default=None)
+    receiver_limited_ms: int | None = number(
+        "ms", additive=True, zero=0, needs=OF_LIMITED_TIMES, default=None
+    )
+    sender_buffer_limited_ms: int | None = number(
+        "ms", additive=True, zero=0, needs=OF_LIMITED_TIMES, default=None
+    )
+
+
+R = TypeVar("R", bound=Row)
+
+
+class RankedRow(Generic[R]):
+    """A row with its rank; when there are too many, the lowest ranks stay.
+
+    Attributes:
+        quality: how good its connections are, see quality.py; None: not known, or UDP. The row
+            gets its fields when it is known to stay: see measure().
+    """
+
+    def __init__(
+        self, rank: tuple[bool, bool, int, str], row: R, quality: Quality | None = None
+    ) -> None:
+        self.rank = rank
+        self.row = row
+        self.quality = quality
+
+    def __lt__(self, other: "RankedRow[R]") -> bool:
+        """Whether it stays rather than *other*: no two have the same rank."""
+        return self.rank < other.rank
+
+
+def measure(row: Row, quality: Quality, *, lacks_limited_times: bool) -> None:
+    """Give a row the fields of its connections' quality."""
+    figures = figures_of(quality)
+    if lacks_limited_times:
+        for name in LIMITED_TIMES:
+            del figures[name]
+    vars(row).update(figures)
 
 
 class Qualities(Generic[Key]):
@@ -76,9 +144,9 @@ NetnsLabel = Callable[[int], str]
 def netns_labels(snapshot: Snapshot, *, for_people: bool) -> NetnsLabel:
     """Return what names namespaces: by names that last, or for people by all that is known."""
     labels = {OWN_NETNS: ""}
-    for number, namespace in snapshot.namespaces.items():
-        labels[number] = (namespace.shown if for_people else namespace.name) or UNNAMED
-    return lambda number: labels.get(number, UNNAMED)
+    for netns, namespace in snapshot.namespaces.items():
+        labels[netns] = (namespace.shown if for_people else namespace.name) or UNNAMED
+    return lambda netns: labels.get(netns, UNNAMED)
 
 
 def accept_queue_pct(accept_queue: int, backlog: int) -> float:

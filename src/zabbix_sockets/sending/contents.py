@@ -4,9 +4,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-import orjson
-
-from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.document.document import Document
+from zabbix_sockets.document.record import to_json
 from zabbix_sockets.sending.delivery import Packet, Push, Report
 from zabbix_sockets.sending.figures import HOST, Figures, Group, group_of
 from zabbix_sockets.sending.ledger import Ledger
@@ -37,7 +36,7 @@ class Content(Protocol):
     """Makes packets of a document, and has a say in what became of them."""
 
     def packets(
-        self, document: JsonRow, moment: Moment, destinations: Iterable[str]
+        self, document: Document, moment: Moment, destinations: Iterable[str]
     ) -> dict[str, list[Packet]]:
         """Return what goes to each destination, one after the other."""
 
@@ -58,10 +57,10 @@ class WholeDocument:
         self._host = host
 
     def packets(
-        self, document: JsonRow, moment: Moment, destinations: Iterable[str]
+        self, document: Document, moment: Moment, destinations: Iterable[str]
     ) -> dict[str, list[Packet]]:
         """Return the same for each destination."""
-        value = Value(self._host, MASTER_KEY, *moment, orjson.dumps(document).decode())
+        value = Value(self._host, MASTER_KEY, *moment, to_json(document).decode())
         return {each: [[value]] for each in destinations}
 
     def judge(self, _destination: str, _values: Packet, outcome: Outcome) -> Outcome:
@@ -91,7 +90,7 @@ class SingleValues:
         self._ledgers: dict[str, Ledger] = {}
 
     def packets(
-        self, document: JsonRow, moment: Moment, destinations: Iterable[str]
+        self, document: Document, moment: Moment, destinations: Iterable[str]
     ) -> dict[str, list[Packet]]:
         """Return the host's group, and those that each destination is known to have items for."""
         groups = {each.name: each for each in self._figures.groups(document)}

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.document.document import Document
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.sending import schedule
 from zabbix_sockets.sending.delivery import Report, catching_up, drain_delay
@@ -91,7 +91,7 @@ class Service:
         self._tell(said, kind)
         return reports
 
-    def _made(self, tick: float) -> JsonRow | None:
+    def _made(self, tick: float) -> Document | None:
         """Return a document; None where there is none, after tries until shortly before *tick*.
 
         Raises:

@@ -5,9 +5,8 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
-from typing import NamedTuple, TextIO
+from typing import Generic, NamedTuple, TextIO, TypeVar
 
-from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.model.text_width import text_width
 
 BOLD, DIM, GREEN, YELLOW, RESET = "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
@@ -19,11 +18,14 @@ _PORT = re.compile(r":(?:\d+|\*)(?=@|$)")  # and behind it the namespace of a li
 ELLIPSIS, PLAIN_ELLIPSIS = "…", "..."
 
 
-class Column(NamedTuple):
+Row = TypeVar("Row")
+
+
+class Column(NamedTuple, Generic[Row]):
     """A column of a table: its title, how a row's cell is made, and how it is set."""
 
     title: str
-    cell: Callable[[JsonRow], object]
+    cell: Callable[[Row], object]
     right: bool = False
     shrinks: bool = False  # gives way where the terminal is narrow
     optional: int = 0  # left out where there is no room, the highest rank first
@@ -95,7 +97,7 @@ def _pad(text: str, width: int, *, right: bool) -> str:
     return space + text if right else text + space
 
 
-def render_table(columns: Sequence[Column], rows: Iterable[JsonRow], style: Style) -> str:
+def render_table(columns: Sequence[Column[Row]], rows: Iterable[Row], style: Style) -> str:
     """Return a table with a line of titles; the last column is not padded."""
     rows = list(rows)
     columns = fitting(columns, rows, style.width)
@@ -119,8 +121,8 @@ def render_table(columns: Sequence[Column], rows: Iterable[JsonRow], style: Styl
 
 
 def fitting(
-    columns: Sequence[Column], rows: Sequence[JsonRow], available: int | None
-) -> Sequence[Column]:
+    columns: Sequence[Column[Row]], rows: Sequence[Row], available: int | None
+) -> Sequence[Column[Row]]:
     """Return *columns* without as many of the optional ones as have no room in *available* cells.
 
     None is room for all. Names and addresses are readable before an optional column has room.
@@ -136,7 +138,7 @@ def fitting(
     return fitting(fewer, rows, available)
 
 
-def _least(column: Column, rows: Sequence[JsonRow]) -> int:
+def _least(column: Column[Row], rows: Sequence[Row]) -> int:
     """Return the cells that a column takes before an optional one has room."""
     cells = [text_width(str(column.cell(row))) for row in rows]
     whole = max([text_width(column.title), *cells])
@@ -144,7 +146,7 @@ def _least(column: Column, rows: Sequence[JsonRow]) -> int:
 
 
 def _line(
-    cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int], ellipsis: str
+    cells: Sequence[str], columns: Sequence[Column[Row]], widths: Sequence[int], ellipsis: str
 ) -> str:
     parts = [
         _pad(_fit(cell, width, ellipsis, port=column.port), width, right=column.right)
@@ -153,7 +155,7 @@ def _line(
     return "  ".join(parts).rstrip()
 
 
-def _shrink(widths: list[int], columns: Sequence[Column], available: int) -> None:
+def _shrink(widths: list[int], columns: Sequence[Column[Row]], available: int) -> None:
     """Take a cell from the widest column that gives way until the line fits, down to 12 cells."""
     shrinking = [at for at, column in enumerate(columns) if column.shrinks]
     for _ in range(sum(widths) + 2 * (len(widths) - 1) - available):
@@ -163,8 +165,26 @@ def _shrink(widths: list[int], columns: Sequence[Column], available: int) -> Non
         widths[at] -= 1
 
 
-def _coloured(line: str, columns: Sequence[Column], row: Sequence[str]) -> str:
+def _coloured(line: str, columns: Sequence[Column[Row]], row: Sequence[str]) -> str:
     """Colour a line by its state, if it has one; a process may be called "listen" too."""
     states = (cell for column, cell in zip(columns, row, strict=True) if column.title == "STATE")
     colour = _STATE_COLOURS.get(next(states, ""), "")
     return f"{colour}{line}{RESET}" if colour else line
+
+
+def shown_us(microseconds: int) -> str:
+    """Return a time with two digits at least, in the unit that fits."""
+    for unit, size in (("s", 1_000_000), ("ms", 1_000)):
+        if microseconds >= size:
+            value = microseconds / size
+            return f"{value:.1f}{unit}" if value < 10 else f"{value:.0f}{unit}"  # noqa: PLR2004
+    return f"{microseconds}us"
+
+
+def shown_bytes(count: float) -> str:
+    """Return a number of bytes with two digits at least, in the decimal unit that fits."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            value = count / size
+            return f"{value:.1f}{unit}" if value < 10 else f"{value:.0f}{unit}"  # noqa: PLR2004
+    return f"{count:.0f}"

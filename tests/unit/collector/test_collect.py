@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from json_documents import json_document
 
-from zabbix_sockets import Query, Snapshot, build_document, collect, iter_sockets
+from zabbix_sockets import Query, Snapshot, collect, iter_sockets
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, DumpInterruptedError
 from zabbix_sockets.model.snapshot import NOBODY, UNOWNED, HostCounters, PortRange
@@ -79,7 +80,7 @@ def test_captured_host(proc: ProcTree) -> None:
 @little_endian
 def test_captured_document(proc: ProcTree) -> None:
     """The document of the capture says what was set up for it."""
-    document = build_document(from_files(proc))
+    document = json_document(from_files(proc))
     rows = document["processes"]
     assert isinstance(rows, list)
     client, server, _ = sorted(rows, key=lambda row: str(row["id"]).replace("(", "~"))
@@ -165,7 +166,7 @@ def test_no_time_at_all(proc: ProcTree) -> None:
     snapshot = collect(Query("procfs", 0.0, str(proc), netns="own"))
     assert snapshot.unfinished == {"tcp", "udp"}
     assert not snapshot.visibility.owners_complete
-    assert build_document(snapshot)["complete"] == 0
+    assert json_document(snapshot)["complete"] == 0
 
 
 def test_interrupted_after_the_deadline(proc: ProcTree, netlink: Reader) -> None:

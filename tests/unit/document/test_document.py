@@ -6,9 +6,10 @@ from typing import Any
 import orjson
 import pytest
 from hypothesis import given
+from json_documents import json_document
 
 from zabbix_sockets import __version__
-from zabbix_sockets.document.document import NO_LIMITS, Limits, build_document
+from zabbix_sockets.document.document import NO_LIMITS, Limits
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
@@ -75,7 +76,7 @@ Document = dict[str, Any]
 
 def document_of(snapshot: Snapshot, limits: Limits | None = None) -> Document:
     """Return the document as its readers get it."""
-    document: Document = json.loads(orjson.dumps(build_document(snapshot, limits)))
+    document: Document = json.loads(orjson.dumps(json_document(snapshot, limits)))
     return document
 
 
@@ -284,13 +285,13 @@ def test_filter_leaves_out_what_would_mean_something_else() -> None:
     """Figures that count all sockets are not those of the sockets that fit: absent, never 0."""
     snapshot = snapshot_of(processes("nginx"), [tcp_listener(A, 80)], {outbound(A, 443): 2})
     snapshot.filter = "state established"
-    document: Any = build_document(snapshot)
+    document: Any = json_document(snapshot)
     assert document["collector"]["filter"] == "state established"
     assert not {"tcp", "udp", "ephemeral"} & document["host"].keys()
     assert all("ephemeral_pct" not in row for row in document["upstreams"])
     assert [row["id"] for row in document["upstreams"]][-1] == "(absent)"
     snapshot.filter = ""
-    document = build_document(snapshot)
+    document = json_document(snapshot)
     assert "filter" not in document["collector"]
     assert {"tcp", "udp", "ephemeral"} <= document["host"].keys()
 
@@ -300,7 +301,7 @@ def test_undecided_filter_is_no_complete_list() -> None:
     snapshot = snapshot_of(processes("nginx"), [tcp_listener(A, 80)])
     snapshot.visibility.undecided = True
     snapshot.visibility.denied = {"x": 1}
-    document: Any = build_document(snapshot)
+    document: Any = json_document(snapshot)
     assert not any(document["lists"].values())
     assert any("filter" in each for each in document["collector"]["warnings"])
 
@@ -312,7 +313,7 @@ def test_undecided_filter_is_no_complete_list() -> None:
 def test_hidden_facts(full: Snapshot, fact: str, grouping: str, complete: int) -> None:
     """Where groups depend on what /proc hides, no row of them that is missing is a 0."""
     full.visibility.hidden_facts = {fact}
-    document: dict[str, Any] = build_document(full, grouping=GROUPINGS[grouping])
+    document: dict[str, Any] = json_document(full, grouping=GROUPINGS[grouping])
     expected = {"processes": complete, "listeners": 1, "upstreams": complete}
     assert document["lists"] == expected
     assert len(document["collector"]["warnings"]) == 1 - complete
@@ -323,6 +324,6 @@ def test_hidden_facts(full: Snapshot, fact: str, grouping: str, complete: int) -
 def test_hidden_names_of_namespaces(full: Snapshot) -> None:
     """They are part of the ids of listeners and upstreams."""
     full.visibility.foreign_unnamed = True
-    document: dict[str, Any] = build_document(full)
+    document: dict[str, Any] = json_document(full)
     assert document["lists"] == {"processes": 1, "listeners": 0, "upstreams": 0}
     assert len(document["collector"]["warnings"]) == 1

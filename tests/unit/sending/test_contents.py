@@ -1,5 +1,6 @@
 """Single values: known items in one call, new ones once they exist, each value once."""
 
+import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.document.document import Document, read_document
 from zabbix_sockets.sending.contents import Moment, SingleValues
 from zabbix_sockets.sending.delivery import Delivery, Report, catching_up
 from zabbix_sockets.sending.figures import Figures
@@ -56,19 +57,21 @@ class Server:
 
 def document(
     processes: Sequence[str], more: Mapping[str, int], *, complete: bool = True
-) -> JsonRow:
+) -> Document:
     """Return a document with these processes, and *more* fields in each row."""
     fields = {"settled": 1, "instances": 1, **more}
-    rows: list[JsonRow] = [
+    rows = [
         {"id": name, "name": name, "sockets": Clock.now - START, **fields} for name in processes
     ]
-    absent: list[JsonRow] = [{"id": "(absent)", "sockets": 0, "instances": 0}]
-    return {
+    absent = [{"id": "(absent)", "sockets": 0, "instances": 0}]
+    content = {
         "complete": int(complete),
+        "lists": {"processes": int(complete), "listeners": 1, "upstreams": 1},
         "processes": rows + (absent if complete else []),
         "listeners": absent,
         "upstreams": absent,
     }
+    return read_document(json.dumps(content))
 
 
 class Host:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import cast
 
 import pytest
+from json_documents import JsonDocument
 
-from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.model.errors import BusyError, SocketsError
 from zabbix_sockets.sending.delivery import Attendance, Report
 from zabbix_sockets.sending.pusher import Pusher
@@ -28,14 +28,14 @@ class FakePusher:
         self.delivered = 0
         self.fault: Exception | None = None
 
-    def make(self) -> JsonRow:
+    def make(self) -> JsonDocument:
         """Make one, or not."""
         self.tried.append(time.monotonic())
         if self.faults:
             raise self.faults.pop(0)
         return {}
 
-    def deliver(self, _document: JsonRow) -> list[Report]:
+    def deliver(self, _document: JsonDocument) -> list[Report]:
         """Deliver it, or not."""
         if self.fault:
             raise self.fault

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from zabbix_sockets.document.row import ABSENT_ID
+from zabbix_sockets.document.record import ABSENT_ID
 from zabbix_sockets.model.snapshot import Snapshot
 
 from ..document.test_document import document_of  # noqa: TID252  # a test folder is no package

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from json_documents import json_document
 
-from zabbix_sockets import build_document
 from zabbix_sockets.model.errors import ParseError, SocketsError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import FIRST_OWNER, UNOWNED
 from zabbix_sockets.model.wire import TABLES
@@ -98,7 +98,7 @@ def test_all_processes_end_meanwhile(host: Host) -> None:
     host.scripts[TCP._replace(netns=number_of(web))] = [[[row(300)]]]
     snapshot = host.collect()
     assert (counts(snapshot), snapshot.skipped) == ({}, {number_of(web)})
-    document = build_document(snapshot)
+    document = json_document(snapshot)
     assert document["complete"] == 0
 
 
@@ -199,7 +199,7 @@ def test_own_table_that_cannot_be_read(host: Host, fault: Exception) -> None:
     snapshot = host.collect()
     assert snapshot.unfinished == {"udp"}
     assert any(each.startswith("udp: ") for each in snapshot.visibility.warnings)
-    document: dict[str, Any] = build_document(snapshot)
+    document: dict[str, Any] = json_document(snapshot)
     assert set(document["lists"].values()) == {0}
     assert counts(snapshot)[0] == (1 if fault is REFUSED else 2)
 
