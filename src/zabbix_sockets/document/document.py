@@ -13,6 +13,7 @@ from zabbix_sockets.document.listeners import ListenerRow, listener_rows
 from zabbix_sockets.document.processes import ProcessRow, process_rows
 from zabbix_sockets.document.record import (
     MOMENT,
+    YES_NO,
     Figures,
     Record,
     absent_row,
@@ -60,7 +61,7 @@ class Document(Record):
     version: str = text()
     time: int = number("", MOMENT)
     complete: int = yes_no()
-    lists: dict[str, int] = numbers("", LISTS)
+    lists: dict[str, int] = numbers("", LISTS, YES_NO)
     collector: Collector = part(Collector)
     host: Host = part(Host)
     processes: list[ProcessRow] = rows(ProcessRow)

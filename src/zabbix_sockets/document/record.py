@@ -107,6 +107,7 @@ def percentage(*, zero: float | None = None, needs: str = "", default: object = 
 def numbers(
     unit: str,
     parts: tuple[str, ...],
+    kind: str = INTEGER,
     *,
     additive: bool = False,
     zero: int | None = None,
@@ -114,7 +115,7 @@ def numbers(
     default: object = ...,
 ) -> Any:
     """Describe a dict of numbers by name: `tcp`, by state."""
-    field: Field = number(unit, additive=additive, zero=zero, needs=needs, default=default)
+    field: Field = number(unit, kind, additive=additive, zero=zero, needs=needs, default=default)
     field.parts = parts
     return field
 
