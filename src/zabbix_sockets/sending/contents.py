@@ -1,14 +1,14 @@
 """What a push is made of: the document as one value, or its figures as values of their own."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from zabbix_sockets.document.document import Document
 from zabbix_sockets.document.record import to_json
 from zabbix_sockets.sending.delivery import Packet, Push, Report
 from zabbix_sockets.sending.figures import HOST, Figures, Group, group_of
-from zabbix_sockets.sending.ledger import Ledger
+from zabbix_sockets.sending.ledger import Ledger, forget_abandoned
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.spool import LINE, Spool
 from zabbix_sockets.sending.transport import BATCH, Outcome
@@ -18,6 +18,7 @@ MASTER_KEY = "sockets.get"
 
 ASKING_SECONDS = 10.0
 """How long a push may try groups one by one, for all destinations together."""
+_TIDY_SECONDS = 3600
 
 
 class Moment(NamedTuple):
@@ -88,6 +89,7 @@ class SingleValues:
         self._spool = spool
         self._push = push
         self._ledgers: dict[str, Ledger] = {}
+        self._tidied: int | None = None
 
     def packets(
         self, document: Document, moment: Moment, destinations: Iterable[str]
@@ -95,6 +97,8 @@ class SingleValues:
         """Return the host's group, and those that each destination is known to have items for."""
         groups = {each.name: each for each in self._figures.groups(document)}
         packets: dict[str, list[Packet]] = {}
+        destinations = tuple(destinations)
+        self._tidy(destinations, moment.clock)
         for destination in destinations:
             ledger = self._ledger(destination)
             ledger.see(groups, moment.clock)
@@ -178,6 +182,12 @@ class SingleValues:
                 yield outcome  # from here it may not go on
                 if not outcome.processed:
                     break
+
+    def _tidy(self, destinations: Collection[str], now: int) -> None:
+        """Forget destinations that nobody sends to any more; once an hour is enough."""
+        if self._tidied is None or not 0 <= now - self._tidied < _TIDY_SECONDS:
+            self._tidied = now
+            forget_abandoned(self._spool.path, destinations, now)
 
     def _forget(self, line: str) -> None:
         for waiting in self._spool.all(line):

@@ -39,16 +39,6 @@ CREATE TABLE IF NOT EXISTS used (
     destination TEXT PRIMARY KEY,
     clock INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE IF NOT EXISTS groups (
-    destination TEXT NOT NULL,
-    name TEXT NOT NULL,
-    refused INTEGER,
-    size INTEGER NOT NULL,
-    seen INTEGER NOT NULL,
-    attempts INTEGER NOT NULL,
-    tried INTEGER NOT NULL,
-    PRIMARY KEY (destination, name)
-) STRICT;
 """
 LINE = "\n"
 """Between a destination and the name of one of several lines in which packets wait for it; they
@@ -65,7 +55,6 @@ _FIRST_SEEN = """
 INSERT OR IGNORE INTO used
 SELECT CASE instr(destination, char(10)) WHEN 0 THEN destination
     ELSE substr(destination, 1, instr(destination, char(10)) - 1) END, ?1 FROM waiting
-UNION SELECT destination, ?1 FROM groups
 UNION SELECT destination, ?1 FROM dropped WHERE destination <> ''
 """
 """Destinations of which it is not known when they were sent to are as if it were now."""
@@ -284,8 +273,7 @@ class Spool:
                 "DELETE FROM dropped WHERE destination = ? RETURNING documents", (destination,)
             ).fetchall()
             database.execute(_COUNT_DROPPED, (NOBODY, gone + sum(each for (each,) in earlier)))
-            for table in ("groups", "used"):
-                database.execute(f"DELETE FROM {table} WHERE destination = ?", (destination,))  # noqa: S608
+            database.execute("DELETE FROM used WHERE destination = ?", (destination,))
 
     def _database_rows(self, query: str, parameters: tuple[object, ...]) -> list[Any]:
         try:

@@ -12,7 +12,7 @@ from zabbix_sockets.document.document import Document, read_document
 from zabbix_sockets.sending.contents import Moment, SingleValues
 from zabbix_sockets.sending.delivery import Delivery, Report, catching_up
 from zabbix_sockets.sending.figures import Figures
-from zabbix_sockets.sending.ledger import ATTEMPTS, SYNC
+from zabbix_sockets.sending.ledger import ATTEMPTS, SYNC, Ledger
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.spool import Spool
 from zabbix_sockets.sending.transport import Outcome
@@ -126,6 +126,18 @@ def host(tmp_path: Path, server: Server) -> Iterator[Host]:
 def taken(server: Server, key: str) -> list[tuple[int, str]]:
     """Return what an item has got: times since the start, and texts."""
     return [(each.clock - START, each.text) for each in server.taken if each.key == key]
+
+
+def test_forgets_destinations(host: Host, tmp_path: Path) -> None:
+    """What is known of a server that nobody sends to any more goes after a week."""
+    path = str(tmp_path / "s.sqlite")
+    other = Ledger(path, "gone")
+    other.learn("row", 1, 0, Clock.now)
+    other.save()
+    host.push([], later=7 * 86_400 - 1)
+    assert Ledger(path, "gone").names() == {"row"}
+    host.push([], later=3600)
+    assert not Ledger(path, "gone").names()
 
 
 def test_items_that_are_not_there_yet(host: Host, server: Server) -> None:
