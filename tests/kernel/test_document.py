@@ -13,9 +13,12 @@ import pytest
 import ss
 import zoo
 from children import Child, run_as, set_comm
+from described import undescribed
 from json_documents import json_document
 
 from zabbix_sockets import Limits, Query, collect
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS
+from zabbix_sockets.model.snapshot import LISTS
 
 SOURCES = ("bpf", "sock_diag", "procfs")
 NOBODY = 65534
@@ -54,6 +57,18 @@ def test_host_counts_equal_ss(read: Callable[[], Document]) -> None:
                 states[line.state] += 1
         assert host[protocol] == states
     assert host["tcp"]["time_wait"] == 1
+
+
+@pytest.mark.parametrize("changes", [{}, {"filter": "not dport = :1"}, {"needs": frozenset(("user",))}])
+@pytest.mark.parametrize("source", SOURCES)
+def test_fields_are_described(source: str, changes: dict[str, Any], pins: str) -> None:
+    """What any source tells of all kinds of sockets is as the classes of rows and head say."""
+    zoo.everything()
+    query = Query(source=source, netns="own", timeout=30, pins=pins, tcp_info=True)
+    grouping = GROUPINGS["user" if "needs" in changes else DEFAULT_GROUPING]
+    document = json_document(collect(query._replace(**changes)), grouping=grouping)
+    assert not undescribed(document)
+    assert all(len(document[name]) > 1 for name in LISTS)
 
 
 def test_direction_of_both_ends(read: Callable[[], Document]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from described import undescribed
 from hypothesis import given
 from json_documents import json_document
 
@@ -58,50 +59,10 @@ def whole(full: Snapshot) -> Snapshot:
     return full
 
 
-def faults(record: type[Record], content: dict[str, Any]) -> Iterator[str]:
-    """Yield what a JSON object has that its class doesn't say, or lacks and should not."""
-    fields = fields_of(record)
-    for name in content.keys() - fields.keys():
-        yield f"{record.__name__}.{name} is not described"
-    for name, field in fields.items():
-        if name not in content:
-            if not field.optional:
-                yield f"{record.__name__}.{name} is lacking"
-            continue
-        yield from (f"{record.__name__}.{name}: {each}" for each in wrong(field, content[name]))
-
-
-def wrong(field: Field, value: Any) -> Iterator[str]:
-    """Yield what a value has that its description doesn't say."""
-    if field.record:
-        for each in value if field.is_list else [value]:
-            yield from faults(field.record, each)
-    elif field.parts:
-        # Of processes' sockets none is in these states, but the kernel's enum may grow.
-        states = {name for name in value if name.startswith("state_")} | {"time_wait", "close"}
-        yield from sorted(value.keys() - {*field.parts} - states)
-    elif field.is_list:
-        yield from (repr(each) for each in value if not isinstance(each, str))
-    elif field.kind == TEXT:
-        yield from () if isinstance(value, str) else (repr(value),)
-    elif field.kind == YES_NO:
-        yield from () if value in (0, 1) else (repr(value),)
-    elif not isinstance(value, int | float if field.kind == FRACTION else int):
-        yield repr(value)
-
-
-def described(document: dict[str, Any]) -> list[str]:
-    """Return the faults of a document's JSON, the rows (absent) apart."""
-    without = dict(document)
-    for name in LISTS:
-        without[name] = [row for row in document[name] if row["id"] != "(absent)"]
-    return list(faults(Document, without))
-
-
 def test_whole_document(whole: Snapshot) -> None:
     """Where every field has something to say each is there, but for two that a call may lack."""
     document = json_document(whole)
-    assert not described(document)
+    assert not undescribed(document)
     assert fields_of(Collector).keys() - document["collector"].keys() == {"filter", "spool"}
     assert fields_of(Host).keys() == document["host"].keys()
     for name, record in ROWS.items():
@@ -111,7 +72,7 @@ def test_whole_document(whole: Snapshot) -> None:
 @given(snapshots())
 def test_any_document(snapshot: Snapshot) -> None:
     """The JSON has what the classes say and nothing else, whatever was seen."""
-    assert not described(json_document(snapshot))
+    assert not undescribed(json_document(snapshot))
 
 
 @given(snapshots())
@@ -138,7 +99,7 @@ def test_faults_are_found(whole: Snapshot, change: dict[str, Any], fault: str) -
     """The check finds what is more, what is less and what is of another kind."""
     document = json_document(whole)
     document["host"] |= change
-    (found,) = described(document)
+    (found,) = undescribed(document)
     assert fault in found
 
 

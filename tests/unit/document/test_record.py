@@ -58,8 +58,8 @@ class Things(Record):
 
 def thing(**values: Any) -> Thing:
     """Return a row, with *values* beside those that every row has."""
-    values = {"id": "a", "busy": 1, "sockets": 3, "tcp": {"listen": 1}} | values
-    return Thing(**values)
+    usual: dict[str, Any] = {"id": "a", "busy": 1, "sockets": 3, "tcp": {"listen": 1}}
+    return Thing(**usual | values)
 
 
 def test_values_are_attributes() -> None:
