@@ -59,7 +59,9 @@ def test_host_counts_equal_ss(read: Callable[[], Document]) -> None:
     assert host["tcp"]["time_wait"] == 1
 
 
-@pytest.mark.parametrize("changes", [{}, {"filter": "not dport = :1"}, {"needs": frozenset(("user",))}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"filter": "not dport = :1"}, {"needs": frozenset(("user",))}]
+)
 @pytest.mark.parametrize("source", SOURCES)
 def test_fields_are_described(source: str, changes: dict[str, Any], pins: str) -> None:
     """What any source tells of all kinds of sockets is as the classes of rows and head say."""

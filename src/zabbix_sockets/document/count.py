@@ -39,7 +39,7 @@ def count(
     state: str = "",
     grouping: Grouping = GROUPINGS[DEFAULT_GROUPING],
 ) -> int:
-    """Return how many sockets the processes named *process* hold, or in a *state*.
+    """Count the sockets that the processes named *process* hold, or those in a *state*.
 
     *process* is a name as the document shows it, as as_parameter() spells it, or the raw one. In
     state `syn_recv` there are the connections being opened at its listeners, too, which no process

@@ -52,8 +52,7 @@ class Document(Record):
     Attributes:
         time: Unix seconds.
         lists: for each list whether it is complete.
-        absent: for each complete list the fields of its row `(absent)`: 0, or what else
-            Field.zero says. In the JSON it is the last of the list.
+        absent: for each complete list the fields of its row `(absent)`, as Field.zero has them.
         other: for each list the sums of what is in none of its rows: `rows`, and the additive
             fields.
     """
@@ -71,14 +70,14 @@ class Document(Record):
     absent: dict[str, Figures]
 
     def content(self) -> dict[str, Any]:
-        """Return its fields; the rows `(absent)` are in their lists, and no field."""
+        """Give the fields of its JSON object: each row `(absent)` is the last of its list."""
         content = dict(super().content())
         for name, row in content.pop("absent").items():
             content[name] = [*content[name], row]
         return content
 
     def rows_of(self, kind: str) -> Sequence[Row]:
-        """Return the rows of one of LISTS, sorted by id; those alone that there are."""
+        """Return the rows of one of LISTS, sorted by id, without `(absent)`."""
         found: Sequence[Row] = getattr(self, kind)
         return found
 
@@ -195,7 +194,7 @@ def _assemble(
 
 
 def _kept(ranked: Iterable[RankedRow[R]], snapshot: Snapshot) -> list[R]:
-    """Return rows by id, with the quality of their connections where it is known."""
+    """Return the rows sorted by id, with what is known of round-trip times in them."""
     kept = []
     for each in ranked:
         if each.quality is not None:
@@ -211,12 +210,12 @@ def _id_of(row: Row) -> str:
 def _left_out(
     record: type[Row], ranked: Sequence[RankedRow[R]], snapshot: Snapshot, told: set[str]
 ) -> Figures:
-    """Add up rows that are in no list; the quality of their connections is that of them all."""
+    """Add up the additive fields of rows of that class which are in no list."""
     sums = sum_of(record, (each.row for each in ranked), told)
-    quality = Row(id="")
-    together = sum(each.quality or 0 for each in ranked)
-    measure(quality, together, lacks_limited_times=snapshot.lacks_limited_times)
-    return sums | {name: value for name, value in vars(quality).items() if name in sums}
+    together = Row(id="")  # with what the samples of all say: rows without a place have no fields
+    samples = sum(each.quality or 0 for each in ranked)
+    measure(together, samples, lacks_limited_times=snapshot.lacks_limited_times)
+    return sums | {name: value for name, value in vars(together).items() if name in sums}
 
 
 def _seen_lists(snapshot: Snapshot, grouping: Grouping) -> dict[str, bool]:

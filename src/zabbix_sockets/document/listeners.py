@@ -65,7 +65,7 @@ class _ListenerSums:
 def listener_rows(
     snapshot: Snapshot, groups: Groups, label: NetnsLabel
 ) -> list[RankedRow[ListenerRow]]:
-    """Return a row for each distinct listening TCP and bound UDP address."""
+    """Make a row for each address that is listened on (TCP) or bound to (UDP)."""
     sums: dict[_Place, _ListenerSums] = {}
     partly_read = {label(netns) for netns in snapshot.skipped}
     for listener in snapshot.listeners:

@@ -108,7 +108,7 @@ class _ProcessSums:
 
 
 def process_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow[ProcessRow]]:
-    """Return a row for each group that holds sockets."""
+    """Make a row for each group that holds sockets."""
     sums: dict[str, _ProcessSums] = {name: _ProcessSums() for name in groups.instances}
     for listener in snapshot.listeners:
         for name in groups.of(listener.owner):

@@ -25,7 +25,7 @@ ABSENT_ID = "(absent)"
 
 
 Figures = dict[str, Any]
-"""Fields by name: texts, numbers, and objects of numbers."""
+"""Fields by name: each a text, a number or a dict of numbers."""
 
 
 class Field:
@@ -38,8 +38,8 @@ class Field:
         macro: the LLD macro that discovery makes of it; empty: none.
         additive: what the document's bounds left out is summed in `other`.
         zero: what the row `(absent)` holds; None: that row lacks the field.
-        needs: a fact that a Snapshot must tell, or else no row has the field, `(absent)` and
-            `other` neither: see document.told_by(). Empty: it needs none.
+        needs: a fact that a Snapshot must tell, see row.told_by(): else `(absent)` and `other`
+            lack the field. Empty: it needs none.
         parts: names of the numbers in it, where it is a dict of them; there may be more of them.
         record: the class of what is in it, where it is a Record.
         is_list: it is a list of `record`, or of texts.
@@ -156,8 +156,8 @@ class Record:
     """Values by the names of fields, in the order in which the JSON has them.
 
     To make a class of it takes 2 microseconds for each field, where a NamedTuple, which every call
-    of an agent would have to pay for, takes 25. A value that is None is as one that was not given:
-    it reads as None, and is not in the JSON.
+    of an agent would have to pay for, takes 25. A field that is not given, or given as None, reads
+    as None and is not in the JSON.
     """
 
     def __init__(self, **values: object) -> None:
@@ -166,7 +166,7 @@ class Record:
         self.__dict__ = values
 
     def content(self) -> dict[str, Any]:
-        """Return the fields that it has, as its JSON object has them."""
+        """Give the fields of its JSON object, by name and in order."""
         return self.__dict__
 
     __hash__ = None  # type: ignore[assignment]  # its values may be lists
@@ -210,7 +210,7 @@ def field_at(record: type[Record], path: str) -> Field:
 
 
 def value_at(value: object, path: Iterable[str]) -> object:
-    """Return what is at a path of names below a Record or a dict; None where there is nothing."""
+    """Follow a path of names below a Record or a dict: the value there, or None without one."""
     for name in path:
         value = value.get(name) if isinstance(value, dict) else getattr(value, name, None)
     return value

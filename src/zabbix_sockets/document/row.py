@@ -23,7 +23,7 @@ OF_LIMITED_TIMES = "and for what held it up"
 
 
 def told_by(snapshot: Snapshot, grouping: Grouping) -> set[str]:
-    """Return the facts that a Snapshot tells of everything in it, as Field.needs names them."""
+    """Return the facts that hold for all that is in a Snapshot, and "", which always does."""
     measured = snapshot.unmeasured is not None and not snapshot.unmeasured
     facts = {
         OF_PROCESSES: snapshot.visibility.ownership != BY_CGROUPS,
@@ -36,10 +36,11 @@ def told_by(snapshot: Snapshot, grouping: Grouping) -> set[str]:
 
 
 class Row(Record):
-    """What rows of all lists have: their id, and the quality of their TCP connections.
+    """What rows of all lists have: an id, round-trip times and retransmissions (all but `id`).
 
-    The latter is unknown of UDP, where nobody asked for it, and where a connection couldn't be
-    asked. Percentiles are missing where no connection counts, too.
+    These are of the row's TCP connections that count (docs/document.md says which). They are None
+    for UDP, where nobody asked for them, and where a connection couldn't be asked; *rtt_us* also
+    where none counts.
     """
 
     SINGULAR = ""
@@ -73,8 +74,8 @@ class RankedRow(Generic[R]):
     """A row with its rank; when there are too many, the lowest ranks stay.
 
     Attributes:
-        quality: how good its connections are, see quality.py; None: not known, or UDP. The row
-            gets its fields when it is known to stay: see measure().
+        quality: the sum of its connections' samples (model/quality.py); None: not known, or UDP.
+            The row gets the fields that are made of it when it is known to stay: see measure().
     """
 
     def __init__(
@@ -90,7 +91,10 @@ class RankedRow(Generic[R]):
 
 
 def measure(row: Row, quality: Quality, *, lacks_limited_times: bool) -> None:
-    """Give a row the fields of its connections' quality."""
+    """Give a row the fields of round-trip times and retransmissions that samples say.
+
+    *lacks_limited_times*: the kernel doesn't tell the last two of them.
+    """
     figures = figures_of(quality)
     if lacks_limited_times:
         for name in LIMITED_TIMES:
@@ -99,7 +103,7 @@ def measure(row: Row, quality: Quality, *, lacks_limited_times: bool) -> None:
 
 
 class Qualities(Generic[Key]):
-    """How good the connections of each row are, by what tells the rows apart."""
+    """Sums of the samples of each row's connections, by what tells the rows apart."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._qualities = snapshot.qualities
@@ -120,7 +124,7 @@ class Qualities(Generic[Key]):
             self._unknown.add(key)
 
     def of(self, key: Key) -> Quality | None:
-        """Return how good a row's connections are; None where that is not known of each."""
+        """Return the sum of a row's samples; None where a connection of it couldn't be asked."""
         if self._unmeasured is None or key in self._unknown:
             return None
         return self._sums.get(key, 0)
@@ -129,10 +133,11 @@ class Qualities(Generic[Key]):
 def rank(
     uid: int | None, listening: bool, sockets: int, row_id: str
 ) -> tuple[bool, bool, int, str]:
-    """Return what decides which rows stay: what a user can't choose and what seldom changes.
+    """Return the key by which rows are ranked, the first to stay being the least.
 
-    The system's uids first, then who listens, the number of binary digits of the sockets,
-    and the id.
+    The system's uids (below 1000) first, then who listens, then by the number of binary digits of
+    *sockets*, then by id: what a user can't choose, and what seldom changes. *uid* is the lowest
+    of its sockets; None: unknown, as a user's.
     """
     return uid is None or uid >= FIRST_USER_UID, not listening, -sockets.bit_length(), row_id
 
@@ -142,7 +147,7 @@ NetnsLabel = Callable[[int], str]
 
 
 def netns_labels(snapshot: Snapshot, *, for_people: bool) -> NetnsLabel:
-    """Return what names namespaces: by names that last, or for people by all that is known."""
+    """Make the names of network namespaces: lasting ones, or for people all that is known."""
     labels = {OWN_NETNS: ""}
     for netns, namespace in snapshot.namespaces.items():
         labels[netns] = (namespace.shown if for_people else namespace.name) or UNNAMED
@@ -150,5 +155,5 @@ def netns_labels(snapshot: Snapshot, *, for_people: bool) -> NetnsLabel:
 
 
 def accept_queue_pct(accept_queue: int, backlog: int) -> float:
-    """Return how full an accept queue is; the kernel refuses when it holds backlog + 1."""
+    """Return how full an accept queue is, in percent: the kernel refuses at backlog + 1."""
     return round(100 * accept_queue / (backlog + 1), 1)

@@ -42,7 +42,7 @@ Usage = dict[tuple[str, int, int, bytes, int, str], int]
 
 
 def ephemeral_usage(snapshot: Snapshot) -> Usage:
-    """Return how many ephemeral ports are taken, from one source to one destination.
+    """Count the ephemeral ports that are taken, by source and destination.
 
     A port is taken from one source address to one destination by whatever process, and by
     TIME_WAIT too. What is bound to another device takes other ports, as in another VRF.
@@ -59,7 +59,7 @@ def ephemeral_usage(snapshot: Snapshot) -> Usage:
 
 
 def ephemeral_pct(used: int, ports: PortRange) -> float:
-    """Return the share of the ephemeral ports that is taken."""
+    """Return the share of the ephemeral ports that is taken, in percent; 100 if there are none."""
     return round(100 * used / ports.size, 2) if ports.size else 100.0
 
 
@@ -74,10 +74,10 @@ _PLACES = {state: place for place, state in enumerate(_STATES)}
 def upstream_rows(
     snapshot: Snapshot, groups: Groups, usage: Usage, label: NetnsLabel
 ) -> tuple[list[RankedRow[UpstreamRow]], RankedRow[UpstreamRow]]:
-    """Return a row for each group and remote endpoint.
+    """Make a row for each group and remote end; and one for what has no remote end of its own.
 
-    And one, whose texts are empty, of the connections to endpoints beyond the bound on distinct
-    ones, which were not counted apart.
+    The latter, whose texts are empty, has the connections beyond the collector's bound on distinct
+    remote ends. *label* names namespaces.
     """
     sums: dict[Place, list[int]] = {}  # by _PLACES
     uncounted = [0] * len(_STATES)
@@ -125,7 +125,11 @@ def upstream_rows(
 def _worst_pct(
     snapshot: Snapshot, usage: Usage, label: NetnsLabel
 ) -> dict[tuple[str, str, bytes, int, str], float | None]:
-    """Return the share of the ephemeral ports taken to each remote end, None where unknown."""
+    """Return the percentage of ephemeral ports taken to each remote end, of the worst source.
+
+    By protocol, the namespace's label, address, port, device; None where the namespace's range, or
+    its sockets in TIME_WAIT, are not known.
+    """
     worst: dict[tuple[str, str, bytes, int, str], float | None] = {}
     for (protocol, netns, _source, address, port, device), used in usage.items():
         key = protocol, label(netns), address, port, device

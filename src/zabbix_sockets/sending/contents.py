@@ -39,10 +39,10 @@ class Content(Protocol):
     def packets(
         self, document: Document, moment: Moment, destinations: Iterable[str]
     ) -> dict[str, list[Packet]]:
-        """Return what goes to each destination, one after the other."""
+        """Return the packets that go to each destination, one after the other."""
 
     def judge(self, destination: str, values: Packet, outcome: Outcome) -> Outcome:
-        """Return what an outcome means."""
+        """Correct an outcome: values that the server has no items for have not failed."""
 
     def settle(self, reports: Sequence[Report], is_stopping: Callable[[], bool]) -> list[Report]:
         """Do what is left to do after a push, and return what became of all."""
@@ -219,5 +219,5 @@ def _batches(groups: Iterable[Group]) -> Iterator[list[Group]]:
 
 
 def _line(destination: str, name: str) -> str:
-    """Return what a group's values wait under: no destination has a line feed in it."""
+    """Return the spool's destination for a group: none of the servers' has a line feed in it."""
     return f"{destination}{LINE}{name}"

@@ -43,10 +43,11 @@ def connect(path: str) -> sqlite3.Connection:
 
 
 def strange_to(schema: str, database: sqlite3.Connection) -> dict[str, str]:
-    """Return what a file has by the names in *schema* that is something else: its type by name.
+    """Compare a file with *schema*, the statements that make tables and indices of this version.
 
-    *schema* are the statements that make tables and indices, of this version; a type is `table`,
-    `index`, `view` or `trigger`.
+    Returns:
+        dict[str, str]: all that has the name of one of them and is something else; by name its
+        type: `table`, `index`, `view` or `trigger`.
 
     Raises:
         sqlite3.Error: it can't be read, or is no database.

@@ -111,7 +111,7 @@ class Delivery:
         self._attendance = attendance or Attendance()
 
     def state(self) -> State | None:
-        """Return what waits in the spool, for whomever; None without one."""
+        """Return the state of the whole spool, all destinations together; None without one."""
         return self._spool.state() if self._spool else None
 
     def deliver(self, packets: Mapping[str, Sequence[Packet]]) -> list[Report]:

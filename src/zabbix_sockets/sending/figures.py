@@ -91,7 +91,7 @@ def _offered(document: Document, kind: str) -> list[Row]:
 
 
 def _text(value: object) -> Text | None:
-    """Return what an item stores: numbers and texts as they are, warnings a line each."""
+    """Make the text of a value: numbers and texts as they are, warnings a line each."""
     if isinstance(value, list):
         return "\n".join(map(str, value))
     return None if value is None else str(value)

@@ -215,7 +215,7 @@ class Spool:
         self.remove(number)
 
     def state(self, destination: str | None = None) -> State:
-        """Return what waits for a destination, and what was dropped so far.
+        """Count the documents that wait for a destination, and those dropped so far.
 
         None: for all, also for those that nobody sends to any more.
         """

@@ -69,7 +69,7 @@ def run(take: Take, interval: float, count: int | None, *, as_json: bool) -> Non
 
 
 def key_of(socket: Socket) -> Key:
-    """Return what tells a socket from all others."""
+    """Return the key of a socket: no other one has it, in this or in another snapshot."""
     if socket.cookie:
         return socket.netns, socket.protocol, socket.cookie
     ends = socket.local_address, socket.local_port, socket.remote_address, socket.remote_port
@@ -186,7 +186,7 @@ def _headline(clock: str, rows: Sequence[JsonRow], hidden: Sequence[str]) -> str
 
 
 def _activity(row: JsonRow) -> tuple[float, float]:
-    """Return what sorts the rows of which people want to know first to the front."""
+    """Return the key that sorts rows by retransmissions, then by bytes a second, most first."""
     rates = row.get("rates")
     if not isinstance(rates, dict):
         return 0.0, 0.0
@@ -195,7 +195,7 @@ def _activity(row: JsonRow) -> tuple[float, float]:
 
 
 def _first(rows: Sequence[JsonRow], most: int) -> list[JsonRow]:
-    """Return what there is room for: up to half of it new and gone, then those that do most."""
+    """Return *most* of the rows: up to half of them new and gone, then those that do most."""
     changed = [row for row in rows if "change" in row]
     others = sorted((row for row in rows if "change" not in row), key=_activity)
     room = max(most // 2, most - len(others))

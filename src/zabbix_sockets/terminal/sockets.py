@@ -43,7 +43,7 @@ def _owners_cell(row: JsonRow) -> str:
 
 
 def _us(*path: str) -> Callable[[JsonRow], object]:
-    """Return what shows a time as people read it: 87us, 4.2ms, 31ms, 1.5s."""
+    """Make the cell of a time, as people read it: 87us, 4.2ms, 31ms, 1.5s."""
     field = _field(*path)
 
     def cell(row: JsonRow) -> object:
@@ -54,7 +54,7 @@ def _us(*path: str) -> Callable[[JsonRow], object]:
 
 
 def _bytes(*path: str) -> Callable[[JsonRow], object]:
-    """Return what shows bytes as people read them: 87, 4.2k, 31M."""
+    """Make the cell of bytes, as people read them: 87, 4.2k, 31M."""
     field = _field(*path)
 
     def cell(row: JsonRow) -> object:
