@@ -21,7 +21,8 @@ from zabbix_sockets.grouping.by_rules import by_rules
 from zabbix_sockets.grouping.grouping import GROUPINGS, Grouping
 from zabbix_sockets.grouping.rules import make_rule
 from zabbix_sockets.model.errors import SocketsError
-from zabbix_sockets.model.snapshot import PINS_GROUP
+from zabbix_sockets.model.gaps import UNDECIDED
+from zabbix_sockets.model.snapshot import LISTS, PINS_GROUP
 
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 NOBODY = 65534
@@ -173,17 +174,21 @@ def test_how_a_name_goes_on_is_hidden(pins: str, folder: Path, hidepid: int, gro
 def test_filter_by_a_name_that_is_hidden(
     pins: str, folder: Path, condition: str, undecided: bool
 ) -> None:
-    """Its sockets may fit or not, which is said."""
+    """Its sockets may fit or not, which is said; also of groups that need no names."""
 
     def work(proc: str) -> object:
         expression = condition.format(os.fsdecode(LONG))
         snapshot = collect(Query("bpf", 30, proc, pins, netns="own", filter=expression))
-        document = json_document(snapshot)
-        return [snapshot.visibility.undecided, document["lists"], len(snapshot.listeners)]
+        lists = [
+            json_document(snapshot, grouping=GROUPINGS[each])["lists"]
+            for each in ("process", "unit")
+        ]
+        return [snapshot.visibility.has_gap(UNDECIDED), *lists, len(snapshot.listeners)]
 
     assert hiding(2, folder, work) == [
         undecided,
         {"processes": 0, "listeners": int(not undecided), "upstreams": 0},
+        dict.fromkeys(LISTS, int(not undecided)),
         0,
     ]
 

@@ -1,4 +1,4 @@
-"""How good connections are: the sources, ss(8) and the document, over a path with faults."""
+"""Round-trip times and losses: the sources, ss(8) and the document, over a path with faults."""
 
 import math
 import os

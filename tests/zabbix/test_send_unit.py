@@ -2,16 +2,12 @@
 
 import itertools
 import json
-import os
 import shutil
 import socket
 import stat
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,33 +19,21 @@ from zabbix_sockets.sending.spool import FILE, Spool
 
 from .processes import TCP, UDP, Holder, denied_to_root
 from .programs import wait_for
-from .pushing import sender
 from .recorder import Mood, Recorder, recording
-from .sandbox import APPLIED, NOT_HERE, Sandbox, parse, sandbox
+from .sandbox import APPLIED, NOT_HERE, parse
+from .send_unit import APART, CREDENTIALS, DROP_IN, INTERVAL, NAMES, UNIT, Unit, installed
 from .servers import SERVER_VERSIONS, Server
-from .stage import Stage, UnavailableError
+from .stage import Stage
 
 pytestmark = pytest.mark.zabbix
 
-UNIT = "systemd/zabbix-sockets-send.service"
 LOAD_UNIT = "systemd/zabbix-sockets-load.service"
-DROP_IN = "systemd/sys-ptrace.conf"
-CREDENTIALS = "systemd/credentials.conf"
-_INTERVAL = 60.0
 _WATCHDOG = 6
 """Seconds: fewer than a push may take, and two of it than one takes to a silent server."""
 
 # What none of the restrictions lets through; each prints what it met.
 PROBE = r"""
-import ctypes, errno, mmap, os, socket
-libc = ctypes.CDLL(None, use_errno=True)
-def attempt(what, call, *arguments):
-    try:
-        result = call(*arguments)
-        said = errno.errorcode.get(ctypes.get_errno(), "?") if result == -1 else "done"
-    except OSError as error:
-        said = errno.errorcode[error.errno]
-    print(what, said)
+import mmap, os, socket
 attempt("write /usr", open, "/usr/probe", "w")
 attempt("write /etc", open, "/etc/probe", "w")
 attempt("write /var/lib", open, "/var/lib/probe", "w")
@@ -74,109 +58,6 @@ for line in open("/proc/self/status"):
     if line.startswith(("Uid", "Groups", "Cap", "NoNewPrivs", "Seccomp:")):
         print(*line.split())
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """The unit, with the version of zabbix_sender that its host has."""
-
-    box: Sandbox
-    version: str
-    log: Path
-
-    def configure(self, destination: str, *lines: str) -> str:
-        """Write the agent's file; return the host's name, whose moment is a few seconds ahead."""
-        name = next(
-            name
-            for name in map("host {}".format, itertools.count())
-            if 4 < _seconds_to_first(name) < 7
-        )
-        folder = self.box.root / "etc/zabbix"
-        text = "\n".join([f"ServerActive={destination}", f"Hostname={name}", *lines, ""])
-        (folder / "zabbix_agentd.conf").write_text(text)
-        return name
-
-    def watch_sender(self) -> None:
-        """Let zabbix_sender say what it has of its caller, before it does its work."""
-        program = self.box.root / "bin/zabbix_sender"
-        program.rename(program.with_name("real"))
-        program.write_text(
-            "#!/bin/sh\ncat /proc/$$/status >/var/lib/zabbix-sockets/status.$$\n"
-            'exec /usr/local/bin/real "$@"\n'
-        )
-        program.chmod(0o755)
-
-    def fails(self) -> tuple[int, str]:
-        """Run what ExecStart= says, which has to end by itself; return its status and its log."""
-        command = self.box.command(self.box.exec_start, pins=True)
-        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        return answer.returncode, answer.stderr
-
-    @contextmanager
-    def running(self, *, pins: bool, **environment: str) -> Iterator["Told"]:
-        """Run what ExecStart= says; yield what it tells systemd. SIGTERM has to end it in time."""
-        name = f"\0zabbix-sockets-{os.getpid()}-{time.monotonic_ns()}"
-        with (
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified,
-            self.log.open("wb") as to,
-        ):
-            notified.bind(name)
-            notified.settimeout(30)
-            told = Told(notified, self.log)
-            environment["NOTIFY_SOCKET"] = f"@{name[1:]}"
-            command = self.box.command(self.box.exec_start, pins=pins, **environment)
-            with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=to) as process:
-                try:
-                    told.receive()
-                    yield told
-                    process.terminate()
-                    status = process.wait(float(self.box.one("TimeoutStopSec")))
-                    assert status == 0, self.log.read_text()
-                    notified.settimeout(0)
-                    while not told[-1].startswith("STOPPING"):
-                        told.receive()
-                finally:
-                    process.kill()
-
-
-class Told(list[str]):
-    """What a unit has told systemd so far."""
-
-    def __init__(self, notified: socket.socket, log: Path) -> None:
-        super().__init__()
-        self._notified = notified
-        self._log = log
-
-    def receive(self) -> str:
-        """Return what it tells next; fail with its log where it doesn't."""
-        try:
-            self.append(self._notified.recv(4096).decode())
-        except OSError as exc:
-            raise AssertionError(self._log.read_text()) from exc
-        return self[-1]
-
-
-def _seconds_to_first(host: str) -> float:
-    return schedule.seconds_to_first(time.time(), _INTERVAL, schedule.offset(host, _INTERVAL))
-
-
-@contextmanager
-def installed(stage: Stage, version: str, *drop_ins: str) -> Iterator[Unit]:
-    """Prepare a machine with the packaged unit, and zabbix_sender in its PATH."""
-    root = Path(tempfile.mkdtemp(prefix="zabbix-unit-"))
-    try:
-        root.chmod(0o755)
-        box = sandbox(parse(*(stage.conf / each for each in (UNIT, *drop_ins))), stage, root)
-        (root / "bin").mkdir()
-        shutil.copy(sender(version), root / "bin")
-        box.steps.insert(0, ["bind", str(root / "bin"), "/usr/local/bin"])
-        (root / "etc/zabbix").mkdir(exist_ok=True)
-        stage.load()
-        yield Unit(box, version, root / "log")
-    except UnavailableError as exc:
-        pytest.skip(str(exc))
-    finally:
-        shutil.rmtree(root)
 
 
 @pytest.fixture(params=SERVER_VERSIONS)
@@ -210,10 +91,7 @@ def test_every_setting_is_known(stage: Stage, drop_ins: tuple[str, ...]) -> None
 
 def test_restrictions(unit: Unit) -> None:
     """What the unit forbids fails in the sandbox: the other tests say what they seem to say."""
-    command = unit.box.command([str(unit.box.stage.python), "-I", "-c", PROBE], pins=True)
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (answer.returncode, answer.stderr) == (0, "")
-    lines = answer.stdout.splitlines()
+    lines = unit.box.probe(PROBE)
     uid, nothing = unit.box.uid, "0000000000000000"
     assert lines == [
         "write /usr EROFS",
@@ -328,7 +206,7 @@ def test_no_sender(unit: Unit, recorder: Recorder) -> None:
     """Without zabbix_sender it doesn't start, and the log says what to install."""
     unit.configure(recorder.address)
     (unit.box.root / "bin/zabbix_sender").unlink()
-    status, log = unit.fails()
+    status, log = unit.fails(PATH="/usr/local/bin")  # the machine's own may be in another folder
     assert status == USAGE
     assert "there is no zabbix_sender" in log
     assert "zabbix-agent (Debian 12)" in log
@@ -391,21 +269,37 @@ def test_watchdog(unit: Unit, recorder: Recorder) -> None:
 def test_tls(server: Server, stage: Stage) -> None:
     """With a pre-shared key that only group zabbix may read it reaches a real server."""
     with installed(stage, server.version) as unit:
-        lines = ["TLSConnect=psk", "TLSPSKIdentity=unit", "TLSPSKFile=/etc/zabbix/psk"]
-        name = unit.configure(f"127.0.0.1:{server.port}", *lines)
         key = unit.box.root / "etc/zabbix/psk"
         key.write_text("7b" * 32)
         key.chmod(0o640)
         shutil.chown(key, "root", "zabbix")
-        host = server.create_host("unit", tls_accept=2, tls_psk_identity="unit", tls_psk="7b" * 32)
-        server.api.host.update(hostid=host.hostid, host=name)
-        server.api.item.create(
-            hostid=host.hostid, name="all", key_="sockets.get", type=2, value_type=4
-        )
-        server.reload()
-        with unit.running(pins=True):
-            wait_for(lambda: bool(server.last_values(host.hostid)), 90)
-        server.delete_host(host)
+        lines = ["TLSConnect=psk", "TLSPSKIdentity=unit", "TLSPSKFile=/etc/zabbix/psk"]
+        assert_reaches(server, unit, *lines)
+
+
+def assert_reaches(server: Server, unit: Unit, *lines: str) -> None:
+    """Let it push to a real server, with these lines in the agent's file.
+
+    A host's name says at which second of each minute it pushes; making a host takes seconds, too
+    many on a busy machine. So there are hosts for all seconds, one of which will do.
+    """
+    hosts = {
+        next(name for name in NAMES if schedule.offset(name, INTERVAL) // APART == part): ""
+        for part in range(round(INTERVAL / APART))
+    }
+    (groupid,) = server.api.hostgroup.create(name=f"units {server.version}")["groupids"]
+    psk = {"tls_accept": 2, "tls_psk_identity": "unit", "tls_psk": "7b" * 32}
+    common = {"groups": [{"groupid": groupid}], **psk}
+    created = server.api.host.create(*(common | {"host": name} for name in hosts))
+    hosts = dict(zip(hosts, created["hostids"], strict=True))
+    item = {"name": "all", "key_": "sockets.get", "type": 2, "value_type": 4}
+    server.api.item.create(*(item | {"hostid": each} for each in hosts.values()))
+    server.reload()
+    name = unit.configure(f"127.0.0.1:{server.port}", *lines, names=hosts)
+    with unit.running(pins=True):
+        wait_for(lambda: bool(server.last_values(hosts[name])))
+    server.api.host.delete(*hosts.values())
+    server.api.hostgroup.delete(groupid)
 
 
 TLS = ("TLSConnect=psk", "TLSPSKIdentity=unit", "TLSPSKFile=/etc/zabbix/zabbix_agentd.psk")
@@ -436,14 +330,5 @@ def test_key_of_the_agents_user(stage: Stage, version: str, drop_ins: tuple[str,
 def test_credentials(server: Server, stage: Stage) -> None:
     """With the drop-in for credentials it reaches a real server with such a key."""
     with installed(stage, server.version, CREDENTIALS) as unit:
-        name = unit.configure(f"127.0.0.1:{server.port}", *TLS)
         keep_key(unit)
-        host = server.create_host("unit", tls_accept=2, tls_psk_identity="unit", tls_psk="7b" * 32)
-        server.api.host.update(hostid=host.hostid, host=name)
-        server.api.item.create(
-            hostid=host.hostid, name="all", key_="sockets.get", type=2, value_type=4
-        )
-        server.reload()
-        with unit.running(pins=True):
-            wait_for(lambda: bool(server.last_values(host.hostid)), 90)
-        server.delete_host(host)
+        assert_reaches(server, unit, *TLS)

@@ -1,4 +1,4 @@
-"""How good connections are: metrics and alarms that processes, listeners and upstreams share.
+"""Quality of connections: metrics and alarms that processes, listeners and upstreams share.
 
 Only sockets that sent or received something lately count; where none did there is no round-trip
 time, but there are zeros of what is counted.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from zabbix_sockets.document.completeness import complete_lists
 from zabbix_sockets.document.head import Collector, Host, collector_of, host_of
 from zabbix_sockets.document.listeners import ListenerRow, listener_rows
 from zabbix_sockets.document.processes import ProcessRow, process_rows
@@ -34,9 +35,10 @@ from zabbix_sockets.grouping.grouping import (
     GROUPINGS,
     Grouping,
     Groups,
-    hidden_facts,
 )
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.snapshot import LISTS, Snapshot
 from zabbix_sockets.version import __version__
 
@@ -165,15 +167,14 @@ def _assemble(
     *ranked*: the rows of each list before any bound, those that stay first. *uncounted*: see
     upstream_rows().
     """
-    seen = _seen_lists(snapshot, grouping)
+    truncated = {name: max(0, len(each) - getattr(limits, name)) for name, each in ranked.items()}
+    cut = [Gap(gaps.ROWS, name, count) for name, count in truncated.items() if count]
+    complete = complete_lists([*snapshot.visibility.gaps, *cut], grouping)
     told = told_by(snapshot, grouping)
-    truncated: dict[str, int] = {}
     other: dict[str, Figures] = {}
     kept: dict[str, list[Any]] = {}
     for name, rows_of_list in ranked.items():
         limit: int = getattr(limits, name)
-        truncated[name] = max(0, len(rows_of_list) - limit)
-        seen[name] &= not truncated[name]
         kept[name] = _kept(rows_of_list[:limit], snapshot)
         left_out = [*rows_of_list[limit:], *([uncounted] if name == "upstreams" else ())]
         sums = _left_out(ROWS[name], left_out, snapshot, told)
@@ -183,13 +184,13 @@ def _assemble(
     return Document(
         version=__version__,
         time=snapshot.time,
-        complete=int(all(seen.values())),
-        lists={name: int(complete) for name, complete in seen.items()},
+        complete=int(all(complete.values())),
+        lists={name: int(whole) for name, whole in complete.items()},
         collector=collector,
         host=host,
         **kept,
         other=other,
-        absent={name: absent_row(ROWS[name], told) for name in LISTS if seen[name]},
+        absent={name: absent_row(ROWS[name], told) for name in LISTS if complete[name]},
     )
 
 
@@ -216,21 +217,3 @@ def _left_out(
     samples = sum(each.quality or 0 for each in ranked)
     measure(together, samples, lacks_limited_times=snapshot.lacks_limited_times)
     return sums | {name: value for name, value in vars(together).items() if name in sums}
-
-
-def _seen_lists(snapshot: Snapshot, grouping: Grouping) -> dict[str, bool]:
-    """Return whether everything that belongs into each list was seen."""
-    visibility = snapshot.visibility
-    sockets = not (snapshot.unfinished or snapshot.skipped or visibility.foreign_unseen)
-    sockets = (
-        sockets and visibility.places_complete and not visibility.short
-    )  # the name of a namespace is part of ids
-    owners = visibility.owners_complete and not visibility.denied and not visibility.hidden
-    owners = owners and not (visibility.foreign_unowned or visibility.unplaced)
-    owners = owners and not hidden_facts(visibility, grouping)
-    named = sockets and not visibility.foreign_unnamed  # a namespace's name is part of these ids
-    return {
-        "processes": sockets and owners,
-        "listeners": named and not visibility.undecided,
-        "upstreams": named and owners and visibility.endpoints_complete,
-    }

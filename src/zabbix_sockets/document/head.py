@@ -1,5 +1,6 @@
 """The document's head: how it came about, and the host's own figures."""
 
+from zabbix_sockets.document.completeness import unread_protocols, warnings
 from zabbix_sockets.document.record import (
     COUNTER,
     FRACTION,
@@ -14,8 +15,9 @@ from zabbix_sockets.document.record import (
     yes_no,
 )
 from zabbix_sockets.document.upstreams import Usage, ephemeral_pct
-from zabbix_sockets.grouping.grouping import Grouping, hidden_facts
+from zabbix_sockets.grouping.grouping import Grouping
 from zabbix_sockets.model.addresses import format_endpoint
+from zabbix_sockets.model.gaps import DENIED
 from zabbix_sockets.model.snapshot import INBOUND, LISTS, NOBODY, UNOWNED, Snapshot
 from zabbix_sockets.model.wire import OWN_NETNS, TCP_STATES, UDP_STATES, TcpState, state_name
 
@@ -90,6 +92,7 @@ def collector_of(snapshot: Snapshot, grouping: Grouping) -> Collector:
     """Say how the document came about; `truncated` is empty until bounds leave something out."""
     visibility = snapshot.visibility
     others = snapshot.namespaces if snapshot.selected is None else snapshot.selected
+    skipped = len(snapshot.skipped)
     unowned = sum(listener.owner == UNOWNED for listener in snapshot.listeners)
     unaccepted = 0
     for connection, count in snapshot.connections.items():
@@ -109,43 +112,13 @@ def collector_of(snapshot: Snapshot, grouping: Grouping) -> Collector:
         sockets=len(snapshot.listeners) + sum(snapshot.connections.values()),
         unowned=unowned,
         unaccepted=unaccepted,
-        denied_processes=sum(visibility.denied.values()),
+        denied_processes=sum(gap.how_many for gap in visibility.gaps if gap.kind == DENIED),
         vanished_processes=visibility.vanished,
-        namespaces=1 + len(others) - len(snapshot.skipped),
-        namespaces_skipped=len(snapshot.skipped),
-        warnings=_warnings(snapshot, grouping),
+        namespaces=1 + len(others) - skipped,
+        namespaces_skipped=skipped,
+        warnings=[*visibility.warnings, *warnings(visibility.gaps, grouping)],
         truncated={},
     )
-
-
-def _warnings(snapshot: Snapshot, grouping: Grouping) -> list[str]:
-    visibility = snapshot.visibility
-    skipped, denied = len(snapshot.skipped), sum(visibility.denied.values())
-    noted = {
-        f"{denied} processes may not be inspected: that takes CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH"
-        " and every capability they have": denied,
-        "filter: some sockets may fit or not: their processes can't be seen": visibility.undecided,
-        "/proc hides other users' processes (hidepid)": visibility.hidden,
-        "there may be network namespaces that can't be seen from here": visibility.foreign_unseen,
-        "/proc hides what names some network namespaces have (hidepid)": visibility.foreign_unnamed,
-        "the cgroups of some owners are not known": visibility.unplaced,
-        "owners in other network namespaces are unknown": visibility.foreign_unowned,
-        f"{skipped} network namespaces were not read to the end": skipped,
-        "timed out: not every unit, container, user or command was looked for": (
-            not visibility.places_complete
-        ),
-        "no descriptor or memory was left for some names": visibility.short,
-        "timed out: not every process was asked for its sockets": not visibility.owners_complete,
-    }
-    return [
-        *visibility.warnings,
-        *(warning for warning, is_so in noted.items() if is_so),
-        *(
-            f"/proc hides {what} of some processes (hidepid): which group they are in is not known"
-            for what in hidden_facts(visibility, grouping)
-        ),
-        *(f"timed out or approximate: {each}" for each in sorted(snapshot.unfinished)),
-    ]
 
 
 def host_of(snapshot: Snapshot, usage: Usage) -> Host:
@@ -162,7 +135,7 @@ def host_of(snapshot: Snapshot, usage: Usage) -> Host:
             counts = states[connection.protocol]
             name = state_name(connection.protocol, connection.state)
             counts[name] = counts.get(name, 0) + count
-    known = set() if snapshot.filter else states.keys() - snapshot.unfinished
+    known = set() if snapshot.filter else states.keys() - unread_protocols(snapshot.visibility.gaps)
     return Host(
         tcp=states["tcp"] if "tcp" in known else None,
         udp=states["udp"] if "udp" in known else None,

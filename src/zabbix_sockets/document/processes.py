@@ -21,6 +21,7 @@ from zabbix_sockets.document.row import (
     told_by,
 )
 from zabbix_sockets.grouping.grouping import Groups
+from zabbix_sockets.model.gaps import DENIED
 from zabbix_sockets.model.snapshot import (
     INBOUND,
     NOBODY,
@@ -132,10 +133,11 @@ def process_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow[ProcessRo
             before = sums[name].uid
             sums[name].uid = uid if before is None else min(before, uid)
     told = told_by(snapshot, groups.grouping)
+    denied = {gap.where: gap.how_many for gap in snapshot.visibility.gaps if gap.kind == DENIED}
     return [
         RankedRow(
             rank(each.uid, each.is_listening, each.sockets, name),
-            _process_row(snapshot, groups.instances[name], name, each, told),
+            _process_row(snapshot, groups.instances[name], each, told, name, denied.get(name, 0)),
             qualities.of(name),
         )
         for name, each in sums.items()
@@ -170,13 +172,17 @@ def _add_requests(snapshot: Snapshot, groups: Groups, sums: dict[str, _ProcessSu
 
 
 def _process_row(
-    snapshot: Snapshot, indices: set[int], name: str, sums: _ProcessSums, told: set[str]
+    snapshot: Snapshot,
+    indices: set[int],
+    sums: _ProcessSums,
+    told: set[str],
+    name: str,
+    denied: int,
 ) -> ProcessRow:
-    """Make the row of the processes at *indices* of the Snapshot's."""
+    """Make a row of the Snapshot's processes at *indices*; *denied* more may not be inspected."""
     by_processes = OF_PROCESSES in told  # else they are cgroups: these last, but aren't counted
     ages = [age for index in indices if (age := snapshot.processes[index].age) is not None]
     is_old = max(ages, default=0.0) > SETTLED_AGE
-    denied = snapshot.visibility.denied.get(name, 0)
     used = max(_fds_used(snapshot, indices), default=None)
     return ProcessRow(
         id=name,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from zabbix_sockets.document.record import Record, number, numbers, percentage
-from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Grouping
+from zabbix_sockets.grouping.grouping import Grouping
 from zabbix_sockets.model.names import UNNAMED
 from zabbix_sockets.model.quality import LIMITED_TIMES, Quality, add_to, figures_of
 from zabbix_sockets.model.snapshot import BY_CGROUPS, Connection, Snapshot
@@ -27,7 +27,7 @@ def told_by(snapshot: Snapshot, grouping: Grouping) -> set[str]:
     measured = snapshot.unmeasured is not None and not snapshot.unmeasured
     facts = {
         OF_PROCESSES: snapshot.visibility.ownership != BY_CGROUPS,
-        OF_PROCESS_NAMES: grouping is GROUPINGS[DEFAULT_GROUPING],
+        OF_PROCESS_NAMES: grouping.is_plain,
         OF_ALL_SOCKETS: not snapshot.filter,
         OF_ROUND_TRIPS: measured,
         OF_LIMITED_TIMES: measured and not snapshot.lacks_limited_times,

@@ -9,7 +9,7 @@ from zabbix_sockets.model.wire import PROTOCOLS, TCP_STATES, UDP_STATES, TcpStat
 from zabbix_sockets.terminal.layout import (
     Column,
     Style,
-    fitting,
+    columns_that_fit,
     render_table,
     shown_bytes,
     shown_us,
@@ -115,7 +115,7 @@ def render_sockets(rows: Sequence[JsonRow], style: Style) -> str:
 def left_out_of_sockets(rows: Sequence[JsonRow], style: Style) -> list[str]:
     """Return the titles of the columns for which the terminal has no room."""
     columns = _columns(rows)
-    kept = fitting(columns, rows, style.width)
+    kept = columns_that_fit(columns, rows, style.width)
     return [column.title for column in columns if column not in kept]
 
 

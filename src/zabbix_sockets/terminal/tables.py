@@ -11,7 +11,7 @@ from zabbix_sockets.document.row import Row
 from zabbix_sockets.document.upstreams import UpstreamRow
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING
 from zabbix_sockets.model.names import as_parameter
-from zabbix_sockets.terminal.layout import Column, Style, fitting, render_table, shown_us
+from zabbix_sockets.terminal.layout import Column, Style, columns_that_fit, render_table, shown_us
 
 
 def _column(title: str, record: type[Record], path: str, **layout: Any) -> Column[Row]:
@@ -96,7 +96,7 @@ def render(kind: str, rows: Sequence[Row], style: Style, grouping: str = DEFAULT
 def left_out(kind: str, rows: Sequence[Row], style: Style) -> list[str]:
     """Return the titles of the columns for which the terminal has no room."""
     columns = _columns(kind, rows, DEFAULT_GROUPING)
-    kept = fitting(columns, rows, style.width)
+    kept = columns_that_fit(columns, rows, style.width)
     return [column.title for column in columns if column not in kept]
 
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from json_documents import JsonDocument
 
 from zabbix_sockets.document.record import ABSENT_ID
-from zabbix_sockets.model.names import UNKNOWN
+from zabbix_sockets.model.names import UNKNOWN_NAME
 
 from .scene import USERS
 
@@ -113,7 +113,7 @@ def _of_ids(
     if is_complete and ABSENT_ID not in wanted:
         yield "complete, which not even the faultless one is"
     for row_id in sorted(rows.keys() - wanted.keys()):
-        if not (excuse.hidden and row_id.startswith(UNKNOWN)):
+        if not (excuse.hidden and row_id.startswith(UNKNOWN_NAME)):
             yield f"there is no {row_id}"
     if is_complete and not excuse.ended:
         for row_id in sorted(wanted.keys() - rows.keys()):

@@ -61,10 +61,10 @@ def lock(host: Path) -> Iterator[int]:
 def test_while_another_sends(host: Path, lock: int, values: tuple[str, ...]) -> None:
     """Whatever is pushed is on disk before its lock is waited for, and goes afterwards."""
     own = pusher(host, *values)
-    own.attendance.lock_seconds = 0.2
+    own.wait_policy.lock_seconds = 0.2
     other = Spool(str(host / "s.sqlite"), 1 << 30)
     on_disk: list[State] = []
-    own.attendance.beat = lambda: on_disk.append(other.state("a"))
+    own.wait_policy.beat = lambda: on_disk.append(other.state("a"))
     (report,) = own.deliver(own.make())
     assert on_disk[0].waiting == 1
     assert (report.delivered, report.waiting) == (False, 1)

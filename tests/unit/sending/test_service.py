@@ -8,7 +8,7 @@ import pytest
 from json_documents import JsonDocument
 
 from zabbix_sockets.model.errors import BusyError, SocketsError
-from zabbix_sockets.sending.delivery import Attendance, Report
+from zabbix_sockets.sending.delivery import Report, WaitPolicy
 from zabbix_sockets.sending.pusher import Pusher
 from zabbix_sockets.sending.service import Service
 from zabbix_sockets.sending.transport import Outcome
@@ -22,7 +22,7 @@ class FakePusher:
     spool = None
 
     def __init__(self, *faults: Exception) -> None:
-        self.attendance = Attendance()
+        self.wait_policy = WaitPolicy()
         self.faults = list(faults)
         self.tried: list[float] = []
         self.delivered = 0

@@ -174,7 +174,7 @@ def test_ellipsis_of_the_locale() -> None:
 
 
 def test_quality_of_lists() -> None:
-    """Where connections were measured their tables say how good they are, if there is room."""
+    """Where connections were measured their tables have round-trip times, if there is room."""
     snapshot = snapshot_of(processes("nginx"), (), {outbound(FIRST_OWNER, 80): 2})
     snapshot.unmeasured = set()
     snapshot.qualities = {outbound(FIRST_OWNER, 80): sample(bucket_of(1500), True, 1, 0)}

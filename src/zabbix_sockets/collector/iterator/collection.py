@@ -13,6 +13,7 @@ from zabbix_sockets.collector.iterator.record_fold import RecordFold
 from zabbix_sockets.collector.iterator.unseen import Rest
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
@@ -30,7 +31,7 @@ from zabbix_sockets.model.snapshot import (
     Query,
     Snapshot,
 )
-from zabbix_sockets.model.wire import OWN_NETNS, TcpState
+from zabbix_sockets.model.wire import OWN_NETNS, PROTOCOLS, TcpState
 from zabbix_sockets.readers.bpf import records as bpf
 from zabbix_sockets.readers.proc.counters import read_current_established, read_device_name
 from zabbix_sockets.readers.proc.process import is_hidden, read_name, read_netns, read_uptime
@@ -92,8 +93,9 @@ class Iteration:
             after = read_current_established(self._proc)
             _add_unseen(snapshot.connections, self._established, after)
         else:
-            snapshot.unfinished.update(("tcp", "udp"))
-            snapshot.visibility.owners_complete = False
+            for protocol in PROTOCOLS:
+                snapshot.visibility.add_gap(gaps.TABLE, protocol)
+            snapshot.visibility.add_gap(gaps.UNASKED)
 
     def _read(self) -> Ahead:
         return Ahead(self._open_iterator, self._proc, self._deadline)
@@ -140,7 +142,7 @@ class Iteration:
             number: namespaces.describe(places, each) for number, each in found.items()
         }
         if namespaces.are_names_hidden(self._proc, found, snapshot.namespaces):
-            snapshot.visibility.foreign_unnamed = True
+            snapshot.visibility.add_gap(gaps.NAMESPACE_NAMES)
         if wanted != ALL_NETNS:
             snapshot.selected = namespaces.select(snapshot.namespaces, wanted, whole=whole)
         return namespaces.device_names(places, found)
@@ -153,9 +155,9 @@ def _fill(snapshot: Snapshot, fold: RecordFold) -> None:
     snapshot.uids = fold.uids
     snapshot.fds_limits = fold.fds_limits
     snapshot.owners = {owner: fold.owners.members(owner) for owner in fold.uids}
-    snapshot.visibility.endpoints_complete = not fold.overflowed
-    if fold.owners.uncertain:
-        snapshot.visibility.hidden_facts.add("name")
+    snapshot.visibility.gaps += fold.owners.gaps()
+    if fold.overflowed:
+        snapshot.visibility.add_gap(gaps.ENDPOINTS)
 
 
 def _add_unaccepted(
@@ -217,8 +219,8 @@ def _owners(open_iterator: bpf.Opener, proc: str, deadline: Deadline) -> Owners:
     uptime = read_uptime(proc)
     numbers: dict[tuple[int, bytes, int], int] = {}
     last, number, note = (0, b"", 0), 0, owners.by_inode.setdefault
-    for chunk in bpf.read_chunks(open_iterator(bpf.OWN), bpf.OWNER.size, deadline):
-        for pid, inode, started, _, comm in bpf.OWNER.iter_unpack(chunk):
+    for chunk in bpf.read_chunks(open_iterator(bpf.OWN_SOCKETS), bpf.OWNER.size, deadline):
+        for pid, inode, started, comm in bpf.OWNER.iter_unpack(chunk):
             key = pid, comm, started
             if key != last:  # one process's sockets come together
                 last, number = key, numbers.get(key, 0)

@@ -370,7 +370,7 @@ def test_names_that_take_too_long() -> None:
 
 def test_owners_that_take_too_long() -> None:
     """Past the deadline no process is asked for its name for a filter or single sockets either."""
-    owners = b"".join(bpf.OWNER.pack(pid, pid, 5, 0, b"name") for pid in range(1, 51))
+    owners = b"".join(bpf.OWNER.pack(pid, pid, 5, b"name") for pid in range(1, 51))
 
     def read(deadline: Deadline) -> Owners:
         end, other = os.pipe()
@@ -409,4 +409,4 @@ def test_name_by_what_a_process_executes() -> None:
     folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", programs, deadline=TIME)
     folded.add([b"".join(pack(pid=pid, comm=b"main") for pid in (10, 11))])
     assert [each.name for each in folded.owners.processes] == ["traefik", "vector"]
-    assert opened == [bpf.NAME]
+    assert opened == [bpf.NAME_PROGRAMS]

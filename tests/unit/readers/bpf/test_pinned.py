@@ -97,7 +97,7 @@ def test_no_folder(folder: Path) -> None:
 
 def test_some_are_missing(folder: Path) -> None:
     """A load that was killed left some."""
-    pin(folder, records.COUNT)
+    pin(folder, records.COUNT_SOCKETS)
     assert why_not_pinned(str(folder)) == (
         f"not all iterators are in {folder}: run zabbix-sockets load again"
     )

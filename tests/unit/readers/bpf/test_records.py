@@ -118,7 +118,7 @@ def test_pins_of_another_version_are_told_apart(tmp_path: Path) -> None:
         records.open_pinned(str(tmp_path))
     for program in records.PROGRAMS:
         (tmp_path / f"{program}-v{records.ABI}").touch()
-    os.close(records.open_pinned(str(tmp_path))(records.INFORM))
+    os.close(records.open_pinned(str(tmp_path))(records.INFORM_SOCKETS))
 
 
 def test_parts_of_a_record() -> None:
@@ -157,12 +157,12 @@ def test_programs_that_begin_later() -> None:
     assert opened == []
     assert programs.executable(7, 1) == b"nginx"
     assert programs.executable(7, 1) == b"nginx"
-    assert opened == [records.NAME]
+    assert opened == [records.NAME_PROGRAMS]
     assert programs.executable(8, 2) == b"\xff" * 255
-    assert opened == [records.NAME] * 2
+    assert opened == [records.NAME_PROGRAMS] * 2
     for _ in range(10):
         assert programs.executable(7, 2) is None  # another process of that number
-    assert opened == [records.NAME] * 3
+    assert opened == [records.NAME_PROGRAMS] * 3
 
 
 def test_programs_that_cannot_be_read() -> None:

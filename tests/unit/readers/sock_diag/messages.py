@@ -5,7 +5,6 @@ import struct
 from zabbix_sockets.model.wire import Row
 
 ROW_TYPE, DONE_TYPE, ERROR_TYPE = 20, 3, 2
-DUMP_INTR = 0x10
 SHUTDOWN, CGROUP_ID = 8, 21
 
 
@@ -24,6 +23,11 @@ def attribute(kind: int, payload: bytes) -> bytes:
     """Return a netlink attribute, padded as NLA_ALIGN pads it."""
     length = 4 + len(payload)
     return struct.pack("=HH", length, kind) + payload.ljust(align(length) - 4, b"\0")
+
+
+def row(inode: int) -> Row:
+    """Return a row that is told by its inode."""
+    return (1, 80, 4000, bytes(4), bytes(4), 0, 0, 0, 0, inode)
 
 
 def cgroup(number: int) -> bytes:
