@@ -34,7 +34,7 @@ _WORST = "fds_max_pct"
 _ENDS = ("protocol", "local_address", "local_port", "remote_address", "remote_port")
 _NAMES = (
     (r"prometheus-node-exporter", "prometheus-node"),
-    (r"^node\b", "node-MainThread"),
+    (r"^node\b(?!-)", "node-MainThread"),
     (r"@(cart|lab)\b", "@(unnamed)"),
     (r"^cart\b", "(unnamed)"),
     *((rf"^{name}\b", f"uid {uid}") for name, uid in USERS.items()),
