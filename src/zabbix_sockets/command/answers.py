@@ -19,10 +19,10 @@ def get(options: GetOptions, call: Call) -> None:
 
     def make(deadline: Deadline) -> str:
         snapshot, grouping = collected(collecting, deadline, options.measuring)
-        from zabbix_sockets.document.document import Limits, document_text  # noqa: PLC0415  # late
+        from zabbix_sockets.document.document import Limits, document_json  # noqa: PLC0415  # late
 
         limits = Limits(max_bytes=options.bounds.max_bytes)
-        return document_text(snapshot, limits, grouping) + "\n"
+        return document_json(snapshot, limits, grouping).decode() + "\n"
 
     print_answer(collecting, call, make)
 
@@ -34,11 +34,13 @@ def discover(options: DiscoverOptions, call: Call) -> None:
     def make(deadline: Deadline) -> str:
         snapshot, grouping = collected(collecting, deadline)
         from zabbix_sockets.document.discovery import discovery  # noqa: PLC0415  # late
-        from zabbix_sockets.document.document import Limits, build_document  # noqa: PLC0415
-        from zabbix_sockets.document.json_text import json_text  # noqa: PLC0415
+        from zabbix_sockets.document.document import ROWS, Limits, build_document  # noqa: PLC0415
+        from zabbix_sockets.document.record import to_json  # noqa: PLC0415
 
         limits = Limits(max_bytes=options.bounds.max_bytes)
-        return json_text(discovery(build_document(snapshot, limits, grouping), options.kind)) + "\n"
+        document = build_document(snapshot, limits, grouping)
+        rows = discovery(ROWS[options.kind], document.rows_of(options.kind))
+        return to_json(rows).decode() + "\n"
 
     print_answer(collecting, call, make)
 

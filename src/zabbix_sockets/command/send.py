@@ -3,14 +3,11 @@
 from functools import partial
 from typing import NamedTuple
 
-import orjson
-
 from zabbix_sockets.command.call import Call, collected, with_filter
 from zabbix_sockets.command.lock import Lock
 from zabbix_sockets.command.options import Bounds, Collecting, Measuring
 from zabbix_sockets.command.supervisor import GRACE, Answer, answer_within
-from zabbix_sockets.document.document import Limits, document_text
-from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.document.document import Limits, document_json
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.sending import command
 from zabbix_sockets.sending.options import Pushing
@@ -36,8 +33,10 @@ def send(options: SendOptions, _call: Call) -> None:
     command.send(options.pushing, timeout, partial(_document_to_send, options))
 
 
-def _document_to_send(options: SendOptions) -> JsonRow:
-    """Return a document made in a child: a service that stays collects no garbage of a hundred.
+def _document_to_send(options: SendOptions) -> str:
+    """Return the JSON of a document.
+
+    It is made in a child, so that a service that stays has no garbage of a hundred to collect.
 
     Raises:
         SocketsError: as collected(), or as Lock.held(); but others are waited for, which no
@@ -50,11 +49,10 @@ def _document_to_send(options: SendOptions) -> JsonRow:
         answer = answer_within(
             timeout + GRACE, lambda: Answer(_text(options, deadline)), close=lock.fd
         )
-    document: JsonRow = orjson.loads(answer.text)
-    return document
+    return answer.text
 
 
 def _text(options: SendOptions, deadline: Deadline) -> str:
     snapshot, grouping = collected(options.collecting, deadline, options.measuring)
     limits = Limits(max_bytes=options.bounds.max_bytes)
-    return document_text(snapshot, limits, grouping)
+    return document_json(snapshot, limits, grouping).decode()

@@ -1,6 +1,7 @@
 """The verb for people: show, a table of a list of the document or of single sockets."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 from zabbix_sockets.collector.single import iter_sockets, why_without_owners
@@ -8,8 +9,7 @@ from zabbix_sockets.command.call import Call, collected, print_answer, query_of,
 from zabbix_sockets.command.lock import one_at_a_time
 from zabbix_sockets.command.options import ACTIVE_WITHIN, Collecting, Measuring
 from zabbix_sockets.document.document import NO_LIMITS, build_document
-from zabbix_sockets.document.json_text import json_text
-from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.document.record import to_json
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import UsageError
@@ -18,16 +18,15 @@ from zabbix_sockets.model.snapshot import ALL_NETNS, LISTS, OWN
 from zabbix_sockets.model.socket import Socket
 from zabbix_sockets.terminal import monitor
 from zabbix_sockets.terminal.layout import style_of
-from zabbix_sockets.terminal.tables import (
+from zabbix_sockets.terminal.sockets import (
     check_states,
-    left_out,
-    notes_of,
-    render,
-    render_keys,
+    left_out_of_sockets,
+    render_sockets,
     socket_json,
     socket_order,
     wants_state,
 )
+from zabbix_sockets.terminal.tables import left_out, notes_of, render, render_keys
 
 _KINDS = (*LISTS, "sockets")
 
@@ -100,21 +99,8 @@ def show(options: ShowOptions, call: Call) -> None:
     if options.interval:
         _monitor(options, options.interval)
         return
-    style = style_of(sys.stdout)
-    rows_of = _socket_rows if options.kind == "sockets" else _document_rows
-
-    def make(deadline: Deadline) -> str:
-        rows = rows_of(options, deadline)
-        if options.json:
-            return json_text(rows) + "\n"
-        if options.keys:
-            return render_keys(rows)
-        hidden = ", ".join(left_out(options.kind, rows, style))
-        if hidden:
-            sys.stderr.write(f"note: no room for {hidden} (all of it: | less -S)\n")
-        return render(options.kind, rows, style, options.collecting.group_by)
-
-    print_answer(options.collecting, call, make)
+    make = _show_sockets if options.kind == "sockets" else _show_rows
+    print_answer(options.collecting, call, lambda deadline: make(options, deadline))
 
 
 def _measuring(options: ShowOptions) -> Measuring:
@@ -122,16 +108,27 @@ def _measuring(options: ShowOptions) -> Measuring:
     return Measuring(options.active_within, tcp_info)
 
 
-def _document_rows(options: ShowOptions, deadline: Deadline) -> list[JsonRow]:
-    """Return the rows of a list; say what they lack."""
+def _note_left_out(titles: Sequence[str]) -> None:
+    """Say which columns a table lacks."""
+    if titles:
+        sys.stderr.write(f"note: no room for {', '.join(titles)} (all of it: | less -S)\n")
+
+
+def _show_rows(options: ShowOptions, deadline: Deadline) -> str:
+    """Return a list of the document as a table, as JSON or as keys; say what it lacks."""
     found = collected(options.collecting, deadline, _measuring(options), by_file=False)
     snapshot, grouping = found
     document = build_document(snapshot, NO_LIMITS, grouping, for_people=True)
-    for note in notes_of(document, options.kind):
+    kind, rows = options.kind, document.rows_of(options.kind)
+    for note in notes_of(document, kind):
         sys.stderr.write(f"note: {note}\n")
-    rows = document[options.kind]
-    assert isinstance(rows, list)
-    return rows
+    if options.json:
+        return to_json(document.content()[kind]).decode() + "\n"
+    if options.keys:
+        return render_keys(rows)
+    style = style_of(sys.stdout)
+    _note_left_out(left_out(kind, rows, style))
+    return render(kind, rows, style, options.collecting.group_by)
 
 
 def _monitor(options: ShowOptions, interval: float) -> None:
@@ -146,12 +143,18 @@ def _monitor(options: ShowOptions, interval: float) -> None:
     monitor.run(take, interval, options.times, as_json=options.json)
 
 
-def _socket_rows(options: ShowOptions, deadline: Deadline) -> list[JsonRow]:
+def _show_sockets(options: ShowOptions, deadline: Deadline) -> str:
+    """Return single sockets as a table or as JSON."""
     sockets = SingleSockets(options).take(deadline)
     if not sockets:
         fits = " that fit the filter" if options.collecting.filter else ""
         sys.stderr.write(f"note: no sockets{fits} to show\n")
-    return [socket_json(each) for each in sorted(sockets, key=socket_order)]
+    rows = [socket_json(each) for each in sorted(sockets, key=socket_order)]
+    if options.json:
+        return to_json(rows).decode() + "\n"
+    style = style_of(sys.stdout)
+    _note_left_out(left_out_of_sockets(rows, style))
+    return render_sockets(rows, style)
 
 
 class SingleSockets:
