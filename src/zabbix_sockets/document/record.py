@@ -263,9 +263,9 @@ def _content(value: object) -> dict[str, Any]:
 
 
 # The encoder in C beneath the standard library's json (Modules/_json.c): importing json itself
-# takes 2 ms, and orjson, which writes the same, imports some thirty modules in 15 ms. Its arguments:
-# no look-out for circles, what a Record is written as, texts as they are, no indent, what separates,
-# no sorting, no keys left out, and no NaN.
+# takes 2 ms, and orjson, which writes the same, imports some thirty modules in 15 ms. Its
+# arguments: no look-out for circles, what a Record is written as, texts as they are, no indent,
+# what separates, no sorting, no keys left out, and no NaN.
 _encode = make_encoder(None, _content, encode_basestring, None, ":", ",", False, False, False)
 
 
