@@ -17,6 +17,7 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import PINS_GROUP
 from zabbix_sockets.readers.bpf import loader, records
+from zabbix_sockets.readers.bpf.pinned import why_not_pinned
 from zabbix_sockets.readers.bpf.pins import ensure_bpffs, load, pinned, unload
 from zabbix_sockets.readers.proc.mounts import read_mounts
 
@@ -113,7 +114,7 @@ def test_load_again_never_leaves_a_reader_without(pins: str) -> None:
     def look() -> None:
         try:
             while not stop.is_set():
-                fd = records.open_pinned(pins)(records.COUNT)
+                fd = records.open_pinned(pins)(records.COUNT_SOCKETS)
                 list(records.read_chunks(fd, records.RECORD.size, Deadline(30)))
         except BaseException as error:  # noqa: BLE001  # reported below
             failures.append(error)
@@ -129,16 +130,17 @@ def test_load_again_never_leaves_a_reader_without(pins: str) -> None:
 
 def test_other_versions_are_replaced(pins: str) -> None:
     """Pins of another version are recognised, and gone after the next load."""
-    old = f"{pins}/{records.COUNT}-v{records.ABI - 1}"
+    old = f"{pins}/{records.COUNT_SOCKETS}-v{records.ABI - 1}"
     with loader.LoadedPrograms() as programs:
-        programs.pin(records.COUNT, old)
+        programs.pin(records.COUNT_SOCKETS, old)
     for program in records.PROGRAMS:
         os.unlink(records.pin_path(pins, program))
-    with pytest.raises(SourceUnavailableError, match="another version"):
+    with pytest.raises(SourceUnavailableError):
         records.open_pinned(pins)
+    assert "another version" in why_not_pinned(pins)
     load(pins)
     assert not os.path.exists(old)
-    os.close(records.open_pinned(pins)(records.OWN))
+    os.close(records.open_pinned(pins)(records.OWN_SOCKETS))
 
 
 def test_unload_takes_everything_away(tmp_path: Path) -> None:
@@ -248,7 +250,7 @@ def test_what_is_lacking_is_told(pins: str) -> None:
     assert giver[0].endswith("to the group zabbix: Operation not permitted")
     assert giver[1] == "that takes CAP_CHOWN, or a process of that group"
     assert run_as(0, lambda: told(lambda: load(pins)), gid=group_id(), capabilities=both) == []
-    path = records.pin_path(pins, records.COUNT)
+    path = records.pin_path(pins, records.COUNT_SOCKETS)
     assert run_as(NOBODY, lambda: told(lambda: unload(pins))) == [
         f"can't remove {path}: Permission denied",
         "run it as root",
@@ -281,7 +283,7 @@ def test_no_descriptor_leaks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     before = descriptors()
     for _ in range(3):
         with loader.LoadedPrograms() as programs:
-            os.close(programs.open(records.COUNT))
+            os.close(programs.open(records.COUNT_SOCKETS))
     assert descriptors() == before
     broken = tmp_path / "broken.o"
     broken.write_bytes(b"no object")

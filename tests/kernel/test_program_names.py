@@ -261,8 +261,8 @@ def test_plain_names_read_no_executables(pins: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(records, "open_pinned", open_pinned)
     with Child(lambda: zoo.listener(port=7801), b"plain"):
         assert listed(names_by_port("bpf", pins))
-    assert records.COUNT in opened
-    assert records.NAME not in opened
+    assert records.COUNT_SOCKETS in opened
+    assert records.NAME_PROGRAMS not in opened
 
 
 def test_numbers_are_the_readers(pins: str) -> None:

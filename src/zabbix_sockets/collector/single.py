@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Protocol
 
+from zabbix_sockets.collector.directions import Directions
 from zabbix_sockets.collector.namespaces import (
     Found,
     Visitor,
@@ -17,13 +18,11 @@ from zabbix_sockets.collector.namespaces import (
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.sources import Plan, choose
-from zabbix_sockets.collector.tables.row_fold import Directions
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import (
     ALL_NETNS,
-    INBOUND,
     OWN,
     DeviceName,
     Namespace,
@@ -32,23 +31,26 @@ from zabbix_sockets.model.snapshot import (
 )
 from zabbix_sockets.model.socket import Owner, Socket, TcpInfo
 from zabbix_sockets.model.wire import (
+    LISTENING,
     OWN_NETNS,
     TABLES,
-    AddressToken,
+    ChosenRows,
     Encoding,
     Row,
     Table,
     TcpState,
+    WholeRow,
 )
-from zabbix_sockets.readers.bpf.records import INFORM as INFORM_SOCKETS
-from zabbix_sockets.readers.bpf.records import INFORMATION, Opener, read_chunks
+from zabbix_sockets.readers.bpf.records import (
+    INFORM_SOCKETS,
+    INFORMATION,
+    Opener,
+    read_chunks,
+)
 from zabbix_sockets.readers.proc.counters import read_port_range
 from zabbix_sockets.readers.proc.descriptors import walk
 from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.sock_diag.tcp_info import Informed, decode_all, decode_details
-
-Chosen = tuple[Iterable[tuple[int, AddressToken]], Iterable[tuple[Row, bytes]]]
-"""Port and address of listeners that may not be among the rows; rows and their messages."""
 
 
 class Read(Protocol):
@@ -56,7 +58,7 @@ class Read(Protocol):
 
     def __call__(
         self, plan: Plan, table: Table, deadline: Deadline, *, tcp_info: bool
-    ) -> tuple[Encoding, Iterator[Chosen]]:
+    ) -> tuple[Encoding, Iterator[ChosenRows]]:
         """Return how addresses and ports are written, and the sockets."""
 
 
@@ -138,7 +140,7 @@ def _others(
 
 def _read_all(
     plan: Plan, table: Table, deadline: Deadline, *, tcp_info: bool
-) -> tuple[Encoding, Iterator[Chosen]]:
+) -> tuple[Encoding, Iterator[ChosenRows]]:
     encoding, batches = plan.open_whole(table, deadline, tcp_info=tcp_info)
     return encoding, (((), rows) for rows in batches)
 
@@ -164,7 +166,7 @@ def _read_owners(plan: Plan, query: Query, deadline: Deadline) -> tuple[Owners, 
     Both are the iterators', and the walk's over /proc/PID/fd if there are none or they fail.
     """
     if plan.open_iterator:
-        from zabbix_sockets.collector.iterator.collection import read_owners  # noqa: PLC0415  # 1 ms
+        from zabbix_sockets.collector.iterator.record_owners import read_owners  # noqa: PLC0415  # 1 ms
 
         try:
             owners = read_owners(plan.open_iterator, query.proc, deadline)
@@ -254,7 +256,7 @@ class _Decoding:
         for each in TABLES:
             table = each._replace(netns=netns)
             encoding, batches = self._read(plan, table, deadline, tcp_info=self._details.asked)
-            directions = Directions(table, encoding, ports)
+            directions = Directions(encoding, table.family, ports)
             yield from self._decoded(table, encoding, directions, _once(batches, directions))
 
     def _decoded(
@@ -262,23 +264,21 @@ class _Decoding:
         table: Table,
         encoding: Encoding,
         directions: Directions,
-        rows: Iterable[tuple[Row, bytes]],
+        rows: Iterable[WholeRow],
     ) -> Iterator[Socket]:
         """Yield a table's sockets; its listeners come first."""
         address, port = encoding.address, encoding.port
         tells_device = encoding is not PROCNET_ENCODING
-        listening = TcpState.LISTEN if table.protocol == "tcp" else TcpState.CLOSE
+        listening = LISTENING[table.protocol]
         for row, message in rows:
             state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
             cookie, tcp_info = self._details.of(row, message)
             accepting = state == TcpState.LISTEN
+            direction = None
             if state == listening:
                 directions.add_listener(lport, laddr)
-                direction = None
-            elif directions.server(lport, laddr) is not None:
-                direction = INBOUND
             else:
-                direction = directions.unmatched(lport, rport)
+                direction, _ = directions.of(lport, laddr, rport)
             yield Socket(
                 protocol=table.protocol,
                 family=table.family,
@@ -302,7 +302,7 @@ class _Decoding:
             )
 
 
-def _once(batches: Iterable[Chosen], directions: Directions) -> Iterator[tuple[Row, bytes]]:
+def _once(batches: Iterable[ChosenRows], directions: Directions) -> Iterator[WholeRow]:
     """Yield the rows, those with an inode once; note the listeners that are none of them."""
     seen: set[int] = set()
     for ends, rows in batches:

@@ -238,9 +238,10 @@ def _open_iterators(pins: str) -> tuple[records.Opener, Callable[[], None]]:
         if reason:
             raise SourceUnavailableError(reason) from error
         from zabbix_sockets.readers.bpf import loader  # noqa: PLC0415  # ctypes, and rarely needed
+        from zabbix_sockets.readers.bpf.pinned import why_not_pinned  # noqa: PLC0415  # the same
 
         lacking = loader.why_may_not_load()
         if lacking:
-            raise SourceUnavailableError(f"{error}; {lacking}") from error
+            raise SourceUnavailableError(f"{why_not_pinned(pins)}; {lacking}") from error
         loaded = loader.LoadedPrograms()
         return loaded.open, loaded.close

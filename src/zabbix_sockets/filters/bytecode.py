@@ -7,7 +7,6 @@ operation that is also reached by `yes` alone, so here `yes` always leads to the
 """
 
 import struct
-from _socket import AF_INET, AF_INET6
 from itertools import count
 
 from zabbix_sockets.filters.terms import (
@@ -23,6 +22,7 @@ from zabbix_sockets.filters.terms import (
     Or,
     Port,
 )
+from zabbix_sockets.model.addresses import family_of
 
 INET_DIAG_BC_JMP = 1
 INET_DIAG_BC_S_GE, INET_DIAG_BC_S_LE, INET_DIAG_BC_D_GE, INET_DIAG_BC_D_LE = 2, 3, 4, 5
@@ -52,7 +52,6 @@ _PORT_CODES = {
     (False, ">="): INET_DIAG_BC_D_GE,
     (False, "<="): INET_DIAG_BC_D_LE,
 }
-_IPV4_LENGTH = 4
 
 KERNEL_KINDS = frozenset(("port", "host", "dev", "fwmark", "cgroup"))
 """Conditions that have an operation."""
@@ -126,8 +125,7 @@ def _operation(leaf: Leaf) -> tuple[int, bytes]:
         case Port(local, operator, number):
             return _PORT_CODES[local, operator], OP.pack(0, 0, number)
         case Host(local, address, prefix, port):
-            family = AF_INET if len(address) == _IPV4_LENGTH else AF_INET6
-            condition = HOSTCOND.pack(family, prefix, -1 if port is None else port)
+            condition = HOSTCOND.pack(family_of(address), prefix, -1 if port is None else port)
             code = INET_DIAG_BC_S_COND if local else INET_DIAG_BC_D_COND
             return code, condition + address
         case Device(ifindex):

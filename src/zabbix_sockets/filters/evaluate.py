@@ -25,6 +25,7 @@ from zabbix_sockets.filters.terms import (
     States,
     User,
 )
+from zabbix_sockets.model.addresses import MAPPED, family_of
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import Process
@@ -32,9 +33,6 @@ from zabbix_sockets.model.wire import Encoding, Row
 
 Test = Callable[[Row, int, int], bool]
 """Whether a row fits, with the id of its cgroup and its mark."""
-
-_V4_MAPPED = bytes(10) + b"\xff\xff"
-_IPV4_LENGTH = 4
 
 
 class Holders:
@@ -165,9 +163,9 @@ def _start(host: Host, family: int) -> tuple[int, int] | None:
     None: no address of that family fits.
     """
     wanted, prefix = host.address, host.prefix
-    if len(wanted) == _IPV4_LENGTH and family != AF_INET:
-        wanted, prefix = _V4_MAPPED + wanted, prefix + len(_V4_MAPPED) * 8
-    elif len(wanted) != _IPV4_LENGTH and family == AF_INET:
+    if family_of(wanted) == AF_INET and family != AF_INET:
+        wanted, prefix = MAPPED + wanted, prefix + len(MAPPED) * 8
+    elif family_of(wanted) != AF_INET and family == AF_INET:
         return None
     shift = len(wanted) * 8 - prefix
     return shift, int.from_bytes(wanted) >> shift

@@ -15,10 +15,10 @@ from zabbix_sockets.filters.terms import (
     disjunction,
     rewrite,
 )
+from zabbix_sockets.model.addresses import family_of
 
 _STATES = 32
 _NEW_SYN_RECV = 12  # the kernel's own word for SYN_RECV, which it tells it as and gives it with
-_IPV4_LENGTH = 4
 
 
 class Dump(NamedTuple):
@@ -46,7 +46,7 @@ def in_table(node: Node, family: int) -> Node:
     """Return what is left of an expression for sockets of a family; no IPv4 one has IPv6 ends."""
 
     def replace(leaf: Leaf, _wanted: bool) -> Node:
-        foreign = isinstance(leaf, Host) and len(leaf.address) != _IPV4_LENGTH
+        foreign = isinstance(leaf, Host) and family_of(leaf.address) != AF_INET
         return FALSE if foreign and family == AF_INET else leaf
 
     return rewrite(node, replace)

@@ -3,16 +3,22 @@
 import struct
 from _socket import AF_INET, AF_INET6, inet_ntop
 
-_IPV4_LENGTH = 4
+MAPPED = bytes(10) + b"\xff\xff"
+"""What is in front of the IPv4 address in an IPv4-mapped IPv6 address, ::ffff:a.b.c.d."""
 
-_MAPPED = bytes(10) + b"\xff\xff"  # in front of an IPv4 address: ::ffff:a.b.c.d
+_IPV4_LENGTH, _IPV6_LENGTH = 4, 16
 _WORDS = struct.Struct("=IIII")
 _FACTORS = (1, 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)  # set_addresses() of the BPF program has them
 
 
+def family_of(address: bytes) -> int:
+    """Return the family of a packed address, AF_INET or AF_INET6."""
+    return AF_INET if len(address) == _IPV4_LENGTH else AF_INET6
+
+
 def format_address(address: bytes) -> str:
     """Return the text of a packed address: "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"."""
-    return inet_ntop(AF_INET if len(address) == _IPV4_LENGTH else AF_INET6, address)
+    return inet_ntop(family_of(address), address)
 
 
 def format_endpoint(address: bytes, port: int | str, device: str = "") -> str:
@@ -20,12 +26,13 @@ def format_endpoint(address: bytes, port: int | str, device: str = "") -> str:
     text = format_address(address)
     if device:
         text = f"{text}%{device}"
-    return f"{text}:{port}" if len(address) == _IPV4_LENGTH else f"[{text}]:{port}"
+    return f"{text}:{port}" if family_of(address) == AF_INET else f"[{text}]:{port}"
 
 
 def unmapped(address: bytes) -> bytes:
     """Return the IPv4 address in an IPv4-mapped IPv6 address, any other as it is."""
-    return address[12:] if len(address) == 16 and address.startswith(_MAPPED) else address  # noqa: PLR2004
+    is_mapped = len(address) == _IPV6_LENGTH and address.startswith(MAPPED)
+    return address[len(MAPPED) :] if is_mapped else address
 
 
 def fold_address(address: bytes) -> int:
@@ -35,7 +42,7 @@ def fold_address(address: bytes) -> int:
     here. An IPv4 address has the number of the IPv6 address that it is mapped to.
     """
     if len(address) == _IPV4_LENGTH:
-        address = _MAPPED + address
+        address = MAPPED + address
     folded = 0
     for word, factor in zip(_WORDS.unpack(address), _FACTORS, strict=True):
         folded ^= word * factor & 0xFFFFFFFF

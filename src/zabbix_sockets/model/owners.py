@@ -65,7 +65,7 @@ class Owners:
             self.by_inode[inode] = self._share(index, before)
 
     def forget_counted(self) -> None:
-        """Take the fold's marks back (see row_fold.TableFold): a table will be read again."""
+        """Take the fold's marks back (collector.row_fold): a table will be read again."""
         for inode, owner in self.by_inode.items():
             self.by_inode[inode] = abs(owner)
 

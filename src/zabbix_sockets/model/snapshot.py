@@ -3,7 +3,7 @@
 Nothing here does I/O. `None` means "not available from this source"; 0 was measured.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 from zabbix_sockets.model.wire import OWN_NETNS
@@ -205,11 +205,6 @@ class Snapshot:
         holders.update(each.owner for each in part.connections)
         part.owners = {owner: self.owners[owner] for owner in holders if owner in self.owners}
         return part
-
-    def note_uids(self, uids: Mapping[int, int]) -> None:
-        """Take over the lowest uids seen on owners' sockets."""
-        for owner, uid in uids.items():
-            self.uids[owner] = min(uid, self.uids.get(owner, uid))
 
     def ports_of(self, netns: int) -> PortRange | None:
         """Return the ephemeral ports of a namespace, None where what takes them is unknown."""

@@ -32,6 +32,13 @@ def state_name(protocol: str, state: int) -> str:
     return names.get(state) or f"state_{state}"
 
 
+LISTENING = {"tcp": TcpState.LISTEN.value, "udp": TcpState.CLOSE.value}
+"""By protocol, the state of listeners: listening TCP sockets, and UDP sockets that are bound and
+not connected."""
+
+LISTENING_MASK = {protocol: 1 << state for protocol, state in LISTENING.items()}
+"""The same as masks of states."""
+
 OWN_NETNS = 0
 """The caller's own network namespace; others have a number of the kernel's."""
 
@@ -60,6 +67,16 @@ address, interface index (0: not bound to a device), receive queue, send queue, 
 Ports and addresses are tokens of the reader's own encoding: hashing them needs no decoding,
 and only distinct ones are ever decoded. A listener's queues are the accept queue and its
 backlog, in connections; backlog -1 is unknown."""
+
+
+ListeningEnd = tuple[int, AddressToken]
+"""Port and address of a listener."""
+
+WholeRow = tuple[Row, bytes]
+"""A row, and the netlink message that it is from; empty from procfs."""
+
+ChosenRows = tuple[Iterable[ListeningEnd], Iterable[WholeRow]]
+"""Listeners, chosen or not, for the directions of what comes; and the rows that are chosen."""
 
 
 class Encoding(NamedTuple):

@@ -19,13 +19,20 @@ _ACTIVE = 1  # the first class of idleness: ten seconds at most
 
 def records(scene: Scene, cgroup_of: Callable[[Process], int]) -> dict[str, bytes]:
     """Return what each pinned program gives, by its name."""
-    assert set(bpf.PROGRAMS) == {bpf.COUNT, bpf.OWN, bpf.INFORM, bpf.NAME}
+    assert set(bpf.PROGRAMS) == {
+        bpf.COUNT_SOCKETS,
+        bpf.OWN_SOCKETS,
+        bpf.INFORM_SOCKETS,
+        bpf.NAME_PROGRAMS,
+    }
     held = [(process, each) for process in scene.processes for each in scene.held_by(process.pid)]
     return {
-        bpf.COUNT: b"".join(_record(process, each, cgroup_of(process)) for process, each in held),
-        bpf.OWN: b"".join(_owner(process, each) for process, each in held),
-        bpf.NAME: b"".join(_program(process) for process in scene.processes),
-        bpf.INFORM: b"".join(_information(each) for _, each in held if _informs(each)),
+        bpf.COUNT_SOCKETS: b"".join(
+            _record(process, each, cgroup_of(process)) for process, each in held
+        ),
+        bpf.OWN_SOCKETS: b"".join(_owner(process, each) for process, each in held),
+        bpf.NAME_PROGRAMS: b"".join(_program(process) for process in scene.processes),
+        bpf.INFORM_SOCKETS: b"".join(_information(each) for _, each in held if _informs(each)),
     }
 
 

@@ -9,26 +9,23 @@ from zabbix_sockets.filters.terms import Node, kinds, rewrite
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.owners import Owners
-from zabbix_sockets.model.wire import AddressToken, Row, Table, TcpState
+from zabbix_sockets.model.wire import (
+    LISTENING_MASK,
+    ChosenRows,
+    ListeningEnd,
+    Row,
+    Table,
+    TcpState,
+    WholeRow,
+)
 from zabbix_sockets.readers.sock_diag.attributes import facts_of
 from zabbix_sockets.readers.sock_diag.messages import Noted
 from zabbix_sockets.readers.sock_diag.tables import NetlinkTables
 
 OWNER_KINDS = frozenset(("process", "pid"))
-LISTENING = {"tcp": 1 << TcpState.LISTEN, "udp": 1 << TcpState.CLOSE}
-"""The state of listeners, as a mask."""
 
 _FACT_KINDS = frozenset(("fwmark", "cgroup"))
 _FULL_STATES = (TcpState.ESTABLISHED, TcpState.LISTEN)
-
-End = tuple[int, AddressToken]
-"""Port and address of a listener."""
-
-Whole = tuple[Row, bytes]
-"""A row, and the netlink message that it is from; empty from procfs."""
-
-Chosen = tuple[Iterable[End], Iterable[Whole]]
-"""Listeners, chosen or not, for the directions of what comes; and rows that fit."""
 
 
 class RowTest:
@@ -78,29 +75,29 @@ class Dumping(NamedTuple):
     noted: Noted | None
     tcp_info: bool
 
-    def listeners(self, states: int) -> Iterator[Chosen]:
+    def listeners(self, states: int) -> Iterator[ChosenRows]:
         """Yield all in *states* for the directions of others, and none as a row."""
         for wholes in self.netlink.select(self.table, self.deadline, states, b""):
             yield [(row[1], row[3]) for row, _ in wholes], ()
 
-    def batches(self, dump: Dump, test: RowTest | None) -> Iterator[Chosen]:
+    def batches(self, dump: Dump, test: RowTest | None) -> Iterator[ChosenRows]:
         """Yield the rows that the kernel and *test* let through."""
-        listening = 0 if dump.program else LISTENING[self.table.protocol]
+        listening = 0 if dump.program else LISTENING_MASK[self.table.protocol]
         for wholes in self.netlink.select(
             self.table, self.deadline, dump.states, dump.program, tcp_info=self.tcp_info
         ):
             ends, fitting = chosen(wholes, listening, test)
             yield ends, self._noted(fitting) if self.noted else fitting
 
-    def _noted(self, wholes: list[Whole]) -> Iterable[Whole]:
+    def _noted(self, wholes: list[WholeRow]) -> Iterable[WholeRow]:
         assert self.noted
         cgroups = ((facts_of(message)[0], row) for row, message in wholes)
         return zip(self.noted(cgroups), (message for _, message in wholes), strict=True)
 
 
 def chosen(
-    wholes: list[Whole], listening: int, test: RowTest | None
-) -> tuple[list[End], list[Whole]]:
+    wholes: list[WholeRow], listening: int, test: RowTest | None
+) -> tuple[list[ListeningEnd], list[WholeRow]]:
     """Return the listeners among the rows (*listening* is a mask), and the rows that fit."""
     ends = _ends((row for row, _ in wholes), listening)
     if test is None:
@@ -110,5 +107,5 @@ def chosen(
     return ends, [each for each in wholes if test.holds(each[0])]
 
 
-def _ends(rows: Iterable[Row], listening: int) -> list[End]:
+def _ends(rows: Iterable[Row], listening: int) -> list[ListeningEnd]:
     return [(row[1], row[3]) for row in rows if listening >> row[0] & 1] if listening else []

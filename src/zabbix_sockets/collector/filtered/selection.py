@@ -8,9 +8,7 @@ from functools import partial
 
 from zabbix_sockets.collector.filtered.lookups import cgroup_id, device_index, uid_of
 from zabbix_sockets.collector.filtered.row_test import (
-    LISTENING,
     OWNER_KINDS,
-    Chosen,
     Dumping,
     RowTest,
     chosen,
@@ -38,7 +36,7 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, Namespace, Query
-from zabbix_sockets.model.wire import OWN_NETNS, Encoding, Table
+from zabbix_sockets.model.wire import LISTENING_MASK, OWN_NETNS, ChosenRows, Encoding, Table
 from zabbix_sockets.readers.proc.mounts import Mounts
 from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.proc.net_tables import ProcTables
@@ -167,7 +165,7 @@ class Selection:
         *,
         tcp_info: bool,
         noted: Noted | None = None,
-    ) -> tuple[Encoding, Iterator[Chosen]]:
+    ) -> tuple[Encoding, Iterator[ChosenRows]]:
         """Start reading the sockets of *table* that fit; *noted* sees their cgroups.
 
         *tcp_info*: the messages have it.
@@ -189,7 +187,7 @@ class Selection:
 
     def _from_procnet(
         self, procnet: ProcTables, table: Table, deadline: Deadline, node: Node
-    ) -> Iterator[Chosen]:
+    ) -> Iterator[ChosenRows]:
         left = by_state(node, sum(STATES[table.protocol]))
         if not left:
             return
@@ -202,12 +200,12 @@ class Selection:
         test = self._test(node, Reading(table.family, PROCNET_ENCODING, Holders(self.owners)))
         for rows in procnet.read(table, deadline).batches:
             wholes = [(row, b"") for row in rows]
-            yield chosen(wholes, LISTENING[table.protocol], test)
+            yield chosen(wholes, LISTENING_MASK[table.protocol], test)
 
-    def _from_netlink(self, dumping: Dumping, node: Node) -> Iterator[Chosen]:
+    def _from_netlink(self, dumping: Dumping, node: Node) -> Iterator[ChosenRows]:
         table = dumping.table
         node = rewrite(node, partial(self._with_devices, table.netns))
-        listening = LISTENING[table.protocol]
+        listening = LISTENING_MASK[table.protocol]
         dumps = [dump_for(node, states) for states in STATES[table.protocol]]
         whole = any(each.states & listening and not each.program for each in dumps)
         if not whole and any(each.states & ~listening for each in dumps):
@@ -219,7 +217,7 @@ class Selection:
 
     def _dumped(
         self, dumping: Dumping, dump: Dump, node: Node, reading: Reading
-    ) -> Iterator[Chosen]:
+    ) -> Iterator[ChosenRows]:
         """Yield what the kernel lets through, and the test if there is more to decide.
 
         A kernel that doesn't know an operation of the program refuses it: it has to do without.

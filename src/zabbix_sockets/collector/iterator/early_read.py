@@ -44,7 +44,7 @@ class Ahead:
         self.established = read_current_established(proc)
         self._open_iterator = open_iterator
         self._deadline = deadline
-        self._fd = open_iterator(records.COUNT)
+        self._fd = open_iterator(records.COUNT_SOCKETS)
         self._queue: SimpleQueue[records.Chunk | Exception | None] = SimpleQueue()
         self._left = False
         self._interval = sys.getswitchinterval()
@@ -89,7 +89,7 @@ class Ahead:
 
     def _read_to_deadline(self) -> Iterator[records.Chunk]:
         """Yield the records, and note whether these are all."""
-        fd = self._fd if self._is_ahead else self._open_iterator(records.COUNT)
+        fd = self._fd if self._is_ahead else self._open_iterator(records.COUNT_SOCKETS)
         try:
             yield from records.read_chunks(fd, records.RECORD.size, self._deadline)
         except DeadlineError:

@@ -8,7 +8,7 @@ import grp
 import os
 import pwd
 
-from zabbix_sockets.readers.bpf.records import COUNT, PROGRAMS, pin_path
+from zabbix_sockets.readers.bpf.records import COUNT_SOCKETS, PROGRAMS, pin_path
 from zabbix_sockets.readers.proc.mounts import read_mounts
 
 _INIT = "1"  # the first process, whose mount namespace is the system's
@@ -109,7 +109,7 @@ def _why_missing(directory: str, proc: str) -> str:
         return f"not loaded, there is no {directory}: {load}"
     except OSError as error:
         return f"not loaded, as far as can be seen ({directory}: {error.strerror}): {load}"
-    if any(name.startswith(f"{COUNT}-v") for name in names):
+    if any(name.startswith(f"{COUNT_SOCKETS}-v") for name in names):
         return "the iterators of another version are loaded: run zabbix-sockets load again"
     if not is_bpffs(directory, proc):
         return f"not loaded, {directory} is no bpffs: {load}"

@@ -8,21 +8,31 @@ in all network namespaces.
 
 import os
 import struct
+from _socket import AF_INET, AF_INET6
 from collections.abc import Callable, Iterator
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.model.wire import Encoding
 
 ABI = 5
 """Version of the records; part of the pins' names. Raised with every change of them."""
 
-COUNT, OWN, INFORM = "count_sockets", "own_sockets", "inform_sockets"
-NAME = "name_programs"
-PROGRAMS = (COUNT, OWN, INFORM, NAME)
+COUNT_SOCKETS, OWN_SOCKETS = "count_sockets", "own_sockets"
+INFORM_SOCKETS, NAME_PROGRAMS = "inform_sockets", "name_programs"
+PROGRAMS = (COUNT_SOCKETS, OWN_SOCKETS, INFORM_SOCKETS, NAME_PROGRAMS)
 
 LISTENER, INBOUND, OUTBOUND, UNDECIDED = 1, 2, 3, 4  # kinds of records
 IPV6, SHARED, AGAIN = 1, 2, 4  # flags
 NO_LIMIT = 0xFFFFFFFF
+PROTOCOL_NAMES = {6: "tcp", 17: "udp"}
+
+ENCODING = Encoding(
+    address=lambda address: address if isinstance(address, bytes) else b"",
+    port=lambda port: port,
+    wildcard={AF_INET: bytes(4), AF_INET6: bytes(16)},
+)
+"""Ports and addresses are as the model has them."""
 
 # struct record says what each field is. Its end tells how good the connection is.
 SOCKET = struct.Struct("=IIQIBBBBHHI16s16sIIIIII")
@@ -56,13 +66,13 @@ def open_pinned(directory: str) -> Opener:
     """Return what opens the pinned iterators; each open is a fresh look.
 
     Raises:
-        SourceUnavailableError: there are none, or they may not be opened.
+        SourceUnavailableError: there are none, or they may not be opened; pinned.why_not_pinned
+            finds out which, and what to do.
     """
     for program in PROGRAMS:
-        if not os.access(pin_path(directory, program), os.R_OK):
-            from zabbix_sockets.readers.bpf.pinned import why_not_pinned  # noqa: PLC0415  # rare
-
-            raise SourceUnavailableError(why_not_pinned(directory))
+        path = pin_path(directory, program)
+        if not os.access(path, os.R_OK):
+            raise SourceUnavailableError(f"{path} can't be read")
 
     def open_pin(program: str) -> int:
         return os.open(pin_path(directory, program), os.O_RDONLY | os.O_CLOEXEC)
@@ -143,7 +153,7 @@ class Programs:
 
     def _read(self) -> None:
         """Add all processes that there are now."""
-        fd = self._open_iterator(NAME)
+        fd = self._open_iterator(NAME_PROGRAMS)
         for chunk in read_chunks(fd, PROGRAM.size, self._deadline):
             for pid, started, name in PROGRAM.iter_unpack(chunk):
                 self._names[pid, started] = name.split(b"\0", 1)[0]

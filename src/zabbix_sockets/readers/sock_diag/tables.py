@@ -12,7 +12,14 @@ from typing import TypeVar
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model.wire import Encoding, Row, Table, TableRead, TcpState
+from zabbix_sockets.model.wire import (
+    LISTENING_MASK,
+    Encoding,
+    Row,
+    Table,
+    TableRead,
+    TcpState,
+)
 from zabbix_sockets.readers.sock_diag.attributes import INET_DIAG_CONG, INET_DIAG_INFO
 from zabbix_sockets.readers.sock_diag.messages import (
     ENCODING,
@@ -35,7 +42,7 @@ NETLINK_SOCK_DIAG = 4
 _ALL_BUT_CLOSE = ~(1 << TcpState.CLOSE | 1 << 13 | 1) & 0xFFFF
 STATES = {
     "tcp": (_ALL_BUT_CLOSE,),
-    "udp": (1 << TcpState.CLOSE, 1 << TcpState.ESTABLISHED),
+    "udp": (LISTENING_MASK["udp"], 1 << TcpState.ESTABLISHED),
 }
 
 _TCP_INFO = (INET_DIAG_INFO, INET_DIAG_CONG)

@@ -83,7 +83,10 @@ class IteratedHost:
         """Let the iterators tell this."""
         owners = bpf.OWNER.pack(SERVER, 10, 5, 1024, b"server")
         owners += bpf.OWNER.pack(CLIENT, 11, 5, 1024, b"client")
-        told = dict.fromkeys(bpf.PROGRAMS, b"") | {bpf.COUNT: records, bpf.OWN: owners}
+        told = dict.fromkeys(bpf.PROGRAMS, b"") | {
+            bpf.COUNT_SOCKETS: records,
+            bpf.OWN_SOCKETS: owners,
+        }
         for program, words in told.items():
             Path(bpf.pin_path(str(self.pins), program)).write_bytes(words)
 
@@ -164,13 +167,13 @@ def test_fallback_counts_nothing_twice(
     host: IteratedHost, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     """A failure after the iterator's Snapshot was filled leaves nothing of it behind."""
-    merge = unseen.Rest.merge
+    move = unseen.Unseen.move
 
     def fail(*arguments: Any) -> None:
-        merge(*arguments)
+        move(*arguments)
         raise SourceUnavailableError(str(fault))
 
-    monkeypatch.setattr(unseen.Rest, "merge", fail)
+    monkeypatch.setattr(unseen.Unseen, "move", fail)
     snapshot = host.collect()
     assert snapshot.visibility.source == "sock_diag"
     assert snapshot.visibility.degraded
@@ -270,7 +273,7 @@ def half(program: str) -> Callable[[IteratedHost], object]:
 
 @pytest.mark.parametrize(
     "break_it",
-    [lambda host: unload(host.pins), half(bpf.OWN), half(bpf.INFORM)],
+    [lambda host: unload(host.pins), half(bpf.OWN_SOCKETS), half(bpf.INFORM_SOCKETS)],
     ids=["unloaded", "owners", "tcp_info"],
 )
 def test_single_sockets_fall_back(

@@ -97,9 +97,17 @@ def test_no_folder(folder: Path) -> None:
 
 def test_some_are_missing(folder: Path) -> None:
     """A load that was killed left some."""
-    pin(folder, records.COUNT)
+    pin(folder, records.COUNT_SOCKETS)
     assert why_not_pinned(str(folder)) == (
         f"not all iterators are in {folder}: run zabbix-sockets load again"
+    )
+
+
+def test_another_version(folder: Path) -> None:
+    """What an earlier version pinned is no reason to say that nothing is loaded."""
+    (folder / f"{records.COUNT_SOCKETS}-v{records.ABI - 1}").touch()
+    assert why_not_pinned(str(folder)) == (
+        "the iterators of another version are loaded: run zabbix-sockets load again"
     )
 
 
