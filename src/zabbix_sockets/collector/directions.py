@@ -82,14 +82,14 @@ class Directions:
 
         *number*: its address as records have local ones (addresses.fold_address).
         """
+        if address != self._wildcard:
+            self.accepting.pop(port, None)
+        elif port not in self.listening:
+            self.accepting[port] = INBOUND, self._wildcard
         addresses = self.listening.setdefault(port, {})
         addresses[address] = address
         if number is not None:
             addresses[number] = address
-        if all(each == self._wildcard for each in addresses.values()):
-            self.accepting[port] = INBOUND, self._wildcard
-        else:
-            self.accepting.pop(port, None)
 
     def of(
         self,
@@ -103,14 +103,14 @@ class Directions:
         *local*: the local address, or its number where that is all that the source has.
         *told*: the kernel's own decision, INBOUND or OUTBOUND; None if it has none.
         """
-        if told is not None and told == OUTBOUND:
+        if told == OUTBOUND:
             return _OUTBOUND
         addresses = self.listening.get(local_port)
         if addresses:
             server = addresses.get(local) or addresses.get(self._wildcard)
             if server is not None:
                 return INBOUND, server
-        if told is not None:
+        if told == INBOUND:
             return _INBOUND
         if self.ephemeral[local_port] or not self.ephemeral[remote_port]:
             return _OUTBOUND
