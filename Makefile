@@ -1,6 +1,8 @@
 # make run    the environment, the installation, this machine's sockets by process
 # make test   everything: lint, types, unit, kernel and Zabbix tests (as root it installs
 #             what they need with apt)
+# make test-all  the same, with all rounds of what is done in rounds (tests/support/rounds.py)
+# make soak   only what is done in rounds, for a night
 # make quick  lint and unit tests, in seconds
 # make lint   ruff and mypy
 # make privileges   find out anew what docs/privileges.md says of each privilege (as root)
@@ -14,15 +16,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find src conf zabbix_templates -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
 
-.PHONY: run test quick lint bpf templates pictures privileges bench format clean
+.PHONY: run test test-all soak quick lint bpf templates pictures privileges bench format clean
 
 run: $(VENV)/.installed
 	$(BIN)/zabbix-sockets show processes
 
-test: $(VENV)/.dev
+test-all: export TEST_ROUNDS = full
+test test-all: $(VENV)/.dev
 	tests/requirements.sh
 	$(MAKE) --no-print-directory lint
 	tests/all.sh $(BIN)/python
+
+soak: $(VENV)/.dev
+	tests/requirements.sh
+	TEST_ROUNDS=soak tests/isolated.sh $(BIN)/python -m pytest -m rounds tests/kernel tests/zabbix
 
 quick: $(VENV)/.dev lint
 	$(BIN)/python -m pytest -q tests/unit

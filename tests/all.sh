@@ -1,31 +1,36 @@
 #!/bin/sh
 # Runs all tests, in parts side by side: tests/all.sh PYTHON [PYTEST ARGUMENT...]
 #
-# Those with real servers mostly wait, those with the kernel mostly sleep. Each part is alone on the
-# machine, as far as it can see. What it prints comes when it has ended; the status is 1 if any part
-# failed.
+# Those with real servers mostly wait, so there are more parts than cores; the longest begins first.
+# Each part is alone on the machine, as far as it can see. What it prints comes when it has ended,
+# its slowest tests in the end; the status is 1 if any part failed.
 set -u
 python=$1
 shift
 logs=$(mktemp -d)
+started=$(date +%s)
 
 # run PART PATH...: in the background, with its output and status in files.
 run() {
     part=$1
     shift
+    parts="${parts:-} $part"
     (
-        tests/isolated.sh "$python" -m pytest -p no:cacheprovider "$@" >"$logs/$part" 2>&1
+        tests/isolated.sh "$python" -m pytest -p no:cacheprovider --durations=25 "$@" \
+            >"$logs/$part" 2>&1
         echo $? >"$logs/$part.status"
+        echo "== $part: $(($(date +%s) - started)) s ==" >>"$logs/$part"
     ) &
 }
 
-run zabbix "$@" tests/zabbix --ignore-glob='*/test_send*'
+run servers "$@" tests/zabbix --ignore=tests/zabbix/alarms --ignore-glob='*/test_send*'
 run send "$@" tests/zabbix/test_send*.py
+run alarms "$@" tests/zabbix/alarms
 run kernel "$@" tests/kernel
 run unit "$@" tests/unit tests/bench tests/test_conftest.py
 wait
 failed=0
-for part in unit kernel zabbix send; do
+for part in $parts; do
     cat "$logs/$part"
     [ "$(cat "$logs/$part.status")" -eq 0 ] || failed=1
 done

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Generator
 
 import pytest
@@ -10,10 +11,30 @@ REQUIRED_BY = {"kernel": "REQUIRE_KERNEL", "zabbix": "REQUIRE_ZABBIX"}
 """A marker, and the environment variable whose value 1 makes its skips failures."""
 
 
+KEPT = ("HOME", "LOGNAME", "PATH", "TMPDIR", "USER")
+KEPT_PREFIXES = ("HYPOTHESIS_", "PLAYWRIGHT_", "PYTEST_", "REQUIRE_", "TEST_")
+"""What tests and the programs they start have of the environment; and the locale below."""
+
+LOCALE = {"LC_ALL": "C.UTF-8"}
+
+
 def pytest_configure() -> None:
-    """Hear SIGINT, and let what tests start hear it: a shell ignores it in the background."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Start all tests the same way, however pytest was started.
+
+    A shell ignores SIGINT in what it runs in the background, nohup(1) ignores SIGHUP, and both
+    are inherited; so are a umask, a time zone, and whatever a user exports for programs.
+    """
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:  # Python ignores these
+        if signal.getsignal(number) is signal.SIG_IGN:
+            is_interrupt = number == signal.SIGINT
+            signal.signal(number, signal.default_int_handler if is_interrupt else signal.SIG_DFL)
+    os.umask(0o022)
+    for name in set(os.environ) - set(KEPT):
+        if not name.startswith(KEPT_PREFIXES):
+            del os.environ[name]
+    os.environ.update(LOCALE)
+    time.tzset()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

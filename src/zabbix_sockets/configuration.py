@@ -1,4 +1,10 @@
-"""The configuration file: read, checked fully, and every error told with its line."""
+"""Reader of the configuration file: checks all of it, and tells every error with its line.
+
+tomllib tells the line of what is no TOML, and nothing of where a value was: so a fault in a value
+is found again in the text, by the keys that lead to it. `_Lines` does that, in a text that tomllib
+has accepted. To parse longer and longer beginnings of the text instead would find statements only,
+not the elements of an array of many lines, and would take seconds where the file is long.
+"""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +18,7 @@ from zabbix_sockets.readers.files import read_regular
 
 MAX_BYTES = 250_000
 MAX_RULES = 1000
-"""Either takes a quarter of a second to read, and each call reads the file."""
+"""The longest file, and the most rules: each call reads it, a quarter of a second for either."""
 
 _KEYS = ("name", *FIELDS)
 _HINT = "conf/zabbix-sockets.toml has examples; zabbix-sockets files prints where it is"
@@ -20,22 +26,27 @@ _HINT = "conf/zabbix-sockets.toml has examples; zabbix-sockets files prints wher
 _Path = tuple[str | int, ...]
 """The keys that lead to a value, and the indices of arrays among them."""
 
-# What TOML consists of; strings first, for they may hold all the rest. Compiled when needed.
-_WORD = (
+# The tokens of TOML; strings first, for they may hold all others. Compiled when needed.
+_TOKEN = (
     r'"""(?:\\.|[^\\])*?"{3,5}' + r"|'''.*?'{3,5}" + r'|"(?:\\.|[^"\\\n])*"' + r"|'[^'\n]*'"
     r"|#[^\n]*" + r"|[][{}=,.\n]" + r"""|[^][{}=,.\s"'#]+"""
 )
 
 
 class Configuration(NamedTuple):
-    """What the file says."""
+    """The contents of the file.
+
+    Attributes:
+        groups: the rules that name groups, in their order.
+        filter: the expression for the sockets that count; empty for all.
+    """
 
     groups: tuple[Rule, ...] = ()
     filter: str = ""
 
 
 class _FaultError(ValueError):
-    """What is wrong with the value that *path* leads to."""
+    """A fault in the value that *path* leads to; the message says which."""
 
     def __init__(self, path: _Path, message: str, hint: str = _HINT) -> None:
         super().__init__(message)
@@ -44,10 +55,10 @@ class _FaultError(ValueError):
 
 
 def load(path: str, *, required: bool, rules: bool = True) -> Configuration:
-    """Return what the file at *path* says; a missing one says nothing unless *required*.
+    """Return the configuration of the file *path*; that of a missing one is empty.
 
-    Without *rules* the caller needs its filter alone: a file that has none is not looked at
-    further, so what is wrong in its rules is no error then.
+    A missing file is an error if it is *required*. Without *rules* the caller needs the filter
+    alone: a file that has none is not parsed then, so a fault in its rules is no error.
 
     Raises:
         SocketsError: it can't be read, or something in it is wrong; the message says where.
@@ -65,14 +76,16 @@ def load(path: str, *, required: bool, rules: bool = True) -> Configuration:
     try:
         return Configuration(tuple(_rules(document)), _filter(document))
     except _FaultError as fault:
-        lines = _Lines(text).found
-        while fault.path not in lines:
-            fault.path = fault.path[:-1]
-        raise SocketsError(f"{path} line {lines[fault.path]}: {fault}", fault.hint) from None
+        line = _Lines(text).of(fault.path)
+        raise SocketsError(f"{path} line {line}: {fault}", fault.hint) from None
 
 
 def _read(path: str, *, required: bool) -> bytes:
-    """Return the bytes of the file; none of a missing one unless it is *required*."""
+    """Return the bytes of the file *path*; b"" if it is missing and not *required*.
+
+    Raises:
+        SocketsError: it can't be read, or is longer than MAX_BYTES.
+    """
     try:
         return read_regular(path, MAX_BYTES)
     except FileNotFoundError as error:
@@ -88,48 +101,64 @@ def _read(path: str, *, required: bool) -> bytes:
         raise SocketsError(f"{path}: {error.strerror}") from None
 
 
-def _parsed(path: str, text: str) -> dict[str, Any]:
-    """Return the TOML document that *text* is."""
+def _loads(text: str) -> dict[str, Any]:
+    """Return the document of a text in TOML.
+
+    Raises:
+        tomllib.TOMLDecodeError: it is none.
+        RecursionError, ValueError: it has too many brackets within each other, or digits.
+    """
     import tomllib  # noqa: PLC0415  # takes milliseconds, and most hosts have no file
 
+    return tomllib.loads(text)
+
+
+def _parsed(path: str, text: str) -> dict[str, Any]:
+    """Return the document of the text of the file *path*.
+
+    Raises:
+        SocketsError: it is no TOML, or is beyond the parser's bounds.
+    """
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return _loads(text)
+    except (RecursionError, ValueError) as error:
+        if type(error) in (RecursionError, ValueError):  # the latter: an integer of many digits
+            too = "digits" if isinstance(error, ValueError) else "brackets within each other"
+            line = _line_of_failure(text, type(error))
+            raise SocketsError(f"{path} line {line}: too many {too}", _HINT) from None
         what, _, place = str(error).removesuffix(")").rpartition(" (at ")
-        if line := re.fullmatch(r"line (\d+), column (\d+)", place):
-            number, where = int(line[1]), f"column {line[2]}"
+        if found := re.fullmatch(r"line (\d+), column (\d+)", place):
+            line, where = int(found[1]), f"column {found[2]}"
         else:
-            number, where = text.rstrip().count("\n") + 1, place
+            line, where = text.rstrip().count("\n") + 1, place
         if "'\\'" in what:
             where += "; put regular expressions and names with references in single quotes"
-        raise SocketsError(f"{path} line {number}: {what} ({where})", _HINT) from None
-    except (RecursionError, ValueError) as error:  # ValueError: an integer of many digits
-        too = "brackets within each other" if isinstance(error, RecursionError) else "digits"
-        line_number = _line_of_failure(text, type(error))
-        raise SocketsError(f"{path} line {line_number}: too many {too}", _HINT) from None
+        raise SocketsError(f"{path} line {line}: {what} ({where})", _HINT) from None
 
 
 def _line_of_failure(text: str, kind: type[Exception]) -> int:
     """Return the line at which the parser, which reads from start to end, raises *kind*."""
-    import tomllib  # noqa: PLC0415
-    from bisect import bisect_left  # noqa: PLC0415
+    from bisect import bisect_left  # noqa: PLC0415  # for this rare fault only
 
     lines = text.splitlines(keepends=True)
 
     def fails(count: int) -> bool:
         try:
-            tomllib.loads("".join(lines[:count]))
+            _loads("".join(lines[:count]))
         except (RecursionError, ValueError) as error:
             return type(error) is kind
         return False
 
-    return (
-        "".join(lines[: bisect_left(range(len(lines)), True, key=fails)]).rstrip().count("\n") + 1
-    )
+    beginning = "".join(lines[: bisect_left(range(len(lines)), True, key=fails)])
+    return beginning.rstrip().count("\n") + 1
 
 
 def _rules(document: dict[str, Any]) -> Iterator[Rule]:
-    """Yield the rules of a document."""
+    """Yield the rules of the parsed *document*.
+
+    Raises:
+        _FaultError: a key is unknown, or a value can't be.
+    """
     _refuse_unknown(document, ("filter", "group"), ())
     groups = document.get("group", [])
     if isinstance(groups, dict):
@@ -158,7 +187,11 @@ def _rules(document: dict[str, Any]) -> Iterator[Rule]:
 
 
 def _filter(document: dict[str, Any]) -> str:
-    """Return the expression for the sockets that count; empty for all."""
+    """Return the expression of *document* for the sockets that count; empty for all.
+
+    Raises:
+        _FaultError: it is no text, or can't be parsed.
+    """
     expression = document.get("filter", "")
     if not isinstance(expression, str):
         raise _FaultError(("filter",), '"filter" must be a string')
@@ -173,29 +206,36 @@ def _filter(document: dict[str, Any]) -> str:
 
 
 def _refuse_unknown(table: dict[str, Any], known: tuple[str, ...], path: _Path) -> None:
+    """Raise _FaultError if the table that *path* leads to has another key than *known* ones."""
     for key in table:
         if key not in known:
             from difflib import get_close_matches  # noqa: PLC0415  # slow, and rarely needed
 
             shown = key[:64]
             near = get_close_matches(shown, known, 1)
-            rest = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(known)}"
-            raise _FaultError((*path, key), f'unknown key "{shown}": {rest}')
+            hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(known)}"
+            raise _FaultError((*path, key), f'unknown key "{shown}": {hint}')
 
 
 class _Lines:
-    """The lines of the keys and tables of a text that is known to be right."""
+    """The lines of the keys, tables and elements of a text that is valid TOML."""
 
     def __init__(self, text: str) -> None:
-        self.found: dict[_Path, int] = {(): 1}
+        self._lines: dict[_Path, int] = {(): 1}
         self._counts: dict[_Path, int] = {}  # index of the last [[table]] of each path
-        self._words = _words(text)
+        self._tokens = _tokens(text)
         self._read()
+
+    def of(self, path: _Path) -> int:
+        """Return the line, from 1, of a key, table or element; if it has none, of what holds it."""
+        while path not in self._lines:
+            path = path[:-1]
+        return self._lines[path]
 
     def _read(self) -> None:
         table: _Path = ()
         path: _Path | None = None  # of the statement at hand
-        for word, line in self._words:
+        for word, line in self._tokens:
             if word == "\n":
                 path = None
             elif path is None and word == "[":
@@ -206,29 +246,29 @@ class _Lines:
                 self._within(word, path)
 
     def _header(self, line: int) -> _Path:
-        """Note a [table] or [[table]]."""
-        words = list(self._until("]"))
-        is_array = words[0] == "["
+        """Record the line of a [table] or [[table]], behind its first bracket; return its path."""
+        keys = list(self._until("]"))
+        is_array = keys[0] == "["
         path: _Path = ()
-        for left in range(len(words) - is_array, 0, -1):
-            path = self._note((*path, _key(words[-left])), line)
-            if is_array and left == 1:
+        for remaining in range(len(keys) - is_array, 0, -1):
+            path = self._record((*path, _key(keys[-remaining])), line)
+            if is_array and remaining == 1:
                 self._counts[path] = self._counts.get(path, -1) + 1
             if path in self._counts:
-                path = self._note((*path, self._counts[path]), line)
+                path = self._record((*path, self._counts[path]), line)
         return path
 
     def _key(self, word: str, line: int, path: _Path) -> _Path:
-        """Note a key and what it is a part of: a.b = ..."""
+        """Record the line of a key and of the tables in it (a.b = ...); return its path."""
         for part in (word, *self._until("=")):
-            path = self._note((*path, _key(part)), line)
+            path = self._record((*path, _key(part)), line)
         return path
 
     def _within(self, opening: str, path: _Path) -> None:
-        """Note the elements of an array, or the keys of an inline table."""
+        """Record the lines of the elements of an array, or of the keys of an inline table."""
         index = 0
         inner: _Path | None = None  # of the element or key at hand
-        for word, line in self._words:
+        for word, line in self._tokens:
             if word in ("]", "}"):
                 return
             if word == ",":
@@ -238,23 +278,25 @@ class _Lines:
                     inner = self._key(word, line, path)
                     continue
                 if inner is None:
-                    inner = self._note((*path, index), line)
+                    inner = self._record((*path, index), line)
                 if word in ("[", "{"):
                     self._within(word, inner)
 
     def _until(self, end: str) -> Iterator[str]:
-        words = takewhile(lambda word: word[0] != end, self._words)
-        return (word for word, _ in words if word != ".")
+        """Yield the keys, and brackets, before the token *end*."""
+        tokens = takewhile(lambda token: token[0] != end, self._tokens)
+        return (word for word, _ in tokens if word != ".")
 
-    def _note(self, path: _Path, line: int) -> _Path:
-        self.found.setdefault(path, line)
+    def _record(self, path: _Path, line: int) -> _Path:
+        """Record the line at which *path* is for the first time; return *path*."""
+        self._lines.setdefault(path, line)
         return path
 
 
-def _words(text: str) -> Iterator[tuple[str, int]]:
-    """Yield the words of a text in TOML, each with its line."""
+def _tokens(text: str) -> Iterator[tuple[str, int]]:
+    """Yield the tokens of a text in TOML without comments, each with its line, from 1."""
     line, end = 1, 0
-    for match in re.finditer(_WORD, text, re.DOTALL):
+    for match in re.finditer(_TOKEN, text, re.DOTALL):
         line += text.count("\n", end, match.start())
         end = match.start()
         if match[0][0] != "#":
@@ -262,8 +304,6 @@ def _words(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _key(word: str) -> str:
-    """Return a key without its quotes."""
-    import tomllib  # noqa: PLC0415
-
-    key: str = tomllib.loads(f"key={word}")["key"] if word[0] in "\"'" else word
+    """Return the key that a token is, without quotes and escapes."""
+    key: str = _loads(f"key={word}")["key"] if word[0] in "\"'" else word
     return key

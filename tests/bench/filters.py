@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.bench.isolate import run_isolated
 from tests.bench.load import PORTS_BASE, Load, Shape
 from zabbix_sockets.collector.filtered.selection import Selection
-from zabbix_sockets.collector.sources import choose
+from zabbix_sockets.collector.sources import choose, rows_of
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.snapshot import Query
 from zabbix_sockets.model.wire import TABLES
@@ -52,10 +52,11 @@ def dump(chosen: str) -> int:
     with choose(query) as plan:
         for table in TABLES:
             if chosen:
-                _, batches = Selection(query, mounts).read(plan, table, deadline, tcp_info=False)
-                rows += sum(len(list(batch)) for _, batch in batches)
+                opened = Selection(query, mounts).read(plan, table, deadline, tcp_info=False)
+                rows += sum(len(list(batch)) for _, batch in opened.batches)
             else:
-                rows += sum(len(list(batch)) for batch in plan.open(table, deadline).batches)
+                batches = plan.open(rows_of(table, deadline)).batches
+                rows += sum(len(list(batch)) for batch in batches)
     return rows
 
 

@@ -78,7 +78,7 @@ class Candidate:
             last = str(len(self.seconds) * count + number + 1)
             text = documents.encoded(_document(self.rows, int(last)))
             assert self.server.send([(self.host.name, MASTER, text)]) == (1, 0)
-        programs.wait_for(lambda: self.server.last_values(self.host.hostid).get(key) == last, 120)
+        programs.wait_for(lambda: self.server.last_values(self.host.hostid).get(key) == last)
         spent = _settled(self.server) - before
         rest = idle * (time.monotonic() - begun)
         self.seconds.append(max(0.0, spent - rest) / count)

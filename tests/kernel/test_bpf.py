@@ -24,6 +24,12 @@ from zabbix_sockets.readers.bpf import records
 CLONE_FILES, CLONE_NEWPID = 0x400, 0x20000000
 SYS_CLONE = {"x86_64": 56, "aarch64": 220}
 
+UNSTEADY = (
+    *("tcp_memory_bytes", "orphans"),  # the kernel counts them for all network namespaces together
+    *("retransmitted_segments", "listen_overflows", "listen_drops"),
+)
+"""Figures of the host that change while nothing happens in the namespace, or by looking at it."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -155,9 +161,8 @@ def figures(source: str, pins: str) -> dict[str, object]:
         row.pop("fds_max_pct", None)  # the walk itself opens a descriptor
     host = document["host"]
     assert isinstance(host, dict)
-    for name in ("tcp_memory_bytes", "retransmitted_segments", "listen_overflows"):
+    for name in UNSTEADY:
         host.pop(name)
-    host.pop("listen_drops")
     names = ("host", "other", "processes", "listeners", "upstreams")
     found = {name: document[name] for name in names}
     for name in names[2:]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import netns
 import pytest
+import rounds
 import ss
 import zoo
 from cgroups import find_root, made
@@ -24,7 +25,6 @@ from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.readers.sock_diag import messages
 
 SEEDS = range(8)
-EXPRESSIONS = 260  # for each seed
 SO_MARK = 36
 SOURCES = ("sock_diag", "bpf", "procfs")
 WORDS = {"established": "ESTAB", "closed": "UNCONN", "listening": "LISTEN"}
@@ -150,6 +150,7 @@ def group() -> Iterator[str]:
         yield str(folder)
 
 
+@pytest.mark.rounds
 @pytest.mark.parametrize("seed", SEEDS)
 def test_agrees_with_ss(
     seed: int, refusals: list[int], group: str, monkeypatch: pytest.MonkeyPatch
@@ -158,7 +159,7 @@ def test_agrees_with_ss(
     crowd()
     monkeypatch.setattr("zabbix_sockets.collector.single.walk", lambda *_: Owners())
     there = values()._replace(cgroups=(group, str(find_root())) if group else ())
-    numbers = range(seed * 1000, seed * 1000 + EXPRESSIONS)
+    numbers = range(seed * 10_000, seed * 10_000 + rounds.EXPRESSIONS)
     expressions = {each: Expressions(each, there, for_ss=True).whole() for each in numbers}
     kept = 0
     for number, expression in expressions.items():
@@ -168,9 +169,10 @@ def test_agrees_with_ss(
         assert here == shown, f"decided here, seed {number}: {expression}"
         kept += bool(shown)
     assert not refusals
-    assert kept > EXPRESSIONS / 3
+    assert kept > rounds.EXPRESSIONS / 4
 
 
+@pytest.mark.rounds
 def test_sources_agree(pins: str, refusals: list[int]) -> None:
     """Conditions of all kinds, states anywhere: each source chooses the same sockets."""
     crowd()
@@ -179,7 +181,7 @@ def test_sources_agree(pins: str, refusals: list[int]) -> None:
         *("netns nowhere", "process '' ", "not netns own", f"not pid {os.getpid()}"),
     )
     there = values(facts=False)._replace(others=others)
-    for expression in (Expressions(number, there).any() for number in range(200)):
+    for expression in (Expressions(number, there).any() for number in range(rounds.EXPRESSIONS)):
         choices = [partial(chosen_without_device, expression, each, pins) for each in SOURCES]
         choices.append(partial(decided_here_without_device, expression))
         kernel, iterators, procfs, here = agreed(*choices)

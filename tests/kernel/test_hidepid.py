@@ -20,6 +20,7 @@ from zabbix_sockets.grouping.by_rules import by_rules
 from zabbix_sockets.grouping.grouping import GROUPINGS, Grouping
 from zabbix_sockets.grouping.rules import make_rule
 from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.model.gaps import UNDECIDED
 from zabbix_sockets.model.snapshot import PINS_GROUP
 
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
@@ -178,7 +179,7 @@ def test_filter_by_a_name_that_is_hidden(
         expression = condition.format(os.fsdecode(LONG))
         snapshot = collect(Query("bpf", 30, proc, pins, netns="own", filter=expression))
         document = build_document(snapshot)
-        return [snapshot.visibility.undecided, document["lists"], len(snapshot.listeners)]
+        return [snapshot.visibility.has_gap(UNDECIDED), document["lists"], len(snapshot.listeners)]
 
     assert hiding(2, folder, work) == [
         undecided,

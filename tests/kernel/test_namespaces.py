@@ -13,6 +13,7 @@ import pytest
 import ss
 import zoo
 from children import Child, run_as
+from rounds import NAMESPACES
 
 from zabbix_sockets import Query, build_document, collect, iter_sockets
 from zabbix_sockets.document.document import NO_LIMITS
@@ -21,7 +22,6 @@ from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.snapshot import ALL_NETNS
 
 SOURCES = ("bpf", "sock_diag", "procfs")
-MANY = 200
 NOBODY_UID = 65534
 
 
@@ -45,7 +45,7 @@ def many() -> Iterator[list[str]]:
     """
     if os.geteuid():
         pytest.skip("network namespaces need root")
-    names = [name_of(index) for index in range(MANY)]
+    names = [name_of(index) for index in range(NAMESPACES)]
     with netns.named(*names), ExitStack() as stack:
         for name in names[1::2]:
             stack.enter_context(Child(partial(listen_and_connect, name), b"inhabitant"))
@@ -98,14 +98,14 @@ def test_document(many: list[str], pins: str, source: str) -> None:
         assert row["processes"] == 1
     collector = document["collector"]
     assert isinstance(collector, dict)
-    assert collector["namespaces"] > MANY
+    assert collector["namespaces"] > NAMESPACES
     assert collector["namespaces_skipped"] == 0
     processes = document["processes"]
     assert isinstance(processes, list)
     (inhabitants,) = [row for row in processes if row["name"] == "inhabitant"]
-    assert inhabitants["instances"] == MANY // 2
-    assert inhabitants["tcp"]["listen"] == MANY // 2
-    assert inhabitants["tcp"]["inbound"] == inhabitants["tcp"]["outbound"] == MANY // 2
+    assert inhabitants["instances"] == NAMESPACES // 2
+    assert inhabitants["tcp"]["listen"] == NAMESPACES // 2
+    assert inhabitants["tcp"]["inbound"] == inhabitants["tcp"]["outbound"] == NAMESPACES // 2
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -141,7 +141,7 @@ def test_no_such_namespace(pins: str, source: str) -> None:
 @pytest.mark.parametrize("source", ["sock_diag", "procfs"])
 def test_deadline(pins: str, source: str) -> None:
     """What the time doesn't allow is skipped, counted, and never a zero."""
-    document = build_document(collect(Query(source, 0.06, pins=pins)))
+    document = build_document(collect(Query(source, 0.0003 * NAMESPACES, pins=pins)))
     collector = document["collector"]
     assert isinstance(collector, dict)
     assert collector["namespaces_skipped"] > 0 or "no other network namespace" in str(collector)
@@ -265,7 +265,7 @@ def test_without_privilege(many: list[str], pins: str) -> None:
     collector, ids = answer
     assert "tcp/127.0.0.1:7300@(unnamed)" in ids
     assert "(absent)" not in ids
-    assert collector["namespaces"] > MANY // 2
+    assert collector["namespaces"] > NAMESPACES // 2
     # At least: one that has a process and no name may be taken for one of those with a name.
     assert collector["namespaces_skipped"] >= len(many) // 2 - 1
     assert any("not read to the end" in warning for warning in collector["warnings"])

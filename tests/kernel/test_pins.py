@@ -18,7 +18,7 @@ from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import PINS_GROUP
 from zabbix_sockets.readers.bpf import loader, records
 from zabbix_sockets.readers.bpf.pinned import why_not_pinned
-from zabbix_sockets.readers.bpf.pins import ensure_bpffs, load, pinned, unload
+from zabbix_sockets.readers.bpf.pins import ensure_bpffs, find_pins, load, unload
 from zabbix_sockets.readers.proc.mounts import read_mounts
 
 NOBODY = 65534
@@ -197,7 +197,7 @@ def test_bpffs_of_others(tmp_path: Path, owner: int, mode: int) -> None:
     with pytest.raises(SocketsError, match=f"owner {owner}, mode {mode:04o}") as caught:
         load(str(tmp_path))
     assert caught.value.hint == f"as root: chown root {tmp_path} && chmod 0755 {tmp_path}"
-    assert not list(pinned(str(tmp_path)))
+    assert not list(find_pins(str(tmp_path)))
     unload(str(tmp_path))
 
 

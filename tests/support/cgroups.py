@@ -1,5 +1,6 @@
 """Cgroups of the tests' own, below the cgroup2 hierarchy that is there."""
 
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,8 +18,13 @@ def find_root() -> Path | None:
 
 @contextmanager
 def made(*folders: Path) -> Iterator[None]:
-    """Have these cgroups; what is in them must have ended when they are left."""
+    """Have these cgroups; what is in them must have ended when they are left.
+
+    The hierarchy is the machine's, and the names are fixed: one test at a time has some.
+    """
     done: list[Path] = []
+    hierarchy = os.open(find_root() or "/", os.O_RDONLY | os.O_CLOEXEC)
+    fcntl.flock(hierarchy, fcntl.LOCK_EX)
     try:
         for folder in folders:
             folder.mkdir()
@@ -28,6 +34,7 @@ def made(*folders: Path) -> Iterator[None]:
         for folder in reversed(done):
             if folder.exists():
                 zoo.wait_for(partial(_removed, folder), "an empty cgroup")
+        os.close(hierarchy)
 
 
 def _removed(folder: Path) -> bool:

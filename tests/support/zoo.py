@@ -31,7 +31,7 @@ def release() -> None:
         _held.pop().close()
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
     """Poll until *condition* holds."""
     end = time.monotonic() + seconds
     while not condition():

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hypothesis import strategies as st
 
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.addresses import fold_address
+from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
     INBOUND,
@@ -149,5 +151,6 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     places = st.tuples(st.sampled_from(owners), _NETNS)
     snapshot.queues = draw(st.dictionaries(places, queues))
     snapshot.namespaces = dict(NAMESPACES)
-    snapshot.skipped = draw(st.sets(st.sampled_from([*NAMESPACES]), max_size=1))
+    skipped = draw(st.lists(st.sampled_from([*NAMESPACES]), max_size=1))
+    snapshot.visibility.gaps = [Gap(gaps.NAMESPACE, netns=number) for number in skipped]
     return snapshot

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zabbix_sockets.configuration import MAX_BYTES, MAX_RULES, Configuration, load
-from zabbix_sockets.grouping.rules import Facts, Names
+from zabbix_sockets.grouping.rules import Facts, RuleNames
 from zabbix_sockets.model.errors import SocketsError
 
 SOURCE = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ def write(tmp_path_factory: pytest.TempPathFactory) -> Write:
 
 def names(configuration: Configuration, *facts: Facts) -> list[str]:
     """Return what a configuration calls processes."""
-    return Names(configuration.groups).of([(each, 1000) for each in facts])
+    return RuleNames(configuration.groups).of([(each, 1000) for each in facts])
 
 
 def test_rules_in_order(write: Write) -> None:

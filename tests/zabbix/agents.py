@@ -26,8 +26,11 @@ HOSTILE_ENVIRONMENT = {
     "PYTHONVERBOSE": "1",
 }
 
+TIMEOUT_SECONDS = 30
+"""The most that agents and servers allow: by default it is 3, and a machine may be busy."""
+
 # A busy machine may take this long to start an agent.
-_START_SECONDS = 20
+_START_SECONDS = 120
 
 
 class Way(Enum):
@@ -109,8 +112,9 @@ class Agent:
             self.process.wait()
 
     def _get(self, key: str) -> subprocess.CompletedProcess[str]:
-        # The timeout is a server's default; a 7.0 agent takes it from the request.
-        to = ["-s", "127.0.0.1", "-p", str(self.port), "-t", "3", "-k", key]
+        # A 7.0 agent takes the timeout from the request.
+        timeout = str(TIMEOUT_SECONDS)
+        to = ["-s", "127.0.0.1", "-p", str(self.port), "-t", timeout, "-k", key]
         command = [str(self.kind.path("zabbix_get")), *to]
         return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
 
@@ -144,7 +148,9 @@ class Agents:
         return self.running[wanted]
 
     def stop(self) -> None:
-        """End them all."""
+        """End them all, at once."""
+        for agent in self.running.values():
+            agent.process.terminate()
         for agent in self.running.values():
             agent.stop()
 
@@ -188,7 +194,7 @@ def _configuration(
         "ListenIP=127.0.0.1",
         f"ListenPort={port}",
         f"PidFile={directory}/pid",
-        "Timeout=3",
+        f"Timeout={TIMEOUT_SECONDS}",
         f"Include={directory}/{include}",
     ]
     if active:
@@ -200,8 +206,13 @@ def _configuration(
 
 
 def free_port() -> int:
-    """Return a port that nobody has, from those that an agent takes: none above 32767."""
+    """Return a port that nobody has, TCP or UDP, from those that an agent takes: below 32768."""
     for port in random.sample(range(20000, 32768), 100):
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        with (
+            suppress(OSError),
+            socket.create_server(("127.0.0.1", port)),
+            socket.socket(type=socket.SOCK_DGRAM) as datagrams,
+        ):
+            datagrams.bind(("127.0.0.1", port))
             return port
     raise UnavailableError("100 ports, none of them free")

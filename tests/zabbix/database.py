@@ -1,16 +1,19 @@
 """A PostgreSQL of the tests' own, and the databases of Zabbix in it."""
 
 import csv
+import fcntl
 import gzip
+import hashlib
 import io
 import re
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import programs
-from .agents import CACHE
+from .agents import CACHE, TIMEOUT_SECONDS
 from .programs import Program
 from .stage import UnavailableError
 
@@ -58,7 +61,6 @@ class Cluster:
 
     directory: Path
     program: Program
-    templates: set[str] = field(default_factory=set)
 
     def psql(self, database: str, *arguments: str, options: str = "") -> str:
         """Return what psql prints; an error in SQL is a failure."""
@@ -72,29 +74,39 @@ class Cluster:
 
     def create(self, version: str, name: str) -> Database:
         """Create a database as the packages of *version* have it, stock templates included."""
-        template = f"template-{version}"
-        if template not in self.templates:
-            self._load(version, template)
-            self.templates.add(template)
-        self.command(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        if not _schema(version).exists():
+            raise UnavailableError(f"no server {version}: tests/requirements.sh fetches it")
+        self.command(f'CREATE DATABASE "{name}" TEMPLATE "{_template(version)}"')
         return Database(self, name)
 
-    def _load(self, version: str, template: str) -> None:
-        source = CACHE / version / "usr/share/zabbix-server-pgsql"
-        if not source.exists():
-            raise UnavailableError(f"no server {version}: tests/requirements.sh fetches it")
+    def load(self, version: str) -> None:
+        """Make the database that others of this version are copied from."""
+        template = _template(version)
         self.command(f'CREATE DATABASE "{template}"')
         script = self.directory / "load.sql"
         with script.open("wb") as output:
             for part in ("schema", "images", "data"):
-                output.write(_merge_rows(gzip.decompress((source / f"{part}.sql.gz").read_bytes())))
+                packed = (_schema(version) / f"{part}.sql.gz").read_bytes()
+                output.write(_merge_rows(gzip.decompress(packed)))
         shutil.chown(script, USER)
         self.psql(template, "--file", str(script), options=_LOAD_OPTIONS)
         script.unlink()
         # Nobody answers on the port of the host that every new server watches: itself.
         self.psql(template, "--command", "UPDATE hosts SET status = 1 WHERE host = 'Zabbix server'")
+        if version != "6.0":  # which has this in the file of the server alone
+            seconds = f"UPDATE config SET timeout_zabbix_agent = '{TIMEOUT_SECONDS}s'"
+            self.psql(template, "--command", seconds)
         # With no statistics the API takes seconds to create a host.
         self.psql(template, "--command", "VACUUM ANALYZE")
+
+
+def _schema(version: str) -> Path:
+    """Return where the packages of a server have what makes its database."""
+    return CACHE / version / "usr/share/zabbix-server-pgsql"
+
+
+def _template(version: str) -> str:
+    return f"template-{version}"
 
 
 def _merge_rows(script: bytes) -> bytes:
@@ -121,16 +133,62 @@ def _binary(name: str) -> str:
     return str(found[0])
 
 
-def start(directory: Path) -> Cluster:
-    """Make a new cluster in *directory* and start it."""
+def start(directory: Path, versions: Sequence[str]) -> Cluster:
+    """Start a new cluster in *directory*, with what databases of these versions are copied from.
+
+    Making that takes half a minute, once: it is kept beside the unpacked programs.
+    """
     directory.mkdir()
     shutil.chown(directory, USER, USER)
-    data = str(directory / "data")
+    kept = CACHE / "clusters" / _made_of(versions)
+    kept.parent.mkdir(exist_ok=True)
+    with (kept.parent / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another part of the tests may be making it
+        if not kept.exists():
+            _make(directory, versions)
+            for old in kept.parent.glob("*-*"):
+                shutil.rmtree(old)
+            new = kept.with_name("new")
+            shutil.rmtree(new, ignore_errors=True)
+            _copy(directory / "data", new)
+            new.rename(kept)
+            shutil.rmtree(directory / "data")
+    _copy(kept, directory / "data")
+    return _run(directory)
+
+
+def _made_of(versions: Sequence[str]) -> str:
+    """Return a name for what this file makes of the programs and schemas that there are."""
+    found = hashlib.sha256(Path(__file__).read_bytes())
+    for each in ("postgresql", *versions):
+        mark = CACHE / each / ".mark"
+        found.update(mark.read_bytes() if mark.exists() else b"none")
+    return f"cluster-{found.hexdigest()[:16]}"
+
+
+def _make(directory: Path, versions: Sequence[str]) -> None:
+    """Make a cluster with the databases that others are copied from, and end it in order."""
     initdb = ["--no-sync", "--auth=trust", f"--username={USER}", "--encoding=UTF8", "--locale=C"]
-    programs.run([_binary("initdb"), *initdb, "-D", data])
+    programs.run([_binary("initdb"), *initdb, "-D", str(directory / "data")])
+    cluster = _run(directory)
+    try:
+        for version in versions:
+            if _schema(version).exists():
+                cluster.load(version)
+        cluster.program.end()
+    finally:
+        cluster.program.stop()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy the files of a cluster with their owner and modes."""
+    subprocess.run(["cp", "--archive", "--reflink=auto", source, target], check=True)
+
+
+def _run(directory: Path) -> Cluster:
     settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
-    command = [_binary("postgres"), "-D", data, "-k", str(directory), *settings]
-    program = programs.start(command, directory / "log")
+    places = ["-D", str(directory / "data"), "-k", str(directory)]
+    program = programs.start([_binary("postgres"), *places, *settings], directory / "log")
     # The last line of this file says "ready" once connections are accepted.
     status = directory / "data/postmaster.pid"
     program.wait(lambda: status.exists() and status.read_text().rstrip().endswith("ready"))

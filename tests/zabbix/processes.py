@@ -88,7 +88,9 @@ def hold(
     ) as process:
         assert process.stdout is not None
         try:
-            yield Holder(name, **json.loads(process.stdout.readline()))
+            held = process.stdout.readline()
+            assert held, f"{command}: status {process.wait()}"
+            yield Holder(name, **json.loads(held))
         finally:
             process.communicate()  # the end of its input ends it
             link.unlink()

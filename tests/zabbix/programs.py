@@ -23,8 +23,10 @@ _USER = ["--reuid", "zabbix", "--regid", "zabbix", "--init-groups"]
 
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 
-# A busy machine may take this long to start a program.
-_START_SECONDS = 60
+PATIENCE_SECONDS = 120.0
+"""How long a test waits while nothing changes: long, as machines are busy and only failures pay."""
+
+_LONGEST_SECONDS = 10 * PATIENCE_SECONDS
 
 _PREFIX = "zabbix-lab-"
 
@@ -38,7 +40,7 @@ class Program:
 
     def wait(self, ready: Callable[[], bool]) -> None:
         """Return when it is *ready*; fail with its log when it ends or never is."""
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"{self.process.args!r}:\n{self.tail()}")
@@ -56,6 +58,12 @@ class Program:
             with suppress(psutil.NoSuchProcess):  # its parent has waited for it by now
                 seconds += sum(process.cpu_times()[:4])
         return seconds
+
+    def end(self) -> None:
+        """End it as an administrator does: it saves what it has."""
+        for first in psutil.Process(self.process.pid).children():
+            first.terminate()
+        self.process.wait(PATIENCE_SECONDS)
 
     def stop(self) -> None:
         """End it and all its children at once: nothing that it keeps is wanted."""
@@ -102,12 +110,23 @@ def listens(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_for(ready: Callable[[], bool], seconds: float = 30) -> None:
-    """Return when *ready* is true, and fail when it isn't after *seconds*."""
-    deadline = time.monotonic() + seconds
+def wait_for(
+    ready: Callable[[], bool], state: Callable[[], object] = str, pause: float = 0.05
+) -> None:
+    """Return when *ready* is true, which is asked after each *pause*, in seconds.
+
+    It fails when for PATIENCE_SECONDS *state*, what is there so far or lacks still, has not
+    changed either: then nothing comes any more.
+    """
+    begun = changed = time.monotonic()
+    last: object = None
     while not ready():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.05)
+        now = time.monotonic()
+        if state is not str and (seen := state()) != last:
+            last, changed = seen, now
+        patient = now < changed + PATIENCE_SECONDS and now < begun + _LONGEST_SECONDS
+        assert patient, f"not within {now - begun:.0f} s: {last}"
+        time.sleep(pause)
 
 
 def reload(command: Sequence[str], log: Path) -> None:
@@ -117,7 +136,7 @@ def reload(command: Sequence[str], log: Path) -> None:
     that comes meanwhile is lost.
     """
     wanted = _reloads(log) + 2
-    deadline = time.monotonic() + _START_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while (begun := _reloads(log)) < wanted:
         assert time.monotonic() < deadline, f"{command} doesn't reload"
         run([*command, "-R", "config_cache_reload"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import programs, sending
-from .agents import Kind, free_port
+from .agents import TIMEOUT_SECONDS, Kind, free_port
 from .programs import Program, listens
 from .sending import Row, Sent
 from .servers import Server
@@ -20,9 +20,10 @@ _SETTINGS = {
     "StartPollers": 2,
     "StartPreprocessors": 2,
     "StartTrappers": 2,
+    "Timeout": TIMEOUT_SECONDS,
 }
 
-# How often an active proxy asks for its configuration.
+# How often an active proxy asks for its configuration without being told to: see Proxy.reload().
 _FREQUENCY = {"6.0": "ConfigFrequency", "7.0": "ProxyConfigFrequency"}
 
 
@@ -74,7 +75,7 @@ def running(server: Server, root: Path) -> Iterator[Proxy]:
         "SocketDir": directory,
         "TmpDir": directory,
         "DBName": directory / "proxy.sqlite",
-        _FREQUENCY[server.version]: 1,
+        _FREQUENCY[server.version]: 3600,
     }
     lines = [f"{key}={value}\n" for key, value in (_SETTINGS | places).items()]
     (directory / "proxy.conf").write_text("".join(lines))

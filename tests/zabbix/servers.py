@@ -12,7 +12,7 @@ import requests
 from pyzabbix.api import ZabbixAPI
 
 from . import database, frontend, programs, sending
-from .agents import Kind, free_port
+from .agents import TIMEOUT_SECONDS, Kind, free_port
 from .database import Cluster, Database
 from .programs import Program, listens
 from .sending import Row, Sent
@@ -26,7 +26,7 @@ ADMIN = ("Admin", "zabbix")
 _SETTINGS = {
     "AllowUnsupportedDBVersions": 1,
     "CacheSize": "64M",
-    "CacheUpdateFrequency": 1,
+    "CacheUpdateFrequency": 3600,  # that costs most: tests say when, see Server.reload()
     "StartDBSyncers": 2,
     "StartHistoryPollers": 2,
     "StartLLDProcessors": 2,
@@ -35,6 +35,7 @@ _SETTINGS = {
     "StartPreprocessors": 2,
     "StartTrappers": 3,
     "StatsAllowedIP": "127.0.0.1",
+    "Timeout": TIMEOUT_SECONDS,
 }
 
 _API_SECONDS = 120
@@ -162,7 +163,7 @@ class Servers:
     def fresh(self, version: str, **settings: object) -> Iterator[Server]:
         """Run a server with a new database, and *settings* in its configuration."""
         if self._cluster is None:
-            self._cluster = database.start(self._root / "postgresql")
+            self._cluster = database.start(self._root / "postgresql", SERVER_VERSIONS)
             self._stack.callback(self._cluster.program.stop)
         directory = self._root / f"{version}-{next(self._numbers)}"
         directory.mkdir()

@@ -82,7 +82,7 @@ def test_values(watched: Watched, hostile: Mapping[str, Holder]) -> None:
     """All items have their values with these names in keys and JSONPaths, and none has an error."""
     watched.wait_for_rows(expected_keys(hostile))
     watched.wait_for_truth()
-    assert watched.faults() == []
+    watched.wait_for_no_faults()
 
 
 def test_ephemeral_ports(watched: Watched, stage: Stage) -> None:
@@ -94,6 +94,7 @@ def test_ephemeral_ports(watched: Watched, stage: Stage) -> None:
         assert row not in watched.rows("listener")
         usermacro = watched.server.api.usermacro
         created = usermacro.create(hostid=watched.host.hostid, macro=key, value="1")
+        watched.reload()
         wait(lambda: row in watched.rows("listener"))
         usermacro.delete(*created["hostmacroids"])
 
@@ -118,7 +119,7 @@ def test_process_that_ends_and_comes_back(watched: Watched, stage: Stage) -> Non
     wait(lambda: lost_keys(watched) >= expected_keys(rows))
     lost = watched.items()
     assert {lost[key]["status"] for key in expected_keys(rows)} == {"0"}
-    assert watched.faults() == []
+    watched.wait_for_no_faults()
     with hold(stage, "zs'comes back", ports=ports):
         watched.wait_for_values(values)
         wait(lambda: lost_keys(watched).isdisjoint(expected_keys(rows)))

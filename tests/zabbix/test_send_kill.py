@@ -1,7 +1,6 @@
 """What is left of documents when send is killed at any moment."""
 
 import itertools
-import os
 import random
 import signal
 import subprocess
@@ -15,12 +14,13 @@ from pathlib import Path
 import orjson
 import psutil
 import pytest
+from rounds import KILLS
 
 from zabbix_sockets.sending.spool import Spool
 
 from .programs import wait_for
 from .pushing import QUICK, with_sender
-from .recorder import Mood, recording
+from .recorder import Mood, Recorder, recording
 from .servers import SERVER_VERSIONS
 from .stage import UnavailableError
 
@@ -31,8 +31,6 @@ MORTAL = ("setpriv", "--pdeathsig", "KILL")
 
 Moment = tuple[int, int]
 """Seconds and nanoseconds."""
-
-KILLS = int(os.environ.get("KILL_ROUNDS", "10"))
 
 
 @pytest.fixture(params=SERVER_VERSIONS)
@@ -84,19 +82,29 @@ def test_single_send(version: str, tmp_path: Path, number: signal.Signals) -> No
     assert len(moments) == len(set(moments)) == 2
 
 
+def seconds_to_push(version: str, server: Recorder, folder: Path) -> float:
+    """Return how long a push takes from its start here and now, which depends on the machine."""
+    begun = time.monotonic()
+    with start(version, server.address, folder) as process:
+        assert process.wait(120) == 0
+    return time.monotonic() - begun
+
+
+@pytest.mark.rounds
 def test_kill(version: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """Killed at random moments, it loses nothing that it kept; at most one a kill comes twice.
 
-    All come in the order in which they were made. KILL_ROUNDS=200 makes it a longer run; the
-    report (--junitxml FILE -o junit_family=xunit1) has its figures.
+    All come in the order in which they were made. The report (with
+    --junitxml FILE -o junit_family=xunit1) has its figures.
     """
     chance = random.Random(7)
     kept: set[Moment] = set()
     with recording() as server:
+        longest = seconds_to_push(version, server, tmp_path) + 1.0
         for _ in range(KILLS):
             server.mood = chance.choice((Mood.TAKE, Mood.TAKE, Mood.REFUSE, Mood.HALF))
             process = start(version, server.address, tmp_path, *SERVICE)
-            time.sleep(chance.uniform(0.2, 2.0))
+            time.sleep(chance.uniform(0.1, 1.0) * longest)
             process.kill()
             process.wait()
             wait_for(lambda: not senders(server.address))
@@ -106,7 +114,7 @@ def test_kill(version: str, tmp_path: Path, record_property: Callable[[str, obje
         process = start(version, server.address, tmp_path, *SERVICE)
         wait_for(lambda: len(server.taken) > before)
         # The one that is on its way is in the spool as well.
-        wait_for(lambda: len(moments_waiting(tmp_path)) <= 1, 60 + 5 * KILLS)
+        wait_for(lambda: len(moments_waiting(tmp_path)) <= 1, lambda: moments_waiting(tmp_path))
         process.terminate()
         assert process.wait(20) == 0
         left = moments_waiting(tmp_path)

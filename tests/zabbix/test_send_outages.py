@@ -45,13 +45,6 @@ class Receiver:
     """What makes a host one of the proxy's."""
     reload: Callable[[], None]
 
-    def stop(self) -> None:
-        """End it as an administrator does: what it has taken is saved."""
-        process = psutil.Process(self.program.process.pid)
-        for first in process.children():
-            first.terminate()
-        self.program.process.wait(60)
-
     def start(self) -> None:
         """Start it again: same port, same database."""
         self.program = programs.start([*self.command, "--foreground"], self.program.log)
@@ -92,7 +85,7 @@ def receiver(request: pytest.FixtureRequest, own_server: Receiver, lab: Path) ->
 
 def stop(receiver: Receiver) -> None:
     """It ends in order, and is started again."""
-    receiver.stop()
+    receiver.program.end()
     time.sleep(_DOWN_SECONDS)
     receiver.start()
 
@@ -159,7 +152,7 @@ def test_outage(
             began = time.time()
             outage(receiver)
             assert waiting(spool, to) >= 2
-            wait_for(lambda: waiting(spool, to) == 0, 90)
+            wait_for(lambda: waiting(spool, to) == 0, lambda: waiting(spool, to))
             after = len(recorder.taken)
             wait_for(lambda: len(recorder.taken) >= after + 2)
         made = {

@@ -129,7 +129,7 @@ def test_full_disk(recorder: Recorder, tmp_path: Path) -> None:
             wait_for(lambda: len(recorder.offered) >= offered + 2)
             recorder.mood = Mood.TAKE
             state = {"waiting": 0, "dropped": 0, "oldest": 0}
-            wait_for(lambda: last_spool(recorder, offered + 3) == state, 60)
+            wait_for(lambda: last_spool(recorder, offered + 3) == state)
             disk.free()
             seen = len(recorder.taken)
             wait_for(lambda: len(recorder.taken) >= seen + 2)

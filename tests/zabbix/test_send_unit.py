@@ -9,7 +9,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,9 @@ LOAD_UNIT = "systemd/zabbix-sockets-load.service"
 DROP_IN = "systemd/sys-ptrace.conf"
 CREDENTIALS = "systemd/credentials.conf"
 _INTERVAL = 60.0
+_NAMES = [f"host {number}" for number in range(1000)]
+_APART = 2.0
+"""Seconds between the moments of two hosts, of which one is to be soon."""
 _WATCHDOG = 6
 """Seconds: fewer than a push may take, and two of it than one takes to a silent server."""
 
@@ -84,13 +87,9 @@ class Unit:
     version: str
     log: Path
 
-    def configure(self, destination: str, *lines: str) -> str:
+    def configure(self, destination: str, *lines: str, names: Iterable[str] = _NAMES) -> str:
         """Write the agent's file; return the host's name, whose moment is a few seconds ahead."""
-        name = next(
-            name
-            for name in map("host {}".format, itertools.count())
-            if 4 < _seconds_to_first(name) < 7
-        )
+        name = next(name for name in names if 4 < _seconds_to_first(name) < 4 + 2 * _APART)
         folder = self.box.root / "etc/zabbix"
         text = "\n".join([f"ServerActive={destination}", f"Hostname={name}", *lines, ""])
         (folder / "zabbix_agentd.conf").write_text(text)
@@ -106,9 +105,9 @@ class Unit:
         )
         program.chmod(0o755)
 
-    def fails(self) -> tuple[int, str]:
+    def fails(self, **environment: str) -> tuple[int, str]:
         """Run what ExecStart= says, which has to end by itself; return its status and its log."""
-        command = self.box.command(self.box.exec_start, pins=True)
+        command = self.box.command(self.box.exec_start, pins=True, **environment)
         answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         return answer.returncode, answer.stderr
 
@@ -328,7 +327,7 @@ def test_no_sender(unit: Unit, recorder: Recorder) -> None:
     """Without zabbix_sender it doesn't start, and the log says what to install."""
     unit.configure(recorder.address)
     (unit.box.root / "bin/zabbix_sender").unlink()
-    status, log = unit.fails()
+    status, log = unit.fails(PATH="/usr/local/bin")  # the machine's own may be in another folder
     assert status == USAGE
     assert "there is no zabbix_sender" in log
     assert "zabbix-agent (Debian 12)" in log
@@ -391,21 +390,37 @@ def test_watchdog(unit: Unit, recorder: Recorder) -> None:
 def test_tls(server: Server, stage: Stage) -> None:
     """With a pre-shared key that only group zabbix may read it reaches a real server."""
     with installed(stage, server.version) as unit:
-        lines = ["TLSConnect=psk", "TLSPSKIdentity=unit", "TLSPSKFile=/etc/zabbix/psk"]
-        name = unit.configure(f"127.0.0.1:{server.port}", *lines)
         key = unit.box.root / "etc/zabbix/psk"
         key.write_text("7b" * 32)
         key.chmod(0o640)
         shutil.chown(key, "root", "zabbix")
-        host = server.create_host("unit", tls_accept=2, tls_psk_identity="unit", tls_psk="7b" * 32)
-        server.api.host.update(hostid=host.hostid, host=name)
-        server.api.item.create(
-            hostid=host.hostid, name="all", key_="sockets.get", type=2, value_type=4
-        )
-        server.reload()
-        with unit.running(pins=True):
-            wait_for(lambda: bool(server.last_values(host.hostid)), 90)
-        server.delete_host(host)
+        lines = ["TLSConnect=psk", "TLSPSKIdentity=unit", "TLSPSKFile=/etc/zabbix/psk"]
+        assert_reaches(server, unit, *lines)
+
+
+def assert_reaches(server: Server, unit: Unit, *lines: str) -> None:
+    """Let it push to a real server, with these lines in the agent's file.
+
+    A host's name says at which second of each minute it pushes; making a host takes seconds, too
+    many on a busy machine. So there are hosts for all seconds, one of which will do.
+    """
+    hosts = {
+        next(name for name in _NAMES if schedule.offset(name, _INTERVAL) // _APART == part): ""
+        for part in range(round(_INTERVAL / _APART))
+    }
+    (groupid,) = server.api.hostgroup.create(name=f"units {server.version}")["groupids"]
+    psk = {"tls_accept": 2, "tls_psk_identity": "unit", "tls_psk": "7b" * 32}
+    common = {"groups": [{"groupid": groupid}], **psk}
+    created = server.api.host.create(*(common | {"host": name} for name in hosts))
+    hosts = dict(zip(hosts, created["hostids"], strict=True))
+    item = {"name": "all", "key_": "sockets.get", "type": 2, "value_type": 4}
+    server.api.item.create(*(item | {"hostid": each} for each in hosts.values()))
+    server.reload()
+    name = unit.configure(f"127.0.0.1:{server.port}", *lines, names=hosts)
+    with unit.running(pins=True):
+        wait_for(lambda: bool(server.last_values(hosts[name])))
+    server.api.host.delete(*hosts.values())
+    server.api.hostgroup.delete(groupid)
 
 
 TLS = ("TLSConnect=psk", "TLSPSKIdentity=unit", "TLSPSKFile=/etc/zabbix/zabbix_agentd.psk")
@@ -436,14 +451,5 @@ def test_key_of_the_agents_user(stage: Stage, version: str, drop_ins: tuple[str,
 def test_credentials(server: Server, stage: Stage) -> None:
     """With the drop-in for credentials it reaches a real server with such a key."""
     with installed(stage, server.version, CREDENTIALS) as unit:
-        name = unit.configure(f"127.0.0.1:{server.port}", *TLS)
         keep_key(unit)
-        host = server.create_host("unit", tls_accept=2, tls_psk_identity="unit", tls_psk="7b" * 32)
-        server.api.host.update(hostid=host.hostid, host=name)
-        server.api.item.create(
-            hostid=host.hostid, name="all", key_="sockets.get", type=2, value_type=4
-        )
-        server.reload()
-        with unit.running(pins=True):
-            wait_for(lambda: bool(server.last_values(host.hostid)), 90)
-        server.delete_host(host)
+        assert_reaches(server, unit, *TLS)

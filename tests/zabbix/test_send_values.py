@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from .agents import Kind
 from .processes import Holder
+from .programs import wait_for
 from .servers import Host, Server
 from .test_send import command
 
@@ -47,10 +49,13 @@ def push(server: Server, host: Host, folder: Path) -> subprocess.CompletedProces
 
 def history(server: Server, host: Host) -> dict[str, list[tuple[int, int]]]:
     """Return the moments of all stored values, by key."""
-    moments = {}
-    for item in server.items(host.hostid):
-        rows = server.history(item["itemid"], int(item["value_type"]))
-        moments[item["key_"]] = [(int(row["clock"]), int(row["ns"])) for row in rows]
+    moments: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for table in ("history_uint", "history_text"):
+        for row in server.sql(
+            f"SELECT key_, clock, ns FROM {table} JOIN items USING (itemid)"
+            f" WHERE hostid = {host.hostid} ORDER BY clock, ns"
+        ):
+            moments[row["key_"]].append((int(row["clock"]), int(row["ns"])))
     return moments
 
 
@@ -61,20 +66,19 @@ def test_values(server: Server, host: Host, hostile: Mapping[str, Holder], tmp_p
     assert "failed 0, " in answer.stdout
     assert "rows wait for items" in answer.stdout
     wanted = {f'sockets.process.{figure}["{row}"]' for figure in _FIGURES for row in hostile}
-    deadline = time.monotonic() + 60
-    while not wanted <= {item["key_"] for item in server.items(host.hostid)}:
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
+    wait_for(lambda: wanted <= {item["key_"] for item in server.items(host.hostid)}, pause=0.3)
     server.reload()
     time.sleep(10)  # after which it tries again, at the earliest
     for _ in range(2):
         answer = push(server, host, tmp_path)
         assert (answer.returncode, answer.stderr) == (0, "")
     assert "failed 0" in answer.stdout
-    deadline = time.monotonic() + 60
-    while any(len(history(server, host)[key]) < 3 for key in wanted):
-        assert time.monotonic() < deadline, history(server, host)
-        time.sleep(0.3)
+
+    def all_there() -> bool:
+        stored = history(server, host)
+        return all(len(stored[key]) == 3 for key in wanted)
+
+    wait_for(all_there, lambda: history(server, host))
     stored = history(server, host)
     moments = stored["sockets.version"]
     assert len(moments) == 3

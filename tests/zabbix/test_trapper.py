@@ -59,7 +59,7 @@ def test_documents_come(pushed: dict[str, Watched], others: Holder, way: str) ->
     host.wait_for_rows({f'sockets.process.sockets["{others.name}"]'})
     host.wait_for_values({f'sockets.process.sockets["{others.name}"]': "10"})
     host.wait_for_truth()
-    assert host.faults() == []
+    host.wait_for_no_faults()
 
 
 @pytest.fixture

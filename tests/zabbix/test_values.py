@@ -79,7 +79,7 @@ def test_every_value(watched: Watched) -> None:
     No item and no rule has an error.
     """
     watched.wait_for_truth()
-    assert watched.faults() == []
+    watched.wait_for_no_faults()
 
 
 def test_values_of_a_known_process(watched: Watched, hostile: Mapping[str, Holder]) -> None:

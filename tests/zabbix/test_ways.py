@@ -60,4 +60,4 @@ def test_documents_come(watched: dict[str, Watched], others: Holder, way: str) -
     host.wait_for_rows({f'sockets.process.sockets["{others.name}"]'})
     host.wait_for_values({f'sockets.process.sockets["{others.name}"]': "10"})
     host.wait_for_truth()
-    assert host.faults() == []
+    host.wait_for_no_faults()

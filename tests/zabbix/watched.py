@@ -11,6 +11,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from .programs import wait_for
 from .proxies import Proxy
 from .servers import Host, Server
 from .templates import template
@@ -22,6 +23,14 @@ Moment = tuple[int, int]
 # As the API numbers them.
 _DEPENDENT, _TEXT = "18", "4"
 _FLOAT, _UNSIGNED = "0", "3"
+_TABLES = {
+    _FLOAT: "history",
+    "1": "history_str",
+    "2": "history_log",
+    _UNSIGNED: "history_uint",
+    _TEXT: "history_text",
+}
+"""Where values of each type are stored."""
 _MULTIPLIER, _JSONPATH, _JAVASCRIPT, _PER_SECOND, _THROTTLED = "1", "12", "21", "10", "20"
 _UNSUPPORTED = "1"
 
@@ -37,8 +46,10 @@ FAST = {"{$SOCKETS.INTERVAL}": "1s"}
 _PART = 60_000
 _PARTS = 9
 
-_PATIENCE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.3
+_LATER_DOCUMENTS = 5
+"""After so many all that is made of a document has been stored."""
+_ATTEMPTS = 10
 
 
 class Document(NamedTuple):
@@ -61,9 +72,9 @@ class Watched:
     def documents(self, since: float = 0) -> list[Document]:
         """Return the documents that have been stored, the oldest first."""
         stored: dict[Moment, dict[str, str]] = defaultdict(dict)
-        history = self.server.api.history
-        for row in history.get(
-            itemids=self.parts, history=_TEXT, time_from=int(since), output="extend"
+        for row in self.server.sql(
+            f"SELECT itemid, clock, ns, value FROM history_text"
+            f" WHERE itemid IN ({', '.join(self.parts)}) AND clock >= {int(since)}"
         ):
             stored[_moment(row)][row["itemid"]] = row["value"][1:-1]
         return [
@@ -76,8 +87,14 @@ class Watched:
         """Return two successive documents, both complete, that the server gets from now on."""
         # 6.0 needs a moment for items that are new in a configuration that it read just before.
         now = time.time() + 2
-        wait(lambda: any(both_complete(pair) for pair in pairwise(self.documents(now))))
-        return next(filter(both_complete, pairwise(self.documents(now))))
+        found: list[tuple[Document, Document]] = []
+
+        def come() -> bool:
+            found[:] = filter(both_complete, pairwise(self.documents(now)))
+            return bool(found)
+
+        wait(come, lambda: len(self.documents(now)))
+        return found[0]
 
     def items(self, **parameters: object) -> dict[str, Item]:
         """Return all items of the templates by key."""
@@ -95,11 +112,17 @@ class Watched:
 
     def wait_for_values(self, values: Mapping[str, str]) -> None:
         """Return when the items with these keys have these last values."""
+        if not values.keys() <= self.item_keys():
+            self.wait_for_rows(set(values))
         wait(lambda: self._last(values) == values, lambda: self._last(values))
 
     def _last(self, keys: Mapping[str, str]) -> dict[str, str]:
         known = self.server.items(self.host.hostid, filter={"key_": list(keys)})
         return {item["key_"]: item["lastvalue"] for item in known if item["lastclock"] != "0"}
+
+    def wait_for_no_faults(self) -> None:
+        """Return when no item and no rule complains: one call of a busy machine's may fail."""
+        wait(lambda: not self.faults(), self.faults)
 
     def faults(self) -> list[str]:
         """Return what items and discovery rules complain of."""
@@ -118,12 +141,32 @@ class Watched:
         self.reload()
 
     def wait_for_truth(self) -> None:
-        """Return when each item has what one document says, of those that come from now on."""
+        """Return when each item has what one document says, of those that come from now on.
+
+        A server that is busy may have begun with a document before it knew the newest items;
+        then a later one is looked at.
+        """
         items = self.items(selectPreprocessing=["type", "params"])
         self.reload()
-        before, now = self.next_documents()
-        found = partial(differences, self.server, items, before, now)
-        wait(lambda: not found(), found)
+        found: list[str] = []
+        for _ in range(_ATTEMPTS):
+            before, now = self.next_documents()
+            later = 0
+            while found := differences(self.server, items, before, now):
+                if later >= _LATER_DOCUMENTS:
+                    break
+                wait(partial(self._has_more_than, later, now), str)
+                later = self._later(now)
+            else:
+                return
+        raise AssertionError(found)
+
+    def _later(self, than: Document) -> int:
+        """Return how many documents have been stored since that one."""
+        return sum(each.moment > than.moment for each in self.documents(than.moment[0]))
+
+    def _has_more_than(self, number: int, than: Document) -> bool:
+        return self._later(than) > number
 
 
 def both_complete(pair: tuple[Document, Document]) -> bool:
@@ -140,40 +183,41 @@ def differences(
     """
     by_id = {item["itemid"]: item for item in items.values()}
     kept = [item for item in items.values() if item["history"] != "0"]
-    history = _history(server, kept, now.moment)
+    last = _last_values(server, kept, now.moment)
     found = []
     for item in kept:
         expected = _expected(_steps(item, by_id), before, now)
-        stored = history[item["itemid"]]
+        moment, value = last.get(item["itemid"], (None, None))
         if expected is None:
-            if now.moment in stored:
-                found.append(f"{item['key_']}: nothing, not {stored[now.moment]!r}")
-        elif now.moment not in stored and (not stored or not _is_throttled(item)):
+            if moment == now.moment:
+                found.append(f"{item['key_']}: nothing, not {value!r}")
+        elif moment != now.moment and (moment is None or not _is_throttled(item)):
             found.append(f"{item['key_']}: {expected!r}, but it has no value")
-        elif not _is_near(stored[max(stored)], expected):
-            found.append(f"{item['key_']}: {expected!r}, not {stored[max(stored)]!r}")
+        elif not _is_near(value, expected):
+            found.append(f"{item['key_']}: {expected!r}, not {value!r}")
     return found
 
 
-def _history(server: Server, items: list[Item], until: Moment) -> dict[str, dict[Moment, object]]:
-    """Return the values of these items by id and time, none after *until*."""
-    values: dict[str, dict[Moment, object]] = defaultdict(dict)
+def _last_values(
+    server: Server, items: list[Item], until: Moment
+) -> dict[str, tuple[Moment, object]]:
+    """Return the last value of each of these items by its id, with its time, not after *until*."""
+    values: dict[str, tuple[Moment, object]] = {}
     for kind in {item["value_type"] for item in items}:
-        ids = [item["itemid"] for item in items if item["value_type"] == kind]
-        for row in server.api.history.get(itemids=ids, history=kind, output="extend"):
-            if (moment := _moment(row)) <= until:
-                value = row["value"]
-                is_number = kind in (_FLOAT, _UNSIGNED)
-                values[row["itemid"]][moment] = float(value) if is_number else value
+        ids = ", ".join(item["itemid"] for item in items if item["value_type"] == kind)
+        for row in server.sql(
+            f"SELECT DISTINCT ON (itemid) itemid, clock, ns, value FROM {_TABLES[kind]}"
+            f" WHERE itemid IN ({ids}) AND (clock, ns) <= ({until[0]}, {until[1]})"
+            f" ORDER BY itemid, clock DESC, ns DESC"
+        ):
+            value = row["value"]
+            is_number = kind in (_FLOAT, _UNSIGNED)
+            values[row["itemid"]] = _moment(row), float(value) if is_number else value
     return values
 
 
-def wait(ready: Callable[[], bool], state: Callable[[], object] = str) -> None:
-    """Return when *ready* is true, which the API is not asked too often; fail with the *state*."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not ready():
-        assert time.monotonic() < deadline, f"not within {_PATIENCE_SECONDS} s: {state()}"
-        time.sleep(_PAUSE_SECONDS)
+wait = partial(wait_for, pause=_PAUSE_SECONDS)
+"""For what the API has to be asked."""
 
 
 def watch(

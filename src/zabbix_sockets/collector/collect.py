@@ -6,7 +6,7 @@ from time import monotonic, time
 from zabbix_sockets.collector.iterator.early_read import Ahead
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.sources import Plan, choose
-from zabbix_sockets.model import shortage
+from zabbix_sockets.model import gaps, shortage
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, HostCounters, Query, Snapshot
@@ -49,8 +49,10 @@ def collect(
         if snapshot is None:
             snapshot = _by_tables(plan, query, shared)
     _add_facts(snapshot, query, shared)
-    snapshot.visibility.places_complete &= shared.complete
-    snapshot.visibility.short = shortage.is_noted()
+    if not shared.complete:
+        snapshot.visibility.add_gap(gaps.PLACES)
+    if shortage.is_noted():
+        snapshot.visibility.add_gap(gaps.SHORTAGE)
     snapshot.visibility.seconds = monotonic() - started
     return snapshot
 

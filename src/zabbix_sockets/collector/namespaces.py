@@ -17,6 +17,7 @@ from zabbix_sockets.model.errors import (
     SocketsError,
     SourceUnavailableError,
 )
+from zabbix_sockets.model.gaps import NAMESPACES
 from zabbix_sockets.model.names import UNNAMED, safe_name
 from zabbix_sockets.model.placement import Container, Placement, is_lasting
 from zabbix_sockets.model.snapshot import DeviceName, Namespace, PortRange, Visibility
@@ -27,9 +28,9 @@ from zabbix_sockets.readers.proc.mounts import Mounts
 from zabbix_sockets.readers.proc.net_tables import ProcTables
 from zabbix_sockets.readers.proc.process import (
     CAP_SYS_ADMIN,
+    has_capability,
     is_gone,
     is_hidden,
-    may,
     read_netns,
     read_stat,
 )
@@ -99,15 +100,16 @@ def find(mounts: Mounts, deadline: Deadline, *, strict: bool = False) -> tuple[l
 def look_for(mounts: Mounts, deadline: Deadline, plan: Plan) -> tuple[list[Found], bool]:
     """Return what find() does, as far as it comes, and whether it came to its end.
 
-    What may be missing is noted in the plan's visibility: no list is complete then.
+    That there may be more is a gap, noted in the plan's visibility.
     """
     try:
         found, whole = find(mounts, deadline)
     except (DeadlineError, OSError, ParseError) as error:
         plan.warn(f"no other network namespace was looked for: {error}")
-        plan.visibility.foreign_unseen = True
+        plan.visibility.add_gap(NAMESPACES)
         return [], False
-    plan.visibility.foreign_unseen |= not whole
+    if not whole:
+        plan.visibility.add_gap(NAMESPACES)
     return found, True
 
 
@@ -230,7 +232,7 @@ class Visitor:
     """
 
     def __init__(self, proc: str, visibility: Visibility, *, netlink: bool) -> None:
-        self.may_enter = may(proc, CAP_SYS_ADMIN)
+        self.may_enter = has_capability(proc, CAP_SYS_ADMIN)
         self._proc = proc
         self._visibility = visibility
         self._wants_netlink = netlink

@@ -7,12 +7,22 @@ import os
 
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.model import shortage
+from zabbix_sockets.model import gaps, shortage
+from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.names import HOST, NO_UNIT, UNNAMED, safe_name
 from zabbix_sockets.model.placement import Placement
-from zabbix_sockets.model.snapshot import Process, Query, Snapshot, Visibility
+from zabbix_sockets.model.snapshot import Process, Query, Snapshot
 from zabbix_sockets.readers.proc.passwd import read_users
 from zabbix_sockets.readers.proc.process import is_hidden, read_command
+
+_NEEDED = {
+    "unit": ("container", gaps.CGROUPS),
+    "container": ("container", gaps.CGROUPS),
+    "user": ("user", gaps.HIDDEN_USERS),
+    "command": ("command", gaps.HIDDEN_COMMANDS),
+}
+"""Which field of a Process is empty where what is needed was not seen, and what gap that is: an
+owner outside of containers has a name for that, too."""
 
 _ROOT_CGROUP = 1  # also what every process has where cgroup v2 is not used
 _COMMAND = 32_768
@@ -30,27 +40,29 @@ def complete(snapshot: Snapshot, query: Query, shared: Shared) -> None:
     if not query.needs:
         return
     facts = _Facts(query, shared)
+    kinds: set[str] = set()
     for index in sorted({index for members in snapshot.owners.values() for index in members}):
         if shared.deadline.passed():
-            snapshot.visibility.places_complete = False
+            kinds.add(gaps.PLACES)
             break
         process = snapshot.processes[index] = facts.of(snapshot.processes[index])
-        _note_hidden(snapshot.visibility, query, process)
+        kinds |= _hidden(query, process)
     if facts.unread:
-        what = f"{facts.unread} command lines were not read: their user's are very long together"
-        snapshot.visibility.warnings.append(what)
-        snapshot.visibility.hidden_facts.add("command")
+        snapshot.visibility.add_gap(gaps.COMMANDS, how_many=facts.unread)
+        kinds.add(gaps.HIDDEN_COMMANDS)
+    snapshot.visibility.gaps += map(Gap, sorted(kinds))
 
 
-def _note_hidden(visibility: Visibility, query: Query, process: Process) -> None:
-    """Note what of *process* is needed and could not be looked at, unless it has ended."""
-    unplaced = bool(query.needs & {"unit", "container"}) and not process.container
-    unknown = {name for name in query.needs & {"user", "command"} if not getattr(process, name)}
+def _hidden(query: Query, process: Process) -> set[str]:
+    """Return which kinds of gaps what *query* needs of *process* is; none if that has ended."""
+    found = {
+        kind
+        for need, (field, kind) in _NEEDED.items()
+        if need in query.needs and not getattr(process, field)
+    }
     if not process.pid:
-        visibility.unplaced |= unplaced
-    elif (unplaced or unknown) and is_hidden(query.proc, process.pid):
-        visibility.unplaced |= unplaced
-        visibility.hidden_facts |= unknown
+        return found & {gaps.CGROUPS}
+    return found if found and is_hidden(query.proc, process.pid) else set()
 
 
 class _Facts:

@@ -17,7 +17,14 @@ from zabbix_sockets.collector.namespaces import (
 )
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.collector.sources import Plan, choose
+from zabbix_sockets.collector.sources import (
+    ChosenRows,
+    Opened,
+    Plan,
+    Whole,
+    choose,
+    whole_rows_of,
+)
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
@@ -34,12 +41,9 @@ from zabbix_sockets.model.wire import (
     LISTENING,
     OWN_NETNS,
     TABLES,
-    ChosenRows,
-    Encoding,
     Row,
     Table,
     TcpState,
-    WholeRow,
 )
 from zabbix_sockets.readers.bpf.records import (
     INFORM_SOCKETS,
@@ -49,8 +53,11 @@ from zabbix_sockets.readers.bpf.records import (
 )
 from zabbix_sockets.readers.proc.counters import read_port_range
 from zabbix_sockets.readers.proc.descriptors import walk
-from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
-from zabbix_sockets.readers.sock_diag.tcp_info import Informed, decode_all, decode_details
+from zabbix_sockets.readers.sock_diag.tcp_info import (
+    TcpInfoByInode,
+    decode_details,
+    decode_information,
+)
 
 
 class Read(Protocol):
@@ -58,8 +65,8 @@ class Read(Protocol):
 
     def __call__(
         self, plan: Plan, table: Table, deadline: Deadline, *, tcp_info: bool
-    ) -> tuple[Encoding, Iterator[ChosenRows]]:
-        """Return how addresses and ports are written, and the sockets."""
+    ) -> Opened[ChosenRows]:
+        """Raises as Plan.open() does."""
 
 
 def iter_sockets(query: Query) -> Iterator[Socket]:
@@ -67,7 +74,6 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
 
     Raises:
         DeadlineError: the timeout passed: a list is whole, or an error.
-        DumpInterruptedError: a table changed too much while it was read; call again.
         SourceUnavailableError: as collect(), or a namespace may not be looked into.
         SocketsError, ParseError: as collect(); what a filter names or needs can't be seen.
         UsageError: the filter is wrong.
@@ -140,9 +146,10 @@ def _others(
 
 def _read_all(
     plan: Plan, table: Table, deadline: Deadline, *, tcp_info: bool
-) -> tuple[Encoding, Iterator[ChosenRows]]:
-    encoding, batches = plan.open_whole(table, deadline, tcp_info=tcp_info)
-    return encoding, (((), rows) for rows in batches)
+) -> Opened[ChosenRows]:
+    opened = plan.open(whole_rows_of(table, deadline, tcp_info=tcp_info))
+    batches: Iterator[ChosenRows] = (((), rows) for rows in opened.batches)
+    return Opened(opened.encoding, batches, opened.is_netlink)
 
 
 class _Holders:
@@ -160,7 +167,9 @@ class _Holders:
         return self._known[number]
 
 
-def _read_owners(plan: Plan, query: Query, deadline: Deadline) -> tuple[Owners, Informed | None]:
+def _read_owners(
+    plan: Plan, query: Query, deadline: Deadline
+) -> tuple[Owners, TcpInfoByInode | None]:
     """Return the owners, and the tcp_info of sockets if that is not for netlink to tell (None).
 
     Both are the iterators', and the walk's over /proc/PID/fd if there are none or they fail.
@@ -180,7 +189,7 @@ def _read_owners(plan: Plan, query: Query, deadline: Deadline) -> tuple[Owners, 
     return owners, None
 
 
-def _read_informed(open_iterator: Opener, deadline: Deadline) -> Informed:
+def _read_informed(open_iterator: Opener, deadline: Deadline) -> TcpInfoByInode:
     """Return the tcp_info of all sockets that have a descriptor, from the BPF iterator.
 
     Raises:
@@ -190,7 +199,7 @@ def _read_informed(open_iterator: Opener, deadline: Deadline) -> Informed:
     size, unpack = INFORMATION.size, INFORMATION.iter_unpack
     try:
         chunks = read_chunks(open_iterator(INFORM_SOCKETS), size, deadline)
-        return decode_all(chain.from_iterable(map(unpack, chunks)))
+        return decode_information(chain.from_iterable(map(unpack, chunks)))
     except (OSError, ParseError) as error:
         raise SourceUnavailableError(f"the iterator failed: {error}") from error
 
@@ -201,7 +210,7 @@ class _Details:
     *informed* is what the BPF iterator told; None: netlink's messages have it.
     """
 
-    def __init__(self, informed: Informed | None, *, tcp_info: bool) -> None:
+    def __init__(self, informed: TcpInfoByInode | None, *, tcp_info: bool) -> None:
         self._informed = informed
         self.asked = tcp_info and informed is None
 
@@ -255,20 +264,20 @@ class _Decoding:
         """Yield the sockets of a namespace."""
         for each in TABLES:
             table = each._replace(netns=netns)
-            encoding, batches = self._read(plan, table, deadline, tcp_info=self._details.asked)
-            directions = Directions(encoding, table.family, ports)
-            yield from self._decoded(table, encoding, directions, _once(batches, directions))
+            opened = self._read(plan, table, deadline, tcp_info=self._details.asked)
+            directions = Directions(opened.encoding, table.family, ports)
+            rows = _once(opened.batches, directions)
+            yield from self._decoded(table, opened, directions, rows)
 
     def _decoded(
         self,
         table: Table,
-        encoding: Encoding,
+        opened: Opened[ChosenRows],
         directions: Directions,
-        rows: Iterable[WholeRow],
+        rows: Iterable[Whole],
     ) -> Iterator[Socket]:
         """Yield a table's sockets; its listeners come first."""
-        address, port = encoding.address, encoding.port
-        tells_device = encoding is not PROCNET_ENCODING
+        address, port = opened.encoding.address, opened.encoding.port
         listening = LISTENING[table.protocol]
         for row, message in rows:
             state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
@@ -289,7 +298,7 @@ class _Decoding:
                 local_port=port(lport),
                 remote_address=address(raddr),
                 remote_port=port(rport),
-                device=self._device_name(table.netns, ifindex) if tells_device else None,
+                device=self._device_name(table.netns, ifindex) if opened.is_netlink else None,
                 owners=self._holders.of(inode) if inode else (),
                 uid=uid,
                 inode=inode,
@@ -302,7 +311,7 @@ class _Decoding:
             )
 
 
-def _once(batches: Iterable[ChosenRows], directions: Directions) -> Iterator[WholeRow]:
+def _once(batches: Iterable[ChosenRows], directions: Directions) -> Iterator[Whole]:
     """Yield the rows, those with an inode once; note the listeners that are none of them."""
     seen: set[int] = set()
     for ends, rows in batches:

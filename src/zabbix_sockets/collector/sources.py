@@ -1,23 +1,107 @@
-"""Which readers to use here: probe, choose, and remember why not better."""
+"""Which readers to use here: probe, choose, open tables, and remember why not better."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, repeat
-from typing import Self
+from typing import Generic, NamedTuple, Self, TypeVar
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SourceUnavailableError
 from zabbix_sockets.model.snapshot import Query, Visibility
-from zabbix_sockets.model.wire import TABLES, Encoding, Row, Table, TableRead
+from zabbix_sockets.model.wire import TABLES, AddressToken, Encoding, Row, Table
 from zabbix_sockets.readers.bpf import records
 from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.proc.net_tables import ProcTables
-from zabbix_sockets.readers.sock_diag.messages import ENCODING, MeasuredBatch, Noted
-from zabbix_sockets.readers.sock_diag.tables import Batch, NetlinkTables
+from zabbix_sockets.readers.sock_diag.messages import ENCODING, CgroupObserver, MeasuredBatch
+from zabbix_sockets.readers.sock_diag.tables import NetlinkTables
 
 TCP_TABLES = tuple(table for table in TABLES if table.protocol == "tcp")
 
-BothFamilies = tuple[Encoding, Iterator[tuple[int, Iterable[Row]]]]
-"""How addresses and ports are written, and batches of TCP rows with their family."""
+Batch = TypeVar("Batch")
+
+Whole = tuple[Row, bytes]
+"""A row, and the netlink message that it is from; empty from procfs."""
+
+ListeningEnd = tuple[int, AddressToken]
+"""Port and address of a listener."""
+
+ChosenRows = tuple[Iterable[ListeningEnd], Iterable[Whole]]
+"""Listeners, chosen or not, for the directions of what comes; and the rows that are chosen."""
+
+
+class Wish(NamedTuple, Generic[Batch]):
+    """What is wanted of a table, and how each reader yields it.
+
+    *table* is what warnings call it: a Table, or `tcp` for those of both families.
+    """
+
+    table: Table | str
+    by_netlink: Callable[[NetlinkTables], Iterator[Batch]]
+    by_procfs: Callable[[ProcTables], Iterator[Batch]]
+
+
+class Opened(NamedTuple, Generic[Batch]):
+    """A table that is being read: batches, listeners (UDP: bound sockets) first.
+
+    *encoding* is how the rows write addresses and ports. *is_netlink*: netlink yields them, so
+    they have what /proc/net lacks: devices, and where they were asked for cgroups, figures and
+    messages.
+    """
+
+    encoding: Encoding
+    batches: Iterator[Batch]
+    is_netlink: bool
+
+
+def rows_of(
+    table: Table,
+    deadline: Deadline,
+    states: int | None = None,
+    observer: CgroupObserver | None = None,
+) -> Wish[Iterable[Row]]:
+    """Wish for a table's rows.
+
+    *states*: a mask of the TCP states that matter, others may come too; None: all. *observer* sees
+    each socket's cgroup, where netlink is the reader.
+    """
+    return Wish(
+        table,
+        lambda netlink: netlink.read(table, deadline, states, observer),
+        lambda procfs: procfs.read(table, deadline),
+    )
+
+
+def measured_rows_of(
+    table: Table, deadline: Deadline, observer: CgroupObserver | None = None
+) -> Wish[MeasuredBatch]:
+    """Wish for rows_of() with the figures of tcp_info of each; procfs has none for any."""
+    return Wish(
+        table,
+        lambda netlink: netlink.read_measured(table, deadline, observer),
+        lambda procfs: ((rows, ()) for rows in procfs.read(table, deadline)),
+    )
+
+
+def whole_rows_of(table: Table, deadline: Deadline, *, tcp_info: bool) -> Wish[Iterable[Whole]]:
+    """Wish for a table's rows with the netlink messages they are from, with *tcp_info* in them."""
+    return Wish(
+        table,
+        lambda netlink: netlink.read_with_messages(table, deadline, tcp_info=tcp_info),
+        lambda procfs: (zip(rows, repeat(b"")) for rows in procfs.read(table, deadline)),
+    )
+
+
+def tcp_rows(deadline: Deadline, states: int) -> Wish[tuple[int, Iterable[Row]]]:
+    """Wish for the TCP rows of both families in *states*, each batch with its family.
+
+    netlink reads them in one scan of the host's table; procfs one after the other, in all states.
+    """
+    return Wish(
+        "tcp",
+        lambda netlink: netlink.read_both(deadline, states),
+        lambda procfs: (
+            (table.family, rows) for table in TCP_TABLES for rows in procfs.read(table, deadline)
+        ),
+    )
 
 
 class Plan:
@@ -64,100 +148,24 @@ class Plan:
         """Whether the tables are netlink's: then sockets come with their cgroups, too."""
         return self._netlink is not None
 
-    def open(
-        self,
-        table: Table,
-        deadline: Deadline,
-        states: int | None = None,
-        noted: Noted | None = None,
-    ) -> TableRead:
-        """Start reading *table* with the best reader that can.
+    def open(self, wish: Wish[Batch]) -> Opened[Batch]:
+        """Start reading as *wish* says, with the best reader that can.
 
-        A reader that can't is named in the warnings, with its reason. *noted* sees each
-        socket's cgroup, where the reader knows it.
+        The first batch is fetched: whether a reader can shows there. One that can't is named in
+        the warnings, with its reason. Once rows have come nothing is read elsewhere.
 
         Raises:
-            SourceUnavailableError: none can.
-            DeadlineError, ParseError: as the readers do.
+            SourceUnavailableError: no reader can.
+            DeadlineError, ParseError: as the readers do; no reason to read elsewhere.
         """
         if self._netlink:
             try:
-                if noted:
-                    read = self._netlink.read_with_cgroups(table, deadline, noted)
-                else:
-                    read = self._netlink.read(table, deadline, states)
-                return TableRead(read.encoding, started(read.batches))
+                return Opened(ENCODING, started(wish.by_netlink(self._netlink)), is_netlink=True)
             except SourceUnavailableError as error:
-                self._note_refusal(table, error)
-        read = self._procnet.read(table, deadline, states)
-        return TableRead(read.encoding, started(read.batches))
+                self._note_refusal(wish.table, error)
+        return Opened(PROCNET_ENCODING, started(wish.by_procfs(self._procnet)), is_netlink=False)
 
-    def open_by(
-        self,
-        table: Table,
-        netlink: Callable[[NetlinkTables], Iterator[Batch]],
-        procnet: Callable[[ProcTables], Iterator[Batch]],
-    ) -> tuple[Encoding, Iterator[Batch]]:
-        """Start reading *table* in the way given for the best reader that can.
-
-        Raises: as open().
-        """
-        if self._netlink:
-            try:
-                return ENCODING, started(netlink(self._netlink))
-            except SourceUnavailableError as error:
-                self._note_refusal(table, error)
-        return PROCNET_ENCODING, started(procnet(self._procnet))
-
-    def open_measured(
-        self, table: Table, deadline: Deadline, noted: Noted | None = None
-    ) -> tuple[Encoding, Iterator[MeasuredBatch]] | None:
-        """Start reading *table* with figures of tcp_info; None where the reader has none.
-
-        Raises:
-            DeadlineError, ParseError: as the readers do.
-        """
-        if self._netlink:
-            try:
-                encoding, batches = self._netlink.read_measured(table, deadline, noted)
-                return encoding, started(batches)
-            except SourceUnavailableError:
-                pass  # as open() will say
-        return None
-
-    def open_whole(
-        self, table: Table, deadline: Deadline, *, tcp_info: bool
-    ) -> tuple[Encoding, Iterator[Iterable[tuple[Row, bytes]]]]:
-        """Start reading *table* with each row's whole netlink message; empty without netlink.
-
-        *tcp_info*: the messages have it.
-
-        Raises: as open().
-        """
-        if self._netlink:
-            try:
-                encoding, batches = self._netlink.read_whole(table, deadline, tcp_info=tcp_info)
-                return encoding, started(batches)
-            except SourceUnavailableError as error:
-                self._note_refusal(table, error)
-        read = self.open(table, deadline)
-        return read.encoding, (zip(rows, repeat(b"")) for rows in read.batches)
-
-    def open_tcp(self, deadline: Deadline, states: int) -> BothFamilies:
-        """Start reading the TCP tables of both families, together if netlink can: one scan.
-
-        Raises: as open().
-        """
-        if self._netlink:
-            try:
-                return ENCODING, started(self._netlink.read_both(deadline, states))
-            except SourceUnavailableError as error:
-                self._note_refusal("tcp", error)
-        reads = [(each, self._procnet.read(each, deadline, states)) for each in TCP_TABLES]
-        batches = ((table.family, rows) for table, read in reads for rows in read.batches)
-        return reads[0][1].encoding, started(batches)
-
-    def _note_refusal(self, table: object, error: SourceUnavailableError) -> None:
+    def _note_refusal(self, table: Table | str, error: SourceUnavailableError) -> None:
         self.visibility.degraded = True
         self.warn(f"{table}: sock_diag: {error}; read elsewhere")
 

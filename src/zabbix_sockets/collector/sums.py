@@ -9,6 +9,7 @@ distinct endpoints are bounded.
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.quality import Quality, add_to
 from zabbix_sockets.model.snapshot import Connection, ListenerSocket, Snapshot
 
@@ -98,7 +99,8 @@ class Sums(Generic[Listener, Key]):
             key, sockets = self.connections.popitem()
             quality = self.qualities.pop(key, 0) if self.qualities else 0
             add_connections(snapshot, connection_of(key), sockets, quality)
-        snapshot.visibility.endpoints_complete &= not self.overflowed
+        if self.overflowed:
+            snapshot.visibility.add_gap(gaps.ENDPOINTS)
 
 
 def add_connections(

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, TypeVar
+from typing import Any
 
 from zabbix_sockets.collector.asking import asking_processes
 from zabbix_sockets.collector.iterator.early_read import read_pinned
@@ -16,10 +16,7 @@ from zabbix_sockets.command.supervisor import GRACE, Answer, answer_within
 from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Grouping
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.errors import (
-    DumpInterruptedError,
-    UsageError,
-)
+from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, Query, Snapshot
 from zabbix_sockets.model.socket import Socket
 
@@ -29,10 +26,6 @@ CONFIG = "/etc/zabbix/zabbix-sockets.toml"
 _PATIENCE = 30.0
 """Seconds that a single document to send waits for other calls of the same user; a service waits
 half of its timeout, and tries again."""
-
-_ATTEMPTS = 4
-
-Row = TypeVar("Row")
 
 
 def _query(options: Any, deadline: Deadline, netns: str = ALL_NETNS) -> Query:
@@ -267,7 +260,7 @@ def _sockets(options: Any, deadline: Deadline) -> list[Socket]:
         states = states or (["all"] if "state" in kinds else [])
         netns = ALL_NETNS if "netns" in kinds else OWN
     query = _query(options, deadline, netns)
-    sockets = _whole(lambda: list(iter_sockets(query)))
+    sockets = list(iter_sockets(query))
     if options.tcp_info and sockets and not any(each.cookie for each in sockets):
         sys.stderr.write("note: no tcp_info: the sockets are read from /proc/net\n")
         options.tcp_info = False  # it is said once
@@ -277,16 +270,6 @@ def _sockets(options: Any, deadline: Deadline) -> list[Socket]:
         if why:
             sys.stderr.write(f"note: not all owners are seen: {why}\n")
     return [each for each in sockets if wants_state(each, states)]
-
-
-def _whole(read: Callable[[], list[Row]]) -> list[Row]:
-    """Return what *read* does as soon as no table changed too much while it was read."""
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            return read()
-        except DumpInterruptedError:
-            continue
-    return read()
 
 
 def send(options: Any) -> None:

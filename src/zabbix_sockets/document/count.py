@@ -2,15 +2,11 @@
 
 import os
 
+from zabbix_sockets.document.completeness import why_unknown
 from zabbix_sockets.document.processes import absent_process, process_rows
-from zabbix_sockets.grouping.grouping import (
-    DEFAULT_GROUPING,
-    GROUPINGS,
-    Grouping,
-    Groups,
-    hidden_facts,
-)
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups
 from zabbix_sockets.model.errors import SocketsError, UsageError
+from zabbix_sockets.model.gaps import DENIED
 from zabbix_sockets.model.names import from_parameter
 from zabbix_sockets.model.snapshot import Snapshot
 from zabbix_sockets.model.wire import PROTOCOLS
@@ -58,11 +54,12 @@ def count(
         str(ranked.row["id"]): ranked.row
         for ranked in process_rows(listed, Groups(listed, grouping))
     }
-    name = from_parameter(os.fsencode(process), rows.keys() | snapshot.visibility.denied.keys())
-    hidden = hidden_facts(snapshot.visibility, grouping)
-    if hidden:
-        raise SocketsError(f"/proc hides {hidden[0]} of some processes: the number can't be known")
-    _check_known(snapshot, name, protocol, plain=grouping is GROUPINGS[DEFAULT_GROUPING])
+    gaps = snapshot.visibility.gaps
+    denied = {gap.where for gap in gaps if gap.kind == DENIED}
+    name = from_parameter(os.fsencode(process), rows.keys() | denied)
+    reason = why_unknown(gaps, grouping, name, protocol)
+    if reason:
+        raise SocketsError(reason)
     row = rows.get(name, absent_process())
     if state:
         return _states(row, protocol).get(state, 0)
@@ -70,27 +67,3 @@ def count(
     assert isinstance(held, int)
     udp = sum(_states(row, "udp").values())
     return {"tcp": held - udp, "udp": udp, "": held}[protocol]
-
-
-def _check_known(snapshot: Snapshot, name: str, protocol: str, *, plain: bool) -> None:
-    """Raise SocketsError where sockets may be missing; *plain*: groups are process names."""
-    visibility = snapshot.visibility
-    denied = visibility.denied.get(name, 0) if plain else sum(visibility.denied.values())
-    if denied:
-        named = f" named {name}" if plain else ""
-        raise SocketsError(f"{denied} processes{named} can't be inspected: no privilege")
-    if visibility.foreign_unowned:
-        raise SocketsError("owners in other network namespaces can't be known: no privilege")
-    if visibility.unplaced and not plain:
-        raise SocketsError("the cgroups of some owners are not known")
-    if visibility.undecided:
-        raise SocketsError("filter: some sockets may fit or not: their processes can't be seen")
-    if visibility.hidden or "" in visibility.denied:
-        raise SocketsError("/proc hides other users' processes: the number can't be known")
-    unfinished = snapshot.unfinished & ({protocol} if protocol else set(PROTOCOLS))
-    if unfinished or snapshot.skipped or visibility.foreign_unseen:
-        raise SocketsError("not every socket was read: the number can't be known")
-    if visibility.short:
-        raise SocketsError("no descriptor or memory was left: the number can't be known")
-    if not (visibility.owners_complete and (plain or visibility.places_complete)):
-        raise SocketsError("timed out: the number can't be known")

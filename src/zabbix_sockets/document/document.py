@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import orjson
 
+from zabbix_sockets.document.completeness import complete_lists
 from zabbix_sockets.document.head import collector_of, host_of
 from zabbix_sockets.document.listeners import absent_listener, listener_rows
 from zabbix_sockets.document.processes import absent_process, process_rows
@@ -19,9 +20,9 @@ from zabbix_sockets.grouping.grouping import (
     GROUPINGS,
     Grouping,
     Groups,
-    hidden_facts,
 )
 from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.model.gaps import ROWS, Gap
 from zabbix_sockets.model.quality import LIMITED_TIMES, Quality, figures_of
 from zabbix_sockets.model.snapshot import BY_CGROUPS, LISTS, Snapshot
 from zabbix_sockets.version import __version__
@@ -103,25 +104,26 @@ def _assemble(
     uncounted: RankedRow,
     limits: Limits,
 ) -> JsonRow:
-    seen = _seen_lists(snapshot, grouping)
-    truncated: dict[str, int] = {}
+    truncated = {
+        name: max(0, len(ranked) - getattr(limits, name)) for name, ranked in lists.items()
+    }
+    left_out = [Gap(ROWS, name, count) for name, count in truncated.items() if count]
+    complete = complete_lists([*snapshot.visibility.gaps, *left_out], grouping)
     other: dict[str, JsonRow] = {}
     document: JsonRow = dict(head)
     for name, ranked in lists.items():
         limit: int = getattr(limits, name)
-        truncated[name] = max(0, len(ranked) - limit)
-        seen[name] &= not truncated[name]
         rows = sorted(
             (each.row | _quality(each.quality, snapshot) for each in ranked[:limit]),
             key=lambda row: str(row["id"]),
         )
-        document[name] = [*rows, _absent(name, snapshot, grouping)] if seen[name] else rows
+        document[name] = [*rows, _absent(name, snapshot, grouping)] if complete[name] else rows
         rest = [*ranked[limit:], *([uncounted] if name == "upstreams" else ())]
         other[name] = _summed(_zero(name, snapshot, grouping), rest, snapshot)
     other["upstreams"]["rows"] = truncated["upstreams"]
     document["other"] = other
-    document["lists"] = {name: int(complete) for name, complete in seen.items()}
-    document["complete"] = int(all(seen.values()))
+    document["lists"] = {name: int(whole) for name, whole in complete.items()}
+    document["complete"] = int(all(complete.values()))
     document["collector"] = {**_object(head["collector"]), "truncated": truncated}
     return document
 
@@ -146,24 +148,6 @@ def _zero(name: str, snapshot: Snapshot, grouping: Grouping) -> JsonRow:
         field: value
         for field, value in row.items()
         if not isinstance(value, str) and not field.endswith("_pct")
-    }
-
-
-def _seen_lists(snapshot: Snapshot, grouping: Grouping) -> dict[str, bool]:
-    """Return whether everything that belongs into each list was seen."""
-    visibility = snapshot.visibility
-    sockets = not (snapshot.unfinished or snapshot.skipped or visibility.foreign_unseen)
-    sockets = (
-        sockets and visibility.places_complete and not visibility.short
-    )  # the name of a namespace is part of ids
-    owners = visibility.owners_complete and not visibility.denied and not visibility.hidden
-    owners = owners and not (visibility.foreign_unowned or visibility.unplaced)
-    owners = owners and not hidden_facts(visibility, grouping)
-    named = sockets and not visibility.foreign_unnamed  # a namespace's name is part of these ids
-    return {
-        "processes": sockets and owners,
-        "listeners": named and not visibility.undecided,
-        "upstreams": named and owners and visibility.endpoints_complete,
     }
 
 

@@ -1,9 +1,11 @@
 """The document's head: how it came about, and the host's own figures."""
 
+from zabbix_sockets.document.completeness import unread_protocols, warnings
 from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.document.upstreams import Usage, ephemeral_pct
-from zabbix_sockets.grouping.grouping import Grouping, hidden_facts
+from zabbix_sockets.grouping.grouping import Grouping
 from zabbix_sockets.model.addresses import format_endpoint
+from zabbix_sockets.model.gaps import DENIED
 from zabbix_sockets.model.snapshot import INBOUND, NOBODY, UNOWNED, Snapshot
 from zabbix_sockets.model.wire import OWN_NETNS, TCP_STATES, UDP_STATES, TcpState, state_name
 
@@ -12,6 +14,7 @@ def collector_of(snapshot: Snapshot, grouping: Grouping) -> JsonRow:
     """Return what the document says of how it came about, but for what its bounds left out."""
     visibility = snapshot.visibility
     others = snapshot.namespaces if snapshot.selected is None else snapshot.selected
+    skipped = len(snapshot.skipped)
     unowned = sum(listener.owner == UNOWNED for listener in snapshot.listeners)
     unaccepted = 0
     for connection, count in snapshot.connections.items():
@@ -31,42 +34,12 @@ def collector_of(snapshot: Snapshot, grouping: Grouping) -> JsonRow:
         "sockets": len(snapshot.listeners) + sum(snapshot.connections.values()),
         "unowned": unowned,
         "unaccepted": unaccepted,
-        "denied_processes": sum(visibility.denied.values()),
+        "denied_processes": sum(gap.how_many for gap in visibility.gaps if gap.kind == DENIED),
         "vanished_processes": visibility.vanished,
-        "namespaces": 1 + len(others) - len(snapshot.skipped),
-        "namespaces_skipped": len(snapshot.skipped),
-        "warnings": _warnings(snapshot, grouping),
+        "namespaces": 1 + len(others) - skipped,
+        "namespaces_skipped": skipped,
+        "warnings": [*visibility.warnings, *warnings(visibility.gaps, grouping)],
     }
-
-
-def _warnings(snapshot: Snapshot, grouping: Grouping) -> list[str]:
-    visibility = snapshot.visibility
-    skipped, denied = len(snapshot.skipped), sum(visibility.denied.values())
-    noted = {
-        f"{denied} processes may not be inspected: that takes CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH"
-        " and every capability they have": denied,
-        "filter: some sockets may fit or not: their processes can't be seen": visibility.undecided,
-        "/proc hides other users' processes (hidepid)": visibility.hidden,
-        "there may be network namespaces that can't be seen from here": visibility.foreign_unseen,
-        "/proc hides what names some network namespaces have (hidepid)": visibility.foreign_unnamed,
-        "the cgroups of some owners are not known": visibility.unplaced,
-        "owners in other network namespaces are unknown": visibility.foreign_unowned,
-        f"{skipped} network namespaces were not read to the end": skipped,
-        "timed out: not every unit, container, user or command was looked for": (
-            not visibility.places_complete
-        ),
-        "no descriptor or memory was left for some names": visibility.short,
-        "timed out: not every process was asked for its sockets": not visibility.owners_complete,
-    }
-    return [
-        *visibility.warnings,
-        *(warning for warning, is_so in noted.items() if is_so),
-        *(
-            f"/proc hides {what} of some processes (hidepid): which group they are in is not known"
-            for what in hidden_facts(visibility, grouping)
-        ),
-        *(f"timed out or approximate: {each}" for each in sorted(snapshot.unfinished)),
-    ]
 
 
 def host_of(snapshot: Snapshot, usage: Usage) -> JsonRow:
@@ -88,13 +61,14 @@ def host_of(snapshot: Snapshot, usage: Usage) -> JsonRow:
             name = state_name(connection.protocol, connection.state)
             counts[name] = counts.get(name, 0) + count
     host: JsonRow = {}
+    unread = unread_protocols(snapshot.visibility.gaps)
     if not snapshot.filter:
-        host |= {name: each for name, each in states.items() if name not in snapshot.unfinished}
+        host |= {name: each for name, each in states.items() if name not in unread}
     counters = snapshot.host
     for name, value in counters._asdict().items():
         if value is not None:
             host[name] = value
-    if "tcp" not in snapshot.unfinished and not snapshot.filter:
+    if "tcp" not in unread and not snapshot.filter:
         host["ephemeral"] = _ephemeral(snapshot, usage)
     return host
 

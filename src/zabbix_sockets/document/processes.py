@@ -11,6 +11,7 @@ from zabbix_sockets.document.row import (
     rank,
 )
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Groups
+from zabbix_sockets.model.gaps import DENIED
 from zabbix_sockets.model.snapshot import (
     BY_CGROUPS,
     INBOUND,
@@ -85,8 +86,11 @@ def process_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow]:
         for name in groups.of(owner):
             before = sums[name].uid
             sums[name].uid = uid if before is None else min(before, uid)
+    denied = {gap.where: gap.how_many for gap in snapshot.visibility.gaps if gap.kind == DENIED}
     return [
-        _process_row(snapshot, groups, name, each)._replace(quality=qualities.of(name))
+        _process_row(snapshot, groups, name, each, denied.get(name, 0))._replace(
+            quality=qualities.of(name)
+        )
         for name, each in sums.items()
     ]
 
@@ -118,7 +122,9 @@ def _add_requests(snapshot: Snapshot, groups: Groups, sums: dict[str, _ProcessSu
             tcp["syn_recv"] = tcp.get("syn_recv", 0) + count
 
 
-def _process_row(snapshot: Snapshot, groups: Groups, name: str, sums: _ProcessSums) -> RankedRow:
+def _process_row(
+    snapshot: Snapshot, groups: Groups, name: str, sums: _ProcessSums, denied: int
+) -> RankedRow:
     instances = [snapshot.processes[index] for index in groups.instances[name]]
     listening = bool(sums.tcp.get("listen"))
     by_cgroups = snapshot.visibility.ownership == BY_CGROUPS  # these last, but aren't counted
@@ -127,7 +133,7 @@ def _process_row(snapshot: Snapshot, groups: Groups, name: str, sums: _ProcessSu
     if not by_cgroups:
         row["instances"] = len(instances)
     if groups.grouping is GROUPINGS[DEFAULT_GROUPING]:  # with rules names are others
-        row["denied_instances"] = snapshot.visibility.denied.get(name, 0)
+        row["denied_instances"] = denied
     row |= {
         "settled": int(listening or by_cgroups or max(ages, default=0.0) > SETTLED_AGE),
         "sockets": sums.sockets,

@@ -1,4 +1,4 @@
-"""inet_diag's bytecode: the conditions that the kernel decides itself. Pure.
+"""Assembler of inet_diag's bytecode, by which the kernel itself chooses sockets. Pure.
 
 Source: include/uapi/linux/inet_diag.h and, for what is valid, inet_diag_bc_audit() of
 net/ipv4/inet_diag.c. An operation that holds goes on `yes` bytes further, else `no` bytes; to
@@ -7,6 +7,7 @@ operation that is also reached by `yes` alone, so here `yes` always leads to the
 """
 
 import struct
+from _socket import AF_INET, AF_INET6
 from itertools import count
 
 from zabbix_sockets.filters.terms import (
@@ -22,7 +23,7 @@ from zabbix_sockets.filters.terms import (
     Or,
     Port,
 )
-from zabbix_sockets.model.addresses import family_of
+from zabbix_sockets.model.addresses import IPV4_LENGTH
 
 INET_DIAG_BC_JMP = 1
 INET_DIAG_BC_S_GE, INET_DIAG_BC_S_LE, INET_DIAG_BC_D_GE, INET_DIAG_BC_D_LE = 2, 3, 4, 5
@@ -40,9 +41,9 @@ REJECTED = 4
 """Bytes behind the end at which a socket is rejected."""
 
 MAX_BYTES = 8192
-"""Longer programs are not made, though `no` could jump 65,531 bytes: the kernel checks each
-jump from the start of the program, and compares one after the other for each socket. What is
-as long is soon evaluated here."""
+"""The longest program, though `no` could jump 65,531 bytes: the kernel checks each jump from the
+start of the program, and compares one after the other for each socket. The evaluator takes less
+time for as many conditions."""
 
 _PORT_CODES = {
     (True, "="): INET_DIAG_BC_S_EQ,
@@ -54,13 +55,16 @@ _PORT_CODES = {
 }
 
 KERNEL_KINDS = frozenset(("port", "host", "dev", "fwmark", "cgroup"))
-"""Conditions that have an operation."""
+"""The kinds of conditions for which there is an operation."""
 
 
 def assemble(node: Node) -> bytes | None:
-    """Return the program of an expression; None if it would be too long.
+    """Return the program that accepts the sockets for which *node* holds; None: over MAX_BYTES.
 
-    *node* has negations at its leaves only, which are of KERNEL_KINDS, and is no constant.
+    *node* has negations at its leaves only; its leaves are of KERNEL_KINDS, and none is Constant.
+
+    Raises:
+        TypeError: a leaf is of another kind.
     """
     program = _Program()
     program.add(node, _ACCEPT, _REJECT, _ACCEPT)
@@ -71,18 +75,18 @@ _ACCEPT, _REJECT = 0, 1
 
 
 class _Program:
-    """Operations whose jumps lead to labels until all are there."""
+    """A program in the making: operations whose jumps lead to labels until all are placed."""
 
     def __init__(self) -> None:
-        self._operations: list[tuple[int, bytes, int]] = []  # code, what follows it, label of `no`
+        self._operations: list[tuple[int, bytes, int]] = []  # code, operand, label of `no`
         self._size = 0
         self._places: dict[int, int] = {}  # of labels
         self._labels = count(_REJECT + 1)
 
     def add(self, node: Node, true: int, false: int, following: int) -> None:
-        """Add *node*, which goes on at a label for either outcome.
+        """Add the operations of *node*, which go on at the label *true* or *false*.
 
-        *following* is the label of what will come right behind it.
+        *following* is the label of the operation that will come right behind them.
         """
         if isinstance(node, And | Or):
             *first, last = node.parts
@@ -98,34 +102,35 @@ class _Program:
         if isinstance(node, Not):
             node, true, false = node.part, false, true
         assert not isinstance(node, Constant | And | Or | Not)
-        code, rest = _operation(node)
-        self._append(code, rest, false)
+        code, operand = _operation(node)
+        self._append(code, operand, false)
         if true != following:
             self._append(INET_DIAG_BC_JMP, b"", true)
 
-    def _append(self, code: int, rest: bytes, no: int) -> None:
-        self._operations.append((code, rest, no))
-        self._size += OP.size + len(rest)
+    def _append(self, code: int, operand: bytes, no: int) -> None:
+        self._operations.append((code, operand, no))
+        self._size += OP.size + len(operand)
 
     def encoded(self) -> bytes | None:
-        """Return the bytes, if they are not too many."""
+        """Return the program's bytes; None if they are more than MAX_BYTES."""
         if self._size > MAX_BYTES:
             return None
         places = {**self._places, _ACCEPT: self._size, _REJECT: self._size + REJECTED}
         data = bytearray()
-        for code, rest, no in self._operations:
-            yes = OP.size + len(rest)
-            data += OP.pack(code, yes, places[no] - len(data)) + rest
+        for code, operand, no in self._operations:
+            yes = OP.size + len(operand)
+            data += OP.pack(code, yes, places[no] - len(data)) + operand
         return bytes(data)
 
 
 def _operation(leaf: Leaf) -> tuple[int, bytes]:
-    """Return the code of a condition, and what comes behind the operation."""
+    """Return the code of a condition's operation, and the operand that follows it."""
     match leaf:
         case Port(local, operator, number):
             return _PORT_CODES[local, operator], OP.pack(0, 0, number)
         case Host(local, address, prefix, port):
-            condition = HOSTCOND.pack(family_of(address), prefix, -1 if port is None else port)
+            family = AF_INET if len(address) == IPV4_LENGTH else AF_INET6
+            condition = HOSTCOND.pack(family, prefix, -1 if port is None else port)
             code = INET_DIAG_BC_S_COND if local else INET_DIAG_BC_D_COND
             return code, condition + address
         case Device(ifindex):

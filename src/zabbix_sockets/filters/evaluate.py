@@ -1,4 +1,4 @@
-"""An expression, evaluated here on what a source tells of a socket. Pure.
+"""Evaluator of an expression on rows of sockets. Pure.
 
 It decides as inet_diag_bc_run() of net/ipv4/inet_diag.c does.
 """
@@ -25,59 +25,63 @@ from zabbix_sockets.filters.terms import (
     States,
     User,
 )
-from zabbix_sockets.model.addresses import MAPPED, family_of
+from zabbix_sockets.model.addresses import IPV4_LENGTH, MAPPED_PREFIX
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import Process
 from zabbix_sockets.model.wire import Encoding, Row
 
 Test = Callable[[Row, int, int], bool]
-"""Whether a row fits, with the id of its cgroup and its mark."""
+"""Whether a socket matches: its row, the id of its cgroup and its mark (0 where not known)."""
 
 
-class Holders:
-    """Which sockets have an owner that fits."""
+class OwnerMatcher:
+    """Makes tests of sockets' inode numbers by their owners."""
 
     def __init__(self, owners: Owners) -> None:
         self._owners = owners
 
-    def having(self, fits: Callable[[Process], bool]) -> Callable[[int], bool]:
-        """Return what tells of an inode whether one of its owners fits."""
+    def matching(self, matches: Callable[[Process], bool]) -> Callable[[int], bool]:
+        """Return the test whether one of the owners of the socket with an inode number matches."""
         owners, known = self._owners, {0: False}
         number_of = owners.by_inode.get
 
-        def holds(inode: int) -> bool:
-            number = abs(number_of(inode, 0))  # negated: counted, see fold
+        def is_matched(inode: int) -> bool:
+            number = abs(number_of(inode, 0))  # a fold negates those it has counted
             found = known.get(number)
             if found is None:
                 members = owners.members(number)
-                found = known[number] = any(fits(owners.processes[at]) for at in members)
+                found = known[number] = any(matches(owners.processes[at]) for at in members)
             return found
 
-        return holds
+        return is_matched
 
 
-class Reading(NamedTuple):
-    """How rows are to be understood: their table's family and encoding, and their owners."""
+class RowContext(NamedTuple):
+    """The family and encoding of the rows of a table, and their owners."""
 
-    family: int
+    family: int  # AF_INET or AF_INET6
     encoding: Encoding
-    holders: Holders
+    owners: OwnerMatcher
 
 
-def compile_test(node: Node, reading: Reading) -> Test:
-    """Return the test of an expression whose names have been looked up."""
+def compile_test(node: Node, context: RowContext) -> Test:
+    """Return the test of an expression, without Named conditions, for the rows of *context*.
+
+    Raises:
+        TypeError: a condition is Named.
+    """
     match node:
         case Constant(value):
             return lambda _row, _cgroup, _mark: value
         case Not(part):
-            inner = compile_test(part, reading)
+            inner = compile_test(part, context)
             return lambda row, cgroup, mark: not inner(row, cgroup, mark)
         case And(parts):
-            return _all(_tests_of_all(parts, reading))
+            return _all(_tests_of_all(parts, context))
         case Or(parts):
-            return _any(_tests_of_any(parts, reading))
-    return _leaf_test(node, reading)
+            return _any(_tests_of_any(parts, context))
+    return _leaf_test(node, context)
 
 
 def _all(tests: list[Test]) -> Test:
@@ -100,39 +104,42 @@ def _any(tests: list[Test]) -> Test:
     return test if len(tests) > 1 else tests[0]
 
 
-def _tests_of_all(parts: Iterable[Node], reading: Reading) -> list[Test]:
-    """Return the tests of what must hold together; what must not is asked for at once."""
+def _tests_of_all(parts: Iterable[Node], context: RowContext) -> list[Test]:
+    """Return tests that hold together where all *parts* do; one is for all negations among them."""
     tests, negated = [], []
     for part in parts:
         if isinstance(part, Not):
             negated.append(part.part)
         else:
-            tests.append(compile_test(part, reading))
+            tests.append(compile_test(part, context))
     if negated:
-        none_of = _any(_tests_of_any(negated, reading))
+        none_of = _any(_tests_of_any(negated, context))
         tests.append(lambda row, cgroup, mark: not none_of(row, cgroup, mark))
     return tests
 
 
-def _tests_of_any(parts: Iterable[Node], reading: Reading) -> list[Test]:
-    """Return the tests of alternatives; ports and addresses, maybe thousands, are in sets."""
+def _tests_of_any(parts: Iterable[Node], context: RowContext) -> list[Test]:
+    """Return tests of which one holds where one of *parts* does.
+
+    All equal ports and addresses, of which there may be thousands, are in one test with a set.
+    """
     tests = []
     ports: dict[bool, set[int]] = {}
-    starts: dict[bool, dict[int, set[int]]] = {}
+    prefixes: dict[bool, dict[int, set[int]]] = {}
     for part in parts:
         if isinstance(part, Port) and part.operator == "=":
-            ports.setdefault(part.local, set()).add(reading.encoding.port(part.number))
+            ports.setdefault(part.local, set()).add(context.encoding.port(part.number))
         elif isinstance(part, Host) and part.port is None:
-            found = _start(part, reading.family)
+            found = _prefix(part, context.family)
             if found:
-                shift, start = found
-                starts.setdefault(part.local, {}).setdefault(shift, set()).add(start)
+                shift, prefix = found
+                prefixes.setdefault(part.local, {}).setdefault(shift, set()).add(prefix)
         else:
-            tests.append(compile_test(part, reading))
+            tests.append(compile_test(part, context))
     for local, tokens in ports.items():
         tests.insert(0, _token_test(1 if local else 2, frozenset(tokens)))
-    for local, by_shift in starts.items():
-        tests.append(_address_test(3 if local else 4, by_shift, reading))
+    for local, by_shift in prefixes.items():
+        tests.append(_address_test(3 if local else 4, by_shift, context))
     return tests or [lambda _row, _cgroup, _mark: False]
 
 
@@ -141,15 +148,18 @@ def _token_test(at: Literal[1, 2], tokens: frozenset[int]) -> Test:
 
 
 def _address_test(
-    at: Literal[3, 4], by_shift: Mapping[int, Container[int]], reading: Reading
+    at: Literal[3, 4], by_shift: Mapping[int, Container[int]], context: RowContext
 ) -> Test:
-    """Return the test of an address, whose start is known by how many bits are behind it."""
-    decode = reading.encoding.address
-    starts = tuple(by_shift.items())
+    """Return the test whether the address at row[*at*] begins with one of the prefixes *by_shift*.
+
+    These are numbers, by how many bits of the address are behind them.
+    """
+    decode = context.encoding.address
+    prefixes = tuple(by_shift.items())
 
     def test(row: Row, _cgroup: int, _mark: int) -> bool:
         number = int.from_bytes(decode(row[at]))
-        for shift, known in starts:  # noqa: SIM110  # a generator for each socket costs more
+        for shift, known in prefixes:  # noqa: SIM110  # a generator for each socket costs more
             if number >> shift in known:
                 return True
         return False
@@ -157,36 +167,36 @@ def _address_test(
     return test
 
 
-def _start(host: Host, family: int) -> tuple[int, int] | None:
-    """Return how many bits of an address of *family* don't matter, and the others as a number.
+def _prefix(host: Host, family: int) -> tuple[int, int] | None:
+    """Return how many bits of an address of *family* follow the prefix, and the prefix's number.
 
-    None: no address of that family fits.
+    None: no address of that family matches.
     """
-    wanted, prefix = host.address, host.prefix
-    if family_of(wanted) == AF_INET and family != AF_INET:
-        wanted, prefix = MAPPED + wanted, prefix + len(MAPPED) * 8
-    elif family_of(wanted) != AF_INET and family == AF_INET:
+    address, length = host.address, host.prefix
+    if len(address) == IPV4_LENGTH and family != AF_INET:
+        address, length = MAPPED_PREFIX + address, length + len(MAPPED_PREFIX) * 8
+    elif len(address) != IPV4_LENGTH and family == AF_INET:
         return None
-    shift = len(wanted) * 8 - prefix
-    return shift, int.from_bytes(wanted) >> shift
+    shift = len(address) * 8 - length
+    return shift, int.from_bytes(address) >> shift
 
 
-def _leaf_test(leaf: Leaf, reading: Reading) -> Test:
-    """Return the test of a condition that is about the row alone."""
+def _leaf_test(leaf: Leaf, context: RowContext) -> Test:
+    """Return the test of one condition."""
     match leaf:
         case States(mask):
             return lambda row, _cgroup, _mark: bool(mask >> row[0] & 1)
         case Port(local, operator, number):
-            return _port_test(1 if local else 2, operator, number, reading.encoding)
+            return _port_test(1 if local else 2, operator, number, context.encoding)
         case Host():
-            return _host_test(leaf, reading)
+            return _host_test(leaf, context)
         case Device(ifindex):
             return lambda row, _cgroup, _mark: row[5] == ifindex
-    return _fact_test(leaf, reading)
+    return _fact_test(leaf, context)
 
 
-def _fact_test(leaf: Leaf, reading: Reading) -> Test:
-    """Return the test of a condition that is about what a row is told with, or its owners."""
+def _fact_test(leaf: Leaf, context: RowContext) -> Test:
+    """Return the test of a condition on the mark, the cgroup, the user or the owners."""
     match leaf:
         case Mark(value, mask):
             return lambda _row, _cgroup, mark: mark & mask == value
@@ -194,19 +204,20 @@ def _fact_test(leaf: Leaf, reading: Reading) -> Test:
             return lambda _row, cgroup, _mark: cgroup == number
         case User(uid):
             return lambda row, _cgroup, _mark: row[8] == uid and row[9] != 0
-    return _owner_test(leaf, reading.holders)
+    return _owner_test(leaf, context.owners)
 
 
-def _owner_test(leaf: Leaf, holders: Holders) -> Test:
+def _owner_test(leaf: Leaf, owners: OwnerMatcher) -> Test:
+    """Return the test of a condition on the owners."""
     match leaf:
         case ProcessName(name):
             names = name, safe_name(os.fsencode(name))
-            holds = holders.having(lambda process: process.name in names)
+            is_matched = owners.matching(lambda process: process.name in names)
         case Pid(pid):
-            holds = holders.having(lambda process: process.pid == pid)
+            is_matched = owners.matching(lambda process: process.pid == pid)
         case _:
             raise TypeError(f"{leaf!r} has not been looked up")
-    return lambda row, _cgroup, _mark: holds(row[9])
+    return lambda row, _cgroup, _mark: is_matched(row[9])
 
 
 def _port_test(at: Literal[1, 2], operator: str, number: int, encoding: Encoding) -> Test:
@@ -219,14 +230,14 @@ def _port_test(at: Literal[1, 2], operator: str, number: int, encoding: Encoding
     return lambda row, _cgroup, _mark: port(row[at]) <= number
 
 
-def _host_test(host: Host, reading: Reading) -> Test:
-    found = _start(host, reading.family)
+def _host_test(host: Host, context: RowContext) -> Test:
+    found = _prefix(host, context.family)
     if not found:
         return lambda _row, _cgroup, _mark: False
-    shift, start = found
-    fits = _address_test(3 if host.local else 4, {shift: (start,)}, reading)
+    shift, prefix = found
+    is_there = _address_test(3 if host.local else 4, {shift: (prefix,)}, context)
     if host.port is None:
-        return fits
+        return is_there
     at: Literal[1, 2] = 1 if host.local else 2
-    token = reading.encoding.port(host.port)
-    return lambda row, cgroup, mark: row[at] == token and fits(row, cgroup, mark)
+    token = context.encoding.port(host.port)
+    return lambda row, cgroup, mark: row[at] == token and is_there(row, cgroup, mark)

@@ -1,4 +1,4 @@
-"""Ports and addresses as ss(8) takes them."""
+"""Parser of ports and addresses in the syntax of ss(8)."""
 
 import _socket
 from typing import NamedTuple
@@ -11,42 +11,48 @@ _MOST_DIGITS = 20  # of 2^64
 _V4_PARTS, _V4_BITS, _V6_BITS = 4, 32, 128
 
 
-class Wrong(ValueError):  # noqa: N818  # no error of its own: the parser knows the place
-    """What was expected instead."""
+class SyntaxFaultError(ValueError):
+    """A text is no port or address; the message says what was expected instead of it."""
 
 
-class End(NamedTuple):
-    """An address's first bits and a port; None: any."""
+class Endpoint(NamedTuple):
+    """The first *prefix* bits of an address, and a port.
+
+    *address* has 4 or 16 bytes in network order, and is None for any; *port* is None for any.
+    """
 
     address: bytes | None = None
     prefix: int = 0
     port: int | None = None
 
 
-def read_port(text: str) -> int | None:
-    """Return the port that a number (`22`, `0x16`) or a service's name says; None for `*`.
+def parse_port(text: str) -> int | None:
+    """Return the port of a number (`22`, `0x16`) or a service's name; None for `*`.
+
+    A colon may be before it. Names are those of /etc/services.
 
     Raises:
-        Wrong: there is none.
+        SyntaxFaultError: there is none.
     """
     text = text.removeprefix(":")
     if text == "*":
         return None
-    number = read_number(text)
+    number = parse_number(text)
     if number is None:
         ports = {port for port in map(_service, (text, text), ("tcp", "udp")) if port is not None}
         if len(ports) > 1:
-            raise Wrong("this service has another port for UDP: give the number")
+            raise SyntaxFaultError("this service has another port for UDP: give the number")
         number = next(iter(ports), None)
     if number is None or number > MAX_PORT:
-        raise Wrong(f"expected {_PORT}")
+        raise SyntaxFaultError(f"expected {_PORT}")
     return number
 
 
-def read_number(text: str) -> int | None:
-    """Return what `22` or `0x16` says; None for all else.
+def parse_number(text: str) -> int | None:
+    """Return the number of `22` or `0x16`; None for all else.
 
-    So it is for 022, which is octal in C, and for what no field of the kernel's has room for.
+    None are 022, which is octal in C, and numbers of more than 20 decimal or 8 hexadecimal digits,
+    for which no field of the kernel's has room.
     """
     digits = text.removeprefix("0x")
     if digits != text:
@@ -67,45 +73,51 @@ def _service(name: str, protocol: str) -> int | None:
         return None
 
 
-def read_end(text: str) -> End:
-    """Return what `a.b.c.d[/bits][:port]`, `[IPv6][/bits][:port]` or `*[:port]` says.
+def parse_endpoint(text: str) -> Endpoint:
+    """Return the endpoint of `a.b.c.d[/bits][:port]`, `[IPv6][/bits][:port]` or `*[:port]`.
 
     Raises:
-        Wrong: it is none of these.
+        SyntaxFaultError: it is none of these.
     """
     if text.startswith("["):
-        host, bracket, rest = text[1:].partition("]")
+        host, bracket, behind = text[1:].partition("]")
         if not bracket:
-            raise Wrong("expected ] after an IPv6 address")
-        bits, _, port = rest.partition(":")
+            raise SyntaxFaultError("expected ] after an IPv6 address")
+        bits, _, port = behind.partition(":")
         host += bits  # ss has them before the bracket
     else:
         host, colon, port = text.rpartition(":")
         if not colon:
             host, port = text, ""
         elif ":" in host and "." not in host.partition("/")[0]:
-            raise Wrong(f"expected {_ADDRESS}")  # ss would take the last part for a port
-    number = read_port(port) if port else None
+            raise SyntaxFaultError(f"expected {_ADDRESS}")  # ss would take the last part for a port
+    number = parse_port(port) if port else None
     if host in _ANY:
-        return End(port=number)
+        return Endpoint(port=number)
     address, slash, bits = host.partition("/")
     packed = _packed(address)
     most = len(packed) * 8
-    length = read_number(bits) if slash else most
+    length = parse_number(bits) if slash else most
     if length is None or length > most:
-        raise Wrong(f"expected up to {most} bits after /")
-    return End(packed, length, number)
+        raise SyntaxFaultError(f"expected up to {most} bits after /")
+    return Endpoint(packed, length, number)
 
 
 def _packed(text: str) -> bytes:
-    """Return an address; fewer than four parts of an IPv4 one are its first, as with ss."""
+    """Return the 4 or 16 bytes of an address in network order.
+
+    An IPv4 address may have fewer than four parts: these are its first, as with ss.
+
+    Raises:
+        SyntaxFaultError: it is none.
+    """
     if ":" in text:
         try:
             return _socket.inet_pton(_socket.AF_INET6, text)
         except (OSError, ValueError):
-            raise Wrong(f"expected {_ADDRESS}") from None
-    parts = [read_number(part) for part in text.split(".")]
+            raise SyntaxFaultError(f"expected {_ADDRESS}") from None
+    parts = [parse_number(part) for part in text.split(".")]
     numbers = [part for part in parts if part is not None and part <= 255]  # noqa: PLR2004
     if len(numbers) != len(parts) or len(parts) > _V4_PARTS:
-        raise Wrong(f"expected {_ADDRESS}; names are not resolved")
+        raise SyntaxFaultError(f"expected {_ADDRESS}; names are not resolved")
     return bytes(numbers) + bytes(_V4_PARTS - len(numbers))

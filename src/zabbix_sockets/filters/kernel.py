@@ -1,4 +1,4 @@
-"""What of an expression the kernel decides, and whether that is all of it. Pure."""
+"""Dump requests for an expression: what of it the kernel decides, and whether all. Pure."""
 
 from _socket import AF_INET
 from typing import NamedTuple
@@ -15,17 +15,19 @@ from zabbix_sockets.filters.terms import (
     disjunction,
     rewrite,
 )
-from zabbix_sockets.model.addresses import family_of
+from zabbix_sockets.model.addresses import IPV4_LENGTH
 
 _STATES = 32
-_NEW_SYN_RECV = 12  # the kernel's own word for SYN_RECV, which it tells it as and gives it with
+_NEW_SYN_RECV = 12  # TCP_NEW_SYN_RECV: the kernel shows such sockets as SYN_RECV, and dumps them so
 
 
 class Dump(NamedTuple):
-    """What to ask the kernel for.
+    """A request for a dump of the sockets that match an expression.
 
-    *states* is a mask, 0 if no socket fits; *program* is empty if all in these states may.
-    Unless *exact*, sockets come that don't fit: they have to be looked at here.
+    Attributes:
+        states: the mask of their states; 0 if no socket matches.
+        program: the bytecode by which the kernel chooses among these; empty for all of them.
+        exact: no socket comes that doesn't match; else each has to be tested here.
     """
 
     states: int
@@ -34,57 +36,69 @@ class Dump(NamedTuple):
 
 
 def in_state(node: Node, state: int) -> Node:
-    """Return what is left of an expression for sockets in a state; negations at leaves only."""
+    """Return the expression for sockets in the state of that number, without States in it.
 
-    def replace(leaf: Leaf, _wanted: bool) -> Node:
+    Negations are at its leaves only.
+    """
+
+    def replace(leaf: Leaf, _positive: bool) -> Node:
         return Constant(bool(leaf.mask >> state & 1)) if isinstance(leaf, States) else leaf
 
     return rewrite(node, replace)
 
 
 def in_table(node: Node, family: int) -> Node:
-    """Return what is left of an expression for sockets of a family; no IPv4 one has IPv6 ends."""
+    """Return the expression for sockets of *family*: for AF_INET without IPv6 addresses in it.
 
-    def replace(leaf: Leaf, _wanted: bool) -> Node:
-        foreign = isinstance(leaf, Host) and family_of(leaf.address) != AF_INET
+    Negations are at its leaves only.
+    """
+
+    def replace(leaf: Leaf, _positive: bool) -> Node:
+        foreign = isinstance(leaf, Host) and len(leaf.address) != IPV4_LENGTH
         return FALSE if foreign and family == AF_INET else leaf
 
     return rewrite(node, replace)
 
 
-def without(node: Node, kinds: frozenset[str]) -> Node:
-    """Return an expression that also holds where conditions of *kinds* may be whatever helps."""
+def weakened(node: Node, kinds: frozenset[str]) -> Node:
+    """Return an expression without conditions of *kinds*, which holds at least where *node* does.
 
-    def replace(leaf: Leaf, wanted: bool) -> Node:
-        return Constant(wanted) if leaf.kind in kinds else leaf
+    It holds wherever *node* would for some outcome of each of these conditions.
+    """
+
+    def replace(leaf: Leaf, positive: bool) -> Node:
+        return Constant(positive) if leaf.kind in kinds else leaf
 
     return rewrite(node, replace)
 
 
 def by_state(node: Node, states: int) -> dict[Node, int]:
-    """Return what is left of an expression in *states*, and in which of these (a mask)."""
-    left: dict[Node, int] = {}
+    """Return the expressions for sockets in each of *states* (a mask), as in_state() gives them.
+
+    Each has the mask of the states for which it is; states in which no socket matches are left out.
+    """
+    nodes: dict[Node, int] = {}
     for state in range(_STATES):
         if states >> state & 1 and state != _NEW_SYN_RECV:
-            rest = in_state(node, state)
-            if rest != FALSE:
-                left[rest] = left.get(rest, 0) | 1 << state
-    return left
+            inner = in_state(node, state)
+            if inner != FALSE:
+                nodes[inner] = nodes.get(inner, 0) | 1 << state
+    return nodes
 
 
 def dump_for(node: Node, states: int) -> Dump:
-    """Return what to ask for to get all sockets in *states* (a mask) that fit, and few others.
+    """Return the request for all sockets in *states* (a mask) that match, and few others.
 
-    What is left in one state may differ from what is left in another: then the kernel is
-    given that either holds. Names in *node* have been looked up.
+    *node* has no Named conditions. Where the expression for one state differs from that for
+    another, the kernel is given their disjunction.
     """
-    left = by_state(node, states)
-    mask = sum(left.values())
+    nodes = by_state(node, states)
+    mask = sum(nodes.values())
     if not mask:
         return Dump(0, b"", exact=True)
-    known = {rest: rewrite(rest, _for_kernel) for rest in left}
-    exact = len(left) == 1 and all(rest == kept for rest, kept in known.items())
-    together = disjunction(known.values())
+    by_kernel = {each: rewrite(each, _for_kernel) for each in nodes}
+    exact = len(nodes) == 1 and all(each == kept for each, kept in by_kernel.items())
+    together = disjunction(by_kernel.values())
     if together == TRUE:
         return Dump(mask, b"", exact)
     program = assemble(together)
@@ -93,5 +107,5 @@ def dump_for(node: Node, states: int) -> Dump:
     return Dump(mask, program, exact)
 
 
-def _for_kernel(leaf: Leaf, wanted: bool) -> Node:
-    return leaf if leaf.kind in KERNEL_KINDS else Constant(wanted)
+def _for_kernel(leaf: Leaf, positive: bool) -> Node:
+    return leaf if leaf.kind in KERNEL_KINDS else Constant(positive)

@@ -1,4 +1,4 @@
-"""From the text of an expression to its conditions.
+"""Parser of expressions: from the text to conditions joined by and, or and not.
 
 Operators have no precedence over each other: `a or b and c` is `(a or b) and c`, whatever
 ss(8) says of it; ss itself reads it so, from left to right.
@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 from zabbix_sockets.filters import terms
 from zabbix_sockets.filters.faults import fault
-from zabbix_sockets.filters.hosts import Wrong, read_end, read_number, read_port
+from zabbix_sockets.filters.hosts import SyntaxFaultError, parse_endpoint, parse_number, parse_port
 from zabbix_sockets.filters.states import ALL, NAMES, mask_of
 from zabbix_sockets.filters.terms import And, Host, Named, Node, Not, Or, Port
 from zabbix_sockets.filters.words import AND, CLOSE, END, NOT, OPEN, OR, Word, split
 from zabbix_sockets.model.errors import UsageError
 
 MAX_DEPTH = 100
-"""How deep conditions may be within others; no recursion over an expression goes further."""
+"""The most levels of conditions within each other, which bounds recursion over an expression."""
 
 MAX_LENGTH = 16_384
-"""How many characters an expression may have: a thousand ports, in some tens of milliseconds."""
+"""The most characters of an expression: a thousand ports, parsed in tens of milliseconds."""
 
 _MAX_WORD = 0xFFFFFFFF
 _STATE = ("state", "exclude", "excl")
@@ -30,19 +30,19 @@ _CONDITIONS = (
 
 
 class Filter(NamedTuple):
-    """An expression, and its text."""
+    """An expression as it was parsed, and its text."""
 
     text: str
     node: Node
 
     @property
     def kinds(self) -> frozenset[str]:
-        """What its conditions are about: `state`, `dev`, `netns` and so on."""
+        """The kinds of its conditions: `state`, `dev`, `netns` and so on."""
         return terms.kinds(self.node)
 
 
 def parse(text: str) -> Filter:
-    """Return what an expression says; an empty one is all sockets.
+    """Return the filter of an expression; an empty one matches all sockets.
 
     Raises:
         UsageError: it is longer than MAX_LENGTH, or wrong; the hint shows where.
@@ -51,7 +51,7 @@ def parse(text: str) -> Filter:
         what = f"filter: it has {len(text)} characters, more than {MAX_LENGTH}"
         raise UsageError(what, "networks (10.0.0.0/8) and ranges (dport >= 8000) say more")
     parser = _Parser(text)
-    return Filter(text, terms.TRUE if parser.next.role == END else parser.whole())
+    return Filter(text, terms.TRUE if parser.next.role == END else parser.expression())
 
 
 class _Parser:
@@ -63,14 +63,14 @@ class _Parser:
         self.next = next(self._words)
         self._depth = 0
 
-    def whole(self) -> Node:
-        """Return all of the expression; states that it begins with are for all of it, as in ss."""
+    def expression(self) -> Node:
+        """Return the expression; states that it begins with hold for all of it, as in ss."""
         node = self._states() if self._is_state() else None
         if node is None or self.next.role in (AND, OR):
             node, _ = self._chain(node)
         elif self.next.role not in (END, CLOSE):
-            rest, _ = self._chain()
-            node = And((node, rest))
+            others, _ = self._chain()
+            node = And((node, others))
         if self.next.role != END:
             raise self._fault(self.next, "there is no ( for it")
         return node
@@ -85,7 +85,7 @@ class _Parser:
         return word
 
     def _chain(self, begun: Node | None = None) -> tuple[Node, int]:
-        """Return conditions that are joined by operators, and how deep they are.
+        """Return conditions that are joined by operators, and their depth.
 
         *begun* is the first one, if it has been read.
         """
@@ -111,21 +111,21 @@ class _Parser:
         return And(tuple(parts)) if operator == AND else Or(tuple(parts))
 
     def _term(self) -> tuple[Node, int]:
-        """Return a condition with the negations before it, and how deep it is."""
+        """Return a condition with the negations before it, and its depth."""
         negated = False
         while self.next.role == NOT:
             self._take()
             negated = not negated
         if self.next.role == OPEN:
-            node, depth = self._within()
+            node, depth = self._parenthesized()
         elif self._is_state() and not negated:
             node, depth = self._states(), 0
         else:
             node, depth = self._condition(), 0
         return (Not(node) if negated else node), depth
 
-    def _within(self) -> tuple[Node, int]:
-        """Return what is in parentheses."""
+    def _parenthesized(self) -> tuple[Node, int]:
+        """Return the conditions in parentheses, and their depth."""
         opening = self._take()
         self._depth += 1
         if self._depth >= MAX_DEPTH:
@@ -141,7 +141,7 @@ class _Parser:
         return self.next.text in _STATE and not self.next.quoted
 
     def _states(self) -> Node:
-        """Return the states that `state` and `exclude`, one after the other, say together."""
+        """Return the condition of `state` and `exclude` clauses that follow each other."""
         mask = ALL if self.next.text != "state" else 0
         while self._is_state():
             excluded = self._take().text != "state"
@@ -171,7 +171,7 @@ class _Parser:
         raise self._fault(word, f"expected {_CONDITIONS}")
 
     def _comparison(self) -> tuple[str, Word]:
-        """Return the operator, `=` if there is none, and the word for it."""
+        """Return the operator, `=` if there is none, and the word at its place."""
         word = self.next
         if word.comparison:
             self._take()
@@ -187,8 +187,8 @@ class _Parser:
         comparison, _ = self._comparison()
         word = self._value("a port")
         try:
-            number = read_port(word.text)
-        except Wrong as error:
+            number = parse_port(word.text)
+        except SyntaxFaultError as error:
             raise self._fault(word, str(error)) from None
         if number is None and comparison not in ("=", "!="):
             raise self._fault(word, "expected a port to compare with")
@@ -198,8 +198,8 @@ class _Parser:
         comparison, sign = self._comparison()
         word = self._value("an address")
         try:
-            address, prefix, port = read_end(word.text)
-        except Wrong as error:
+            address, prefix, port = parse_endpoint(word.text)
+        except SyntaxFaultError as error:
             raise self._fault(word, str(error)) from None
         if address is None:
             if port is None and comparison not in ("=", "!="):
@@ -230,7 +230,7 @@ class _Parser:
             )
         if name == "pid":
             return terms.Pid(self._number(name, word, word.text))
-        number = None if word.quoted else read_number(word.text)
+        number = None if word.quoted else parse_number(word.text)
         if number is not None and number <= _MAX_WORD:
             if name == "dev":
                 return terms.Device(number)
@@ -239,7 +239,7 @@ class _Parser:
         return Named(name, word.text, word.at, word.end)
 
     def _number(self, name: str, word: Word, text: str) -> int:
-        number = read_number(text)
+        number = parse_number(text)
         if number is None or number > _MAX_WORD:
             raise self._fault(word, f"expected {_EXPECTED[name]}")
         return number
@@ -257,7 +257,10 @@ _EXPECTED = {
 
 
 def _compared(local: bool, comparison: str, number: int | None) -> Node:
-    """Return a comparison of ports by those that the kernel has; None is any port."""
+    """Return the condition for a port and an operator, by those that the kernel has: =, >=, <=.
+
+    The number None is any port.
+    """
     if number is None:
         return terms.Constant(comparison == "=")
     match comparison:

@@ -1,9 +1,9 @@
-"""States by the names of ss(8), and by those of the document. Pure."""
+"""Masks of states by their names in ss(8), and in the document. Pure."""
 
 from zabbix_sockets.model.wire import TcpState
 
 ALL = 0xFFFFFFFF
-"""Every state, also those that newer kernels have."""
+"""The mask of every state, also of those that newer kernels have."""
 
 _UNCONNECTED = 1 << TcpState.LISTEN | 1 << TcpState.CLOSE
 _BUCKET = 1 << TcpState.SYN_RECV | 1 << TcpState.TIME_WAIT
@@ -22,16 +22,17 @@ MASKS = {
     "bucket": _BUCKET,
     "big": ALL & ~_BUCKET,
 }
-"""The states of each name; ss's `fin-wait-1` is looked up as `fin_wait1`."""
+"""The mask of states, bit N for the kernel's number N, of each name, as mask_of() writes it."""
 
 NAMES = (
     "established, syn-sent, syn-recv, fin-wait-1, fin-wait-2, time-wait, closed, close-wait,"
     " last-ack, listening, closing, all, connected, synchronized, bucket or big"
 )
+"""The names in words, for messages."""
 
 
 def mask_of(name: str) -> int | None:
-    """Return the states of a name, in whatever case; None: there is no such name."""
+    """Return the mask of the states of a name in any case, with "-" or "_"; None: no such name."""
     plain = name.lower().replace("-", "_")
     for number in "12":
         plain = plain.replace(f"fin_wait_{number}", f"fin_wait{number}")

@@ -1,4 +1,4 @@
-"""What an expression consists of, and how it is rewritten. Pure.
+"""Terms of an expression, and its rewriting. Pure.
 
 Each class says its *kind*, so that equal fields of different ones are not equal.
 """
@@ -8,28 +8,28 @@ from typing import NamedTuple
 
 
 class Constant(NamedTuple):
-    """All sockets, or none."""
+    """Matches all sockets, or none."""
 
     value: bool
     kind: str = "constant"
 
 
 class And(NamedTuple):
-    """All parts hold."""
+    """Matches a socket if all parts do."""
 
     parts: "tuple[Node, ...]"
     kind: str = "and"
 
 
 class Or(NamedTuple):
-    """One part holds at least."""
+    """Matches a socket if one part does at least."""
 
     parts: "tuple[Node, ...]"
     kind: str = "or"
 
 
 class Not(NamedTuple):
-    """The part doesn't hold."""
+    """Matches a socket if the part doesn't."""
 
     part: "Node"
     kind: str = "not"
@@ -126,11 +126,11 @@ Node = Constant | And | Or | Not | Leaf
 TRUE, FALSE = Constant(True), Constant(False)
 
 Replace = Callable[[Leaf, bool], Node]
-"""Returns what takes the place of a leaf; told whether it counts as it is, or negated."""
+"""Returns the node to take the place of a leaf; the second argument is False if that is negated."""
 
 
 def leaves(node: Node) -> Iterator[Leaf]:
-    """Yield all conditions of an expression."""
+    """Yield the conditions of an expression, from left to right."""
     if isinstance(node, And | Or):
         for part in node.parts:
             yield from leaves(part)
@@ -141,31 +141,32 @@ def leaves(node: Node) -> Iterator[Leaf]:
 
 
 def kinds(node: Node) -> frozenset[str]:
-    """Return the kinds of conditions: `state`, `dev`, `process` and so on."""
+    """Return the kinds of an expression's conditions: `state`, `dev`, `process` and so on."""
     return frozenset(leaf.what if isinstance(leaf, Named) else leaf.kind for leaf in leaves(node))
 
 
-def keep(leaf: Leaf, _wanted: bool) -> Node:
-    """Replace nothing."""
+def keep(leaf: Leaf, _positive: bool) -> Node:
+    """Return *leaf*: the Replace that changes nothing."""
     return leaf
 
 
-def rewrite(node: Node, replace: Replace = keep, *, wanted: bool = True) -> Node:
-    """Return *node* (unless *wanted*: its negation) with negations at its leaves only.
+def rewrite(node: Node, replace: Replace = keep, *, positive: bool = True) -> Node:
+    """Return *node*, or its negation unless *positive*, with negations at its leaves only.
 
-    Leaves are replaced; constants that come of it are gone unless nothing else is left.
+    Each leaf gives way to what *replace* returns; there is no Constant in the result unless it is
+    one itself.
     """
     if isinstance(node, Constant):
-        return Constant(node.value == wanted)
+        return Constant(node.value == positive)
     if isinstance(node, Not):
-        return rewrite(node.part, replace, wanted=not wanted)
+        return rewrite(node.part, replace, positive=not positive)
     if isinstance(node, And | Or):
-        parts = (rewrite(part, replace, wanted=wanted) for part in node.parts)
-        return conjunction(parts) if isinstance(node, And) == wanted else disjunction(parts)
-    new = replace(node, wanted)
+        parts = (rewrite(part, replace, positive=positive) for part in node.parts)
+        return conjunction(parts) if isinstance(node, And) == positive else disjunction(parts)
+    new = replace(node, positive)
     if isinstance(new, Constant | And | Or | Not):
-        return rewrite(new, wanted=wanted)
-    return new if wanted else Not(new)
+        return rewrite(new, positive=positive)
+    return new if positive else Not(new)
 
 
 def conjunction(parts: Iterable[Node]) -> Node:

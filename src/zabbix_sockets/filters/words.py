@@ -1,4 +1,4 @@
-"""The words of an expression, with their places. Pure."""
+"""Lexer of expressions: words with their places. Pure."""
 
 import re
 from typing import NamedTuple
@@ -27,9 +27,9 @@ _COMPARISONS = {
 
 
 class Word(NamedTuple):
-    """A word, at text[at:end].
+    """A word of an expression, at text[at:end]; without its quotation marks if *quoted*.
 
-    *role*: `and`, `or`, `not`, a parenthesis, empty at the end of the expression; else `word`.
+    *role* is AND, OR, NOT, OPEN, CLOSE, or END behind the last word; "word" for all others.
     """
 
     text: str
@@ -40,12 +40,12 @@ class Word(NamedTuple):
 
     @property
     def comparison(self) -> str:
-        """What it says as an operator, as a sign; empty if it is none."""
+        """The comparison that it is, as a sign such as ">="; empty if it is none."""
         return "" if self.quoted else _COMPARISONS.get(self.text, "")
 
 
 def split(text: str) -> list[Word]:
-    """Return the words of an expression; the last one is its end.
+    """Return the words of an expression; the last one has the role END.
 
     Raises:
         UsageError: a quotation has no end, or the text is not Unicode.

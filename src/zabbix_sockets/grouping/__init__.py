@@ -1,1 +1,1 @@
-"""Names for the owners of sockets: what is told apart in the document. No I/O."""
+"""Groups of the owners of sockets, by which the document tells processes apart. No I/O."""

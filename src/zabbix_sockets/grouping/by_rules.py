@@ -1,25 +1,31 @@
-"""The grouping by process, with an administrator's rules."""
+"""The grouping by process name and an administrator's rules."""
 
 from collections.abc import Iterable, Sequence
 
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, Grouping
-from zabbix_sockets.grouping.rules import SYSTEM_UIDS, Facts, Names, Rule, needs
+from zabbix_sockets.grouping.rules import SYSTEM_UIDS, Facts, Rule, RuleNames, needs
 from zabbix_sockets.model.snapshot import Process
 
 
-def _real(name: str) -> str:
-    """Return a name, empty where it stands for having none."""
+def _without_placeholder(name: str) -> str:
+    """Return a unit's or container's name; empty for "(host)" and others that stand for none."""
     return "" if name.startswith("(") else name
 
 
 def by_rules(rules: Sequence[Rule]) -> Grouping:
-    """Return the grouping; processes that no rule matches keep their names."""
-    made = Names(rules)
+    """Return the grouping by *rules*; processes that none of them matches keep their names."""
+    rule_names = RuleNames(rules)
 
     def names_of(processes: Iterable[Process]) -> list[str]:
-        return made.of(
+        return rule_names.of(
             (
-                Facts(each.name, each.command, _real(each.unit), _real(each.container), each.user),
+                Facts(
+                    each.name,
+                    each.command,
+                    _without_placeholder(each.unit),
+                    _without_placeholder(each.container),
+                    each.user,
+                ),
                 SYSTEM_UIDS if each.uid is None else each.uid,
             )
             for each in processes

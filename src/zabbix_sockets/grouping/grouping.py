@@ -1,14 +1,20 @@
-"""Names for owners: what the rows of the document stand for."""
+"""Groupings of owners: names for the groups that are rows of the document."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from zabbix_sockets.model.names import UNKNOWN
-from zabbix_sockets.model.snapshot import HIDDEN_FACTS, Process, Snapshot, Visibility
+from zabbix_sockets.model.names import UNKNOWN_NAME
+from zabbix_sockets.model.snapshot import Process, Snapshot
 
 
 class Grouping(NamedTuple):
-    """A way to name processes, and the fields of Process that it looks at."""
+    """A way to put processes into groups.
+
+    Attributes:
+        name: the choice of --group-by.
+        names_of: returns for each of some processes the name of its group, safe to print.
+        needs: the fields of Process, besides its name, that *names_of* reads.
+    """
 
     name: str
     names_of: Callable[[Sequence[Process]], Sequence[str]]
@@ -16,8 +22,10 @@ class Grouping(NamedTuple):
 
 
 def _by(field: str) -> Grouping:
+    """Return the grouping by a field of Process; those where it is empty are "(unknown)"."""
+
     def names_of(processes: Iterable[Process]) -> list[str]:
-        return [getattr(process, field) or UNKNOWN for process in processes]
+        return [getattr(process, field) or UNKNOWN_NAME for process in processes]
 
     return Grouping(field, names_of, frozenset((field,)))
 
@@ -29,16 +37,7 @@ GROUPINGS = {
     "container": _by("container"),
     "user": _by("user"),
 }
-
-
-def hidden_facts(visibility: Visibility, grouping: Grouping) -> list[str]:
-    """Return in words what the names of groups depend on and could not be looked at.
-
-    Owners' sockets may be in the rows of other groups then: none that is missing is a 0.
-    """
-    by_name = grouping.name == DEFAULT_GROUPING  # rules leave most processes their names
-    hidden = visibility.hidden_facts - (set() if by_name else {"name"})
-    return [words for fact, words in HIDDEN_FACTS.items() if fact in hidden]
+"""The groupings by their names, without an administrator's rules."""
 
 
 class Groups:
@@ -46,6 +45,10 @@ class Groups:
 
     A socket counts once in each group that has one of its owners: two processes of one name
     that share a socket hold one.
+
+    Attributes:
+        grouping: the way they are made.
+        instances: the indices in the Snapshot's `processes` of each group's members, by its name.
     """
 
     def __init__(self, snapshot: Snapshot, grouping: Grouping) -> None:
@@ -53,7 +56,7 @@ class Groups:
         held = sorted({index for members in snapshot.owners.values() for index in members})
         names_held = grouping.names_of([snapshot.processes[index] for index in held])
         names = dict(zip(held, names_held, strict=True))
-        self.instances: dict[str, set[int]] = {}  # group: indices of its processes
+        self.instances: dict[str, set[int]] = {}
         self._names: dict[int, tuple[str, ...]] = {}
         for owner, members in snapshot.owners.items():
             for index in members:
@@ -61,11 +64,14 @@ class Groups:
             self._names[owner] = tuple(sorted({names[index] for index in members}))
 
     def of_all(self, owners: Collection[int]) -> Sequence[str]:
-        """Return the names of the groups of all *owners*, sorted."""
+        """Return the names of the groups that have a member of any of *owners*, sorted."""
         if len(owners) == 1:
             return self.of(*owners)
         return sorted({name for owner in owners for name in self.of(owner)})
 
     def of(self, owner: int) -> tuple[str, ...]:
-        """Return the names of the groups of *owner*; none if nobody is known to hold it."""
+        """Return the names of the groups that have a member of *owner*, sorted.
+
+        There is none for NOBODY and UNOWNED.
+        """
         return self._names.get(owner, ())

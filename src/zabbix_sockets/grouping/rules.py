@@ -1,4 +1,4 @@
-r"""An administrator's own names for groups: the rules of the configuration file.
+r"""Rules of the configuration file: an administrator's own names for groups of processes.
 
 A rule's expressions look at what a process is and says of itself; what they capture can be
 part of the group's name. Captured parts of all expressions are numbered through, in the
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from zabbix_sockets.model.names import MAX_LENGTH, safe_name
 
 MAX_NAMES = 50
-"""Distinct names that a rule may make; the group of all others is one more."""
+"""The most distinct names that a rule makes; the group of all others is one more."""
 MAX_EXPRESSION = 4096  # characters; longer ones take long to compile
 MAX_MATCHED = 32768  # characters of a field; a Java class path is long
 SYSTEM_UIDS = 1000  # users below it are the system's
@@ -27,10 +27,10 @@ _REFERENCE = r"\\(?:([0-9]+)|g<([^<>]*)>|(\\))"  # compiled when needed
 
 
 class Facts(NamedTuple):
-    """What rules look at: names as the document shows them, empty where there is none.
+    """The fields of a process that rules have expressions on.
 
-    The command line is as it is; bytes that are no UTF-8 are lone surrogates, as of
-    os.fsdecode().
+    They are names as the document shows them, empty where there is none. The command line is as
+    the process has it; bytes that are no UTF-8 are lone surrogates, as of os.fsdecode().
     """
 
     process: str
@@ -41,19 +41,25 @@ class Facts(NamedTuple):
 
 
 FIELDS = Facts._fields
+"""The keys of a rule that are expressions, in the order in which captured parts are numbered."""
 
 
 class Rule(NamedTuple):
-    """A name for the processes that all *expressions* match.
+    """A name for the processes that all expressions match.
 
-    *parts* of the name are literal text, or indices of what was captured.
+    Attributes:
+        parts: the parts of the name: literal text, or the index, from 0, of a captured part.
+        expressions: pairs of a field and its regular expression, in the order of FIELDS.
     """
 
     parts: tuple[str | int, ...]
-    expressions: tuple[tuple[str, re.Pattern[str]], ...]  # by field, in the order of FIELDS
+    expressions: tuple[tuple[str, re.Pattern[str]], ...]
 
     def captured(self, facts: Facts) -> list[str] | None:
-        """Return what the expressions capture; None if one of them doesn't match."""
+        """Return the parts of *facts* that the expressions capture, each cut at MAX_LENGTH.
+
+        A group that took no part in a match captures "". None if an expression doesn't match.
+        """
         captured: list[str] = []
         for field, expression in self.expressions:
             match = expression.search(getattr(facts, field)[:MAX_MATCHED])
@@ -63,7 +69,10 @@ class Rule(NamedTuple):
         return captured
 
     def name(self, captured: Sequence[str] | None = None) -> str:
-        """Return the name, safe, with "*" for every captured part if None; it may be empty."""
+        """Return the name with the parts *captured*, safe to print; it may be empty.
+
+        None stands for "*" in the place of each captured part.
+        """
         name = "".join(
             part if isinstance(part, str) else "*" if captured is None else captured[part]
             for part in self.parts
@@ -72,7 +81,11 @@ class Rule(NamedTuple):
 
 
 class RuleError(ValueError):
-    """A rule can't be; *key* is the one at fault, empty for the whole rule."""
+    """A rule that can't be; the message says why.
+
+    Attributes:
+        key: the key at fault; empty where the rule as such is.
+    """
 
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)
@@ -80,7 +93,7 @@ class RuleError(ValueError):
 
 
 def make_rule(name: str, expressions: Mapping[str, str]) -> Rule:
-    """Return the rule of a *name* and its regular *expressions* by field.
+    """Return the rule of a *name*, maybe with references, and regular *expressions* by field.
 
     Raises:
         RuleError: an expression or the name can't be understood.
@@ -145,12 +158,12 @@ def _parts(name: str, indices: Mapping[str, int], total: int) -> Iterable[str | 
         if backslash:
             yield backslash
             continue
-        wanted = digits or group
-        if wanted.isascii() and wanted.isdecimal():
-            wanted = wanted.lstrip("0") or "0"
-        if wanted not in indices:
-            raise RuleError("name", f'refers to group "{wanted}", {_known(indices, total)}')
-        yield indices[wanted]
+        referred = digits or group
+        if referred.isascii() and referred.isdecimal():
+            referred = referred.lstrip("0") or "0"
+        if referred not in indices:
+            raise RuleError("name", f'refers to group "{referred}", {_known(indices, total)}')
+        yield indices[referred]
     yield _literal(name[end:])
 
 
@@ -161,7 +174,7 @@ def _literal(text: str) -> str:
 
 
 def _known(indices: Mapping[str, int], total: int) -> str:
-    """Say which groups there are."""
+    """Return in words which groups the expressions have."""
     if not total:
         return "but the expressions capture nothing"
     names = "".join(f", {name}" for name in indices if not name.isdecimal())
@@ -169,18 +182,18 @@ def _known(indices: Mapping[str, int], total: int) -> str:
 
 
 def needs(rules: Iterable[Rule]) -> frozenset[str]:
-    """Return the fields besides the process's name that any of *rules* looks at."""
+    """Return the fields, besides the process's name, on which any of *rules* has an expression."""
     return frozenset(field for rule in rules for field, _ in rule.expressions) - {"process"}
 
 
-class Names:
-    """The names that rules give to the processes of one moment."""
+class RuleNames:
+    """Names the groups of processes by rules."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = tuple(rules)
 
     def of(self, facts: Iterable[tuple[Facts, int]]) -> list[str]:
-        """Return the group's name for the facts and the uid of each process.
+        """Return for each process, given by its facts and its uid, the name of its group.
 
         It is that of the first rule that matches, or else the process's. When a rule makes
         more than MAX_NAMES, the first ones stay: those that a system user's process has, then
@@ -202,7 +215,10 @@ class Names:
         return [name if rule < 0 else instead[rule].get(name, name) for rule, name in made]
 
     def _first(self, facts: Facts) -> tuple[int, str]:
-        """Return the index of the first rule that matches and the name it makes."""
+        """Return the index of the first rule that matches, and the name that it makes.
+
+        Without one, or where that name is empty, they are -1 and the process's name.
+        """
         for index, rule in enumerate(self._rules):
             captured = rule.captured(facts)
             if captured is not None:
@@ -212,6 +228,9 @@ class Names:
 
     @staticmethod
     def _bounded(rule: Rule, systems: Mapping[str, bool]) -> dict[str, str]:
-        """Return the names of a rule that are too many, with the one instead of them."""
+        """Return the names that a rule makes beyond MAX_NAMES, each with the one that replaces it.
+
+        *systems* are all names that it makes, and whether a system user's process has it.
+        """
         in_order = sorted(systems, key=lambda name: (not systems[name], name))
         return dict.fromkeys(in_order[MAX_NAMES:], rule.name())

@@ -1,1 +1,1 @@
-"""What the readers' words mean: values, and what is done with nothing but them; no I/O."""
+"""Values of sockets, processes and names, and what is done with nothing but them; no I/O."""

@@ -3,17 +3,19 @@
 import struct
 from _socket import AF_INET, AF_INET6, inet_ntop
 
-MAPPED = bytes(10) + b"\xff\xff"
-"""What is in front of the IPv4 address in an IPv4-mapped IPv6 address, ::ffff:a.b.c.d."""
+IPV4_LENGTH, IPV6_LENGTH = 4, 16
+"""Bytes of a packed address."""
 
-_IPV4_LENGTH, _IPV6_LENGTH = 4, 16
+MAPPED_PREFIX = bytes(10) + b"\xff\xff"
+"""The bytes before the IPv4 address in an IPv4-mapped IPv6 address, ::ffff:a.b.c.d."""
+
 _WORDS = struct.Struct("=IIII")
 _FACTORS = (1, 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)  # set_addresses() of the BPF program has them
 
 
 def family_of(address: bytes) -> int:
     """Return the family of a packed address, AF_INET or AF_INET6."""
-    return AF_INET if len(address) == _IPV4_LENGTH else AF_INET6
+    return AF_INET if len(address) == IPV4_LENGTH else AF_INET6
 
 
 def format_address(address: bytes) -> str:
@@ -22,27 +24,30 @@ def format_address(address: bytes) -> str:
 
 
 def format_endpoint(address: bytes, port: int | str, device: str = "") -> str:
-    """Return "192.0.2.1:80" or "[fe80::1%eth0]:80"."""
+    """Return the text of a packed address with a port: "192.0.2.1:80", "[fe80::1%eth0]:80".
+
+    *device*, if not empty, is the name of the network device that the socket is bound to.
+    """
     text = format_address(address)
     if device:
         text = f"{text}%{device}"
-    return f"{text}:{port}" if family_of(address) == AF_INET else f"[{text}]:{port}"
+    return f"{text}:{port}" if len(address) == IPV4_LENGTH else f"[{text}]:{port}"
 
 
 def unmapped(address: bytes) -> bytes:
     """Return the IPv4 address in an IPv4-mapped IPv6 address, any other as it is."""
-    is_mapped = len(address) == _IPV6_LENGTH and address.startswith(MAPPED)
-    return address[len(MAPPED) :] if is_mapped else address
+    is_mapped = len(address) == IPV6_LENGTH and address.startswith(MAPPED_PREFIX)
+    return address[len(MAPPED_PREFIX) :] if is_mapped else address
 
 
 def fold_address(address: bytes) -> int:
-    """Return the number of 32 bits by which sources tell local addresses apart.
+    """Return the 32-bit hash by which local addresses are told apart, whatever the source.
 
     The BPF program writes it for IPv6 sockets, to keep its records small; all others make it
     here. An IPv4 address has the number of the IPv6 address that it is mapped to.
     """
-    if len(address) == _IPV4_LENGTH:
-        address = MAPPED + address
+    if len(address) == IPV4_LENGTH:
+        address = MAPPED_PREFIX + address
     folded = 0
     for word, factor in zip(_WORDS.unpack(address), _FACTORS, strict=True):
         folded ^= word * factor & 0xFFFFFFFF

@@ -1,4 +1,4 @@
-"""How long a call may take."""
+"""The deadline of a call."""
 
 from time import monotonic
 
@@ -6,28 +6,33 @@ from zabbix_sockets.model.errors import DeadlineError
 
 
 class Deadline:
-    """A moment of the monotonic clock by which the answer is due."""
+    """A moment of the monotonic clock by which the answer is due.
+
+    Attributes:
+        end: the moment, as time.monotonic() gives it.
+        seconds: the time from its beginning to its end.
+    """
 
     __slots__ = ("end", "seconds")
 
     def __init__(self, seconds: float, since: float | None = None) -> None:
-        """Begin *since* a moment of the monotonic clock; None: now."""
+        """Set the end to *seconds* after *since*, a moment of the monotonic clock; None: now."""
         self.seconds = seconds
         self.end = (monotonic() if since is None else since) + seconds
 
     def remaining(self) -> float:
-        """Seconds left; negative once it has passed."""
+        """Return the seconds until the deadline; they are negative once it has passed."""
         return self.end - monotonic()
 
     def passed(self) -> bool:
-        """Whether the time is over."""
+        """Whether the deadline has passed."""
         return monotonic() >= self.end
 
     def check(self) -> None:
-        """Raise DeadlineError once the time is over."""
+        """Raise DeadlineError if the deadline has passed."""
         if self.passed():
             raise DeadlineError(f"timed out after {self.seconds:g} s")
 
     def part(self, share: float) -> "Deadline":
-        """Return a deadline after *share* (0-1) of what is left."""
-        return Deadline(round(max(0.0, self.remaining()) * share, 2))
+        """Return a deadline after *share*, 0 to 1, of the time that remains: 0 s if none does."""
+        return Deadline(max(0.0, self.remaining()) * share)

@@ -2,7 +2,10 @@
 
 
 def printable(text: str) -> str:
-    """Make a text with parts of somebody else's words safe for a terminal and a log: one line."""
+    """Return *text* as one line that is safe for a terminal and a log.
+
+    Each character that is not printable, such as a line feed of somebody else's words, becomes "?".
+    """
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
@@ -18,7 +21,12 @@ class SocketsError(Exception):
 
 
 class ParseError(SocketsError):
-    """The kernel's (or a fixture's) words could not be understood."""
+    """What the kernel gave could not be understood.
+
+    Attributes:
+        source: the interface that it came from, such as "/proc/net/tcp".
+        raw: the bytes or the text, of which the message has the first 200 characters.
+    """
 
     def __init__(self, source: str, raw: object) -> None:
         super().__init__(f"cannot parse {source}: {raw!r:.200}")
@@ -30,22 +38,19 @@ class SourceUnavailableError(SocketsError):
     """A source, or one table of it, can't be used here; the message says why."""
 
 
-class DumpInterruptedError(SocketsError):
-    """The table changed so much while it was read that the kernel asks for a new read."""
-
-
 class DeadlineError(SocketsError):
-    """The time that the caller gave is over: what looks at the clock says so by itself."""
+    """The time that the caller gave has passed, as the code at work found by the clock."""
 
 
 class TimedOutError(SocketsError):
-    """The call did not end in time by itself, and was ended."""
+    """The call did not end in time by itself, and was ended from outside."""
 
 
 class InternalError(SocketsError):
-    """What nobody foresaw: a fault of this package, no memory left, a crash.
+    """An error that nobody foresaw: a fault of this package, no memory left, a crash.
 
-    *trace* is the traceback, for --debug; empty without one.
+    Attributes:
+        trace: the traceback, for --debug; empty without one.
     """
 
     def __init__(self, message: str, trace: str = "") -> None:
@@ -54,7 +59,7 @@ class InternalError(SocketsError):
 
     @classmethod
     def of(cls, error: BaseException) -> "InternalError":
-        """Return what says *error*, whatever it is."""
+        """Return the InternalError with the message and the traceback of any exception."""
         if isinstance(error, MemoryError):
             return cls("no memory left")  # there is none for a traceback, either
         if isinstance(error, OSError) and error.strerror:
@@ -65,7 +70,7 @@ class InternalError(SocketsError):
 
 
 def _trace_of(error: BaseException) -> str:
-    """Return the traceback; empty where there is no room for one: no descriptor, no memory."""
+    """Return the traceback of *error*; empty where there is no descriptor or memory for one."""
     try:
         from traceback import format_exception  # noqa: PLC0415  # 5 ms, and no answer needs it
 

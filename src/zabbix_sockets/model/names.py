@@ -1,4 +1,4 @@
-"""Names are hostile: the one function that makes a name safe to leave this process.
+"""Safe names: the one function that makes a hostile name fit to leave this process.
 
 A process chooses its name freely (prctl(2) PR_SET_NAME, argv[0]); so does whoever names a
 network device or a namespace. A safe name can't break JSON, an LLD row, a quoted item key,
@@ -9,9 +9,10 @@ from collections.abc import Collection
 from functools import lru_cache
 
 MAX_LENGTH = 64
+"""The most characters of a safe name."""
 
 # What this package calls what has no name; no safe name begins with a parenthesis.
-UNNAMED, HOST, NO_UNIT, UNKNOWN = "(unnamed)", "(host)", "(no unit)", "(unknown)"
+UNNAMED, HOST, NO_UNIT, UNKNOWN_NAME = "(unnamed)", "(host)", "(no unit)", "(unknown)"
 
 # Quotes and backslash end or escape quoted strings; "$", "{" and "}" begin and end Zabbix
 # macros, which a server would expand in item names; "%" and "~" are this function's own.
@@ -22,16 +23,17 @@ _ESCAPED = frozenset("\"'`\\${}%~")
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/+=-%")
 
 _HEXADECIMAL = frozenset(b"0123456789abcdefABCDEF")
+_ESCAPE_DIGITS = 2
 
 
 @lru_cache(1024)  # processes of a host have few names
 def safe_name(raw: bytes) -> str:
-    """Return *raw* as at most 64 printable characters; distinct names stay distinct.
+    """Return the bytes of a name as 1 to 64 printable characters; distinct names stay distinct.
 
     What may do harm becomes the %XX of its UTF-8 bytes: control and format characters,
     separators, quotes, backslashes, the characters of Zabbix macros, invalid UTF-8, a
     leading parenthesis (names like "(absent)" are reserved) or a space at either end. What
-    is longer ends with "~" and a digest of the whole name. An empty name is "%".
+    is longer ends with "~" and a digest of all of the name. An empty name is "%".
     """
     text = raw.decode("utf-8", "surrogateescape")
     if text.isalnum() and text.isascii() and len(text) <= MAX_LENGTH:
@@ -56,7 +58,7 @@ def _escape(char: str) -> str:
 
 
 def _shorten(name: str, raw: bytes) -> str:
-    """Cut *name*, and tell names with the same beginning apart by 64 bits of a digest."""
+    """Return the beginning of *name*, the escaped *raw*, with "~" and 64 bits of its digest."""
     from hashlib import blake2b  # noqa: PLC0415  # few hosts need it
 
     digest = blake2b(raw, digest_size=8).hexdigest()
@@ -79,11 +81,12 @@ def as_parameter(name: str) -> str:
 
 
 def from_parameter(parameter: bytes, known: Collection[str]) -> str:
-    """Return the safe name that *parameter* stands for: one of *known*, or one that isn't there.
+    """Return the safe name that the *parameter* of an item key stands for.
 
-    It is a safe name, or one that as_parameter() spelled, or what a process calls itself. "%"
-    and two hexadecimal digits are always an escape, any other "%" is itself; "%" alone is the
-    safe name of a process without one.
+    A parameter may be one of the safe names *known*, or be spelled by as_parameter(), or be a
+    name as a process has it. "%" and two hexadecimal digits are always an escape, any other "%" is
+    itself; "%" alone is the safe name of a process without one. The name that is returned may be
+    none of *known*.
     """
     text = parameter.decode("utf-8", "surrogateescape")
     if text in known or text == "%":
@@ -92,13 +95,13 @@ def from_parameter(parameter: bytes, known: Collection[str]) -> str:
         for name in known:
             if as_parameter(name) == text:
                 return name
-    first, *rest = parameter.split(b"%")
-    return safe_name(first + b"".join(map(_unescaped, rest)))
+    first, *escapes = parameter.split(b"%")
+    return safe_name(first + b"".join(map(_unescaped, escapes)))
 
 
 def _unescaped(part: bytes) -> bytes:
-    """Return what "%" and *part* stand for."""
+    """Return the bytes that "%" and *part* stand for: an escape and what follows, or themselves."""
     digits = part[:2]
-    if len(digits) == 2 and _HEXADECIMAL.issuperset(digits):  # noqa: PLR2004
+    if len(digits) == _ESCAPE_DIGITS and _HEXADECIMAL.issuperset(digits):
         return bytes((int(digits, 16),)) + part[2:]
     return b"%" + part

@@ -1,25 +1,29 @@
-"""Who holds which socket: processes, and numbers for those that share one."""
+"""Owners of sockets: processes by inode number, and numbers for processes that share a socket."""
 
 from collections.abc import Iterable
 
+from zabbix_sockets.model import gaps
+from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Process
 
 
 class Owners:
-    """Who holds which inode; memory grows with the sockets.
+    """The processes that hold each socket, by its inode number; memory grows with the sockets.
+
+    A number from FIRST_OWNER on stands for a set of processes that share sockets.
 
     Attributes:
-        by_inode: an inode's owner, as a number for one process, or for several that share
-            the socket.
-        chains: for each number from FIRST_OWNER on, the index of the last process found and
-            the number of the owner without it (0: it is the only one).
+        by_inode: each socket's owner, a number of *chains*, by inode number.
+        chains: for each number, at number - FIRST_OWNER, the index in *processes* of the set's
+            last member, and the number of the set without it (0: it is the only member).
         processes: those that hold a socket of whatever kind.
-        denied: safe name and number of the processes that may not be inspected.
-        vanished: processes that ended before they could be asked.
-        hidden: hidepid: other users' processes are not even listed.
-        complete: every process was asked; the deadline did not pass.
-        uncertain: indices of the processes whose whole name /proc hides.
-        left_out: pids of processes that count as nobody: those that ask (collector.asking).
+        denied: how many processes may not be inspected, by their name, safe to print ("" where
+            hidepid hides that, too).
+        vanished: how many processes ended before they could be read.
+        hidden: the mount option hidepid keeps other users' processes out of the list.
+        complete: every process was read before the deadline passed.
+        uncertain: indices in *processes* of those whose full name /proc hides.
+        left_out: pids of processes that are in no set: those that ask (collector.asking).
     """
 
     def __init__(self) -> None:
@@ -35,7 +39,10 @@ class Owners:
         self._shared: dict[tuple[int, int], int] = {}
 
     def members(self, owner: int) -> tuple[int, ...]:
-        """Return the indices of the processes that *owner* stands for, but for those left out."""
+        """Return the indices in `processes` of the members of the set *owner*, the last one first.
+
+        It has none for NOBODY and UNOWNED; processes in `left_out` are none of them.
+        """
         found = []
         while owner >= FIRST_OWNER:
             process, owner = self.chains[owner - FIRST_OWNER]
@@ -44,7 +51,7 @@ class Owners:
         return tuple(found)
 
     def add(self, process: Process, inodes: Iterable[int]) -> None:
-        """Note that *process* holds the sockets *inodes*; a repeated inode counts once."""
+        """Add *process* as an owner of the sockets *inodes*; a repeated inode counts once."""
         alone = self.number(process)
         by_inode = self.by_inode
         for inode in inodes:
@@ -52,20 +59,34 @@ class Owners:
                 self.share(alone, inode)
 
     def number(self, process: Process) -> int:
-        """Return a new number, which stands for *process* alone."""
+        """Add *process*; return a new number, which stands for it alone."""
         index = len(self.processes)
         self.processes.append(process)
         return self._number(index, 0)
 
     def share(self, alone: int, inode: int) -> None:
-        """Note that the process of the number *alone* holds *inode* too, besides others."""
+        """Add the process that the number *alone* stands for as a further owner of *inode*."""
         index = self.chains[alone - FIRST_OWNER][0]
         before = self.by_inode.setdefault(inode, alone)
         if before != alone and self.chains[before - FIRST_OWNER][0] != index:
             self.by_inode[inode] = self._share(index, before)
 
+    def gaps(self) -> list[Gap]:
+        """Return what was not seen of who holds which socket."""
+        found = [Gap(gaps.DENIED, name, count) for name, count in self.denied.items()]
+        if self.hidden:
+            found.append(Gap(gaps.HIDDEN))
+        if not self.complete:
+            found.append(Gap(gaps.UNASKED))
+        if self.uncertain:
+            found.append(Gap(gaps.HIDDEN_NAMES, how_many=len(self.uncertain)))
+        return found
+
     def forget_counted(self) -> None:
-        """Take the fold's marks back (collector.row_fold): a table will be read again."""
+        """Make all numbers of `by_inode` positive: a table will be read again.
+
+        A fold of rows negates the number of each socket that it has counted.
+        """
         for inode, owner in self.by_inode.items():
             self.by_inode[inode] = abs(owner)
 

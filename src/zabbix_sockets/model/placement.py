@@ -1,4 +1,4 @@
-r"""From a process's cgroup to its systemd unit and its container, by names alone.
+r"""Parser of cgroup paths: the systemd unit and the container of a process, by names alone.
 
 Source: cgroups(7), kernel/cgroup/cgroup.c (proc_cgroup_show, cgroup_mkdir); systemd's
 CONTROL_GROUP_INTERFACE, systemd.unit(5) and socket.c; the cgroup drivers of docker, podman,
@@ -83,25 +83,29 @@ class Container(NamedTuple):
 
 
 class Placement(NamedTuple):
-    """Where a process belongs; an empty unit or no container: the path tells none."""
+    """The unit and the container of a process.
+
+    The unit is empty, the container None, if its cgroup's path tells none.
+    """
 
     unit: str = ""
     container: Container | None = None
 
 
 def choose_path(data: bytes) -> str:
-    """Return the path to use of /proc/PID/cgroup: "/" for the root, empty if there is none.
+    """Return the cgroup path that places a process, of *data*, the bytes of /proc/PID/cgroup.
 
-    It is cgroup v2's, else systemd's v1 hierarchy; but another's that tells a container
-    comes before one that tells none: docker's and the kubelet's cgroupfs drivers make theirs
-    beside systemd's. The kernel escapes nothing here and refuses names with a newline. A
-    path that begins with "/.." is seen from a cgroup namespace that it is not in.
+    It is "/" for the root, and empty if there is none. It is cgroup v2's, else systemd's v1
+    hierarchy; but another's that tells a container comes before one that tells none: docker's and
+    the kubelet's cgroupfs drivers make theirs beside systemd's. The kernel escapes nothing here and
+    refuses names with a newline. A path that begins with "/.." is seen from a cgroup namespace that
+    it is not in.
     """
     unified, systemd = "", ""
     others: list[str] = []
     for line in data.split(b"\n"):
-        number, _, rest = line.partition(b":")
-        controllers, _, raw = rest.partition(b":")
+        number, _, behind = line.partition(b":")
+        controllers, _, raw = behind.partition(b":")
         if not raw.startswith(b"/"):
             continue
         if number == b"0" and not controllers:
@@ -119,7 +123,7 @@ def choose_path(data: bytes) -> str:
 
 
 def parse_path(path: str) -> Placement:
-    """Return the unit and the outermost container that a cgroup's path tells."""
+    """Return the unit and the outermost container of the cgroup *path*, as of choose_path()."""
     parts = _split(path)
     container = _find_container(parts)
     if container and parts[0] == "user.slice" and len(parts) > 1:
@@ -128,9 +132,9 @@ def parse_path(path: str) -> Placement:
 
 
 def workload_name(pod: str) -> str:
-    """Return a pod's name without what its controller made up for this one.
+    """Return the name of a pod's workload: the pod's without what its controller added to it.
 
-    These are the hash and the random letters of Deployments, the random letters of
+    Removed are the hash and the random letters of Deployments, the random letters of
     DaemonSets and Jobs, the time of CronJobs. A StatefulSet's number stays. What looks
     random and is a word ("-https") stays, unless a hash is before it.
     """
@@ -145,7 +149,7 @@ def workload_name(pod: str) -> str:
 
 
 def is_lasting(name: str) -> bool:
-    """Whether a name survives that its bearer is made anew: it holds no UUID and no long id."""
+    """Whether the bearer of a name has it again when it is made anew: no UUID or id is in it."""
     return bool(name) and not any(found.lastindex for found in re.finditer(_CHANGING, name))
 
 
@@ -217,7 +221,7 @@ def _find_container(parts: list[str]) -> Container | None:
 
 
 def _user_of(slice_name: str) -> int | None:
-    """Return whose slice it is; None for root's and for what is no user's."""
+    """Return the uid of the user whose slice it is; None for root's and for no user's slice."""
     found = re.fullmatch(_USER_SLICE, slice_name)
     return (int(found[1]) or None) if found else None
 

@@ -1,4 +1,4 @@
-"""What a process is called: by its program, with a name that lasts over upgrades.
+"""Names of processes: each is called by its program, with a name that lasts over upgrades.
 
 Nearly all processes are called what the kernel calls them: comm (proc(5)), the base name of the
 file they began with. But comm is the name of the main thread, and programs write into it what
@@ -26,25 +26,30 @@ THREADS = frozenset(
         b"cache-main",  # Varnish
     )
 )
-"""What main threads are called, whatever their program is called."""
+"""Names (comm) of main threads that say nothing of their program."""
 
-Fact = Callable[[], bytes | None]
-"""Looks at something of a process; None: it may not be looked at, or the process is gone."""
+FieldReader = Callable[[], bytes | None]
+"""Returns the bytes of a field of a process, such as its command line.
+
+None: it may not be read, or the process is gone."""
 
 
 class ProgramName(NamedTuple):
-    """A process's name, safe to print; not *certain*: something could not be looked at."""
+    """A process's name, safe to print.
+
+    Unless *certain*, something that may decide it could not be read.
+    """
 
     name: str
     certain: bool
 
 
-def program_name(comm: bytes, command_line: Fact, executable: Fact) -> ProgramName:
-    """Return what a process is called.
+def program_name(comm: bytes, command_line: FieldReader, executable: FieldReader) -> ProgramName:
+    """Return the name of a process whose main thread is called *comm*, cut at 15 bytes.
 
-    *command_line* is its arguments as /proc/PID/cmdline has them, or their beginning;
-    *executable* the file that it executes, with or without its folder. Each is looked at only
-    where it may decide. What holds first:
+    *command_line* returns its arguments as /proc/PID/cmdline has them, or their beginning;
+    *executable* the file that it executes, with or without its folder. Each is called only
+    where it may decide. The first rule that holds gives the name:
 
     1. A title is called what stands before what changes in it: before ": ", " (" or " [",
        before a space and a version, an option, or "master", "worker", "child" or "parent".
@@ -71,50 +76,50 @@ def program_name(comm: bytes, command_line: Fact, executable: Fact) -> ProgramNa
 
 @lru_cache(1024)  # processes of a host have few names
 def name_by_comm(comm: bytes) -> ProgramName | None:
-    """Return the name of one of the many processes that comm tells it of; else None."""
+    """Return the name of a process whose *comm* decides it, as that of most; else None."""
     if len(comm) >= COMM_MAX or comm in THREADS or b" " in comm or b"/" in comm:
         return None
     return ProgramName(safe_name(comm), certain=True)
 
 
 class _Process:
-    """What is known of a process besides comm; what could not be looked at is empty.
+    """The fields of a process besides comm, each read once; one that can't be read is empty.
 
     Attributes:
-        certain: all that was asked for could be looked at.
+        certain: all fields that were asked for could be read.
     """
 
-    def __init__(self, command_line: Fact, executable: Fact) -> None:
+    def __init__(self, command_line: FieldReader, executable: FieldReader) -> None:
         self.certain = True
         self._executable = executable
-        self._look_at_arguments = cache(lambda: self._seen(command_line()))
+        self._read_arguments = cache(lambda: self._checked(command_line()))
 
-    def _seen(self, fact: bytes | None) -> bytes:
-        if fact is None:
+    def _checked(self, field: bytes | None) -> bytes:
+        if field is None:
             self.certain = False
             return b""
-        return fact
+        return field
 
     def arguments(self) -> list[bytes]:
-        """Return the first arguments, at least one."""
-        return self._look_at_arguments().split(b"\0", _ARGUMENTS_TRIED)[:_ARGUMENTS_TRIED]
+        """Return the first three arguments, or fewer; one that is empty where there is none."""
+        return self._read_arguments().split(b"\0", _ARGUMENTS_TRIED)[:_ARGUMENTS_TRIED]
 
     def executable(self) -> bytes:
-        """Return the name of the file, without its folder."""
-        return executable_name(self._seen(self._executable()))
+        """Return the name of the file without its folder; b"" where it has none or isn't known."""
+        return executable_name(self._checked(self._executable()))
 
 
 def _name(comm: bytes, process: _Process) -> bytes:
     title = _before_changes(comm)
     if b"/" in title or (title == comm and len(comm) >= COMM_MAX):
-        whole = _completed(comm, process.arguments())
-        if whole:
-            title = _before_changes(whole)
+        completed = _completed(comm, process.arguments())
+        if completed:
+            title = _before_changes(completed)
             if b"/" in comm:
                 title = title.split(b" ", 1)[0].rsplit(b"/", 1)[-1]
                 return title or _by_executable(comm, process)
-            if title == whole:
-                title = _first_word(whole)
+            if title == completed:
+                title = _first_word(completed)
         elif comm.startswith(b"/"):
             return _by_executable(comm, process)
     names_thread = title.rsplit(b"/", 1)[-1] in THREADS
@@ -123,7 +128,7 @@ def _name(comm: bytes, process: _Process) -> bytes:
 
 @cache
 def _changes() -> re.Pattern[bytes]:
-    """Return the expression of rule 1; few calls need it, so it is compiled late."""
+    """Return the regular expression of rule 1 of program_name(), compiled when first needed."""
     version = rb"v?\d+(?:\.\d+)+"
     return re.compile(
         rb"(?<=[^ ])(?:(?:-" + version + rb")?: |"
@@ -132,13 +137,16 @@ def _changes() -> re.Pattern[bytes]:
 
 
 def _before_changes(title: bytes) -> bytes:
-    """Return the part of a title that lasts; all of it if it is none."""
+    """Return the part of *title* before what changes in it; all of it if nothing does."""
     found = _changes().search(title)
     return (title[: found.start()].removeprefix(b"[") if found else b"") or title
 
 
 def _completed(comm: bytes, arguments: list[bytes]) -> bytes:
-    """Return the argument, or the last part of its path, that begins with *comm*; b"": none."""
+    """Return the first argument, or last part of an argument's path, that begins with *comm*.
+
+    It is b"" if there is none.
+    """
     for argument in arguments:
         for name in (argument, argument.rsplit(b"/", 1)[-1]):
             if name.startswith(comm):
@@ -147,7 +155,7 @@ def _completed(comm: bytes, arguments: list[bytes]) -> bytes:
 
 
 def _first_word(name: bytes) -> bytes:
-    """Cut a name at the first space, colon or end of line behind what the kernel kept of it."""
+    """Return *name* up to the first space, colon or line feed behind its first 15 bytes."""
     ends = (name.find(mark, COMM_MAX) for mark in (b" ", b":", b"\n"))
     return name[: min((end for end in ends if end > 0), default=len(name))]
 
@@ -159,12 +167,12 @@ def _by_executable(comm: bytes, process: _Process) -> bytes:
     called = process.arguments()[0].split(b" ", 1)[0].rsplit(b"/", 1)[-1]
     if not name:
         return called or comm
-    rest = name[len(called) :] if called and name.startswith(called) else b""
-    return called if re.fullmatch(rb"[-.]?\d[\d.]*", rest) else name
+    version = name[len(called) :] if called and name.startswith(called) else b""
+    return called if re.fullmatch(rb"[-.]?\d[\d.]*", version) else name
 
 
 def executable_name(path: bytes) -> bytes:
-    """Return the name of an executable; b"" if it has none any more.
+    """Return the name of an executable file without its folder; b"" if it has none any more.
 
     *path* is what /proc/PID/exe links to, or the last part of it. A file that was replaced or
     removed has " (deleted)" behind it there; one that memfd_create(2) made, "memfd:" before it;

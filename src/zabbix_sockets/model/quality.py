@@ -1,14 +1,25 @@
-"""How good connections are: what samples of them add up to, and what is said of the sums.
+"""Quality of connections: sums of their round-trip times, retransmissions, losses and limits.
 
-A Quality is one number with a place for each sum: how many samples fell into which bucket of
-the round-trip times, segments, milliseconds. The places are so wide that none overflows into
-the next one, so `+` adds up all of them at once; 0 is no sample, and equal samples are one object.
+A Quality is one integer that holds all sums, so that `+` adds them up at once: a million samples
+need no object each. From the lowest bit on it has these fields:
+
+    bits  0-63    retransmits: segments sent again
+         64-127   lost: segments taken for lost
+        128-191   receiver_limited_ms: time in which the receiver's window held data up
+        192-255   sender_buffer_limited_ms: time in which the own send buffer did
+        256-283   retransmitting: connections with an unanswered timeout, or segments sent again
+        284-311   connections whose round-trip time is in bucket 0 of bucket_of(), in microseconds
+        312-339   in bucket 1, and so on up to bucket 255: 28 bits each
+
+The fields are so wide that none overflows into the next one. 0 is no connection, and equal
+samples of one connection are one object.
 """
 
 from collections.abc import Iterable
 from typing import TypeVar
 
 Quality = int
+"""The sums of any number of connections, as the module describes them."""
 
 Key = TypeVar("Key")
 
@@ -23,13 +34,15 @@ _RETRANSMITTING = _SUM_BITS * len(_SUMS)
 _HISTOGRAM = _RETRANSMITTING + _COUNT_BITS
 
 LIMITED_TIMES = _SUMS[2:]
-"""What the kernel tells from 4.10 on."""
+"""The sums for which kernels before 4.10 have no figures."""
 
 
 def bucket_of(value: int) -> int:
-    """Return the bucket of *value*: itself below 8, then 8 buckets for each power of two.
+    """Return the bucket, 0 to 255, of a value that is not negative.
 
-    The BPF program has the same. Values of more than 32 bits are in the last bucket.
+    Values below 8 are their own buckets; from there on each power of two has 8 of them. Values of
+    more than 32 bits are in the bucket of the last one that has 32. The BPF program computes the
+    same.
     """
     if value < _STEPS:
         return value
@@ -39,6 +52,7 @@ def bucket_of(value: int) -> int:
 
 
 def _middle(bucket: int) -> int:
+    """Return the value in the middle of a bucket."""
     octave = bucket // _STEPS - 1
     if octave <= 0:
         return bucket
@@ -46,18 +60,20 @@ def _middle(bucket: int) -> int:
 
 
 VALUES = tuple(_middle(bucket) for bucket in range(256))
-"""The middle of each bucket: at most 6.25 % from any value in it."""
+"""For each bucket the value in its middle, from which no value in it differs by over 6.25 %."""
 
 ONE = tuple(1 << _HISTOGRAM + bucket * _COUNT_BITS for bucket in range(256))
-"""A sample of which nothing but the bucket of its round-trip time is to be said."""
+"""For each bucket the Quality of a connection in it, all of whose sums are 0."""
 
 
 def sample(
     bucket: int, retransmitting: bool, retransmits: int, lost: int, limited: Iterable[int] = ()
 ) -> Quality:
-    """Return one socket's Quality, by the bucket of its round-trip time in microseconds.
+    """Return the Quality of one connection.
 
-    *limited*: milliseconds in which the receiver's window, and the own buffer, held it up.
+    *bucket* is that of its round-trip time in microseconds; *retransmits* and *lost* are segments;
+    *limited* none, or the milliseconds in which the receiver's window, and then those in which the
+    own send buffer, held data up.
     """
     quality = ONE[bucket] | retransmitting << _RETRANSMITTING
     for place, value in enumerate((retransmits, lost, *limited)):
@@ -66,19 +82,23 @@ def sample(
 
 
 def add_to(sums: dict[Key, Quality], key: Key, quality: Quality) -> None:
-    """Add to one of many sums; one of a single sample stays the object that equal ones share."""
+    """Add *quality* to the entry *key* of *sums*.
+
+    An entry of one sample stays the object that equal samples share.
+    """
     before = sums.get(key)
     sums[key] = quality if before is None else before + quality
 
 
 class Sampler:
-    """Makes samples of tcp_info's figures, as readers.inet_diag has them.
+    """Makes the Quality of a connection of its figures of struct tcp_info.
 
     Args:
-        active_within: seconds; sockets that neither sent nor received data since don't count.
+        active_within: seconds; a connection that has neither sent nor received data for longer
+            doesn't count.
 
     Attributes:
-        lacks_limited_times: the kernel doesn't tell them.
+        lacks_limited_times: the kernel has no figures of LIMITED_TIMES.
     """
 
     def __init__(self, active_within: int) -> None:
@@ -86,7 +106,11 @@ class Sampler:
         self.lacks_limited_times = False
 
     def __call__(self, figures: tuple[int, ...]) -> Quality:
-        """Return a socket's Quality, 0 if it doesn't count."""
+        """Return the Quality of the connection with these *figures*; 0 if it doesn't count.
+
+        Figures are those of readers.sock_diag.attributes: empty, or seven or nine fields of
+        tcp_info.
+        """
         if not figures:
             return 0
         timeouts, lost, in_flight, sent, received, rtt, retransmits, *limited = figures
@@ -102,7 +126,10 @@ class Sampler:
 
 
 def figures_of(quality: Quality) -> dict[str, object]:
-    """Return the document's fields: sums, and percentiles where a socket counts."""
+    """Return the document's fields of *quality*: the sums and, unless it is 0, percentiles.
+
+    docs/document.md describes them.
+    """
     counts = list(_counts(quality >> _HISTOGRAM))
     measured = sum(count for _, count in counts)
     retransmitting = quality >> _RETRANSMITTING & _COUNT
@@ -123,7 +150,10 @@ def figures_of(quality: Quality) -> dict[str, object]:
 
 
 def _counts(histogram: int) -> Iterable[tuple[int, int]]:
-    """Yield the buckets that have samples, with how many, in order."""
+    """Yield the buckets with connections in rising order, each with their number.
+
+    *histogram* is a Quality without the sums below its buckets.
+    """
     bucket = 0
     while histogram:
         empty = ((histogram & -histogram).bit_length() - 1) // _COUNT_BITS
@@ -135,7 +165,10 @@ def _counts(histogram: int) -> Iterable[tuple[int, int]]:
 
 
 def _percentile(counts: Iterable[tuple[int, int]], rank: int) -> int:
-    """Return the value at *rank*, from 1, of all in order."""
+    """Return the value of the connection with the *rank*, from 1, in the order of *counts*.
+
+    *counts* are buckets in rising order, each with the number of its connections.
+    """
     for bucket, count in counts:
         rank -= count
         if rank <= 0:

@@ -6,6 +6,7 @@ Nothing here does I/O. `None` means "not available from this source"; 0 was meas
 from collections.abc import Callable
 from typing import NamedTuple
 
+from zabbix_sockets.model.gaps import NAMESPACE, Gap
 from zabbix_sockets.model.wire import OWN_NETNS
 
 INBOUND, OUTBOUND, UNKNOWN = "inbound", "outbound", "unknown"
@@ -121,13 +122,6 @@ was made."""
 
 ALL_NETNS, OWN = "all", "own"
 
-HIDDEN_FACTS = {
-    "name": "the whole name",
-    "user": "the user",
-    "command": "the command line",
-}
-"""What may decide an owner's group and be hidden (hidepid), in words."""
-
 LISTS = ("processes", "listeners", "upstreams")
 """Of the document, and kinds of discovery."""
 
@@ -135,7 +129,22 @@ LISTS = ("processes", "listeners", "upstreams")
 
 
 class Visibility:
-    """What could not be seen, and how what was seen came about."""
+    """How what was seen came about, and what was not.
+
+    Attributes:
+        source: `bpf`, `sock_diag` or `procfs`; *reason*: why that one.
+        ownership: BY_DESCRIPTORS or BY_CGROUPS.
+        degraded: this host could do better.
+        seconds: how long the collection took.
+        vanished: processes that ended before they could be asked.
+        gaps: what was not seen. document.completeness decides what that means.
+        warnings: what else people should know, in words: errors, readers that were replaced.
+    """
+
+    __slots__ = (
+        *("source", "reason", "ownership", "degraded", "seconds"),
+        *("vanished", "gaps", "warnings"),
+    )
 
     def __init__(self, source: str, reason: str = "") -> None:
         self.source = source
@@ -143,20 +152,19 @@ class Visibility:
         self.ownership = BY_DESCRIPTORS
         self.degraded = False
         self.seconds = 0.0
-        self.denied: dict[str, int] = {}  # process name: instances
-        self.hidden = False  # /proc shows the caller's own processes only
         self.vanished = 0
-        self.foreign_unowned = False  # other namespaces were read without their sockets' cgroups
-        self.foreign_unseen = False  # there may be namespaces that were not found
-        self.foreign_unnamed = False  # other namespaces may have names, but /proc hides of what
-        self.short = False  # no descriptor or memory was left for what names rows
-        self.hidden_facts: set[str] = set()  # of HIDDEN_FACTS, what /proc hides of an owner
-        self.unplaced = False  # the cgroup of a socket or of its owner is not known
-        self.places_complete = True  # units, containers, users: looked for before the deadline
-        self.owners_complete = True  # every process was asked before the deadline
-        self.undecided = False  # a filter needs owners that can't be known
-        self.endpoints_complete = True  # every distinct remote endpoint has a count of its own
+        self.gaps: list[Gap] = []
         self.warnings: list[str] = []
+
+    def add_gap(
+        self, kind: str, where: str = "", how_many: int = 1, netns: int = OWN_NETNS
+    ) -> None:
+        """Note that something was not seen; see Gap."""
+        self.gaps.append(Gap(kind, where, how_many, netns))
+
+    def has_gap(self, *kinds: str) -> bool:
+        """Whether something of one of *kinds* was not seen."""
+        return any(gap.kind in kinds for gap in self.gaps)
 
 
 class Snapshot:
@@ -183,9 +191,7 @@ class Snapshot:
         self.queues: dict[tuple[int, int], tuple[int, int]] = {}  # by owner and namespace
         self.uids: dict[int, int] = {}  # owner: lowest uid seen on its sockets
         self.fds_limits: dict[int, int] = {}  # process: soft RLIMIT_NOFILE
-        self.unfinished: set[str] = set()  # protocols not read to the end, of the own namespace
         self.namespaces: dict[int, Namespace] = {}  # others that were found, by number
-        self.skipped: set[int] = set()  # of these, those not read to the end
         self.selected: frozenset[int] | None = None  # what the lists are of; None: all
         self.filter = ""  # the expression that every socket here fits
 
@@ -205,6 +211,11 @@ class Snapshot:
         holders.update(each.owner for each in part.connections)
         part.owners = {owner: self.owners[owner] for owner in holders if owner in self.owners}
         return part
+
+    @property
+    def skipped(self) -> set[int]:
+        """Numbers of the other namespaces that were not read to the end."""
+        return {gap.netns for gap in self.visibility.gaps if gap.kind == NAMESPACE}
 
     def ports_of(self, netns: int) -> PortRange | None:
         """Return the ephemeral ports of a namespace, None where what takes them is unknown."""

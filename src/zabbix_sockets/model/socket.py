@@ -1,24 +1,31 @@
-"""Single sockets, for people: `show sockets`."""
+"""Values of single sockets, for people: `show sockets`."""
 
 from typing import NamedTuple
 
 
 class Owner(NamedTuple):
-    """A process that holds a socket."""
+    """A process that holds a socket; its name is safe to print."""
 
     pid: int
     name: str
 
 
 class TcpInfo(NamedTuple):
-    """How a TCP connection fares; None: the kernel didn't say, or has no sample yet.
+    """The kernel's figures of a TCP connection (struct tcp_info); None: no such figure or sample.
 
-    Windows and counts are in segments, but for what says bytes. *lost*: thought to be, and not
-    sent again yet. *timeouts*: in a row, now, without an answer. *retransmits_in_flight*: sent
-    again and not acknowledged yet; *retransmits*: since the connection began. *busy_us*: there
-    was something to send or to be acknowledged; limited by the receiver's window and by the own
-    send buffer in parts of it. Times since the connection's beginning; *last_sent_ms* and
-    *last_received_ms* since data went.
+    Windows and counts are in segments where the name doesn't say bytes.
+
+    Attributes:
+        unacked: segments sent and not acknowledged.
+        lost: segments that the kernel takes for lost and hasn't sent again yet.
+        timeouts: retransmission timeouts in a row, just now, without an answer.
+        retransmits_in_flight: segments sent again and not acknowledged yet.
+        retransmits: segments sent again since the connection began.
+        busy_us: time, since the connection began, with data to send or to be acknowledged.
+        receiver_limited_us: the part of it in which the receiver's window held data up.
+        sender_buffer_limited_us: the part of it in which the own send buffer did.
+        last_sent_ms: time since data was sent, *last_received_ms* since it was received.
+        congestion_control: the name of the algorithm, such as "cubic".
     """
 
     rtt_us: int | None = None
@@ -48,16 +55,28 @@ class TcpInfo(NamedTuple):
 class Socket(NamedTuple):
     """One socket, for people: an object of `show sockets --json`.
 
-    Queues are bytes; a listener has *accept_queue* and *backlog* (connections) instead.
-    *cookie*: the kernel's number for this socket, which no other one gets. *device*: what it is
-    bound to, empty if to none. Both are None from procfs.
+    Attributes:
+        protocol: tcp or udp.
+        family: AF_INET or AF_INET6.
+        netns: the name of its network namespace for people; empty for the caller's own.
+        state: the kernel's number (model.wire).
+        direction: inbound, outbound or unknown; None for listeners and bound UDP sockets.
+        local_address, remote_address: 4 or 16 bytes in network order.
+        device: the safe name of the network device that it is bound to, empty if to none; None
+            from procfs, which doesn't tell.
+        owners: the processes that hold it; none if they can't be seen.
+        recv_queue, send_queue: bytes; None for a listener.
+        accept_queue, backlog: connections of a listener; None for all others, *backlog* from
+            procfs, too.
+        cookie: the kernel's number for this socket, which no other one gets; None from procfs.
+        tcp_info: None where nobody asked, or the source doesn't tell.
     """
 
     protocol: str
     family: int
     netns: str
     state: int
-    direction: str | None  # None for listeners and bound UDP sockets
+    direction: str | None
     local_address: bytes
     local_port: int
     remote_address: bytes

@@ -1,10 +1,14 @@
-"""How wide a text is in a terminal. Pure."""
+"""The width of a text in a terminal. Pure."""
 
 import unicodedata
 
 
 def text_width(text: str) -> int:
-    """Return how many cells of a terminal *text* takes (UAX #11; marks: none)."""
+    """Return the number of a terminal's cells that *text* takes.
+
+    Wide and fullwidth characters (Unicode, UAX #11) take two, combining marks and format
+    characters none.
+    """
     if text.isascii():
         return len(text)
     return sum(

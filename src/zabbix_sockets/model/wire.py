@@ -1,6 +1,6 @@
-"""The words of the readers: the kernel's states and tables, and rows of sockets. No I/O."""
+"""Values that readers yield: the kernel's states and tables, and rows of sockets. No I/O."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -23,11 +23,15 @@ class TcpState(IntEnum):
 
 TCP_STATES = {int(state): state.name.lower() for state in TcpState}
 UDP_STATES = {TcpState.ESTABLISHED.value: "connected", TcpState.CLOSE.value: "bound"}
+"""The names of states in the document, by the kernel's numbers."""
 PROTOCOLS = ("tcp", "udp")
 
 
 def state_name(protocol: str, state: int) -> str:
-    """Return the name of *state*; kernel enums grow, so an unknown one is `state_13`."""
+    """Return the name of the kernel's *state* of a socket of *protocol*, tcp or udp.
+
+    Kernel enums grow: a number without a name is called such as `state_13`.
+    """
     names = TCP_STATES if protocol == "tcp" else UDP_STATES
     return names.get(state) or f"state_{state}"
 
@@ -40,7 +44,7 @@ LISTENING_MASK = {protocol: 1 << state for protocol, state in LISTENING.items()}
 """The same as masks of states."""
 
 OWN_NETNS = 0
-"""The caller's own network namespace; others have a number of the kernel's."""
+"""The number of the caller's own network namespace; others have inode numbers, never 0."""
 
 
 class Table(NamedTuple):
@@ -56,9 +60,10 @@ class Table(NamedTuple):
 
 
 TABLES = tuple(Table(protocol, family) for protocol in PROTOCOLS for family in (2, 10))
-"""All that are read of a namespace; 2 and 10 are AF_INET and AF_INET6."""
+"""The tables of the caller's own namespace; 2 and 10 are AF_INET and AF_INET6."""
 
 AddressToken = bytes | str
+"""An address as a reader found it, in its own Encoding."""
 
 Row = tuple[int, int, int, AddressToken, AddressToken, int, int, int, int, int]
 """A socket as readers yield it: state, local port, remote port, local address, remote
@@ -69,26 +74,15 @@ and only distinct ones are ever decoded. A listener's queues are the accept queu
 backlog, in connections; backlog -1 is unknown."""
 
 
-ListeningEnd = tuple[int, AddressToken]
-"""Port and address of a listener."""
-
-WholeRow = tuple[Row, bytes]
-"""A row, and the netlink message that it is from; empty from procfs."""
-
-ChosenRows = tuple[Iterable[ListeningEnd], Iterable[WholeRow]]
-"""Listeners, chosen or not, for the directions of what comes; and the rows that are chosen."""
-
-
 class Encoding(NamedTuple):
-    """How a reader writes addresses and ports in its rows."""
+    """The functions that decode the addresses and ports of one reader's rows.
 
-    address: Callable[[AddressToken], bytes]  # to 4 or 16 bytes in network order
-    port: Callable[[int], int]  # to the port's number; its own inverse
-    wildcard: Mapping[int, AddressToken]  # family: the token of 0.0.0.0 or ::
+    Attributes:
+        address: decodes a token to 4 or 16 bytes in network order.
+        port: decodes a token to the port's number, and is its own inverse.
+        wildcard: the token of 0.0.0.0 or ::, by family (AF_INET or AF_INET6).
+    """
 
-
-class TableRead(NamedTuple):
-    """A table being read: batches of rows, listeners (UDP: bound sockets) first."""
-
-    encoding: Encoding
-    batches: Iterator[Iterable[Row]]
+    address: Callable[[AddressToken], bytes]
+    port: Callable[[int], int]
+    wildcard: Mapping[int, AddressToken]

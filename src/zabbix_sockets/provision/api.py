@@ -1,4 +1,4 @@
-"""The Zabbix API: the only module that talks to pyzabbix and its HTTP client."""
+"""Client of the Zabbix API: the only module that uses pyzabbix and its HTTP client."""
 
 import logging
 import ssl
@@ -21,6 +21,7 @@ if not hasattr(ZabbixAPI, "check_authentication"):
     raise ImportError("another distribution's pyzabbix", name=failures.PY_ZABBIX)
 
 Row = dict[str, Any]
+"""An object of the API's JSON, as get methods return them."""
 _Decoded = TypeVar("_Decoded")
 
 _ADMIN = 2  # the type of a role: 1 User, 2 Admin, 3 Super admin
@@ -30,7 +31,19 @@ _GRACE = 1.0
 
 
 class Api:
-    """A connection to one server; errors are SocketsErrors of one line."""
+    """A connection to one server, whose version it asks for at once.
+
+    Args:
+        frontend: the address of the server's frontend.
+        timeout: seconds for each of the server's answers.
+        ca_file: the path of certificates to trust (PEM), instead of the system's; None: these.
+
+    Attributes:
+        version: the server's.
+
+    Raises:
+        RefusedError, UnreachableError: as call().
+    """
 
     def __init__(self, frontend: Frontend, timeout: float, ca_file: str | None) -> None:
         logging.getLogger("pyzabbix").disabled = True
@@ -44,10 +57,11 @@ class Api:
         self.version: Version = self.decoded("apiinfo.version", parse_version)
 
     def login(self, credentials: Token | Login) -> None:
-        """Log in; a token is only tried.
+        """Begin a session with a user and a password, or check that a token is taken.
 
         Raises:
-            SocketsError: the server refuses, or the user can't do anything with templates.
+            RefusedError: the server refuses, or the user's role may not change templates.
+            UnreachableError: as of call().
         """
         try:
             with self._errors():
@@ -69,11 +83,11 @@ class Api:
 
     @property
     def is_super_admin(self) -> bool:
-        """Whether the user has a role of the only type that may all, such as to create groups."""
+        """Whether the user's role is of the type Super admin, which alone may create groups."""
         return self._role > _ADMIN
 
     def logout(self) -> None:
-        """End a session that a password began; what fails now is no matter any more."""
+        """End the session that a password began, if one did; errors are passed over."""
         if self._logged_in:
             self._logged_in = False
             self._timeout = min(self._timeout, _LOGOUT_SECONDS)
@@ -83,11 +97,11 @@ class Api:
                 pass  # it expires by itself
 
     def call(self, method: str, **parameters: object) -> object:
-        """Return the result of a method.
+        """Return the result of an API method, as it was decoded from JSON.
 
         Raises:
             RefusedError: the server understood and refused.
-            UnreachableError: no answer, or no API's.
+            UnreachableError: there is no answer in time, or none of a Zabbix API.
         """
         with self._errors():
             return self._client.do_request(method, parameters)["result"]
@@ -95,7 +109,11 @@ class Api:
     def decoded(
         self, method: str, decode: Callable[[Any], _Decoded], **parameters: object
     ) -> _Decoded:
-        """Return what *decode* makes of a method's result."""
+        """Return the result of an API method, as the function *decode* gives it.
+
+        Raises:
+            RefusedError, UnreachableError: as call(); the latter, too, where decoding fails.
+        """
         result = self.call(method, **parameters)
         try:
             return decode(result)
@@ -107,12 +125,16 @@ class Api:
     def rows(
         self, method: str, decode: Callable[[Row], _Decoded], **parameters: object
     ) -> list[_Decoded]:
-        """Return the rows of a get method, decoded."""
+        """Return the objects of a get method, each as the function *decode* gives it.
+
+        Raises:
+            RefusedError, UnreachableError: as decoded().
+        """
         return self.decoded(method, lambda rows: [decode(row) for row in rows], **parameters)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turn what the client raises into errors of this package, in time."""
+        """Turn the client's exceptions in the block into errors of ours, and bound its time."""
         self._client.timeout = self._timeout
         try:
             # The client's own timeout begins anew with each byte.
@@ -145,7 +167,12 @@ class Api:
 def connected(frontend: Frontend, timeout: float, ca_file: str | None) -> Iterator[Api]:
     """Yield the API, not logged in yet; a session is ended however the block ends.
 
-    pyzabbix's own context manager swallows exceptions, and so is not used.
+    Arguments are those of Api. pyzabbix's own context manager swallows exceptions, and so is not
+    used.
+
+    Raises:
+        SocketsError: the file with certificates can't be used.
+        RefusedError, UnreachableError: as Api.
     """
     if ca_file is not None:
         _check_ca(ca_file)

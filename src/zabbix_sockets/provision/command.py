@@ -1,4 +1,4 @@
-"""The verb provision: asks, plans, and does it, telling each thing in a line."""
+"""The verb `provision`: asks, plans, and carries it out, printing a line for each change."""
 
 import argparse
 import os
@@ -10,7 +10,7 @@ from zabbix_sockets.provision import credentials
 from zabbix_sockets.provision.api import Api, connected
 from zabbix_sockets.provision.failures import RefusedError, in_one_line
 from zabbix_sockets.provision.inventory import read_groupid, read_inventory, read_templateid
-from zabbix_sockets.provision.options import Wanted, wanted_of
+from zabbix_sockets.provision.options import DesiredState, desired_state
 from zabbix_sockets.provision.plan import Change, HostPlan, Ids, Plan, group_of, make_plan
 from zabbix_sockets.provision.templates import (
     TEMPLATE_GROUP,
@@ -38,7 +38,7 @@ class _Import(NamedTuple):
 
 
 class _Journal:
-    """Tells what is done, or with *dry_run* would be."""
+    """Prints a line for each change that is made or, with *dry_run*, would be."""
 
     def __init__(self, *, dry_run: bool) -> None:
         self.dry_run = dry_run
@@ -55,17 +55,18 @@ class _Journal:
 
 
 def note(text: str) -> None:
-    """Tell on stderr what the caller may want to know."""
+    """Print a note for the caller to stderr, in one line."""
     sys.stderr.write(f"note: {in_one_line(text)}\n")
 
 
 def provision(options: argparse.Namespace) -> None:
-    """Import the templates, and link the hosts.
+    """Import the templates and link the hosts that *options* name, as arguments.py parsed them.
 
     Raises:
+        UsageError: options contradict each other.
         SocketsError: it can't be done, or not for all hosts.
     """
-    wanted = wanted_of(options)
+    desired = desired_state(options)
     found = credentials.find(
         token_file=options.token_file,
         user=options.user,
@@ -79,23 +80,25 @@ def provision(options: argparse.Namespace) -> None:
         check_version(api.version)
         sources = {
             template: read_source(installed_folder(), template, api.version)
-            for template in wanted.templates
+            for template in desired.templates
         }
         api.login(credentials.complete(found))
-        _provision(api, wanted, sources, _Journal(dry_run=options.dry_run))
+        _provision(api, desired, sources, _Journal(dry_run=options.dry_run))
 
 
-def _provision(api: Api, wanted: Wanted, sources: dict[Template, str], journal: _Journal) -> None:
-    """Ask for all, then do all."""
-    rules = import_rules(api.version, delete_missing=wanted.delete_missing)
+def _provision(
+    api: Api, desired: DesiredState, sources: dict[Template, str], journal: _Journal
+) -> None:
+    """Read the actual state, then make all changes."""
+    rules = import_rules(api.version, delete_missing=desired.delete_missing)
     imports = [_compare(api, template, source, rules) for template, source in sources.items()]
-    plan = make_plan(wanted, read_inventory(api, wanted)) if wanted.hosts else Plan(())
+    plan = make_plan(desired, read_inventory(api, desired)) if desired.hosts else Plan(())
     if not api.is_super_admin:
         _check_groups(imports, plan)
     for each in imports:
         _import(api, each, journal)
-    refusals = _change_hosts(api, wanted, plan, journal)
-    names = [each.name for each in plan.hosts if each.left or each.name in refusals]
+    refusals = _change_hosts(api, desired, plan, journal)
+    names = [each.name for each in plan.hosts if each.unmet or each.name in refusals]
     if names:
         raise SocketsError(
             f"{len(names)} of {len(plan.hosts)} hosts not done: {', '.join(names)}",
@@ -104,7 +107,7 @@ def _provision(api: Api, wanted: Wanted, sources: dict[Template, str], journal: 
 
 
 def _check_groups(imports: list[_Import], plan: Plan) -> None:
-    """Refuse what only a Super admin can do, before anything is done."""
+    """Raise SocketsError where only a Super admin could create a group that is needed."""
     hint = "a role of type Super admin can create it; else give the user read-write access to it"
     if any(each.differences.adds_groups for each in imports):
         raise SocketsError(f"the API user can't see the template group {TEMPLATE_GROUP}", hint)
@@ -129,7 +132,7 @@ def _compare_by(api: Api, template: Template, source: str, rules: Rules) -> _Imp
 
 
 def _import(api: Api, each: _Import, journal: _Journal) -> None:
-    """Import a template if that changes anything."""
+    """Import a template, if that changes anything."""
     what = f"template {each.template.name}"
     if not each.differences.verb:
         journal.unchanged(what)
@@ -139,13 +142,13 @@ def _import(api: Api, each: _Import, journal: _Journal) -> None:
     _do(api, change, _NO_IDS, journal)
 
 
-def _change_hosts(api: Api, wanted: Wanted, plan: Plan, journal: _Journal) -> dict[str, str]:
-    """Do what is planned; return the hosts for which something was refused, each with a hint."""
+def _change_hosts(api: Api, desired: DesiredState, plan: Plan, journal: _Journal) -> dict[str, str]:
+    """Carry out the plan for the hosts; return the hint of each refusal, by host name."""
     if plan.new_group:
         _do(api, _new_group(plan.new_group), _NO_IDS, journal)
     ids = _NO_IDS
     if not journal.dry_run and any(each.changes for each in plan.hosts):
-        ids = _read_ids(api, wanted)
+        ids = _read_ids(api, desired)
     refusals = {}
     for each in plan.hosts:
         for text in each.notes:
@@ -162,22 +165,26 @@ def _new_group(name: str) -> Change:
     return Change("create", f"group {name}", "hostgroup.create", lambda _ids: {"name": name})
 
 
-def _read_ids(api: Api, wanted: Wanted) -> Ids:
-    template = read_templateid(api, wanted.linked.name)
+def _read_ids(api: Api, desired: DesiredState) -> Ids:
+    template = read_templateid(api, desired.linked.name)
     if template is None:
-        raise SocketsError(f"the API user can't see the template {wanted.linked.name}")
-    return Ids(template, read_groupid(api, group_of(wanted)) or "")
+        raise SocketsError(f"the API user can't see the template {desired.linked.name}")
+    return Ids(template, read_groupid(api, group_of(desired)) or "")
 
 
 def _change_host(api: Api, plan: HostPlan, ids: Ids, journal: _Journal) -> None:
     for change in plan.changes:
         _do(api, change, ids, journal)
-    if not plan.changes and not plan.left:
+    if not plan.changes and not plan.unmet:
         journal.unchanged(f"host {plan.name}")
 
 
 def _do(api: Api, change: Change, ids: Ids, journal: _Journal) -> None:
-    """Do one thing, and tell; or tell only that it would be done."""
+    """Make a change with *ids*, unless it is a dry run, and print it.
+
+    Raises:
+        RefusedError: the server refuses; the message names the change.
+    """
     if not journal.dry_run:
         try:
             api.call(change.method, **change.parameters(ids))

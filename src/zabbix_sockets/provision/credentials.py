@@ -1,4 +1,4 @@
-"""Who the API is asked as: a token, or a user and password; never from the command line.
+"""Credentials for the API: a token, or a user and password; never from the command line.
 
 From a file that an option names, else from the environment, else asked at the terminal.
 """
@@ -15,6 +15,7 @@ from zabbix_sockets.model.errors import SocketsError, UsageError, printable
 from zabbix_sockets.provision.macros import is_utf8
 
 TOKEN, USER, PASSWORD = "ZABBIX_TOKEN", "ZABBIX_USER", "ZABBIX_PASSWORD"
+"""Variables of the environment that hold them."""
 _MAX_BYTES = 4096
 _WAYS = (
     f"give --token-file FILE, or --user NAME and --password-file FILE, or set {TOKEN}, or {USER}"
@@ -39,7 +40,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Incomplete:
-    """What must be asked for; None is what is not known yet."""
+    """A user or a password, of which at least one has to be asked for; that is None."""
 
     user: str | None
     password: str | None
@@ -53,7 +54,9 @@ def find(
     environment: Mapping[str, str],
     note: Callable[[str], None],
 ) -> Token | Login | Incomplete:
-    """Return what options, files and the environment say; options win.
+    """Return the credentials of options, files and the environment; options win.
+
+    *note* is called with a text for the caller where a file of secrets is readable by everybody.
 
     Raises:
         UsageError: the options contradict each other.
@@ -78,7 +81,7 @@ def find(
 
 
 def complete(found: Token | Login | Incomplete) -> Token | Login:
-    """Ask at the terminal for what is missing.
+    """Return *found* with the user and password that it lacks, which are asked for at the terminal.
 
     Raises:
         SocketsError: there is no terminal, or nothing was typed.
@@ -90,7 +93,7 @@ def complete(found: Token | Login | Incomplete) -> Token | Login:
 
 
 def read_secret(path: str, note: Callable[[str], None]) -> str:
-    """Return the one line of a file; *note* is told when everybody may read it.
+    """Return the one line of a file; *note* is called with a text where everybody may read it.
 
     Raises:
         SocketsError: it can't be read, or holds no single line of text.

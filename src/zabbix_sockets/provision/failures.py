@@ -1,4 +1,4 @@
-"""What may go wrong between here and the API, each in one line with a hint.
+"""Errors of the way to the API and of the API itself, each in one line with a hint.
 
 Nothing that was sent is repeated, so no message can hold a password or token.
 """
@@ -49,13 +49,13 @@ class RefusedError(SocketsError):
 
 
 class UnreachableError(SocketsError):
-    """No answer, or none of a Zabbix API."""
+    """There was no answer, or none of a Zabbix API."""
 
 
 def without_extra(error: ImportError) -> SocketsError:
-    """Return the error for an import that failed, as what zabbix-sockets[provision] brings lacks.
+    """Return the error for a failed import of what zabbix-sockets[provision] brings.
 
-    *error*: its name is the module's that is missing, or PY_ZABBIX where that took the place.
+    *error* has the name of the missing module, or PY_ZABBIX where that has taken its place.
     """
     pip = f"{sys.executable} -m pip"
     install = f"{pip} install '.[provision]' in the folder of zabbix-sockets' source"
@@ -76,7 +76,10 @@ def without_extra(error: ImportError) -> SocketsError:
 
 
 def refused(words: str, secrets: tuple[str, ...]) -> RefusedError:
-    """Return the error for what the server said, in one line and without *secrets*."""
+    """Return the error for a refusal in the server's words, in one line and without *secrets*.
+
+    Its hint is the one for the first known phrase in them.
+    """
     for secret in filter(None, secrets):
         words = words.replace(secret, "***")
     text = in_one_line(words) or "the server refused, without a word"
@@ -85,28 +88,28 @@ def refused(words: str, secrets: tuple[str, ...]) -> RefusedError:
 
 
 def login_refused(error: RefusedError, *, with_token: bool) -> RefusedError:
-    """Return the error for a login that failed."""
+    """Return the error for a login that the server refused with *error*."""
     return RefusedError(f"login: {error}", _NO_HEADER if with_token else error.hint)
 
 
 def in_one_line(text: str) -> str:
-    """Return *text* without line ends and what a terminal may not be shown, and not too long."""
+    """Return *text* as one line of at most 400 printable characters."""
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return line if len(line) <= _MAX_LENGTH else f"{line[: _MAX_LENGTH - 1]}…"
 
 
 def no_api(url: str, what: str) -> UnreachableError:
-    """Return the error for an answer that no Zabbix API gives."""
+    """Return the error for an answer that no Zabbix API gives; *what* says what it is."""
     return UnreachableError(f"{url}: {what}", _WHERE)
 
 
 def redirected(url: str, target: str) -> UnreachableError:
-    """Return the error for a redirect; to follow it would send the secret to another place."""
+    """Return the error for a redirect to *target*; to follow it would send the secret elsewhere."""
     return UnreachableError(f"{url}: redirects to {in_one_line(target)}", "give that address")
 
 
 def timed_out(url: str, seconds: float) -> UnreachableError:
-    """Return the error for a server that takes too long."""
+    """Return the error for a server that didn't answer within *seconds*."""
     return UnreachableError(
         f"{url}: no answer within {seconds:g} s",
         "--timeout SECONDS waits longer. The server may go on with what it was asked last: a new"
@@ -115,7 +118,7 @@ def timed_out(url: str, seconds: float) -> UnreachableError:
 
 
 def unreachable(url: str, error: BaseException, seconds: float) -> UnreachableError:
-    """Return the error for an exception of the HTTP client."""
+    """Return the error for an exception of the HTTP client, whose timeout is *seconds*."""
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -131,12 +134,12 @@ def unreachable(url: str, error: BaseException, seconds: float) -> UnreachableEr
 
 
 def by_proxy(error: UnreachableError) -> UnreachableError:
-    """Return an error for a connection that goes by way of a proxy."""
+    """Return the error for *error* on a connection through a proxy that the environment names."""
     return UnreachableError(f"{error} (by way of a proxy)", _PROXY)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield *error* and all it came from: the libraries wrap each other's exceptions."""
+    """Yield *error* and all exceptions that it wraps, outermost first."""
     waiting, seen = [error], set[int]()
     while waiting:
         cause = waiting.pop(0)
@@ -153,7 +156,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _innermost(causes: list[BaseException]) -> str:
-    """Return the system's words, or the name of what has a message that may hold what was sent."""
+    """Return the system's message for the cause of a failure, else the name of its class.
+
+    Other messages may repeat what was sent.
+    """
     for cause in causes:
         if isinstance(cause, OSError) and cause.errno and cause.strerror:
             return cause.strerror

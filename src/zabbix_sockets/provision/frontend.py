@@ -1,4 +1,4 @@
-"""The address of a Zabbix frontend."""
+"""Parser of the address of a Zabbix frontend."""
 
 import ipaddress
 from typing import NamedTuple
@@ -9,7 +9,12 @@ _EXAMPLE = "write it as https://zabbix.example.com/zabbix"
 
 
 class Frontend(NamedTuple):
-    """Where the frontend is; *exposed* when what is sent there can be read on the way."""
+    """The address of a frontend.
+
+    Attributes:
+        url: without the API's own file and a slash at its end.
+        exposed: what is sent there can be read on the way: it is http, and not to this machine.
+    """
 
     url: str
     exposed: bool

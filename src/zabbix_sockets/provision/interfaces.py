@@ -1,4 +1,4 @@
-"""The address at which a server asks an agent."""
+"""Host interfaces: the address at which a server asks an agent."""
 
 import ipaddress
 import re
@@ -13,10 +13,16 @@ _HOW = "write ADDRESS:PORT, with an IPv6 address in brackets: [2001:db8::1]:1005
 
 
 class Interface(NamedTuple):
-    """An agent's address and port."""
+    """An agent's address and port.
+
+    Attributes:
+        address: an IP address or a DNS name.
+        port: digits, or a user macro, which somebody has set in the frontend.
+        is_ip: the address is an IP address.
+    """
 
     address: str
-    port: str  # digits, or a macro that somebody wrote there
+    port: str
     is_ip: bool
 
     def __str__(self) -> str:
@@ -24,7 +30,7 @@ class Interface(NamedTuple):
         return f"{shown}:{self.port}"
 
     def parameters(self) -> dict[str, object]:
-        """Return it as host.create and host.massadd take it."""
+        """Return the interface as host.create and host.massadd take it."""
         return {
             "type": AGENT,
             "main": 1,
@@ -36,7 +42,7 @@ class Interface(NamedTuple):
 
 
 def parse_interface(text: str) -> Interface:
-    """Return the interface of ADDRESS:PORT; without a port it is 10050.
+    """Return the interface of the text ADDRESS:PORT; without a port it has 10050.
 
     Raises:
         ValueError: it is none.
@@ -56,7 +62,7 @@ def parse_interface(text: str) -> Interface:
 
 
 def decode_interface(row: dict[str, Any]) -> Interface | None:
-    """Return an interface of host.get; None if it is not an agent's main one."""
+    """Return the interface of an object of host.get; None if it is not an agent's main one."""
     if int(row["type"]) != AGENT or int(row["main"]) != 1:
         return None
     is_ip = bool(int(row["useip"]))

@@ -1,4 +1,4 @@
-"""An end to a request that goes on and on: requests' own timeout begins anew with each byte."""
+"""Bound on the time of a request: the HTTP client's own timeout begins anew with each byte."""
 
 import signal
 from collections.abc import Iterator
@@ -10,7 +10,10 @@ _AGAIN = 0.2
 
 @contextmanager
 def interrupting(seconds: float, error: Exception) -> Iterator[None]:
-    """Raise *error* in the main thread once *seconds* have gone by, wherever the block is."""
+    """Raise *error* in the block, which is of the main thread, when that takes over *seconds*.
+
+    A handler of SIGALRM does it, wherever the block is then.
+    """
 
     def interrupt(_signal: int, _frame: object) -> None:
         raise error

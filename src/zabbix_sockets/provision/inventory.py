@@ -1,4 +1,4 @@
-"""How things are on the server: asked before anything is changed, and nothing is."""
+"""Reader of the actual state of hosts on the server; it changes nothing."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.provision.api import Api, Row
 from zabbix_sockets.provision.interfaces import Interface, decode_interface
 from zabbix_sockets.provision.macros import identity
-from zabbix_sockets.provision.options import Wanted
+from zabbix_sockets.provision.options import DesiredState
 from zabbix_sockets.provision.plan import PROXY_OBJECTS, Host, Inventory, group_of
 from zabbix_sockets.provision.templates import NAMES, Version
 
@@ -24,33 +24,37 @@ class _Template(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """A host, whose templates may still be linked to ours."""
+    """A host whose templates, or the templates that these are linked to, may be of ours."""
 
     name: str
     host: Host
     templates: Mapping[str, str]  # names by id
 
 
-def read_inventory(api: Api, wanted: Wanted) -> Inventory:
-    """Ask for all that is needed to plan.
+def read_inventory(api: Api, desired: DesiredState) -> Inventory:
+    """Return the state of the hosts of *desired*, and all that is needed to plan their changes.
 
     Raises:
-        SocketsError: the server refuses or can't be reached, or there is no such proxy.
+        SocketsError: the server refuses or can't be reached; there is no such proxy; the API user
+            may not put hosts into the group.
     """
-    proxyid = _read_proxyid(api, wanted.proxy) if wanted.proxy else None
-    hosts = _read_hosts(api, wanted)
-    missing = [name for name in wanted.hosts if name not in hosts]
+    proxyid = _read_proxyid(api, desired.proxy) if desired.proxy else None
+    hosts = _read_hosts(api, desired)
+    missing = [name for name in desired.hosts if name not in hosts]
     return Inventory(
         api.version,
         hosts,
         _read_taken(api, missing) if missing else {},
-        _read_writable_groupid(api, group_of(wanted)) if missing else None,
+        _read_writable_groupid(api, group_of(desired)) if missing else None,
         proxyid,
     )
 
 
 def read_groupid(api: Api, name: str, **only: bool) -> str | None:
-    """Return a host group's id; None if there is none that the API user may see."""
+    """Return the id of the host group *name*; None if the API user sees none.
+
+    *only* are further parameters of hostgroup.get, such as editable=True.
+    """
     return _exact(api, "hostgroup.get", "groupid", "name", name, **only)
 
 
@@ -62,7 +66,7 @@ def _read_writable_groupid(api: Api, name: str) -> str | None:
 
 
 def read_templateid(api: Api, name: str) -> str | None:
-    """Return a template's id; None if there is none that the API user may see."""
+    """Return the id of the template *name*; None if the API user sees none."""
     return _exact(api, "template.get", "templateid", "host", name)
 
 
@@ -86,7 +90,7 @@ def _exact(api: Api, method: str, key: str, field: str, name: str, **only: bool)
 
 
 def _read_taken(api: Api, names: list[str]) -> dict[str, str]:
-    """Return those of *names* that something else has, and what."""
+    """Return those of *names* that no host can be created with, and in words why."""
     templates = api.rows(
         "template.get", lambda row: str(row["host"]), output=["host"], filter={"host": names}
     )
@@ -100,10 +104,10 @@ def _read_taken(api: Api, names: list[str]) -> dict[str, str]:
     return {**shown, **dict.fromkeys(templates, "a template has this name")}
 
 
-def _read_hosts(api: Api, wanted: Wanted) -> dict[str, Host]:
+def _read_hosts(api: Api, desired: DesiredState) -> dict[str, Host]:
     of_new = api.version >= PROXY_OBJECTS
     groups = "selectHostGroups" if api.version >= _HOST_GROUPS else "selectGroups"
-    only = {"filter": {"host": wanted.hosts}}
+    only = {"filter": {"host": desired.hosts}}
     found = api.rows(
         "host.get",
         _decode_host,
@@ -119,12 +123,12 @@ def _read_hosts(api: Api, wanted: Wanted) -> dict[str, Host]:
     return {
         name: host._replace(linked=_ours(templates, known), is_writable=host.hostid in writable)
         for name, host, templates in found
-        if name in wanted.hosts
+        if name in desired.hosts
     }
 
 
 def _read_ancestors(api: Api, linked: list[Mapping[str, str]]) -> dict[str, _Template]:
-    """Return the templates that hosts are linked to, those that these are linked to, and so on."""
+    """Return by id the templates that hosts are linked to, and all that these are linked to."""
     known: dict[str, _Template] = {}
     asked = {templateid for templates in linked for templateid in templates}
     while asked:
@@ -142,7 +146,10 @@ def _read_ancestors(api: Api, linked: list[Mapping[str, str]]) -> dict[str, _Tem
 
 
 def _ours(templates: Mapping[str, str], known: Mapping[str, _Template]) -> dict[str, str]:
-    """Return the templates of ours among *templates*, or that these are linked to, and the way."""
+    """Return the names of our templates among *templates* and those that these are linked to.
+
+    Each has the name of the one by way of which it is linked; empty if it is one of *templates*.
+    """
     ours = {}
     for templateid, name in templates.items():
         waiting, seen = {templateid: name}, set[str]()

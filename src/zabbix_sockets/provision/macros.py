@@ -1,4 +1,4 @@
-"""User macros of hosts, as they are written: {$NAME}, {$NAME:context}, {$NAME:regex:"..."}."""
+"""Parser of user macros: {$NAME}, {$NAME:context}, {$NAME:regex:"..."}."""
 
 import re
 from typing import NamedTuple
@@ -16,18 +16,18 @@ _HOW = "write '{$NAME}=VALUE' in single quotes, with capitals, digits, _ and . f
 
 
 class Macro(NamedTuple):
-    """A macro and its value."""
+    """A user macro, as it is written in its braces, and its value."""
 
     name: str
     value: str
 
     def parameters(self) -> dict[str, object]:
-        """Return it as host.create and usermacro.create take it."""
+        """Return the macro as host.create and usermacro.create take it."""
         return {"macro": self.name, "value": self.value}
 
 
 def parse_macro(text: str) -> Macro:
-    """Return the macro of NAME=VALUE; NAME is in its braces, or without them has no context.
+    """Return the macro of the text NAME=VALUE; without its braces NAME has no context.
 
     Raises:
         ValueError: it can't be one.
@@ -46,12 +46,15 @@ def parse_macro(text: str) -> Macro:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether *text* came from valid UTF-8, and may go into JSON."""
+    """Whether *text* has no lone surrogate, as os.fsdecode() makes of bytes that are no UTF-8."""
     return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def identity(name: str) -> tuple[str, ...]:
-    """Return what the server tells macros apart by: a quoted context is the same as a plain one."""
+    """Return the values by which the server tells macros apart: name, kind and text of the context.
+
+    A quoted context is the same as a plain one. A text that is no macro stands for itself.
+    """
     found = _MACRO.fullmatch(name)
     if not found:
         return (name,)

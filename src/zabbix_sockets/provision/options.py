@@ -1,4 +1,4 @@
-"""The options of provision, and what is wrong with them before a server is asked."""
+"""Options of `provision`, and their check before a server is asked."""
 
 import argparse
 import re
@@ -19,8 +19,19 @@ _HOST = re.compile(r"[0-9A-Za-z_. -]+")
 _Parsed = TypeVar("_Parsed")
 
 
-class Wanted(NamedTuple):
-    """What the caller asks for."""
+class DesiredState(NamedTuple):
+    """The state of the server that the caller asks for.
+
+    Attributes:
+        templates: those to import.
+        linked: the one of them to which hosts are linked.
+        hosts: technical names, each once.
+        group: the host group of hosts that are created; None: DEFAULT_GROUP.
+        proxy: the name of the proxy of hosts that are created; None: the server itself.
+        interface: that of hosts which have none.
+        macros: those that hosts have.
+        delete_missing: what the templates on the server have, and these ones have not, is deleted.
+    """
 
     templates: tuple[Template, ...]
     linked: Template
@@ -33,7 +44,7 @@ class Wanted(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add all but --timeout."""
+    """Add the arguments of `provision` to its parser, all but --timeout."""
     add = parser.add_argument
     add("url", type=_by(parse_frontend), metavar="URL", help="the Zabbix frontend's address")
     add(
@@ -115,8 +126,8 @@ def _add_login(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def wanted_of(options: argparse.Namespace) -> Wanted:
-    """Return what the options ask for.
+def desired_state(options: argparse.Namespace) -> DesiredState:
+    """Return the state that the parsed *options* ask for.
 
     Raises:
         UsageError: they contradict each other.
@@ -131,7 +142,7 @@ def wanted_of(options: argparse.Namespace) -> Wanted:
         raise UsageError("a host is linked to one template: give --template once with --host")
     if len({identity(macro.name) for macro in options.macro}) < len(options.macro):
         raise UsageError("the same macro is given twice")
-    return Wanted(
+    return DesiredState(
         templates=tuple(TEMPLATES[kind] for kind in kinds or TEMPLATES),
         linked=TEMPLATES[kinds[0] if kinds else "agent"],
         hosts=tuple(dict.fromkeys(options.host)),
@@ -144,7 +155,7 @@ def wanted_of(options: argparse.Namespace) -> Wanted:
 
 
 def _by(parse: Callable[[str], _Parsed]) -> Callable[[str], _Parsed]:
-    """Return *parse* for argparse, which tells the message of one kind of exception only."""
+    """Return *parse* for argparse, which prints the message of ArgumentTypeError only."""
 
     def checked(text: str) -> _Parsed:
         try:

@@ -1,4 +1,4 @@
-"""The templates: their names, which file fits a server, and what an import would change."""
+"""Templates: their names, the file for a server's version, and the differences of an import."""
 
 import json
 import os
@@ -12,24 +12,26 @@ Version = tuple[int, int]
 """A server's version: major, minor."""
 
 Rules = dict[str, dict[str, bool]]
-"""The rules of an import: for each kind of object what may be done."""
+"""The rules of an import: for each kind of object the actions, such as createMissing, and whether
+they are allowed."""
 
 OLDEST: Version = (6, 0)
+"""The oldest version that the templates are for."""
 _SEPARATE_GROUPS: Version = (6, 2)
-"""Since then templates have groups of their own, and imports refuse the rule `groups`."""
+"""The version from which templates have groups of their own, and imports no rule `groups`."""
 _FILES: tuple[Version, ...] = ((7, 0), (6, 0))
-"""The versions that there are files for: the first one that a server is not older than fits."""
+"""The versions that there are files for, newest first: a server takes the first one not newer."""
 
 
 class Template(NamedTuple):
-    """One of the templates; *needs_interface* when its items are asked of an agent."""
+    """One of the templates; *needs_interface*: the server asks an agent for its items."""
 
     name: str
     needs_interface: bool = False
 
     @property
     def folder(self) -> str:
-        """The folder of its files."""
+        """The name of the folder of its files."""
         return self.name.lower().replace(" ", "_")
 
 
@@ -66,7 +68,7 @@ _CHANGES = ("added", "updated", "removed")
 
 
 def installed_folder() -> str:
-    """Return the folder of the templates: of the installed package, or of the source tree."""
+    """Return the path of the folder zabbix_templates: the installed one, or the source tree's."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     share = os.path.join(package, "share", "zabbix_templates")
     tree = os.path.join(os.path.dirname(os.path.dirname(package)), "zabbix_templates")
@@ -74,7 +76,7 @@ def installed_folder() -> str:
 
 
 def parse_version(text: str) -> Version:
-    """Return the version that apiinfo.version tells.
+    """Return the version of a text such as "7.0.5", as apiinfo.version returns it.
 
     Raises:
         ValueError: it is none.
@@ -84,14 +86,14 @@ def parse_version(text: str) -> Version:
 
 
 def check_version(version: Version) -> None:
-    """Raise SocketsError for a server that is too old."""
+    """Raise SocketsError for a server older than OLDEST."""
     if version < OLDEST:
         shown, oldest = (f"{major}.{minor}" for major, minor in (version, OLDEST))
         raise SocketsError(f"the server is Zabbix {shown}: the templates need {oldest} or later")
 
 
 def read_source(folder: str, template: Template, version: Version) -> str:
-    """Return the YAML of a template that fits a server of *version*.
+    """Return the YAML of a template for a server of *version*, from *folder*.
 
     Raises:
         SocketsError: it isn't there.
@@ -116,7 +118,10 @@ def without_new_dashboards(rules: Rules) -> Rules:
 
 
 def import_rules(version: Version, *, delete_missing: bool) -> Rules:
-    """Return the rules of configuration.import: create and update all, delete what is asked."""
+    """Return the rules of configuration.import for a server of *version*.
+
+    All is created and updated; with *delete_missing* what the file doesn't have is deleted.
+    """
     groups = ("template_groups", "host_groups") if version >= _SEPARATE_GROUPS else ("groups",)
     both = {"createMissing": True, "updateExisting": True}
     delete = {"deleteMissing": delete_missing}
@@ -129,25 +134,30 @@ def import_rules(version: Version, *, delete_missing: bool) -> Rules:
 
 
 class Differences(NamedTuple):
-    """What an import would change: counts by kind (as the API calls it) and change."""
+    """The changes that an import would make.
+
+    Attributes:
+        counts: numbers of objects, by kind, as the API calls it, and change: added, updated or
+            removed.
+    """
 
     counts: Counter[tuple[str, str]]
 
     @property
     def verb(self) -> str:
-        """What an import would do to the template: create, update, or nothing at all."""
+        """The change to the template: "create", "update", or empty for none."""
         if not self.counts:
             return ""
         return "create" if self.counts["templates", "added"] else "update"
 
     @property
     def adds_dashboards(self) -> bool:
-        """Whether a template that is there lacks its dashboard, or seems to."""
+        """Whether a template that is there lacks its dashboard, as far as the API user sees."""
         return self.verb == "update" and bool(self.counts["dashboards", "added"])
 
     @property
     def adds_groups(self) -> bool:
-        """Whether the templates' group isn't there, or the API user can't see it."""
+        """Whether the templates' group isn't there, as far as the API user sees."""
         return any(self.counts[kind, "added"] for kind in _GROUPS)
 
     def __str__(self) -> str:
@@ -160,12 +170,12 @@ class Differences(NamedTuple):
 
 
 def decode_differences(comparison: Any) -> Differences:
-    """Count what configuration.importcompare answers; no change at all is an empty array."""
+    """Return the differences of a result of configuration.importcompare; an empty array is none."""
     return Differences(Counter(_changes(comparison or {})))
 
 
 def _changes(entity: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield kind and change of all that differs within *entity*."""
+    """Yield kind and change of each object below *entity* that differs."""
     for kind in entity.keys() & _PLURALS.keys():
         for change in _CHANGES:
             for each in entity[kind].get(change, ()):
@@ -175,7 +185,7 @@ def _changes(entity: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _differs(entity: dict[str, Any]) -> bool:
-    """Whether it differs itself, and not only what it holds, or in an order without meaning."""
+    """Whether an object differs in its own fields, and not in an order without meaning only."""
     before, after = (
         _in_order({**entity.get(side, {}), "uuid": ""}) for side in ("before", "after")
     )
@@ -183,9 +193,10 @@ def _differs(entity: dict[str, Any]) -> bool:
 
 
 def _in_order(value: Any, key: str = "") -> Any:
-    """Return *value* with its arrays of objects sorted, as each server's export has its own order.
+    """Return *value*, which is that of *key*, with its arrays of objects sorted.
 
-    Among them are tags, macro paths and a widget's fields.
+    Each server's export has its own order of tags, macro paths and a widget's fields. Arrays whose
+    order has a meaning (_ORDERED) stay.
     """
     if isinstance(value, dict):
         return {inner: _in_order(each, inner) for inner, each in value.items()}

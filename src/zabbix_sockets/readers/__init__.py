@@ -1,4 +1,4 @@
-"""The kernel's words, turned into plain tuples.
+"""Readers of the kernel's interfaces and of other programs' files: bytes into plain values.
 
-Each reader is I/O plus a pure decoder and knows nothing of the others.
+Each is I/O plus a pure decoder, and knows nothing of the readers of other interfaces.
 """

@@ -1,4 +1,4 @@
-"""Files that somebody else writes: regular ones alone, and no more of them than a bound.
+"""Reader of regular files that other users may write, up to a number of bytes.
 
 Whoever may put a file somewhere may put anything there: a FIFO that nobody writes to, a device
 without an end, a file of many gigabytes.
@@ -13,11 +13,13 @@ _PIECE = 1 << 16
 
 
 def read_regular(path: str, limit: int, flags: int = 0) -> bytes:
-    """Return the bytes of a regular file; *flags* are more of open(2), such as O_NOFOLLOW.
+    """Return all bytes of the regular file *path*, which has no more than *limit* of them.
+
+    *flags* are given to open(2) besides, such as O_NOFOLLOW.
 
     Raises:
-        OSError: as open(2) and read(2) give it. EISDIR: it is a folder; EINVAL: it is something
-            else; EFBIG: it is longer than *limit* bytes.
+        OSError: as open(2) and read(2) give it. EISDIR: it is a folder; EINVAL: it is neither
+            a folder nor a regular file; EFBIG: it is longer than *limit* bytes.
     """
     fd = os.open(path, _OPENING | flags)
     try:

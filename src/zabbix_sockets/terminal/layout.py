@@ -1,4 +1,4 @@
-"""Tables for people: columns that fit the terminal."""
+"""Layout of tables for people: columns that fit the terminal."""
 
 import os
 import re
@@ -17,22 +17,39 @@ _STATE_COLOURS = {"listen": GREEN, "bound": GREEN, "close_wait": YELLOW, "syn_se
 _LEAST = 12  # cells of a column that gives way
 _PORT = re.compile(r":(?:\d+|\*)(?=@|$)")  # and behind it the namespace of a listener
 ELLIPSIS, PLAIN_ELLIPSIS = "…", "..."
+"""The marks for something that was cut, where the terminal has UTF-8 and where not."""
 
 
 class Column(NamedTuple):
-    """A column of a table: its title, how a row's cell is made, and how it is set."""
+    """A column of a table.
+
+    Attributes:
+        title: the text of its head.
+        cell: returns the content of a row's cell, which str() makes a text of.
+        right: the text is set to the right.
+        shrinks: it gets narrower, and its texts are cut, where the terminal is narrow.
+        optional: the column is left out where there is no room, the highest rank first; 0: never.
+        port: the text is an address and a port, of which the address is cut.
+        readable: the cells that a column that shrinks keeps as long as there are optional ones.
+    """
 
     title: str
     cell: Callable[[JsonRow], object]
     right: bool = False
-    shrinks: bool = False  # gives way where the terminal is narrow
-    optional: int = 0  # left out where there is no room, the highest rank first
-    port: bool = False  # an address and port: the address gives way
-    readable: int = _LEAST  # one that shrinks: as many cells are worth more than an optional one
+    shrinks: bool = False
+    optional: int = 0
+    port: bool = False
+    readable: int = _LEAST
 
 
 class Style(NamedTuple):
-    """What the output allows: colours, a width (None: piped, nothing is cut), a mark for a cut."""
+    """The abilities of an output.
+
+    Attributes:
+        colours: it shows colours.
+        width: the cells of a line; None where nothing need be cut: it is no terminal.
+        ellipsis: the mark for something that was cut.
+    """
 
     colours: bool
     width: int | None
@@ -56,7 +73,7 @@ def _is_utf8() -> bool:
 
 
 def _fit(text: str, width: int, ellipsis: str, *, port: bool = False) -> str:
-    """Cut *text* to *width* cells, with *ellipsis* where something is missing.
+    """Return *text* cut to *width* cells, with *ellipsis* where something is missing.
 
     *port*: it is an address, a port and, behind @, a network namespace. The port stays; of the
     other two each has half of the room, or what the other one leaves.
@@ -81,7 +98,10 @@ def _cut(text: str, width: int, ellipsis: str) -> str:
 
 
 def _cut_within(text: str, width: int, ellipsis: str) -> str:
-    """Return *text* if it fits, else its beginning and its end, where namespaces have a number."""
+    """Return *text* if it fits into *width* cells, else its beginning, *ellipsis* and its end.
+
+    Names of network namespaces have a number at their end.
+    """
     if text_width(text) <= width:
         return text
     end = text
@@ -96,9 +116,9 @@ def _pad(text: str, width: int, *, right: bool) -> str:
 
 
 def render_table(columns: Sequence[Column], rows: Iterable[JsonRow], style: Style) -> str:
-    """Return a table with a line of titles; the last column is not padded."""
+    """Return a table of *rows*: a line of titles, and one for each row."""
     rows = list(rows)
-    columns = fitting(columns, rows, style.width)
+    columns = columns_that_fit(columns, rows, style.width)
     cells = [[str(column.cell(row)) for column in columns] for row in rows]
     widths = [
         max([text_width(column.title), *(text_width(row[at]) for row in cells)])
@@ -118,12 +138,12 @@ def render_table(columns: Sequence[Column], rows: Iterable[JsonRow], style: Styl
     return "\n".join(lines) + "\n"
 
 
-def fitting(
+def columns_that_fit(
     columns: Sequence[Column], rows: Sequence[JsonRow], available: int | None
 ) -> Sequence[Column]:
-    """Return *columns* without as many of the optional ones as have no room in *available* cells.
+    """Return *columns* without those optional ones for which *available* cells have no room.
 
-    None is room for all. Names and addresses are readable before an optional column has room.
+    None is room for all. No optional column has room before names and addresses are readable.
     """
     optional = [column for column in columns if column.optional]
     if available is None or not optional:
@@ -133,14 +153,14 @@ def fitting(
         return columns
     least_telling = max(optional, key=lambda column: column.optional)
     fewer = [column for column in columns if column is not least_telling]
-    return fitting(fewer, rows, available)
+    return columns_that_fit(fewer, rows, available)
 
 
 def _least(column: Column, rows: Sequence[JsonRow]) -> int:
-    """Return the cells that a column takes before an optional one has room."""
+    """Return the cells that a column has before an optional one gets any."""
     cells = [text_width(str(column.cell(row))) for row in rows]
-    whole = max([text_width(column.title), *cells])
-    return min(whole, column.readable) if column.shrinks else whole
+    widest = max([text_width(column.title), *cells])
+    return min(widest, column.readable) if column.shrinks else widest
 
 
 def _line(
@@ -154,7 +174,10 @@ def _line(
 
 
 def _shrink(widths: list[int], columns: Sequence[Column], available: int) -> None:
-    """Take a cell from the widest column that gives way until the line fits, down to 12 cells."""
+    """Reduce *widths* until a line fits into *available* cells.
+
+    Each cell is taken from the widest of the columns that shrink, down to 12 of them.
+    """
     shrinking = [at for at, column in enumerate(columns) if column.shrinks]
     for _ in range(sum(widths) + 2 * (len(widths) - 1) - available):
         at = max(shrinking, key=lambda at: widths[at], default=-1)
@@ -164,7 +187,7 @@ def _shrink(widths: list[int], columns: Sequence[Column], available: int) -> Non
 
 
 def _coloured(line: str, columns: Sequence[Column], row: Sequence[str]) -> str:
-    """Colour a line by its state, if it has one; a process may be called "listen" too."""
+    """Return the line of a row in the colour of the state in its column STATE, if there is one."""
     states = (cell for column, cell in zip(columns, row, strict=True) if column.title == "STATE")
     colour = _STATE_COLOURS.get(next(states, ""), "")
     return f"{colour}{line}{RESET}" if colour else line

@@ -1,7 +1,7 @@
-"""`show sockets --interval`: what has changed between two snapshots of the same sockets.
+"""Monitor of single sockets (`show sockets --interval`): changes between two snapshots.
 
 Sockets are told apart by the kernel's cookie, which no two ever share; procfs has none, so
-there by inode and ends.
+there by inode, addresses and ports.
 """
 
 import gc
@@ -29,14 +29,14 @@ _RATES = {
     "bytes_retransmitted": "retransmitted_bytes_per_s",
     "retransmits": "retransmits_per_s",
 }
-"""Counters of tcp_info, and what their changes are called."""
+"""Names of rates, by the counter of TcpInfo whose change per second each is."""
 
 _CLEAR = "\x1b[H\x1b[J"
 
 Key = tuple[object, ...]
 
 
-class Snapshot(NamedTuple):
+class SocketSnapshot(NamedTuple):
     """All sockets of a moment; *at* is on the monotonic clock, *time* in Unix seconds."""
 
     at: float
@@ -45,6 +45,7 @@ class Snapshot(NamedTuple):
 
 
 Take = Callable[[], Sequence[Socket]]
+"""Returns the sockets that there are now."""
 
 
 def run(take: Take, interval: float, count: int | None, *, as_json: bool) -> None:
@@ -64,18 +65,19 @@ def run(take: Take, interval: float, count: int | None, *, as_json: bool) -> Non
 
 
 def key_of(socket: Socket) -> Key:
-    """Return what tells a socket from all others."""
+    """Return the values that tell a socket from all others."""
     if socket.cookie:
         return socket.netns, socket.protocol, socket.cookie
-    ends = socket.local_address, socket.local_port, socket.remote_address, socket.remote_port
-    return socket.netns, socket.protocol, socket.inode, *ends
+    endpoints = socket.local_address, socket.local_port, socket.remote_address, socket.remote_port
+    return socket.netns, socket.protocol, socket.inode, *endpoints
 
 
-def compare(before: Snapshot | None, now: Snapshot) -> list[JsonRow]:
-    """Return the rows of *now*, those that are gone among them, with what has changed.
+def compare(before: SocketSnapshot | None, now: SocketSnapshot) -> list[JsonRow]:
+    """Return the rows of the sockets of *now*, and behind them of those that are gone.
 
-    A row that was not in *before* has `change` "new", one that is in it alone "gone"; one that
-    is in both has `rates`, per second, where the kernel tells its counters.
+    A row is as `show sockets --json` has it. That of a socket which was not in *before* has
+    `change` "new", that of one which is in it alone "gone"; that of one which is in both has
+    `rates`, changes per second, where the kernel has its counters. Without *before* none has.
     """
     known = {key_of(each): each for each in before.sockets} if before else {}
     rows = []
@@ -94,7 +96,10 @@ def compare(before: Snapshot | None, now: Snapshot) -> list[JsonRow]:
 
 
 def _rates(before: Socket, now: Socket, seconds: float) -> dict[str, float]:
-    """Return the changes of counters per second; the kernel sets none of them back."""
+    """Return the changes per second of the counters of tcp_info, by the names of _RATES.
+
+    The kernel sets none of the counters back. A rate is left out where it has no counter.
+    """
     if before.tcp_info is None or now.tcp_info is None or seconds <= 0:
         return {}
     rates = {}
@@ -105,10 +110,11 @@ def _rates(before: Socket, now: Socket, seconds: float) -> dict[str, float]:
     return rates
 
 
-def snapshots(take: Take, interval: float, count: int | None) -> Iterator[Snapshot | str]:
-    """Yield a snapshot at every *interval* seconds, or why there is none; *count* in all.
+def snapshots(take: Take, interval: float, count: int | None) -> Iterator[SocketSnapshot | str]:
+    """Yield a snapshot at every *interval* seconds, or in words why there is none; *count* in all.
 
-    Moments that pass while one is taken are left out, and the others stay where they were.
+    *count* None is without end. Moments that pass while one is taken are left out, and the others
+    stay where they were.
 
     Raises:
         SocketsError, OSError: there was not even a first one.
@@ -117,7 +123,7 @@ def snapshots(take: Take, interval: float, count: int | None) -> Iterator[Snapsh
     while True:
         try:
             sockets = take()
-            yield Snapshot(time.monotonic(), time.time(), sockets)
+            yield SocketSnapshot(time.monotonic(), time.time(), sockets)
         except (SocketsError, OSError) as error:  # of the latter: no descriptor left, for one
             if not taken:
                 raise
@@ -129,9 +135,12 @@ def snapshots(take: Take, interval: float, count: int | None) -> Iterator[Snapsh
         time.sleep(interval - passed % interval)
 
 
-def print_json(seen: Iterable[Snapshot | str], out: TextIO) -> None:
-    """Write a line for each snapshot: `time`, `seconds` since the last one, `sockets`."""
-    before: Snapshot | None = None
+def print_json(seen: Iterable[SocketSnapshot | str], out: TextIO) -> None:
+    """Write a line of JSON for each snapshot: `time`, `seconds` since the last one, `sockets`.
+
+    Where there is none the line has `time` and `error`.
+    """
+    before: SocketSnapshot | None = None
     for now in seen:
         line: JsonRow
         if isinstance(now, str):
@@ -146,13 +155,17 @@ def print_json(seen: Iterable[Snapshot | str], out: TextIO) -> None:
 
 
 def print_tables(
-    seen: Iterable[Snapshot | str], out: TextIO, style_of: Callable[[], Style], height: int | None
+    seen: Iterable[SocketSnapshot | str],
+    out: TextIO,
+    style_of: Callable[[], Style],
+    height: int | None,
 ) -> None:
-    """Write a table for each snapshot; on a terminal of *height* lines one in place of the other.
+    """Write a table for each snapshot, in the style that *style_of* returns then.
 
-    There those that changed most come first, as far as there is room.
+    On a terminal of *height* lines each takes the place of the one before, and has as many rows as
+    there is room for: those that changed most. Elsewhere *height* is None.
     """
-    before: Snapshot | None = None
+    before: SocketSnapshot | None = None
     for now in seen:
         if isinstance(now, str):
             out.write(f"no snapshot: {now}\n")
@@ -181,16 +194,16 @@ def _headline(clock: str, rows: Sequence[JsonRow], hidden: Sequence[str]) -> str
 
 
 def _activity(row: JsonRow) -> tuple[float, float]:
-    """Return what sorts the rows of which people want to know first to the front."""
+    """Return the key by which the rows with most retransmissions, then bytes, sort to the front."""
     rates = row.get("rates")
     if not isinstance(rates, dict):
         return 0.0, 0.0
-    went = rates.get("sent_bytes_per_s", 0.0) + rates.get("received_bytes_per_s", 0.0)
-    return -rates.get("retransmits_per_s", 0.0), -went
+    bytes_moved = rates.get("sent_bytes_per_s", 0.0) + rates.get("received_bytes_per_s", 0.0)
+    return -rates.get("retransmits_per_s", 0.0), -bytes_moved
 
 
 def _first(rows: Sequence[JsonRow], most: int) -> list[JsonRow]:
-    """Return what there is room for: up to half of it new and gone, then those that do most."""
+    """Return *most* of the rows: up to half of them new or gone, then the most active ones."""
     changed = [row for row in rows if "change" in row]
     others = sorted((row for row in rows if "change" not in row), key=_activity)
     room = max(most // 2, most - len(others))

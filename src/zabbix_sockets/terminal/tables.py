@@ -9,7 +9,7 @@ from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.model.names import as_parameter
 from zabbix_sockets.model.socket import Socket
 from zabbix_sockets.model.wire import PROTOCOLS, TCP_STATES, UDP_STATES, TcpState, state_name
-from zabbix_sockets.terminal.layout import Column, Style, fitting, render_table
+from zabbix_sockets.terminal.layout import Column, Style, columns_that_fit, render_table
 
 
 def _field(*path: str) -> Callable[[JsonRow], object]:
@@ -181,7 +181,7 @@ def left_out(kind: str, rows: Iterable[JsonRow], style: Style) -> list[str]:
     """Return the titles of the columns for which the terminal has no room."""
     present = _present(rows)
     columns = _columns(kind, present, DEFAULT_GROUPING)
-    kept = fitting(columns, present, style.width)
+    kept = columns_that_fit(columns, present, style.width)
     return [column.title for column in columns if column not in kept]
 
 

@@ -4,9 +4,9 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.wire import Encoding, Row, Table, TableRead
+from zabbix_sockets.model.wire import Row, Table
 from zabbix_sockets.readers.sock_diag.attributes import Figures
-from zabbix_sockets.readers.sock_diag.messages import ENCODING, MeasuredBatch, Noted
+from zabbix_sockets.readers.sock_diag.messages import CgroupObserver, MeasuredBatch
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 TCP, UDP = Table("tcp", AF_INET), Table("udp", AF_INET)
@@ -36,42 +36,41 @@ class FakeTables:
         self.asked_for_tcp_info = False
         self._scripts = scripts or {}
 
-    def read(self, table: Table, deadline: Deadline, _states: int | None = None) -> TableRead:
-        """Start the table's next script."""
+    def read(
+        self,
+        table: Table,
+        deadline: Deadline,
+        _states: int | None = None,
+        observer: CgroupObserver | None = None,
+    ) -> Iterator[Iterable[Row]]:
+        """Start the table's next script; *observer* sees cgroups: 100 times the sockets' inodes."""
         self.reads.append((table, deadline))
         scripts = self._scripts.get(table, [[]])
         script = scripts.pop(0) if len(scripts) > 1 else scripts[0]
-        return TableRead(ENCODING, self._batches(script))
+        batches = self._batches(script)
+        if observer:
+            return (observer([(row[9] * 100, row) for row in rows]) for rows in batches)
+        return batches
 
     def read_both(self, deadline: Deadline, states: int) -> Iterator[tuple[int, Iterable[Row]]]:
         """Start the next scripts of both TCP tables, without the rows in other *states*."""
         for table in (TCP, TCP._replace(family=AF_INET6)):
-            for rows in self.read(table, deadline).batches:
+            for rows in self.read(table, deadline):
                 yield table.family, [each for each in rows if states >> each[0] & 1]
 
-    def read_with_cgroups(self, table: Table, deadline: Deadline, noted: Noted) -> TableRead:
-        """Start the table's next script; each socket's cgroup is 100 times its inode."""
-        read = self.read(table, deadline)
-        batches = (noted([(row[9] * 100, row) for row in rows]) for rows in read.batches)
-        return TableRead(read.encoding, batches)
-
-    def read_whole(
+    def read_with_messages(
         self, table: Table, deadline: Deadline, *, tcp_info: bool
-    ) -> tuple[Encoding, Iterator[list[tuple[Row, bytes]]]]:
+    ) -> Iterator[list[tuple[Row, bytes]]]:
         """Start the table's next script; no row has a message to look at."""
         self.asked_for_tcp_info |= tcp_info
-        read = self.read(table, deadline)
-        return read.encoding, ([(row, b"") for row in rows] for rows in read.batches)
+        return ([(row, b"") for row in rows] for rows in self.read(table, deadline))
 
     def read_measured(
-        self, table: Table, deadline: Deadline, noted: Noted | None = None
-    ) -> tuple[Encoding, Iterator[MeasuredBatch]]:
+        self, table: Table, deadline: Deadline, observer: CgroupObserver | None = None
+    ) -> Iterator[MeasuredBatch]:
         """Start the table's next script, with the figures of *figures*."""
         self.asked_for_tcp_info = True
-        read = (
-            self.read_with_cgroups(table, deadline, noted) if noted else self.read(table, deadline)
-        )
-        return read.encoding, self._measured(read.batches)
+        return self._measured(self.read(table, deadline, None, observer))
 
     def _measured(self, batches: Iterator[Iterable[Row]]) -> Iterator[MeasuredBatch]:
         for batch in batches:

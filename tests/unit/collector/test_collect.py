@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from zabbix_sockets import Query, Snapshot, build_document, collect, iter_sockets
+from zabbix_sockets.document.completeness import unread_protocols
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.errors import DeadlineError, DumpInterruptedError
+from zabbix_sockets.model.errors import DeadlineError, ParseError
 from zabbix_sockets.model.snapshot import NOBODY, UNOWNED, HostCounters, PortRange
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
 from .fakes import AF_INET, TCP, UDP, FakeTables, Step, maker, row
 
-AGAIN = DumpInterruptedError("the table changed")
 SERVER = [3897262, 3897264, 3897267, 3897270, 3897272, 3897275, 3897277]
 CLIENT = [3897263, 3897265, 3897271, 3897276]
 
@@ -64,7 +65,10 @@ def from_files(proc: ProcTree) -> Snapshot:
 def test_captured_host(proc: ProcTree) -> None:
     """Every captured socket is counted with its owner, and the host's figures are there."""
     snapshot = from_files(proc)
-    assert (snapshot.visibility.source, snapshot.unfinished) == ("procfs", set())
+    assert (snapshot.visibility.source, unread_protocols(snapshot.visibility.gaps)) == (
+        "procfs",
+        set(),
+    )
     assert len(snapshot.listeners) == 6
     assert sum(snapshot.connections.values()) == 12
     assert snapshot.ports == PortRange(32768, 60999, 28232)
@@ -117,38 +121,12 @@ def test_captured_sockets(proc: ProcTree) -> None:
     assert mapped.local_address == socket.inet_pton(socket.AF_INET6, "::ffff:127.0.0.1")
 
 
-@pytest.mark.parametrize("failures", [1, 2, 3])
-def test_interrupted_dump_is_counted_once(proc: ProcTree, netlink: Reader, failures: int) -> None:
-    """A dump that was interrupted at its end is read again, and no socket counts twice."""
-    rows = [row(SERVER[0]), row(SERVER[0] + 1), row(0), row(99)]
-    interrupted: list[Step] = [rows[:2], rows[2:], AGAIN]
-    tables = netlink([*[interrupted] * failures, [rows]])
-    snapshot = from_netlink(proc)
-    assert sum(snapshot.connections.values()) == 4
-    owned = {each.owner: count for each, count in snapshot.connections.items()}
-    assert (owned[NOBODY], owned[UNOWNED]) == (1, 1)
-    assert snapshot.unfinished == set()
-    assert snapshot.visibility.warnings == []
-    assert [table for table, _ in tables.reads].count(TCP) == failures + 1
-
-
-def test_table_that_never_stands_still(proc: ProcTree, netlink: Reader) -> None:
-    """After four attempts the last one counts, once, and is not called complete."""
-    tables = netlink([[[row(SERVER[0]), row(99)], AGAIN]])
-    snapshot = from_netlink(proc)
-    assert sum(snapshot.connections.values()) == 2
-    assert snapshot.unfinished == {"tcp"}
-    (warning,) = snapshot.visibility.warnings
-    assert warning == "tcp: it kept changing while it was read"
-    assert [table for table, _ in tables.reads].count(TCP) == 4
-
-
 def test_deadline_within_a_table(proc: ProcTree, netlink: Reader) -> None:
     """Past the deadline what was counted stays, and the protocol is not called complete."""
     netlink([[[row(SERVER[0]), row(99)], DeadlineError("late")]])
     snapshot = from_netlink(proc)
     assert sum(snapshot.connections.values()) == 2
-    assert snapshot.unfinished == {"tcp"}
+    assert unread_protocols(snapshot.visibility.gaps) == {"tcp"}
     assert snapshot.owners
 
 
@@ -157,23 +135,15 @@ def test_deadline_before_a_table(proc: ProcTree, netlink: Reader) -> None:
     netlink([[DeadlineError("late")]])
     snapshot = from_netlink(proc)
     assert snapshot.connections == {}
-    assert snapshot.unfinished == {"tcp"}
+    assert unread_protocols(snapshot.visibility.gaps) == {"tcp"}
 
 
 def test_no_time_at_all(proc: ProcTree) -> None:
     """Without any time the answer is that nothing is known, and still a Snapshot."""
     snapshot = collect(Query("procfs", 0.0, str(proc), netns="own"))
-    assert snapshot.unfinished == {"tcp", "udp"}
-    assert not snapshot.visibility.owners_complete
+    assert unread_protocols(snapshot.visibility.gaps) == {"tcp", "udp"}
+    assert snapshot.visibility.has_gap(gaps.UNASKED)
     assert build_document(snapshot)["complete"] == 0
-
-
-def test_interrupted_after_the_deadline(proc: ProcTree, netlink: Reader) -> None:
-    """An interrupted dump that there is no time to repeat counts as it came."""
-    netlink([[[row(SERVER[0]), row(99)], AGAIN], [DeadlineError("late")]])
-    snapshot = from_netlink(proc)
-    assert sum(snapshot.connections.values()) == 2
-    assert snapshot.unfinished == {"tcp"}
 
 
 def test_repeated_rows_are_listed_once(proc: ProcTree, netlink: Reader) -> None:
@@ -183,7 +153,7 @@ def test_repeated_rows_are_listed_once(proc: ProcTree, netlink: Reader) -> None:
     assert inodes == [5, 0, 0]
 
 
-@pytest.mark.parametrize("error", [DeadlineError("late"), AGAIN])
+@pytest.mark.parametrize("error", [DeadlineError("late"), ParseError("netlink message", b"?")])
 def test_list_is_whole_or_an_error(proc: ProcTree, netlink: Reader, error: Exception) -> None:
     """A list of sockets that can't be finished is an error, never a shorter list."""
     netlink([[[row(5)], error]])
@@ -208,7 +178,7 @@ def test_approximate_table_is_not_complete(proc: ProcTree, monkeypatch: pytest.M
     monkeypatch.setattr(
         "zabbix_sockets.collector.sources.Plan.is_exact", lambda _, table: table != UDP
     )
-    assert from_files(proc).unfinished == {"udp"}
+    assert unread_protocols(from_files(proc).visibility.gaps) == {"udp"}
 
 
 def test_walk_that_ran_out_of_time(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,8 +190,8 @@ def test_walk_that_ran_out_of_time(proc: ProcTree, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(Deadline, "part", part)
     snapshot = from_files(proc)
-    assert not snapshot.visibility.owners_complete
-    assert snapshot.unfinished == set()
+    assert snapshot.visibility.has_gap(gaps.UNASKED)
+    assert unread_protocols(snapshot.visibility.gaps) == set()
     assert {each.owner for each in snapshot.connections} == {NOBODY, UNOWNED}
 
 

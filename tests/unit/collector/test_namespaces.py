@@ -23,8 +23,10 @@ from zabbix_sockets.collector.namespaces import (
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, SocketsError
+from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.placement import Container
 from zabbix_sockets.model.snapshot import Namespace, Visibility
 from zabbix_sockets.readers.proc.mounts import Mounts
@@ -185,7 +187,7 @@ def test_no_time_to_look_for_any(proc: ProcTree) -> None:
     """What may be missing is noted, and who asked for one by name learns that."""
     plan = Plan(None, ProcTables(), Visibility("bpf"))
     assert look_for(Mounts(str(proc), TIME), Deadline(0), plan) == ([], False)
-    assert plan.visibility.foreign_unseen
+    assert plan.visibility.gaps == [Gap(gaps.NAMESPACES)]
     assert len(plan.visibility.warnings) == 1
     assert select({}, "web", whole=False) == frozenset()
 

@@ -13,8 +13,10 @@ from zabbix_sockets.document.document import NO_LIMITS, build_document
 from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.grouping.rules import MAX_MATCHED
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Process, Query, Snapshot
 from zabbix_sockets.readers.containers.runtimes import ContainerNames
 from zabbix_sockets.readers.proc.passwd import User, read_users
@@ -200,10 +202,10 @@ def test_only_what_is_needed(proc: ProcTree) -> None:
 @pytest.mark.parametrize(
     ("needs", "noted"),
     [
-        ({"unit"}, set()),
-        ({"container"}, set()),
-        ({"user", "uid"}, {"user"}),
-        ({"uid", "command", "user"}, {"user", "command"}),
+        ({"unit"}, {gaps.CGROUPS}),
+        ({"container"}, {gaps.CGROUPS}),
+        ({"user", "uid"}, {gaps.HIDDEN_USERS}),
+        ({"uid", "command", "user"}, {gaps.HIDDEN_USERS, gaps.HIDDEN_COMMANDS}),
         ({"uid"}, set()),
     ],
     ids=",".join,
@@ -216,9 +218,7 @@ def test_hidden_or_ended(proc: ProcTree, needs: set[str], noted: set[str], *, hi
     snapshot = snapshot_of([Process(20, "a"), Process(99, "b")])
     query = Query(proc=str(proc), needs=frozenset(needs))
     process_facts.complete(snapshot, query, Shared(str(proc), TIME))
-    visibility = snapshot.visibility
-    assert visibility.hidden_facts == (noted if hidden else set())
-    assert visibility.unplaced is (hidden and bool(needs & {"unit", "container"}))
+    assert {gap.kind for gap in snapshot.visibility.gaps} == (noted if hidden else set())
 
 
 def test_only_holders(proc: ProcTree) -> None:
@@ -267,7 +267,7 @@ def test_more_processes_than_time(proc: ProcTree) -> None:
     process_facts.complete(snapshot, query, Shared(str(proc), Looks(25)))
     assert [bool(each.command) for each in snapshot.processes] == [True] * 25 + [False] * 35
     assert [bool(each.user) for each in snapshot.processes] == [True] * 25 + [False] * 35
-    assert not snapshot.visibility.places_complete
+    assert snapshot.visibility.gaps == [Gap(gaps.PLACES)]
     document = build_document(snapshot, NO_LIMITS, GROUPINGS["user"])
     assert document["lists"] == {"processes": 0, "listeners": 0, "upstreams": 0}
     assert "(unknown)" in [row["id"] for row in rows_of(document)]
@@ -280,7 +280,7 @@ def test_in_time(proc: ProcTree) -> None:
     """With time for all, nothing is said to be missing."""
     snapshot = hostile(proc, 3)
     process_facts.complete(snapshot, Query(proc=str(proc), needs=PLACES), Shared(str(proc), TIME))
-    assert snapshot.visibility.places_complete
+    assert snapshot.visibility.gaps == []
 
 
 def test_a_command_is_read_as_far_as_rules_look(proc: ProcTree) -> None:
@@ -304,6 +304,7 @@ def test_commands_of_one_user(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -
     has = [bool(each.command) for each in snapshot.processes]
     assert has == [True] * 3 + [False] * 17 + [True] * 10
     assert len({id(each.command) for each in snapshot.processes[20:]}) == 1
-    (warning,) = snapshot.visibility.warnings
-    assert warning.startswith("17 command lines were not read")
-    assert snapshot.visibility.places_complete
+    assert snapshot.visibility.gaps == [
+        Gap(gaps.COMMANDS, how_many=17),
+        Gap(gaps.HIDDEN_COMMANDS),
+    ]

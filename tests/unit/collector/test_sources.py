@@ -2,17 +2,21 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from zabbix_sockets.collector.sources import Plan, choose
-from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.errors import (
-    DeadlineError,
-    DumpInterruptedError,
-    ParseError,
-    SourceUnavailableError,
+from zabbix_sockets.collector.sources import (
+    Plan,
+    Wish,
+    choose,
+    measured_rows_of,
+    rows_of,
+    tcp_rows,
+    whole_rows_of,
 )
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import Query
 from zabbix_sockets.model.wire import Table
 from zabbix_sockets.readers.proc import net_tables
@@ -112,7 +116,7 @@ def test_netlink_is_closed(plan_with: Chooser) -> None:
 def test_table_by_netlink(plan_with: Chooser) -> None:
     """A table comes with all its batches and its encoding, under the caller's deadline."""
     tables = FakeTables({TCP: [[[row(1)], [row(2), row(3)]]]})
-    read = plan_with(tables).open(TCP, TIME)
+    read = plan_with(tables).open(rows_of(TCP, TIME))
     assert read.encoding is messages.ENCODING
     assert [each[9] for batch in read.batches for each in batch] == [1, 2, 3]
     assert tables.reads == [(TCP, TIME)]
@@ -121,45 +125,84 @@ def test_table_by_netlink(plan_with: Chooser) -> None:
 def test_empty_table(plan_with: Chooser) -> None:
     """A table without sockets is no reason to read elsewhere."""
     plan = plan_with(FakeTables())
-    assert list(plan.open(TCP, TIME).batches) == []
+    assert list(plan.open(rows_of(TCP, TIME)).batches) == []
     assert plan.visibility.warnings == []
 
 
 def test_table_that_netlink_has_not(plan_with: Chooser) -> None:
     """One table without a diag module is read from /proc, and only that one."""
     plan = plan_with(FakeTables({TCP: [[[row(1)]]], UDP: [[NO_DIAG]]}))
-    read = plan.open(UDP, TIME)
+    read = plan.open(rows_of(UDP, TIME))
     assert read.encoding is net_tables.ENCODING
     assert {each[9] for batch in read.batches for each in batch} == {3897270, 3897271}
-    assert plan.open(TCP, TIME).encoding is messages.ENCODING
+    assert plan.open(rows_of(TCP, TIME)).encoding is messages.ENCODING
     assert plan.visibility.degraded
     assert plan.visibility.source == "sock_diag"
     (warning,) = plan.visibility.warnings
     assert warning.startswith("udp: sock_diag: the kernel has no diag module")
 
 
+WISHES: dict[str, Callable[[], Wish[Any]]] = {
+    "rows": lambda: rows_of(TCP, TIME, observer=lambda rows: [row for _, row in rows]),
+    "measured rows": lambda: measured_rows_of(TCP, TIME),
+    "whole rows": lambda: whole_rows_of(TCP, TIME, tcp_info=True),
+    "both families": lambda: tcp_rows(TIME, 1 << 1),
+}
+
+
+@pytest.mark.parametrize("wish", WISHES.values(), ids=WISHES)
+def test_every_wish_has_its_fallback(plan_with: Chooser, wish: Callable[[], Wish[Any]]) -> None:
+    """Whatever is wanted of a table comes from netlink, or from /proc; who asks is told which."""
+    plan = plan_with(FakeTables({TCP: [[[row(1)]], [NO_DIAG]]}))
+    opened = plan.open(wish())
+    assert (opened.encoding, opened.is_netlink) == (messages.ENCODING, True)
+    assert plan.visibility.warnings == []
+    assert sum(1 for _ in opened.batches)
+    opened = plan.open(wish())
+    assert (opened.encoding, opened.is_netlink) == (net_tables.ENCODING, False)
+    assert sum(1 for _ in opened.batches)
+    assert plan.visibility.degraded
+    (warning,) = plan.visibility.warnings
+    assert warning.startswith("tcp: sock_diag: the kernel has no diag module")
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"),
+    [
+        ("rows", [row(1)]),
+        ("measured rows", ([row(1)], [(5,)])),
+        ("whole rows", [(row(1), b"")]),
+        ("both families", (2, [row(1)])),
+    ],
+)
+def test_what_a_wish_yields(plan_with: Chooser, wish: str, expected: object) -> None:
+    """The rows come with what was wished for."""
+    tables = FakeTables({TCP: [[[row(1)]]]})
+    tables.figures[1] = (5,)
+    (batch, *_) = plan_with(tables).open(WISHES[wish]()).batches
+    assert batch == expected
+
+
 def test_table_that_nobody_has(plan_with: Chooser) -> None:
     """A table that can't be read in any way is an error."""
     plan = plan_with(FakeTables({TCP: [[NO_DIAG]]}), net="/nowhere")
     with pytest.raises(SourceUnavailableError, match="tcp is not there"):
-        plan.open(TCP, TIME)
+        plan.open(rows_of(TCP, TIME))
 
 
-@pytest.mark.parametrize(
-    "error", [DeadlineError("late"), DumpInterruptedError("again"), ParseError("a", b"b")]
-)
+@pytest.mark.parametrize("error", [DeadlineError("late"), ParseError("a", b"b")])
 def test_other_errors_are_no_reason_to_read_elsewhere(plan_with: Chooser, error: Exception) -> None:
     """Only a source that can't be used is replaced: a choice never depends on the load."""
     plan = plan_with(FakeTables({TCP: [[error]]}))
     with pytest.raises(type(error)):
-        plan.open(TCP, TIME)
+        plan.open(rows_of(TCP, TIME))
     assert not plan.visibility.degraded
 
 
 def test_error_behind_the_first_batch(plan_with: Chooser) -> None:
     """A source that fails in the middle is not replaced: half the rows would come twice."""
     plan = plan_with(FakeTables({TCP: [[[row(1)], NO_DIAG]]}))
-    batches = plan.open(TCP, TIME).batches
+    batches = plan.open(rows_of(TCP, TIME)).batches
     next(batches)
     with pytest.raises(SourceUnavailableError):
         next(batches)
@@ -169,7 +212,7 @@ def test_error_behind_the_first_batch(plan_with: Chooser) -> None:
 def test_exact(plan_with: Chooser, table: Table) -> None:
     """Tables that were read in one consistent look are exact."""
     plan = plan_with(FakeTables(), "procfs")
-    for _ in plan.open(table, TIME).batches:
+    for _ in plan.open(rows_of(table, TIME)).batches:
         pass
     assert plan.is_exact(table)
     assert plan.visibility.warnings == []
@@ -184,7 +227,7 @@ def test_approximate(plan_with: Chooser, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr("zabbix_sockets.readers.proc.net_tables.parse_table", parse_table)
     plan = plan_with(FakeTables(), "procfs")
-    for _ in plan.open(UDP, TIME).batches:
+    for _ in plan.open(rows_of(UDP, TIME)).batches:
         pass
     assert not plan.is_exact(UDP)
     assert plan.is_exact(TCP)

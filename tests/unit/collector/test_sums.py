@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zabbix_sockets.collector.sums import Sums, add_connections
+from zabbix_sockets.model.gaps import ENDPOINTS
 from zabbix_sockets.model.quality import ONE
 from zabbix_sockets.model.snapshot import (
     OUTBOUND,
@@ -76,7 +77,7 @@ def test_equal_ones_add_up(told: list[Added]) -> None:
     assert snapshot.uids == {
         owner: min(uid for key, uid, *_ in told if key[0] == owner) for owner in owners
     }
-    assert snapshot.visibility.endpoints_complete
+    assert not snapshot.visibility.gaps
 
 
 @given(added(), st.integers(0, 20))
@@ -98,14 +99,14 @@ def test_beyond_the_bound_endpoints_lose_their_names(told: list[Added], bound: i
     named = {key: count for key, count in snapshot.connections.items() if key.port}
     assert len(named) <= bound
     assert named.items() <= whole.connections.items()
-    assert snapshot.visibility.endpoints_complete == (len(whole.connections) <= bound)
+    assert snapshot.visibility.has_gap(ENDPOINTS) == (len(whole.connections) > bound)
 
 
 def test_a_key_without_an_endpoint_is_never_beyond() -> None:
     """What has nothing to lose says nothing of the endpoints."""
     snapshot = moved([((2, ANY), 0, 1, 0)], 0)
     assert snapshot.connections == {connection_of((2, ANY)): 1}
-    assert snapshot.visibility.endpoints_complete
+    assert not snapshot.visibility.gaps
 
 
 def test_several_sources_in_one_snapshot() -> None:
@@ -127,7 +128,7 @@ def test_several_sources_in_one_snapshot() -> None:
     assert snapshot.listeners == [listener_of(22)] * 4
     assert snapshot.queues == {(2, 0): (40, 6), (2, 9): (200, 0)}
     assert snapshot.uids == {2: 5}
-    assert not snapshot.visibility.endpoints_complete
+    assert snapshot.visibility.has_gap(ENDPOINTS)
 
 
 def test_what_was_moved_counts_once() -> None:

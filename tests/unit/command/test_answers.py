@@ -1,13 +1,10 @@
 """What keeps a call from running on or giving half an answer."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from zabbix_sockets.command import answers
 from zabbix_sockets.command.arguments import parse
-from zabbix_sockets.model.errors import DumpInterruptedError
-from zabbix_sockets.model.snapshot import Query
+from zabbix_sockets.model.gaps import DENIED, Gap
 from zabbix_sockets.model.socket import Owner, Socket
 
 from ..answers import answer_with  # noqa: TID252  # a test folder is no package
@@ -65,7 +62,7 @@ def test_notes_for_people(
 ) -> None:
     """What could not be seen is told on stderr, beside the table."""
     snapshot = snapshot_of(processes("nginx"), [tcp_listener(2, 80)])
-    snapshot.visibility.denied = {"sshd": 2}
+    snapshot.visibility.add_gap(DENIED, "sshd", 2)
     answer_with(monkeypatch, snapshot)
     options = parse(["show", "processes"])
     options.run(options)
@@ -96,7 +93,7 @@ def test_what_would_help_is_told(
 ) -> None:
     """`show` says what would make it see more, and why an empty table is empty."""
     snapshot = snapshot_of(processes(*found), [tcp_listener(2, 80)] if found else [])
-    snapshot.visibility.denied = denied
+    snapshot.visibility.gaps = [Gap(DENIED, name, count) for name, count in denied.items()]
     snapshot.visibility.reason, snapshot.visibility.degraded = NO_GROUP, degraded
     for arguments in ([], ["--json"]):
         answer_with(monkeypatch, snapshot)
@@ -126,30 +123,3 @@ def test_why_owners_of_sockets_are_not_seen(
             notes = capsys.readouterr().err
             wanted = f"note: not all owners are seen: {NO_GROUP}\n"
             assert notes == (wanted if told and not again else "")
-
-
-@pytest.mark.parametrize(("failures", "answered"), [(0, True), (3, True), (4, False)])
-def test_interrupted_list_is_asked_for_again(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    failures: int,
-    answered: bool,
-) -> None:
-    """A list of sockets is whole or an error: an interrupted one is read again, to a bound."""
-    left = [None] * failures
-
-    def iter_sockets(_query: Query) -> Iterator[Socket]:
-        yield Socket("udp", 2, "", 7, None, bytes(4), 53, bytes(4), 0, "", (), 0, 9, 0, 0)
-        if left:
-            left.pop()
-            raise DumpInterruptedError("again")
-
-    monkeypatch.setattr("zabbix_sockets.collector.single.iter_sockets", iter_sockets)
-    options = parse(["show", "sockets"])
-    if answered:
-        options.run(options)
-        assert capsys.readouterr().out.count("0.0.0.0:53") == 1
-    else:
-        with pytest.raises(DumpInterruptedError):
-            options.run(options)
-        assert capsys.readouterr().out == ""

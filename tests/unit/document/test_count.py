@@ -1,7 +1,6 @@
 """count: one number, or why it can't be said."""
 
 import os
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +8,9 @@ from hypothesis import given
 from zabbix_sockets.document.count import check_arguments, count
 from zabbix_sockets.document.processes import process_rows
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Groups
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import SocketsError, UsageError
+from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.names import as_parameter, safe_name
 from zabbix_sockets.model.snapshot import FIRST_OWNER, NOBODY, Snapshot, Visibility
 from zabbix_sockets.model.wire import TcpState
@@ -83,24 +84,21 @@ def test_raw_and_safe_name(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("gap", "words"),
     [
-        ({"denied": {"nginx": 2}}, "2 processes named nginx can't be inspected"),
-        ({"denied": {"": 1}}, "hides other users' processes"),
-        ({"hidden": True}, "hides other users' processes"),
-        ({"owners_complete": False}, "timed out"),
-        ({"foreign_unowned": True}, "owners in other network namespaces"),
-        ({"foreign_unseen": True}, "not every socket was read"),
+        (Gap(gaps.DENIED, "nginx", 2), "2 processes named nginx can't be inspected"),
+        (Gap(gaps.DENIED), "hides other users' processes"),
+        (Gap(gaps.HIDDEN), "hides other users' processes"),
+        (Gap(gaps.UNASKED), "timed out"),
+        (Gap(gaps.FOREIGN_OWNERS), "owners in other network namespaces"),
+        (Gap(gaps.NAMESPACES), "not every socket was read"),
     ],
 )
 @pytest.mark.parametrize("process", ["nginx", "nobody"])
-def test_number_that_is_not_known(
-    nginx: Snapshot, process: str, changes: dict[str, Any], words: str
-) -> None:
+def test_number_that_is_not_known(nginx: Snapshot, process: str, gap: Gap, words: str) -> None:
     """What could not be seen gives an error, never a number that is too low."""
-    for name, value in changes.items():
-        setattr(nginx.visibility, name, value)
-    if process in changes.get("denied", {process: 0}) or "" in changes.get("denied", {"": 0}):
+    nginx.visibility.gaps = [gap]
+    if gap.where in ("", process):
         with pytest.raises(SocketsError, match=words):
             count(nginx, process)
     else:
@@ -110,7 +108,7 @@ def test_number_that_is_not_known(
 def test_denied_by_its_raw_name() -> None:
     """A denied process is found by its raw name too."""
     visibility = Visibility("sock_diag")
-    visibility.denied = {safe_name(b'a"b'): 1}
+    visibility.add_gap(gaps.DENIED, safe_name(b'a"b'))
     for name in ('a"b', safe_name(b'a"b'), "%61%22b"):
         with pytest.raises(SocketsError, match="can't be inspected"):
             count(snapshot_of(visibility=visibility), name)
@@ -118,7 +116,7 @@ def test_denied_by_its_raw_name() -> None:
 
 def test_unfinished_protocol(nginx: Snapshot) -> None:
     """A table that was not read to the end spoils the numbers of its own protocol."""
-    nginx.unfinished = {"udp"}
+    nginx.visibility.add_gap(gaps.TABLE, "udp")
     assert count(nginx, "nginx", "tcp") == 17
     for protocol in ("udp", ""):
         with pytest.raises(SocketsError, match="not every socket was read"):
@@ -127,7 +125,7 @@ def test_unfinished_protocol(nginx: Snapshot) -> None:
 
 def test_skipped_namespace(nginx: Snapshot) -> None:
     """A namespace that was not read to the end may have sockets of any process."""
-    nginx.skipped = {WEB}
+    nginx.visibility.add_gap(gaps.NAMESPACE, netns=WEB)
     for process in ("nginx", "nobody"):
         with pytest.raises(SocketsError, match="not every socket was read"):
             count(nginx, process, "tcp")
@@ -147,7 +145,7 @@ def test_selection_and_grouping(nginx: Snapshot) -> None:
 @given(snapshots())
 def test_same_numbers_as_the_document(snapshot: Snapshot) -> None:
     """Every number is the one in the document's row."""
-    snapshot.skipped.clear()
+    snapshot.visibility.gaps.clear()
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
     for ranked in process_rows(snapshot, groups):
         name = str(ranked.row["name"])
@@ -179,18 +177,8 @@ def test_arguments(process: str, protocol: str, state: str, words: str) -> None:
 def test_denied_by_another_name(nginx: Snapshot) -> None:
     """Whoever may not be inspected may belong to any unit: no number is known."""
     nginx.processes = [each._replace(unit=f"{each.name}.service") for each in nginx.processes]
-    nginx.visibility.denied = {"sshd": 1}
+    nginx.visibility.add_gap(gaps.DENIED, "sshd")
     assert count(nginx, "nginx", "tcp") == 17
     for name in ("nginx.service", "other.service"):
         with pytest.raises(SocketsError, match="1 processes can't be inspected"):
             count(nginx, name, "tcp", grouping=GROUPINGS["unit"])
-
-
-@pytest.mark.parametrize(
-    ("fact", "grouping"), [("name", "process"), ("user", "user"), ("command", "process")]
-)
-def test_hidden_facts(nginx: Snapshot, fact: str, grouping: str) -> None:
-    """Who may be in another group than it seems spoils each number."""
-    nginx.visibility.hidden_facts = {fact}
-    with pytest.raises(SocketsError, match=r"/proc hides .* of some processes"):
-        count(nginx, "nginx", grouping=GROUPINGS[grouping])

@@ -9,7 +9,8 @@ from hypothesis import given
 
 from zabbix_sockets import __version__
 from zabbix_sockets.document.document import NO_LIMITS, Limits, build_document
-from zabbix_sockets.grouping.grouping import GROUPINGS
+from zabbix_sockets.model import gaps
+from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
     LISTS,
@@ -143,25 +144,18 @@ def test_absent_rows(full: Snapshot) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "complete"),
+    ("gap", "complete"),
     [
-        ({}, {"processes", "listeners", "upstreams"}),
-        ({"denied": {"sshd": 1}}, {"listeners"}),
-        ({"hidden": True}, {"listeners"}),
-        ({"owners_complete": False}, {"listeners"}),
-        ({"endpoints_complete": False}, {"processes", "listeners"}),
-        ({"vanished": 5, "degraded": True}, {"processes", "listeners", "upstreams"}),
-        ({"unfinished": {"tcp"}}, set()),
-        ({"unfinished": {"udp"}}, set()),
+        (None, {"processes", "listeners", "upstreams"}),
+        (Gap(gaps.DENIED, "sshd"), {"listeners"}),
+        (Gap(gaps.ENDPOINTS), {"processes", "listeners"}),
+        (Gap(gaps.TABLE, "udp"), set()),
     ],
 )
-def test_only_complete_lists_say_zero(
-    full: Snapshot, changes: dict[str, Any], complete: set[str]
-) -> None:
+def test_only_complete_lists_say_zero(full: Snapshot, gap: Gap | None, complete: set[str]) -> None:
     """What was not seen to the end has no row of zeros, and says so."""
-    full.unfinished = changes.pop("unfinished", set())
-    for name, value in changes.items():
-        setattr(full.visibility, name, value)
+    full.visibility.gaps = [gap] if gap else []
+    full.visibility.vanished, full.visibility.degraded = 5, True
     document = document_of(full)
     assert document["lists"] == {name: int(name in complete) for name in LISTS}
     assert document["complete"] == int(len(complete) == len(LISTS))
@@ -170,12 +164,12 @@ def test_only_complete_lists_say_zero(
 
 def test_unfinished_protocol_has_no_host_figures(full: Snapshot) -> None:
     """A protocol whose tables were not read to the end has no counts that look measured."""
-    full.unfinished = {"tcp"}
+    full.visibility.gaps = [Gap(gaps.TABLE, "tcp")]
     host = document_of(full)["host"]
     assert "tcp" not in host
     assert "ephemeral" not in host
     assert host["udp"] == {"bound": 1, "connected": 0}
-    full.unfinished = {"udp"}
+    full.visibility.gaps = [Gap(gaps.TABLE, "udp")]
     assert "udp" not in document_of(full)["host"]
 
 
@@ -221,7 +215,7 @@ def test_collector_figures() -> None:
         outbound(A, 80): 11,
     }
     visibility = Visibility("procfs", "asked for")
-    visibility.denied, visibility.vanished = {"a": 2, "b": 1}, 4
+    visibility.gaps, visibility.vanished = [Gap(gaps.DENIED, "a", 2), Gap(gaps.DENIED, "b")], 4
     listeners = [tcp_listener(A, 80), tcp_listener(UNOWNED, 81)]
     collector = document_of(snapshot_of(processes("a"), listeners, connections, visibility))[
         "collector"
@@ -232,22 +226,15 @@ def test_collector_figures() -> None:
     assert (collector["denied_processes"], collector["vanished_processes"]) == (3, 4)
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"denied": {"a": 2, "b": 1}}, "3 processes may not be inspected"),
-        ({"hidden": True}, "hidepid"),
-        ({"owners_complete": False}, "timed out: not every process"),
-        ({"warnings": ["tcp6: gone"]}, "tcp6: gone"),
-    ],
-)
-def test_warnings(changes: dict[str, Any], words: str) -> None:
-    """Each thing that is missing is named in the warnings."""
+def test_warnings() -> None:
+    """What readers said comes first, then each thing that was not seen."""
     snapshot = snapshot_of()
-    for name, value in changes.items():
-        setattr(snapshot.visibility, name, value)
-    (warning,) = document_of(snapshot)["collector"]["warnings"]
-    assert words in warning
+    snapshot.visibility.warnings = ["tcp6: gone"]
+    snapshot.visibility.gaps = [Gap(gaps.UNASKED), Gap(gaps.HIDDEN)]
+    gone, hidden, late = document_of(snapshot)["collector"]["warnings"]
+    assert gone == "tcp6: gone"
+    assert "hidepid" in hidden
+    assert "timed out: not every process" in late
 
 
 @given(snapshots())
@@ -273,7 +260,7 @@ def test_directions_are_parts_of_established(snapshot: Snapshot) -> None:
 def test_overflowed_endpoints_are_in_other() -> None:
     """Connections whose endpoints were not counted apart are in other, with no row."""
     snapshot = snapshot_of(processes("a"), (), {Connection("tcp", OWN_NETNS, A, 1, OUTBOUND): 9})
-    snapshot.visibility.endpoints_complete = False
+    snapshot.visibility.add_gap(gaps.ENDPOINTS)
     document = document_of(snapshot)
     assert document["upstreams"] == []
     assert document["other"]["upstreams"]["established"] == 9
@@ -298,31 +285,7 @@ def test_filter_leaves_out_what_would_mean_something_else() -> None:
 def test_undecided_filter_is_no_complete_list() -> None:
     """Sockets that may fit or not, for want of their owners, are in no list."""
     snapshot = snapshot_of(processes("nginx"), [tcp_listener(A, 80)])
-    snapshot.visibility.undecided = True
-    snapshot.visibility.denied = {"x": 1}
+    snapshot.visibility.gaps = [Gap(gaps.UNDECIDED), Gap(gaps.DENIED, "x")]
     document: Any = build_document(snapshot)
     assert not any(document["lists"].values())
     assert any("filter" in each for each in document["collector"]["warnings"])
-
-
-@pytest.mark.parametrize(
-    ("fact", "grouping", "complete"),
-    [("name", "process", 0), ("name", "unit", 1), ("user", "user", 0), ("command", "process", 0)],
-)
-def test_hidden_facts(full: Snapshot, fact: str, grouping: str, complete: int) -> None:
-    """Where groups depend on what /proc hides, no row of them that is missing is a 0."""
-    full.visibility.hidden_facts = {fact}
-    document: dict[str, Any] = build_document(full, grouping=GROUPINGS[grouping])
-    expected = {"processes": complete, "listeners": 1, "upstreams": complete}
-    assert document["lists"] == expected
-    assert len(document["collector"]["warnings"]) == 1 - complete
-    for name, whole in expected.items():
-        assert [row["id"] for row in document[name]].count("(absent)") == whole
-
-
-def test_hidden_names_of_namespaces(full: Snapshot) -> None:
-    """They are part of the ids of listeners and upstreams."""
-    full.visibility.foreign_unnamed = True
-    document: dict[str, Any] = build_document(full)
-    assert document["lists"] == {"processes": 1, "listeners": 0, "upstreams": 0}
-    assert len(document["collector"]["warnings"]) == 1

@@ -6,6 +6,8 @@ import pytest
 
 from zabbix_sockets.document.document import Limits, build_document
 from zabbix_sockets.grouping.grouping import GROUPINGS
+from zabbix_sockets.model import gaps
+from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.snapshot import BY_CGROUPS, FIRST_OWNER, LISTS, UNOWNED, Process, Snapshot
 
 from ..snapshots import (  # noqa: TID252  # a test folder is no package
@@ -42,28 +44,27 @@ def test_namespaces(snapshot: Snapshot) -> None:
     collector: Any = build_document(snapshot)["collector"]
     assert (collector["namespaces"], collector["namespaces_skipped"]) == (4, 0)
     assert collector["warnings"] == []
-    snapshot.skipped = {WEB, OTHER}
+    snapshot.visibility.gaps = [Gap(gaps.NAMESPACE, netns=number) for number in (WEB, OTHER)]
     collector = build_document(snapshot)["collector"]
     assert (collector["namespaces"], collector["namespaces_skipped"]) == (2, 2)
 
 
 @pytest.mark.parametrize(
-    ("changes", "complete", "warning"),
+    ("gap", "complete", "warning"),
     [
-        ({"skipped": {WEB}}, (), "1 network namespaces were not read to the end"),
-        ({"foreign_unseen": True}, (), "there may be network namespaces"),
-        ({"unplaced": True}, ("listeners",), "the cgroups of some owners"),
-        ({"foreign_unowned": True}, ("listeners",), "owners in other network namespaces"),
-        ({"ownership": BY_CGROUPS}, LISTS, None),
+        (Gap(gaps.NAMESPACE, netns=WEB), (), "1 network namespaces were not read to the end"),
+        (Gap(gaps.NAMESPACES), (), "there may be network namespaces"),
+        (Gap(gaps.CGROUPS), ("listeners",), "the cgroups of some owners"),
+        (Gap(gaps.FOREIGN_OWNERS), ("listeners",), "owners in other network namespaces"),
+        (None, LISTS, None),
     ],
 )
 def test_what_is_missing(
-    snapshot: Snapshot, changes: Document, complete: tuple[str, ...], warning: str | None
+    snapshot: Snapshot, gap: Gap | None, complete: tuple[str, ...], warning: str | None
 ) -> None:
     """Only lists of which everything was seen are complete; what is missing is said."""
-    snapshot.skipped = changes.pop("skipped", set())
-    for name, value in changes.items():
-        setattr(snapshot.visibility, name, value)
+    snapshot.visibility.ownership = BY_CGROUPS
+    snapshot.visibility.gaps = [gap] if gap else []
     document: Any = build_document(snapshot)
     assert document["lists"] == {name: int(name in complete) for name in LISTS}
     assert document["complete"] == int(complete == LISTS)
@@ -75,7 +76,7 @@ def test_what_is_missing(
 
 def test_host_is_the_own_namespace_whatever_was_skipped(snapshot: Snapshot) -> None:
     """A namespace that was not read to the end spoils no figure of the own one."""
-    snapshot.skipped = {WEB}
+    snapshot.visibility.add_gap(gaps.NAMESPACE, netns=WEB)
     host: Any = build_document(snapshot)["host"]
     assert (host["tcp"]["listen"], host["tcp"]["established"]) == (1, 2)
 
@@ -117,14 +118,14 @@ def test_for_people(snapshot: Snapshot) -> None:
 def test_listener_fields_by_cgroups(snapshot: Snapshot) -> None:
     """A row that was cut off is summed up in `other` without what it has not."""
     snapshot.visibility.ownership = BY_CGROUPS
-    snapshot.skipped = {WEB}
+    snapshot.visibility.add_gap(gaps.NAMESPACE, netns=WEB)
     document: Any = build_document(snapshot, Limits(0, 0, 0), GROUPINGS["unit"])
     assert "instances" not in document["other"]["processes"]
     assert document["other"]["processes"]["sockets"] == 7
     listeners = document["other"]["listeners"]
     assert (listeners["rows"], listeners["established"]) == (2, 2)
     assert "processes" not in listeners
-    snapshot.skipped = set()
+    snapshot.visibility.gaps.clear()
     whole: Any = build_document(snapshot, grouping=GROUPINGS["unit"])
     assert whole["processes"][-1]["id"] == whole["listeners"][-1]["id"] == "(absent)"
     assert "instances" not in whole["processes"][-1]

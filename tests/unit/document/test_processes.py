@@ -5,6 +5,7 @@ import pytest
 from zabbix_sockets.document.processes import process_rows
 from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Groups
+from zabbix_sockets.model.gaps import DENIED, Gap
 from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
     NOBODY,
@@ -201,7 +202,7 @@ def test_fds_of_the_worst_instance(
 def test_denied_instances() -> None:
     """A row says how many more processes of its name could not be inspected."""
     visibility = Visibility("sock_diag")
-    visibility.denied = {"nginx": 3, "other": 1}
+    visibility.gaps = [Gap(DENIED, "nginx", 3), Gap(DENIED, "other")]
     rows = rows_of(snapshot_of(processes("nginx", "a"), visibility=visibility))
     assert (rows["nginx"]["denied_instances"], rows["a"]["denied_instances"]) == (3, 0)
     assert "other" not in rows

@@ -10,6 +10,7 @@ from zabbix_sockets.document.processes import process_rows
 from zabbix_sockets.document.row import netns_labels
 from zabbix_sockets.document.upstreams import ephemeral_usage, upstream_rows
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Groups
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.snapshot import (
     BY_CGROUPS,
     FIRST_OWNER,
@@ -107,7 +108,7 @@ def test_namespace_that_was_not_described(snapshot: Snapshot) -> None:
 
 def test_established_of_a_skipped_namespace(snapshot: Snapshot) -> None:
     """It is absent where a part is missing, be it one namespace's of those that share a row."""
-    snapshot.skipped = {OTHER}
+    snapshot.visibility.add_gap(gaps.NAMESPACE, netns=OTHER)
     rows = listeners_of(snapshot)
     assert [row.get("established") for row in rows.values()] == [1, 10, None]
     assert "established" not in rows["tcp/0.0.0.0:80@(unnamed)"]
@@ -161,7 +162,7 @@ def test_owners_by_cgroup() -> None:
 def test_denied_instances_are_processes(grouping: str) -> None:
     """Which processes are denied is known by their names: other groupings can't say it."""
     snapshot = snapshot_of([Process(1, "a", 1.0, unit="a", container="a", user="a")])
-    snapshot.visibility.denied = {"a": 3}
+    snapshot.visibility.add_gap(gaps.DENIED, "a", 3)
     (row,) = processes_of(snapshot, grouping).values()
     assert row["instances"] == 1
     assert row.get("denied_instances") == (3 if grouping == DEFAULT_GROUPING else None)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zabbix_sockets.filters.bytecode import MAX_BYTES, assemble
-from zabbix_sockets.filters.evaluate import Holders, Reading, compile_test
-from zabbix_sockets.filters.kernel import dump_for, in_table, without
+from zabbix_sockets.filters.evaluate import OwnerMatcher, RowContext, compile_test
+from zabbix_sockets.filters.kernel import dump_for, in_table, weakened
 from zabbix_sockets.filters.parser import parse
 from zabbix_sockets.filters.terms import (
     And,
@@ -33,12 +33,12 @@ FAMILIES = st.sampled_from([AF_INET, AF_INET6])
 TCP = 0xFFF & ~(1 << 7 | 1)
 
 
-def reading(family: int) -> Reading:
+def reading(family: int) -> RowContext:
     """Return a reading in which inode 1 is one's, 2 two's, and 3 both's."""
     owners = Owners()
     owners.add(Process(1, "one"), [1, 3])
     owners.add(Process(2, "two"), [2, 3])
-    return Reading(family, ENCODING, Holders(owners))
+    return RowContext(family, ENCODING, OwnerMatcher(owners))
 
 
 @given(st.data(), FAMILIES, trees(KERNEL_LEAVES))
@@ -76,9 +76,14 @@ def test_rewriting_changes_nothing(data: st.DataObject, family: int, node: Node)
     """Negations at the leaves, without constants, mean the same; so does a double negation."""
     tests = [
         compile_test(each, reading(family))
-        for each in (node, rewrite(node), Not(rewrite(node, wanted=False)), in_table(node, family))
+        for each in (
+            node,
+            rewrite(node),
+            Not(rewrite(node, positive=False)),
+            in_table(node, family),
+        )
     ]
-    wider = compile_test(without(node, frozenset(("pid", "process"))), reading(family))
+    wider = compile_test(weakened(node, frozenset(("pid", "process"))), reading(family))
     for socket_ in data.draw(st.lists(rows(family), min_size=1, max_size=20)):
         assert len({test(*socket_) for test in tests}) == 1
         assert wider(*socket_) or not tests[0](*socket_)
@@ -151,7 +156,7 @@ def test_names_are_raw_or_shown() -> None:
     """A process is found by its name as it is shown, and as it is."""
     owners = Owners()
     owners.add(Process(7, "a%22b"), [1])
-    view = Reading(AF_INET, ENCODING, Holders(owners))
+    view = RowContext(AF_INET, ENCODING, OwnerMatcher(owners))
     row = (1, 0, 0, bytes(4), bytes(4), 0, 0, 0, 0, 1)
     for name in ("'a\"b'", "a%22b"):
         assert compile_test(parse(f"process {name}").node, view)(row, 0, 0)

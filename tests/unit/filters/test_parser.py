@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.filters.hosts import read_number
+from zabbix_sockets.filters.hosts import parse_number
 from zabbix_sockets.filters.parser import MAX_DEPTH, MAX_LENGTH, parse
 from zabbix_sockets.filters.states import ALL
 from zabbix_sockets.filters.terms import (
@@ -178,9 +178,9 @@ def test_error_shows_its_place(text: str, at: int, marked: str, expected: str) -
 
 def test_number_of_many_digits() -> None:
     """Its first digits are not another number."""
-    assert read_number("18446744073709551615") == 2**64 - 1
-    assert read_number("184467440737095516150") is None
-    assert read_number("9" * 10_000) is None
+    assert parse_number("18446744073709551615") == 2**64 - 1
+    assert parse_number("184467440737095516150") is None
+    assert parse_number("9" * 10_000) is None
 
 
 @pytest.mark.parametrize("behind", ["", " ", "   ", "\t\n"])

@@ -11,9 +11,9 @@ from zabbix_sockets.grouping.rules import (
     MAX_MATCHED,
     MAX_NAMES,
     Facts,
-    Names,
     Rule,
     RuleError,
+    RuleNames,
     make_rule,
     needs,
 )
@@ -30,13 +30,13 @@ HOSTILE = st.one_of(
 
 def name(rule: Rule, facts: Facts) -> str:
     """Return the name that one rule gives to one process."""
-    return Names([rule]).of([(facts, 1000)])[0]
+    return RuleNames([rule]).of([(facts, 1000)])[0]
 
 
 def test_without_rules() -> None:
     """Without rules each process has its own name, whatever it is."""
     facts = [(Facts("nginx"), 0), (Facts("a%20b"), 1), (Facts("nginx", "x"), 0)]
-    assert Names([]).of(facts) == ["nginx", "a%20b", "nginx"]
+    assert RuleNames([]).of(facts) == ["nginx", "a%20b", "nginx"]
     assert needs([]) == frozenset()
 
 
@@ -78,7 +78,7 @@ def test_all_expressions_must_match() -> None:
         Facts("java", "kafka.Kafka base=/srv/shop"),
     ]
     wanted = ["kafka", "tomcat-shop", "other-java", "javac", "kafka"]
-    assert Names(rules).of([(each, 0) for each in facts]) == wanted
+    assert RuleNames(rules).of([(each, 0) for each in facts]) == wanted
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_empty_name_is_the_process() -> None:
     """A name of which nothing is left is no name, and takes the place of none."""
     rule = make_rule(r"\1", {"command": "^x(.*)"})
     facts = [(Facts(f"p{number}", "x"), 1000) for number in range(MAX_NAMES + 1)]
-    assert Names([rule]).of([*facts, (Facts("p", "xy"), 1000)])[-2:] == [f"p{MAX_NAMES}", "y"]
+    assert RuleNames([rule]).of([*facts, (Facts("p", "xy"), 1000)])[-2:] == [f"p{MAX_NAMES}", "y"]
 
 
 def test_captured_part_is_cut() -> None:
@@ -148,13 +148,13 @@ def test_names_are_safe() -> None:
 def test_as_many_names_as_may_be() -> None:
     """50 names of a rule all stay."""
     facts = [(Facts("p", f"app {number}"), 1000) for number in range(MAX_NAMES)]
-    assert Names([BY_COMMAND]).of(facts) == [f"app-{number}" for number in range(MAX_NAMES)]
+    assert RuleNames([BY_COMMAND]).of(facts) == [f"app-{number}" for number in range(MAX_NAMES)]
 
 
 def test_one_name_too_many() -> None:
     """Of 51 names the last by name gives way to what they have in common."""
     facts = [(Facts("p", f"app {number:02}"), 1000) for number in reversed(range(MAX_NAMES + 1))]
-    names = Names([BY_COMMAND]).of(facts)
+    names = RuleNames([BY_COMMAND]).of(facts)
     assert names == ["app-*", *(f"app-{number:02}" for number in reversed(range(MAX_NAMES)))]
 
 
@@ -162,12 +162,12 @@ def test_system_users_come_first() -> None:
     """Names that a user makes up don't crowd out those of a system user's processes."""
     system = [(Facts("p", "app z-shop"), 999), (Facts("p", "app z-mail"), 1000)]
     users = [(Facts("p", f"app a{number:03}"), 1000) for number in range(200)]
-    names = Names([BY_COMMAND]).of([*users, *system])
+    names = RuleNames([BY_COMMAND]).of([*users, *system])
     assert names[-2:] == ["app-z-shop", "app-*"]
     assert set(names[:200]) == {"app-*", *(f"app-a{number:03}" for number in range(MAX_NAMES - 1))}
     shared = [(Facts("p", "app z-mail"), 0)]  # of one of its processes is enough
-    assert Names([BY_COMMAND]).of([*users, *system, *shared])[-2:] == ["app-z-mail"] * 2
-    assert Names([BY_COMMAND]).of([*shared, *users, *system])[-1] == "app-z-mail"
+    assert RuleNames([BY_COMMAND]).of([*users, *system, *shared])[-2:] == ["app-z-mail"] * 2
+    assert RuleNames([BY_COMMAND]).of([*shared, *users, *system])[-1] == "app-z-mail"
 
 
 def test_bound_is_each_rules_own() -> None:
@@ -178,12 +178,12 @@ def test_bound_is_each_rules_own() -> None:
         for kind, count in (("app", 60), ("srv", MAX_NAMES), ("none", 60))
         for number in range(count)
     ]
-    names = Names(rules).of(facts)
+    names = RuleNames(rules).of(facts)
     assert names.count("app-*") == 10
     assert len({name for name in names if name.startswith("srv")}) == MAX_NAMES
     assert names[-60:] == [f"p{number}" for number in range(60)]
     more = [*facts, (Facts("p", "srv zz"), 1000)]
-    assert Names(rules).of(more)[-1] == "srv-*-*"
+    assert RuleNames(rules).of(more)[-1] == "srv-*-*"
 
 
 PROCESSES = st.lists(
@@ -210,7 +210,7 @@ RULES = [
 @given(PROCESSES)
 def test_any_facts_make_bounded_names(facts: list[tuple[Facts, int]]) -> None:
     """Whatever processes say, a name made of it is safe, and there is one for each."""
-    names = Names(RULES).of(facts)
+    names = RuleNames(RULES).of(facts)
     assert len(names) == len(facts)
     for each in names:
         assert 1 <= len(each) <= MAX_LENGTH
@@ -223,9 +223,9 @@ def test_any_facts_make_bounded_names(facts: list[tuple[Facts, int]]) -> None:
 def test_order_makes_no_difference(facts: list[tuple[Facts, int]], shuffler: random.Random) -> None:
     """The same processes have the same names in any order, at most 50 and one."""
     shuffled = shuffler.sample(facts, len(facts))
-    names = Names(RULES).of(facts)
+    names = RuleNames(RULES).of(facts)
     assert sorted(zip(facts, names, strict=True)) == sorted(
-        zip(shuffled, Names(RULES).of(shuffled), strict=True)
+        zip(shuffled, RuleNames(RULES).of(shuffled), strict=True)
     )
     kept = set(names) - {"app-*"}
     assert len(kept) <= MAX_NAMES

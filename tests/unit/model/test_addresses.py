@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zabbix_sockets.model.addresses import (
-    MAPPED,
+    MAPPED_PREFIX,
     fold_address,
     format_address,
     format_endpoint,
@@ -64,17 +64,17 @@ def test_no_address_of_another_length(length: int) -> None:
 @given(st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=16))
 def test_unmapped(address: bytes) -> None:
     """Only an IPv4-mapped address is the IPv4 address in it."""
-    mapped = MAPPED + address[:4]
+    mapped = MAPPED_PREFIX + address[:4]
     parsed = ipaddress.ip_address(mapped)
     assert isinstance(parsed, ipaddress.IPv6Address)
     assert parsed.ipv4_mapped == ipaddress.IPv4Address(address[:4])
     assert unmapped(mapped) == address[:4]
-    if len(address) == 4 or not address.startswith(MAPPED):
+    if len(address) == 4 or not address.startswith(MAPPED_PREFIX):
         assert unmapped(address) == address
 
 
 def test_ipv4_address_folds_like_its_mapped_form() -> None:
     """One local end has one number, whichever family its socket is of."""
     loopback = bytes((127, 0, 0, 1))
-    assert fold_address(loopback) == fold_address(MAPPED + loopback)
+    assert fold_address(loopback) == fold_address(MAPPED_PREFIX + loopback)
     assert fold_address(loopback) != fold_address(bytes((127, 0, 0, 2)))

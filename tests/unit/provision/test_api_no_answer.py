@@ -111,8 +111,8 @@ def test_proxy_of_the_environment(scheme: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv(f"{scheme}_proxy", f"http://me:s3cret@127.0.0.1:{port}")
     with pytest.raises(UnreachableError) as caught:
         ask(f"{scheme}://nowhere.invalid")
-    wanted = f"{scheme}://nowhere.invalid: Connection refused (by way of a proxy)"
-    assert str(caught.value) == wanted
+    desired = f"{scheme}://nowhere.invalid: Connection refused (by way of a proxy)"
+    assert str(caught.value) == desired
     assert "no_proxy" in caught.value.hint
 
 

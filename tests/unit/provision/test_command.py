@@ -117,8 +117,8 @@ def test_refused_import() -> None:
     assert answer.returncode == 1
     assert answer.stdout == b""
     message, hint = answer.stderr.decode().splitlines()
-    wanted = "zabbix-sockets: can't create template Sockets by Zabbix agent active: No permissions"
-    assert message.startswith(wanted)
+    desired = "zabbix-sockets: can't create template Sockets by Zabbix agent active: No permissions"
+    assert message.startswith(desired)
     assert "docs/provision.md" in hint
     assert not {"host.create", "host.massadd"} & set(asked.methods)
 

@@ -10,14 +10,14 @@ from zabbix_sockets.provision.credentials import Login
 from zabbix_sockets.provision.frontend import parse_frontend
 from zabbix_sockets.provision.interfaces import parse_interface
 from zabbix_sockets.provision.inventory import read_inventory
-from zabbix_sockets.provision.options import Wanted
+from zabbix_sockets.provision.options import DesiredState
 from zabbix_sockets.provision.plan import Host, Inventory
 from zabbix_sockets.provision.templates import TEMPLATES
 
 from .frontends import Answers, frontend
 
 AGENT, ACTIVE, TRAPPER = TEMPLATES.values()
-WANTED = Wanted((), AGENT, ("web", "db"))
+WANTED = DesiredState((), AGENT, ("web", "db"))
 ROW = {
     "hostid": "7",
     "host": "web",
@@ -56,7 +56,7 @@ def parents(*known: tuple[str, str, str]) -> Any:
     return answer
 
 
-def inventory(answers: Answers, wanted: Wanted = WANTED) -> Inventory:
+def inventory(answers: Answers, desired: DesiredState = WANTED) -> Inventory:
     """Return what a server that answers so has."""
     defaults = {"host.get": hosts(ROW), "template.get": [], "hostgroup.get": []}
     with (
@@ -64,7 +64,7 @@ def inventory(answers: Answers, wanted: Wanted = WANTED) -> Inventory:
         connected(parse_frontend(asked.url), 5, None) as api,
     ):
         api.login(Login("Admin", "s3cret"))
-        found = read_inventory(api, wanted)
+        found = read_inventory(api, desired)
         changes = ("create", "massadd", "import", "update", "delete")
         assert not [method for method in asked.methods if method.endswith(changes)]
     return found

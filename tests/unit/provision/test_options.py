@@ -4,7 +4,7 @@ import pytest
 
 from zabbix_sockets.command.arguments import parse
 from zabbix_sockets.model.errors import UsageError
-from zabbix_sockets.provision.options import DEFAULT_GROUP, Wanted, wanted_of
+from zabbix_sockets.provision.options import DEFAULT_GROUP, DesiredState, desired_state
 from zabbix_sockets.provision.plan import group_of
 from zabbix_sockets.provision.templates import TEMPLATES
 
@@ -12,29 +12,29 @@ AGENT, ACTIVE, TRAPPER = (TEMPLATES[kind] for kind in ("agent", "active", "trapp
 URL = "https://zabbix.example.com"
 
 
-def wanted(*arguments: str) -> Wanted:
+def desired(*arguments: str) -> DesiredState:
     """Return what these arguments ask for."""
-    return wanted_of(parse(["provision", URL, *arguments]))
+    return desired_state(parse(["provision", URL, *arguments]))
 
 
 def test_defaults() -> None:
     """All templates are imported; a host gets the one for agents."""
-    assert wanted() == Wanted((AGENT, ACTIVE, TRAPPER), AGENT)
-    assert wanted("--host", "web1") == Wanted((AGENT, ACTIVE, TRAPPER), AGENT, ("web1",))
-    assert group_of(wanted("--host", "web1")) == DEFAULT_GROUP
+    assert desired() == DesiredState((AGENT, ACTIVE, TRAPPER), AGENT)
+    assert desired("--host", "web1") == DesiredState((AGENT, ACTIVE, TRAPPER), AGENT, ("web1",))
+    assert group_of(desired("--host", "web1")) == DEFAULT_GROUP
 
 
 def test_templates() -> None:
     """Those that are named are imported, each once; the only one is the hosts'."""
-    assert wanted("--template", "trapper", "--template", "agent").templates == (TRAPPER, AGENT)
-    assert wanted("--template", "active", "--template", "active").templates == (ACTIVE,)
-    asked = wanted("--host", "web1", "--template", "active")
+    assert desired("--template", "trapper", "--template", "agent").templates == (TRAPPER, AGENT)
+    assert desired("--template", "active", "--template", "active").templates == (ACTIVE,)
+    asked = desired("--host", "web1", "--template", "active")
     assert (asked.templates, asked.linked) == ((ACTIVE,), ACTIVE)
 
 
 def test_all_of_a_host() -> None:
     """Each option has its place; a host that is named twice is one."""
-    asked = wanted(
+    asked = desired(
         *("--host", "web1", "--host", "db 1", "--host", "web1", "--group", "Web", "--proxy", "p1"),
         *("--macro", "{$A}=1", "--macro", '{$A:"x"}=2', "--interface", "web1:10051"),
         "--delete-missing",
@@ -46,7 +46,7 @@ def test_all_of_a_host() -> None:
 
 
 def test_options_of_the_call() -> None:
-    """How to log in, how long to wait and what to trust are no part of what is wanted."""
+    """How to log in, how long to wait and what to trust are no part of what is desired."""
     options = parse(["provision", f"{URL}/api_jsonrpc.php", "--dry-run", "--timeout", "5"])
     assert (options.url.url, options.dry_run, options.timeout) == (URL, True, 5)
     assert (options.token_file, options.user, options.password_file) == (None, None, None)
@@ -68,7 +68,7 @@ def test_options_of_the_call() -> None:
 def test_contradictions(arguments: list[str]) -> None:
     """What makes no sense together is wrong usage."""
     with pytest.raises(UsageError):
-        wanted(*arguments)
+        desired(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_contradictions(arguments: list[str]) -> None:
 def test_wrong_usage(arguments: list[str]) -> None:
     """What no server would take is wrong usage; so is a secret on the command line."""
     with pytest.raises(UsageError) as caught:
-        wanted(*arguments)
+        desired(*arguments)
     assert caught.value.hint == "try: zabbix-sockets provision --help"
 
 

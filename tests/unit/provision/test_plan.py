@@ -7,7 +7,7 @@ import pytest
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.provision.interfaces import parse_interface
 from zabbix_sockets.provision.macros import identity, parse_macro
-from zabbix_sockets.provision.options import Wanted
+from zabbix_sockets.provision.options import DesiredState
 from zabbix_sockets.provision.plan import Host, HostPlan, Ids, Inventory, make_plan
 from zabbix_sockets.provision.templates import TEMPLATES
 
@@ -18,12 +18,12 @@ HOST = Host("7", {}, {}, HERE)
 VERSIONS = [(6, 0), (7, 0)]
 
 
-def wanted(*hosts: str, linked: str = "agent", **more: Any) -> Wanted:
+def desired(*hosts: str, linked: str = "agent", **more: Any) -> DesiredState:
     """Return a wish for a host, "web" if none is named."""
-    return Wanted(tuple(TEMPLATES.values()), TEMPLATES[linked], hosts or ("web",), **more)
+    return DesiredState(tuple(TEMPLATES.values()), TEMPLATES[linked], hosts or ("web",), **more)
 
 
-def planned(asked: Wanted, host: Host | None = HOST, **more: Any) -> HostPlan:
+def planned(asked: DesiredState, host: Host | None = HOST, **more: Any) -> HostPlan:
     """Return the plan for one host, which is as *host* if it is there."""
     hosts = {} if host is None else {"web": host}
     inventory = Inventory(**{"version": (7, 0), "hosts": hosts, "groupid": "G"} | more)
@@ -43,7 +43,7 @@ def words(plan: HostPlan) -> list[str]:
 
 def test_link() -> None:
     """A host is linked by adding, never by replacing."""
-    plan = planned(wanted())
+    plan = planned(desired())
     assert words(plan) == ["link host web to template Sockets by Zabbix agent"]
     asked = {"hosts": [{"hostid": "7"}], "templates": [{"templateid": "T"}]}
     assert requests(plan) == [("host.massadd", asked)]
@@ -51,9 +51,9 @@ def test_link() -> None:
 
 
 def test_linked_already() -> None:
-    """Nothing is to be done where all is as wanted."""
+    """Nothing is to be done where all is as desired."""
     host = HOST._replace(linked={AGENT.name: ""}, macros={identity("{$A}"): "1"}, proxyid="P")
-    asked = wanted(macros=(parse_macro("A=1"),), interface=HERE, proxy="p1", group="Web")
+    asked = desired(macros=(parse_macro("A=1"),), interface=HERE, proxy="p1", group="Web")
     plan = planned(asked, host._replace(groups=frozenset(["Web"])), proxyid="P")
     assert plan == HostPlan("web")
 
@@ -61,16 +61,16 @@ def test_linked_already() -> None:
 @pytest.mark.parametrize("way", ["", "Linux base"])
 def test_linked_to_another(way: str) -> None:
     """A host with another of the templates is left alone, macros and all."""
-    asked = wanted(macros=(parse_macro("A=1"),))
+    asked = desired(macros=(parse_macro("A=1"),))
     plan = planned(asked, HOST._replace(linked={ACTIVE.name: way}))
     through = ", by way of Linux base" if way else ""
     note = f"host web is linked to {ACTIVE.name} already{through}: left as it is"
-    assert plan == HostPlan("web", notes=(note,), left=True)
+    assert plan == HostPlan("web", notes=(note,), unmet=True)
 
 
 def test_create() -> None:
     """A host that is missing is created in one call."""
-    asked = wanted(interface=HERE, macros=(parse_macro('{$A:"x"}=1'),))
+    asked = desired(interface=HERE, macros=(parse_macro('{$A:"x"}=1'),))
     plan = planned(asked, None)
     assert ", ".join(words(plan)) == (
         "create host web: template Sockets by Zabbix agent, group Linux servers,"
@@ -89,7 +89,7 @@ def test_create() -> None:
 @pytest.mark.parametrize("kind", ["active", "trapper"])
 def test_create_without_interface(kind: str) -> None:
     """Where no agent is asked no interface is needed; nor is there a macro or proxy."""
-    ((_, parameters),) = requests(planned(wanted(linked=kind, group="Web"), None))
+    ((_, parameters),) = requests(planned(desired(linked=kind, group="Web"), None))
     assert parameters.keys() == {"host", "templates", "groups"}
 
 
@@ -99,7 +99,7 @@ def test_create_without_interface(kind: str) -> None:
 )
 def test_create_with_proxy(version: tuple[int, int], of_proxy: dict[str, object]) -> None:
     """Each version has its own words for the proxy of a host."""
-    asked = wanted(linked="active", proxy="p1")
+    asked = desired(linked="active", proxy="p1")
     plan = planned(asked, None, version=version, proxyid="P")
     ((_, parameters),) = requests(plan)
     assert of_proxy.items() <= parameters.items()
@@ -108,7 +108,7 @@ def test_create_with_proxy(version: tuple[int, int], of_proxy: dict[str, object]
 
 def test_new_group() -> None:
     """The group is created with the first host that needs it, and not for others."""
-    asked = wanted("web", linked="active", group="Web")
+    asked = desired("web", linked="active", group="Web")
     assert make_plan(asked, Inventory((7, 0), {})).new_group == "Web"
     assert make_plan(asked, Inventory((7, 0), {}, groupid="G")).new_group == ""
     assert make_plan(asked, Inventory((7, 0), {"web": HOST})).new_group == ""
@@ -118,14 +118,14 @@ def test_no_interface() -> None:
     """An agent's template needs an interface: for a new host, or one that has none."""
     for host in (None, HOST._replace(interface=None)):
         with pytest.raises(SocketsError, match="host web: no agent interface") as caught:
-            planned(wanted(), host)
+            planned(desired(), host)
         assert "--interface" in caught.value.hint
-    assert planned(wanted(), HOST._replace(interface=None, linked={AGENT.name: ""})).changes == ()
+    assert planned(desired(), HOST._replace(interface=None, linked={AGENT.name: ""})).changes == ()
 
 
 def test_new_interface() -> None:
     """A host without an agent's interface gets it with the template, in one call."""
-    plan = planned(wanted(interface=THERE), HOST._replace(interface=None))
+    plan = planned(desired(interface=THERE), HOST._replace(interface=None))
     ((method, parameters),) = requests(plan)
     assert method == "host.massadd"
     assert parameters["interfaces"] == [THERE.parameters()]
@@ -135,10 +135,10 @@ def test_new_interface() -> None:
 def test_interface_of_many() -> None:
     """Several hosts can't have one address."""
     with pytest.raises(SocketsError, match="hosts a, b: they can't all have the interface"):
-        make_plan(wanted("a", "b", interface=HERE), Inventory((7, 0), {}))
+        make_plan(desired("a", "b", interface=HERE), Inventory((7, 0), {}))
     with pytest.raises(SocketsError, match="hosts a, b: no agent interface"):
-        make_plan(wanted("a", "b"), Inventory((7, 0), {}))
-    assert make_plan(wanted("a", "b", interface=HERE), Inventory((7, 0), {"b": HOST})).hosts
+        make_plan(desired("a", "b"), Inventory((7, 0), {}))
+    assert make_plan(desired("a", "b", interface=HERE), Inventory((7, 0), {"b": HOST})).hosts
 
 
 def test_kept() -> None:
@@ -146,7 +146,7 @@ def test_kept() -> None:
     host = HOST._replace(
         macros={identity("{$A}"): "7\n", identity("{$B}"): None}, proxyid="Q", interface=HERE
     )
-    asked = wanted(
+    asked = desired(
         macros=(parse_macro("A=1"), parse_macro("B=1"), parse_macro("C=1")),
         proxy="p1",
         group="Web",
@@ -164,31 +164,31 @@ def test_kept() -> None:
         "macro {$A} of host web stays '7'",
         "macro {$B} of host web is secret, and stays as it is",
     )
-    assert not plan.left
+    assert not plan.unmet
 
 
 def test_same_macro() -> None:
     """A macro is there, however its context is quoted."""
     host = HOST._replace(linked={AGENT.name: ""}, macros={identity("{$A:x}"): "1"})
-    assert planned(wanted(macros=(parse_macro('{$A:"x"}=1'),)), host) == HostPlan("web")
+    assert planned(desired(macros=(parse_macro('{$A:"x"}=1'),)), host) == HostPlan("web")
 
 
 def test_discovered() -> None:
     """6.0 takes back whatever a host prototype has not; since 7.0 it may be added."""
     host = HOST._replace(is_discovered=True)
-    plan = planned(wanted(), host, version=(6, 0))
-    assert plan.left
+    plan = planned(desired(), host, version=(6, 0))
+    assert plan.unmet
     assert "made by a host prototype and can't be changed" in plan.notes[0]
-    assert planned(wanted(), host, version=(7, 0)).changes
+    assert planned(desired(), host, version=(7, 0)).changes
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_discovered_and_linked(version: tuple[int, int]) -> None:
     """A host whose prototype has the template is done, and one that lacks a macro is not."""
     host = HOST._replace(is_discovered=True, linked={AGENT.name: ""})
-    assert planned(wanted(), host, version=version) == HostPlan("web")
-    asked = wanted(macros=(parse_macro("A=1"),))
-    assert planned(asked, host, version=version).left is (version == (6, 0))
+    assert planned(desired(), host, version=version) == HostPlan("web")
+    asked = desired(macros=(parse_macro("A=1"),))
+    assert planned(asked, host, version=version).unmet is (version == (6, 0))
     with_macro = host._replace(macros={identity("{$A}"): "1"})
     assert planned(asked, with_macro, version=version) == HostPlan("web")
 
@@ -197,25 +197,25 @@ def test_discovered_without_interface() -> None:
     """No version lets anybody add an interface to such a host."""
     host = HOST._replace(is_discovered=True, interface=None)
     for version in VERSIONS:
-        assert planned(wanted(interface=HERE), host, version=version).left
-    assert planned(wanted(linked="active"), host).changes
+        assert planned(desired(interface=HERE), host, version=version).unmet
+    assert planned(desired(linked="active"), host).changes
 
 
 def test_read_only() -> None:
     """A host that the user may only read refuses all, before anything is done."""
     with pytest.raises(SocketsError, match="host web: the API user may not change it"):
-        planned(wanted(), HOST._replace(is_writable=False))
+        planned(desired(), HOST._replace(is_writable=False))
 
 
 def test_taken() -> None:
     """A name that something else has refuses all, with what has it."""
     taken = {"web": "it is the visible name of host www"}
     with pytest.raises(SocketsError, match="web can't be created: it is the visible name of"):
-        planned(wanted(linked="active"), None, taken=taken)
+        planned(desired(linked="active"), None, taken=taken)
 
 
 def test_order() -> None:
     """Hosts are done in the order in which they are named."""
     names = ("c", "a", "b")
-    plan = make_plan(wanted(*names, linked="active"), Inventory((7, 0), {"b": HOST, "a": HOST}))
+    plan = make_plan(desired(*names, linked="active"), Inventory((7, 0), {"b": HOST, "a": HOST}))
     assert tuple(each.name for each in plan.hosts) == names

@@ -49,7 +49,7 @@ def test_too_old(version: Version) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "wanted"),
+    ("version", "desired"),
     [
         ((6, 0), "6.0"),
         ((6, 2), "6.0"),
@@ -59,13 +59,13 @@ def test_too_old(version: Version) -> None:
         ((10, 0), "7.0"),
     ],
 )
-def test_source_by_version(tmp_path: Path, version: Version, wanted: str) -> None:
+def test_source_by_version(tmp_path: Path, version: Version, desired: str) -> None:
     """From 7.0 on servers get the 7.0 file, others that of 6.0."""
     folder = tmp_path / "sockets_by_zabbix_agent"
     folder.mkdir()
     for each in ("6.0", "7.0"):
         (folder / f"sockets_by_zabbix_agent-{each}.yaml").write_text(f"zabbix_export: {each}")
-    assert read_source(str(tmp_path), AGENT, version) == f"zabbix_export: {wanted}"
+    assert read_source(str(tmp_path), AGENT, version) == f"zabbix_export: {desired}"
 
 
 def test_no_source(tmp_path: Path) -> None:

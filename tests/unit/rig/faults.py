@@ -46,7 +46,6 @@ class Effect(Enum):
     GARBAGE = "bytes that mean nothing"
     REFUSAL = "netlink's error message"
     ENDLESS = "the same again and again"
-    INTERRUPTED = "NLM_F_DUMP_INTR"
     DISK = "disk I/O error"
     FULL = "database or disk is full"
     LOCKED = "database is locked"
@@ -114,10 +113,7 @@ _EFFECTS = {
     "sqlite": (Effect.DISK, Effect.FULL, Effect.LOCKED, Effect.DAMAGED),
     "read": (Effect.SHORT,),
     "readv": (Effect.SHORT, Effect.GARBAGE),
-    "recv": (
-        *(Effect.SHORT, Effect.EMPTY, Effect.GARBAGE, Effect.REFUSAL),
-        *(Effect.ENDLESS, Effect.INTERRUPTED),
-    ),
+    "recv": (Effect.SHORT, Effect.EMPTY, Effect.GARBAGE, Effect.REFUSAL, Effect.ENDLESS),
 }
 _OF_PROCESSES = {"open": (errno.ESRCH,), "read": (errno.ESRCH,), "listdir": (errno.ESRCH,)}
 _NEVER = {

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from zabbix_sockets.document.row import ABSENT_ID, JsonRow
-from zabbix_sockets.model.names import UNKNOWN
+from zabbix_sockets.model.names import UNKNOWN_NAME
 
 from .scene import USERS
 
@@ -109,7 +109,7 @@ def _of_ids(
     if is_complete and ABSENT_ID not in wanted:
         yield "complete, which not even the faultless one is"
     for row_id in sorted(rows.keys() - wanted.keys()):
-        if not (excuse.hidden and row_id.startswith(UNKNOWN)):
+        if not (excuse.hidden and row_id.startswith(UNKNOWN_NAME)):
             yield f"there is no {row_id}"
     if is_complete and not excuse.ended:
         for row_id in sorted(wanted.keys() - rows.keys()):

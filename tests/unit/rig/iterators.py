@@ -76,7 +76,7 @@ def _kind(each: Socket) -> int:
 
 
 def _owner(process: Process, each: Socket) -> bytes:
-    return bpf.OWNER.pack(process.pid, each.inode, process.started, process.fds_limit, process.comm)
+    return bpf.OWNER.pack(process.pid, each.inode, process.started, process.comm)
 
 
 def _program(process: Process) -> bytes:
@@ -89,6 +89,4 @@ def _informs(each: Socket) -> bool:
 
 
 def _information(each: Socket) -> bytes:
-    return bpf.INFORMATION.pack(
-        cookie(each), each.inode, each.netns, b"cubic", tcp_info(each)[:216]
-    )
+    return bpf.INFORMATION.pack(cookie(each), each.inode, b"cubic", tcp_info(each)[:216])

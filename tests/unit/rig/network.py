@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..readers.sock_diag.messages import (  # noqa: TID252  # a test folder is no package
-    done,
     message,
 )
 from . import diag
@@ -138,8 +137,6 @@ def _spoilt(data: bytes, effect: Effect | None) -> bytes:
         return b"\xff" * len(data)
     if effect is Effect.REFUSAL:
         return _error(errno.EPERM)
-    if effect is Effect.INTERRUPTED:
-        return done(flags=0x12)
     return data
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from zabbix_sockets.document.row import ABSENT_ID
+from zabbix_sockets.model.gaps import TABLE
 from zabbix_sockets.model.snapshot import Snapshot
 
 from ..document.test_document import document_of  # noqa: TID252  # a test folder is no package
@@ -102,7 +103,7 @@ def test_absent_rows(export: Export, document: Object) -> None:
 
 def test_incomplete_lists(export: Export, full: Snapshot) -> None:
     """Of a list that is not complete nothing is stored for a row that is not there."""
-    full.unfinished = {"tcp"}
+    full.visibility.add_gap(TABLE, "tcp")
     document = document_of(full)
     for part in export.rules:
         with pytest.raises(NoMatchError):

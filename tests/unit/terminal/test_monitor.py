@@ -13,7 +13,13 @@ from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.model.socket import Socket, TcpInfo
 from zabbix_sockets.terminal import monitor
 from zabbix_sockets.terminal.layout import Style
-from zabbix_sockets.terminal.monitor import Snapshot, compare, print_json, print_tables, snapshots
+from zabbix_sockets.terminal.monitor import (
+    SocketSnapshot,
+    compare,
+    print_json,
+    print_tables,
+    snapshots,
+)
 
 from .test_tables import ACCEPTED, LISTENER
 
@@ -21,9 +27,9 @@ OPEN = ACCEPTED._replace(cookie=7, tcp_info=TcpInfo(bytes_sent=1000, retransmits
 LATER = OPEN._replace(tcp_info=TcpInfo(bytes_sent=3000, retransmits=3, rtt_us=60))
 
 
-def at(seconds: float, *sockets: Socket) -> Snapshot:
+def at(seconds: float, *sockets: Socket) -> SocketSnapshot:
     """Return what there was then."""
-    return Snapshot(seconds, 1_700_000_000 + seconds, sockets)
+    return SocketSnapshot(seconds, 1_700_000_000 + seconds, sockets)
 
 
 def test_rates() -> None:
@@ -77,7 +83,7 @@ def test_pace(clock: list[float]) -> None:
         clock[0] += next(spent)
         return ()
 
-    moments = [each.at for each in snapshots(take, 1.0, 4) if isinstance(each, Snapshot)]
+    moments = [each.at for each in snapshots(take, 1.0, 4) if isinstance(each, SocketSnapshot)]
     assert moments == pytest.approx([100.3, 103.5, 104.1, 105.1])
 
 
@@ -101,7 +107,7 @@ def test_a_snapshot_that_fails(error: Exception) -> None:
         list(snapshots(lambda: take(iter([False])), 1.0, 3))
 
 
-def printed(*seen: Snapshot | str, height: int | None = None) -> list[str]:
+def printed(*seen: SocketSnapshot | str, height: int | None = None) -> list[str]:
     """Return the lines of the tables."""
     out = io.StringIO()
     print_tables(seen, out, lambda: Style(colours=False, width=None), height)

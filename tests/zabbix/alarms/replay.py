@@ -153,16 +153,18 @@ def import_template(server: Server, source: str) -> str:
 def settle(server: Server) -> None:
     """Return when the server has nothing left to preprocess, to store and to discover."""
     busy_at = time.monotonic()
+    left: list[Any] = []
 
     def is_quiet() -> bool:
         nonlocal busy_at
         data = _stats(server.port)
         now = time.monotonic()
-        if data["preprocessing_queue"] or data["lld_queue"] or data["wcache"]["history"]["used"]:
+        left[:] = data["preprocessing_queue"], data["lld_queue"], data["wcache"]["history"]["used"]
+        if any(left):
             busy_at = now
         return now - busy_at > _ON_ITS_WAY
 
-    wait_for(is_quiet, 120)
+    wait_for(is_quiet, lambda: tuple(left))
 
 
 def _stats(port: int) -> dict[str, Any]:

@@ -8,15 +8,14 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from rounds import HEALTHY_MINUTES
 
 from ..documents import Row, document, listener, process, upstream  # noqa: TID252
 from .conftest import Lab
-from .hosts import DAY, busy, idle
+from .hosts import busy, idle
 from .replay import MINUTE, settle
 
 pytestmark = pytest.mark.zabbix
-
-HALF = DAY // 2
 
 RECORDED = {
     path.name.partition(".")[0]: path
@@ -42,16 +41,16 @@ def recorded(path: Path) -> list[tuple[float, Row]]:
 
 
 MADE: dict[str, Callable[[], Iterable[tuple[float, Row]]]] = {
-    "idle": lambda: idle(range(HALF)),
-    "busy": lambda: busy(1),
-    "other": lambda: islice(busy(2), HALF // 2),
+    "idle": lambda: idle(range(HEALTHY_MINUTES)),
+    "busy": lambda: islice(busy(1), 2 * HEALTHY_MINUTES),
+    "other": lambda: islice(busy(2), HEALTHY_MINUTES // 2),
     **{name: partial(recorded, path) for name, path in RECORDED.items()},
 }
 
 
 def test_enough_documents() -> None:
-    """There are a thousand, and a few dozen of them have been recorded."""
-    assert sum(len(list(made())) for made in MADE.values()) >= 1000
+    """There are hundreds, and a few dozen of them have been recorded."""
+    assert sum(len(list(made())) for made in MADE.values()) >= 3 * HEALTHY_MINUTES
     assert sum(len(recorded(path)) for path in RECORDED.values()) >= 30
 
 

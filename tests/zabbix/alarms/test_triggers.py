@@ -227,10 +227,10 @@ def close_by_hand(replay: Replay, problems: Mapping[str, str]) -> None:
 def test_no_document_comes(lab: Lab) -> None:
     """Nothing comes for a while: it fires, and recovers with the next document."""
     nodata = lab.nodata
-    wait_for(lambda: len(nodata.problems()) == 1, 120)
+    wait_for(lambda: len(nodata.problems()) == 1)
     (problem,) = nodata.problems()
     assert problem.trigger == full_name(*NODATA, "")
     assert problem.name == "No document comes, for 30s now"
     assert problem.severity == SEVERITIES[TRIGGERS[NODATA].severity]
     say_something(nodata)
-    wait_for(lambda: nodata.problems()[0].closed is not None, 60)
+    wait_for(lambda: nodata.problems()[0].closed is not None)

@@ -13,16 +13,16 @@ from zabbix_sockets.collector.namespaces import Found
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.row_fold import TableFold
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.collector.sources import ChosenRows, Plan
 from zabbix_sockets.collector.tables.collection import SHARE_OF_WALK, TableCollection
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import DeadlineError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.quality import Quality, Sampler
 from zabbix_sockets.model.snapshot import PortRange, Query, Snapshot
-from zabbix_sockets.model.wire import ChosenRows, Row, Table
-from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
+from zabbix_sockets.model.wire import Row, Table
 from zabbix_sockets.readers.proc.process import count_fds
-from zabbix_sockets.readers.sock_diag.attributes import figures_of
+from zabbix_sockets.readers.sock_diag.attributes import decode_figures
 
 
 class FilteredCollection(TableCollection):
@@ -57,9 +57,7 @@ class FilteredCollection(TableCollection):
             owners = read_owners(self._plan.open_iterator, self._query.proc, deadline)
         except DeadlineError:
             owners = Owners()
-            owners.complete = self._snapshot.visibility.owners_complete = False
-        if owners.uncertain:
-            self._snapshot.visibility.hidden_facts.add("name")
+            owners.complete = False
         return owners
 
     def collect(self) -> None:
@@ -72,10 +70,10 @@ class FilteredCollection(TableCollection):
         """
         super().collect()
         snapshot = self._snapshot
-        unread = snapshot.unfinished or snapshot.skipped or snapshot.visibility.foreign_unseen
-        if not unread:
+        if not snapshot.visibility.has_gap(*gaps.UNREAD):
             self._selection.check_devices()
-        snapshot.visibility.undecided = bool(self._selection.undecided)
+        if self._selection.undecided:
+            snapshot.visibility.add_gap(gaps.UNDECIDED, how_many=self._selection.undecided)
         if self._plan.open_iterator:
             for index in {index for members in snapshot.owners.values() for index in members}:
                 process = snapshot.processes[index]
@@ -87,13 +85,13 @@ class FilteredCollection(TableCollection):
     ) -> tuple[TableFold, Iterator[tuple[Iterable[Row], Iterable[Quality]]]]:
         unmeasured = self._snapshot.unmeasured
         sampler = self._sampler if table.protocol == "tcp" else None
-        encoding, chosen = self._selection.read(
-            plan, table, self._deadline, tcp_info=bool(sampler), noted=self._noted
+        opened = self._selection.read(
+            plan, table, self._deadline, tcp_info=bool(sampler), observer=self._observe
         )
-        if encoding is PROCNET_ENCODING and sampler and unmeasured is not None:
+        if not opened.is_netlink and sampler and unmeasured is not None:
             unmeasured.add(table.netns)
-        fold = self._new_fold(table, encoding, ports)
-        return fold, _with_directions(fold, chosen, sampler)
+        fold = self._new_fold(table, opened.encoding, ports)
+        return fold, _with_directions(fold, opened.batches, sampler)
 
     def _begin(self, plan: Plan, netns: int) -> None:
         if plan.has_netlink:
@@ -114,6 +112,6 @@ def _with_directions(
         kept = list(wholes)
         rows = [row for row, _ in kept]
         if sampler:
-            yield rows, [sampler(figures_of(message)) if message else 0 for _, message in kept]
+            yield rows, [sampler(decode_figures(message)) if message else 0 for _, message in kept]
         else:
             yield rows, repeat(0)

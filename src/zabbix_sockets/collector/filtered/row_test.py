@@ -3,23 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from zabbix_sockets.filters.evaluate import Reading, Test, compile_test
-from zabbix_sockets.filters.kernel import Dump, without
+from zabbix_sockets.collector.sources import ChosenRows, ListeningEnd, Whole
+from zabbix_sockets.filters.evaluate import RowContext, Test, compile_test
+from zabbix_sockets.filters.kernel import Dump, weakened
 from zabbix_sockets.filters.terms import Node, kinds, rewrite
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.owners import Owners
-from zabbix_sockets.model.wire import (
-    LISTENING_MASK,
-    ChosenRows,
-    ListeningEnd,
-    Row,
-    Table,
-    TcpState,
-    WholeRow,
-)
-from zabbix_sockets.readers.sock_diag.attributes import facts_of
-from zabbix_sockets.readers.sock_diag.messages import Noted
+from zabbix_sockets.model.wire import LISTENING_MASK, Row, Table, TcpState
+from zabbix_sockets.readers.sock_diag.attributes import decode_cgroup_and_mark
+from zabbix_sockets.readers.sock_diag.messages import CgroupObserver
 from zabbix_sockets.readers.sock_diag.tables import NetlinkTables
 
 OWNER_KINDS = frozenset(("process", "pid"))
@@ -36,7 +29,7 @@ class RowTest:
     """
 
     def __init__(
-        self, node: Node, reading: Reading, owners: Owners, note: Callable[[], None]
+        self, node: Node, reading: RowContext, owners: Owners, note: Callable[[], None]
     ) -> None:
         self._holds = compile_test(node, reading)
         self.needs_facts = bool(kinds(node) & _FACT_KINDS)
@@ -49,10 +42,10 @@ class RowTest:
         if owners.uncertain and "process" in kinds(node):
             unseen = True
             pids = {owners.processes[index].pid for index in owners.uncertain}
-            self._is_uncertain = reading.holders.having(lambda process: process.pid in pids)
+            self._is_uncertain = reading.owners.matching(lambda process: process.pid in pids)
         if unseen and kinds(node) & OWNER_KINDS:
-            negated = rewrite(node, wanted=False)
-            may, may_not = (without(each, OWNER_KINDS) for each in (node, negated))
+            negated = rewrite(node, positive=False)
+            may, may_not = (weakened(each, OWNER_KINDS) for each in (node, negated))
             self._tests = compile_test(may, reading), compile_test(may_not, reading)
 
     def holds(self, row: Row, cgroup: int = 0, mark: int = 0) -> bool:
@@ -72,7 +65,7 @@ class Dumping(NamedTuple):
     netlink: NetlinkTables
     table: Table
     deadline: Deadline
-    noted: Noted | None
+    observer: CgroupObserver | None
     tcp_info: bool
 
     def listeners(self, states: int) -> Iterator[ChosenRows]:
@@ -87,23 +80,25 @@ class Dumping(NamedTuple):
             self.table, self.deadline, dump.states, dump.program, tcp_info=self.tcp_info
         ):
             ends, fitting = chosen(wholes, listening, test)
-            yield ends, self._noted(fitting) if self.noted else fitting
+            yield ends, self._observed(fitting) if self.observer else fitting
 
-    def _noted(self, wholes: list[WholeRow]) -> Iterable[WholeRow]:
-        assert self.noted
-        cgroups = ((facts_of(message)[0], row) for row, message in wholes)
-        return zip(self.noted(cgroups), (message for _, message in wholes), strict=True)
+    def _observed(self, wholes: list[Whole]) -> Iterable[Whole]:
+        assert self.observer
+        cgroups = ((decode_cgroup_and_mark(message)[0], row) for row, message in wholes)
+        return zip(self.observer(cgroups), (message for _, message in wholes), strict=True)
 
 
 def chosen(
-    wholes: list[WholeRow], listening: int, test: RowTest | None
-) -> tuple[list[ListeningEnd], list[WholeRow]]:
+    wholes: list[Whole], listening: int, test: RowTest | None
+) -> tuple[list[ListeningEnd], list[Whole]]:
     """Return the listeners among the rows (*listening* is a mask), and the rows that fit."""
     ends = _ends((row for row, _ in wholes), listening)
     if test is None:
         return ends, wholes
     if test.needs_facts:
-        return ends, [each for each in wholes if test.holds(each[0], *facts_of(each[1]))]
+        return ends, [
+            each for each in wholes if test.holds(each[0], *decode_cgroup_and_mark(each[1]))
+        ]
     return ends, [each for each in wholes if test.holds(each[0])]
 
 

@@ -14,8 +14,8 @@ from zabbix_sockets.collector.filtered.row_test import (
     chosen,
 )
 from zabbix_sockets.collector.namespaces import is_own, select
-from zabbix_sockets.collector.sources import Plan, started
-from zabbix_sockets.filters.evaluate import Holders, Reading
+from zabbix_sockets.collector.sources import ChosenRows, Opened, Plan, Wish, started
+from zabbix_sockets.filters.evaluate import OwnerMatcher, RowContext
 from zabbix_sockets.filters.faults import fault
 from zabbix_sockets.filters.kernel import Dump, by_state, dump_for, in_table
 from zabbix_sockets.filters.parser import parse
@@ -36,12 +36,12 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, Namespace, Query
-from zabbix_sockets.model.wire import LISTENING_MASK, OWN_NETNS, ChosenRows, Encoding, Table
+from zabbix_sockets.model.wire import LISTENING_MASK, OWN_NETNS, Table
 from zabbix_sockets.readers.proc.mounts import Mounts
 from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.proc.net_tables import ProcTables
 from zabbix_sockets.readers.proc.process import CAP_NET_ADMIN, read_capabilities
-from zabbix_sockets.readers.sock_diag.messages import ENCODING, Noted
+from zabbix_sockets.readers.sock_diag.messages import ENCODING, CgroupObserver
 from zabbix_sockets.readers.sock_diag.tables import STATES
 
 _NETLINK_KINDS = {"dev": "device", "fwmark": "mark", "cgroup": "cgroup"}
@@ -164,9 +164,9 @@ class Selection:
         deadline: Deadline,
         *,
         tcp_info: bool,
-        noted: Noted | None = None,
-    ) -> tuple[Encoding, Iterator[ChosenRows]]:
-        """Start reading the sockets of *table* that fit; *noted* sees their cgroups.
+        observer: CgroupObserver | None = None,
+    ) -> Opened[ChosenRows]:
+        """Start reading the sockets of *table* that fit; *observer* sees their cgroups.
 
         *tcp_info*: the messages have it.
 
@@ -176,14 +176,15 @@ class Selection:
         """
         node = in_table(self._left_in(table.netns), table.family)
         if node == FALSE:
-            return ENCODING, iter(())
-        return plan.open_by(
+            return Opened(ENCODING, iter(()), is_netlink=True)
+        wish = Wish(
             table,
             lambda netlink: self._from_netlink(
-                Dumping(netlink, table, deadline, noted, tcp_info), node
+                Dumping(netlink, table, deadline, observer, tcp_info), node
             ),
             lambda procnet: self._from_procnet(procnet, table, deadline, node),
         )
+        return plan.open(wish)
 
     def _from_procnet(
         self, procnet: ProcTables, table: Table, deadline: Deadline, node: Node
@@ -197,8 +198,10 @@ class Selection:
                 f" {_NETLINK_KINDS[kind]}: {kind} can't be decided",
                 "sock_diag tells it; in other network namespaces only to CAP_SYS_ADMIN",
             )
-        test = self._test(node, Reading(table.family, PROCNET_ENCODING, Holders(self.owners)))
-        for rows in procnet.read(table, deadline).batches:
+        test = self._test(
+            node, RowContext(table.family, PROCNET_ENCODING, OwnerMatcher(self.owners))
+        )
+        for rows in procnet.read(table, deadline):
             wholes = [(row, b"") for row in rows]
             yield chosen(wholes, LISTENING_MASK[table.protocol], test)
 
@@ -210,13 +213,13 @@ class Selection:
         whole = any(each.states & listening and not each.program for each in dumps)
         if not whole and any(each.states & ~listening for each in dumps):
             yield from dumping.listeners(listening)
-        reading = Reading(table.family, ENCODING, Holders(self.owners))
+        reading = RowContext(table.family, ENCODING, OwnerMatcher(self.owners))
         for each in dumps:
             if each.states:
                 yield from self._dumped(dumping, each, node, reading)
 
     def _dumped(
-        self, dumping: Dumping, dump: Dump, node: Node, reading: Reading
+        self, dumping: Dumping, dump: Dump, node: Node, reading: RowContext
     ) -> Iterator[ChosenRows]:
         """Yield what the kernel lets through, and the test if there is more to decide.
 
@@ -234,7 +237,7 @@ class Selection:
             batches = dumping.batches(dump, self._test(node, reading))
         yield from batches
 
-    def _test(self, node: Node, reading: Reading) -> RowTest:
+    def _test(self, node: Node, reading: RowContext) -> RowTest:
         return RowTest(node, reading, self.owners, self._note_undecided)
 
     def _with_devices(self, netns: int, leaf: Leaf, _wanted: bool) -> Node:

@@ -19,8 +19,10 @@ from zabbix_sockets.collector.iterator.unseen import (
 )
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, DeviceName, Query, Snapshot
+from zabbix_sockets.model.wire import PROTOCOLS
 from zabbix_sockets.readers.bpf.records import Opener, Programs
 from zabbix_sockets.readers.proc.counters import read_current_established, read_device_name
 from zabbix_sockets.readers.proc.process import read_netns, read_uptime
@@ -81,8 +83,9 @@ class Iteration:
             after = read_current_established(self._proc)
             add_unheld(snapshot, self._established, after)
         else:
-            snapshot.unfinished.update(("tcp", "udp"))
-            snapshot.visibility.owners_complete = False
+            for protocol in PROTOCOLS:
+                snapshot.visibility.add_gap(gaps.TABLE, protocol)
+            snapshot.visibility.add_gap(gaps.UNASKED)
 
     def _read(self) -> Ahead:
         return Ahead(self._open_iterator, self._proc, self._deadline)
@@ -128,7 +131,7 @@ class Iteration:
             number: namespaces.describe(places, each) for number, each in found.items()
         }
         if namespaces.are_names_hidden(self._proc, found, snapshot.namespaces):
-            snapshot.visibility.foreign_unnamed = True
+            snapshot.visibility.add_gap(gaps.NAMESPACE_NAMES)
         if wanted != ALL_NETNS:
             snapshot.selected = namespaces.select(snapshot.namespaces, wanted, whole=whole)
         return namespaces.device_names(places, found)
@@ -139,5 +142,4 @@ def _take_owners(snapshot: Snapshot, fold: RecordFold) -> None:
     snapshot.processes = fold.owners.processes
     snapshot.fds_limits = fold.fds_limits
     snapshot.owners = {owner: fold.owners.members(owner) for owner in fold.sums.uids}
-    if fold.owners.uncertain:
-        snapshot.visibility.hidden_facts.add("name")
+    snapshot.visibility.gaps += fold.owners.gaps()

@@ -76,7 +76,7 @@ def _owners(open_iterator: Opener, proc: str, deadline: Deadline) -> Owners:
     last: ProcessKey = (0, b"", 0)
     number, note = 0, owners.by_inode.setdefault
     for chunk in read_chunks(open_iterator(OWN_SOCKETS), OWNER.size, deadline):
-        for pid, inode, started, _, comm in OWNER.iter_unpack(chunk):
+        for pid, inode, started, comm in OWNER.iter_unpack(chunk):
             key = pid, comm, started
             if key != last:  # one process's sockets come together
                 last = key

@@ -14,15 +14,11 @@ from functools import partial
 
 from zabbix_sockets.collector.iterator.record_fold import RecordFold
 from zabbix_sockets.collector.row_fold import TableFold
-from zabbix_sockets.collector.sources import TCP_TABLES, Plan
+from zabbix_sockets.collector.sources import TCP_TABLES, Plan, rows_of, tcp_rows
 from zabbix_sockets.collector.sums import add_connections
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.errors import (
-    DeadlineError,
-    DumpInterruptedError,
-    ParseError,
-    SourceUnavailableError,
-)
+from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.model.gaps import TABLE
 from zabbix_sockets.model.snapshot import (
     INBOUND,
     NOBODY,
@@ -61,7 +57,7 @@ class Unseen:
     """The sockets of the own namespace that the iterator can't see.
 
     What can be asked while the kernel iterates is asked at once. Past the deadline, and where
-    a table can't be read, the Snapshot is marked as unfinished.
+    a table can't be read, that is a gap of the Snapshot.
     """
 
     def __init__(self, plan: Plan, snapshot: Snapshot, proc: str, deadline: Deadline) -> None:
@@ -75,7 +71,7 @@ class Unseen:
             if table.protocol == "udp":
                 self._try("udp", partial(self._read_udp, table))
                 if not plan.is_exact(table):
-                    snapshot.unfinished.add("udp")
+                    snapshot.visibility.add_gap(TABLE, "udp")
         states = LISTENING_MASK["tcp"] | (_NO_DESCRIPTOR if self._scanned else 0)
         self._try("tcp", partial(self._read_tcp, states))
 
@@ -87,13 +83,13 @@ class Unseen:
         try:
             read()
         except DeadlineError:
-            self._snapshot.unfinished.add(protocol)
-        except (DumpInterruptedError, OSError, ParseError, SourceUnavailableError) as error:
-            self._snapshot.unfinished.add(protocol)
+            self._snapshot.visibility.add_gap(TABLE, protocol)
+        except (OSError, ParseError, SourceUnavailableError) as error:
+            self._snapshot.visibility.add_gap(TABLE, protocol)
             self._plan.warn(f"{protocol}: sockets without a descriptor can't be read: {error}")
 
     def _read_udp(self, table: Table) -> None:
-        encoding, batches = self._plan.open(table, self._deadline)
+        encoding, batches, _ = self._plan.open(rows_of(table, self._deadline))
         fold = self._folds[table] = TableFold(table, encoding, self._snapshot.ports, {})
         candidates = self._candidates[table] = []
         for rows in batches:
@@ -103,7 +99,7 @@ class Unseen:
                 fold.directions.add_listener(row[1], row[3])
 
     def _read_tcp(self, states: int) -> None:
-        encoding, batches = self._plan.open_tcp(self._deadline, states)
+        encoding, batches, _ = self._plan.open(tcp_rows(self._deadline, states))
         folds = {}
         for table in TCP_TABLES:
             if table not in self._folds:

@@ -6,6 +6,7 @@ that was handed on, as by systemd's socket activation, is its maker's still.
 
 from collections.abc import Iterable, Iterator
 
+from zabbix_sockets.model.gaps import CGROUPS, Gap
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import Process, Query
 from zabbix_sockets.model.wire import Row
@@ -13,7 +14,7 @@ from zabbix_sockets.readers.proc.mounts import Mounts
 from zabbix_sockets.readers.proc.process import (
     CAP_DAC_READ_SEARCH,
     CAP_SYS_PTRACE,
-    may,
+    has_capability,
 )
 from zabbix_sockets.readers.sock_diag.messages import CgroupRow
 
@@ -32,7 +33,11 @@ class CgroupOwners(Owners):
         self.untold = False
         self._numbers: dict[int, int] = {}
 
-    def noted(self, rows: Iterable[CgroupRow]) -> Iterator[Row]:
+    def gaps(self) -> list[Gap]:
+        """Return what was not seen of who holds which socket, so far."""
+        return [*super().gaps(), *([Gap(CGROUPS)] if self.untold else [])]
+
+    def observe(self, rows: Iterable[CgroupRow]) -> Iterator[Row]:
         """Yield the rows, and note their owners as they come."""
         by_inode, numbers = self.by_inode, self._numbers
         for cgroup, row in rows:
@@ -53,4 +58,6 @@ def may_not_walk(query: Query, mounts: Mounts) -> bool:
     """Whether cgroups are the better owners: they answer the question, and a walk is denied."""
     if not query.needs or not query.needs <= _BY_CGROUP or not mounts.cgroup2:
         return False
-    return not all(may(query.proc, each) for each in (CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE))
+    return not all(
+        has_capability(query.proc, each) for each in (CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE)
+    )

@@ -21,15 +21,11 @@ from zabbix_sockets.collector.namespaces import (
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.row_fold import TableFold
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.collector.sources import Plan, measured_rows_of, rows_of
 from zabbix_sockets.collector.sums import MAX_ENDPOINTS
 from zabbix_sockets.collector.tables.cgroup_owners import CgroupOwners, may_not_walk
-from zabbix_sockets.model.errors import (
-    DeadlineError,
-    DumpInterruptedError,
-    ParseError,
-    SourceUnavailableError,
-)
+from zabbix_sockets.model import gaps
+from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.quality import Quality, Sampler
 from zabbix_sockets.model.snapshot import (
@@ -52,13 +48,12 @@ from zabbix_sockets.model.wire import (
 )
 from zabbix_sockets.readers.proc.descriptors import walk
 from zabbix_sockets.readers.proc.process import read_fds_limit
-from zabbix_sockets.readers.sock_diag.messages import Noted
+from zabbix_sockets.readers.sock_diag.messages import CgroupObserver
 
 # The walk over the descriptors is what takes long; the tables that follow tell the most.
 SHARE_OF_WALK = 0.6
 _SHARE_OF_SCANS = 0.5
 """Of the time left: if reading all namespaces may take more, their listeners come first."""
-_DUMP_ATTEMPTS = 4
 
 
 class TableCollection:
@@ -75,7 +70,7 @@ class TableCollection:
         self._found: dict[int, Found] = {}  # as far as they are read
         self._device_name = device_names(self._places, self._found)
         self._room = MAX_ENDPOINTS
-        self._noted: Noted | None = None
+        self._observe: CgroupObserver | None = None
         self._sampler = Sampler(query.active_within) if query.tcp_info else None
         self._owners = self._read_owners()
         self._owners.left_out = query.left_out
@@ -84,18 +79,12 @@ class TableCollection:
         if not (self._plan.has_netlink and may_not_walk(self._query, self._places.mounts)):
             return self._walk()
         owners = CgroupOwners()
-        self._noted = owners.noted
+        self._observe = owners.observe
         self._snapshot.visibility.ownership = BY_CGROUPS
         return owners
 
     def _walk(self) -> Owners:
-        owners = walk(self._query.proc, self._deadline.part(SHARE_OF_WALK))
-        visibility = self._snapshot.visibility
-        visibility.denied = owners.denied
-        visibility.hidden = owners.hidden
-        visibility.vanished = owners.vanished
-        visibility.owners_complete = owners.complete
-        return owners
+        return walk(self._query.proc, self._deadline.part(SHARE_OF_WALK))
 
     def collect(self) -> None:
         """Read the own namespace, then the others.
@@ -116,8 +105,8 @@ class TableCollection:
             snapshot.lacks_limited_times = self._sampler.lacks_limited_times
         if snapshot.unmeasured and OWN_NETNS in snapshot.unmeasured:
             snapshot.unmeasured = None  # as if nobody had asked: this source doesn't tell
-        if isinstance(owners, CgroupOwners) and owners.untold:
-            snapshot.visibility.unplaced = True
+        snapshot.visibility.gaps += owners.gaps()
+        snapshot.visibility.vanished = owners.vanished
         holders = [owner for owner in snapshot.uids if owner >= FIRST_OWNER]
         snapshot.owners = {owner: owners.members(owner) for owner in holders}
         if snapshot.visibility.ownership != BY_CGROUPS:
@@ -134,7 +123,7 @@ class TableCollection:
                 self._plan.warn(f"{table}: {error}")
                 fold, complete = None, False
             if not complete:
-                snapshot.unfinished.add(table.protocol)
+                snapshot.visibility.add_gap(gaps.TABLE, table.protocol)
             if fold:
                 self._merge(fold)
         if len(refusals) == len(TABLES):
@@ -147,22 +136,16 @@ class TableCollection:
             SourceUnavailableError: no reader can read it.
         """
         fold = None
-        for _ in range(_DUMP_ATTEMPTS):
-            try:
-                fold, batches = self._open(plan, table, ports)
-                for rows, samples in batches:
-                    fold.add(rows, samples)
-            except DeadlineError:
-                return fold, False
-            except DumpInterruptedError:
-                self._owners.forget_counted()
-            except (OSError, ParseError) as error:
-                plan.warn(f"{table}: {error}")
-                return fold, False
-            else:
-                return fold, plan.is_exact(table)
-        plan.warn(f"{table}: it kept changing while it was read")
-        return fold, False
+        try:
+            fold, batches = self._open(plan, table, ports)
+            for rows, samples in batches:
+                fold.add(rows, samples)
+        except DeadlineError:
+            return fold, False
+        except (OSError, ParseError) as error:
+            plan.warn(f"{table}: {error}")
+            return fold, False
+        return fold, plan.is_exact(table)
 
     def _open(
         self, plan: Plan, table: Table, ports: PortRange
@@ -178,13 +161,16 @@ class TableCollection:
         self, plan: Plan, table: Table
     ) -> tuple[Encoding, Iterator[tuple[Iterable[Row], Iterable[Quality]]]]:
         sampler, unmeasured = self._sampler, self._snapshot.unmeasured
-        if sampler and unmeasured is not None and table.protocol == "tcp":
-            opened = plan.open_measured(table, self._deadline, self._noted)
-            if opened:
-                return opened[0], ((rows, map(sampler, figures)) for rows, figures in opened[1])
-            unmeasured.add(table.netns)
-        encoding, batches = plan.open(table, self._deadline, noted=self._noted)
-        return encoding, ((rows, repeat(0)) for rows in batches)
+        if not sampler or unmeasured is None or table.protocol != "tcp":
+            encoding, batches, _ = plan.open(rows_of(table, self._deadline, observer=self._observe))
+            return encoding, ((rows, repeat(0)) for rows in batches)
+        encoding, measured, is_netlink = plan.open(
+            measured_rows_of(table, self._deadline, self._observe)
+        )
+        if is_netlink:
+            return encoding, ((rows, map(sampler, figures)) for rows, figures in measured)
+        unmeasured.add(table.netns)
+        return encoding, ((rows, repeat(0)) for rows, _ in measured)
 
     def _merge(self, fold: TableFold) -> None:
         self._room -= len(fold.sums.connections)
@@ -215,7 +201,7 @@ class TableCollection:
                 del snapshot.namespaces[each.number]
                 continue
             if not complete:
-                snapshot.skipped.add(each.number)
+                visibility.add_gap(gaps.NAMESPACE, netns=each.number)
                 begun = {fold.table for fold in folds}
                 folds += [
                     fold for fold in listening.get(each.number, ()) if fold.table not in begun
@@ -225,8 +211,8 @@ class TableCollection:
                 snapshot.namespaces[each.number] = named._replace(ports=ports)
             for fold in folds:
                 self._merge(fold)
-            by_cgroups = visibility.ownership == BY_CGROUPS
-            visibility.foreign_unowned |= by_cgroups and bool(folds) and ports is None
+            if visibility.ownership == BY_CGROUPS and folds and ports is None:
+                visibility.add_gap(gaps.FOREIGN_OWNERS, netns=each.number)
 
     def _worth_visiting(self, found: list[Found]) -> list[Found]:
         """Return the namespaces to read."""
@@ -277,10 +263,7 @@ class TableCollection:
                         for table in TABLES
                         if plan.has_netlink and table.protocol == "tcp"
                     ]
-            except (
-                *(DeadlineError, DumpInterruptedError, SourceUnavailableError),
-                *(OSError, ParseError),
-            ):
+            except (DeadlineError, OSError, ParseError, SourceUnavailableError):
                 folds.clear()
             else:
                 break
@@ -290,7 +273,7 @@ class TableCollection:
         self, plan: Plan, found: Found, table: Table, ports: PortRange | None
     ) -> TableFold:
         table = table._replace(netns=found.number)
-        encoding, batches = plan.open(table, self._deadline, LISTENING_MASK["tcp"])
+        encoding, batches, _ = plan.open(rows_of(table, self._deadline, LISTENING_MASK["tcp"]))
         rows = [row for batch in batches for row in batch if row[0] == LISTENING["tcp"]]
         # Marks of its own: the same listeners come again when all is read.
         by_inode = self._owners.by_inode
@@ -308,7 +291,7 @@ class TableCollection:
         for index in {index for members in snapshot.owners.values() for index in members}:
             if self._deadline.passed():
                 snapshot.fds_limits.clear()
-                self._plan.warn("timed out: descriptor limits are not known")
+                snapshot.visibility.add_gap(gaps.DESCRIPTOR_LIMITS)
                 return
             try:
                 limit = read_fds_limit(self._query.proc, snapshot.processes[index].pid)

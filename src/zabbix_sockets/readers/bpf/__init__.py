@@ -1,1 +1,1 @@
-"""BPF: the program in C, its objects, and who loads, pins and reads them."""
+"""Reader of BPF iterators: the program in C, its compiled objects, loader, pins and records."""

@@ -1,4 +1,4 @@
-"""libbpf through ctypes: load the BPF object, attach and pin its iterators.
+"""Loader of the BPF object, by libbpf through ctypes: loads, attaches and pins the iterators.
 
 Source: libbpf's libbpf.h and libbpf_legacy.h; so.1 (1.0 and later) and so.0, which gives
 errors as pointers. Needs CAP_BPF and CAP_PERFMON, and /sys/kernel/btf/vmlinux. Nothing else
@@ -27,7 +27,10 @@ _BTF_UNREADABLE = "failed to find valid kernel BTF"  # what an old libbpf says t
 
 
 def effective_capabilities(status: bytes) -> int:
-    """Return the bits that /proc/self/status shows as CapEff; all of them if it shows none."""
+    """Return the effective capabilities as a mask, by *status*, the bytes of /proc/self/status.
+
+    Bit N is the capability N of linux/capability.h; all bits are set if there is no CapEff.
+    """
     for line in status.split(b"\n"):
         if line.startswith(b"CapEff:"):
             return int(line.split()[1], 16)
@@ -35,7 +38,10 @@ def effective_capabilities(status: bytes) -> int:
 
 
 def missing_capabilities(status: bytes) -> list[str]:
-    """Return what /proc/self/status says is missing for loading."""
+    """Return the names of the capabilities that a process lacks for loading BPF programs.
+
+    *status* is the bytes of its /proc/self/status.
+    """
     effective = effective_capabilities(status)
     if effective >> _CAP_SYS_ADMIN & 1:
         return []
@@ -43,7 +49,7 @@ def missing_capabilities(status: bytes) -> list[str]:
 
 
 def why_may_not_load() -> str | None:
-    """Return which capability this process lacks for loading; None if it has them."""
+    """Return in words which capability this process lacks for loading; None if it has them all."""
     missing = missing_capabilities(read_bytes("/proc/self/status"))
     return f"loading needs {' and '.join(missing)}" if missing else None
 
@@ -55,13 +61,18 @@ def may_mount() -> bool:
 
 
 def object_path() -> str:
-    """Return the compiled object for this byte order."""
+    """Return the path of the compiled object for this machine's byte order."""
     order = "el" if sys.byteorder == "little" else "eb"
     folder = os.path.dirname(os.path.abspath(__file__))
     return f"{folder}/sockets.bpf{order}.o"
 
 
 def _open_library() -> ctypes.CDLL:
+    """Return libbpf, with the result types of the functions that give pointers.
+
+    Raises:
+        SourceUnavailableError: it is not on this host.
+    """
     for name in _NAMES:
         try:
             library = ctypes.CDLL(name, use_errno=True)
@@ -86,7 +97,7 @@ class _OpenOptions(ctypes.Structure):
 
 
 class LoadedPrograms:
-    """The loaded and attached iterators; a context manager that lets go of them.
+    """The iterators, loaded and attached; at the end of its context they are let go of.
 
     Raises:
         SourceUnavailableError: libbpf or the kernel refused; libbpf's words are in it.
@@ -159,7 +170,13 @@ class LoadedPrograms:
             raise self._refused("set the constants", ctypes.get_errno())
 
     def _checked(self, action: str, pointer: int | None) -> int:
-        """Return a pointer that libbpf gave, unless it is an error in so.0's way or so.1's."""
+        """Return *pointer*, which libbpf gave for *action*, unless it stands for an error.
+
+        libbpf.so.0 gives an error number as a pointer, so.1 NULL and sets errno.
+
+        Raises:
+            SourceUnavailableError: it does.
+        """
         error = -self._library.libbpf_get_error(ctypes.c_void_p(pointer))
         if error or not pointer:
             raise self._refused(action, error or ctypes.get_errno())
@@ -176,7 +193,11 @@ class LoadedPrograms:
         )
 
     def open(self, program: str) -> int:
-        """Return a new descriptor to read *program*'s iterator from."""
+        """Return a new descriptor, from which the records of *program* can be read once.
+
+        Raises:
+            OSError: the kernel refused.
+        """
         link = ctypes.c_void_p(self._links[program])
         fd: int = self._library.bpf_iter_create(self._library.bpf_link__fd(link))
         if fd < 0:
@@ -196,7 +217,7 @@ class LoadedPrograms:
             raise OSError(error, os.strerror(error), path)
 
     def close(self) -> None:
-        """Let go of links and object; what is pinned stays."""
+        """Detach and unload the programs, but for those that are pinned."""
         while self._links:
             _, link = self._links.popitem()
             self._library.bpf_link__destroy(ctypes.c_void_p(link))
@@ -217,6 +238,6 @@ class LoadedPrograms:
 
 
 def _last_words(said: str) -> str:
-    """Return the end of libbpf's messages, where the verifier says what it minds."""
+    """Return a hint with the last 1000 characters of libbpf's messages: the verifier's verdict."""
     limit = 1000
     return f"libbpf: ...{said[-limit:]}" if len(said) > limit else f"libbpf: {said}"

@@ -1,4 +1,4 @@
-"""The folder of the pinned iterators: what it is, and why a caller can't read what is in it.
+"""Diagnosis of the folder of pinned iterators: why this process can't read them.
 
 Source: stat(2), access(2), /proc/PID/mountinfo, which anybody may read, and the system's
 groups. A folder of pins is a bpffs, or a folder in one.
@@ -16,7 +16,10 @@ _GROUP_READS = 0o040
 
 
 def is_bpffs(directory: str, proc: str = "/proc") -> bool:
-    """Whether *directory*, however its path is spelled, is a bpffs or a folder in one."""
+    """Whether *directory*, which may be a link, is a bpffs or a folder in one.
+
+    *proc* is where procfs is mounted.
+    """
     try:
         device = os.stat(directory).st_dev
     except OSError:
@@ -25,7 +28,10 @@ def is_bpffs(directory: str, proc: str = "/proc") -> bool:
 
 
 def why_not_pinned(directory: str, proc: str = "/proc") -> str:
-    """Return why this process can't read the pins of this version below *directory*."""
+    """Return in words why this process can't read this version's pins in *directory*, and a remedy.
+
+    *proc* is where procfs is mounted.
+    """
     if _mounted_at(directory, proc, _INIT) and not _mounted_at(directory, proc, "self"):
         return (
             f"{directory} is hidden from this process, which has a mount namespace of its own:"
@@ -47,14 +53,14 @@ def why_not_pinned(directory: str, proc: str = "/proc") -> str:
 
 
 def _mounted_at(directory: str, proc: str, process: str) -> bool:
-    """Whether what a process sees mounted at *directory*, by the last mount there, is a bpffs."""
+    """Whether the topmost mount at *directory* is a bpffs, in the mount namespace of *process*."""
     path = os.path.normpath(directory)
     mounted = [each.filesystem for each in read_mounts(proc, process) if each.path == path]
     return mounted[-1:] == [b"bpf"]
 
 
 def _closed_folder(directory: str) -> str | None:
-    """Return the first folder on the way to *directory*, or that itself, that is closed."""
+    """Return the first folder of the path *directory* that is closed to this process; else None."""
     path = "/"
     for name in ("", *os.path.abspath(directory).split("/")[1:]):
         path = os.path.join(path, name)
@@ -64,7 +70,7 @@ def _closed_folder(directory: str) -> str | None:
 
 
 def _why_unreadable(directory: str, pin: str) -> str:
-    """Return why a pin that is there may not be read, by its group and this process's groups."""
+    """Return in words why this process may not read *pin*, by the groups of both."""
     try:
         found = os.stat(pin)
     except OSError:
@@ -92,7 +98,7 @@ def _why_unreadable(directory: str, pin: str) -> str:
 
 
 def _is_member(group: grp.struct_group) -> bool:
-    """Whether the system's files have this process's user in *group*."""
+    """Whether /etc/passwd or /etc/group (or NSS) has this process's user in *group*."""
     try:
         user = pwd.getpwuid(os.geteuid())
     except KeyError:
@@ -101,7 +107,7 @@ def _is_member(group: grp.struct_group) -> bool:
 
 
 def _why_missing(directory: str, proc: str) -> str:
-    """Return what is in the place of the pins."""
+    """Return in words what is in *directory* instead of pins, and the remedy."""
     load = "run zabbix-sockets load as root"
     try:
         names = os.listdir(directory)

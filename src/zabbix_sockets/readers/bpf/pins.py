@@ -1,4 +1,4 @@
-"""`load` and `unload`: pin the BPF iterators where the agent may read them, and unpin them.
+"""Pins of the BPF iterators: `load` makes them where the agent may read them, `unload` unpins them.
 
 After `load`, reading every socket's owner is open(2) and read(2) of a file that belongs to
 root and the group zabbix: no capability, no libbpf, no loading time. Loading needs CAP_BPF
@@ -25,7 +25,7 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def load(directory: str, group: str = PINS_GROUP) -> list[str]:
-    """Pin the iterators below *directory*, for *group* to read; return their paths.
+    """Pin the iterators in the folder *directory*, for *group* to read; return their paths.
 
     Pins of the same version are replaced in one step each, so that no reader finds nothing;
     those of other versions go afterwards.
@@ -46,14 +46,14 @@ def load(directory: str, group: str = PINS_GROUP) -> list[str]:
             _give(path + _NEW, group, group_id)
             os.rename(path + _NEW, path)
             paths.append(path)
-    for path in pinned(directory):
+    for path in find_pins(directory):
         if path not in paths:
             _remove(path)
     return paths
 
 
 def unload(directory: str) -> list[str]:
-    """Remove the pins below *directory*, of all versions; return their paths.
+    """Remove the pins of all versions in the folder *directory*; return their paths.
 
     A bpffs that is mounted there goes too if nothing else is in it and this process may unmount
     it: where it may not, such as in the unit, which may be killed for trying, it isn't tried.
@@ -62,7 +62,7 @@ def unload(directory: str) -> list[str]:
         SocketsError: this process may not remove them.
     """
     directory = os.path.realpath(directory)
-    paths = list(pinned(directory))
+    paths = list(find_pins(directory))
     for path in paths:
         _remove(path)
     mounted = is_bpffs(directory) and os.path.ismount(directory)
@@ -71,8 +71,12 @@ def unload(directory: str) -> list[str]:
     return paths
 
 
-def pinned(directory: str) -> Iterator[str]:
-    """Yield the paths of all pins of ours below *directory*, whatever their version."""
+def find_pins(directory: str) -> Iterator[str]:
+    """Yield the paths of the pins of all versions in *directory*; none if that isn't there.
+
+    Raises:
+        SocketsError: this process may not list it.
+    """
     try:
         names = sorted(os.listdir(directory))
     except FileNotFoundError:
@@ -85,10 +89,11 @@ def pinned(directory: str) -> Iterator[str]:
 
 
 def ensure_bpffs(directory: str) -> None:
-    """Mount a bpffs at *directory* unless that is one, or a folder in one.
+    """Mount a bpffs at *directory*, which is made if it isn't there, unless that is in one already.
 
     Raises:
-        SocketsError: this process may not, or others than root may change what is there.
+        SocketsError: this process may not mount (CAP_SYS_ADMIN), or others than root may change
+            the bpffs that is there.
     """
     if not os.path.isdir(directory):
         os.makedirs(directory)
@@ -133,6 +138,11 @@ def _check_may_load() -> None:
 
 
 def _group_id(group: str) -> int:
+    """Return the id of the group with that name.
+
+    Raises:
+        SocketsError: there is none; the message names those with a similar name.
+    """
     try:
         return grp.getgrnam(group).gr_gid
     except KeyError:
@@ -146,10 +156,10 @@ def _group_id(group: str) -> int:
 
 
 def _give(path: str, group: str, group_id: int) -> None:
-    """Let a group read a pin of root's.
+    """Let the group *group* read the pin *path*; where that fails, remove the pin.
 
     Raises:
-        SocketsError: that takes membership in the group, or CAP_CHOWN.
+        SocketsError: this process is neither in the group nor has CAP_CHOWN.
     """
     try:
         os.chown(path, -1, group_id)

@@ -1,4 +1,4 @@
-"""The BPF iterators of sockets.bpf.c: every socket of every process in one read.
+"""Reader and record layouts of the BPF iterators of sockets.bpf.c: each socket with its owner.
 
 Source: sockets.bpf.c has the records; Documentation/bpf/bpf_iterators.rst and
 kernel/bpf/{bpf_iter,task_iter}.c what reading means. A pinned iterator is a file: who may
@@ -15,16 +15,14 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.model.wire import Encoding
 
-ABI = 5
+ABI = 6
 """Version of the records; part of the pins' names. Raised with every change of them."""
 
-COUNT_SOCKETS, OWN_SOCKETS = "count_sockets", "own_sockets"
-INFORM_SOCKETS, NAME_PROGRAMS = "inform_sockets", "name_programs"
+COUNT_SOCKETS, OWN_SOCKETS, INFORM_SOCKETS = "count_sockets", "own_sockets", "inform_sockets"
+NAME_PROGRAMS = "name_programs"
 PROGRAMS = (COUNT_SOCKETS, OWN_SOCKETS, INFORM_SOCKETS, NAME_PROGRAMS)
+"""The iterators of sockets.bpf.c, by their functions' names; their pins are called so, too."""
 
-LISTENER, INBOUND, OUTBOUND, UNDECIDED = 1, 2, 3, 4  # kinds of records
-IPV6, SHARED, AGAIN = 1, 2, 4  # flags
-NO_LIMIT = 0xFFFFFFFF
 PROTOCOL_NAMES = {6: "tcp", 17: "udp"}
 
 ENCODING = Encoding(
@@ -34,14 +32,19 @@ ENCODING = Encoding(
 )
 """Ports and addresses are as the model has them."""
 
-# struct record says what each field is. Its end tells how good the connection is.
+LISTENER, INBOUND, OUTBOUND, UNDECIDED = 1, 2, 3, 4  # kinds of records
+IPV6, SHARED, AGAIN = 1, 2, 4  # flags
+NO_LIMIT = 0xFFFFFFFF
+"""The fds_limit of a record whose owner has no limit, or one that 32 bits can't hold."""
+
+# struct record: its fields are explained there; from `rtt` on they are QUALITY.
 SOCKET = struct.Struct("=IIQIBBBBHHI16s16sIIIIII")
 QUALITY = struct.Struct("=BBBBB3xII")
 RECORD = struct.Struct(f"={SOCKET.size}s{QUALITY.size}s")
 RECORD_WITHOUT_QUALITY = struct.Struct(f"={SOCKET.size}s0s{QUALITY.size}x")
-FLAGS_AT = 23
-OWNER = struct.Struct("=IIII16s")
-INFORMATION = struct.Struct("=QII16s216s")  # struct information
+FLAGS_AT = 23  # offset of a record's flags
+OWNER = struct.Struct("=III16s")  # struct owner
+INFORMATION = struct.Struct("=QI4x16s216s")  # struct information
 PROGRAM = struct.Struct("=II256s")  # struct program
 
 _FIRST_KERNEL = (5, 11)
@@ -51,23 +54,25 @@ _READS_OF_PROGRAMS = 3
 
 
 Chunk = memoryview | bytes
-"""Some whole records."""
+"""One record or several, none of them cut."""
 
 Opener = Callable[[str], int]
-"""Returns a new descriptor to read one of PROGRAMS from."""
+"""Returns a new descriptor, from which the records of one of PROGRAMS can be read once."""
 
 
 def pin_path(directory: str, program: str) -> str:
-    """Return where *program* is pinned, in this version of its records."""
+    """Return the path of the pin of *program* in the folder *directory*, for this version (ABI)."""
     return f"{directory}/{program}-v{ABI}"
 
 
 def open_pinned(directory: str) -> Opener:
-    """Return what opens the pinned iterators; each open is a fresh look.
+    """Return the opener of the iterators that are pinned in the folder *directory*.
+
+    Each descriptor that it opens sees the sockets that there are while it is read.
 
     Raises:
-        SourceUnavailableError: there are none, or they may not be opened; pinned.why_not_pinned
-            finds out which, and what to do.
+        SourceUnavailableError: not all of PROGRAMS are pinned there, or this process may not read
+            them; pinned.why_not_pinned() finds out why.
     """
     for program in PROGRAMS:
         path = pin_path(directory, program)
@@ -81,14 +86,14 @@ def open_pinned(directory: str) -> Opener:
 
 
 def read_chunks(fd: int, size: int, deadline: Deadline) -> Iterator[Chunk]:
-    """Yield what an iterator has to say, in pieces of whole records of *size* bytes; close it.
+    """Yield the records, of *size* bytes each, of the iterator *fd*, many at a time; close it.
 
     Raises:
         DeadlineError: the time is over.
         ParseError: it ended within a record.
         OSError: the kernel's iterator failed.
     """
-    rest = b""
+    partial = b""  # the beginning of a record
     try:
         while True:
             deadline.check()
@@ -98,25 +103,28 @@ def read_chunks(fd: int, size: int, deadline: Deadline) -> Iterator[Chunk]:
                 continue  # a million files, and none was a socket
             if not data:
                 break
-            if not rest and not len(data) % size:
+            if not partial and not len(data) % size:
                 yield data
                 continue
-            together = rest + bytes(data)
-            whole = len(together) - len(together) % size
-            rest = together[whole:]
-            yield together[:whole]
+            joined = partial + bytes(data)
+            end = len(joined) - len(joined) % size
+            partial = joined[end:]
+            yield joined[:end]
     finally:
         os.close(fd)
-    if rest:
-        raise ParseError("BPF iterator", rest)
+    if partial:
+        raise ParseError("BPF iterator", partial)
 
 
 def _read(fd: int, size: int) -> memoryview:
-    """Return what one readv(2) gives.
+    """Return the bytes of one readv(2) of an iterator with records of *size* bytes: up to 1 MB.
 
     The kernel fills at most 32 KB at a time, whatever the buffer; but it goes on with the next
     one of a vector as long as each is filled. So one call, during which other threads run,
-    brings 1 MB if the pieces are as long as the whole records in 32 KB.
+    brings 1 MB if each buffer is as long as the records that 32 KB have room for.
+
+    Raises:
+        OSError: as readv(2). BlockingIOError: among a million files was no socket; read again.
     """
     piece = _KERNEL_BUFFER // size * size
     buffer = memoryview(bytearray(piece * _PIECES))
@@ -125,10 +133,11 @@ def _read(fd: int, size: int) -> memoryview:
 
 
 class Programs:
-    """What processes execute, as name_programs tells: for whom /proc/PID/exe is closed.
+    """The names of the files that processes execute, by the iterator name_programs.
 
-    The iterator is read when the first process is asked for, and again for processes that it
-    didn't know, but few times: they may have begun since, or ended.
+    They are for callers who may not read /proc/PID/exe. The iterator is read when the first process
+    is asked for, and again for processes that it didn't know, three times in all: they may have
+    begun since, or ended.
     """
 
     def __init__(self, open_iterator: Opener, deadline: Deadline) -> None:
@@ -138,9 +147,10 @@ class Programs:
         self._names: dict[tuple[int, int], bytes] = {}
 
     def executable(self, pid: int, started: int) -> bytes | None:
-        """Return the name of the file, b"" if it has none any more; None if it can't be known.
+        """Return the name of the file that the process *pid* executes, without its folder.
 
-        *started*: whole seconds from boot to the process's start.
+        *started* is the whole seconds from boot to the process's start. The name is b"" if the
+        file has none any more; None if the process is not found, or the iterator can't be read.
         """
         key = pid, started
         while key not in self._names and self._reads_left:
@@ -152,7 +162,11 @@ class Programs:
         return self._names.get(key)
 
     def _read(self) -> None:
-        """Add all processes that there are now."""
+        """Add the names of all processes that there are now.
+
+        Raises:
+            DeadlineError, OSError, ParseError: as read_chunks().
+        """
         fd = self._open_iterator(NAME_PROGRAMS)
         for chunk in read_chunks(fd, PROGRAM.size, self._deadline):
             for pid, started, name in PROGRAM.iter_unpack(chunk):
@@ -160,7 +174,7 @@ class Programs:
 
 
 def why_kernel_cannot() -> str | None:
-    """Return why no BPF iterator can run here, whatever the privilege; None if one might.
+    """Return in words why no BPF iterator runs on this kernel, whatever the privilege; else None.
 
     A distribution may have brought the iterators to an older kernel, so the version only
     explains why none is pinned; whether they load is for the kernel to say.
@@ -171,16 +185,22 @@ def why_kernel_cannot() -> str | None:
 
 
 def is_older_than(release: str, version: tuple[int, int]) -> bool:
-    """Whether a kernel's release, such as "5.10.0-8-amd64", comes before *version*."""
-    major, _, rest = release.partition(".")
-    minor = rest.partition(".")[0].partition("-")[0]
+    """Whether a kernel's release, such as "5.10.0-8-amd64", is older than *version* (major, minor).
+
+    False for a release that begins with no two numbers.
+    """
+    major, _, behind = release.partition(".")
+    minor = behind.partition(".")[0].partition("-")[0]
     if not (major.isdecimal() and minor.isdecimal()):
         return False
     return (int(major), int(minor)) < version
 
 
 def why_not_permitted() -> str | None:
-    """Return what of the kernel's set-up forbids a BPF iterator, or None."""
+    """Return in words what of the kernel's set-up forbids BPF iterators; None if nothing does.
+
+    It is the lack of BTF, or lockdown in confidentiality mode.
+    """
     if not os.path.exists("/sys/kernel/btf/vmlinux"):
         return "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)"
     try:

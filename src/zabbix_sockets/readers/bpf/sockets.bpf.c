@@ -337,9 +337,11 @@ struct record {
 	__u8 flags;
 	__u16 local_port;	/* LISTENER, INBOUND, UNDECIDED; host order */
 	__u16 remote_port;	/* OUTBOUND, UNDECIDED; host order */
-	__u32 bound;	/* LISTENER, INBOUND: device it is bound to; else IPv6: fold of the local address */
+	/* LISTENER, INBOUND: index of the device it is bound to; else IPv6: fold of the local address */
+	__u32 bound;
 	char comm[16];
-	__u32 address[4]; /* of the kind's end; OUTBOUND and UNDECIDED over IPv4: then the local one */
+	/* LISTENER, INBOUND: the local one; else the remote one and, over IPv4, behind it the local one */
+	__u32 address[4];
 	__u32 recv_queue;
 	__u32 send_queue;
 	__u32 inode;	/* LISTENER, UDP, SHARED; else 0, so that equal sockets are equal bytes */
@@ -347,14 +349,14 @@ struct record {
 	__u32 fds_limit;	/* soft RLIMIT_NOFILE; all ones: more than that */
 	union {
 		__u32 requests;	/* LISTENER: connections in SYN_RECV, which have no file */
-		__u32 device;	/* OUTBOUND, UNDECIDED: what it is bound to */
+		__u32 device;	/* OUTBOUND, UNDECIDED: index of the device it is bound to */
 	};
 	/*
 	 * What follows is of TCP in ESTABLISHED that has an rtt sample and sent or received data
 	 * within an hour; else 0. B: bucket_of() tells the value.
 	 */
 	__u8 rtt;	/* B, us */
-	__u8 idle;	/* IDLE: the first of its classes that holds */
+	__u8 idle;	/* idle_class() of the time since data was sent or received */
 	__u8 receiver_limited;	/* B, ms */
 	__u8 sender_buffer_limited;	/* B, ms */
 	__u8 retransmitting;	/* 0 or 1 */
@@ -367,7 +369,6 @@ struct owner {
 	__u32 pid;
 	__u32 inode;
 	__u32 started;
-	__u32 fds_limit;
 	char comm[16];
 };
 
@@ -380,7 +381,7 @@ struct program {
 struct information {
 	__u64 cookie;	/* 0: nobody has asked for it yet */
 	__u32 inode;
-	__u32 netns;
+	__u32 unused;
 	char congestion_control[TCP_CA_NAME_MAX];
 	/* struct tcp_info up to tcpi_bytes_retrans; what sock_diag/tcp_info.py doesn't read is 0. */
 	__u64 tcp_info[27];
@@ -461,7 +462,10 @@ static __always_inline struct sock *inet_sock_of(struct file *file)
  */
 #define READ(ptr, field) (probed ? BPF_CORE_READ(ptr, field) : (ptr)->field)
 
-/* Fill in the address of the end that counts, and the other one as far as there is room. */
+/*
+ * Fill in the local address (local: a listener's, or of what it accepted) or the remote one. Behind
+ * a remote IPv4 address there is room for the local one, of a local IPv6 one for its fold only.
+ */
 static __always_inline void set_addresses(struct record *rec, struct sock *sk, int local,
 					  const int probed)
 {
@@ -487,7 +491,7 @@ static __always_inline void set_addresses(struct record *rec, struct sock *sk, i
 			     (here[3] * 0xc2b2ae3d);
 }
 
-static __always_inline void set_ends(struct record *rec, struct sock *sk, const int probed)
+static __always_inline void set_endpoints(struct record *rec, struct sock *sk, const int probed)
 {
 	int local = rec->kind == LISTENER || rec->kind == INBOUND;
 
@@ -509,7 +513,10 @@ static __always_inline void set_ends(struct record *rec, struct sock *sk, const 
 static __u8 without_backlog[65536];
 static __u64 last_without_backlog; /* when the last of the ports was found; ns since boot */
 
-/* Whether sockets on the port were, or just may have been, taken for outbound: see above. */
+/*
+ * Note that a listener without a backlog has the port; whether what such listeners accepted was, or
+ * within this read may have been, taken for OUTBOUND before the port was known.
+ */
 static __always_inline int were_mistaken(__u16 port)
 {
 	__u64 now = bpf_ktime_get_ns();
@@ -548,35 +555,35 @@ static __always_inline int has_port_of_connect(struct sock *sk, struct net *net,
 
 /*
  * Values below 8 by themselves, others by their power of two and the 3 bits that follow the
- * first: 8 buckets an octave, of which the middle is within a sixteenth. quality.py has the same.
+ * first: 8 buckets an octave, of which the middle is within a sixteenth. model/quality.py has the same.
  */
 static __always_inline __u8 bucket_of(__u32 value)
 {
-	__u32 octave = 0, rest = value;
+	__u32 octave = 0, high = value;
 
 	if (value < 8)
 		return value;
-	if (rest >> 16) {
+	if (high >> 16) {
 		octave += 16;
-		rest >>= 16;
+		high >>= 16;
 	}
-	if (rest >> 8) {
+	if (high >> 8) {
 		octave += 8;
-		rest >>= 8;
+		high >>= 8;
 	}
-	if (rest >> 4) {
+	if (high >> 4) {
 		octave += 4;
-		rest >>= 4;
+		high >>= 4;
 	}
-	if (rest >> 2) {
+	if (high >> 2) {
 		octave += 2;
-		rest >>= 2;
+		high >>= 2;
 	}
-	octave += rest >> 1;
+	octave += high >> 1;
 	return (octave - 2) * 8 + (value >> ((octave - 3) & 31) & 7);
 }
 
-/* The first of 10, 30, 60, 120, 300, 600, 3600 seconds that is not exceeded; 0: an hour is. */
+/* The place, from 1, of the first of 10, 30, 60, 120, 300, 600, 3600 seconds not exceeded; 0: none. */
 static __always_inline __u8 idle_class(__u32 ticks)
 {
 	if (ticks <= 10 * hz)
@@ -668,7 +675,7 @@ static __always_inline int set_tcp(struct record *rec, struct sock *sk, struct t
 		if (rec->state == TCP_ESTABLISHED)
 			set_quality(rec, tp, probed);
 	}
-	set_ends(rec, sk, probed);
+	set_endpoints(rec, sk, probed);
 	return 1;
 }
 
@@ -696,7 +703,7 @@ static __always_inline int set_udp(struct record *rec, struct sock *sk)
 	rec->kind = rec->state == TCP_CLOSE ? LISTENER : UNDECIDED;
 	rec->recv_queue = sk->sk_backlog.rmem_alloc.counter - BPF_CORE_READ(up, forward_deficit);
 	rec->send_queue = sk->sk_wmem_alloc.refs.counter - 1;
-	set_ends(rec, sk, 0);
+	set_endpoints(rec, sk, 0);
 	return 1;
 }
 
@@ -767,7 +774,6 @@ int own_sockets(struct bpf_iter__task_file *ctx)
 	rec.pid = pid_for_reader(leader);
 	rec.inode = file->f_inode->i_ino;
 	rec.started = leader->start_boottime / NSEC_PER_SEC;
-	rec.fds_limit = fds_limit(leader);
 	bpf_probe_read_kernel_str(rec.comm, sizeof(rec.comm), leader->comm);
 	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
 	return 0;
@@ -857,7 +863,6 @@ int inform_sockets(struct bpf_iter__task_file *ctx)
 	if (!sk || !inform(&rec, sk))
 		return 0;
 	rec.inode = file->f_inode->i_ino;
-	rec.netns = sk->__sk_common.skc_net.net->ns.inum;
 	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
 	return 0;
 }

@@ -1,1 +1,1 @@
-"""The files of container runtimes: what their containers are called."""
+"""Reader of the files of container runtimes, for the names of their containers."""

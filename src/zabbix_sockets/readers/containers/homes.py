@@ -1,4 +1,4 @@
-"""Files below users' homes: each is as long, and wherever, as its user likes.
+"""Reader of files below users' homes, where each is as long, and wherever, as its user likes.
 
 What one user has there costs a bounded part of a call's time and memory, and no call ever
 hangs: homes on other hosts' filesystems, an automounter's, or on one that a user's process
@@ -15,11 +15,12 @@ from zabbix_sockets.readers.proc.mounts import Mounts
 from zabbix_sockets.readers.proc.passwd import read_users
 
 USER_BYTES = 1 << 20
-"""What is read of one user's files in a call; JSON takes thirty times as much memory, and as
-many milliseconds."""
+"""The most bytes that are read of one user's files in a call. Decoded JSON takes thirty times as
+much memory, and a MB of it as many milliseconds."""
 ALL_BYTES = 4 << 20
-"""What is read of all users' files in a call."""
+"""The most bytes that are read of all users' files in a call."""
 USER_FILES = 500
+"""The most files of one user that are looked for in a call."""
 _FIRST_USER, _NOBODY = 1000, 65534
 
 _PLACE = os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -27,7 +28,11 @@ _READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class Homes:
-    """The files of a call below the homes of people.
+    """The files below the homes of the users of /etc/passwd, as far as one call reads them.
+
+    Args:
+        mounts: the mounts that the caller sees, by which files that may hang are told.
+        root: the folder in which the host's files are.
 
     Attributes:
         complete: no file was left out since those of other users took up ALL_BYTES.
@@ -42,9 +47,9 @@ class Homes:
         self._bytes: dict[int, int] = {}
 
     def read(self, uid: int, path: str) -> bytes:
-        """Return the bytes of a file below a user's home.
+        """Return the bytes of the file *path* below the home of the user *uid*.
 
-        None are returned for a file that is not there, closed, not regular, behind a link or
+        They are b"" for a file that is not there, closed, not regular, behind a link or
         behind a mount that may hang; and for one that is beyond the user's share.
         """
         home = self._home(uid)
@@ -65,10 +70,10 @@ class Homes:
             os.close(fd)
 
     def _home(self, uid: int) -> str | None:
-        """Return a user's home without links; None if it must not be looked into."""
+        """Return the path of a user's home with links resolved; None if it must not be touched."""
         if uid not in self._resolved:
             home = self._homes.get(uid)
-            self._resolved[uid] = home and self._mounts.resolved(home)
+            self._resolved[uid] = home and self._mounts.resolve(home)
         return self._resolved[uid]
 
     @cached_property
@@ -81,22 +86,25 @@ class Homes:
         return homes
 
     def _opened(self, home: str, path: str) -> int:
-        """Return a descriptor, not for reading, of a file; each step is looked at before the next.
+        """Return a descriptor (O_PATH) of the file *path* below *home*, opened a folder at a time.
 
-        A user may mount something meanwhile: so the mount is looked at once more, when it can't
-        be another one any more.
+        Each folder is checked before the next is opened, by its path and by its descriptor: a user
+        may mount something meanwhile.
+
+        Raises:
+            OSError: it is not there or closed, or PermissionError behind a mount that may hang.
         """
         place = os.open(home, _PLACE | os.O_DIRECTORY)
         below = home
         try:
             for part in path.split("/"):
                 below = f"{below}/{part}"
-                if not (self._mounts.holds(place) and self._mounts.is_local(below)):
+                if not (self._mounts.is_local_descriptor(place) and self._mounts.is_local(below)):
                     raise PermissionError(below)
                 inner = os.open(part, _PLACE, dir_fd=place)
                 os.close(place)
                 place = inner
-            if not self._mounts.holds(place):
+            if not self._mounts.is_local_descriptor(place):
                 raise PermissionError(below)
         except OSError:
             os.close(place)
@@ -104,7 +112,10 @@ class Homes:
         return place
 
     def _read(self, place: int, uid: int) -> bytes:
-        """Return the bytes of the regular file that *place* is."""
+        """Return the bytes of the file with the descriptor *place*; b"" if it is not to be read.
+
+        It is not if it is not regular, or longer than the user or all users have left.
+        """
         status = os.fstat(place)
         if not stat.S_ISREG(status.st_mode):
             return b""

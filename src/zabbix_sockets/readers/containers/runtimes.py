@@ -1,4 +1,4 @@
-"""What a container is called, by the files of its runtime; no daemon is asked.
+"""Names of containers, by the files of their runtimes; no daemon is asked.
 
 Source: docker's config.v2.json (moby, daemon/container), containers/storage's
 containers.json, the kubelet's log folders (pkg/kubelet/kuberuntime), the OCI run time
@@ -23,7 +23,9 @@ from zabbix_sockets.readers.containers.homes import Homes
 from zabbix_sockets.readers.files import read_regular
 
 MAX_SIZE = 4 * 1024 * 1024
+"""The longest file of the system that is read, in bytes."""
 MAX_LENGTH = 200
+"""The longest name, in characters."""
 
 _DOCKER = ("var/lib/docker", "var/snap/docker/common/var-lib-docker")
 _DOCKER_HOME = ".local/share/docker"
@@ -48,7 +50,7 @@ _GENERATED = "[a-z]+_[a-z]+[0-9]?"  # "eager_curie": docker's and podman's for w
 
 
 class ContainerNames:
-    """The names of the containers of a call.
+    """The names of containers, each looked for once.
 
     Args:
         homes: the files below users' homes.
@@ -66,11 +68,11 @@ class ContainerNames:
 
     @property
     def complete(self) -> bool:
-        """Whether every name that was asked for was looked for at every place."""
+        """Whether each name was looked for at every place before the deadline and within bounds."""
         return self._in_time and self._homes.complete
 
     def of(self, container: Container) -> str:
-        """Return a name that the container keeps when it is made anew; empty if none is known.
+        """Return the name that a container keeps when it is made anew; empty if none is known.
 
         It is a docker, podman or nerdctl container's own name, "project/service" of compose,
         the service of swarm, "namespace/workload" of Kubernetes, the machine's name of lxc,
@@ -83,7 +85,7 @@ class ContainerNames:
         return self._known[container]
 
     def _first(self, places: Iterator[str]) -> str:
-        """Return what the first of the places tells that tells anything, as time allows."""
+        """Return the first name among *places* that is not empty; empty without one in time."""
         while not self._deadline.passed():
             name = next(places, None)
             if name != "":
@@ -92,7 +94,7 @@ class ContainerNames:
         return ""
 
     def _places(self, container: Container) -> Iterator[str]:
-        """Yield what each of the places tells that may know the container."""
+        """Yield the name of a container by each place that may have it; empty where one has not."""
         runtime, number, pod, user = container
         has_id = re.fullmatch(_ID, number)
         if user is not None:
@@ -120,7 +122,10 @@ class ContainerNames:
 
     @cached_property
     def _pods_by_uid(self) -> dict[str, tuple[str, str]]:
-        """Namespace and pod of /var/log/pods/NAMESPACE_POD_UID; Kubernetes' names have no "_"."""
+        """Namespace and name of pods by UID, of /var/log/pods/NAMESPACE_POD_UID.
+
+        Kubernetes' names have no "_".
+        """
         found: dict[str, tuple[str, str]] = {}
         for entry in _list(self._path("var/log/pods")):
             parts = entry.split("_")
@@ -130,7 +135,10 @@ class ContainerNames:
 
     @cached_property
     def _pods_by_log(self) -> dict[str, tuple[str, str]]:
-        """Namespace and pod of /var/log/containers/POD_NAMESPACE_CONTAINER-ID.log."""
+        """Namespace and name of pods by container id, of the links of /var/log/containers.
+
+        They are called POD_NAMESPACE_CONTAINER-ID.log.
+        """
         found: dict[str, tuple[str, str]] = {}
         for entry in _list(self._path("var/log/containers")):
             parts = entry.removesuffix(".log").split("_")
@@ -154,11 +162,11 @@ class ContainerNames:
 
     @cached_property
     def _stored(self) -> dict[str, str]:
-        """The containers in the stores of podman and CRI-O, by their ids."""
+        """The names of containers in the system's stores of podman and CRI-O, by id."""
         return self._all_stored(_STORAGE, lambda path: _read(self._path(path)))
 
     def _stored_by(self, user: int) -> dict[str, str]:
-        """Return the containers in the stores of a user's podman, by their ids."""
+        """Return the names of containers in the stores of a user's podman, by id."""
         if user not in self._stores_of:
             self._stores_of[user] = self._all_stored(
                 (_STORAGE_HOME,), lambda path: self._homes.read(user, path)
@@ -178,7 +186,10 @@ class ContainerNames:
 
     @cached_property
     def _nerdctl(self) -> dict[str, str]:
-        """The containers of /var/lib/nerdctl/ADDRESS/names/default/NAME, which holds the id."""
+        """The names of nerdctl's containers by id, of /var/lib/nerdctl/ADDRESS/names/default/NAME.
+
+        Each file holds the id of the container with its name.
+        """
         found: dict[str, str] = {}
         for address in _list(self._path("var/lib/nerdctl")):
             folder = self._path("var/lib/nerdctl", address, "names/default")
@@ -194,7 +205,7 @@ class ContainerNames:
 
 
 def _file(number: str) -> str:
-    """Return where below its folder docker keeps a container's state."""
+    """Return the path of a container's state below docker's folder."""
     return f"containers/{number}/config.v2.json"
 
 
@@ -216,7 +227,10 @@ def _docker_name(config: object) -> str:
 
 
 def _stored_names(data: bytes) -> Iterator[tuple[str, str]]:
-    """Yield id and name of the containers of a store's list; the name is empty if there is none."""
+    """Yield id and name of each container of the bytes of a store's containers.json.
+
+    The name is empty for a container without one that somebody chose.
+    """
     entries = _load(data)
     for entry in entries if isinstance(entries, list) else ():
         names = _get(entry, "names")
@@ -226,13 +240,16 @@ def _stored_names(data: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _stored_pod(name: str) -> str:
-    """Return the pod of CRI-O's k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT."""
+    """Return namespace and workload of a name k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT of CRI-O's.
+
+    It is empty for any other name.
+    """
     parts = name.split("_")
     return _pod(parts[3], parts[2]) if len(parts) == 6 and parts[0] == "k8s" else ""  # noqa: PLR2004
 
 
 def _chosen(name: str) -> str:
-    """Return a name that somebody chose; empty for a generated one and for what is no name."""
+    """Return *name* if a person chose it; empty for a generated one, and for what is no name."""
     if re.fullmatch(_GENERATED, name) or not re.fullmatch(_NAME, name):
         return ""
     return name
@@ -247,7 +264,7 @@ def _list(folder: str) -> list[str]:
 
 
 def _read(path: str) -> bytes:
-    """Return a regular file's bytes; none if it is too big, something else, a link or closed."""
+    """Return the bytes of a regular file up to MAX_SIZE; b"" of all else that may be at *path*."""
     try:
         return read_regular(path, MAX_SIZE, os.O_NOFOLLOW)
     except OSError as error:
@@ -256,7 +273,7 @@ def _read(path: str) -> bytes:
 
 
 def _load(data: bytes) -> object:
-    """Return what JSON says; None if it is none."""
+    """Return the value of the JSON *data*; None if it is none."""
     if not data:
         return None
     import orjson  # noqa: PLC0415  # most hosts run no container whose files are open to us

@@ -1,4 +1,4 @@
-r"""/proc/PID/cgroup, and the cgroup that a number stands for.
+"""Reader of /proc/PID/cgroup, and of the cgroup v2 tree by the cgroups' ids.
 
 Source: cgroups(7), fs/kernfs/mount.c. World-readable, unless /proc is mounted with hidepid.
 """
@@ -13,14 +13,17 @@ from zabbix_sockets.model.placement import Placement, choose_path, parse_path
 from zabbix_sockets.readers.proc.process import read_bytes
 
 MAX_DIRECTORIES = 20_000
-"""Of the system, and once more of all users together."""
+"""The most directories that are read of the system's cgroups, and as many again of users'."""
 
 _MAX_PATH = 4096
 _SCANS = 2
 
 
 def read_placement(proc: str, pid: int) -> Placement | None:
-    """Return the unit and the container of a process; None if it is gone or hidden."""
+    """Return the unit and the container that the process *pid* is in, by its cgroup's path.
+
+    None if /proc has no such process, or hides it (hidepid).
+    """
     try:
         data = read_bytes(f"{proc}/{pid}/cgroup")
     except OSError as error:
@@ -30,13 +33,17 @@ def read_placement(proc: str, pid: int) -> Placement | None:
 
 
 class CgroupTree:
-    """The cgroups below a mount point, by the kernel's number.
+    """The paths of the cgroups below a mount point of cgroup v2, by their ids.
 
     On 64-bit kernels a cgroup's id (bpf_get_current_cgroup_id, sock_diag's
     INET_DIAG_CGROUP_ID) is the inode number of its directory.
 
     A user to whom a cgroup is delegated may make any number of others below it. They are read when
     all of the system's have been, and users take turns: nobody's take the place of others.
+
+    Args:
+        mount: the mount point.
+        deadline: the moment from which no further directory is read.
     """
 
     def __init__(self, mount: str, deadline: Deadline) -> None:
@@ -48,10 +55,11 @@ class CgroupTree:
         self._scans = 0
 
     def path(self, number: int) -> str | None:
-        """Return the path below the mount point of a cgroup; None if it is gone.
+        """Return the path, from the mount point on, of the cgroup with the id *number*.
 
-        The tree is read when the first is asked for, and once more for one that is not
-        found then: it may be new.
+        It is "/" for the mount point itself, and None for a cgroup that was not found: it is gone,
+        or beyond MAX_DIRECTORIES, or the deadline came first. The tree is read when the first one
+        is asked for, and once more for one that is not found then: it may be new.
         """
         if self._is_unknown(number) and number not in self._absent and self._scans < _SCANS:
             self._scan()
@@ -71,7 +79,7 @@ class CgroupTree:
         return "/" + "/".join(reversed(names))
 
     def _scan(self) -> None:
-        """Read the directories, those near the root first."""
+        """Read the tree anew, breadth first: the system's cgroups, then those of users in turn."""
         self._scans += 1
         try:
             root = os.stat(self._mount)
@@ -87,14 +95,14 @@ class CgroupTree:
             number = system.popleft()
             seen += self._read(number, (0, root.st_uid), system, delegated, MAX_DIRECTORIES - seen)
         counts = dict.fromkeys(delegated, 0)
-        left = MAX_DIRECTORIES
-        while delegated and left > 0 and not self._deadline.passed():
+        remaining = MAX_DIRECTORIES
+        while delegated and remaining > 0 and not self._deadline.passed():
             user = min(delegated, key=counts.__getitem__)
             queue = delegated[user]
-            share = -(-left // len(delegated))
+            share = -(-remaining // len(delegated))
             found = self._read(queue.popleft(), None, queue, delegated, share)
             counts[user] += found
-            left -= found
+            remaining -= found
             if not queue:
                 del delegated[user]
 
@@ -104,12 +112,12 @@ class CgroupTree:
         owners: tuple[int, ...] | None,
         below: deque[int],
         delegated: dict[int, deque[int]],
-        most: int,
+        limit: int,
     ) -> int:
-        """Add the directories in one to *below*, and return how many there are, *most* at most.
+        """Add the ids of a cgroup's children to the queue *below*; return their number.
 
-        None are read if it is not one of these *owners*': then it is added to *delegated*, by its
-        owner.
+        At most *limit* are added. If the directory's owner is not one of the uids *owners* (None:
+        anybody's will do), none is read, and its own id is added to that owner's in *delegated*.
         """
         path = self._mount + self._path(number)
         if len(path) >= _MAX_PATH:
@@ -124,19 +132,19 @@ class CgroupTree:
             if owners is not None and owner not in owners:
                 delegated.setdefault(owner, deque()).append(number)
                 return 0
-            return self._note(number, _directories(fd), below, most)
+            return self._add_children(number, _directories(fd), below, limit)
         except OSError as error:
             shortage.note(error)
             return 0
         finally:
             os.close(fd)
 
-    def _note(
-        self, parent: int, directories: Iterable[tuple[str, int]], below: deque[int], most: int
+    def _add_children(
+        self, parent: int, directories: Iterable[tuple[str, int]], below: deque[int], limit: int
     ) -> int:
         found = 0
         for name, number in directories:
-            if found == most:
+            if found == limit:
                 break
             found += 1
             self._places[number] = parent, name
@@ -145,7 +153,7 @@ class CgroupTree:
 
 
 def _directories(fd: int) -> Iterable[tuple[str, int]]:
-    """Yield name and inode number of the directories in one."""
+    """Yield name and inode number of each directory in the one that *fd* is open for."""
     with os.scandir(fd) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):

@@ -1,4 +1,4 @@
-"""/proc/net/{sockstat,netstat,snmp} and the sysctls: figures that no socket row has.
+"""Reader of /proc/net/{sockstat,netstat,snmp} and sysctls: counters and limits of no one socket.
 
 Source: proc(5), net/ipv4/proc.c, Documentation/networking/ip-sysctl.rst. World-readable.
 Memory and orphans are the host's; all else is the network namespace's.
@@ -18,14 +18,19 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _UNLIMITED_PAGES = 1 << 40  # tcp_mem can be set to "never"
 _MAX_PORT = 65535
 DEFAULT_PORT_RANGE = PortRange(32768, 60999, 28232)
+"""The kernel's ephemeral ports where nobody has set others (net/ipv4/af_inet.c, inet_init_net)."""
 
 
 def parse_sockstat(text: str) -> dict[str, dict[str, int]]:
-    """Return {"TCP": {"inuse": 5, ...}, ...} of /proc/net/sockstat."""
+    """Return the figures of the text of /proc/net/sockstat: {"TCP": {"inuse": 5, ...}, ...}.
+
+    Raises:
+        ParseError: a line is not made of pairs of a name and a number.
+    """
     found: dict[str, dict[str, int]] = {}
     for line in text.splitlines():
-        name, _, rest = line.partition(":")
-        words = rest.split()
+        name, _, figures = line.partition(":")
+        words = figures.split()
         try:
             pairs = zip(words[::2], words[1::2], strict=True)
             found[name] = {key: int(value) for key, value in pairs}
@@ -35,19 +40,22 @@ def parse_sockstat(text: str) -> dict[str, dict[str, int]]:
 
 
 def parse_counters(text: str) -> dict[str, dict[str, int]]:
-    """Return {"TcpExt": {"ListenDrops": 0, ...}, ...} of /proc/net/netstat or snmp.
+    """Return the counters of the text of /proc/net/netstat or snmp: {"TcpExt": {"ListenDrops": 0}}.
 
     Lines come in pairs: names, then values, both after the group's name.
+
+    Raises:
+        ParseError: the two lines of a pair differ in group or number, or hold no numbers.
     """
     lines = text.splitlines()
     found: dict[str, dict[str, int]] = {}
     for names, values in zip(lines[::2], lines[1::2], strict=False):
-        group, _, rest = names.partition(":")
+        group, _, titles = names.partition(":")
         same, _, figures = values.partition(":")
         try:
             if group != same:
                 raise ValueError("titles and values differ")
-            pairs = zip(rest.split(), figures.split(), strict=True)
+            pairs = zip(titles.split(), figures.split(), strict=True)
             found[group] = {key: int(value) for key, value in pairs}
         except ValueError as error:
             raise ParseError("/proc/net/netstat", values) from error
@@ -55,13 +63,26 @@ def parse_counters(text: str) -> dict[str, dict[str, int]]:
 
 
 def may_lack_descriptors(proc: str) -> bool:
-    """Whether TCP sockets may be in TIME_WAIT, or orphans, by /proc/net/sockstat."""
+    """Whether TCP sockets without a descriptor, orphans or in TIME_WAIT, may be in this namespace.
+
+    *proc*/net/sockstat counts them; True also where it doesn't.
+
+    Raises:
+        ParseError: the file is none.
+    """
     found = parse_sockstat(_read(f"{proc}/net/sockstat")).get("TCP", {})
     return found.get("tw") != 0 or found.get("orphan") != 0
 
 
 def read_host(proc: str) -> HostCounters:
-    """Read all counters of the caller's namespace; what this kernel has not is None."""
+    """Return the counters of the caller's network namespace; None for each that isn't there.
+
+    Memory is in bytes; its limit, the third value of tcp_mem, is None too where it was set so high
+    that it limits nothing.
+
+    Raises:
+        ParseError: a file of *proc*/net can't be understood.
+    """
     sockstat = parse_sockstat(_read(f"{proc}/net/sockstat")).get("TCP", {})
     netstat = parse_counters(_read(f"{proc}/net/netstat")).get("TcpExt", {})
     snmp = parse_counters(_read(f"{proc}/net/snmp")).get("Tcp", {})
@@ -78,7 +99,13 @@ def read_host(proc: str) -> HostCounters:
 
 
 def parse_port_range(text: str, reserved: str) -> PortRange:
-    """Return the range of ip_local_port_range less *reserved* ports ("8080,9148-9150")."""
+    """Return the ephemeral ports: *text* of ip_local_port_range, less *reserved* ones.
+
+    *reserved* is the text of ip_local_reserved_ports, such as "8080,9148-9150".
+
+    Raises:
+        ParseError: one of them is no list of ports.
+    """
     try:
         low, high = map(int, text.split())
         if not 0 <= low <= high <= _MAX_PORT:
@@ -93,7 +120,13 @@ def parse_port_range(text: str, reserved: str) -> PortRange:
 
 
 def read_port_range(proc: str) -> PortRange:
-    """Read the ephemeral ports of the caller's namespace; the kernel's default if hidden."""
+    """Return the ephemeral ports of the caller's network namespace, by the sysctls below *proc*.
+
+    It is the kernel's default where a container hides them.
+
+    Raises:
+        ParseError: as parse_port_range().
+    """
     folder = f"{proc}/sys/net/ipv4"
     text = _read(f"{folder}/ip_local_port_range")
     if not text:
@@ -102,12 +135,15 @@ def read_port_range(proc: str) -> PortRange:
 
 
 def has_port_range(proc: str) -> bool:
-    """Whether read_port_range() can tell the ephemeral ports, and not just the default."""
+    """Whether *proc* has the sysctl of the ephemeral ports, so that nobody has to assume them."""
     return os.path.exists(f"{proc}/sys/net/ipv4/ip_local_port_range")
 
 
 def read_device_name(index: int) -> str:
-    """Return the safe name of a network device of the caller's namespace; empty for 0."""
+    """Return the name, safe to print, of the network device *index* of the caller's namespace.
+
+    It is empty for index 0, which is no device, and "if7" for one that is not there (any more).
+    """
     if not index:
         return ""
     try:
@@ -118,7 +154,7 @@ def read_device_name(index: int) -> str:
 
 
 def _read(path: str) -> str:
-    """Return a file's text; empty where this kernel, or this container, has it not."""
+    """Return a file's text; empty where it is not there, as in older kernels and containers."""
     try:
         return read_bytes(path).decode("ascii", "replace")
     except OSError:
@@ -130,5 +166,11 @@ def _pages(figures: Mapping[str, int], name: str) -> int | None:
 
 
 def read_current_established(proc: str) -> int | None:
-    """Return CurrEstab of /proc/net/snmp: TCP sockets in ESTABLISHED and CLOSE_WAIT."""
+    """Return how many TCP sockets are in ESTABLISHED or CLOSE_WAIT in the caller's namespace.
+
+    It is CurrEstab of *proc*/net/snmp; None where that is not there.
+
+    Raises:
+        ParseError: as parse_counters().
+    """
     return parse_counters(_read(f"{proc}/net/snmp")).get("Tcp", {}).get("CurrEstab")

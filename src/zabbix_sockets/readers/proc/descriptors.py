@@ -1,4 +1,4 @@
-"""/proc/PID/fd: which process holds which socket, by the socket's inode.
+"""Reader of /proc/PID/fd: the processes that hold sockets, by the sockets' inode numbers.
 
 Source: proc(5), fs/proc/fd.c. Another user's process needs ptrace-read access: in
 practice CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH. This is the costly part of sock_diag and
@@ -23,7 +23,10 @@ _SOCKET = "socket:["
 
 
 def walk(proc: str, deadline: Deadline) -> Owners:
-    """Ask every process for its sockets, until *deadline*.
+    """Read the descriptors of every process below *proc*; return who owns which inode.
+
+    Past *deadline* no further process is read, and `complete` is False. Processes that may not be
+    inspected are counted in `denied`, those that end meanwhile in `vanished`.
 
     Raises:
         SourceUnavailableError: *proc* is not a proc filesystem.
@@ -38,24 +41,27 @@ def walk(proc: str, deadline: Deadline) -> Owners:
     owners.hidden = "1" not in pids
     walking = _Walk(proc, uptime, deadline, owners)
     # Whoever has very many descriptors must not take the time of all others.
-    walking.ask(walking.ask(pids, _MANY), None)
+    walking.visit(walking.visit(pids, _MANY), None)
     return owners
 
 
 class _ManyError(Exception):
-    """A process has more descriptors than are asked for."""
+    """A process has more descriptors than the limit for its turn."""
 
 
 class _Walk(NamedTuple):
-    """A walk over processes, and what it has found."""
+    """A walk over processes that adds the sockets it finds to *owners*."""
 
     proc: str
     uptime: float
     deadline: Deadline
     owners: Owners
 
-    def ask(self, pids: Iterable[str], most: int | None) -> list[str]:
-        """Ask processes for their sockets; return those with more descriptors than *most*."""
+    def visit(self, pids: Iterable[str], limit: int | None) -> list[str]:
+        """Add the sockets of processes; return the pids of those put off.
+
+        Put off are those with more descriptors than *limit* (None: nobody).
+        """
         owners, deadline = self.owners, self.deadline
         put_off: list[str] = []
         for pid in pids:
@@ -63,7 +69,7 @@ class _Walk(NamedTuple):
                 owners.complete = False
                 break
             try:
-                holder = _read_holder(self.proc, pid, self.uptime, deadline, most)
+                holder = _read_holder(self.proc, pid, self.uptime, deadline, limit)
             except _ManyError:
                 put_off.append(pid)
                 continue
@@ -78,26 +84,26 @@ class _Walk(NamedTuple):
 
 
 class _Holder(NamedTuple):
-    """A process that holds sockets, and the links of these."""
+    """A process that holds sockets, and the links of its descriptors of these."""
 
     process: Process
     links: list[str]
 
 
 def _read_holder(
-    proc: str, pid: str, uptime: float, deadline: Deadline, most: int | None
+    proc: str, pid: str, uptime: float, deadline: Deadline, limit: int | None
 ) -> _Holder | None:
-    """Return a process and its sockets; None if it has none.
+    """Return the process *pid* with the links of its sockets; None if it has no socket.
 
     Raises:
         OSError, ParseError: it is gone, or may not be inspected.
-        _ManyError: it has more descriptors than *most*.
+        _ManyError: it has more descriptors than *limit*.
     """
-    count, links = _read_links(f"{proc}/{pid}/fd", deadline, most)
+    count, links = _read_links(f"{proc}/{pid}/fd", deadline, limit)
     if not count:
         # A zombie, a kernel thread, or a process whose main thread has exited while
         # others run: that one's descriptors are in its threads' folders only.
-        count, links = _read_thread_links(proc, pid, deadline, most)
+        count, links = _read_thread_links(proc, pid, deadline, limit)
     if not links:
         return None
     comm, _, start = read_stat(proc, pid)
@@ -106,9 +112,12 @@ def _read_holder(
 
 
 def parse_links(links: Iterable[str]) -> list[int]:
-    """Return the inodes of links such as "socket:[4026]".
+    """Return the inode numbers of links such as "socket:[4026]" of /proc/PID/fd.
 
     Only the kernel makes such a link: a file's begins with "/".
+
+    Raises:
+        ParseError: one has no number.
     """
     try:
         return [int(link[8:-1]) for link in links]
@@ -116,16 +125,17 @@ def parse_links(links: Iterable[str]) -> list[int]:
         raise ParseError("/proc/PID/fd", list(links)) from error
 
 
-def _read_links(path: str, deadline: Deadline, most: int | None) -> tuple[int, list[str]]:
-    """Return how many descriptors the folder *path* has, and the links of those to sockets.
+def _read_links(path: str, deadline: Deadline, limit: int | None) -> tuple[int, list[str]]:
+    """Return the number of descriptors in the folder *path*, and the links of those to sockets.
 
     Raises:
-        _ManyError: there are more than *most*.
+        OSError: the process is gone, or may not be inspected.
+        _ManyError: there are more than *limit*.
     """
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         names = os.listdir(fd)
-        if most is not None and len(names) > most:
+        if limit is not None and len(names) > limit:
             raise _ManyError
         found: list[str] = []
         for at in range(0, len(names), _SLICE):
@@ -164,11 +174,12 @@ def _read_slice(fd: int, names: list[str], found: list[str]) -> None:
 
 
 def _read_thread_links(
-    proc: str, pid: str, deadline: Deadline, most: int | None
+    proc: str, pid: str, deadline: Deadline, limit: int | None
 ) -> tuple[int, list[str]]:
-    """Return the links of the first thread that has any; a process without threads has none.
+    """Return number and links, as _read_links(), of the first further thread that has descriptors.
 
-    Threads share their descriptors, so few are asked: a process may have tens of thousands.
+    They are 0 and none for a process of one thread. Threads share their descriptors, so few are
+    asked: a process may have tens of thousands.
     """
     task = f"{proc}/{pid}/task"
     if os.stat(task).st_nlink <= 3:  # noqa: PLR2004  # ".", ".." and the main thread
@@ -176,7 +187,7 @@ def _read_thread_links(
     asked = 0
     for tid in os.listdir(task):
         try:
-            count, links = _read_links(f"{task}/{tid}/fd", deadline, most)
+            count, links = _read_links(f"{task}/{tid}/fd", deadline, limit)
         except (FileNotFoundError, ProcessLookupError):
             continue  # this thread has ended; the next may live
         asked += 1
@@ -186,9 +197,10 @@ def _read_thread_links(
 
 
 def _note_unread(owners: Owners, proc: str, pid: str, error: Exception) -> None:
-    """Count a process whose descriptors could not be read, because of *error*.
+    """Count in *owners* a process whose descriptors could not be read, because of *error*.
 
-    It has vanished, or it hides its sockets. Kernel threads and zombies have none to hide.
+    It counts as vanished or, under its name, as denied; a kernel thread or a zombie, which has no
+    descriptors, as neither.
     """
     if is_gone(error):
         owners.vanished += 1

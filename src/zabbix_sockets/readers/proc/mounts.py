@@ -1,4 +1,4 @@
-"""/proc/PID/mountinfo: what is mounted where, and behind which mounts a file may hang.
+"""Reader of /proc/PID/mountinfo: mount points, and the mounts behind which a file may hang.
 
 Source: proc(5), fs/proc_namespace.c show_mountinfo(), autofs(5). World-readable, for every
 process.
@@ -32,22 +32,26 @@ LOCAL = frozenset(
 
 
 class Mount(NamedTuple):
-    """A mount: what of its filesystem, where, the filesystem's type, and its st_dev."""
+    """A line of mountinfo, of what it has as far as it is used."""
 
-    root: bytes
-    path: str
-    filesystem: bytes
-    device: int
+    root: bytes  # the path, within the filesystem, of what is mounted; b"net:[NUMBER]" of a netns
+    path: str  # the mount point, as os.fsdecode() gives it
+    filesystem: bytes  # its type, such as b"ext4"
+    device: int  # st_dev of its files, as stat(2) gives it; 0 if the line has none
 
 
 def read_mounts(proc: str, process: str = "self") -> Iterator[Mount]:
-    """Yield the mounts that the caller, or another *process*, sees; none if that is hidden."""
+    """Yield the mounts of the caller's mount namespace, or of that of the process *process*.
+
+    *process* is a folder of *proc*: a pid in digits, or "self". Nothing is yielded where the file
+    can't be opened (the process is gone or hidden), and no more once it can't be read.
+    """
     for fields, filesystem in _read_lines(proc, process):
         yield Mount(fields[3], unescape(fields[4]), filesystem, _device(fields[2]))
 
 
 def _read_lines(proc: str, process: str = "self") -> Iterator[tuple[list[bytes], bytes]]:
-    """Yield the fields of each line before the options, and the filesystem's type."""
+    """Yield of each line the first five fields (ID to mount point), and the filesystem's type."""
     try:
         with open(f"{proc}/{process}/mountinfo", "rb") as lines:
             for line in lines:
@@ -60,7 +64,7 @@ def _read_lines(proc: str, process: str = "self") -> Iterator[tuple[list[bytes],
 
 
 def _device(raw: bytes) -> int:
-    """Return what stat(2) calls st_dev, from "major:minor"; 0, which no filesystem has, if odd."""
+    """Return st_dev (stat(2)) of "MAJOR:MINOR"; 0, which no filesystem has, for anything else."""
     major, _, minor = raw.partition(b":")
     if not (major.isdigit() and minor.isdigit() and len(raw) < _DEVICE_LENGTH):
         return 0
@@ -68,28 +72,36 @@ def _device(raw: bytes) -> int:
 
 
 def unescape(raw: bytes) -> str:
-    r"""Undo the "\040" that the kernel puts for what would split a line."""
+    r"""Return a path of /proc with its octal escapes undone, as "\040" of a space.
+
+    The kernel escapes space, tab, newline and backslash (mangle_path() in fs/seq_file.c). Bytes
+    that are no UTF-8 become lone surrogates, as of os.fsdecode().
+    """
     if b"\\" in raw:
         raw = re.sub(rb"\\([0-3][0-7]{2})", lambda at: bytes([int(at[1], 8)]), raw)
     return os.fsdecode(raw)
 
 
-class _Found(NamedTuple):
-    """What is kept of all mounts.
+class _Table(NamedTuple):
+    """The mounts by kind.
 
-    *cgroups*: where cgroup v2 is mounted, the whole of it (True) and a part. *local*: the
-    numbers of LOCAL mounts; *foreign*: where all others are. *whole*: the file was read to its end.
+    Attributes:
+        cgroups: mount points of cgroup v2, by whether its root is mounted there or a part of it.
+        namespaces: mount points of network namespaces, by the namespaces' numbers.
+        foreign: mount points of all filesystems but LOCAL ones.
+        local: IDs of the mounts of LOCAL filesystems.
+        complete: the file was read to its end; without, *local* is empty.
     """
 
     cgroups: dict[bool, str]
     namespaces: dict[int, str]
     foreign: set[str]
     local: set[bytes]
-    whole: bool = True
+    complete: bool = True
 
 
 class Mounts:
-    """The mounts that the caller sees, read once, when the first question comes.
+    """The mounts of the caller's mount namespace, read once, when they are first asked for.
 
     Args:
         proc: where procfs is mounted.
@@ -103,50 +115,50 @@ class Mounts:
 
     @property
     def complete(self) -> bool:
-        """Whether all that was asked was answered by the whole file."""
-        return not self._asked or self._found.whole
+        """Whether no answer lacks a mount: the file was read to its end before the deadline."""
+        return not self._asked or self._table.complete
 
     @property
     def cgroup2(self) -> str | None:
-        """Where the whole of cgroup v2 is mounted, else a part of it; None: nowhere."""
-        cgroups = self._found.cgroups
+        """The mount point of cgroup v2's root, else of a part of it; None: it is not mounted."""
+        cgroups = self._table.cgroups
         return cgroups.get(True) or cgroups.get(False)
 
     @property
     def namespaces(self) -> dict[int, str]:
-        """Where network namespaces are mounted, as by `ip netns add`, by their numbers.
+        """The mount points of network namespaces, as of `ip netns add`, by inode number.
 
         Raises:
-            ParseError: one of them has no number.
+            ParseError: a mount of a namespace has no number.
         """
-        return self._found.namespaces
+        return self._table.namespaces
 
     @cached_property
-    def _found(self) -> _Found:
+    def _table(self) -> _Table:
         self._asked = True
-        found = _Found({}, {}, set(), set())
+        table = _Table({}, {}, set(), set())
         for index, (fields, filesystem) in enumerate(_read_lines(self.proc)):
             if index % _BETWEEN_LOOKS == 0 and self._deadline.passed():
-                return found._replace(local=set(), whole=False)
+                return table._replace(local=set(), complete=False)
             if filesystem in LOCAL:
-                found.local.add(fields[0])
+                table.local.add(fields[0])
                 continue
             path = unescape(fields[4])
-            found.foreign.add(path)
+            table.foreign.add(path)
             if fields[3].startswith(_NAMESPACE):
-                found.namespaces.setdefault(_number(fields[3]), path)
+                table.namespaces.setdefault(_number(fields[3]), path)
             elif filesystem == b"cgroup2":
-                found.cgroups.setdefault(fields[3] == b"/", path)
-        return found
+                table.cgroups.setdefault(fields[3] == b"/", path)
+        return table
 
     def is_local(self, path: str) -> bool:
-        """Whether no mount on the way to an absolute path is of another kind than LOCAL.
+        """Whether an absolute path leads through mounts of LOCAL filesystems only.
 
-        It goes by the path alone, and touches nothing on the way: not the server of a mount, not
-        the automounter of a folder above.
+        Links in it are not followed. It goes by the path's text alone, and touches nothing on the
+        way: not the server of a mount, not the automounter of a folder above.
         """
-        foreign = self._found.foreign
-        if not self._found.local or "/" in foreign:
+        foreign = self._table.foreign
+        if not self._table.local or "/" in foreign:
             return False
         end = path.find("/", 1)
         while end > 0:
@@ -155,25 +167,26 @@ class Mounts:
             end = path.find("/", end + 1)
         return path not in foreign
 
-    def holds(self, fd: int) -> bool:
-        """Whether a descriptor, of O_PATH too, is of a mount that was LOCAL when they were read.
+    def is_local_descriptor(self, fd: int) -> bool:
+        """Whether the file of a descriptor, of O_PATH too, is on a mount of a LOCAL filesystem.
 
-        Nothing is asked of the mount: the kernel tells which one it is (proc_pid_fdinfo(5)).
+        A mount that was made since the table was read is not known, and so not LOCAL. The
+        filesystem is asked nothing: the kernel tells the mount's ID (proc_pid_fdinfo(5)).
         """
         try:
             with open(f"/proc/self/fdinfo/{fd}", "rb") as lines:
                 for line in lines:
                     if line.startswith(b"mnt_id:"):
-                        return line[7:].strip() in self._found.local
+                        return line[7:].strip() in self._table.local
         except OSError:
             pass
         return False
 
-    def resolved(self, path: str) -> str | None:
-        """Return an absolute path without symbolic links and "..".
+    def resolve(self, path: str) -> str | None:
+        """Return an absolute path with symbolic links and ".." resolved, as realpath(3).
 
-        None if nothing is there, or if it leads through a mount that is not LOCAL: that is not
-        touched.
+        None if there is no such file, after more than 40 links, and if it leads through a mount
+        of another filesystem than LOCAL ones: that is not touched.
         """
         done, links = "", 0
         todo = path.split("/")[::-1]

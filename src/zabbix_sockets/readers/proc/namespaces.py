@@ -1,4 +1,4 @@
-"""Network namespaces: which there are, which processes are in them, and how to enter one.
+"""Reader of the network namespaces of processes: numbers, devices, tables in use; setns(2).
 
 Source: network_namespaces(7), setns(2), proc(5), fs/proc/proc_net.c. To know a process's
 namespace by its number takes ptrace-read access, to enter it CAP_SYS_ADMIN; the files below
@@ -18,10 +18,11 @@ _IN_USE = (b"TCP: inuse", b"UDP: inuse", b"TCP6: inuse", b"UDP6: inuse")
 
 
 def read_key(proc: str, pid: str) -> int:
-    """Return what a process's namespace can be told by without privilege.
+    """Return a number that tells the network namespace of the process *pid* from all others.
 
-    The files of each namespace in /proc have inode numbers of their own, from the same
-    allocator as the namespaces' numbers: one is never the other's.
+    It takes no privilege, other than the namespace's own number: it is the inode number of
+    *proc*/PID/net/dev, of which each namespace has its own. Both kinds of numbers come from one
+    allocator, so one is never the other's.
 
     Raises:
         OSError: the process is gone or hidden.
@@ -30,7 +31,10 @@ def read_key(proc: str, pid: str) -> int:
 
 
 def read_number(proc: str, pid: str) -> int | None:
-    """Return the number of a process's namespace; None without privilege, or if it is gone."""
+    """Return the number (inode number) of the network namespace of the process *pid*.
+
+    None if the process is gone, or without ptrace-read access to it.
+    """
     try:
         return os.stat(f"{proc}/{pid}/ns/net").st_ino
     except OSError as error:
@@ -40,10 +44,12 @@ def read_number(proc: str, pid: str) -> int | None:
 
 @contextmanager
 def entered(path: str) -> Iterator[None]:
-    """Put this thread into the namespace of *path*, a file such as /proc/PID/ns/net.
+    """Have this thread in the network namespace of the file *path* until the block ends.
+
+    *path* is such as /proc/PID/ns/net, or a mount of one.
 
     Raises:
-        OSError: it is gone, or this takes CAP_SYS_ADMIN.
+        OSError: the file is gone, or this process lacks CAP_SYS_ADMIN.
     """
     target = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -73,10 +79,11 @@ def _setns(fd: int) -> None:
 
 
 def read_unused(proc: str, pid: str) -> frozenset[str]:
-    """Return the tables without a socket of a process's namespace, by /proc/PID/net/sockstat*.
+    """Return the socket tables without a socket in the network namespace of the process *pid*.
 
-    Tables go by their names in /proc/net. A socket in TIME_WAIT is in none of the counts by
-    family: where there is one, neither table of TCP is unused.
+    They are told by their names in /proc/net: tcp, tcp6, udp, udp6. *proc*/PID/net/sockstat and
+    sockstat6 count sockets; none is returned that they don't. A socket in TIME_WAIT is in none of
+    the counts by family: where there is one, neither table of TCP is unused.
     """
     unused: set[str] = set()
     waiting = True
@@ -94,16 +101,17 @@ def read_unused(proc: str, pid: str) -> frozenset[str]:
 
 
 def read_devices(proc: str, pid: str) -> dict[int, str]:
-    """Return the safe names of the network devices of a process's namespace by their indices.
+    """Return network devices of the namespace of the process *pid*: names by index, safe to print.
 
-    Those with an address are there: /proc/PID/net has no list of all.
+    These are the devices with an address, as *proc*/PID/net/igmp and if_inet6 list them: there is
+    no file of all. Fewer are returned where the process is gone or hidden.
     """
     found: dict[int, str] = {}
     try:
         for line in read_lines(f"{proc}/{pid}/net/igmp")[1:]:
-            index, _, rest = line.partition(b"\t")
+            index, _, description = line.partition(b"\t")
             if index.isdigit():
-                found[int(index)] = safe_name(rest.partition(b":")[0].strip())
+                found[int(index)] = safe_name(description.partition(b":")[0].strip())
         for line in read_lines(f"{proc}/{pid}/net/if_inet6"):
             fields = line.split()
             found[int(fields[1], 16)] = safe_name(fields[5])

@@ -1,4 +1,4 @@
-"""/proc/net/{tcp,tcp6,udp,udp6}: the socket tables as text, for where netlink is not.
+"""Reader of /proc/net/{tcp,tcp6,udp,udp6}: the socket tables as text, for where netlink is not.
 
 Source: proc(5), net/ipv4/tcp_ipv4.c get_tcp4_sock() and its siblings. The files show the
 reader's own network namespace, to everybody. They have no backlog, no device and no cookie.
@@ -18,9 +18,10 @@ from typing import BinaryIO
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model.wire import AddressToken, Encoding, Row, Table, TableRead, TcpState
+from zabbix_sockets.model.wire import AddressToken, Encoding, Row, Table, TcpState
 
 UDP_READS = 3
+"""The most reads of a UDP table, two of which in a row have to agree."""
 _READ_SIZE = 1 << 18
 _NO_QUEUES = b"00000000:00000000"
 _STATES = {b"%02X" % number: number for number in range(256)}
@@ -28,10 +29,12 @@ _LISTEN = TcpState.LISTEN.value
 
 
 def decode_address(token: AddressToken) -> bytes:
-    """Return the packed address of a token: hexadecimal 32-bit words in host byte order.
+    """Return the 4 or 16 bytes, in network order, of an address as /proc/net writes it.
+
+    *token* is hexadecimal: 32-bit words in host byte order.
 
     Raises:
-        ParseError: it is not one.
+        ParseError: it is no such address.
     """
     try:
         words = bytes.fromhex(token.decode("ascii") if isinstance(token, bytes) else token)
@@ -49,14 +52,18 @@ ENCODING = Encoding(
     port=lambda port: port,
     wildcard={_socket.AF_INET: b"0" * 8, _socket.AF_INET6: b"0" * 32},
 )
+"""Addresses of rows are as the files write them, ports are numbers."""
 
 
 def parse_table(lines: Iterable[bytes], source: str) -> Iterator[Row]:
-    """Yield a Row per line; *source* only labels errors.
+    """Yield the Row of each line but for the column titles; *source* is the path for errors.
 
     A line is: slot, local address:port, remote, state, tx_queue:rx_queue, timer, retrnsmt,
     uid, timeout, inode, and more that is not used. A listener's rx_queue is its accept
-    queue in connections, and its backlog is unknown here.
+    queue in connections; its backlog, which the files don't have, is -1.
+
+    Raises:
+        ParseError: a line has fewer fields, or others.
     """
     states = _STATES
     for line in lines:
@@ -87,32 +94,36 @@ def parse_table(lines: Iterable[bytes], source: str) -> Iterator[Row]:
 
 
 class ProcTables:
-    """Reads tables from PROC/net: the caller's own namespace, or another process's.
+    """The socket tables of one network namespace, read from the folder *root*.
 
     Args:
-        root: the folder of the files, as /proc/net.
+        root: /proc/net for the caller's own namespace, /proc/PID/net for another process's.
+
+    Attributes:
+        approximate: the UDP tables that were read, but changed so fast that rows may be missing.
     """
 
     name = "procfs"
 
     def __init__(self, root: str = "/proc/net") -> None:
         self._root = root
-        self.approximate: set[Table] = set()  # read, but rows may be missing
+        self.approximate: set[Table] = set()
 
-    def read(self, table: Table, deadline: Deadline, _states: int | None = None) -> TableRead:
-        """Start reading *table*, in all states; errors come while it is iterated.
+    def read(self, table: Table, deadline: Deadline) -> Iterator[Iterable[Row]]:
+        """Yield batches of *table*'s rows in all states, listeners (UDP: bound sockets) first.
 
         Raises:
-            SourceUnavailableError: the file can't be opened. A missing IPv6 table is an
-                empty one: that kernel has no IPv6.
+            SourceUnavailableError: the file can't be opened or read.
+            ParseError: a line can't be understood.
+            DeadlineError: *deadline* has passed.
         """
         path = f"{self._root}/{table}"
         if table.protocol == "udp":
-            return TableRead(ENCODING, self._read_udp(table, path, deadline))
-        return TableRead(ENCODING, self._read_tcp(path, deadline))
+            return self._read_udp(table, path, deadline)
+        return self._read_tcp(path, deadline)
 
     def _read_tcp(self, path: str, deadline: Deadline) -> Iterator[Iterable[Row]]:
-        """Listeners come first: the kernel walks their table before the connections'."""
+        """Yield the rows of a TCP file; listeners come first, as the kernel walks them first."""
         ownerless: set[tuple[object, ...]] = set()
         for lines in self._chunks(path, deadline):
             rows = list(parse_table(lines, path))
@@ -121,6 +132,7 @@ class ProcTables:
             yield rows
 
     def _read_udp(self, table: Table, path: str, deadline: Deadline) -> Iterator[Iterable[Row]]:
+        """Yield one batch of all rows of a UDP file, bound sockets first."""
         union: dict[tuple[object, ...], Row] = {}
         before = None
         for _ in range(UDP_READS):
@@ -139,7 +151,7 @@ class ProcTables:
         yield sorted(union.values(), key=lambda row: row[0] != TcpState.CLOSE)
 
     def _chunks(self, path: str, deadline: Deadline) -> Iterator[list[bytes]]:
-        """Yield the file's lines, but for the column titles, some thousand at a time."""
+        """Yield the file's lines without the column titles, some thousand at a time."""
         try:
             file = open(path, "rb", _READ_SIZE)  # noqa: SIM115  # closed below
         except FileNotFoundError as error:
@@ -149,16 +161,16 @@ class ProcTables:
         except OSError as error:
             raise _unreadable(path, error) from error
         with file:
-            rest, titles = b"", 1
+            partial, titles = b"", 1
             # A read(2) yields 4 KB whatever is asked for; the buffered read() collects many.
             while chunk := _read(file, path):
                 deadline.check()
-                lines = (rest + chunk).split(b"\n")
-                rest = lines.pop()
+                lines = (partial + chunk).split(b"\n")
+                partial = lines.pop()
                 yield lines[titles:]
                 titles = 0 if lines else titles
-            if rest:
-                raise ParseError(path, rest)
+            if partial:
+                raise ParseError(path, partial)
 
 
 def _read(file: BinaryIO, path: str) -> bytes:

@@ -1,6 +1,6 @@
-"""/etc/passwd: the local users. NSS is not asked: it could wait for a network.
+"""Reader of /etc/passwd: the local users. NSS is not asked: it could wait for a network.
 
-Source: passwd(5). World-readable; of a file longer than MAX_BYTES nobody is known.
+Source: passwd(5). World-readable; a file longer than MAX_BYTES is not read.
 """
 
 from collections.abc import Iterator
@@ -11,13 +11,14 @@ from zabbix_sockets.readers.files import read_regular
 
 PATH = "/etc/passwd"
 MAX_BYTES = 1 << 24
-"""Some two hundred thousand users."""
+"""The longest file that is read: it has some two hundred thousand users."""
 
 _FIELDS = 7
+_UID_DIGITS = 10  # of 2^32
 
 
 class User(NamedTuple):
-    """A line of the file; name and home are not safe to print."""
+    """A user of the file, with the bytes of the name and the home folder: not safe to print."""
 
     name: bytes
     uid: int
@@ -25,10 +26,11 @@ class User(NamedTuple):
 
 
 def read_users(path: str = PATH) -> Iterator[User]:
-    """Yield the users; none where the file is not there, as in a container without one.
+    """Yield the users of the file *path*, in its order.
 
-    Of several with one uid the first is the one that getpwuid(3) gives. Lines that are no
-    user's, such as NIS's "+::::::", are left out.
+    None are yielded if it can't be read or is too long. Of several with one uid getpwuid(3) gives
+    the first. Lines that are no user's, such as NIS's "+::::::", and those whose uid has more than
+    ten digits are left out.
     """
     try:
         data = read_regular(path, MAX_BYTES)
@@ -37,5 +39,5 @@ def read_users(path: str = PATH) -> Iterator[User]:
         return
     for line in data.split(b"\n"):
         fields = line.split(b":")
-        if len(fields) == _FIELDS and fields[2].isdigit():
-            yield User(fields[0], int(fields[2][:10]), fields[5])
+        if len(fields) == _FIELDS and fields[2].isdigit() and len(fields[2]) <= _UID_DIGITS:
+            yield User(fields[0], int(fields[2]), fields[5])

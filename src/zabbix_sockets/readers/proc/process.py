@@ -1,4 +1,4 @@
-"""/proc/PID: what a process is called, how old it is, how many descriptors it may open.
+"""Reader of /proc/PID: a process's name, start, command line, descriptor limit, capabilities.
 
 Source: proc(5), fs/proc/array.c. All but `read_fds_limit`'s fast way and the executable is
 world-readable, unless /proc is mounted with hidepid.
@@ -11,26 +11,26 @@ from errno import ENAMETOOLONG
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.errors import ParseError
-from zabbix_sockets.model.programs import Fact, ProgramName, name_by_comm, program_name
+from zabbix_sockets.model.programs import FieldReader, ProgramName, name_by_comm, program_name
 
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
 CAP_DAC_READ_SEARCH, CAP_NET_ADMIN = 2, 12  # linux/capability.h
 CAP_SYS_PTRACE, CAP_SYS_ADMIN = 19, 21
 MAX_BYTES = 1 << 20
-"""Of a file of /proc, if nothing less is asked for: a user may make some as long as he likes."""
+"""The most that is read of a file of /proc: users make some of them as long as they like."""
 
 _PIECE = 65536
 _COMMAND_LINE_READ = 4096  # bytes, for a name
 
 Stat = tuple[bytes, bool, float]
-"""comm, whether it can have descriptors (no kernel thread, no zombie), start in seconds
-since boot."""
+"""Of /proc/PID/stat: comm, not safe to print; whether the process can have descriptors, as no
+kernel thread and no zombie can; its start in seconds since boot."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def read_bytes(path: str, limit: int = MAX_BYTES) -> bytes:
-    """Return a file of /proc, but no more than its first *limit* bytes.
+    """Return the first *limit* bytes of a file of /proc, all of a shorter one.
 
     One read(2) gives what fits into a page, of most files (fs/seq_file.c): so it is read until
     nothing comes.
@@ -50,7 +50,9 @@ def read_bytes(path: str, limit: int = MAX_BYTES) -> bytes:
 
 
 def read_lines(path: str) -> list[bytes]:
-    """Return the lines of a file of /proc; of a longer one than MAX_BYTES those that are whole.
+    """Return the lines of a file of /proc without their ends, as far as MAX_BYTES reach.
+
+    Of a longer file the last line that is returned is complete.
 
     Raises:
         OSError: as read_bytes().
@@ -72,7 +74,13 @@ def is_gone(error: Exception) -> bool:
 
 
 def parse_stat(data: bytes) -> Stat:
-    """Return what is used of /proc/PID/stat; comm may hold spaces and parentheses."""
+    """Return comm, descriptors and start of the bytes of /proc/PID/stat.
+
+    comm may hold spaces and parentheses.
+
+    Raises:
+        ParseError: fields are missing, or are no numbers.
+    """
     start, end = data.find(b"("), data.rfind(b")")
     fields = data[end + 2 :].split(None, 20)
     try:
@@ -87,7 +95,7 @@ def parse_stat(data: bytes) -> Stat:
 
 
 def read_stat(proc: str, pid: str) -> Stat:
-    """Read /proc/PID/stat.
+    """Return comm, descriptors and start of the process *pid* below *proc*.
 
     Raises:
         OSError, ParseError: the process is gone or hidden; is_gone() tells which.
@@ -95,10 +103,14 @@ def read_stat(proc: str, pid: str) -> Stat:
     return parse_stat(read_bytes(f"{proc}/{pid}/stat"))
 
 
-def read_name(proc: str, pid: str, comm: bytes, otherwise: Fact = lambda: None) -> ProgramName:
-    """Return what a process is called; files of /proc are read only where comm doesn't tell.
+def read_name(
+    proc: str, pid: str, comm: bytes, read_executable: FieldReader = lambda: None
+) -> ProgramName:
+    """Return the name of the process *pid*, whose main thread's name is *comm*.
 
-    /proc/PID/exe needs ptrace-read access; *otherwise* is asked where it may not be read.
+    Files below *proc* are read only where comm doesn't tell the name (model.programs). Its
+    executable, /proc/PID/exe, takes ptrace-read access; without it *read_executable* is called
+    for the file's name.
     """
     told = name_by_comm(comm)
     if told:
@@ -106,15 +118,16 @@ def read_name(proc: str, pid: str, comm: bytes, otherwise: Fact = lambda: None) 
 
     def executable() -> bytes | None:
         path = _of_a_thread(proc, pid, _read_executable)
-        return otherwise() if path is None else path
+        return read_executable() if path is None else path
 
     return program_name(comm, lambda: _of_a_thread(proc, pid, _read_arguments), executable)
 
 
 def read_command(proc: str, pid: int, limit: int) -> bytes:
-    """Return the first *limit* bytes of a process's arguments, joined by spaces.
+    """Return the command line of the process *pid*: arguments joined by spaces.
 
-    It is empty for a kernel thread, and for a process that is gone or hidden.
+    It is made of the first *limit* bytes of /proc/PID/cmdline, and not safe to print; b"" for a
+    kernel thread, and for a process that is gone or hidden.
     """
     try:
         data = read_bytes(f"{proc}/{pid}/cmdline", limit)
@@ -125,10 +138,10 @@ def read_command(proc: str, pid: int, limit: int) -> bytes:
 
 
 def _of_a_thread(proc: str, pid: str, read: Callable[[str], bytes]) -> bytes | None:
-    """Return what *read* finds in a process's folder; None: it may not be read, or is gone.
+    """Return the result of *read* for the folder of a process or, where it is empty, of a thread.
 
     A main thread that has exited while others run has no arguments and no executable: the
-    first of the others tells for it.
+    first of the others has them. None if that may not be read, or the process is gone.
     """
     folder = f"{proc}/{pid}"
     try:
@@ -150,12 +163,12 @@ def _of_a_thread(proc: str, pid: str, read: Callable[[str], bytes]) -> bytes | N
 
 
 def _read_arguments(folder: str) -> bytes:
-    """Return the beginning of the command line: how long it is, the process chooses."""
+    """Return the first 4096 bytes of the command line below *folder*, NUL behind each argument."""
     return read_bytes(f"{folder}/cmdline", _COMMAND_LINE_READ)
 
 
 def _read_executable(folder: str) -> bytes:
-    """Return what /proc/PID/exe links to; b"" where the path is longer than the kernel tells."""
+    """Return the target of the link `exe` below *folder*; b"" for a path longer than a page."""
     try:
         return os.readlink(os.fsencode(f"{folder}/exe"))
     except OSError as error:
@@ -165,9 +178,10 @@ def _read_executable(folder: str) -> bytes:
 
 
 def is_hidden(proc: str, pid: int) -> bool:
-    """Whether /proc keeps a process from the caller (hidepid): it has not merely ended.
+    """Whether the mount option hidepid keeps a process from the caller, rather than that it ended.
 
-    Process 1 lives as long as its pid namespace: where it is to be seen, who is not has ended.
+    Process 1 lives as long as its pid namespace: where it is to be seen, a process that is not
+    there has ended.
     """
     try:
         os.stat(f"{proc}/{pid}/cmdline")
@@ -179,7 +193,11 @@ def is_hidden(proc: str, pid: int) -> bool:
 
 
 def parse_fds_limit(limits: bytes) -> int | None:
-    """Return the soft "Max open files" of /proc/PID/limits; None if unlimited."""
+    """Return the soft "Max open files" of the bytes of /proc/PID/limits; None if unlimited.
+
+    Raises:
+        ParseError: there is no such line, or no number in it.
+    """
     for line in limits.split(b"\n"):
         if line.startswith(b"Max open files"):
             try:
@@ -191,10 +209,11 @@ def parse_fds_limit(limits: bytes) -> int | None:
 
 
 def read_fds_limit(proc: str, pid: int) -> int | None:
-    """Return the soft RLIMIT_NOFILE of a process; None if unlimited, gone or not told.
+    """Return the soft limit of a process on open files (RLIMIT_NOFILE).
 
-    prlimit(2) is one system call where the file takes three; it asks for the same uid or
-    CAP_SYS_RESOURCE; the file is there for all others.
+    None if it is unlimited, or not known: the process is gone or hidden. prlimit(2) takes one
+    system call instead of three, but the same uid or CAP_SYS_RESOURCE; for all other processes
+    /proc/PID/limits is read.
     """
     try:
         if proc == "/proc":
@@ -220,15 +239,24 @@ def count_fds(proc: str, pid: int) -> int | None:
 
 
 def read_capabilities(proc: str) -> int:
-    """Return the effective capabilities of this thread, as a mask."""
+    """Return the effective capabilities of this thread as a mask; 0 if *proc* doesn't tell them.
+
+    Bit N is the capability N of linux/capability.h.
+
+    Raises:
+        OSError: there is no thread-self/status below *proc*.
+    """
     for line in read_bytes(f"{proc}/thread-self/status").splitlines():
         if line.startswith(b"CapEff:"):
             return int(line.split()[1], 16)
     return 0
 
 
-def may(proc: str, capability: int) -> bool:
-    """Whether this thread has a capability; if /proc doesn't tell, trying it will."""
+def has_capability(proc: str, capability: int) -> bool:
+    """Whether this thread has the capability of that number, by its status below *proc*.
+
+    Also where there is no such file: whoever tries what takes the capability learns it then.
+    """
     try:
         return bool(read_capabilities(proc) >> capability & 1)
     except OSError:
@@ -236,7 +264,12 @@ def may(proc: str, capability: int) -> bool:
 
 
 def read_uptime(proc: str) -> float:
-    """Return the seconds since boot, in the time namespace of /proc."""
+    """Return the seconds since boot, as *proc*/uptime tells them in the caller's time namespace.
+
+    Raises:
+        OSError: *proc* is no proc filesystem.
+        ParseError: the file begins with no number.
+    """
     data = read_bytes(f"{proc}/uptime")
     try:
         return float(data.split()[0])
@@ -245,5 +278,9 @@ def read_uptime(proc: str) -> float:
 
 
 def read_netns(proc: str) -> int:
-    """Return the inode number of the caller's network namespace."""
+    """Return the inode number of the network namespace that this thread is in.
+
+    Raises:
+        OSError: *proc* is no proc filesystem.
+    """
     return os.stat(f"{proc}/thread-self/ns/net").st_ino

@@ -1,4 +1,4 @@
-"""The attributes behind inet_diag_msg: tcp_info's figures, the cgroup's id, the mark.
+"""Decoder of the netlink attributes behind inet_diag_msg: tcp_info, cgroup id, socket mark.
 
 Source: include/uapi/linux/{netlink,inet_diag,tcp}.h.
 """
@@ -17,9 +17,9 @@ _MARK = struct.Struct("=I")
 COOKIE_AT = 16 + 4 + 40  # idiag_cookie, in nlmsghdr, inet_diag_msg, inet_diag_sockid
 
 Figures = tuple[int, ...]
-"""Of a socket's tcp_info: tcpi_retransmits, tcpi_lost, tcpi_retrans, tcpi_last_data_sent,
-tcpi_last_data_recv, tcpi_rtt, tcpi_total_retrans; from Linux 4.10 on tcpi_rwnd_limited and
-tcpi_sndbuf_limited. Empty for a socket without."""
+"""Fields of a socket's struct tcp_info: tcpi_retransmits, tcpi_lost, tcpi_retrans,
+tcpi_last_data_sent, tcpi_last_data_recv, tcpi_rtt, tcpi_total_retrans; from Linux 4.10 on
+tcpi_rwnd_limited and tcpi_sndbuf_limited. Empty for a socket without."""
 
 # The beginning of struct tcp_info, as Figures: all of them, and without the last two.
 _FIGURES = "2x B 29x II 4x I 4x I 12x I 28x I"
@@ -29,7 +29,11 @@ _WITHOUT_LIMITS = struct.Struct(f"={_FIGURES}")
 
 @cache
 def figures_struct(stride: int, place: int, size: int) -> struct.Struct | None:
-    """Return the layout of Figures in messages with *size* bytes of tcp_info at *place*."""
+    """Return the layout of Figures in messages that are *stride* bytes apart.
+
+    Their tcp_info is *size* bytes long and begins at the offset *place*, 0 if they have none. None
+    if they have none, or one that ends before tcpi_total_retrans.
+    """
     for figures in (_WITH_LIMITS, _WITHOUT_LIMITS):
         if place and figures.size <= size:
             form = figures.format.removeprefix("=")
@@ -37,18 +41,24 @@ def figures_struct(stride: int, place: int, size: int) -> struct.Struct | None:
     return None
 
 
-def alike(messages: memoryview, stride: int, length: int) -> Iterator[tuple[memoryview, int, int]]:
-    """Yield parts of equally long messages with the place and size of their INET_DIAG_INFO.
+def equal_layouts(
+    messages: memoryview, stride: int, length: int
+) -> Iterator[tuple[memoryview, int, int]]:
+    """Yield runs of messages with the same attributes: the run, offset and size of INET_DIAG_INFO.
 
-    Nearly all have the same attributes, so each one's headers are compared in one go: they are
-    words, as in _run().
+    *messages* are *length* bytes long each and *stride* bytes apart; offset and size are 0 where
+    they have no INET_DIAG_INFO. Nearly all messages have the same attributes, so each attribute's
+    headers are compared in one go: they are words of a strided view.
+
+    Raises:
+        ParseError: an attribute is shorter than its header.
     """
     place = size = 0
     for kind, at, length_of in _attributes(messages[:length]):
         headers = messages[at - NLATTR.size :].cast("I")[:: stride // 4].tolist()
         if headers.count(headers[0]) != len(headers):
             for start in range(0, len(messages), stride):
-                yield from alike(messages[start : start + stride], stride, length)
+                yield from equal_layouts(messages[start : start + stride], stride, length)
             return
         if kind == INET_DIAG_INFO:
             place, size = at, length_of
@@ -56,8 +66,15 @@ def alike(messages: memoryview, stride: int, length: int) -> Iterator[tuple[memo
     yield messages, place, size
 
 
-def cgroups(data: memoryview, stride: int, length: int) -> Iterator[int]:
-    """Yield the cgroup id of each of equally long messages; it is mostly at the same place."""
+def cgroup_ids(data: memoryview, stride: int, length: int) -> Iterator[int]:
+    """Yield each message's id of the cgroup v2 in which the socket was made; 0 without one.
+
+    *data* are messages that are *length* bytes long each and *stride* bytes apart. The attribute
+    is mostly at the same place.
+
+    Raises:
+        ParseError: an attribute is shorter than its header.
+    """
     place = MESSAGE_MIN
     for at in range(0, len(data), stride):
         if not _is_cgroup(data, at + place, at + length):
@@ -73,40 +90,55 @@ def _is_cgroup(data: memoryview, at: int, end: int) -> bool:
 
 
 def _find_cgroup(message: memoryview) -> int:
-    """Return where the attribute with the cgroup's id begins; 0 without one."""
-    wanted = INET_DIAG_CGROUP_ID, CGROUP_ID.size
-    places = (at for kind, at, size in _attributes(message) if (kind, size) == wanted)
+    """Return the offset of the attribute with the cgroup's id; 0 without one."""
+    expected = INET_DIAG_CGROUP_ID, CGROUP_ID.size
+    places = (at for kind, at, size in _attributes(message) if (kind, size) == expected)
     return next(places, NLATTR.size) - NLATTR.size
 
 
-def figures_of(message: bytes) -> Figures:
-    """Return the figures of INET_DIAG_INFO in one whole message; empty without."""
+def decode_figures(message: bytes) -> Figures:
+    """Return the figures of tcp_info in one message, from its nlmsghdr on; empty without any.
+
+    Raises:
+        ParseError: an attribute is shorter than its header.
+    """
     place, size = find_attribute(memoryview(message), INET_DIAG_INFO)
     figures = figures_struct(len(message), place, size)
     return figures.unpack(message) if figures else ()
 
 
-def facts_of(message: bytes) -> tuple[int, int]:
-    """Return the cgroup's id and the mark in one whole message; 0 where that is not told."""
-    view = memoryview(message)
-    facts = []
-    for wanted, form in ((INET_DIAG_CGROUP_ID, CGROUP_ID), (INET_DIAG_MARK, _MARK)):
-        at, size = find_attribute(view, wanted)
-        facts.append(form.unpack_from(view, at)[0] if size == form.size else 0)
-    return facts[0], facts[1]
+def decode_cgroup_and_mark(message: bytes) -> tuple[int, int]:
+    """Return the cgroup's id and the socket's mark in one message, from its nlmsghdr on.
 
-
-def find_attribute(message: memoryview, wanted: int) -> tuple[int, int]:
-    """Return place and size of the attribute's value in a message of inet_diag; 0, 0 without.
+    Each is 0 where the message doesn't have it: the id before Linux 5.8, the mark (SO_MARK)
+    without CAP_NET_ADMIN.
 
     Raises:
-        ParseError: an attribute that can't be.
+        ParseError: an attribute is shorter than its header.
     """
-    return next(((at, size) for kind, at, size in _attributes(message) if kind == wanted), (0, 0))
+    view = memoryview(message)
+    found = []
+    for attribute, form in ((INET_DIAG_CGROUP_ID, CGROUP_ID), (INET_DIAG_MARK, _MARK)):
+        at, size = find_attribute(view, attribute)
+        found.append(form.unpack_from(view, at)[0] if size == form.size else 0)
+    return found[0], found[1]
+
+
+def find_attribute(message: memoryview, attribute: int) -> tuple[int, int]:
+    """Return offset and size of the value of the attribute of type *attribute*; 0, 0 without one.
+
+    *message* is one of inet_diag, from its nlmsghdr on.
+
+    Raises:
+        ParseError: an attribute is shorter than its header.
+    """
+    return next(
+        ((at, size) for kind, at, size in _attributes(message) if kind == attribute), (0, 0)
+    )
 
 
 def _attributes(message: memoryview) -> Iterator[tuple[int, int, int]]:
-    """Yield type, place and size of the value of each attribute that is whole."""
+    """Yield type, and offset and size of the value, of each attribute that ends in *message*."""
     at = MESSAGE_MIN
     while at + NLATTR.size <= len(message):
         size, kind = NLATTR.unpack_from(message, at)

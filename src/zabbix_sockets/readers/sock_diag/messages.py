@@ -1,4 +1,8 @@
-"""NETLINK_SOCK_DIAG's messages: requests, and rows of the answers' bytes.
+"""Encoder and decoder of NETLINK_SOCK_DIAG's messages: dump requests, and rows of their answers.
+
+A dump resumes by bucket and position, and the kernel never says that a table changed meanwhile:
+NLM_F_DUMP_INTR is set where a dumper counts its table's changes in netlink_callback.seq
+(nl_dump_check_consistent() in include/net/netlink.h), which inet_diag.c does not.
 
 Source: sock_diag(7), include/uapi/linux/{netlink,sock_diag,inet_diag}.h and, for what the
 fields mean, net/ipv4/{inet_diag,tcp_diag,udp_diag}.c.
@@ -12,25 +16,21 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import groupby, repeat
 
-from zabbix_sockets.model.errors import (
-    DumpInterruptedError,
-    ParseError,
-    SourceUnavailableError,
-)
+from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.wire import Encoding, Row, Table
 from zabbix_sockets.readers.sock_diag.attributes import (
     MESSAGE_MIN,
     NLATTR,
     Figures,
-    alike,
-    cgroups,
+    cgroup_ids,
+    equal_layouts,
     figures_struct,
 )
 
 SOCK_DIAG_BY_FAMILY = 20
 TCPDIAG_GETSOCK = 18  # the first interface, still the only one for both families at once
 NLMSG_ERROR, NLMSG_DONE = 2, 3
-NLM_F_REQUEST, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x10, 0x300
+NLM_F_REQUEST, NLM_F_DUMP = 0x1, 0x300
 
 NLMSGHDR = struct.Struct("=IHHII")  # len, type, flags, seq, pid
 NLMSGERR = struct.Struct("=i")  # NLMSG_ERROR's and NLMSG_DONE's negative errno
@@ -42,11 +42,11 @@ INET_DIAG_REQ_BYTECODE = 1  # attribute of a request
 CgroupRow = tuple[int, Row]
 """The id of the cgroup in which a socket was made, and its Row; 0 where that is not told."""
 
-Noted = Callable[[Iterable[CgroupRow]], Iterable[Row]]
-"""Takes note of the cgroups, and gives the rows."""
+CgroupObserver = Callable[[Iterable[CgroupRow]], Iterable[Row]]
+"""Sees each row with the id of its cgroup, and yields the rows in their order."""
 
 MeasuredBatch = tuple[Iterable[Row], Iterable[Figures]]
-"""Rows, and the figures of each."""
+"""Rows, and for each of them the figures of its tcp_info (empty without)."""
 
 IPPROTO = {"tcp": _socket.IPPROTO_TCP, "udp": _socket.IPPROTO_UDP}
 
@@ -61,7 +61,7 @@ ENCODING = Encoding(
 
 @cache
 def row_struct(family: int, stride: int) -> struct.Struct:
-    """Return the layout of a message of *stride* bytes, as a Row.
+    """Return the layout of a message of *stride* bytes of sockets of *family*, unpacked to a Row.
 
     Skipped: nlmsghdr, idiag_family, timer, retrans, cookie, expires and what follows
     idiag_inode. Ports stay in network order, as tokens.
@@ -73,10 +73,10 @@ def row_struct(family: int, stride: int) -> struct.Struct:
 def encode_request(
     table: Table, states: int, extensions: tuple[int, ...] = (), program: bytes = b""
 ) -> bytes:
-    """Return a dump request for the sockets of *table* in the *states* of a bit mask.
+    """Return a dump request for the sockets of *table* whose states are in the mask *states*.
 
-    *extensions*: attributes that come only when asked for. *program*: bytecode that chooses
-    among the sockets (see filters.bytecode); empty: all.
+    *extensions* are the types of attributes that come only when asked for. *program* is the
+    bytecode, as filters.bytecode makes it, by which the kernel chooses sockets; empty for all.
     """
     bytecode = b""
     if program:
@@ -94,24 +94,26 @@ def encode_request(
 
 
 def encode_request_for_both(states: int) -> bytes:
-    """Return a dump request for the TCP sockets of both families: one scan instead of two."""
+    """Return a dump request for TCP sockets of both families with states in the mask *states*.
+
+    Only the first interface, TCPDIAG_GETSOCK, has it: one scan of the table instead of two.
+    """
     size = NLMSGHDR.size + INET_DIAG_REQ.size
     header = NLMSGHDR.pack(size, TCPDIAG_GETSOCK, NLM_F_REQUEST | NLM_F_DUMP, 1, 0)
     return header + INET_DIAG_REQ.pack(_socket.AF_INET, 0, 0, 0, states, 0)
 
 
 def decode_datagram(
-    data: memoryview, family: int, noted: Noted | None = None
+    data: memoryview, family: int, observer: CgroupObserver | None = None
 ) -> Iterator[Iterable[Row] | None]:
-    """Yield a batch of rows for each run of equally long messages, and None for DONE.
+    """Yield a batch of rows for each run of equally long messages, and None for NLMSG_DONE.
 
-    A batch reads *data* while it is iterated: use it up before *data* is filled again.
-    *noted* sees the cgroups.
+    *data* is a datagram of an answer with sockets of *family*. A batch reads it while it is
+    iterated: use it up before *data* is filled again. Rows go through *observer*, if there is one.
 
     Raises:
-        ParseError: a length that can't be.
+        ParseError: a message is of an unknown type or an impossible length.
         SourceUnavailableError: the kernel answered with an error.
-        DumpInterruptedError: with DONE: the table changed too much; ask again.
     """
     for run in _runs(data, SOCK_DIAG_BY_FAMILY):
         if run is None:
@@ -119,31 +121,31 @@ def decode_datagram(
             continue
         messages, stride, length = run
         rows = row_struct(family, stride).iter_unpack(messages)
-        if noted:
-            yield noted(zip(cgroups(messages, stride, length), rows, strict=True))
+        if observer:
+            yield observer(zip(cgroup_ids(messages, stride, length), rows, strict=True))
         else:
             yield rows
 
 
 def decode_measured(
-    data: memoryview, family: int, noted: Noted | None = None
+    data: memoryview, family: int, observer: CgroupObserver | None = None
 ) -> Iterator[MeasuredBatch | None]:
-    """Yield batches with the figures of INET_DIAG_INFO; else as decode_datagram()."""
+    """Yield batches of rows with the figures of their tcp_info; else as decode_datagram()."""
     for run in _runs(data, SOCK_DIAG_BY_FAMILY):
         if run is None:
             yield None
             continue
-        for messages, place, size in alike(*run):
+        for messages, place, size in equal_layouts(*run):
             _, stride, length = run
             rows: Iterable[Row] = row_struct(family, stride).iter_unpack(messages)
-            if noted:
-                rows = noted(zip(cgroups(messages, stride, length), rows, strict=True))
+            if observer:
+                rows = observer(zip(cgroup_ids(messages, stride, length), rows, strict=True))
             figures = figures_struct(stride, place, size)
             yield rows, figures.iter_unpack(messages) if figures else repeat(())
 
 
-def decode_whole(data: memoryview, family: int) -> Iterator[list[tuple[Row, bytes]] | None]:
-    """Yield batches of rows with their whole messages; else as decode_datagram()."""
+def decode_with_messages(data: memoryview, family: int) -> Iterator[list[tuple[Row, bytes]] | None]:
+    """Yield batches of rows, each with a copy of its message; else as decode_datagram()."""
     for run in _runs(data, SOCK_DIAG_BY_FAMILY):
         if run is None:
             yield None
@@ -151,12 +153,15 @@ def decode_whole(data: memoryview, family: int) -> Iterator[list[tuple[Row, byte
         messages, stride, length = run
         rows = row_struct(family, stride).iter_unpack(messages)
         starts = range(0, len(messages), stride)
-        wholes = (bytes(messages[at : at + length]) for at in starts)
-        yield list(zip(rows, wholes, strict=True))
+        copies = (bytes(messages[at : at + length]) for at in starts)
+        yield list(zip(rows, copies, strict=True))
 
 
 def decode_both(data: memoryview) -> Iterator[tuple[int, Iterable[Row]] | None]:
-    """Yield batches with their family from an answer for both; else as decode_datagram()."""
+    """Yield the family and the rows of each batch of an answer for both families.
+
+    None and errors are as of decode_datagram().
+    """
     for run in _runs(data, TCPDIAG_GETSOCK):
         if run is None:
             yield None
@@ -171,18 +176,19 @@ def decode_both(data: memoryview) -> Iterator[tuple[int, Iterable[Row]] | None]:
             at = end
 
 
-def _runs(data: memoryview, wanted: int) -> Iterator[tuple[memoryview, int, int] | None]:
-    """Yield runs of equally long messages with their stride and length, and None for DONE.
+def _runs(data: memoryview, socket_type: int) -> Iterator[tuple[memoryview, int, int] | None]:
+    """Yield runs of equally long messages: their bytes, stride and length; None for NLMSG_DONE.
 
-    *wanted* is the type of messages that hold sockets.
+    *socket_type* is the type of the messages that hold sockets. Errors are those of
+    decode_datagram().
     """
     at, size = 0, len(data)
     while at < size:
         if size - at < NLMSGHDR.size:
             raise ParseError("netlink datagram", bytes(data[at:]))
-        length, kind, flags, _seq, _pid = NLMSGHDR.unpack_from(data, at)
+        length, kind, _flags, _seq, _pid = NLMSGHDR.unpack_from(data, at)
         stride = (length + 3) & ~3
-        if kind == wanted and length >= MESSAGE_MIN and at + stride <= size:
+        if kind == socket_type and length >= MESSAGE_MIN and at + stride <= size:
             end = at + stride * _run(data[at:], stride)
             yield data[at:end], stride, length
             at = end
@@ -192,8 +198,6 @@ def _runs(data: memoryview, wanted: int) -> Iterator[tuple[memoryview, int, int]
                 raise ParseError("netlink error", bytes(data[at : at + stride]))
             if error:
                 raise _refusal(-error)
-            if flags & NLM_F_DUMP_INTR:
-                raise DumpInterruptedError("the socket table changed while it was dumped")
             yield None
             at += stride
         else:
@@ -201,16 +205,16 @@ def _runs(data: memoryview, wanted: int) -> Iterator[tuple[memoryview, int, int]
 
 
 def _run(data: memoryview, stride: int) -> int:
-    """Return how many messages from the start of *data* are *stride* bytes long.
+    """Return how many messages in a row, from the start of *data*, are *stride* bytes long.
 
     Nearly all are, so the lengths are compared in one go: nlmsg_len is the first word of
     each message, and a strided view of the words holds them all.
     """
-    whole = len(data) // stride
-    lengths = data[: whole * stride].cast("I")[:: stride // 4].tolist()
+    most = len(data) // stride
+    lengths = data[: most * stride].cast("I")[:: stride // 4].tolist()
     first = lengths[0]
-    if lengths.count(first) == whole:
-        return whole
+    if lengths.count(first) == most:
+        return most
     return next(at for at, length in enumerate(lengths) if length != first)
 
 

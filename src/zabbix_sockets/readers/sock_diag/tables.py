@@ -1,7 +1,7 @@
-"""NETLINK_SOCK_DIAG: the kernel's TCP and UDP tables in binary, without privilege.
+"""Dumps of the kernel's TCP and UDP tables by NETLINK_SOCK_DIAG, without privilege.
 
 A dump shows every socket of the network namespace in which the netlink socket was made,
-whoever owns it. Source: sock_diag(7); inet_diag has the messages.
+whoever owns it. Source: sock_diag(7).
 """
 
 import _socket
@@ -12,23 +12,15 @@ from typing import TypeVar
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model.wire import (
-    LISTENING_MASK,
-    Encoding,
-    Row,
-    Table,
-    TableRead,
-    TcpState,
-)
+from zabbix_sockets.model.wire import LISTENING_MASK, Row, Table, TcpState
 from zabbix_sockets.readers.sock_diag.attributes import INET_DIAG_CONG, INET_DIAG_INFO
 from zabbix_sockets.readers.sock_diag.messages import (
-    ENCODING,
+    CgroupObserver,
     MeasuredBatch,
-    Noted,
     decode_both,
     decode_datagram,
     decode_measured,
-    decode_whole,
+    decode_with_messages,
     encode_request,
     encode_request_for_both,
 )
@@ -44,6 +36,7 @@ STATES = {
     "tcp": (_ALL_BUT_CLOSE,),
     "udp": (LISTENING_MASK["udp"], 1 << TcpState.ESTABLISHED),
 }
+"""The dumps that read a protocol's table, each as a mask of the states of its sockets."""
 
 _TCP_INFO = (INET_DIAG_INFO, INET_DIAG_CONG)
 
@@ -74,7 +67,14 @@ def receive_dump(
     receive: Callable[[bytearray], int],
     decode: Callable[[memoryview], Iterator[Batch | None]],
 ) -> Iterator[Batch]:
-    """Yield the batches of one dump, from as many datagrams as *receive* fills buffers with."""
+    """Yield the batches that *decode* finds in the datagrams of one dump, up to its end.
+
+    *receive* fills a buffer with a datagram and returns its size, 0 for none; *decode* yields None
+    where the dump ends.
+
+    Raises:
+        ParseError: there are no more datagrams, and the dump has no end.
+    """
     buffer = bytearray(_BUFFER)
     view = memoryview(buffer)
     while True:
@@ -92,9 +92,17 @@ def _failed(error: OSError) -> SourceUnavailableError:
 
 
 class NetlinkTables:
-    """Reads tables of the network namespace that the thread is in when this is made.
+    """The socket tables of the network namespace that the thread is in when this is made.
 
-    *stays*: the thread is there for as long as tables are read.
+    Batches of rows that its methods return raise ParseError, SourceUnavailableError and
+    DumpInterruptedError as decode_datagram() does, and DeadlineError.
+
+    Args:
+        stays: the thread is in that namespace as long as tables are read, so that a further
+            netlink socket can be made after a dump that was not read to its end.
+
+    Raises:
+        SourceUnavailableError: the kernel or a sandbox forbids the netlink socket.
     """
 
     name = "sock_diag"
@@ -105,44 +113,45 @@ class NetlinkTables:
         self._is_dumping = False
 
     def close(self) -> None:
-        """Give the netlink socket back; a second time does nothing."""
+        """Close the netlink socket; a second time does nothing."""
         self._socket.close()
 
-    def read(self, table: Table, deadline: Deadline, states: int | None = None) -> TableRead:
-        """Start reading *table*; errors come while it is iterated (see decode_datagram).
-
-        *states*: a mask of the TCP states that matter; None: all.
-        """
-        return TableRead(ENCODING, self._batches(table, deadline, states))
-
-    def read_with_cgroups(self, table: Table, deadline: Deadline, noted: Noted) -> TableRead:
-        """Start reading *table* in all states, as read(); *noted* sees the cgroups."""
-        return TableRead(ENCODING, self._batches(table, deadline, None, noted))
-
-    def _batches(
+    def read(
         self,
         table: Table,
         deadline: Deadline,
-        wanted: int | None,
-        noted: Noted | None = None,
+        states: int | None = None,
+        observer: CgroupObserver | None = None,
     ) -> Iterator[Iterable[Row]]:
-        decode = partial(decode_datagram, family=table.family, noted=noted)
-        return self._dump(table, deadline, decode, wanted=wanted)
+        """Yield batches of *table*'s rows, listeners (UDP: bound sockets) first.
+
+        Of a TCP table only sockets with states in the mask *states* are read; None: all. Rows go
+        through *observer*, if there is one.
+
+        Raises:
+            SourceUnavailableError, DeadlineError, ParseError: while they are iterated; see
+                decode_datagram().
+        """
+        decode = partial(decode_datagram, family=table.family, observer=observer)
+        return self._dump(table, deadline, decode, states=states)
 
     def read_measured(
-        self, table: Table, deadline: Deadline, noted: Noted | None = None
-    ) -> tuple[Encoding, Iterator[MeasuredBatch]]:
-        """Start reading *table* with figures of tcp_info, as read(); *noted* sees the cgroups."""
-        decode = partial(decode_measured, family=table.family, noted=noted)
-        return ENCODING, self._dump(table, deadline, decode, (INET_DIAG_INFO,))
+        self, table: Table, deadline: Deadline, observer: CgroupObserver | None = None
+    ) -> Iterator[MeasuredBatch]:
+        """Yield batches of rows as read() does, with the figures of each row's tcp_info."""
+        decode = partial(decode_measured, family=table.family, observer=observer)
+        return self._dump(table, deadline, decode, (INET_DIAG_INFO,))
 
-    def read_whole(
+    def read_with_messages(
         self, table: Table, deadline: Deadline, *, tcp_info: bool
-    ) -> tuple[Encoding, Iterator[list[tuple[Row, bytes]]]]:
-        """Start reading *table* with each row's whole message, as read()."""
-        decode = partial(decode_whole, family=table.family)
+    ) -> Iterator[list[tuple[Row, bytes]]]:
+        """Yield batches of *table*'s rows, each with its message, from its nlmsghdr on.
+
+        With *tcp_info* the messages have that attribute, and the name of the congestion control.
+        """
+        decode = partial(decode_with_messages, family=table.family)
         extensions = _TCP_INFO if tcp_info else ()
-        return ENCODING, self._dump(table, deadline, decode, extensions)
+        return self._dump(table, deadline, decode, extensions)
 
     def _dump(
         self,
@@ -150,15 +159,17 @@ class NetlinkTables:
         deadline: Deadline,
         decode: Callable[[memoryview], Iterator[Batch | None]],
         extensions: tuple[int, ...] = (),
-        wanted: int | None = None,
+        states: int | None = None,
     ) -> Iterator[Batch]:
-        for states in STATES[table.protocol]:
-            if wanted is not None and table.protocol == "tcp":
-                states &= wanted  # noqa: PLW2901
-            yield from self._ask(encode_request(table, states, extensions), deadline, decode)
+        chosen = -1 if states is None or table.protocol != "tcp" else states
+        for mask in STATES[table.protocol]:
+            yield from self._ask(encode_request(table, mask & chosen, extensions), deadline, decode)
 
     def read_both(self, deadline: Deadline, states: int) -> Iterator[tuple[int, Iterable[Row]]]:
-        """Yield batches of TCP sockets of both families, with the family, listeners first."""
+        """Yield family and rows of batches of TCP sockets, listeners first.
+
+        *states* is the mask of their states.
+        """
         yield from self._ask(encode_request_for_both(states), deadline, decode_both)
 
     def select(
@@ -170,13 +181,15 @@ class NetlinkTables:
         *,
         tcp_info: bool = False,
     ) -> Iterator[list[tuple[Row, bytes]]]:
-        """Yield batches of the sockets in *states* that bytecode (empty: nothing) accepts.
+        """Yield batches of the sockets of *table* that the bytecode *program* accepts.
 
-        As read_whole(); with CAP_NET_ADMIN the messages have the sockets' marks.
+        Their states are in the mask *states*; an empty *program* accepts all of these. Each row
+        comes with its message, from its nlmsghdr on; with CAP_NET_ADMIN that has the socket's mark,
+        with *tcp_info* that attribute and the name of the congestion control.
         """
         extensions = _TCP_INFO if tcp_info else ()
         request = encode_request(table, states, extensions, program)
-        yield from self._ask(request, deadline, partial(decode_whole, family=table.family))
+        yield from self._ask(request, deadline, partial(decode_with_messages, family=table.family))
 
     def _ask(
         self,
@@ -184,9 +197,9 @@ class NetlinkTables:
         deadline: Deadline,
         decode: Callable[[memoryview], Iterator[Batch | None]],
     ) -> Iterator[Batch]:
-        """Yield the batches of one dump.
+        """Yield the batches of the dump that *request* asks for.
 
-        What is left of a dump that was not read to its end would come before the next one's
+        The leftover of a dump that was not read to its end would come before the next one's
         answer, and the kernel would refuse that (EBUSY): the next one takes another socket.
         """
         if self._is_dumping:

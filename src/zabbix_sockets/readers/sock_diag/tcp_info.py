@@ -1,4 +1,4 @@
-"""struct tcp_info: how a TCP connection fares, as the kernel tells it.
+"""Decoder of struct tcp_info: round-trip times, windows, retransmissions and so on.
 
 Source: include/uapi/linux/tcp.h, and tcp_get_info() in net/ipv4/tcp.c for what the fields mean.
 The struct grows with the kernels: what is beyond the length received is not available. The BPF
@@ -53,7 +53,7 @@ _NO_SAMPLE = {  # values that say so
 
 @cache
 def _layout(length: int) -> tuple[tuple[str, ...], struct.Struct]:
-    """Return the fields that are whole in *length* bytes, and where they are."""
+    """Return the fields of TcpInfo that end within *length* bytes, and their layout."""
     names, form, end = [], "=", 0
     for name, (at, kind) in _PLACES.items():
         if at + struct.calcsize(kind) <= length:
@@ -64,7 +64,10 @@ def _layout(length: int) -> tuple[tuple[str, ...], struct.Struct]:
 
 
 def decode_tcp_info(data: bytes, congestion_control: str | None = None) -> TcpInfo:
-    """Return what *data* tells; fields behind its end are None."""
+    """Return the fields of *data*, the bytes of a struct tcp_info or of its beginning.
+
+    Fields beyond its end, and those whose value says that there is no sample yet, are None.
+    """
     names, layout = _layout(len(data))
     found: dict[str, int | None] = dict(zip(names, layout.unpack_from(data), strict=True))
     for name, values in _NO_SAMPLE.items():
@@ -76,10 +79,12 @@ def decode_tcp_info(data: bytes, congestion_control: str | None = None) -> TcpIn
 
 
 def decode_details(message: bytes) -> tuple[int, TcpInfo | None]:
-    """Return a socket's cookie, and its tcp_info if the message of inet_diag has one.
+    """Return the socket's cookie and tcp_info of a message of inet_diag, from its nlmsghdr on.
+
+    tcp_info is None if the message has none.
 
     Raises:
-        ParseError: an attribute that can't be.
+        ParseError: an attribute is shorter than its header.
     """
     (cookie,) = _COOKIE.unpack_from(message, COOKIE_AT)
     view = memoryview(message)
@@ -92,17 +97,24 @@ def decode_details(message: bytes) -> tuple[int, TcpInfo | None]:
 
 
 def decode_name(data: bytes) -> str:
-    """Return the name of a congestion control, which a module of the kernel chose."""
+    """Return the name of a congestion control, such as "cubic", of bytes up to a NUL.
+
+    A module of the kernel chose it; bytes that are no ASCII become U+FFFD.
+    """
     return data.split(b"\0", 1)[0].decode("ascii", "replace")
 
 
-def decode_all(records: Iterable[tuple[int, int, int, bytes, bytes]]) -> "Informed":
-    """Return what the records of inform_sockets tell, by inode: the cookie (0: none yet) too."""
+def decode_information(records: Iterable[tuple[int, int, bytes, bytes]]) -> "TcpInfoByInode":
+    """Return cookie and tcp_info of each record of inform_sockets, by the socket's inode.
+
+    A record is cookie (0: nobody has asked for it yet), inode number, name of the congestion
+    control, struct tcp_info: as struct information of the BPF program.
+    """
     return {
         inode: (cookie, decode_tcp_info(info, decode_name(name)))
-        for cookie, inode, _, name, info in records
+        for cookie, inode, name, info in records
     }
 
 
-Informed = dict[int, tuple[int, TcpInfo]]
+TcpInfoByInode = dict[int, tuple[int, TcpInfo]]
 """Cookies and tcp_info by inode, which is unique in all network namespaces."""

@@ -80,7 +80,7 @@ def read(
     plan = Plan(cast("NetlinkTables", kernel), ProcTables("/nowhere"), visibility)
     selection = Selection(Query(filter=expression, netns="own"), MOUNTS)
     selection.owners = owners or Owners()
-    _, batches = selection.read(plan, TCP, Deadline(60), tcp_info=False)
+    _, batches, _ = selection.read(plan, TCP, Deadline(60), tcp_info=False)
     inodes: set[int] = set()
     ports: set[int] = set()
     for ends, rows in batches:

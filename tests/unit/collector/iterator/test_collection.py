@@ -12,9 +12,9 @@ import pytest
 
 from zabbix_sockets import Query, Snapshot, build_document, collect, iter_sockets
 from zabbix_sockets.collector.iterator import unseen
+from zabbix_sockets.document.completeness import unread_protocols
 from zabbix_sockets.model.errors import (
     DeadlineError,
-    DumpInterruptedError,
     ParseError,
     SocketsError,
     SourceUnavailableError,
@@ -38,7 +38,6 @@ LISTEN, TIME_WAIT = 10, 6
 LOCAL = socket.inet_aton("127.0.0.1")
 SERVER, CLIENT = 20, 21
 FAULTS = [
-    DumpInterruptedError("the table changed"),
     ParseError("netlink message", b"?"),
     SourceUnavailableError("the kernel refused the dump"),
     OSError(105, "No buffer space available"),
@@ -81,8 +80,8 @@ class IteratedHost:
 
     def write(self, records: bytes) -> None:
         """Let the iterators tell this."""
-        owners = bpf.OWNER.pack(SERVER, 10, 5, 1024, b"server")
-        owners += bpf.OWNER.pack(CLIENT, 11, 5, 1024, b"client")
+        owners = bpf.OWNER.pack(SERVER, 10, 5, b"server")
+        owners += bpf.OWNER.pack(CLIENT, 11, 5, b"client")
         told = dict.fromkeys(bpf.PROGRAMS, b"") | {
             bpf.COUNT_SOCKETS: records,
             bpf.OWN_SOCKETS: owners,
@@ -141,7 +140,7 @@ def test_netlink_fails(host: IteratedHost, table: Table, protocol: str, fault: E
             (host.proc.root / "net" / name).unlink()
     snapshot = host.collect()
     assert (snapshot.visibility.source, snapshot.visibility.reason) == ("bpf", "")
-    assert snapshot.unfinished == {protocol}
+    assert unread_protocols(snapshot.visibility.gaps) == {protocol}
     assert len(snapshot.processes) == 2
     assert any(each.startswith(f"{protocol}: ") for each in snapshot.visibility.warnings)
     assert set(lists(snapshot).values()) == {0}
@@ -156,7 +155,7 @@ def test_netlink_fails_half_way(host: IteratedHost, table: Table, fault: Excepti
     host.scripts[table] = [[rows, fault]]
     snapshot = host.collect()
     assert snapshot.visibility.source == "bpf"
-    assert snapshot.unfinished == {table.protocol}
+    assert unread_protocols(snapshot.visibility.gaps) == {table.protocol}
     listeners, connections = numbers(snapshot)
     assert listeners == (1 if table == TCP else 2)
     assert connections == (1 if table == TCP else 2)
@@ -221,7 +220,7 @@ def test_approximate_rest(host: IteratedHost, monkeypatch: pytest.MonkeyPatch) -
     host.scripts[UDP] = [[SourceUnavailableError("no diag module")]]
     monkeypatch.setattr("zabbix_sockets.readers.proc.net_tables.UDP_READS", 1)
     snapshot = host.collect()
-    assert snapshot.unfinished == {"udp"}
+    assert unread_protocols(snapshot.visibility.gaps) == {"udp"}
     assert set(lists(snapshot).values()) == {0}
 
 

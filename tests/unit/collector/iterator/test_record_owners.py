@@ -31,7 +31,7 @@ def tells(told: bytes, opened: list[str]) -> Callable[[str], int]:
 def test_each_process_once() -> None:
     """A process has one number, whatever comes between its sockets; shared ones have several."""
     told = [(1, 10), (1, 11), (2, 20), (1, 12), (2, 12), (2, 12)]
-    data = b"".join(bpf.OWNER.pack(pid, inode, 5, 0, b"name") for pid, inode in told)
+    data = b"".join(bpf.OWNER.pack(pid, inode, 5, b"name") for pid, inode in told)
     owners = read_owners(tells(data, []), "/proc", TIME)
     assert [each.pid for each in owners.processes] == [1, 2]
     pids = {
@@ -49,7 +49,7 @@ def test_half_a_record() -> None:
 
 def test_owners_that_take_too_long() -> None:
     """Past the deadline no process is asked for its name for a filter or single sockets either."""
-    data = b"".join(bpf.OWNER.pack(pid, pid, 5, 0, b"name") for pid in range(1, 51))
+    data = b"".join(bpf.OWNER.pack(pid, pid, 5, b"name") for pid in range(1, 51))
     assert len(read_owners(tells(data, []), "/proc", TIME).processes) == 50
     with pytest.raises(DeadlineError):
         read_owners(tells(data, []), "/proc", Looks(30))

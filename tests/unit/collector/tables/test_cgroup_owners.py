@@ -12,7 +12,6 @@ from zabbix_sockets.collector.tables.cgroup_owners import CgroupOwners, may_not_
 from zabbix_sockets.document.document import build_document
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.errors import DumpInterruptedError
 from zabbix_sockets.model.snapshot import BY_CGROUPS, BY_DESCRIPTORS, UNOWNED
 from zabbix_sockets.model.wire import Row
 from zabbix_sockets.readers.proc.mounts import Mounts
@@ -85,7 +84,7 @@ def test_noted(sockets: list[tuple[int, int]]) -> None:
     owners = CgroupOwners()
     rows = [row(inode) for _, inode in sockets]
     pairs = [(number, each) for (number, _), each in zip(sockets, rows, strict=True)]
-    assert list(owners.noted(pairs)) == rows
+    assert list(owners.observe(pairs)) == rows
     expected: dict[int, int] = {}
     for number, inode in sockets:
         if number and inode:
@@ -104,7 +103,7 @@ def test_noted(sockets: list[tuple[int, int]]) -> None:
 def test_owner_is_known_before_its_row_is_counted() -> None:
     """A row is given on only after its owner was noted."""
     owners = CgroupOwners()
-    for each in owners.noted([(7, row(1)), (7, row(2)), (0, row(3))]):
+    for each in owners.observe([(7, row(1)), (7, row(2)), (0, row(3))]):
         assert (each[9] in owners.by_inode) == (each[9] != 3)
 
 
@@ -141,26 +140,17 @@ def test_walk_where_the_grouping_needs_processes(
     assert {key.owner for key in snapshot.connections} == {2, UNOWNED}
 
 
-def test_interrupted_dump(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table that is read again counts its sockets once, under the same cgroups."""
-    again = DumpInterruptedError("again")
-    rows: list[list[Step]] = [[[row(5), row(6)], again], [[row(5), row(6), row(7)]]]
-    snapshot = collect_with(proc, monkeypatch, rows, UNIT)
-    assert sum(snapshot.connections.values()) == 3
-    assert len(snapshot.processes) == 3
-
-
 def noted_in(cgroup: int) -> Callable[[CgroupOwners, Iterable[CgroupRow]], Iterator[Row]]:
     """Return what notes all sockets as made in one cgroup."""
-    noted = CgroupOwners.noted
-    return lambda owners, rows: noted(owners, [(cgroup, each) for _, each in rows])
+    observe = CgroupOwners.observe
+    return lambda owners, rows: observe(owners, [(cgroup, each) for _, each in rows])
 
 
 def test_document(proc: ProcTree, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A unit's row has no number of processes, and is settled without listening."""
     inode = (tmp_path / "cgroup/system.slice/nginx.service").stat().st_ino
     monkeypatch.setattr(
-        "zabbix_sockets.collector.tables.cgroup_owners.CgroupOwners.noted", noted_in(inode)
+        "zabbix_sockets.collector.tables.cgroup_owners.CgroupOwners.observe", noted_in(inode)
     )
     snapshot = collect_with(proc, monkeypatch, [[[row(5)]]], UNIT)
     document = build_document(snapshot, grouping=GROUPINGS["unit"])

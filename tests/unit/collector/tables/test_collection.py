@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from zabbix_sockets import build_document
+from zabbix_sockets.document.completeness import unread_protocols
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import ParseError, SocketsError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import FIRST_OWNER, UNOWNED
 from zabbix_sockets.model.wire import TABLES
@@ -43,7 +45,7 @@ def test_namespaces_are_read_one_after_another(host: Host) -> None:
     assert host.entered == [host.path(30)]
     assert host.tables.closed == 1
     assert snapshot.namespaces[number].ports is not None
-    assert (snapshot.skipped, snapshot.unfinished) == (set(), set())
+    assert (snapshot.skipped, unread_protocols(snapshot.visibility.gaps)) == (set(), set())
 
 
 def test_own_alone(host: Host) -> None:
@@ -170,7 +172,7 @@ def test_owners_by_cgroup_elsewhere(host: Host, tmp_path: Path) -> None:
         0: FIRST_OWNER,
         key_of(web): UNOWNED,
     }
-    assert snapshot.visibility.foreign_unowned
+    assert snapshot.visibility.has_gap(gaps.FOREIGN_OWNERS)
 
 
 def test_table_that_fails_halfway(host: Host) -> None:
@@ -197,7 +199,7 @@ def test_own_table_that_cannot_be_read(host: Host, fault: Exception) -> None:
     host.scripts[UDP] = [[[row(301, 7, 53, 0)], fault]] if fault is not REFUSED else [[fault]]
     (host.proc.root / "net/udp").unlink()
     snapshot = host.collect()
-    assert snapshot.unfinished == {"udp"}
+    assert unread_protocols(snapshot.visibility.gaps) == {"udp"}
     assert any(each.startswith("udp: ") for each in snapshot.visibility.warnings)
     document: dict[str, Any] = build_document(snapshot)
     assert set(document["lists"].values()) == {0}

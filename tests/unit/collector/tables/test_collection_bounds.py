@@ -8,6 +8,8 @@ import pytest
 
 from zabbix_sockets import build_document
 from zabbix_sockets.collector.tables import collection
+from zabbix_sockets.document.completeness import unread_protocols
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError
 from zabbix_sockets.model.wire import Table
@@ -41,7 +43,7 @@ def test_deadline_within_a_namespace(host: Host) -> None:
     snapshot = host.collect()
     assert counts(snapshot) == {0: 2, number: 2}
     assert snapshot.skipped == {number}
-    assert snapshot.unfinished == set()
+    assert unread_protocols(snapshot.visibility.gaps) == set()
     document = build_document(snapshot)
     rows = {row["netns"]: row for row in rows_of(document, "listeners")}
     assert rows[""]["established"] == 1
@@ -93,8 +95,8 @@ def test_no_time_to_look_for_others(host: Host) -> None:
     host.scripts[TCP] = [[[row(7)]]]
     snapshot = host.collect()
     assert counts(snapshot) == {0: 1}
-    assert snapshot.visibility.foreign_unseen
-    assert snapshot.unfinished == set()
+    assert snapshot.visibility.has_gap(gaps.NAMESPACES)
+    assert unread_protocols(snapshot.visibility.gaps) == set()
     (warning,) = snapshot.visibility.warnings
     assert "no other network namespace was looked for" in warning
 
@@ -111,11 +113,11 @@ def test_endpoints_of_all_namespaces_share_a_bound(
     snapshot = host.collect()
     assert counts(snapshot) == dict.fromkeys(numbers, 2)
     assert sum(each.address is not None for each in snapshot.connections) == 3
-    assert not snapshot.visibility.endpoints_complete
+    assert snapshot.visibility.has_gap(gaps.ENDPOINTS)
     monkeypatch.setattr(collection, "MAX_ENDPOINTS", 6)
     snapshot = host.collect()
     assert sum(each.address is not None for each in snapshot.connections) == 6
-    assert snapshot.visibility.endpoints_complete
+    assert not snapshot.visibility.has_gap(gaps.ENDPOINTS)
 
 
 def test_no_time_to_look_for_one(host: Host) -> None:
@@ -153,4 +155,4 @@ def test_no_time_for_limits(host: Host) -> None:
     host.scripts[Table("udp", 10)] = [[Expiring(host.deadline)]]
     snapshot = host.collect(netns="own")
     assert snapshot.fds_limits == {}
-    assert "timed out: descriptor limits are not known" in snapshot.visibility.warnings
+    assert snapshot.visibility.has_gap(gaps.DESCRIPTOR_LIMITS)

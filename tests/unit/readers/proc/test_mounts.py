@@ -73,7 +73,7 @@ def test_unknown_mounts(tmp_path: Path) -> None:
     """Where the mounts are hidden no path is taken for local."""
     found = Mounts(str(tmp_path), TIME)
     assert not found.is_local("/")
-    assert found.resolved(str(tmp_path)) is None
+    assert found.resolve(str(tmp_path)) is None
     assert found.complete
 
 
@@ -92,10 +92,10 @@ def test_links(tmp_path: Path) -> None:
         (tmp_path / name).symlink_to(target)
     found = mounts_of(tmp_path, line(30, tmp_path / "net", "autofs"))
     for name in ("data", "absolute", "relative", "chain"):
-        assert found.resolved(str(tmp_path / name / "ann")) == str(real)
+        assert found.resolve(str(tmp_path / name / "ann")) == str(real)
     for name in ("remote", "loop", "nothing", "net", "net/ann", "data/ann/nothing"):
-        assert found.resolved(str(tmp_path / name)) is None
-    assert found.resolved("/") == "/"
+        assert found.resolve(str(tmp_path / name)) is None
+    assert found.resolve("/") == "/"
 
 
 def test_what_may_hang_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +109,7 @@ def test_what_may_hang_is_not_touched(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "readlink", watch)
     found = mounts_of(tmp_path, line(30, tmp_path / "home", "nfs4"))
-    assert found.resolved(str(tmp_path / "home/ann")) is None
+    assert found.resolve(str(tmp_path / "home/ann")) is None
     assert str(tmp_path) in touched
     assert not [path for path in touched if path.startswith(str(tmp_path / "home"))]
 
@@ -119,11 +119,11 @@ def test_the_mount_of_a_descriptor(tmp_path: Path) -> None:
     fd = os.open(tmp_path, os.O_PATH)
     text = Path(f"/proc/self/fdinfo/{fd}").read_text()
     number = int(text.partition("mnt_id:")[2].split()[0])
-    assert mounts_of(tmp_path, line(number, "/x", "ext4")).holds(fd)
-    assert not mounts_of(tmp_path, line(number, "/x", "fuse")).holds(fd)
-    assert not mounts_of(tmp_path).holds(fd)
+    assert mounts_of(tmp_path, line(number, "/x", "ext4")).is_local_descriptor(fd)
+    assert not mounts_of(tmp_path, line(number, "/x", "fuse")).is_local_descriptor(fd)
+    assert not mounts_of(tmp_path).is_local_descriptor(fd)
     os.close(fd)
-    assert not mounts_of(tmp_path).holds(fd)
+    assert not mounts_of(tmp_path).is_local_descriptor(fd)
 
 
 def test_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,5 +174,5 @@ def test_this_machine() -> None:
     found = list(read_mounts("/proc"))
     assert "/" in [each.path for each in found]
     fd = os.open("/proc", os.O_PATH)
-    assert not Mounts("/proc", TIME).holds(fd)  # procfs is not of the LOCAL ones
+    assert not Mounts("/proc", TIME).is_local_descriptor(fd)  # procfs is not of the LOCAL ones
     os.close(fd)

@@ -148,7 +148,7 @@ def read(root: Path, name: str, deadline: Deadline = TIME) -> list[Row]:
 def read_with(tables: ProcTables, name: str, deadline: Deadline = TIME) -> list[Row]:
     """Read a table whole, decoded."""
     table = Table(name.rstrip("6"), AF_INET6 if name.endswith("6") else AF_INET)
-    return [decoded(row) for batch in tables.read(table, deadline).batches for row in batch]
+    return [decoded(row) for batch in tables.read(table, deadline) for row in batch]
 
 
 @little_endian

@@ -13,16 +13,17 @@ broken:x:many:1::/home/broken:/bin/sh
 short:x:5
 we{b}:x:1000:1000::/home/web:/bin/sh
 
-huge:x:99999999999999999999:1::/:/bin/sh"""
+most:x:4294967295:1::/:/bin/sh
+huge:x:42949672950:1::/:/bin/sh"""
 
 
 def test_users(tmp_path: Path) -> None:
-    """Each line of a user's is one, and no other."""
+    """Each line of a user's is one, and no other: not one whose uid no user can have."""
     (tmp_path / "passwd").write_bytes(LINES)
     assert list(read_users(str(tmp_path / "passwd"))) == [
         User(b"root", 0, b"/root"),
         User(b"we{b}", 1000, b"/home/web"),
-        User(b"huge", 9999999999, b"/"),
+        User(b"most", 4294967295, b"/"),
     ]
 
 

@@ -5,7 +5,6 @@ import struct
 from zabbix_sockets.model.wire import Row
 
 ROW_TYPE, DONE_TYPE, ERROR_TYPE = 20, 3, 2
-DUMP_INTR = 0x10
 SHUTDOWN, CGROUP_ID = 8, 21
 
 

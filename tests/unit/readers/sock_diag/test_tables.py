@@ -12,7 +12,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from zabbix_sockets.model.errors import (
-    DumpInterruptedError,
     ParseError,
     SourceUnavailableError,
 )
@@ -20,7 +19,7 @@ from zabbix_sockets.model.wire import Row
 from zabbix_sockets.readers.sock_diag.messages import ENCODING, decode_both, decode_datagram
 from zabbix_sockets.readers.sock_diag.tables import receive_dump
 
-from .messages import DONE_TYPE, DUMP_INTR, ERROR_TYPE, ROW_TYPE, done, encode_row, message
+from .messages import DONE_TYPE, ERROR_TYPE, ROW_TYPE, done, encode_row, message
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 FAMILIES = st.sampled_from([AF_INET, AF_INET6])
@@ -105,7 +104,7 @@ def drain(data: bytes, family: int) -> str:
         for row in decode(data, family):
             assert len(row) == 10
             assert len(row[3]) == len(row[4]) == LENGTHS[family]
-    except (ParseError, SourceUnavailableError, DumpInterruptedError) as error:
+    except (ParseError, SourceUnavailableError) as error:
         return type(error).__name__
     return "rows"
 
@@ -186,18 +185,6 @@ def test_error_behind_rows() -> None:
     assert [each[9] for each in first] == [7]
     with pytest.raises(SourceUnavailableError):
         next(batches)
-
-
-def test_interrupted_dump() -> None:
-    """NLM_F_DUMP_INTR at the end of a dump asks for another one."""
-    with pytest.raises(DumpInterruptedError):
-        decode(done(flags=2 | DUMP_INTR), AF_INET)
-
-
-def test_error_outweighs_interruption() -> None:
-    """A dump that failed isn't asked for again because it was interrupted too."""
-    with pytest.raises(SourceUnavailableError):
-        decode(done(-errno.ENOENT, flags=2 | DUMP_INTR), AF_INET)
 
 
 def test_dump_without_end() -> None:

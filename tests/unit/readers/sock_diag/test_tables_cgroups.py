@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.wire import Row
-from zabbix_sockets.readers.sock_diag.messages import CgroupRow, Noted, decode_datagram
+from zabbix_sockets.readers.sock_diag.messages import CgroupObserver, CgroupRow, decode_datagram
 
 from .messages import CGROUP_ID, SHUTDOWN, attribute, cgroup, done, encode_row
 
@@ -25,7 +25,7 @@ def row(inode: int) -> Row:
     return (1, 80, 4000, bytes(4), bytes(4), 0, 0, 0, 0, inode)
 
 
-def note_into(found: list[tuple[int, int]]) -> Noted:
+def note_into(found: list[tuple[int, int]]) -> CgroupObserver:
     """Return what notes each inode with its cgroup."""
 
     def noted(rows: Iterable[CgroupRow]) -> list[Row]:
@@ -36,13 +36,13 @@ def note_into(found: list[tuple[int, int]]) -> Noted:
     return noted
 
 
-def decode(data: bytes, noted: Noted | None = None) -> list[Row]:
+def decode(data: bytes, noted: CgroupObserver | None = None) -> list[Row]:
     """Return the rows of a datagram."""
     batches = decode_datagram(memoryview(data), AF_INET, noted)
     return [each for batch in batches for each in batch or ()]
 
 
-def cgroups(*attributes: bytes) -> list[int]:
+def cgroup_ids(*attributes: bytes) -> list[int]:
     """Return the cgroups of sockets with these attributes."""
     found: list[tuple[int, int]] = []
     rows = (encode_row(row(at), AF_INET, 0, each) for at, each in enumerate(attributes))
@@ -65,19 +65,19 @@ def cgroups(*attributes: bytes) -> list[int]:
 )
 def test_place(attributes: bytes) -> None:
     """The attribute may stand anywhere; of several the first of the right length counts."""
-    assert cgroups(attributes) == [7]
+    assert cgroup_ids(attributes) == [7]
 
 
 @pytest.mark.parametrize("attributes", [b"", SHUT, INFO, attribute(CGROUP_ID, bytes(4))])
 def test_none(attributes: bytes) -> None:
     """Kernels before 5.8 tell none."""
-    assert cgroups(attributes, attributes) == [0, 0]
+    assert cgroup_ids(attributes, attributes) == [0, 0]
 
 
 def test_place_changes_within_a_run() -> None:
     """Messages of one length may have it at different places, or not at all."""
     eight = attribute(99, bytes(8))
-    assert cgroups(
+    assert cgroup_ids(
         *(cgroup(1) + SHUT, SHUT + cgroup(2), cgroup(BIG) + SHUT),
         *(eight + SHUT, SHUT + cgroup(4), SHUT + eight, cgroup(5) + SHUT),
     ) == [1, 2, BIG, 0, 4, 0, 5]
@@ -88,7 +88,7 @@ def test_place_changes_within_a_run() -> None:
 def test_attribute_shorter_than_its_header(length: int, before: bytes) -> None:
     """An attribute that can't be is an error, not a loop without end."""
     with pytest.raises(ParseError, match="netlink attribute"):
-        cgroups(before + struct.pack("=HH", length, CGROUP_ID) + bytes(8))
+        cgroup_ids(before + struct.pack("=HH", length, CGROUP_ID) + bytes(8))
 
 
 @pytest.mark.parametrize("size", [4, 5, 8, 11])
@@ -146,7 +146,7 @@ def test_any_attributes(table: list[tuple[int, bytes]]) -> None:
 def test_any_bytes(attributes: bytes) -> None:
     """Whatever follows a row, it gives a number or an error of ours."""
     try:
-        (number,) = cgroups(attributes)
+        (number,) = cgroup_ids(attributes)
     except ParseError:
         return
     assert not number or struct.pack("=Q", number) in attributes

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.wire import Row, Table
-from zabbix_sockets.readers.sock_diag.attributes import facts_of
-from zabbix_sockets.readers.sock_diag.messages import decode_whole, encode_request
+from zabbix_sockets.readers.sock_diag.attributes import decode_cgroup_and_mark
+from zabbix_sockets.readers.sock_diag.messages import decode_with_messages, encode_request
 
 from .messages import SHUTDOWN, attribute, cgroup, done, encode_row
 
@@ -32,8 +32,12 @@ def row(inode: int) -> Row:
 
 def decode(data: bytes) -> list[tuple[int, int, int]]:
     """Return cgroup, mark and inode of each socket of a datagram."""
-    batches = decode_whole(memoryview(data), AF_INET)
-    return [(*facts_of(message), each[9]) for batch in batches for each, message in batch or ()]
+    batches = decode_with_messages(memoryview(data), AF_INET)
+    return [
+        (*decode_cgroup_and_mark(message), each[9])
+        for batch in batches
+        for each, message in batch or ()
+    ]
 
 
 @pytest.mark.parametrize(

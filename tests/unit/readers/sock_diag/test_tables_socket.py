@@ -51,8 +51,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
 
 def read(table: Table, seconds: float = 60) -> list[Row]:
     """Read a whole table."""
-    _, batches = NetlinkTables().read(table, Deadline(seconds))
-    return [row for batch in batches for row in batch]
+    return [row for batch in NetlinkTables().read(table, Deadline(seconds)) for row in batch]
 
 
 def row_with(inode: int) -> Row:

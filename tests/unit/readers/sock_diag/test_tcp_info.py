@@ -17,10 +17,14 @@ from zabbix_sockets.readers.sock_diag.attributes import INET_DIAG_CONG, INET_DIA
 from zabbix_sockets.readers.sock_diag.messages import (
     CgroupRow,
     decode_measured,
-    decode_whole,
+    decode_with_messages,
     encode_request,
 )
-from zabbix_sockets.readers.sock_diag.tcp_info import decode_all, decode_details, decode_tcp_info
+from zabbix_sockets.readers.sock_diag.tcp_info import (
+    decode_details,
+    decode_information,
+    decode_tcp_info,
+)
 
 from .messages import attribute, cgroup, done, encode_row
 
@@ -100,7 +104,7 @@ def test_captured_dump() -> None:
     data = CAPTURE.read_bytes()
     found = [
         (each, *decode_details(whole))
-        for batch in decode_whole(memoryview(data), AF_INET)
+        for batch in decode_with_messages(memoryview(data), AF_INET)
         for each, whole in batch or ()
     ]
     informed = [info for each, _, info in found if info and each[0] == 1]
@@ -189,6 +193,6 @@ def test_request_asks_for_no_more_than_is_wanted() -> None:
 
 def test_records_of_the_iterator() -> None:
     """The same struct, with inode, cookie and the algorithm's name."""
-    data = records.INFORMATION.pack(99, 7, 4026531840, b"cubic\0\0\0junk", info_bytes(216))
-    informed = decode_all(records.INFORMATION.iter_unpack(data * 2))
+    data = records.INFORMATION.pack(99, 7, b"cubic\0\0\0junk", info_bytes(216))
+    informed = decode_information(records.INFORMATION.iter_unpack(data * 2))
     assert informed == {7: (99, decode_tcp_info(info_bytes(216), "cubic"))}

@@ -1,0 +1,161 @@
+"""Why a list is not complete: what each kind of gap means for what a document says.
+
+A row that is missing means 0 only if its list is complete. So a gap makes each list incomplete that
+may lack a row because of it, or sockets in a row.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Grouping
+from zabbix_sockets.model import gaps
+from zabbix_sockets.model.gaps import Gap
+from zabbix_sockets.model.snapshot import LISTS
+from zabbix_sockets.model.wire import PROTOCOLS
+
+_OF_GROUPS = ("processes", "upstreams")
+"""The lists whose rows are of groups of owners: a socket whose owner, or its group, was not seen is
+in none of them. A listener's row is told by its address."""
+
+
+_HIDES = "/proc hides {} of some processes (hidepid): which group they are in is not known"
+_HIDES_FROM_COUNT = "/proc hides {} of some processes: the number can't be known"
+
+
+class Effect(NamedTuple):
+    """What a kind of gap means.
+
+    Attributes:
+        incomplete: the lists that are not complete.
+        warning: what `collector.warnings` say; empty: nothing. `{count}` is of all gaps of the
+            kind together; with `{where}` there is a warning for each.
+    """
+
+    incomplete: tuple[str, ...]
+    warning: str = ""
+
+
+EFFECTS: Mapping[str, Effect] = {
+    # `fds_max_pct` is absent from the rows, which are all there.
+    gaps.DESCRIPTOR_LIMITS: Effect((), "timed out: descriptor limits are not known"),
+    # The gap HIDDEN_COMMANDS, which comes with it, says what that means for groups.
+    gaps.COMMANDS: Effect(
+        (), "{count} command lines were not read: their user's are very long together"
+    ),
+    # What these hold is nobody's.
+    gaps.DENIED: Effect(
+        _OF_GROUPS,
+        "{count} processes may not be inspected: that takes CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH"
+        " and every capability they have",
+    ),
+    # What makes a filter undecided, owners that were not seen, is another gap: of the groups.
+    gaps.UNDECIDED: Effect(
+        ("listeners",), "filter: some sockets may fit or not: their processes can't be seen"
+    ),
+    gaps.HIDDEN: Effect(_OF_GROUPS, "/proc hides other users' processes (hidepid)"),
+    gaps.NAMESPACES: Effect(LISTS, "there may be network namespaces that can't be seen from here"),
+    # The name of a namespace is part of the ids of listeners and upstreams.
+    gaps.NAMESPACE_NAMES: Effect(
+        ("listeners", "upstreams"), "/proc hides what names some network namespaces have (hidepid)"
+    ),
+    # They tell units and containers.
+    gaps.CGROUPS: Effect(_OF_GROUPS, "the cgroups of some owners are not known"),
+    gaps.FOREIGN_OWNERS: Effect(_OF_GROUPS, "owners in other network namespaces are unknown"),
+    gaps.NAMESPACE: Effect(LISTS, "{count} network namespaces were not read to the end"),
+    # The names of groups, and of namespaces: with another one a row has another id.
+    gaps.PLACES: Effect(
+        LISTS, "timed out: not every unit, container, user or command was looked for"
+    ),
+    gaps.SHORTAGE: Effect(LISTS, "no descriptor or memory was left for some names"),
+    gaps.UNASKED: Effect(_OF_GROUPS, "timed out: not every process was asked for its sockets"),
+    # An owner may belong to another group than it seems to.
+    gaps.HIDDEN_NAMES: Effect(_OF_GROUPS, _HIDES.format("the whole name")),
+    gaps.HIDDEN_USERS: Effect(_OF_GROUPS, _HIDES.format("the user")),
+    gaps.HIDDEN_COMMANDS: Effect(_OF_GROUPS, _HIDES.format("the command line")),
+    gaps.TABLE: Effect(LISTS, "timed out or approximate: {where}"),
+    # Connections whose remote ends were not kept are in no upstream's row, but in `other`.
+    gaps.ENDPOINTS: Effect(("upstreams",)),
+    # Of the list that the gap names; `collector.truncated` says how many.
+    gaps.ROWS: Effect(()),
+}
+"""Of each of gaps.KINDS, in the order of the warnings."""
+
+_UNKNOWN = (
+    ((gaps.HIDDEN_NAMES,), _HIDES_FROM_COUNT.format("the whole name")),
+    ((gaps.HIDDEN_USERS,), _HIDES_FROM_COUNT.format("the user")),
+    ((gaps.HIDDEN_COMMANDS,), _HIDES_FROM_COUNT.format("the command line")),
+    ((gaps.DENIED,), "{denied} processes{named} can't be inspected: no privilege"),
+    ((gaps.FOREIGN_OWNERS,), "owners in other network namespaces can't be known: no privilege"),
+    ((gaps.CGROUPS,), "the cgroups of some owners are not known"),
+    ((gaps.UNDECIDED,), "filter: some sockets may fit or not: their processes can't be seen"),
+    ((gaps.HIDDEN,), "/proc hides other users' processes: the number can't be known"),
+    (gaps.UNREAD, "not every socket was read: the number can't be known"),
+    ((gaps.SHORTAGE,), "no descriptor or memory was left: the number can't be known"),
+    ((gaps.UNASKED, gaps.PLACES), "timed out: the number can't be known"),
+)
+"""Why one number is not known, by the kinds of gaps; of several that is said which comes first."""
+
+
+def complete_lists(found: Iterable[Gap], grouping: Grouping) -> dict[str, bool]:
+    """Decide of each of LISTS whether it is complete; a document is if all of them are."""
+    incomplete: set[str] = set()
+    for gap in _concerning(found, grouping):
+        incomplete.update((gap.where,) if gap.kind == gaps.ROWS else EFFECTS[gap.kind].incomplete)
+    return {name: name not in incomplete for name in LISTS}
+
+
+def warnings(found: Iterable[Gap], grouping: Grouping) -> list[str]:
+    """Put the gaps into words for people, in the order of EFFECTS."""
+    by_kind: dict[str, list[Gap]] = {}
+    for gap in _concerning(found, grouping):
+        by_kind.setdefault(gap.kind, []).append(gap)
+    lines = []
+    for kind, effect in EFFECTS.items():
+        of_kind = by_kind.get(kind)
+        if of_kind and "{where}" in effect.warning:
+            lines += [effect.warning.format(where=each) for each in sorted({*_where(of_kind)})]
+        elif of_kind and effect.warning:
+            lines.append(effect.warning.format(count=sum(gap.how_many for gap in of_kind)))
+    return lines
+
+
+def unread_protocols(found: Iterable[Gap]) -> set[str]:
+    """Tell of which protocols `host` has no figures: their tables were not read to the end."""
+    return {*_where(gap for gap in found if gap.kind == gaps.TABLE)}
+
+
+def why_unknown(found: Iterable[Gap], grouping: Grouping, name: str, protocol: str) -> str:
+    """Say why it is not known how many sockets the group *name* holds; "" if it is.
+
+    One number needs less than a list: that other processes may be inspected, or the tables of
+    another *protocol* (empty: of all) were read, is nothing to it. Where groups are the names of
+    processes it needs no cgroup either, and no name but these.
+    """
+    by_name = grouping is GROUPINGS[DEFAULT_GROUPING]
+    protocols = (protocol,) if protocol else PROTOCOLS
+    kinds: set[str] = set()
+    denied = 0
+    for gap in _concerning(found, grouping):
+        if gap.kind == gaps.DENIED and by_name and gap.where != name:
+            kinds.update(() if gap.where else (gaps.HIDDEN,))  # it may be called so
+        elif gap.kind == gaps.DENIED:
+            denied += gap.how_many
+            kinds.add(gap.kind)
+        elif not (by_name and gap.kind in (gaps.CGROUPS, gaps.PLACES)):
+            kinds.update((gap.kind,) if gap.kind != gaps.TABLE or gap.where in protocols else ())
+    named = f" named {name}" if by_name else ""
+    reasons = (words for of_kinds, words in _UNKNOWN if not kinds.isdisjoint(of_kinds))
+    return next(reasons, "").format(denied=denied, named=named)
+
+
+def _concerning(found: Iterable[Gap], grouping: Grouping) -> Iterator[Gap]:
+    """Yield the gaps that matter to *grouping*: processes' names do to those by process alone.
+
+    By rules, too, which leave most processes their names.
+    """
+    by_process = grouping.name == DEFAULT_GROUPING
+    return (gap for gap in found if by_process or gap.kind != gaps.HIDDEN_NAMES)
+
+
+def _where(found: Iterable[Gap]) -> Iterator[str]:
+    return (gap.where for gap in found)

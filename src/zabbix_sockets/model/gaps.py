@@ -1,0 +1,73 @@
+"""What was not seen of a moment: one list of it, in which nothing is decided.
+
+Whoever passes something over adds a Gap to the list (Visibility.gaps). What that means, which lists
+are not complete, which warnings are given, which numbers are not known, document.completeness says.
+"""
+
+from typing import NamedTuple
+
+from zabbix_sockets.model.wire import OWN_NETNS
+
+TABLE = "table"
+"""Sockets of the own namespace: the tables of a protocol (*where*) were not read to their end, or
+are approximate."""
+NAMESPACE = "namespace"
+"""Sockets of another namespace (*netns*), which was not read to its end."""
+NAMESPACES = "namespaces"
+"""Whole namespaces: there may be some that were not found."""
+NAMESPACE_NAMES = "names of namespaces"
+"""They may have names, but /proc hides the processes that tell them (hidepid)."""
+
+PLACES = "places"
+"""Names of units, containers, users, namespaces and command lines: the deadline was before them."""
+SHORTAGE = "shortage"
+"""The same, for want of a descriptor or memory."""
+
+DENIED = "denied processes"
+"""Processes named *where* (empty: not even that is known), which may not be inspected."""
+HIDDEN = "hidden processes"
+"""Other users' processes, which /proc doesn't list (hidepid)."""
+UNASKED = "unasked processes"
+"""Processes that were not asked for their sockets before the deadline."""
+FOREIGN_OWNERS = "owners in other namespaces"
+"""Owners are cgroups, and the sockets of a namespace were read without theirs."""
+CGROUPS = "cgroups"
+"""The cgroups of sockets, or of their owners."""
+HIDDEN_NAMES = "hidden names"
+"""Names of owners that are longer than comm: /proc hides the rest (hidepid)."""
+HIDDEN_USERS = "hidden users"
+"""Users of owners, which /proc hides (hidepid)."""
+HIDDEN_COMMANDS = "hidden command lines"
+"""Command lines of owners, which /proc hides (hidepid)."""
+COMMANDS = "command lines"
+"""Command lines beyond what those of one user may be long together."""
+
+UNDECIDED = "undecided"
+"""Sockets that may fit the filter or not: that depends on owners that were not seen."""
+ENDPOINTS = "endpoints"
+"""Remote endpoints beyond the bound: their connections are counted without them."""
+DESCRIPTOR_LIMITS = "descriptor limits"
+"""How many descriptors the owners may have: the deadline was before them."""
+ROWS = "rows"
+"""Rows of a list (*where*) that are more than the document has room for."""
+
+KINDS = (
+    *(TABLE, NAMESPACE, NAMESPACES, NAMESPACE_NAMES, PLACES, SHORTAGE),
+    *(DENIED, HIDDEN, UNASKED, FOREIGN_OWNERS, CGROUPS),
+    *(HIDDEN_NAMES, HIDDEN_USERS, HIDDEN_COMMANDS, COMMANDS),
+    *(UNDECIDED, ENDPOINTS, DESCRIPTOR_LIMITS, ROWS),
+)
+UNREAD = (TABLE, NAMESPACE, NAMESPACES)
+"""The kinds of gaps in which there may be sockets that were not read."""
+
+
+class Gap(NamedTuple):
+    """Something that was not seen: what *kind* of thing, one of KINDS; *where*, as its kind says.
+
+    *how_many* there are, where that can be told. *netns*: the number of a network namespace.
+    """
+
+    kind: str
+    where: str = ""
+    how_many: int = 1
+    netns: int = OWN_NETNS
