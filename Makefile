@@ -2,6 +2,7 @@
 # make test   everything: lint, types, unit, kernel and Zabbix tests (as root it installs
 #             what they need with apt)
 # make test-all  the same, with all rounds of what is done in rounds (tests/support/rounds.py)
+# make test-crowded  the tests, beside all that they must not notice (as root)
 # make soak   only what is done in rounds, for a night
 # make quick  lint and unit tests, in seconds
 # make lint   ruff and mypy
@@ -16,7 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find src conf zabbix_templates -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
 
-.PHONY: run test test-all soak quick lint bpf templates pictures privileges bench format clean
+.PHONY: run test test-all test-crowded soak quick lint bpf templates pictures privileges bench format clean
 
 run: $(VENV)/.installed
 	$(BIN)/zabbix-sockets show processes
@@ -26,6 +27,10 @@ test test-all: $(VENV)/.dev
 	tests/requirements.sh
 	$(MAKE) --no-print-directory lint
 	tests/all.sh $(BIN)/python
+
+test-crowded: $(VENV)/.dev
+	tests/requirements.sh
+	tests/crowded.sh tests/all.sh $(BIN)/python
 
 soak: $(VENV)/.dev
 	tests/requirements.sh

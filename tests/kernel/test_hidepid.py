@@ -13,15 +13,16 @@ import netns
 import pytest
 import zoo
 from children import Child, run_as
+from json_documents import json_document
 
-from zabbix_sockets import Query, build_document, collect
+from zabbix_sockets import Query, collect
 from zabbix_sockets.document.count import count
 from zabbix_sockets.grouping.by_rules import by_rules
 from zabbix_sockets.grouping.grouping import GROUPINGS, Grouping
 from zabbix_sockets.grouping.rules import make_rule
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.gaps import UNDECIDED
-from zabbix_sockets.model.snapshot import PINS_GROUP
+from zabbix_sockets.model.snapshot import LISTS, PINS_GROUP
 
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 NOBODY = 65534
@@ -74,7 +75,7 @@ def ask(source: str, pins: str, grouping: Grouping, proc: str) -> object:
     """Return which lists are complete, the ids of processes, the warnings; what count says."""
     query = Query(source, 30, proc, pins, netns="own", needs=grouping.needs)
     snapshot = collect(query)
-    document = build_document(snapshot, grouping=grouping)
+    document = json_document(snapshot, grouping=grouping)
     rows = document["processes"]
     collector = document["collector"]
     assert isinstance(rows, list)
@@ -173,17 +174,21 @@ def test_how_a_name_goes_on_is_hidden(pins: str, folder: Path, hidepid: int, gro
 def test_filter_by_a_name_that_is_hidden(
     pins: str, folder: Path, condition: str, undecided: bool
 ) -> None:
-    """Its sockets may fit or not, which is said."""
+    """Its sockets may fit or not, which is said; also of groups that need no names."""
 
     def work(proc: str) -> object:
         expression = condition.format(os.fsdecode(LONG))
         snapshot = collect(Query("bpf", 30, proc, pins, netns="own", filter=expression))
-        document = build_document(snapshot)
-        return [snapshot.visibility.has_gap(UNDECIDED), document["lists"], len(snapshot.listeners)]
+        lists = [
+            json_document(snapshot, grouping=GROUPINGS[each])["lists"]
+            for each in ("process", "unit")
+        ]
+        return [snapshot.visibility.has_gap(UNDECIDED), *lists, len(snapshot.listeners)]
 
     assert hiding(2, folder, work) == [
         undecided,
         {"processes": 0, "listeners": int(not undecided), "upstreams": 0},
+        dict.fromkeys(LISTS, int(not undecided)),
         0,
     ]
 
@@ -212,7 +217,7 @@ def test_names_of_namespaces_are_hidden(pins: str, folder: Path) -> None:
         return zoo.listener(port=7604)
 
     def work(proc: str) -> object:
-        document = build_document(collect(Query("bpf", 30, proc, pins, netns="all")))
+        document = json_document(collect(Query("bpf", 30, proc, pins, netns="all")))
         collector = document["collector"]
         assert isinstance(collector, dict)
         return [document["lists"], collector["warnings"]]

@@ -60,6 +60,20 @@ def parse(*files: Path) -> dict[str, list[str]]:
     return settings
 
 
+# Prints what became of a call: "done", or the name of its error.
+_ATTEMPT = """
+import ctypes, errno
+libc = ctypes.CDLL(None, use_errno=True)
+def attempt(what, call, *arguments):
+    try:
+        result = call(*arguments)
+        said = errno.errorcode.get(ctypes.get_errno(), "?") if result == -1 else "done"
+    except OSError as error:
+        said = errno.errorcode[error.errno]
+    print(what, said)
+"""
+
+
 @dataclass(slots=True)
 class Sandbox:
     """What the settings come to."""
@@ -107,6 +121,15 @@ class Sandbox:
         umask = ["sh", "-c", 'umask "$0" && exec "$@"', self.umask]
         lowered = [*umask, "setpriv", *self.setpriv, *filtered]
         return ["unshare", *self.unshare, *self.stage.inside([*mounted, *lowered], pins=pins)]
+
+    def probe(self, script: str) -> list[str]:
+        """Return the lines that a script of Python prints, which has `attempt` and `libc`."""
+        python = [str(self.stage.python), "-I", "-c", _ATTEMPT + script]
+        answer = subprocess.run(
+            self.command(python, pins=True), capture_output=True, text=True, check=False
+        )
+        assert (answer.returncode, answer.stderr) == (0, "")
+        return answer.stdout.splitlines()
 
     def one(self, name: str) -> str:
         """Return the last value of a setting."""

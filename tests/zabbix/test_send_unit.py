@@ -2,16 +2,12 @@
 
 import itertools
 import json
-import os
 import shutil
 import socket
 import stat
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,36 +19,21 @@ from zabbix_sockets.sending.spool import FILE, Spool
 
 from .processes import TCP, UDP, Holder, denied_to_root
 from .programs import wait_for
-from .pushing import sender
 from .recorder import Mood, Recorder, recording
-from .sandbox import APPLIED, NOT_HERE, Sandbox, parse, sandbox
+from .sandbox import APPLIED, NOT_HERE, parse
+from .send_unit import APART, CREDENTIALS, DROP_IN, INTERVAL, NAMES, UNIT, Unit, installed
 from .servers import SERVER_VERSIONS, Server
-from .stage import Stage, UnavailableError
+from .stage import Stage
 
 pytestmark = pytest.mark.zabbix
 
-UNIT = "systemd/zabbix-sockets-send.service"
 LOAD_UNIT = "systemd/zabbix-sockets-load.service"
-DROP_IN = "systemd/sys-ptrace.conf"
-CREDENTIALS = "systemd/credentials.conf"
-_INTERVAL = 60.0
-_NAMES = [f"host {number}" for number in range(1000)]
-_APART = 2.0
-"""Seconds between the moments of two hosts, of which one is to be soon."""
 _WATCHDOG = 6
 """Seconds: fewer than a push may take, and two of it than one takes to a silent server."""
 
 # What none of the restrictions lets through; each prints what it met.
 PROBE = r"""
-import ctypes, errno, mmap, os, socket
-libc = ctypes.CDLL(None, use_errno=True)
-def attempt(what, call, *arguments):
-    try:
-        result = call(*arguments)
-        said = errno.errorcode.get(ctypes.get_errno(), "?") if result == -1 else "done"
-    except OSError as error:
-        said = errno.errorcode[error.errno]
-    print(what, said)
+import mmap, os, socket
 attempt("write /usr", open, "/usr/probe", "w")
 attempt("write /etc", open, "/etc/probe", "w")
 attempt("write /var/lib", open, "/var/lib/probe", "w")
@@ -77,105 +58,6 @@ for line in open("/proc/self/status"):
     if line.startswith(("Uid", "Groups", "Cap", "NoNewPrivs", "Seccomp:")):
         print(*line.split())
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """The unit, with the version of zabbix_sender that its host has."""
-
-    box: Sandbox
-    version: str
-    log: Path
-
-    def configure(self, destination: str, *lines: str, names: Iterable[str] = _NAMES) -> str:
-        """Write the agent's file; return the host's name, whose moment is a few seconds ahead."""
-        name = next(name for name in names if 4 < _seconds_to_first(name) < 4 + 2 * _APART)
-        folder = self.box.root / "etc/zabbix"
-        text = "\n".join([f"ServerActive={destination}", f"Hostname={name}", *lines, ""])
-        (folder / "zabbix_agentd.conf").write_text(text)
-        return name
-
-    def watch_sender(self) -> None:
-        """Let zabbix_sender say what it has of its caller, before it does its work."""
-        program = self.box.root / "bin/zabbix_sender"
-        program.rename(program.with_name("real"))
-        program.write_text(
-            "#!/bin/sh\ncat /proc/$$/status >/var/lib/zabbix-sockets/status.$$\n"
-            'exec /usr/local/bin/real "$@"\n'
-        )
-        program.chmod(0o755)
-
-    def fails(self, **environment: str) -> tuple[int, str]:
-        """Run what ExecStart= says, which has to end by itself; return its status and its log."""
-        command = self.box.command(self.box.exec_start, pins=True, **environment)
-        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        return answer.returncode, answer.stderr
-
-    @contextmanager
-    def running(self, *, pins: bool, **environment: str) -> Iterator["Told"]:
-        """Run what ExecStart= says; yield what it tells systemd. SIGTERM has to end it in time."""
-        name = f"\0zabbix-sockets-{os.getpid()}-{time.monotonic_ns()}"
-        with (
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified,
-            self.log.open("wb") as to,
-        ):
-            notified.bind(name)
-            notified.settimeout(30)
-            told = Told(notified, self.log)
-            environment["NOTIFY_SOCKET"] = f"@{name[1:]}"
-            command = self.box.command(self.box.exec_start, pins=pins, **environment)
-            with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=to) as process:
-                try:
-                    told.receive()
-                    yield told
-                    process.terminate()
-                    status = process.wait(float(self.box.one("TimeoutStopSec")))
-                    assert status == 0, self.log.read_text()
-                    notified.settimeout(0)
-                    while not told[-1].startswith("STOPPING"):
-                        told.receive()
-                finally:
-                    process.kill()
-
-
-class Told(list[str]):
-    """What a unit has told systemd so far."""
-
-    def __init__(self, notified: socket.socket, log: Path) -> None:
-        super().__init__()
-        self._notified = notified
-        self._log = log
-
-    def receive(self) -> str:
-        """Return what it tells next; fail with its log where it doesn't."""
-        try:
-            self.append(self._notified.recv(4096).decode())
-        except OSError as exc:
-            raise AssertionError(self._log.read_text()) from exc
-        return self[-1]
-
-
-def _seconds_to_first(host: str) -> float:
-    return schedule.seconds_to_first(time.time(), _INTERVAL, schedule.offset(host, _INTERVAL))
-
-
-@contextmanager
-def installed(stage: Stage, version: str, *drop_ins: str) -> Iterator[Unit]:
-    """Prepare a machine with the packaged unit, and zabbix_sender in its PATH."""
-    root = Path(tempfile.mkdtemp(prefix="zabbix-unit-"))
-    try:
-        root.chmod(0o755)
-        box = sandbox(parse(*(stage.conf / each for each in (UNIT, *drop_ins))), stage, root)
-        (root / "bin").mkdir()
-        shutil.copy(sender(version), root / "bin")
-        box.steps.insert(0, ["bind", str(root / "bin"), "/usr/local/bin"])
-        (root / "etc/zabbix").mkdir(exist_ok=True)
-        stage.load()
-        yield Unit(box, version, root / "log")
-    except UnavailableError as exc:
-        pytest.skip(str(exc))
-    finally:
-        shutil.rmtree(root)
 
 
 @pytest.fixture(params=SERVER_VERSIONS)
@@ -209,10 +91,7 @@ def test_every_setting_is_known(stage: Stage, drop_ins: tuple[str, ...]) -> None
 
 def test_restrictions(unit: Unit) -> None:
     """What the unit forbids fails in the sandbox: the other tests say what they seem to say."""
-    command = unit.box.command([str(unit.box.stage.python), "-I", "-c", PROBE], pins=True)
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (answer.returncode, answer.stderr) == (0, "")
-    lines = answer.stdout.splitlines()
+    lines = unit.box.probe(PROBE)
     uid, nothing = unit.box.uid, "0000000000000000"
     assert lines == [
         "write /usr EROFS",
@@ -405,8 +284,8 @@ def assert_reaches(server: Server, unit: Unit, *lines: str) -> None:
     many on a busy machine. So there are hosts for all seconds, one of which will do.
     """
     hosts = {
-        next(name for name in _NAMES if schedule.offset(name, _INTERVAL) // _APART == part): ""
-        for part in range(round(_INTERVAL / _APART))
+        next(name for name in NAMES if schedule.offset(name, INTERVAL) // APART == part): ""
+        for part in range(round(INTERVAL / APART))
     }
     (groupid,) = server.api.hostgroup.create(name=f"units {server.version}")["groupids"]
     psk = {"tls_accept": 2, "tls_psk_identity": "unit", "tls_psk": "7b" * 32}

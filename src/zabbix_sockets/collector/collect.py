@@ -6,7 +6,7 @@ from time import monotonic, time
 from zabbix_sockets.collector.iterator.early_read import Ahead
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.sources import Plan, choose
-from zabbix_sockets.model import gaps, shortage
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, HostCounters, Query, Snapshot
@@ -38,7 +38,6 @@ def collect(
         UsageError: the filter is wrong.
     """
     started = monotonic()
-    shortage.begin()
     deadline = Deadline(query.timeout)
     shared = Shared(query.proc, deadline)
     query = _with_own(query, shared)
@@ -51,7 +50,7 @@ def collect(
     _add_facts(snapshot, query, shared)
     if not shared.complete:
         snapshot.visibility.add_gap(gaps.PLACES)
-    if shortage.is_noted():
+    if shared.is_short:
         snapshot.visibility.add_gap(gaps.SHORTAGE)
     snapshot.visibility.seconds = monotonic() - started
     return snapshot

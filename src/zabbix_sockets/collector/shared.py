@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar, cast
 
+from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline
 
 Made = TypeVar("Made")
@@ -27,12 +28,18 @@ class Shared:
         self.deadline = deadline
         self.checks: list[Callable[[], bool]] = []
         self._made: dict[object, object] = {}
+        self._shortages_before = shortage.times()
 
     def once(self, make: "Callable[[Shared], Made]") -> Made:
         """Return what *make* makes, the same whoever asks."""
         if make not in self._made:
             self._made[make] = make(self)
         return cast("Made", self._made[make])
+
+    @property
+    def is_short(self) -> bool:
+        """Whether something was passed over for want of a descriptor or memory in its time."""
+        return shortage.times() > self._shortages_before
 
     @property
     def complete(self) -> bool:

@@ -126,12 +126,12 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "--group-by",
         choices=tuple(GROUPINGS),
         default=DEFAULT_GROUPING,
-        help=f"what a row of processes stands for (default: {DEFAULT_GROUPING})",
+        help=f"processes with the same one of these are one row (default: {DEFAULT_GROUPING})",
     )
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help=f"rules that name processes (default: {answers.CONFIG}, if it is there)",
+        help=f"file with rules that name processes (default: {answers.CONFIG}, if it is there)",
     )
     _add_pins(parser)
     parser.set_defaults(tcp_info=False, active_within=ACTIVE_WITHIN[2])
@@ -168,7 +168,7 @@ def _add_document(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         default=500_000,
         metavar="N",
-        help="the document's greatest length (default: 500000)",
+        help="the greatest length of the document, in bytes (default: 500000)",
     )
 
 
@@ -217,10 +217,10 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
         "--interval",
         type=_seconds,
         metavar="SECONDS",
-        help="show sockets: again and again, with what has changed",
+        help="show sockets: print them at this interval, with rates and those new or gone",
     )
     parser.add_argument(
-        "--count", type=_positive, metavar="N", help="with --interval: so many times"
+        "--count", type=_positive, metavar="N", help="with --interval: end after so many times"
     )
     parser.add_argument(
         "--state",
@@ -261,7 +261,7 @@ def _add_provision(parser: argparse.ArgumentParser) -> None:
         type=_seconds,
         default=60.0,
         metavar="SECONDS",
-        help="wait for each of the server's answers as long (default: 60)",
+        help="wait this long for each of the server's answers (default: 60)",
     )
 
 

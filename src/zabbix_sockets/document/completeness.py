@@ -7,7 +7,7 @@ may lack a row because of it, or sockets in a row.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Grouping
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, Grouping
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.snapshot import LISTS
@@ -16,7 +16,6 @@ from zabbix_sockets.model.wire import PROTOCOLS
 _OF_GROUPS = ("processes", "upstreams")
 """The lists whose rows are of groups of owners: a socket whose owner, or its group, was not seen is
 in none of them. A listener's row is told by its address."""
-
 
 _HIDES = "/proc hides {} of some processes (hidepid): which group they are in is not known"
 _HIDES_FROM_COUNT = "/proc hides {} of some processes: the number can't be known"
@@ -48,9 +47,9 @@ EFFECTS: Mapping[str, Effect] = {
         "{count} processes may not be inspected: that takes CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH"
         " and every capability they have",
     ),
-    # What makes a filter undecided, owners that were not seen, is another gap: of the groups.
+    # Whatever row such a socket belongs to may lack it.
     gaps.UNDECIDED: Effect(
-        ("listeners",), "filter: some sockets may fit or not: their processes can't be seen"
+        LISTS, "filter: some sockets may fit or not: their processes can't be seen"
     ),
     gaps.HIDDEN: Effect(_OF_GROUPS, "/proc hides other users' processes (hidepid)"),
     gaps.NAMESPACES: Effect(LISTS, "there may be network namespaces that can't be seen from here"),
@@ -61,6 +60,7 @@ EFFECTS: Mapping[str, Effect] = {
     # They tell units and containers.
     gaps.CGROUPS: Effect(_OF_GROUPS, "the cgroups of some owners are not known"),
     gaps.FOREIGN_OWNERS: Effect(_OF_GROUPS, "owners in other network namespaces are unknown"),
+    # `established` is absent from its listeners, whose connections may be what was not read.
     gaps.NAMESPACE: Effect(LISTS, "{count} network namespaces were not read to the end"),
     # The names of groups, and of namespaces: with another one a row has another id.
     gaps.PLACES: Effect(
@@ -72,6 +72,7 @@ EFFECTS: Mapping[str, Effect] = {
     gaps.HIDDEN_NAMES: Effect(_OF_GROUPS, _HIDES.format("the whole name")),
     gaps.HIDDEN_USERS: Effect(_OF_GROUPS, _HIDES.format("the user")),
     gaps.HIDDEN_COMMANDS: Effect(_OF_GROUPS, _HIDES.format("the command line")),
+    # The protocol's figures are absent from `host`, too: see unread_protocols().
     gaps.TABLE: Effect(LISTS, "timed out or approximate: {where}"),
     # Connections whose remote ends were not kept are in no upstream's row, but in `other`.
     gaps.ENDPOINTS: Effect(("upstreams",)),
@@ -131,7 +132,7 @@ def why_unknown(found: Iterable[Gap], grouping: Grouping, name: str, protocol: s
     another *protocol* (empty: of all) were read, is nothing to it. Where groups are the names of
     processes it needs no cgroup either, and no name but these.
     """
-    by_name = grouping is GROUPINGS[DEFAULT_GROUPING]
+    by_name = grouping.is_plain
     protocols = (protocol,) if protocol else PROTOCOLS
     kinds: set[str] = set()
     denied = 0

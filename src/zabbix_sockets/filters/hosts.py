@@ -3,7 +3,7 @@
 import _socket
 from typing import NamedTuple
 
-MAX_PORT = 65535
+MAX_PORT = 65535  # of 16 bits
 _PORT = "a port: a number up to 65535 or a service of /etc/services"
 _ADDRESS = "an address: a.b.c.d or [IPv6], each with /bits and :port if need be, or *"
 _ANY = ("", "*", "any", "all", "default")

@@ -121,9 +121,12 @@ class Pid(NamedTuple):
 
 
 Leaf = States | Port | Host | Named | Device | Mark | Cgroup | User | ProcessName | Pid
+"""A condition."""
 Node = Constant | And | Or | Not | Leaf
+"""An expression, or a part of one."""
 
 TRUE, FALSE = Constant(True), Constant(False)
+"""The expressions that match all sockets, and none."""
 
 Replace = Callable[[Leaf, bool], Node]
 """Returns the node to take the place of a leaf; the second argument is False if that is negated."""

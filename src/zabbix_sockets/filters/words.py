@@ -14,6 +14,7 @@ _SPACE = re.compile(r"\s*")
 
 AND, OR, NOT = "and", "or", "not"
 OPEN, CLOSE, END = "(", ")", ""
+"""Roles of words; END is behind the last one."""
 _SIGNS = {"&&": AND, "&": AND, "||": OR, "|": OR, "!": NOT}
 _JOINING = (AND, OR, NOT)
 _COMPARISONS = {

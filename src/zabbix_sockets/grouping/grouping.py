@@ -14,11 +14,13 @@ class Grouping(NamedTuple):
         name: the choice of --group-by.
         names_of: returns for each of some processes the name of its group, safe to print.
         needs: the fields of Process, besides its name, that *names_of* reads.
+        is_plain: a group is all processes of one name, as Process has it: without rules.
     """
 
     name: str
     names_of: Callable[[Sequence[Process]], Sequence[str]]
     needs: frozenset[str] = frozenset()
+    is_plain: bool = False
 
 
 def _by(field: str) -> Grouping:
@@ -31,8 +33,11 @@ def _by(field: str) -> Grouping:
 
 
 DEFAULT_GROUPING = "process"
+"""The name of the grouping by process name, with or without rules."""
 GROUPINGS = {
-    DEFAULT_GROUPING: Grouping(DEFAULT_GROUPING, lambda each: [process.name for process in each]),
+    DEFAULT_GROUPING: Grouping(
+        DEFAULT_GROUPING, lambda each: [process.name for process in each], is_plain=True
+    ),
     "unit": _by("unit"),
     "container": _by("container"),
     "user": _by("user"),

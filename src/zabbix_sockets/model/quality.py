@@ -22,6 +22,7 @@ Quality = int
 """The sums of any number of connections, as the module describes them."""
 
 Key = TypeVar("Key")
+"""The key by which sums are told apart."""
 
 _STEP_BITS = 3
 _STEPS = 1 << _STEP_BITS

@@ -25,6 +25,7 @@ TCP_STATES = {int(state): state.name.lower() for state in TcpState}
 UDP_STATES = {TcpState.ESTABLISHED.value: "connected", TcpState.CLOSE.value: "bound"}
 """The names of states in the document, by the kernel's numbers."""
 PROTOCOLS = ("tcp", "udp")
+"""The protocols that are read, by their names in Table."""
 
 
 def state_name(protocol: str, state: int) -> str:

@@ -60,9 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--delete-missing",
         action="store_true",
-        help="delete what the templates on the server have and these ones have not",
+        help="delete parts of the templates on the server that these ones don't have",
     )
-    add("--dry-run", action="store_true", help="change nothing, and say what would be done")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="change nothing, and print the changes that would be made",
+    )
 
 
 def _add_hosts(parser: argparse.ArgumentParser) -> None:

@@ -40,10 +40,12 @@ TEMPLATES = {
     "active": Template("Sockets by Zabbix agent active"),
     "trapper": Template("Sockets by Zabbix trapper"),
 }
+"""Our templates by the choices of --template."""
 TEMPLATE_GROUP = "Templates/Applications"
 """The group that the templates are in."""
 
 NAMES = tuple(template.name for template in TEMPLATES.values())
+"""The names of our templates on the server."""
 
 _PLURALS = {
     "templates": "template",

@@ -1,4 +1,6 @@
-"""What the agent's configuration file says of where to push; zabbix_sender reads the rest of it.
+"""Reader of the agent's configuration file, for the servers and the host's name.
+
+zabbix_sender reads the other settings, such as TLS, itself.
 
 The syntax is that of Zabbix's own parser: NAME=VALUE, # comments, Include= of a file, of all
 files of a folder, or of those that fit a pattern there.
@@ -20,7 +22,7 @@ PLACES = {
     "zabbix_agentd": "/etc/zabbix/zabbix_agentd.conf",
     "zabbix_agent2": "/etc/zabbix/zabbix_agent2.conf",
 }
-"""Where the packages of the agents have theirs; an agent is told by its process's name."""
+"""The files of the agents' packages, by the name of the agent's process."""
 
 _MAX_DEPTH = 10  # as the parser of Zabbix
 _MAX_BYTES = 1_000_000
@@ -33,17 +35,22 @@ _AGENTS_USER = "zabbix"
 
 
 class AgentConfig(NamedTuple):
-    """What a push needs to know of it."""
+    """The settings of the file that a push needs.
+
+    Attributes:
+        path: that of the file.
+        destinations: of ServerActive, each a server or proxy, or the nodes of a cluster with ";"
+            between them.
+        hostname: the host's name; empty: the agent takes it from an item.
+    """
 
     path: str
     destinations: tuple[str, ...]
-    """Of ServerActive: each a server or proxy, or the nodes of a cluster with ";" between."""
     hostname: str
-    """Empty: the agent takes it from an item."""
 
 
 def find_agent_config() -> str | None:
-    """Return the file of this host's agent in its usual place; None: there is none.
+    """Return the path of the configuration file of this host's agent; None: none is in PLACES.
 
     Where both agents have one it is that of the agent which runs, else of the one which is
     installed; zabbix_agentd's if that decides nothing.
@@ -56,7 +63,7 @@ def find_agent_config() -> str | None:
 
 
 def has_several() -> bool:
-    """Whether both agents have a file in its usual place."""
+    """Whether both agents have a configuration file in PLACES."""
     return len(_there()) > 1
 
 
@@ -65,9 +72,9 @@ def _there() -> list[str]:
 
 
 def _is_running(agent: str) -> bool:
-    """Whether a process of root's or of the agent's own user is that agent, with its usual file.
+    """Whether a process is the agent of that name, with its file of PLACES.
 
-    Another user's may call itself what it likes.
+    Only processes of root and of the user zabbix count: another user's may have any name.
     """
     users = {0}
     try:
@@ -81,7 +88,7 @@ def _is_running(agent: str) -> bool:
 
 
 def _processes() -> Iterator[tuple[int, str, list[str]]]:
-    """Yield the user, the name and the arguments of each process that can be seen."""
+    """Yield the uid, the name (comm) and the arguments of each process that can be seen."""
     for number in filter(str.isdecimal, os.listdir("/proc")):
         folder = f"/proc/{number}"
         try:
@@ -96,7 +103,10 @@ def _processes() -> Iterator[tuple[int, str, list[str]]]:
 
 
 def _takes(arguments: list[str], path: str) -> bool:
-    """Whether an agent's arguments name this file, or none: then it takes that of its package."""
+    """Whether an agent with these arguments reads the file *path*, its package's default.
+
+    It does if they name that file, or none.
+    """
     for number, argument in enumerate(arguments):
         if argument in {"-c", "--config"}:
             return path in arguments[number + 1 : number + 2]
@@ -110,7 +120,7 @@ def _is_installed(agent: str) -> bool:
 
 
 def read_agent_config(path: str) -> AgentConfig:
-    """Return what the file says; a name of the host that is not in it is the system's.
+    """Return the settings of the file *path*; without Hostname the host's name is the system's.
 
     Raises:
         UsageError: it can't be read.
@@ -124,7 +134,10 @@ def read_agent_config(path: str) -> AgentConfig:
 
 
 class _Reader:
-    """Reads a file and what it includes, relative to *folder*: there zabbix_sender runs, too."""
+    """Reads a file and the files that it includes.
+
+    Relative paths are from *folder*, in which zabbix_sender runs, too.
+    """
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -132,7 +145,11 @@ class _Reader:
         self._files = 0
 
     def read(self, path: str) -> dict[str, str]:
-        """Return the settings by name; of several of the same name the last counts."""
+        """Return the settings of the file *path* by name; of several of one name the last.
+
+        Raises:
+            UsageError: a file can't be read, or includes go too deep or are too many.
+        """
         self._read_into(path, 0)
         return self._settings
 
@@ -152,7 +169,10 @@ class _Reader:
                 self._read_into(each, depth + 1)
 
     def _included(self, pattern: str, path: str) -> list[str]:
-        """Return the files of an Include: itself, a folder's, or those that fit its last part."""
+        """Return the paths of Include=*pattern* in the file *path*.
+
+        They are itself, the files of a folder, or those that match the pattern's last part.
+        """
         if "\0" in pattern:
             raise UsageError(f"{path}: an Include has a NUL in it")
         pattern = os.path.join(self._folder, pattern)
@@ -170,10 +190,10 @@ class _Reader:
 
 
 def _read_file(path: str) -> str:
-    """Return the text of a regular file that is not longer than a configuration is.
+    """Return the text of the regular file *path*, of at most 1,000,000 bytes.
 
     Raises:
-        UsageError: it can't be read, or is something else.
+        UsageError: it can't be read, is longer, or is no regular file.
     """
     try:  # without waiting for somebody to write, should it be a FIFO
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""The verb `send`: one document to every destination, once or at every interval."""
+"""The verb `send`: pushes a document to every destination, once or at every interval."""
 
 import argparse
 import sys
@@ -12,18 +12,18 @@ from zabbix_sockets.sending.spool import Spool
 from zabbix_sockets.sending.systemd import watchdog_seconds
 
 _MOST_AT_ONCE = 30
-"""Documents that waited, which a single push delivers besides its own."""
+"""The most packets that waited which a single push delivers besides its own."""
 _LONGEST_DOCUMENT = 1.5, 2.0
-"""What it takes at most until a document that hangs is given up: as many times --timeout, half of
-it for the calls of others that are waited for, and as many seconds."""
+"""The longest time until a document that hangs is given up: the first times --timeout, of which
+half of one is for other calls that are waited for, and the second in seconds."""
 
 
 def send(options: argparse.Namespace, make: Make) -> None:
-    """Push once, or stay and push at every interval.
+    """Push a document that *make* returns, once or with *options*.interval again and again.
 
     Raises:
-        SocketsError: the document was not delivered.
-        UsageError: it can't be, the way it is called or configured.
+        SocketsError: the document was not delivered everywhere.
+        UsageError: no document can be delivered with these options and files.
     """
     pusher = Pusher(options, make)
     try:
@@ -34,7 +34,7 @@ def send(options: argparse.Namespace, make: Make) -> None:
             _check(pusher, options.timeout)
             Service(pusher, options.interval).run()
         else:
-            if pusher.target.is_choice:
+            if pusher.target.has_alternatives:
                 sys.stderr.write(f"note: pushing {pusher.target}\n")
             _tell(_catch_up(pusher, pusher.deliver(pusher.make())), pusher.spool)
     finally:
@@ -43,11 +43,11 @@ def send(options: argparse.Namespace, make: Make) -> None:
 
 
 def _check(pusher: Pusher, timeout: float) -> None:
-    """See whether a service can do its work here, instead of saying for ever why not.
+    """Raise an error, before it starts, where the service could never push. *timeout*: --timeout.
 
     Raises:
-        UsageError: what only a person can mend.
-        SocketsError: what may mend itself.
+        UsageError: only a person can mend the cause.
+        SocketsError: the cause may pass.
     """
     limit = watchdog_seconds()
     times, seconds = _LONGEST_DOCUMENT
@@ -61,7 +61,10 @@ def _check(pusher: Pusher, timeout: float) -> None:
 
 
 def _catch_up(pusher: Pusher, reports: list[Report]) -> list[Report]:
-    """Deliver some of what waits too: a call now and then would else never come to its end."""
+    """Deliver up to 30 of the packets that wait; return *reports* with those of them added.
+
+    Without it, calls now and then would never empty the spool.
+    """
     totals = {report.destination: report for report in reports}
     for _ in range(_MOST_AT_ONCE):
         destinations = catching_up(reports)
@@ -75,7 +78,11 @@ def _catch_up(pusher: Pusher, reports: list[Report]) -> list[Report]:
 
 
 def _tell(reports: list[Report], spool: Spool | None) -> None:
-    """Print a line for each destination; raise if one of them has not got everything."""
+    """Print the report of each destination.
+
+    Raises:
+        SocketsError: one of them has not got everything.
+    """
     for report in reports:
         (sys.stdout if report.delivered else sys.stderr).write(f"{report}\n")
     if not all(report.delivered for report in reports):

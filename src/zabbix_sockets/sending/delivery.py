@@ -1,4 +1,4 @@
-"""From a packet of values to every destination, by way of the spool where that is needed."""
+"""Delivery of packets of values to every destination, by way of the spool."""
 
 import math
 import random
@@ -16,57 +16,65 @@ from zabbix_sockets.sending.spool import Spool, State
 from zabbix_sockets.sending.transport import Outcome
 
 Packet = Sequence[Value]
-"""Values that go in one call."""
+"""Values that go in one call of zabbix_sender."""
 
 Push = Callable[[str, Packet], Outcome]
-"""Hands values to zabbix_sender for one destination."""
+"""Hands a packet to zabbix_sender for one destination, and returns the outcome."""
 
 BATCHES_SECONDS = 60.0
-"""After these a delivery begins no further packet of the same moment: it waits in the spool."""
+"""The time of one delivery, after which its further packets wait in the spool."""
 _LOOK_SECONDS = 0.1
-"""Between two looks at pushes that are on their way."""
+"""Between two checks whether pushes have ended."""
 
 DRAIN_SECONDS = 1.0
-"""Between two documents that waited, on the average: a fleet that comes back is no storm."""
+"""Between two packets that waited, on the average: a fleet that comes back is no storm."""
 
 
 @dataclass(slots=True)
-class Attendance:
-    """What the process has to do while it waits for a lock, or for pushes on their way."""
+class WaitPolicy:
+    """The conduct of the process while it waits for a lock, or for pushes.
+
+    Attributes:
+        beat: called several times a second as long as no push hangs (systemd.Heartbeat).
+        is_stopping: whether no further push may begin.
+        push_seconds: the time after which a push hangs, and *beat* is called no more.
+        lock_seconds: the time to wait for another process that sends.
+    """
 
     beat: Callable[[], None] = lambda: None
-    """Called several times a second while all goes on as it should: see systemd.Pulse."""
     is_stopping: Callable[[], bool] = lambda: False
-    """Whether to begin nothing more."""
     push_seconds: float = math.inf
-    """What a push takes at most; past it it hangs, and there is no beat any more."""
     lock_seconds: float = ALONE_SECONDS
-    """How long to wait for another process that sends."""
 
 
 class Report(NamedTuple):
-    """What has become of one packet at one destination."""
+    """The result of a delivery for one destination.
+
+    Attributes:
+        outcome: that of the packets that were pushed.
+        waiting: the number of packets in the spool for the destination; None: it can't be read.
+        live: the outcome is of the packets of this delivery, and not of one that had waited.
+        note: words for the log besides.
+    """
 
     destination: str
     outcome: Outcome
-    waiting: int
-    """Documents in the spool for it, this one among them if it is there."""
+    waiting: int | None
     live: bool = True
-    """The outcome is of this packet, and not of one that had waited."""
     note: str = ""
 
     @property
     def catches_up(self) -> bool:
-        """Whether the server takes packets, and more wait."""
-        return self.outcome.delivered and bool(self.waiting)
+        """Whether the server took the last packet, and further ones wait or may wait."""
+        return self.outcome.delivered and self.waiting != 0
 
     @property
     def is_refused(self) -> bool:
-        """Whether the server answered, and took none of it."""
+        """Whether the server answered, and took no value."""
         return not self.outcome.error and not self.outcome.processed
 
     def plus(self, later: "Report") -> "Report":
-        """Return this with what was reported after it."""
+        """Return the sum of this report and of a *later* one for the same destination."""
         outcome = later.outcome._replace(
             processed=self.outcome.processed + later.outcome.processed,
             failed=self.outcome.failed + later.outcome.failed,
@@ -75,8 +83,8 @@ class Report(NamedTuple):
 
     @property
     def delivered(self) -> bool:
-        """Whether the server has it, and all before it."""
-        return self.outcome.delivered and not self.outcome.failed and not self.waiting
+        """Whether the server has all values, and nothing waits for it."""
+        return self.outcome.delivered and not self.outcome.failed and self.waiting == 0
 
     def __str__(self) -> str:
         """Return the result in one line: sent, failed, why."""
@@ -96,29 +104,40 @@ class Report(NamedTuple):
 
 
 class Delivery:
-    """Delivers packets; what is not delivered waits in the spool, if there is one."""
+    """Delivers packets to all destinations; those not delivered wait in the spool.
+
+    Args:
+        push: hands a packet to zabbix_sender.
+        destinations: as zabbix_sender takes them.
+        spool: None: what is not delivered is lost.
+        wait_policy: None: none of its own.
+    """
 
     def __init__(
         self,
         push: Push,
         destinations: Sequence[str],
         spool: Spool | None,
-        attendance: Attendance | None = None,
+        wait_policy: WaitPolicy | None = None,
     ) -> None:
         self._push = push
         self._destinations = destinations
         self._spool = spool
-        self._attendance = attendance or Attendance()
+        self._wait_policy = wait_policy or WaitPolicy()
 
     def state(self) -> State | None:
-        """Return what waits in the spool, for whomever; None without one."""
-        return self._spool.state() if self._spool else None
+        """Return the state of the spool for all destinations; None without one that can be read."""
+        try:
+            return self._spool.state() if self._spool else None
+        except SocketsError:
+            return None
 
     def deliver(self, packets: Mapping[str, Sequence[Packet]]) -> list[Report]:
-        """Push to every destination its packets, or the oldest that waits there.
+        """Push to every destination its *packets* or, where others wait, the oldest of these.
 
-        A packet is in the spool before anything is waited for, and leaves it when the server has
-        taken it: a kill at any moment loses nothing, nor does a process that sends for long.
+        A report for each destination is returned. A packet is in the spool before anything is
+        waited for, and leaves it when the server has taken it: a kill at any moment loses nothing,
+        nor does a process that sends for long.
 
         Raises:
             SocketsError: values could be neither sent nor kept.
@@ -142,12 +161,16 @@ class Delivery:
         )
 
     def _alone(self, spool: Spool) -> AbstractContextManager[None]:
-        return spool.alone(self._attendance.lock_seconds, self._attendance.beat)
+        return spool.alone(self._wait_policy.lock_seconds, self._wait_policy.beat)
 
     def _push_kept(
         self, packets: Mapping[str, Sequence[Packet]], own: Container[int]
     ) -> list[Report]:
-        """Push what is first for each destination; *own* are the numbers of *packets*."""
+        """Push the oldest packets for each destination.
+
+        *packets* are in the spool already, where *own* are their numbers. Where nothing waited
+        before them, all are pushed as long as the server takes them and there is time.
+        """
         assert self._spool
         begun = time.monotonic()
         heads = {each: self._spool.oldest(each) for each in self._destinations}
@@ -155,7 +178,7 @@ class Delivery:
         reports = {each.destination: each for each in self._push_heads(self._destinations)}
         for _ in range(max(map(len, packets.values())) - 1):
             goes_on = [each for each in reports if each not in waited and reports[each].catches_up]
-            if not goes_on or self._attendance.is_stopping() or _is_over(begun):
+            if not goes_on or self._wait_policy.is_stopping() or _is_over(begun):
                 break
             for report in self._push_heads(goes_on):
                 reports[report.destination] = reports[report.destination].plus(report)
@@ -164,9 +187,10 @@ class Delivery:
         return [each._replace(live=each.destination not in waited) for each in reports.values()]
 
     def drain(self, destinations: Sequence[str]) -> list[Report]:
-        """Push the oldest document that waits, for each of *destinations* that has one.
+        """Push the oldest packet that waits for each of *destinations*; return their reports.
 
-        There is no report while another process sends: it sends these, too.
+        There is none for a destination for which none waits, and none at all while another process
+        sends: that sends these, too.
         """
         if self._spool is None:
             return []
@@ -179,23 +203,23 @@ class Delivery:
     def _push_unkept(self, packets: Mapping[str, Sequence[Packet]]) -> list[Report]:
         reports = {each: Report(each, Outcome(0, 0), 0) for each in self._destinations}
         for number in range(max(map(len, packets.values()))):
-            wanted = {
+            current = {
                 each: packets[each][number]
                 for each in self._destinations
                 if number < len(packets[each]) and reports[each].outcome.delivered
             }
-            for each, outcome in self._push_all(wanted).items():
+            for each, outcome in self._push_all(current).items():
                 reports[each] = reports[each].plus(Report(each, outcome, 0))
         return list(reports.values())
 
     def _push_heads(self, destinations: Sequence[str]) -> list[Report]:
-        """Push what has waited longest."""
+        """Push the oldest packet in the spool for each destination; return their reports."""
         assert self._spool
         heads = {each: self._spool.oldest(each) for each in destinations}
         outcomes = self._push_all({each: head.values for each, head in heads.items() if head})
         reports = []
         for destination, head in heads.items():
-            self._attendance.beat()  # a file that somebody writes to may take seconds
+            self._wait_policy.beat()  # a file that somebody writes to may take seconds
             if head is None:
                 reports.append(self._without_head(destination))
                 continue
@@ -206,7 +230,7 @@ class Delivery:
         return reports
 
     def _without_head(self, destination: str) -> Report:
-        """Return the report of a destination for which there is nothing, though there should be."""
+        """Return the report of a destination whose packet is not in the spool any more."""
         assert self._spool
         if self._spool.trouble:
             return self._report(destination, Outcome(0, 0, self._spool.trouble))
@@ -214,12 +238,18 @@ class Delivery:
 
     def _report(self, destination: str, outcome: Outcome) -> Report:
         assert self._spool
-        return Report(destination, outcome, self._spool.state(destination).waiting, live=False)
+        try:
+            waiting = self._spool.state(destination).waiting
+        except SocketsError as error:
+            return Report(destination, outcome, None, live=False, note=str(error))
+        return Report(destination, outcome, waiting, live=False)
 
     def _get_past(self, packets: Mapping[str, Packet]) -> dict[str, Report]:
-        """Drop what waits for a host of another name than *packets*, once these are taken.
+        """Drop packets that wait for other hosts than those of *packets*, once these are taken.
 
-        What waits for the same host is never overtaken: the server may just have come to know it.
+        The server refuses them, which holds up all behind them: the host was renamed. A packet for
+        the same host is never overtaken: the server may just have come to know it. The reports of
+        destinations where something was dropped are returned.
         """
         assert self._spool
         reports = {}
@@ -243,16 +273,16 @@ class Delivery:
         return reports
 
     def _push_all(self, packets: Mapping[str, Packet]) -> dict[str, Outcome]:
-        return push_all(self._push, packets, self._attendance)
+        return push_all(self._push, packets, self._wait_policy)
 
 
 def push_all(
-    push: Push, packets: Mapping[str, Packet], attendance: Attendance
+    push: Push, packets: Mapping[str, Packet], wait_policy: WaitPolicy
 ) -> dict[str, Outcome]:
-    """Push to all destinations at the same time: one that is dead delays no other.
+    """Push to all destinations at the same time; return the outcome for each of them.
 
-    Where there is room for no more threads it is one after the other. What goes wrong with one is
-    its outcome.
+    So one that is dead delays no other; where no thread can be started, it is one after the other.
+    An error of one is its outcome.
     """
     outcomes: dict[str, Outcome] = {}
 
@@ -270,32 +300,33 @@ def push_all(
         try:
             thread.start()
         except (RuntimeError, MemoryError):
-            attendance.beat()
+            wait_policy.beat()
             run(destination)
         else:
             threads.append(thread)
-    deadline = time.monotonic() + attendance.push_seconds
+    deadline = time.monotonic() + wait_policy.push_seconds
     for thread in threads:
         while thread.is_alive():
             thread.join(_LOOK_SECONDS)
             if time.monotonic() < deadline:
-                attendance.beat()
+                wait_policy.beat()
     return outcomes
 
 
 def _is_over(begun: float) -> bool:
-    """Whether the time for the packets of one moment is over."""
+    """Whether a delivery that began at *begun* begins no further packet (BATCHES_SECONDS)."""
     return time.monotonic() - begun > BATCHES_SECONDS
 
 
 def catching_up(reports: Sequence[Report]) -> list[str]:
-    """Return the destinations that take documents, and for which more wait."""
+    """Return the destinations that take packets, and for which further ones wait."""
     return [each.destination for each in reports if each.catches_up]
 
 
 def drain_delay(interval: float = math.inf) -> float:
-    """Return the seconds until the next document that waited may go.
+    """Return the seconds until the next packet that waited may go, a random number.
 
-    Who pushes at a short *interval* has as many more that wait.
+    On the average they are DRAIN_SECONDS, but at most a tenth of the *interval* between pushes:
+    at a short one more packets wait.
     """
     return min(DRAIN_SECONDS, interval / 10) * random.uniform(0.5, 1.5)  # noqa: S311  # only to spread a fleet

@@ -1,4 +1,4 @@
-"""A program of somebody else's, started so that it inherits no privilege and outlives nobody."""
+"""Launcher of foreign programs, which inherit no capability and end with the caller."""
 
 import ctypes
 import errno
@@ -25,22 +25,26 @@ process waits there for its end, which comes with the caller's own, however that
 kills the whole process group: the command, and what the command has forked. PR_SET_PDEATHSIG would
 reach the first of these only, and has to be set between fork and exec, which threads forbid.
 """
-_LAST_WORDS_SECONDS = 5.0
-"""After a kill: how long to wait for the end of what the program had said, and for its own."""
+_LAST_OUTPUT_SECONDS = 5.0
+"""After a kill: the time to wait for the rest of the program's output, and for its end."""
 
 
-class Ended(NamedTuple):
-    """How a program ended, and what it said on standard output and standard error."""
+class Completion(NamedTuple):
+    """The end of a program.
+
+    Attributes:
+        status: its exit status; 128 and the signal's number where a signal ended it.
+        output: its standard output and standard error, as they came.
+        timed_out: it was killed because it did not end in time.
+    """
 
     status: int
-    """Its exit status; 128 and the number where a signal ended it."""
-    said: str
-    is_late: bool
-    """It was killed because it did not end in time."""
+    output: str
+    timed_out: bool
 
 
 def find(program: str, hint: str) -> str:
-    """Return the whole path of a program: a path, or a name to look for in $PATH.
+    """Return the absolute path of *program*: a path, or a name that is looked for in $PATH.
 
     Raises:
         UsageError: there is none, or it may not be executed; *hint* says how to get one.
@@ -53,11 +57,12 @@ def find(program: str, hint: str) -> str:
     raise UsageError(f"there is no {program}", hint)
 
 
-def run(command: Sequence[str], given: bytes, folder: str | None, timeout: float) -> Ended:
-    """Run *command* in *folder* (None: where we are) with *given* as its standard input.
+def run(command: Sequence[str], given: bytes, folder: str | None, timeout: float) -> Completion:
+    """Run a command with *given* as its standard input; return its end.
 
-    It has no capability of ours, unless it is run by root, to whom the kernel gives all of them
-    at an execve. It ends after *timeout* seconds, or when we end.
+    *command* is a program and its arguments, *folder* its working directory (None: the caller's).
+    It has no capability of the caller's, unless root runs it, to whom the kernel gives all of them
+    at an execve. It is killed after *timeout* seconds, or when the caller ends.
 
     Raises:
         SocketsError: it can't be started.
@@ -84,39 +89,40 @@ def run(command: Sequence[str], given: bytes, folder: str | None, timeout: float
         os.close(held)
 
 
-def _await(process: subprocess.Popen[bytes], given: bytes, timeout: float) -> Ended:
-    is_late = False
+def _await(process: subprocess.Popen[bytes], given: bytes, timeout: float) -> Completion:
+    """Return the end of *process*, which is killed after *timeout* seconds."""
+    timed_out = False
     try:
-        said, _ = process.communicate(given, timeout)
+        output, _ = process.communicate(given, timeout)
     except subprocess.TimeoutExpired:
-        is_late = True
+        timed_out = True
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        said = _last_words(process)
-    return Ended(process.returncode or 0, said.decode("utf-8", "replace"), is_late)
+        output = _last_output(process)
+    return Completion(process.returncode or 0, output.decode("utf-8", "replace"), timed_out)
 
 
-def _last_words(process: subprocess.Popen[bytes]) -> bytes:
-    """Return what a killed process group said; a process that can't die is not waited for."""
+def _last_output(process: subprocess.Popen[bytes]) -> bytes:
+    """Return the output of a killed process group; a process that can't die is not waited for."""
     try:
-        said, _ = process.communicate(timeout=_LAST_WORDS_SECONDS)
+        output, _ = process.communicate(timeout=_LAST_OUTPUT_SECONDS)
     except subprocess.TimeoutExpired as expired:
         for pipe in (process.stdin, process.stdout):
             if pipe:
                 pipe.close()
         return expired.stdout or b""
-    return said
+    return output
 
 
 def clear_ambient_capabilities() -> None:
-    """Let no program that this thread executes from now on have a capability of ours.
+    """Clear this thread's ambient capabilities, so that no program it executes inherits any.
 
     The ambient set is what an execve of a user other than root keeps (capabilities(7)); what this
     process itself may do stays, and stays with its forks. The inheritable set alone gives nothing
     to a program whose file has no capabilities. It is a thread's own: threads begun later have it.
 
     Raises:
-        SocketsError: something forbids it.
+        SocketsError: a sandbox forbids it.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     arguments = (_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)

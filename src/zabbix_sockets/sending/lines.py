@@ -1,11 +1,11 @@
-"""The input of zabbix_sender: a line for each value, which no name and no value can forge."""
+"""Encoder of zabbix_sender's input: a line for each value, which no name or value can forge."""
 
 from typing import NamedTuple
 
 from zabbix_sockets.model.errors import SocketsError
 
 _MAX_FIELD = 2047
-"""Bytes that zabbix_sender takes for a host or a key; a longer one ends its reading."""
+"""The most bytes that zabbix_sender takes for a host or a key; at a longer one it stops reading."""
 
 _MAX_CLOCK = 2**31 - 1
 _NANOSECONDS = 10**9
@@ -14,7 +14,7 @@ _ESCAPES = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\n"})
 
 
 class Value(NamedTuple):
-    """One value of one item; *clock* in seconds since 1970, *ns* the nanoseconds beyond."""
+    """One value of one item, at *clock* Unix seconds and *ns* nanoseconds."""
 
     host: str
     key: str
@@ -24,10 +24,10 @@ class Value(NamedTuple):
 
 
 def encode_line(value: Value) -> bytes:
-    """Return the line of a value for `zabbix_sender -T -N -i -`.
+    """Return the line of a value for `zabbix_sender -T -N -i -`, with its line feed.
 
     Raises:
-        SocketsError: zabbix_sender has no way to say it.
+        SocketsError: no such line has this host, key, time or value.
     """
     host, key = (_field(text, what) for text, what in ((value.host, "host"), (value.key, "key")))
     text = value.text
@@ -44,7 +44,11 @@ def encode_line(value: Value) -> bytes:
 
 
 def _field(text: str, what: str) -> str:
-    """Return a quoted field; "-" would stand for the default host, quoted or not."""
+    """Return a host or key (*what*) in quotes.
+
+    Raises:
+        SocketsError: zabbix_sender can't take it; "-" would stand for the default host.
+    """
     if not text or text == "-" or any(char < " " or char == "\x7f" for char in text):
         raise SocketsError(f"zabbix_sender can't send to {what} {text!r}")
     quoted = f'"{text.translate(_ESCAPES)}"'
@@ -58,5 +62,5 @@ def _field(text: str, what: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether the rest of a line is the value as it is: a document, a number."""
+    """Whether zabbix_sender takes a value without quotes, as a document or a number."""
     return text[:1] not in ('"', "") and text.strip() == text and text.isprintable()

@@ -1,4 +1,4 @@
-"""The options of `send`. Those that zabbix_sender has too have its names, and are handed on."""
+"""Options of `send`. Those that zabbix_sender has too have its names, and are given to it."""
 
 import argparse
 import os
@@ -18,15 +18,16 @@ _TLS = {
 }
 
 CONNECT = "--tls-connect"
+"""The option that says whether connections are encrypted, and how."""
 FILES = tuple(f"--tls-{name}" for name in _TLS if name.endswith("-file"))
-"""Options whose value is a file."""
+"""The options of zabbix_sender whose value is the path of a file."""
 
 _MEGABYTE = 1_000_000
 _MAX_DIGITS = 12  # of a whole number: zeros in front of one are no reason to read half of it
 
 
-class _HandOn(argparse.Action):
-    """Collects options for zabbix_sender, with their values; *const* is its name for one."""
+class _SenderOption(argparse.Action):
+    """Collects options for zabbix_sender, with their values; *const* is its name for the option."""
 
     def __call__(
         self,
@@ -35,18 +36,18 @@ class _HandOn(argparse.Action):
         values: object,
         option_string: str | None = None,
     ) -> None:
-        """Put the option and its value behind those that are there; a file with its whole path.
+        """Append the option and its value to `sender_options`, a file with its absolute path.
 
         zabbix_sender runs in the folder of the agent's file.
         """
         del parser
         value = os.path.abspath(str(values)) if option_string in FILES else str(values)
-        namespace.handed_on = [*namespace.handed_on, self.const or option_string, value]
+        namespace.sender_options = [*namespace.sender_options, self.const or option_string, value]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add all that `send` knows beside the options of every document."""
-    parser.set_defaults(handed_on=[])
+    """Add the options of `send` to its parser, besides those of every document."""
+    parser.set_defaults(sender_options=[])
     _add_to(parser)
     _add_how(parser)
 
@@ -69,15 +70,15 @@ def _add_to(parser: argparse.ArgumentParser) -> None:
     to.add_argument("--host", metavar="NAME", help="the host's name in Zabbix")
     to.add_argument(
         "--source-address",
-        dest="handed_on",
-        action=_HandOn,
+        dest="sender_options",
+        action=_SenderOption,
         const="-I",
         metavar="ADDRESS",
-        help="SourceIP",
+        help="the address that connections come from (SourceIP)",
     )
     for name, meaning in _TLS.items():
         to.add_argument(
-            f"--tls-{name}", dest="handed_on", action=_HandOn, metavar="X", help=meaning
+            f"--tls-{name}", dest="sender_options", action=_SenderOption, metavar="X", help=meaning
         )
 
 
@@ -91,19 +92,19 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         " own with the templates' keys; KEY: of these only, such as 'sockets.process.tcp.*'",
     )
     how.add_argument(
-        "--interval", type=_interval, metavar="SECONDS", help="stay, and push that often"
+        "--interval", type=_interval, metavar="SECONDS", help="stay, and push at this interval"
     )
     how.add_argument(
         "--send-timeout",
         type=_send_timeout,
         default=10,
         metavar="SECONDS",
-        help="for each call of zabbix_sender (default: 10)",
+        help="the time for each call of zabbix_sender (default: 10)",
     )
     how.add_argument(
         "--spool",
         metavar="FILE",
-        help="where documents wait that could not be delivered"
+        help="file in which documents wait that could not be delivered"
         " (default: spool.sqlite, with --values values.sqlite, in $STATE_DIRECTORY or"
         " /var/lib/zabbix-sockets)",
     )

@@ -1,4 +1,4 @@
-"""The service: pushes at every interval, and ends only when it is told to."""
+"""The service of `send --interval`: pushes at every interval until a signal ends it."""
 
 import os
 import random
@@ -9,25 +9,28 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.document.document import Document
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.sending import schedule
 from zabbix_sockets.sending.delivery import Report, catching_up, drain_delay
 from zabbix_sockets.sending.ledger import SYNC
 from zabbix_sockets.sending.pusher import Pusher
-from zabbix_sockets.sending.systemd import Pulse, notify
+from zabbix_sockets.sending.systemd import Heartbeat, notify
 
 FAULTS = (SocketsError, OSError, MemoryError, RuntimeError)
-"""What is said, and no reason to end: also where no descriptor, thread or memory is left."""
+"""Errors that are logged and don't end the service: those of a lack of memory, too."""
 
-_TRIES = 4
-"""How often a document is tried, within an interval: another call of the same user may be busy
+_ATTEMPTS = 4
+"""The most attempts at a document within an interval: another call of the same user may be busy
 with one, or the host with something else."""
 _LONGEST_PAUSE = 5.0
+"""The most seconds between two of them, on the average."""
+_AFTER_FAULT = 1.0
+"""Seconds to sleep where not even waiting works: for want of memory, as a rule."""
 
 
 class Service:
-    """Pushes at every interval until SIGTERM or SIGINT."""
+    """Pushes at every *interval* seconds until SIGTERM or SIGINT."""
 
     def __init__(self, pusher: Pusher, interval: float) -> None:
         self._pusher = pusher
@@ -35,12 +38,12 @@ class Service:
         self._stopping = False
         self._wake_up, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._said: object = None
-        self._pulse = Pulse()
-        pusher.attendance.is_stopping = self._is_stopping
-        pusher.attendance.beat = self._pulse.beat
+        self._heartbeat = Heartbeat()
+        pusher.wait_policy.is_stopping = self._is_stopping
+        pusher.wait_policy.beat = self._heartbeat.beat
 
     def run(self) -> None:
-        """Stay; what is under way at a signal is finished or spooled."""
+        """Push until a signal; what is under way then is finished or spooled."""
         signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
@@ -58,7 +61,7 @@ class Service:
             self._drain_until(tick, catching_up(reports) if reports else destinations)
             while self._pusher.awaits_items() and retry < tick and not self._is_stopping():
                 self._wait(retry)
-                self._say(self._pusher.retry)
+                self._logged(self._pusher.retry)
                 retry = time.monotonic() + SYNC
             self._wait(tick)
         notify("STOPPING=1")
@@ -73,7 +76,10 @@ class Service:
         return self._stopping
 
     def _push(self, tick: float) -> list[Report]:
-        """Push before *tick*; return what became of it, nothing where there was no document."""
+        """Push before *tick*, a moment of the monotonic clock; return the reports of it.
+
+        There are none where no document could be made.
+        """
         reports: list[Report] = []
         try:
             document = self._made(tick)
@@ -91,66 +97,72 @@ class Service:
         self._tell(said, kind)
         return reports
 
-    def _made(self, tick: float) -> JsonRow | None:
-        """Return a document; None where there is none, after tries until shortly before *tick*.
+    def _made(self, tick: float) -> Document | None:
+        """Return a document, after up to four attempts before *tick*; None: a signal came first.
 
         Raises:
-            SocketsError, OSError, MemoryError, RuntimeError: as the last of the tries.
+            SocketsError: all of them failed; the message has the last one's error.
         """
-        tries = 0
+        attempts = 0
         while not self._is_stopping():
-            tries += 1
-            self._pulse.beat()
+            attempts += 1
+            self._heartbeat.beat()
             try:
                 return self._pusher.make()
             except FAULTS as error:
-                pause = min(_LONGEST_PAUSE, self._interval / (_TRIES + 1))
+                pause = min(_LONGEST_PAUSE, self._interval / (_ATTEMPTS + 1))
                 again = time.monotonic() + pause * random.uniform(0.5, 1.5)  # noqa: S311  # to spread
-                if tries == _TRIES or again + pause > tick:
-                    raise SocketsError(f"no document, {tries} times: {_words(error)}") from None
+                if attempts == _ATTEMPTS or again + pause > tick:
+                    raise SocketsError(f"no document, {attempts} times: {_words(error)}") from None
                 self._tell(f"no document: {_words(error)}; it is tried again", _words(error))
             self._wait(again)
         return None
 
     def _tell(self, said: str, kind: object) -> None:
-        """Tell systemd what was *said*, and the log when its *kind* has changed."""
+        """Tell systemd the state *said*, and log it if its *kind* differs from the last one's."""
         notify("WATCHDOG=1", f"STATUS={said}")
         if kind != self._said:  # the log is for changes, not for how many wait
             _log(said)
             self._said = kind
 
     def _drain_until(self, tick: float, destinations: Sequence[str]) -> None:
-        """Deliver what waits for *destinations*, slowly, until the next push is due."""
+        """Deliver packets that wait for *destinations*, one after the other, until *tick*."""
         while destinations and not self._is_stopping():
             self._wait(min(tick, time.monotonic() + drain_delay(self._interval)))
             if self._is_stopping() or time.monotonic() >= tick:
                 return
             drained: list[Report] = []
-            self._say(lambda: drained.extend(self._pusher.drain(destinations)))  # noqa: B023
+            self._logged(lambda: drained.extend(self._pusher.drain(destinations)))  # noqa: B023
             destinations = catching_up(drained)
 
-    def _say(self, work: Callable[[], None]) -> None:
-        """Do *work*; what goes wrong is said, and no reason to end."""
-        self._pulse.beat()
+    def _logged(self, work: Callable[[], None]) -> None:
+        """Call *work*; log an error of FAULTS."""
+        self._heartbeat.beat()
         try:
             work()
         except FAULTS as error:
             _log(_words(error))
 
     def _wait(self, until: float) -> None:
-        """Sleep until a moment of the monotonic clock, or a signal; systemd is told meanwhile."""
-        while not self._is_stopping() and (left := until - time.monotonic()) > 0:
-            select.select([self._wake_up], [], [], min(left, self._pulse.seconds / 2))
-            with suppress(BlockingIOError):
+        """Sleep until a moment of the monotonic clock, or a signal, with heartbeats for systemd."""
+        while not self._is_stopping() and (remaining := until - time.monotonic()) > 0:
+            try:
+                select.select([self._wake_up], [], [], min(remaining, self._heartbeat.seconds / 2))
                 os.read(self._wake_up, 4096)
-            self._pulse.beat()
+            except BlockingIOError:
+                pass  # no signal has come
+            except FAULTS:
+                time.sleep(min(remaining, _AFTER_FAULT))
+            self._heartbeat.beat()
 
 
 def _words(error: BaseException) -> str:
-    """Return an error in words, where its class says more than its text the class, too."""
+    """Return the message of an error, with its class unless it is one of ours."""
     return str(error) if isinstance(error, SocketsError) else f"{type(error).__name__}: {error}"
 
 
 def _log(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+    """Write a line for people; that its reader is gone, or its disk full, is no reason to end."""
+    with suppress(*FAULTS):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()

@@ -1,15 +1,15 @@
-"""What a service tells systemd: that it is ready, alive, stopping. See sd_notify(3)."""
+"""Notifications to systemd that a service is ready, alive or stopping. See sd_notify(3)."""
 
 import os
 import socket
 import time
 from contextlib import suppress
 
-_SELDOM = 30.0
+_SELDOM = 30.0  # seconds between two heartbeats without a watchdog
 
 
 def notify(*states: str) -> None:
-    """Tell the service manager *states*, such as READY=1; nothing without one."""
+    """Send *states*, such as READY=1, to the service manager; without one nothing is done."""
     path = os.environ.get("NOTIFY_SOCKET")
     if not path:
         return
@@ -22,9 +22,9 @@ def notify(*states: str) -> None:
 
 
 def watchdog_seconds() -> float | None:
-    """Return after which silence systemd kills this service (WatchdogSec=); None: it doesn't.
+    """Return the seconds without a heartbeat after which systemd kills this service (WatchdogSec=).
 
-    It is in the environment, in microseconds: see sd_watchdog_enabled(3).
+    None: it doesn't. They are in the environment, in microseconds: see sd_watchdog_enabled(3).
     """
     given = os.environ.get("WATCHDOG_USEC", "")
     if not (given.isascii() and given.isdecimal() and int(given)):
@@ -32,21 +32,23 @@ def watchdog_seconds() -> float | None:
     return int(given) / 1e6
 
 
-class Pulse:
-    """Says that the service is alive, twice in the time after which it would be killed.
+class Heartbeat:
+    """The heartbeat of a service: WATCHDOG=1, at least twice in the limit of the watchdog.
 
-    Who does the service's work calls it while that goes on as it should, and nobody else does:
-    a service that hangs is killed.
+    The code that does the service's work calls beat() while that goes on as it should, and no
+    other does: a service that hangs is killed.
+
+    Attributes:
+        seconds: half of the limit; whoever waits calls beat() more often than that.
     """
 
     def __init__(self) -> None:
         limit = watchdog_seconds()
         self.seconds = limit / 2 if limit else _SELDOM
-        """Between two beats; whoever waits has to come by more often."""
         self._next = 0.0
 
     def beat(self) -> None:
-        """Tell it, if it is time to."""
+        """Send WATCHDOG=1, if the last one is long enough ago."""
         now = time.monotonic()
         if now >= self._next:
             notify("WATCHDOG=1")

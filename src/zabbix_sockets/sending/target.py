@@ -1,4 +1,4 @@
-"""Where to push, as which host, and with what: the options, else what the agent has."""
+"""Destinations of a push, the host's name and the settings: by options, else as the agent's."""
 
 import argparse
 import os
@@ -17,11 +17,18 @@ from zabbix_sockets.sending.transport import Sender
 
 
 class Target:
-    """Where to push, and as which host.
+    """The destinations of pushes, the host's name there, and how zabbix_sender is called.
 
-    The agent's file says what no option says. Its TLS settings are left out only where options
-    name both a server and how to connect to it: a host whose agent encrypts sends nothing in
-    plain text because somebody named another server.
+    The agent's configuration file has what no option has. Its TLS settings are left out only where
+    options name both a server and how to connect to it: a host whose agent encrypts sends nothing
+    in plain text because somebody named another server.
+
+    Attributes:
+        config: the agent's configuration; None: it isn't used.
+        has_alternatives: the agent's file was chosen among several.
+        host: the host's name in Zabbix.
+        destinations: each as zabbix_sender takes it: a server, a proxy, or the nodes of a cluster.
+        sender: how zabbix_sender is called.
 
     Raises:
         UsageError: it is not known where to, or as whom, or the agent's file can't be read.
@@ -29,8 +36,7 @@ class Target:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.config = _read_config(options)
-        self.is_choice = bool(self.config) and options.agent_config is None and has_several()
-        """Whether the agent's file is one of several that it could be."""
+        self.has_alternatives = bool(self.config) and options.agent_config is None and has_several()
         self.host: str = options.host or (self.config.hostname if self.config else "")
         self.destinations: tuple[str, ...] = tuple(options.server or ())
         if not self.destinations and self.config:
@@ -38,11 +44,11 @@ class Target:
         self._check_destinations()
         self._check_host()
         path = self.config.path if self.config else None
-        handed_on = tuple(options.handed_on)
-        self.sender = Sender(path, (*handed_on, *_credentials(handed_on)), options.port)
+        sender_options = tuple(options.sender_options)
+        self.sender = Sender(path, (*sender_options, *_credentials(sender_options)), options.port)
 
     def __str__(self) -> str:
-        """Return in words where it pushes to, as whom, and whose settings it takes."""
+        """Return in words the destinations, the host, and the file that the settings are of."""
         where = ", ".join(self.destinations)
         by = f", settings of {self.config.path}" if self.config else ""
         return printable(f"to {where} as host {self.host!r}{by}")
@@ -68,7 +74,7 @@ class Target:
 
 def _read_config(options: argparse.Namespace) -> AgentConfig | None:
     path = options.agent_config
-    if path is None and not (options.server and CONNECT in options.handed_on):
+    if path is None and not (options.server and CONNECT in options.sender_options):
         path = find_agent_config()
     if path is None:
         return None
@@ -81,10 +87,10 @@ def _read_config(options: argparse.Namespace) -> AgentConfig | None:
 
 
 def _credentials(given: tuple[str, ...]) -> list[str]:
-    """Return options for the files that systemd hands to a service: LoadCredential=tls-psk-file:...
+    """Return options of zabbix_sender for credentials of systemd, but for options that are *given*.
 
-    One is called as the option that it stands for. So a service can have a key which only the
-    agent's user may read.
+    LoadCredential=tls-psk-file:/... stands for --tls-psk-file, and so on: so a service can have a
+    key which only the agent's user may read. See systemd.exec(5).
     """
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     if not folder:

@@ -1,8 +1,8 @@
-"""One call of zabbix_sender, and what of its answer can be believed.
+"""Transport of values by one call of zabbix_sender, and the parser of its output.
 
-Its exit status alone can't: 0 also when it skipped lines, and (7.0) when the server took none
-of the values. What counts is that what the server says it took and refused adds up to what was
-handed over.
+Its exit status decides nothing: it is 0 also when it skipped lines, and (7.0) when the server took
+none of the values. What counts is that the numbers which the server took and refused add up to
+those handed over.
 """
 
 import errno
@@ -12,18 +12,19 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from zabbix_sockets.model.errors import SocketsError, UsageError, printable
-from zabbix_sockets.sending.launch import Ended, find, run
+from zabbix_sockets.sending.launch import Completion, find, run
 from zabbix_sockets.sending.lines import Value, encode_line
 
 PROGRAM = "zabbix_sender"
+"""The name of the program, which is looked for in $PATH."""
 _PACKAGES = "install it: the package is zabbix-sender (zabbix.com), or zabbix-agent (Debian 12)"
 
 _RESPONSE = re.compile(
     r'^(?:Response from "[^"\n]*"|info from server): "processed: (\d+); failed: (\d+); total: \d+;',
     re.MULTILINE,
 )
-"""What it says of an answer whose "response" is "success"; of others it says that they are
-incorrect, and repeats them."""
+"""The line of its output for an answer whose "response" is "success". Of others it prints that they
+are incorrect, and repeats them."""
 _PREFIX = re.compile(r"^zabbix_sender \[\d+\]: (?:(DEBUG|WARNING|ERROR|CRITICAL): )?")
 _REASONS = re.compile(
     r"unable to connect|cannot |timed? ?out|time-out|TLS|SSL|PSK|certificate|interrupted|refused"
@@ -32,39 +33,51 @@ _REASONS = re.compile(
     re.IGNORECASE,
 )
 _TRACE = re.compile(r"\b(?:In|End of) \w+\(\)")
-"""Lines of where the program is: they name timeouts, too."""
+"""Lines that trace the program's functions: they name timeouts, too."""
 _PAYLOAD = re.compile(r" sending: ")
 _SUM = re.compile(r"^(?:Sending failed\.|sent: \d+; skipped: |Response from |info from server: )")
 GRACE = 5.0
-"""Seconds that zabbix_sender may take beyond the timeout that it was given."""
+"""The seconds that zabbix_sender may take beyond the timeout that it was given."""
 
 _CHECK_SECONDS = 10
 
 BATCH = 250
-"""Values that zabbix_sender sends in one connection, each with an answer and a timeout of its
-own. A packet has no more: what is answered for never goes again."""
+"""The values that zabbix_sender sends in one connection, which has an answer and a timeout of its
+own. A packet has no more, so that none is sent again for which there was an answer."""
 _MAX_REASON = 300
 
 
 class Outcome(NamedTuple):
-    """What has become of the values of one call."""
+    """The result of one call for the values that were handed over.
+
+    Attributes:
+        processed: the number of values that the server took.
+        failed: the number of those that it refused: no such host or item, not of type trapper,
+            not allowed from here.
+        error: why all others were not delivered; empty when there are none.
+        settled: nothing has to be sent again: what was refused would be refused again.
+    """
 
     processed: int
     failed: int
-    """Refused by the server: no such host or item, not of trapper type, not from here."""
     error: str = ""
-    """Why the rest was not delivered; empty when all were."""
     settled: bool = False
-    """Nothing has to be sent again: what was refused would be refused again."""
 
     @property
     def delivered(self) -> bool:
-        """Whether the server took every value, or all that it ever will."""
+        """Whether the server took every value, or (`settled`) all that it ever will."""
         return not self.error and (self.settled or not self.failed)
 
 
 class Sender(NamedTuple):
-    """How zabbix_sender is called; *options* are what the user gave for TLS and the source."""
+    """The program zabbix_sender and its settings.
+
+    Attributes:
+        agent_config: the path of the agent's configuration file, which it reads; None: no file.
+        options: arguments for TLS and for the source address.
+        port: the port of servers for which none is given; None: zabbix_sender's default.
+        program: its path, or its name in $PATH.
+    """
 
     agent_config: str | None = None
     options: tuple[str, ...] = ()
@@ -73,14 +86,14 @@ class Sender(NamedTuple):
 
     @property
     def folder(self) -> str | None:
-        """Where it runs: what the agent's file includes may be relative to the file's folder.
+        """The working directory to run it in, that of the agent's file; None: the caller's.
 
-        So it is in the file that the package of zabbix_agent2 brings.
+        Paths of Include= may be relative to it, as they are in the file of zabbix_agent2's package.
         """
         return os.path.dirname(self.agent_config) if self.agent_config else None
 
     def command(self, destination: str, timeout: int) -> list[str]:
-        """Return the command line for one destination.
+        """Return the command line for one destination; *timeout* is in seconds.
 
         Raises:
             UsageError: there is no such program.
@@ -93,29 +106,33 @@ class Sender(NamedTuple):
 
 
 def push(sender: Sender, destination: str, values: Sequence[Value], timeout: int) -> Outcome:
-    """Hand *values* to zabbix_sender for one destination; *timeout* in seconds, 1 to 300.
+    """Hand *values* to zabbix_sender for one destination; return the outcome.
+
+    *timeout* is in seconds, 1 to 300, for each connection of BATCH values.
 
     Raises:
         SocketsError: zabbix_sender can't be started, or a value can't be put into a line.
     """
     lines = b"".join(map(encode_line, values))
-    ended = run(sender.command(destination, timeout), lines, sender.folder, timeout + GRACE)
-    return parse_answer(ended.said, len(values), _end(ended, timeout))
+    completion = run(sender.command(destination, timeout), lines, sender.folder, timeout + GRACE)
+    return parse_answer(completion.output, len(values), _end(completion, timeout))
 
 
 def check(sender: Sender, destination: str) -> None:
-    """Let zabbix_sender read its configuration and its files for TLS, and send nothing.
+    """Raise an error unless zabbix_sender can read its configuration and its files for TLS.
+
+    It sends nothing.
 
     Raises:
         UsageError: there is no zabbix_sender, or it can't use them.
         SocketsError: it can't be started just now, or hangs.
     """
     command = sender.command(destination, _CHECK_SECONDS)
-    ended = run(command, b"", sender.folder, _CHECK_SECONDS + GRACE)
-    if ended.is_late:
-        raise SocketsError(_end(ended, _CHECK_SECONDS))
-    if ended.status:
-        reason = _reason(ended.said) or _end(ended, _CHECK_SECONDS)
+    completion = run(command, b"", sender.folder, _CHECK_SECONDS + GRACE)
+    if completion.timed_out:
+        raise SocketsError(_end(completion, _CHECK_SECONDS))
+    if completion.status:
+        reason = _reason(completion.output) or _end(completion, _CHECK_SECONDS)
         raise UsageError(
             f"{PROGRAM} can't work so: {reason}",
             "a key of another user: see docs/send.md, Keys of other users"
@@ -124,20 +141,20 @@ def check(sender: Sender, destination: str) -> None:
         )
 
 
-def _end(ended: Ended, timeout: int) -> str:
-    """Return in words how it ended, for want of a reason: by what it said last."""
-    if ended.is_late:
+def _end(completion: Completion, timeout: int) -> str:
+    """Return in words the end of zabbix_sender: its last line of output, or its status."""
+    if completion.timed_out:
         return f"{PROGRAM} did not end within {timeout + GRACE:g} s"
-    lines = [line for line in _telling(ended.said) if "DEBUG:" not in line]
+    lines = [line for line in _candidates(completion.output) if "DEBUG:" not in line]
     if lines:
         return _shown(lines[-1])
-    return f"{PROGRAM} ended with status {ended.status} and said nothing"
+    return f"{PROGRAM} ended with status {completion.status} and said nothing"
 
 
 def parse_answer(text: str, sent: int, otherwise: str) -> Outcome:
-    """Return what has become of *sent* values, by what zabbix_sender printed.
+    """Return the outcome for *sent* values by *text*, the output of zabbix_sender.
 
-    *otherwise* is the reason where it gives none.
+    *otherwise* is the error's text where the output has no reason.
     """
     answers = [tuple(map(int, found)) for found in _RESPONSE.findall(_without_payload(text))]
     processed = sum(answer[0] for answer in answers)
@@ -151,19 +168,19 @@ def parse_answer(text: str, sent: int, otherwise: str) -> Outcome:
 
 
 def _without_payload(text: str) -> str:
-    """Leave out lines that repeat what was sent or received: values are no answers."""
+    """Return *text* without the lines that repeat sent or received values, which are no answers."""
     return "\n".join(line for line in text.split("\n") if "DEBUG:" not in line)
 
 
 def _reason(text: str) -> str:
-    """Return the last line that is known to tell why; empty: there is none."""
-    said = [line for line in _telling(text) if _REASONS.search(_PREFIX.sub("", line))]
-    loud = [line for line in said if "DEBUG:" not in line]
-    return _shown((loud or said)[-1]) if said else ""
+    """Return the last line of *text* that is known to give a reason; empty: there is none."""
+    reasons = [line for line in _candidates(text) if _REASONS.search(_PREFIX.sub("", line))]
+    messages = [line for line in reasons if "DEBUG:" not in line]
+    return _shown((messages or reasons)[-1]) if reasons else ""
 
 
-def _telling(text: str) -> list[str]:
-    """Return the lines that may tell why, without traces, sums and what was sent."""
+def _candidates(text: str) -> list[str]:
+    """Return the lines that may give a reason: no traces, no sums, no sent values."""
     return [
         line
         for line in text.split("\n")
@@ -172,5 +189,5 @@ def _telling(text: str) -> list[str]:
 
 
 def _shown(line: str) -> str:
-    """Return a line without the program's name and number, for a terminal and a log."""
+    """Return the first 300 characters of a line, safe for a terminal, without program and pid."""
     return printable(_PREFIX.sub("", line).strip())[:_MAX_REASON]

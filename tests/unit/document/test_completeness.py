@@ -82,7 +82,7 @@ CASES: dict[str, tuple[Gap, set[str], str, tuple[str, str]]] = {
         ("", ""),
     ),
     gaps.UNDECIDED: (
-        *(Gap(gaps.UNDECIDED, how_many=5), {"listeners"}, "filter: some sockets may fit or not"),
+        *(Gap(gaps.UNDECIDED, how_many=5), ALL, "filter: some sockets may fit or not"),
         ("filter: some sockets may fit or not",) * 2,
     ),
     gaps.ENDPOINTS: (Gap(gaps.ENDPOINTS), {"upstreams"}, "", ("", "")),

@@ -14,10 +14,10 @@ import pytest
 
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.sending.delivery import (
-    Attendance,
     Delivery,
     Packet,
     Report,
+    WaitPolicy,
     catching_up,
     push_all,
 )
@@ -204,6 +204,32 @@ def test_nothing_overtakes(delivery: Delivery, servers: Servers) -> None:
     assert servers.taken["a"] == []
 
 
+def test_spool_that_cannot_be_read_for_once(
+    delivery: Delivery, servers: Servers, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits is unknown then, which is not nothing: it is tried, and no one says delivered."""
+    servers.mood["a"] = DOWN
+    delivery.deliver(packet(1))
+    servers.mood.clear()
+    read = spool._rows
+    tried: list[str] = []
+
+    def fails_once(query: str, parameters: tuple[object, ...]) -> list[object] | None:
+        if "UNION ALL" in query and not tried:
+            tried.append(query)
+            spool.trouble = "spool: disk I/O error"
+            return None
+        return read(query, parameters)
+
+    monkeypatch.setattr(spool, "_rows", fails_once)
+    report = delivery.deliver(packet(2))[0]
+    assert (report.outcome, report.waiting, report.delivered) == (TAKEN, None, False)
+    assert str(report) == "a: sent 1, failed 0, spool: disk I/O error"
+    assert catching_up([report]) == ["a"]
+    assert [each.waiting for each in delivery.drain(["a"])] == [0]
+    assert servers.taken["a"] == [1, 2]
+
+
 def test_several_packets(delivery: Delivery, servers: Servers) -> None:
     """All of a moment go at once, one after the other, as long as they are taken."""
     (report, _) = delivery.deliver(packet(1, 2, 3))
@@ -251,7 +277,7 @@ def test_on_disk_before_anything_is_waited_for(servers: Servers, spool: Spool) -
     fcntl.flock(lock, fcntl.LOCK_EX)
     other = Spool(spool.path, 1 << 30)
     on_disk: list[int] = []
-    waits = Attendance(lambda: on_disk.append(other.state("a").waiting), lock_seconds=0.2)
+    waits = WaitPolicy(lambda: on_disk.append(other.state("a").waiting), lock_seconds=0.2)
     delivery = Delivery(servers.push, ["a", "b"], spool, waits)
     reports = delivery.deliver(packet(1))
     assert on_disk[0] == 1
@@ -280,7 +306,7 @@ def test_sent_by_another(servers: Servers, spool: Spool) -> None:
             lock = -1
             theirs.drain(["a", "b"])
 
-    delivery = Delivery(servers.push, ["a", "b"], spool, Attendance(meanwhile))
+    delivery = Delivery(servers.push, ["a", "b"], spool, WaitPolicy(meanwhile))
     reports = delivery.deliver(packet(1))
     assert servers.taken == {"a": [1], "b": [1]}
     assert all(each.delivered for each in reports)
@@ -380,14 +406,14 @@ def test_beats_while_it_waits() -> None:
 
     started = time.monotonic()
     threading.Timer(3, ended.set).start()
-    assert push_all(push, {"a": []}, Attendance(beats.beat, push_seconds=1)) == {"a": TAKEN}
+    assert push_all(push, {"a": []}, WaitPolicy(beats.beat, push_seconds=1)) == {"a": TAKEN}
     assert beats.number >= 2
     assert beats.last - started < 2
 
 
 def test_no_more_packets(spool: Spool, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Past the time for a moment's packets, or at a signal, the rest waits: in order, once."""
-    stopping = Delivery(servers.push, ["a", "b"], spool, Attendance(is_stopping=lambda: True))
+    stopping = Delivery(servers.push, ["a", "b"], spool, WaitPolicy(is_stopping=lambda: True))
     assert [each.waiting for each in stopping.deliver(packet(1, 2, 3))] == [2, 2]
     monkeypatch.setattr("zabbix_sockets.sending.delivery.BATCHES_SECONDS", -1.0)
     delivery = Delivery(servers.push, ["a", "b"], spool)

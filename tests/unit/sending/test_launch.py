@@ -31,8 +31,8 @@ def is_alive(pid: int) -> bool:
 
 def test_what_it_said() -> None:
     """Both of its outputs, its status; its input is what it was given, and its folder."""
-    ended = run(["sh", "-c", "cat; pwd; echo wrong >&2; exit 7"], b"given\n", "/", 30)
-    assert ended == (7, "given\n/\nwrong\n", False)
+    completion = run(["sh", "-c", "cat; pwd; echo wrong >&2; exit 7"], b"given\n", "/", 30)
+    assert completion == (7, "given\n/\nwrong\n", False)
 
 
 def test_long_input_that_nobody_reads() -> None:
@@ -42,8 +42,8 @@ def test_long_input_that_nobody_reads() -> None:
 
 def test_nothing_is_left() -> None:
     """Neither a process of its group nor a child that nobody waits for."""
-    ended = run(["cut", "-d ", "-f5", "/proc/self/stat"], b"", None, 30)
-    group = int(ended.said)
+    completion = run(["cut", "-d ", "-f5", "/proc/self/stat"], b"", None, 30)
+    group = int(completion.output)
     assert group != os.getpgrp()
     deadline = time.monotonic() + 30
     while has_group(group):
@@ -63,9 +63,9 @@ def has_group(group: int) -> bool:
 
 def test_late() -> None:
     """It ends with all that it started; what it had said is heard."""
-    ended = run(["sh", "-c", _STAYS], b"", None, 0.5)
-    assert ended.is_late
-    pids = [int(line) for line in ended.said.split()]
+    completion = run(["sh", "-c", _STAYS], b"", None, 0.5)
+    assert completion.timed_out
+    pids = [int(line) for line in completion.output.split()]
     assert len(pids) == 2
     deadline = time.monotonic() + 30
     while any(map(is_alive, pids)):

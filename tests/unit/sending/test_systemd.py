@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.sending.systemd import Pulse, notify, watchdog_seconds
+from zabbix_sockets.sending.systemd import Heartbeat, notify, watchdog_seconds
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_watchdog(monkeypatch: pytest.MonkeyPatch, given: str, seconds: float | 
 def test_pulse(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often it is called, it beats as often as the watchdog wants, and not all the time."""
     monkeypatch.setenv("WATCHDOG_USEC", "1000000")
-    pulse = Pulse()
+    pulse = Heartbeat()
     assert pulse.seconds == 0.5
     beats = []
     end = time.monotonic() + 2
@@ -59,6 +59,6 @@ def test_nobody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without systemd it says nothing, and waits no less long."""
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     monkeypatch.delenv("WATCHDOG_USEC", raising=False)
-    pulse = Pulse()
+    pulse = Heartbeat()
     pulse.beat()
     assert pulse.seconds == 30

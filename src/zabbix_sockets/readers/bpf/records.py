@@ -42,6 +42,7 @@ SOCKET = struct.Struct("=IIQIBBBBHHI16s16sIIIIII")
 QUALITY = struct.Struct("=BBBBB3xII")
 RECORD = struct.Struct(f"={SOCKET.size}s{QUALITY.size}s")
 RECORD_WITHOUT_QUALITY = struct.Struct(f"={SOCKET.size}s0s{QUALITY.size}x")
+"""A record as the bytes of SOCKET and those of QUALITY, which the latter layout gives as b""."""
 FLAGS_AT = 23  # offset of a record's flags
 OWNER = struct.Struct("=III16s")  # struct owner
 INFORMATION = struct.Struct("=QI4x16s216s")  # struct information

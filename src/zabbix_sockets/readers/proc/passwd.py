@@ -10,6 +10,7 @@ from zabbix_sockets.model import shortage
 from zabbix_sockets.readers.files import read_regular
 
 PATH = "/etc/passwd"
+"""The file of the system."""
 MAX_BYTES = 1 << 24
 """The longest file that is read: it has some two hundred thousand users."""
 

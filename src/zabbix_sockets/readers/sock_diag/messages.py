@@ -49,6 +49,7 @@ MeasuredBatch = tuple[Iterable[Row], Iterable[Figures]]
 """Rows, and for each of them the figures of its tcp_info (empty without)."""
 
 IPPROTO = {"tcp": _socket.IPPROTO_TCP, "udp": _socket.IPPROTO_UDP}
+"""The kernel's numbers of protocols by their names in Table."""
 
 _MAX_ERRNO = 4095  # include/linux/err.h
 
@@ -57,6 +58,7 @@ ENCODING = Encoding(
     port=_socket.ntohs,
     wildcard={_socket.AF_INET: bytes(4), _socket.AF_INET6: bytes(16)},
 )
+"""Addresses of rows are packed bytes, ports are in network order."""
 
 
 @cache

@@ -44,6 +44,7 @@ _TCP_INFO = (INET_DIAG_INFO, INET_DIAG_CONG)
 _BUFFER = 65536
 
 Batch = TypeVar("Batch")
+"""The rows of a run of messages, in the form that a decoder yields."""
 
 
 def open_socket() -> _socket.socket:

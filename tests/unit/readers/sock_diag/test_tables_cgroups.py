@@ -12,17 +12,12 @@ from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.wire import Row
 from zabbix_sockets.readers.sock_diag.messages import CgroupObserver, CgroupRow, decode_datagram
 
-from .messages import CGROUP_ID, SHUTDOWN, attribute, cgroup, done, encode_row
+from .messages import CGROUP_ID, SHUTDOWN, attribute, cgroup, done, encode_row, row
 
 AF_INET = int(socket.AF_INET)
 INFO = attribute(2, b"\xaa" * 232)
 SHUT = attribute(SHUTDOWN, b"\0")
 BIG = (1 << 64) - 1
-
-
-def row(inode: int) -> Row:
-    """Return a row that is told by its inode."""
-    return (1, 80, 4000, bytes(4), bytes(4), 0, 0, 0, 0, inode)
 
 
 def note_into(found: list[tuple[int, int]]) -> CgroupObserver:

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zabbix_sockets.model.errors import ParseError
-from zabbix_sockets.model.wire import Row, Table
+from zabbix_sockets.model.wire import Table
 from zabbix_sockets.readers.sock_diag.attributes import decode_cgroup_and_mark
 from zabbix_sockets.readers.sock_diag.messages import decode_with_messages, encode_request
 
-from .messages import SHUTDOWN, attribute, cgroup, done, encode_row
+from .messages import SHUTDOWN, attribute, cgroup, done, encode_row, row
 
 AF_INET = int(socket.AF_INET)
 TCP = Table("tcp", AF_INET)
@@ -23,11 +23,6 @@ SHUT = attribute(SHUTDOWN, b"\0")
 def mark(number: int) -> bytes:
     """Return the attribute with a socket's mark."""
     return attribute(MARK, struct.pack("=I", number))
-
-
-def row(inode: int) -> Row:
-    """Return a row that is told by its inode."""
-    return (1, 80, 4000, bytes(4), bytes(4), 0, 0, 0, 0, inode)
 
 
 def decode(data: bytes) -> list[tuple[int, int, int]]:
