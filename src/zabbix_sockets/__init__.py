@@ -2,9 +2,11 @@
 
 The public interface, as the command itself uses it::
 
-    from zabbix_sockets import Limits, Query, build_document, collect, iter_sockets
+    from zabbix_sockets import Limits, Query, build_document, collect, iter_sockets, to_json
 
     document = build_document(collect(Query(timeout=2.5)), Limits())
+    established = [row.tcp["established"] for row in document.processes]
+    text = to_json(document)
 
 Names are imported when they are first used: a call of the agent pays only for what
 its verb needs. For the same reason the code uses `_socket` and `_signal`, the C modules
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from zabbix_sockets.collector.collect import collect
     from zabbix_sockets.collector.single import iter_sockets
     from zabbix_sockets.document.document import Limits, build_document
+    from zabbix_sockets.document.record import to_json
     from zabbix_sockets.model.errors import SocketsError
     from zabbix_sockets.model.names import safe_name
     from zabbix_sockets.model.snapshot import Query, Snapshot
@@ -36,6 +39,7 @@ __all__ = [
     "collect",
     "iter_sockets",
     "safe_name",
+    "to_json",
 ]
 
 _HOMES = {
@@ -48,6 +52,7 @@ _HOMES = {
     "collect": "collector.collect",
     "iter_sockets": "collector.single",
     "safe_name": "model.names",
+    "to_json": "document.record",
     "__version__": "version",
 }
 

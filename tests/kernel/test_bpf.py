@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 import zoo
 from children import Child, run_as, run_forked, set_comm
+from json_documents import json_document
 from netns import ip
 
 import zabbix_sockets
-from zabbix_sockets import Query, build_document, collect, iter_sockets
+from zabbix_sockets import Query, collect, iter_sockets
 from zabbix_sockets.model.snapshot import Connection, ListenerSocket, Snapshot
 from zabbix_sockets.model.wire import state_name
 from zabbix_sockets.readers.bpf import records
@@ -67,13 +68,13 @@ def test_two_processes_with_one_descriptor_table(pins: str) -> None:
                 return comm.read() == "tablemate\n"
 
         zoo.wait_for(renamed, "the other process")
-        document = build_document(collect(Query("bpf", netns="own", pins=pins)))
+        document = json_document(collect(Query("bpf", netns="own", pins=pins)))
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-    rows = {row["id"]: row for row in document["processes"]}  # type: ignore[attr-defined]
+    rows = {row["id"]: row for row in document["processes"]}
     assert rows["tablemate"]["tcp"]["listen"] == 1
-    (listener,) = [row for row in document["listeners"] if row["id"] == "tcp/127.0.0.1:7102"]  # type: ignore[attr-defined]
+    (listener,) = [row for row in document["listeners"] if row["id"] == "tcp/127.0.0.1:7102"]
     assert (listener["sockets"], listener["processes"]) == (1, 2)
 
 
@@ -111,9 +112,9 @@ def test_a_million_files_without_a_socket(pins: str) -> None:
         children.enter_context(Child(lambda: zoo.listener(port=7104), b"behind"))
         # A process of somebody else's with a socket may lie among them: try again then.
         again = any(_reads_again(pins) for _ in range(10))
-        document = build_document(collect(Query("bpf", netns="own", pins=pins)))
+        document = json_document(collect(Query("bpf", netns="own", pins=pins)))
     assert again
-    assert "behind" in [row["name"] for row in document["processes"]]  # type: ignore[attr-defined]
+    assert "behind" in [row["name"] for row in document["processes"]]
 
 
 def test_kernel_socket_is_unowned(pins: str) -> None:
@@ -124,10 +125,10 @@ def test_kernel_socket_is_unowned(pins: str) -> None:
     except subprocess.CalledProcessError as error:
         pytest.skip(f"no VXLAN: {error}")
     for source in ("bpf", "sock_diag", "procfs"):
-        document = build_document(collect(Query(source, netns="own", pins=pins)))
-        ids = [row["id"] for row in document["listeners"]]  # type: ignore[attr-defined]
+        document = json_document(collect(Query(source, netns="own", pins=pins)))
+        ids = [row["id"] for row in document["listeners"]]
         assert "udp/0.0.0.0:4789" in ids
-        assert document["collector"]["unowned"] == len(ids) - 1  # type: ignore[index]
+        assert document["collector"]["unowned"] == len(ids) - 1
 
 
 def test_pids_are_the_readers(pins: str) -> None:
@@ -154,7 +155,7 @@ def test_pids_are_the_readers(pins: str) -> None:
 
 def figures(source: str, pins: str) -> dict[str, object]:
     """Return what a document says of sockets, without what changes by itself."""
-    document = build_document(collect(Query(source, netns="own", pins=pins, timeout=30)))
+    document = json_document(collect(Query(source, netns="own", pins=pins, timeout=30)))
     rows = document["processes"]
     assert isinstance(rows, list)
     for row in rows:
@@ -252,12 +253,12 @@ def test_bounded_endpoints_lose_no_count(pins: str, monkeypatch: pytest.MonkeyPa
     for number in range(1, 21):
         zoo.pair(zoo.listener(f"127.3.0.{number}"))
     snapshot: Snapshot = collect(Query("bpf", netns="own", pins=pins))
-    document = build_document(snapshot)
-    (row,) = [row for row in document["processes"] if row["tcp"]["listen"] == 20]  # type: ignore[attr-defined]
+    document = json_document(snapshot)
+    (row,) = [row for row in document["processes"] if row["tcp"]["listen"] == 20]
     tcp = row["tcp"]
     assert (tcp["established"], tcp["inbound"], tcp["outbound"]) == (40, 20, 20)
-    assert document["lists"]["upstreams"] == 0  # type: ignore[index]
-    kept = sum(each["established"] for each in document["upstreams"])  # type: ignore[attr-defined]
-    assert kept + document["other"]["upstreams"]["established"] == 20  # type: ignore[index]
+    assert document["lists"]["upstreams"] == 0
+    kept = sum(each["established"] for each in document["upstreams"])
+    assert kept + document["other"]["upstreams"]["established"] == 20
     assert all(isinstance(each, ListenerSocket) for each in snapshot.listeners)
     assert all(isinstance(each, Connection) for each in snapshot.connections)

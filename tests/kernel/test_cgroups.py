@@ -13,9 +13,9 @@ import pytest
 import zoo
 from cgroups import find_root, inside, made
 from children import Child, run_as
+from json_documents import JsonDocument, json_document
 
-from zabbix_sockets import Query, build_document, collect
-from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets import Query, collect
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.snapshot import BY_CGROUPS, BY_DESCRIPTORS, OWN
 
@@ -41,14 +41,14 @@ def cgroups(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", tmp_path], check=True)
 
 
-def document_of(source: str | None, grouping: str, pins: str = "/nowhere") -> JsonRow:
+def document_of(source: str | None, grouping: str, pins: str = "/nowhere") -> JsonDocument:
     """Return the document by units or containers."""
     needs = GROUPINGS[grouping].needs
     query = Query(source, 30, pins=pins, netns=OWN, needs=needs)
-    return build_document(collect(query), grouping=GROUPINGS[grouping])
+    return json_document(collect(query), grouping=GROUPINGS[grouping])
 
 
-def rows_of(document: JsonRow) -> dict[str, JsonRow]:
+def rows_of(document: JsonDocument) -> dict[str, JsonDocument]:
     """Return the processes' rows by id."""
     rows = document["processes"]
     assert isinstance(rows, list)
@@ -91,7 +91,7 @@ def test_containers(pins: str, cgroups: Path, source: str) -> None:
     host.close()
 
 
-def unprivileged(grouping: str) -> JsonRow:
+def unprivileged(grouping: str) -> JsonDocument:
     """Return the document as any user gets it, without pinned iterators."""
     document_of("sock_diag", grouping)  # imports what the other process needs
     answer = run_as(NOBODY_UID, lambda: document_of(None, grouping))
@@ -144,7 +144,7 @@ def test_nobody_s_sockets_without_privilege(cgroups: Path) -> None:
         by_process = run_as(NOBODY_UID, lambda: document_of("sock_diag", "process"))
     assert isinstance(by_process, dict)
     for document in (by_cgroups, by_process):
-        assert document["collector"]["unaccepted"] >= 5  # type: ignore[index]
+        assert document["collector"]["unaccepted"] >= 5
     host = by_cgroups["host"]
     assert isinstance(host, dict)
     assert host["tcp"] == by_process["host"]["tcp"]
@@ -239,7 +239,7 @@ def test_namespace_is_named_by_its_unit(pins: str, cgroups: Path) -> None:
 
     with made(slice_, folder), Child(partial(inside, folder, private)):
         for source in SOURCES:
-            document = build_document(collect(Query(source, 30, pins=pins)))
+            document = json_document(collect(Query(source, 30, pins=pins)))
             listeners = document["listeners"]
             assert isinstance(listeners, list)
             assert "tcp/127.0.0.1:7410@private.service" in [row["id"] for row in listeners]
@@ -258,8 +258,8 @@ def test_hidden_processes(pins: str, cgroups: Path, tmp_path: Path) -> None:
     group = os.stat(f"{pins}/{os.listdir(pins)[0]}").st_gid
     query = Query("bpf", 30, str(proc), pins, OWN, GROUPINGS["unit"].needs)
 
-    def ask() -> JsonRow:
-        return build_document(collect(query), grouping=GROUPINGS["unit"])
+    def ask() -> JsonDocument:
+        return json_document(collect(query), grouping=GROUPINGS["unit"])
 
     subprocess.run(["mount", "-t", "proc", "-o", "hidepid=2", "proc", proc], check=True)
     try:

@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 import pytest
 import zoo
-
-from zabbix_sockets.document.row import JsonRow
+from json_documents import JsonDocument
 
 SOURCES = ("bpf", "sock_diag", "procfs")
 NAME = f"zstest-{os.getpid()}"
@@ -57,7 +56,7 @@ def container() -> Iterator[tuple[Podman, str]]:
             podman.run("rm", "-f", "-t", "0", NAME)
 
 
-def ask(podman: Podman, *arguments: str) -> JsonRow:
+def ask(podman: Podman, *arguments: str) -> JsonDocument:
     """Return what the command prints where the tests' store is the host's."""
     script = f'mount --bind {podman.folder}/root /var/lib/containers/storage && exec "$@"'
     command = [sys.executable, "-I", "-m", "zabbix_sockets", *arguments]

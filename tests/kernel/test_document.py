@@ -13,8 +13,12 @@ import pytest
 import ss
 import zoo
 from children import Child, run_as, set_comm
+from described import undescribed
+from json_documents import json_document
 
-from zabbix_sockets import Limits, Query, build_document, collect
+from zabbix_sockets import Limits, Query, collect
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS
+from zabbix_sockets.model.snapshot import LISTS
 
 SOURCES = ("bpf", "sock_diag", "procfs")
 NOBODY = 65534
@@ -27,7 +31,7 @@ def read(request: pytest.FixtureRequest, pins: str) -> Callable[[], Document]:
     """Return what builds the document from each source."""
 
     def build() -> Document:
-        return build_document(
+        return json_document(
             collect(Query(source=request.param, netns="own", timeout=30, pins=pins))
         )
 
@@ -53,6 +57,20 @@ def test_host_counts_equal_ss(read: Callable[[], Document]) -> None:
                 states[line.state] += 1
         assert host[protocol] == states
     assert host["tcp"]["time_wait"] == 1
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"filter": "not dport = :1"}, {"needs": frozenset(("user",))}]
+)
+@pytest.mark.parametrize("source", SOURCES)
+def test_fields_are_described(source: str, changes: dict[str, Any], pins: str) -> None:
+    """What any source tells of all kinds of sockets is as the classes of rows and head say."""
+    zoo.everything()
+    query = Query(source=source, netns="own", timeout=30, pins=pins, tcp_info=True)
+    grouping = GROUPINGS["user" if "needs" in changes else DEFAULT_GROUPING]
+    document = json_document(collect(query._replace(**changes)), grouping=grouping)
+    assert not undescribed(document)
+    assert all(len(document[name]) > 1 for name in LISTS)
 
 
 def test_direction_of_both_ends(read: Callable[[], Document]) -> None:
@@ -216,12 +234,12 @@ def test_unprivileged_counts_what_it_may_not_see() -> None:
         set_comm(b"snooper")
         zoo.release()  # the fork's copies
         zoo.listener(port=7008)
-        return build_document(collect(query))
+        return json_document(collect(query))
 
     collect(query)  # whatever is imported late is imported by now
     with Child(lambda: ours, b"hidden"):
         document = run_as(NOBODY, look)
-        privileged = build_document(collect(query))
+        privileged = json_document(collect(query))
     assert isinstance(document, dict)
     assert document["collector"]["denied_processes"] > 0
     assert document["complete"] == 0
@@ -238,11 +256,11 @@ def test_unprivileged_counts_what_it_may_not_see() -> None:
 def test_deadline_gives_what_is_known() -> None:
     """Past the timeout the document says that it is incomplete, and has no zero row."""
     zoo.everything()
-    document = build_document(collect(Query(netns="own", timeout=1e-6)))
+    document = json_document(collect(Query(netns="own", timeout=1e-6)))
     assert document["complete"] == 0
     assert document["lists"] == {"processes": 0, "listeners": 0, "upstreams": 0}
-    assert not any(row["id"] == "(absent)" for row in document["listeners"])  # type: ignore[attr-defined]
-    assert "tcp" not in document["host"]  # type: ignore[operator]
+    assert not any(row["id"] == "(absent)" for row in document["listeners"])
+    assert "tcp" not in document["host"]
 
 
 def test_processes_that_die_during_the_walk(read: Callable[[], Document]) -> None:
@@ -265,13 +283,13 @@ def test_bounds_keep_the_sums(read: Callable[[], Document], pins: str) -> None:
         zoo.pair(zoo.listener())
     source = read()["collector"]["source"]
     snapshot = collect(Query(source=source, netns="own", timeout=30, pins=pins))
-    document: Document = build_document(snapshot, Limits(listeners=5, upstreams=3))
+    document: Document = json_document(snapshot, Limits(listeners=5, upstreams=3))
     assert len(document["listeners"]) == 5
     assert document["other"]["listeners"]["sockets"] == 15
     assert document["other"]["upstreams"]["established"] == 17
     assert document["collector"]["truncated"] == {"processes": 0, "listeners": 15, "upstreams": 17}
     assert document["lists"]["listeners"] == 0
-    small: Document = build_document(snapshot, Limits(max_bytes=6000))
+    small: Document = json_document(snapshot, Limits(max_bytes=6000))
     assert len(json.dumps(small, separators=(",", ":")).encode()) <= 6000
     kept = sum(row["sockets"] for row in small["listeners"])
     assert kept + small["other"]["listeners"]["sockets"] == 20

@@ -13,8 +13,9 @@ import netns
 import pytest
 import zoo
 from children import Child, run_as
+from json_documents import json_document
 
-from zabbix_sockets import Query, build_document, collect
+from zabbix_sockets import Query, collect
 from zabbix_sockets.document.count import count
 from zabbix_sockets.grouping.by_rules import by_rules
 from zabbix_sockets.grouping.grouping import GROUPINGS, Grouping
@@ -74,7 +75,7 @@ def ask(source: str, pins: str, grouping: Grouping, proc: str) -> object:
     """Return which lists are complete, the ids of processes, the warnings; what count says."""
     query = Query(source, 30, proc, pins, netns="own", needs=grouping.needs)
     snapshot = collect(query)
-    document = build_document(snapshot, grouping=grouping)
+    document = json_document(snapshot, grouping=grouping)
     rows = document["processes"]
     collector = document["collector"]
     assert isinstance(rows, list)
@@ -179,7 +180,7 @@ def test_filter_by_a_name_that_is_hidden(
         expression = condition.format(os.fsdecode(LONG))
         snapshot = collect(Query("bpf", 30, proc, pins, netns="own", filter=expression))
         lists = [
-            build_document(snapshot, grouping=GROUPINGS[each])["lists"]
+            json_document(snapshot, grouping=GROUPINGS[each])["lists"]
             for each in ("process", "unit")
         ]
         return [snapshot.visibility.has_gap(UNDECIDED), *lists, len(snapshot.listeners)]
@@ -216,7 +217,7 @@ def test_names_of_namespaces_are_hidden(pins: str, folder: Path) -> None:
         return zoo.listener(port=7604)
 
     def work(proc: str) -> object:
-        document = build_document(collect(Query("bpf", 30, proc, pins, netns="all")))
+        document = json_document(collect(Query("bpf", 30, proc, pins, netns="all")))
         collector = document["collector"]
         assert isinstance(collector, dict)
         return [document["lists"], collector["warnings"]]

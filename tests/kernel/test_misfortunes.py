@@ -13,10 +13,10 @@ import netns
 import pytest
 import zoo
 from children import Child, drop_to
+from json_documents import JsonDocument, json_document
 
-from zabbix_sockets import Query, build_document, collect
+from zabbix_sockets import Query, collect
 from zabbix_sockets.document.document import NO_LIMITS
-from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN
 
 SOURCES = ("bpf", "sock_diag", "procfs")
@@ -26,19 +26,19 @@ FOLDERS, LENGTH = 30, 200
 DEVICES = 120
 
 
-def document_of(source: str, pins: str, wanted: str = OWN) -> JsonRow:
+def document_of(source: str, pins: str, wanted: str = OWN) -> JsonDocument:
     """Return the document of a source."""
-    return build_document(collect(Query(source, 30, pins=pins, netns=wanted)), NO_LIMITS)
+    return json_document(collect(Query(source, 30, pins=pins, netns=wanted)), NO_LIMITS)
 
 
-def rows(document: JsonRow, name: str) -> dict[str, JsonRow]:
+def rows(document: JsonDocument, name: str) -> dict[str, JsonDocument]:
     """Return the rows of a list by their ids."""
     found = document[name]
     assert isinstance(found, list)
     return {row["id"]: row for row in found}
 
 
-def denied(document: JsonRow) -> object:
+def denied(document: JsonDocument) -> object:
     """Return how many processes may not be inspected, even by root."""
     collector = document["collector"]
     assert isinstance(collector, dict)

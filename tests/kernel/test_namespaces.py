@@ -13,11 +13,11 @@ import pytest
 import ss
 import zoo
 from children import Child, run_as
+from json_documents import JsonDocument, json_document
 from rounds import NAMESPACES
 
-from zabbix_sockets import Query, build_document, collect, iter_sockets
+from zabbix_sockets import Query, collect, iter_sockets
 from zabbix_sockets.document.document import NO_LIMITS
-from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.snapshot import ALL_NETNS
 
@@ -58,12 +58,12 @@ def many() -> Iterator[list[str]]:
         yield names
 
 
-def document_of(source: str | None, pins: str, netns_wanted: str = ALL_NETNS) -> JsonRow:
+def document_of(source: str | None, pins: str, netns_wanted: str = ALL_NETNS) -> JsonDocument:
     """Return the document of all namespaces, or of one."""
-    return build_document(collect(Query(source, 30, pins=pins, netns=netns_wanted)), NO_LIMITS)
+    return json_document(collect(Query(source, 30, pins=pins, netns=netns_wanted)), NO_LIMITS)
 
 
-def listeners_of(document: JsonRow) -> dict[str, JsonRow]:
+def listeners_of(document: JsonDocument) -> dict[str, JsonDocument]:
     """Return the rows of listeners by their ids."""
     rows = document["listeners"]
     assert isinstance(rows, list)
@@ -141,7 +141,7 @@ def test_no_such_namespace(pins: str, source: str) -> None:
 @pytest.mark.parametrize("source", ["sock_diag", "procfs"])
 def test_deadline(pins: str, source: str) -> None:
     """What the time doesn't allow is skipped, counted, and never a zero."""
-    document = build_document(collect(Query(source, 0.0003 * NAMESPACES, pins=pins)))
+    document = json_document(collect(Query(source, 0.0003 * NAMESPACES, pins=pins)))
     collector = document["collector"]
     assert isinstance(collector, dict)
     assert collector["namespaces_skipped"] > 0 or "no other network namespace" in str(collector)
@@ -192,7 +192,7 @@ def test_nested_and_unnamed(pins: str, source: str) -> None:
 
     with Child(nested, b"outer") as outer:
         document = document_of(source, pins)
-        shown = build_document(collect(Query(source, 30, pins=pins)), for_people=True)
+        shown = json_document(collect(Query(source, 30, pins=pins)), for_people=True)
         number = os.stat(f"/proc/{outer.pid}/ns/net").st_ino
         with open(f"/proc/{outer.pid}/task/{outer.pid}/children") as children:
             pids = [int(pid) for pid in children.read().split()]
@@ -256,7 +256,7 @@ def test_without_privilege(many: list[str], pins: str) -> None:
     """Anybody sees the sockets of namespaces with a process; what can't be seen is counted."""
 
     def ask() -> object:
-        document = build_document(collect(Query("sock_diag", 30, pins=pins)))
+        document = json_document(collect(Query("sock_diag", 30, pins=pins)))
         return [document["collector"], sorted(listeners_of(document))]
 
     ask()  # imports what the other process needs

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import zoo
 from children import Child, run_as
+from json_documents import json_document
 
-from zabbix_sockets import Query, build_document, collect
+from zabbix_sockets import Query, collect
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import PINS_GROUP
@@ -25,7 +26,7 @@ NOBODY = 65534
 
 def source_of(pins: str, source: str | None = None) -> dict[str, object]:
     """Return `collector` of a document."""
-    collector = build_document(collect(Query(source, netns="own", pins=pins, timeout=30)))[
+    collector = json_document(collect(Query(source, netns="own", pins=pins, timeout=30)))[
         "collector"
     ]
     assert isinstance(collector, dict)
@@ -44,7 +45,7 @@ def test_pinned_needs_no_capability(pins: str) -> None:
         def look() -> object:
             with open("/proc/self/status") as status:
                 assert "CapEff:\t0000000000000000" in status.read()
-            return build_document(collect(Query(netns="own", pins=pins, timeout=30)))
+            return json_document(collect(Query(netns="own", pins=pins, timeout=30)))
 
         collect(Query(netns="own", pins=pins))  # imports what the child needs
         document = run_as(NOBODY, look, gid=group_id())

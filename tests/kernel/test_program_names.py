@@ -15,8 +15,9 @@ from typing import Any, cast
 import pytest
 import zoo
 from children import Child, run_as, run_forked
+from json_documents import json_document
 
-from zabbix_sockets import Query, build_document, collect, iter_sockets
+from zabbix_sockets import Query, collect, iter_sockets
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.model.snapshot import PINS_GROUP
@@ -144,7 +145,7 @@ def names_by_port(source: str | None, pins: str, proc: str = "/proc") -> list[ob
     """Return what the processes are called, as single sockets and the document have it."""
     query = Query(source, netns="own", pins=pins, proc=proc, timeout=30)
     single = {row.local_port: row.owners[0].name for row in iter_sockets(query) if row.owners}
-    rows = build_document(collect(query))["listeners"]
+    rows = json_document(collect(query))["listeners"]
     assert isinstance(rows, list)
     listed = {row["port"]: row["process"] for row in rows if row.get("process")}
     return [[sorted(single.items()), sorted(listed.items())]]

@@ -13,9 +13,10 @@ import netns
 import pytest
 import zoo
 from children import Child
+from json_documents import json_document
 from ss_info import SsInfo, as_ss_has_it, read_ss_info
 
-from zabbix_sockets import Query, build_document, collect, iter_sockets
+from zabbix_sockets import Query, collect, iter_sockets
 from zabbix_sockets.model.socket import Socket, TcpInfo
 
 # Of this run alone; without a digit, so that it is a name that lasts.
@@ -179,7 +180,7 @@ def test_listeners_have_none(pins: str, source: str) -> None:
 def figures(source: str, pins: str, where: str, **options: Any) -> dict[str, Any]:
     """Return the document of one of the namespaces."""
     query = Query(source, netns=where, pins=pins, timeout=30, tcp_info=True)
-    return build_document(collect(query._replace(**options)))
+    return json_document(collect(query._replace(**options)))
 
 
 def assert_says(row: dict[str, Any], lines: list[SsInfo]) -> None:
@@ -304,7 +305,7 @@ def test_procfs_has_none(pins: str) -> None:
     """Absent, never 0; nor without being asked for."""
     zoo.pair(zoo.listener())
     for query in (Query("procfs", tcp_info=True), Query("bpf", pins=pins), Query("sock_diag")):
-        document: Any = build_document(collect(query._replace(netns="own", timeout=30)))
+        document: Any = json_document(collect(query._replace(netns="own", timeout=30)))
         for kind in ("processes", "listeners", "upstreams"):
             rows = [*document[kind], document["other"][kind]]
             assert not any({"measured", "rtt_us", "lost"} & row.keys() for row in rows)

@@ -11,8 +11,9 @@ import pytest
 import ss
 import zoo
 from children import Child
+from json_documents import json_document
 
-from zabbix_sockets import Query, Snapshot, build_document, collect
+from zabbix_sockets import Query, Snapshot, collect
 from zabbix_sockets.document.count import count
 
 SOURCES = ("bpf", "sock_diag", "procfs")
@@ -50,7 +51,7 @@ def connect(to: str, port: int) -> None:
 
 def figures(snapshot: Snapshot) -> dict[str, tuple[int, int, int]]:
     """Return each process's connections being opened, its listeners, and all its sockets."""
-    rows = build_document(snapshot)["processes"]
+    rows = json_document(snapshot)["processes"]
     assert isinstance(rows, list)
     return {
         row["id"]: (row["tcp"]["syn_recv"], row["tcp"]["listen"], row["sockets"]) for row in rows
@@ -110,7 +111,7 @@ def test_requests_are_their_listeners(read: Collect) -> None:
         "idle": (0, 1, 1),
     }
     assert counted == (3, 1)
-    host = build_document(snapshot)["host"]
+    host = json_document(snapshot)["host"]
     assert isinstance(host, dict)
     assert host["tcp"]["syn_recv"] == len(waiting)
 
@@ -147,10 +148,6 @@ def test_requests_in_another_namespace(read: Collect) -> None:
         snapshot = read("all")
         assert figures(snapshot)["elsewhere"] == (4, 1, 5)
         assert count(snapshot, "elsewhere", "tcp", "syn_recv") == 4
-        document = build_document(read(name))
-        (listener,) = [
-            row
-            for row in document["listeners"]  # type: ignore[attr-defined]
-            if row["id"] == f"tcp/[::]:7409@{name}"
-        ]
+        document = json_document(read(name))
+        (listener,) = [row for row in document["listeners"] if row["id"] == f"tcp/[::]:7409@{name}"]
         assert listener["established"] == 0

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import zoo
 from children import Child
+from json_documents import json_document
 from netns import ip
 
-from zabbix_sockets import Query, build_document, collect
+from zabbix_sockets import Query, collect
 from zabbix_sockets.document.upstreams import ephemeral_usage
 from zabbix_sockets.model.addresses import fold_address
 from zabbix_sockets.model.snapshot import Snapshot
@@ -97,7 +98,7 @@ def test_all_ports_taken_are_all(read: Read) -> None:
     with pytest.raises(OSError, match="Cannot assign") as refused:
         connect(server, "127.0.0.1")
     assert refused.value.errno == errno.EADDRNOTAVAIL
-    document: dict[str, Any] = build_document(read())
+    document: dict[str, Any] = json_document(read())
     ephemeral = document["host"]["ephemeral"]
     assert (ephemeral["worst_used"], ephemeral["worst_pct"]) == (20, 100.0)
     assert ephemeral["worst_endpoint"] == "tcp/127.0.0.1:7202"
@@ -107,7 +108,7 @@ def test_all_ports_taken_are_all(read: Read) -> None:
 
 def upstreams(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
     """Return the rows by what their ids say of the remote end."""
-    document: dict[str, Any] = build_document(snapshot)
+    document: dict[str, Any] = json_document(snapshot)
     rows = [row for row in document["upstreams"] if row["id"] != "(absent)"]
     return {row["id"].partition(">")[2]: row for row in rows}
 

@@ -20,8 +20,9 @@ import cgroups
 import netns
 import zoo
 from children import Child, run_as
+from json_documents import json_document
 
-from zabbix_sockets import Query, build_document, collect
+from zabbix_sockets import Query, collect
 from zabbix_sockets.document.document import NO_LIMITS
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.snapshot import PINS_GROUP
@@ -122,10 +123,10 @@ def _group() -> int:
 def _answers(pins: str, source: str | None) -> list[str]:
     """Return the cells of a way but for its title, as this process finds them."""
     query = Query(source, timeout=30, pins=pins)
-    document = build_document(collect(query), NO_LIMITS)
+    document = json_document(collect(query), NO_LIMITS)
     rows = _by_port(document["listeners"])
     by_unit = query._replace(needs=GROUPINGS["unit"].needs)
-    units = build_document(collect(by_unit), NO_LIMITS, GROUPINGS["unit"])
+    units = json_document(collect(by_unit), NO_LIMITS, GROUPINGS["unit"])
     unit = _by_port(units["listeners"])[PORTS["here"]]["process"] == UNIT
     how = units["collector"]
     assert isinstance(how, dict)

@@ -28,3 +28,6 @@ KILLS = _of(5, 10, 200)
 
 NAMESPACES = _of(60, 200, 200)
 """Network namespaces that there are at once."""
+
+EACH_STEP = not IS_SHORT
+"""Whether tests/unit/rig lets each step of a call fail, or a sample of them: see its plan.py."""

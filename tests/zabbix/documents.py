@@ -5,14 +5,12 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from zabbix_sockets import __version__
-from zabbix_sockets.document.listeners import absent_listener
-from zabbix_sockets.document.processes import absent_process
+from zabbix_sockets.document.document import ROWS
+from zabbix_sockets.document.record import absent_row, fields_of, sum_of
 from zabbix_sockets.document.row import accept_queue_pct
-from zabbix_sockets.document.upstreams import absent_upstream
+from zabbix_sockets.model.snapshot import LISTS
 
 Row = dict[str, Any]
-
-LISTS = ("processes", "listeners", "upstreams")
 
 PORTS = 28_232
 """Of the kernel's own ip_local_port_range."""
@@ -29,7 +27,6 @@ _STATES = (
     "last_ack",
     "closing",
 )
-_LABELS = {"id", "name", "process", "protocol", "address", "port", "device", "netns"}
 
 
 def quality(*, measured: int = 0, retransmitting: int = 0, rtt: float = 0.0) -> Row:
@@ -124,21 +121,10 @@ def upstream(owner: str, place: str, *, taken: float = 0.0, **counts: Any) -> Ro
     }
 
 
-ABSENT: Mapping[str, Row] = {
-    "processes": absent_process() | quality(),
-    "listeners": absent_listener() | quality(),
-    "upstreams": absent_upstream() | quality(),
-}
+_TOLD = {field.needs for row in ROWS.values() for field in fields_of(row).values()}
+"""Every fact that fields need: see told_by()."""
+ABSENT: Mapping[str, Row] = {name: absent_row(row, _TOLD) for name, row in ROWS.items()}
 """The row of each complete list that stands for all that it has not."""
-
-
-def _zeros(name: str) -> Row:
-    row = ABSENT[name]
-    return {"rows": 0} | {
-        key: dict.fromkeys(value, 0) if isinstance(value, dict) else 0
-        for key, value in row.items()
-        if key not in _LABELS and not key.endswith("_pct")
-    }
 
 
 def _summed(rows: Iterable[Row], part: str) -> dict[str, int]:
@@ -217,7 +203,9 @@ def document(
         | {"truncated": left_out},
         "host": _host(rows["processes"]) | dict(host or {}) | ephemeral,
         **{name: [*rows[name], *[ABSENT[name]] * whole[name]] for name in LISTS},
-        "other": {name: _zeros(name) | {"rows": left_out[name]} for name in LISTS},
+        "other": {
+            name: {"rows": left_out[name]} | sum_of(row, (), _TOLD) for name, row in ROWS.items()
+        },
     }
 
 

@@ -30,7 +30,7 @@ def generated() -> dict[str, str]:
 
 
 def _figures(template: Template) -> str:
-    """Return what `send --values` pushes: keys and fields of the host and of each list."""
+    """Return the JSON of fields by key, of the host ("") and of each list, for `send --values`."""
     described = {"": _paths("sockets", template.metrics)}
     for rule in template.rules:
         described[rule.kind] = _paths(f"sockets.{rule.singular}", rule.metrics)

@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+from zabbix_sockets.document.document import Document
+
+from .fields import described
 from .model import Kind, Metric
 
 _TCP_STATES = (
@@ -45,14 +48,12 @@ _HOST = (
         "host.tcp_memory_bytes",
         "TCP memory",
         "Memory of all TCP buffers of the whole host.",
-        units="B",
     ),
     Metric(
         "tcp.memory.limit",
         "host.tcp_memory_limit_bytes",
         "TCP memory limit",
         "The third number of net.ipv4.tcp_mem: past it the kernel drops packets and connections.",
-        units="B",
     ),
     Metric(
         "tcp.listen_overflows.rate",
@@ -60,8 +61,6 @@ _HOST = (
         "TCP accept queue overflows per second",
         _OF_OWN + "Connections refused because the accept queue of a listener was full"
         " (ListenOverflows).",
-        kind=Kind.FLOAT,
-        rate=True,
         throttled=False,
     ),
     Metric(
@@ -70,8 +69,6 @@ _HOST = (
         "TCP listen drops per second",
         _OF_OWN + "Connections dropped by listeners for whatever reason, overflows among them"
         " (ListenDrops).",
-        kind=Kind.FLOAT,
-        rate=True,
         throttled=False,
     ),
     Metric(
@@ -79,8 +76,6 @@ _HOST = (
         "host.retransmitted_segments",
         "TCP segments retransmitted per second",
         _OF_OWN + "Segments sent again (RetransSegs): loss or congestion on some way.",
-        kind=Kind.FLOAT,
-        rate=True,
     ),
     Metric(
         "ephemeral.size",
@@ -101,15 +96,12 @@ _HOST = (
         "Ephemeral ports, share taken to one destination",
         _OF_OWN + "From one source address to the destination that takes most. At 100 % connecting"
         " fails with EADDRNOTAVAIL.",
-        units="%",
-        kind=Kind.FLOAT,
     ),
     Metric(
         "ephemeral.worst_endpoint",
         "host.ephemeral.worst_endpoint",
         "Ephemeral ports, destination that takes most",
         _OF_OWN + "Protocol, address and port.",
-        kind=Kind.CHAR,
     ),
 )
 
@@ -128,14 +120,13 @@ return rows.slice(0, 10).map(function (row) {
 """
 
 _COLLECTOR = (
-    Metric("version", "version", "Collector: Version", "Of zabbix-sockets.", kind=Kind.CHAR),
+    Metric("version", "version", "Collector: Version", "Of zabbix-sockets."),
     Metric(
         "complete",
         "complete",
         "Collector: Complete",
         "All three lists are complete: nothing truncated, denied, skipped or timed out. Where it is"
         " no, the lists and warnings below say what is missing.",
-        yes_no=True,
     ),
     *(
         Metric(
@@ -144,7 +135,6 @@ _COLLECTOR = (
             f"Collector: List of {name} complete",
             "Only from a complete list can a row be missing because there is no such thing. From"
             " a list that is not, no zero is stored.",
-            yes_no=True,
         )
         for name in ("processes", "listeners", "upstreams")
     ),
@@ -153,7 +143,6 @@ _COLLECTOR = (
         "collector.source",
         "Collector: Source",
         "What was read: bpf (best), sock_diag or procfs.",
-        kind=Kind.CHAR,
     ),
     Metric(
         "collector.reason",
@@ -167,29 +156,24 @@ _COLLECTOR = (
         "collector.degraded",
         "Collector: Degraded",
         "A better source is possible on this host: the iterators could be loaded.",
-        yes_no=True,
     ),
     Metric(
         "collector.grouping",
         "collector.grouping",
         "Collector: Rows of processes are",
         "process, unit, container or user.",
-        kind=Kind.CHAR,
     ),
     Metric(
         "collector.ownership",
         "collector.ownership",
         "Collector: Ownership by",
         "descriptors: the processes that hold a descriptor; cgroups: the cgroup that made it.",
-        kind=Kind.CHAR,
     ),
     Metric(
         "collector.seconds",
         "collector.seconds",
         "Collector: Time",
         "What reading sockets and owners took.",
-        units="s",
-        kind=Kind.FLOAT,
         throttled=False,
     ),
     Metric(
@@ -282,9 +266,12 @@ _OTHER = tuple(
     )
 )
 
-METRICS = (
-    *_HOST,
-    *(replace(each, component="collector") for each in _COLLECTOR),
-    _TOP_PROCESSES,
-    *_OTHER,
+METRICS = described(
+    Document,
+    (
+        *_HOST,
+        *(replace(each, component="collector") for each in _COLLECTOR),
+        _TOP_PROCESSES,
+        *_OTHER,
+    ),
 )

@@ -1,12 +1,14 @@
 """Discovery of listeners: their metrics, alarms and graphs."""
 
+from zabbix_sockets.document.listeners import ListenerRow
+
 from . import macros as m
 from . import quality
 from .conditions import two_levels
+from .fields import described
 from .model import (
     Condition,
     Graph,
-    Kind,
     Line,
     Macro,
     Metric,
@@ -41,8 +43,6 @@ _METRICS = (
         "accept_queue_pct",
         "Accept queue used",
         "Of its fullest socket. At 100 % the kernel refuses connections.",
-        units="%",
-        kind=Kind.FLOAT,
         throttled=False,
     ),
     Metric(
@@ -110,13 +110,12 @@ _ACCEPT_GRAPH = Graph(
 
 RULE = Rule(
     kind="listeners",
-    singular="listener",
     name="Listeners discovery",
     title="Listener {#LABEL}",
     description="Listening TCP and bound UDP addresses, without those on ephemeral ports.",
     # To Zabbix the field that "(absent)" doesn't have is less than any number.
     rows=f'$.listeners[?(@.ephemeral <= {m.EPHEMERAL} && @.id != "(absent)")]',
-    metrics=_METRICS,
+    metrics=described(ListenerRow, _METRICS),
     triggers=(
         *two_levels(
             _accept,

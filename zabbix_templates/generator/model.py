@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from zabbix_sockets.document.document import ROWS
+
 Object = dict[str, object]
 """A part of a template as Zabbix imports it."""
 
@@ -26,22 +28,24 @@ class Metric:
     """JSONPath below the document, or below the row."""
     name: str
     description: str
-    units: str = ""
     kind: Kind = Kind.UNSIGNED
+    """Said of a text of several lines alone; of others by the field: see fields.py."""
     default: bool = True
     """Discovered without being asked for; of host metrics all are."""
     throttled: bool = True
     """Unchanged values are discarded until the heartbeat."""
+    script: str = ""
+    """JavaScript behind the JSONPath, where no step of Zabbix's own does it."""
+    component: str = "network"
+    """Of a metric of the host: the tag by which people find it."""
+    units: str = ""
+    """From here on what the field's description says."""
     rate: bool = False
     """A counter, kept as its change per second."""
     multiplier: str = ""
     """By which the field is multiplied, to be of Zabbix's base units: 0.000001 for _us."""
-    script: str = ""
-    """JavaScript behind the JSONPath, where no step of Zabbix's own does it."""
     yes_no: bool = False
     """1 and 0 are yes and no."""
-    component: str = "network"
-    """Of a metric of the host: the tag by which people find it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,6 @@ class Rule:
 
     kind: str
     """The list: processes, listeners, upstreams."""
-    singular: str
     name: str
     title: str
     """Of one row, before its metrics: `Process {#PROCESS}`."""
@@ -159,6 +162,11 @@ class Rule:
     tags: tuple[tuple[str, str], ...]
     label: str = ""
     """JavaScript of a further field of the row, `label`, for {#LABEL}."""
+
+    @property
+    def singular(self) -> str:
+        """What one row is called in keys."""
+        return ROWS[self.kind].SINGULAR
 
 
 @dataclass(frozen=True, slots=True)

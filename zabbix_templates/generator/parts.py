@@ -1,6 +1,7 @@
 """Triggers, graphs and discovery rules."""
 
-from zabbix_sockets.document.discovery import MACROS
+from zabbix_sockets.document.discovery import macros_of
+from zabbix_sockets.document.document import ROWS
 
 from . import macros
 from .items import metric_item, row, step
@@ -132,7 +133,8 @@ def discovery_rule(template: Template, rule: Rule, version: str) -> Object:
 
 def fields_of(rule: Rule) -> dict[str, str]:
     """Return the macros of a row, and the field that each is read from."""
-    fields = {macro: field for macro, field in MACROS[rule.kind].items() if macro != "{#SETTLED}"}
+    fields = macros_of(ROWS[rule.kind])
+    fields.pop("{#SETTLED}", None)  # rows that are not are not offered
     return fields | ({_LABEL: "label"} if rule.label else {})
 
 

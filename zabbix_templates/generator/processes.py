@@ -1,12 +1,14 @@
 """Discovery of processes: their metrics, alarms and graphs."""
 
+from zabbix_sockets.document.processes import ProcessRow
+
 from . import macros as m
 from . import quality
 from .conditions import nearly_full, no_answer, over, share_over, share_under, two_levels
+from .fields import described
 from .model import (
     Condition,
     Graph,
-    Kind,
     Line,
     Macro,
     Metric,
@@ -51,8 +53,6 @@ _METRICS = (
         "fds_max_pct",
         "File descriptors used",
         "Of the process of that name that is nearest to its own limit (ulimit -n, LimitNOFILE=).",
-        units="%",
-        kind=Kind.FLOAT,
     ),
     Metric(
         "instances",
@@ -103,7 +103,6 @@ _METRICS = (
         "recv_queue_bytes",
         "Receive queues",
         "Bytes that have come and that it has not read.",
-        units="B",
         default=False,
     ),
     Metric(
@@ -111,7 +110,6 @@ _METRICS = (
         "send_queue_bytes",
         "Send queues",
         "Bytes that the other sides have not acknowledged.",
-        units="B",
         default=False,
     ),
     Metric(
@@ -126,8 +124,6 @@ _METRICS = (
         "accept_queue_max_pct",
         "Accept queue, fullest",
         "Of its listener whose accept queue is fullest.",
-        units="%",
-        kind=Kind.FLOAT,
         default=False,
     ),
     *quality.metrics(("retransmitting", "retransmitting_pct")),
@@ -226,12 +222,11 @@ _USUAL = Trigger(
 
 RULE = Rule(
     kind="processes",
-    singular="process",
     name="Processes discovery",
     title="Process {#PROCESS}",
     description="Processes by name that listen, or of which one is older than 10 minutes.",
     rows="$.processes[?(@.settled == 1)]",
-    metrics=_METRICS,
+    metrics=described(ProcessRow, _METRICS),
     triggers=(
         _CLOSE_WAIT_SHARE,
         _CLOSE_WAIT_GROWTH,

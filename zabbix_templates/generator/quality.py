@@ -8,9 +8,7 @@ from dataclasses import replace
 
 from . import macros as m
 from .conditions import over
-from .model import Graph, Kind, Line, Metric, Severity, Trigger
-
-_MICROSECONDS, _MILLISECONDS = "0.000001", "0.001"
+from .model import Graph, Line, Metric, Severity, Trigger
 
 _OF = "Of the sockets that count: "
 
@@ -21,10 +19,7 @@ _ROUND_TRIPS = tuple(
         f"rtt_us.{key}",
         f"Round-trip time, {name}",
         f"{_OF}smoothed by the kernel, within 6.25 %. {meaning}",
-        units="s",
-        kind=Kind.FLOAT,
         default=False,
-        multiplier=_MICROSECONDS,
     )
     for key, name, meaning in (
         ("p50", "median", "Half of them have at most this round-trip time."),
@@ -55,8 +50,6 @@ _METRICS = (
         "retransmitting_pct",
         "Connections retransmitting, share",
         f"{_OF}the share that is sending again at this moment.",
-        units="%",
-        kind=Kind.FLOAT,
         default=False,
     ),
     Metric(
@@ -79,10 +72,7 @@ _METRICS = (
         "Time limited by receivers",
         f"{_OF}how long they could not send since they were opened, as the other side's receive"
         " window was full: it does not read. Within 6.25 %.",
-        units="s",
-        kind=Kind.FLOAT,
         default=False,
-        multiplier=_MILLISECONDS,
     ),
     Metric(
         "sender_buffer_limited",
@@ -90,10 +80,7 @@ _METRICS = (
         "Time limited by send buffers",
         f"{_OF}how long they could not send more since they were opened, as their own send"
         " buffer was too small (net.ipv4.tcp_wmem). Within 6.25 %.",
-        units="s",
-        kind=Kind.FLOAT,
         default=False,
-        multiplier=_MILLISECONDS,
     ),
 )
 

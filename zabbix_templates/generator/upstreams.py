@@ -1,12 +1,14 @@
 """Discovery of upstreams: their metrics, alarms and graphs."""
 
+from zabbix_sockets.document.upstreams import UpstreamRow
+
 from . import macros as m
 from . import quality
 from .conditions import nearly_full, no_answer, two_levels
+from .fields import described
 from .model import (
     Condition,
     Graph,
-    Kind,
     Line,
     Macro,
     Metric,
@@ -29,8 +31,6 @@ _METRICS = (
         "ephemeral_pct",
         "Ephemeral ports taken",
         "From one source address, by all processes of the namespace, TIME_WAIT included.",
-        units="%",
-        kind=Kind.FLOAT,
     ),
     Metric(
         "close_wait",
@@ -74,13 +74,12 @@ _SYN_SENT = no_answer(
 
 RULE = Rule(
     kind="upstreams",
-    singular="upstream",
     name="Upstreams discovery",
     title="Upstream {#ID}",
     description="Remote ends to which processes connect. None, until the macro"
     f" {m.UPSTREAM_MATCHES} selects some.",
     rows='$.upstreams[?(@.id != "(absent)")]',
-    metrics=_METRICS,
+    metrics=described(UpstreamRow, _METRICS),
     triggers=(
         *two_levels(
             _ephemeral,

@@ -5,7 +5,7 @@ What a verb needs is imported when the kernel is already at work for it.
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -13,7 +13,6 @@ from zabbix_sockets.collector.asking import asking_processes
 from zabbix_sockets.collector.iterator.early_read import read_pinned
 from zabbix_sockets.command.lock import Lock, one_at_a_time
 from zabbix_sockets.command.supervisor import GRACE, Answer, answer_within
-from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Grouping
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import UsageError
@@ -112,9 +111,9 @@ def _import_report() -> None:
 
 
 def _json(value: object) -> str:
-    import orjson  # noqa: PLC0415  # once the kernel is at work
+    from zabbix_sockets.document.record import to_json  # noqa: PLC0415  # once the kernel is at work
 
-    return orjson.dumps(value).decode() + "\n"
+    return to_json(value).decode() + "\n"
 
 
 def get(options: Any) -> None:
@@ -125,25 +124,27 @@ def get(options: Any) -> None:
             raise UsageError(f"no grouping {options.grouping!r}: it is one of {choices}")
         options.group_by = options.grouping
     _check_filter(options)
-    _answer(options, lambda deadline: _json(_document(options, deadline)))
+    _answer(options, lambda deadline: _document(options, deadline))
 
 
-def _document(options: Any, deadline: Deadline) -> JsonRow:
-    """Collect, and return the document within the bounds that the caller set."""
+def _document(options: Any, deadline: Deadline) -> str:
+    """Collect, and return the document within the bounds that the caller set, as JSON."""
     snapshot, grouping = _collect(options, deadline)
     from zabbix_sockets.document.document import Limits, build_document  # noqa: PLC0415  # once the kernel is at work
 
-    return build_document(snapshot, Limits(max_bytes=options.max_bytes), grouping)
+    return _json(build_document(snapshot, Limits(max_bytes=options.max_bytes), grouping))
 
 
 def discover(options: Any) -> None:
     """Print the LLD rows of one list."""
 
     def make(deadline: Deadline) -> str:
-        document = _document(options, deadline)
+        snapshot, grouping = _collect(options, deadline)
         from zabbix_sockets.document.discovery import discovery  # noqa: PLC0415  # get does without
+        from zabbix_sockets.document.document import ROWS, Limits, build_document  # noqa: PLC0415  # once the kernel is at work
 
-        return _json(discovery(document, options.kind))
+        document = build_document(snapshot, Limits(max_bytes=options.max_bytes), grouping)
+        return _json(discovery(ROWS[options.kind], document.rows_of(options.kind)))
 
     _check_filter(options)
     _answer(options, make)
@@ -166,9 +167,6 @@ def count(options: Any) -> None:
 
 def show(options: Any) -> None:
     """Print a table, or the same rows as JSON."""
-    from zabbix_sockets.terminal.layout import style_of  # noqa: PLC0415  # for people only
-    from zabbix_sockets.terminal.tables import left_out, render, render_keys  # noqa: PLC0415  # for people only
-
     if options.keys and (options.kind, options.group_by) != ("processes", DEFAULT_GROUPING):
         raise UsageError("--keys is for show processes, and not for other groupings")
     if options.tcp_info is None:
@@ -177,26 +175,19 @@ def show(options: Any) -> None:
         _monitor(options)
         return
     _check_shown(options)
-    style = style_of(sys.stdout)
-    rows_of = _socket_rows if options.kind == "sockets" else _document_rows
+    make = _show_sockets if options.kind == "sockets" else _show_rows
+    _answer(options, lambda deadline: make(options, deadline))
 
-    def make(deadline: Deadline) -> str:
-        rows = rows_of(options, deadline)
-        if options.json:
-            return _json(rows)
-        if options.keys:
-            return render_keys(rows)
-        hidden = ", ".join(left_out(options.kind, rows, style))
-        if hidden:
-            sys.stderr.write(f"note: no room for {hidden} (all of it: | less -S)\n")
-        return render(options.kind, rows, style, options.group_by)
 
-    _answer(options, make)
+def _note_left_out(titles: Sequence[str]) -> None:
+    """Say which columns a table lacks."""
+    if titles:
+        sys.stderr.write(f"note: no room for {', '.join(titles)} (all of it: | less -S)\n")
 
 
 def _check_shown(options: Any) -> None:
     """Raise UsageError for what can't be shown together."""
-    from zabbix_sockets.terminal.tables import check_states  # noqa: PLC0415  # for people only
+    from zabbix_sockets.terminal.sockets import check_states  # noqa: PLC0415  # for people only
 
     if options.state and options.kind != "sockets":
         raise UsageError("--state is for show sockets")
@@ -204,18 +195,24 @@ def _check_shown(options: Any) -> None:
     _check_filter(options)
 
 
-def _document_rows(options: Any, deadline: Deadline) -> list[JsonRow]:
-    """Return the rows of a list; say what they lack."""
+def _show_rows(options: Any, deadline: Deadline) -> str:
+    """Return a list of the document as a table, as JSON or as keys; say what it lacks."""
     snapshot, grouping = _collect(options, deadline)
     from zabbix_sockets.document.document import NO_LIMITS, build_document  # noqa: PLC0415  # once the kernel is at work
-    from zabbix_sockets.terminal.tables import notes_of  # noqa: PLC0415  # for people only
+    from zabbix_sockets.terminal.layout import style_of  # noqa: PLC0415  # for people only
+    from zabbix_sockets.terminal.tables import left_out, notes_of, render, render_keys  # noqa: PLC0415  # for people only
 
     document = build_document(snapshot, NO_LIMITS, grouping, for_people=True)
-    for note in notes_of(document, options.kind):
+    kind, rows = options.kind, document.rows_of(options.kind)
+    for note in notes_of(document, kind):
         sys.stderr.write(f"note: {note}\n")
-    rows = document[options.kind]
-    assert isinstance(rows, list)
-    return rows
+    if options.json:
+        return _json(document.content()[kind])
+    if options.keys:
+        return render_keys(rows)
+    style = style_of(sys.stdout)
+    _note_left_out(left_out(kind, rows, style))
+    return render(kind, rows, style, options.group_by)
 
 
 def _monitor(options: Any) -> None:
@@ -234,14 +231,26 @@ def _monitor(options: Any) -> None:
     monitor.run(take, options.interval, options.count, as_json=options.json)
 
 
-def _socket_rows(options: Any, deadline: Deadline) -> list[JsonRow]:
-    from zabbix_sockets.terminal.tables import socket_json, socket_order  # noqa: PLC0415  # for people only
+def _show_sockets(options: Any, deadline: Deadline) -> str:
+    """Return single sockets as a table or as JSON."""
+    from zabbix_sockets.terminal.layout import style_of  # noqa: PLC0415  # for people only
+    from zabbix_sockets.terminal.sockets import (  # noqa: PLC0415  # for people only
+        left_out_of_sockets,
+        render_sockets,
+        socket_json,
+        socket_order,
+    )
 
     sockets = _sockets(options, deadline)
     if not sockets:
         fits = " that fit the filter" if options.filter else ""
         sys.stderr.write(f"note: no sockets{fits} to show\n")
-    return [socket_json(each) for each in sorted(sockets, key=socket_order)]
+    rows = [socket_json(each) for each in sorted(sockets, key=socket_order)]
+    if options.json:
+        return _json(rows)
+    style = style_of(sys.stdout)
+    _note_left_out(left_out_of_sockets(rows, style))
+    return render_sockets(rows, style)
 
 
 def _sockets(options: Any, deadline: Deadline) -> list[Socket]:
@@ -250,7 +259,7 @@ def _sockets(options: Any, deadline: Deadline) -> list[Socket]:
         iter_sockets,
         why_without_owners,
     )
-    from zabbix_sockets.terminal.tables import wants_state  # noqa: PLC0415  # for people only
+    from zabbix_sockets.terminal.sockets import wants_state  # noqa: PLC0415  # for people only
 
     states, netns = options.state, OWN
     if options.filter:
@@ -280,21 +289,18 @@ def send(options: Any) -> None:
     command.send(options, lambda: _document_to_send(options))
 
 
-def _document_to_send(options: Any) -> JsonRow:
+def _document_to_send(options: Any) -> str:
     """Return a document made in a child: a service that stays collects no garbage of a hundred.
 
     Raises:
         SocketsError: as _answer(); but others are waited for, which no agent waits for.
     """
-    import orjson  # noqa: PLC0415  # once the kernel is at work
-
     patience = options.timeout / 2 if options.interval else _PATIENCE
     with Lock() as lock, lock.held(Deadline(patience)):
         deadline = Deadline(options.timeout)
         answer = answer_within(
             options.timeout + GRACE,
-            lambda: Answer(_json(_document(options, deadline))),
+            lambda: Answer(_document(options, deadline)),
             close=lock.fd,
         )
-    document: JsonRow = orjson.loads(answer.text)
-    return document
+    return answer.text

@@ -3,7 +3,8 @@
 import os
 
 from zabbix_sockets.document.completeness import why_unknown
-from zabbix_sockets.document.processes import absent_process, process_rows
+from zabbix_sockets.document.processes import ProcessRow, process_rows
+from zabbix_sockets.document.record import fields_of
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups
 from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.model.gaps import DENIED
@@ -22,15 +23,9 @@ def check_arguments(process: str, protocol: str, state: str) -> None:
         raise UsageError(f"no protocol {protocol!r}: it is one of {', '.join(PROTOCOLS)}")
     if state and not protocol:
         raise UsageError("a state needs a protocol")
-    states = _states(absent_process(), protocol) if protocol else {}
+    states = fields_of(ProcessRow)[protocol].parts if protocol else ()
     if state and state not in states:
         raise UsageError(f"no {protocol} state {state!r}: it is one of {', '.join(states)}")
-
-
-def _states(row: dict[str, object], protocol: str) -> dict[str, int]:
-    states = row[protocol]
-    assert isinstance(states, dict)
-    return states
 
 
 def count(
@@ -40,7 +35,7 @@ def count(
     state: str = "",
     grouping: Grouping = GROUPINGS[DEFAULT_GROUPING],
 ) -> int:
-    """Return how many sockets the processes named *process* hold, or in a *state*.
+    """Count the sockets that the processes named *process* hold, or those in a *state*.
 
     *process* is a name as the document shows it, as as_parameter() spells it, or the raw one. In
     state `syn_recv` there are the connections being opened at its listeners, too, which no process
@@ -50,20 +45,18 @@ def count(
         SocketsError: it can't be known: a process of that name is hidden, or time ran out.
     """
     listed = snapshot.listed()
-    rows = {
-        str(ranked.row["id"]): ranked.row
-        for ranked in process_rows(listed, Groups(listed, grouping))
-    }
+    rows = {each.row.id: each.row for each in process_rows(listed, Groups(listed, grouping))}
     gaps = snapshot.visibility.gaps
     denied = {gap.where for gap in gaps if gap.kind == DENIED}
     name = from_parameter(os.fsencode(process), rows.keys() | denied)
     reason = why_unknown(gaps, grouping, name, protocol)
     if reason:
         raise SocketsError(reason)
-    row = rows.get(name, absent_process())
+    row = rows.get(name)
+    if row is None:
+        return 0
+    states = {"tcp": row.tcp, "udp": row.udp}
     if state:
-        return _states(row, protocol).get(state, 0)
-    held = row["sockets"]
-    assert isinstance(held, int)
-    udp = sum(_states(row, "udp").values())
-    return {"tcp": held - udp, "udp": udp, "": held}[protocol]
+        return states[protocol].get(state, 0)
+    udp = sum(row.udp.values())
+    return {"tcp": row.sockets - udp, "udp": udp, "": row.sockets}[protocol]

@@ -1,36 +1,17 @@
 """Low-level discovery: the document's rows as objects of LLD macros."""
 
-from zabbix_sockets.document.row import ABSENT_ID, JsonRow
+from collections.abc import Iterable
 
-MACROS = {
-    "processes": {"{#ID}": "id", "{#PROCESS}": "name", "{#SETTLED}": "settled"},
-    "listeners": {
-        "{#ID}": "id",
-        "{#PROTOCOL}": "protocol",
-        "{#ADDRESS}": "address",
-        "{#PORT}": "port",
-        "{#NETNS}": "netns",
-        "{#EPHEMERAL}": "ephemeral",
-        "{#PROCESS}": "process",
-    },
-    "upstreams": {
-        "{#ID}": "id",
-        "{#PROCESS}": "process",
-        "{#PROTOCOL}": "protocol",
-        "{#ADDRESS}": "address",
-        "{#PORT}": "port",
-        "{#NETNS}": "netns",
-    },
-}
+from zabbix_sockets.document.record import fields_of
+from zabbix_sockets.document.row import Row
 
 
-def discovery(document: JsonRow, kind: str) -> list[JsonRow]:
-    """Return the LLD rows of a list of the document, sorted by id: labels only."""
-    rows = document[kind]
-    assert isinstance(rows, list)
-    macros = MACROS[kind]
-    return [
-        {macro: row[name] for macro, name in macros.items()}
-        for row in rows
-        if row["id"] != ABSENT_ID
-    ]
+def macros_of(row: type[Row]) -> dict[str, str]:
+    """Return the LLD macros of such rows, and the field that each is made of."""
+    return {field.macro: name for name, field in fields_of(row).items() if field.macro}
+
+
+def discovery(row: type[Row], rows: Iterable[Row]) -> list[dict[str, str | int]]:
+    """Make the LLD objects of rows of that class, in their order: labels only, no counts."""
+    macros = macros_of(row).items()
+    return [{macro: getattr(each, name) for macro, name in macros} for each in rows]

@@ -1,37 +1,87 @@
-"""The document: the one place that knows its shape. See docs/document.md for its fields."""
+"""The document: what it is made of, and what its bounds leave out.
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+docs/document.md has its fields; each is described once, where its Record's class is.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import orjson
 
 from zabbix_sockets.document.completeness import complete_lists
-from zabbix_sockets.document.head import collector_of, host_of
-from zabbix_sockets.document.listeners import absent_listener, listener_rows
-from zabbix_sockets.document.processes import absent_process, process_rows
-from zabbix_sockets.document.row import JsonRow, RankedRow, netns_labels
-from zabbix_sockets.document.upstreams import (
-    absent_upstream,
-    ephemeral_usage,
-    upstream_rows,
+from zabbix_sockets.document.head import Collector, Host, collector_of, host_of
+from zabbix_sockets.document.listeners import ListenerRow, listener_rows
+from zabbix_sockets.document.processes import ProcessRow, process_rows
+from zabbix_sockets.document.record import (
+    MOMENT,
+    YES_NO,
+    Figures,
+    Record,
+    absent_row,
+    number,
+    numbers,
+    part,
+    records_of,
+    rows,
+    sum_of,
+    text,
+    to_json,
+    yes_no,
 )
+from zabbix_sockets.document.row import R, RankedRow, Row, measure, netns_labels, told_by
+from zabbix_sockets.document.upstreams import UpstreamRow, ephemeral_usage, upstream_rows
 from zabbix_sockets.grouping.grouping import (
     DEFAULT_GROUPING,
     GROUPINGS,
     Grouping,
     Groups,
 )
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import SocketsError
-from zabbix_sockets.model.gaps import ROWS, Gap
-from zabbix_sockets.model.quality import LIMITED_TIMES, Quality, figures_of
-from zabbix_sockets.model.snapshot import BY_CGROUPS, LISTS, Snapshot
+from zabbix_sockets.model.gaps import Gap
+from zabbix_sockets.model.snapshot import LISTS, Snapshot
 from zabbix_sockets.version import __version__
 
-_ABSENT: dict[str, Callable[[], JsonRow]] = {
-    "processes": absent_process,
-    "listeners": absent_listener,
-    "upstreams": absent_upstream,
-}
+ROWS: dict[str, type[Row]] = dict(
+    zip(LISTS, (ProcessRow, ListenerRow, UpstreamRow), strict=True),
+)
+"""The classes of the lists' rows."""
+
+
+class Document(Record):
+    """All that one call answers.
+
+    Attributes:
+        time: Unix seconds.
+        lists: for each list whether it is complete.
+        absent: for each complete list the fields of its row `(absent)`, as Field.zero has them.
+        other: for each list the sums of what is in none of its rows: `rows`, and the additive
+            fields.
+    """
+
+    version: str = text()
+    time: int = number("", MOMENT)
+    complete: int = yes_no()
+    lists: dict[str, int] = numbers("", LISTS, YES_NO)
+    collector: Collector = part(Collector)
+    host: Host = part(Host)
+    processes: list[ProcessRow] = rows(ProcessRow)
+    listeners: list[ListenerRow] = rows(ListenerRow)
+    upstreams: list[UpstreamRow] = rows(UpstreamRow)
+    other: dict[str, Figures] = numbers("", LISTS)
+    absent: dict[str, Figures]
+
+    def content(self) -> dict[str, Any]:
+        """Give the fields of its JSON object: each row `(absent)` is the last of its list."""
+        content = dict(super().content())
+        for name, row in content.pop("absent").items():
+            content[name] = [*content[name], row]
+        return content
+
+    def rows_of(self, kind: str) -> Sequence[Row]:
+        """Return the rows of one of LISTS, sorted by id, without `(absent)`."""
+        found: Sequence[Row] = getattr(self, kind)
+        return found
 
 
 class Limits(NamedTuple):
@@ -46,14 +96,25 @@ class Limits(NamedTuple):
 NO_LIMITS = Limits(*(1 << 62,) * 4)
 
 
+def read_document(text: str) -> Document:
+    """Make a Document of its JSON, as another process of the same version has written it."""
+    content = orjson.loads(text)
+    absent = {}
+    for name in LISTS:
+        if content["lists"][name]:
+            *content[name], absent[name] = content[name]
+    (document,) = records_of(Document, [content | {"absent": absent}])
+    return document
+
+
 def build_document(
     snapshot: Snapshot,
     limits: Limits | None = None,
     grouping: Grouping | None = None,
     *,
     for_people: bool = False,
-) -> JsonRow:
-    """Return the document of a Snapshot: objects, lists, strings and numbers only.
+) -> Document:
+    """Make the document of a Snapshot.
 
     *for_people* names network namespaces by all that is known of them, not for ids that last.
 
@@ -66,122 +127,93 @@ def build_document(
     groups = Groups(listed, grouping)
     label = netns_labels(snapshot, for_people=for_people)
     upstreams, uncounted = upstream_rows(listed, groups, usage, label)
-    lists = {
+    ranked: dict[str, list[RankedRow[Any]]] = {
         "processes": sorted(process_rows(listed, groups)),
         "listeners": sorted(listener_rows(listed, groups, label)),
         "upstreams": sorted(upstreams),
     }
-    head: JsonRow = {
-        "version": __version__,
-        "time": snapshot.time,
-        "complete": 0,
-        "lists": {},
-        "collector": collector_of(snapshot, grouping),
-        "host": host_of(snapshot, usage),
-    }
+    head = collector_of(snapshot, grouping), host_of(snapshot, usage)
     limits = limits or Limits()
     while True:
-        document = _assemble(head, snapshot, grouping, lists, uncounted, limits)
-        size = len(orjson.dumps(document))
+        document = _assemble(snapshot, grouping, head, ranked, uncounted, limits)
+        size = len(to_json(document))
         if size <= limits.max_bytes:
             return document
-        limits = _tightened(limits, lists, limits.max_bytes / size)
+        limits = _tightened(limits, document, limits.max_bytes / size)
 
 
-def _tightened(limits: Limits, lists: dict[str, list[RankedRow]], share: float) -> Limits:
-    """Return limits under which about *share* of the rows stay, and always fewer."""
-    kept = {name: min(getattr(limits, name), len(lists[name])) for name in LISTS}
+def _tightened(limits: Limits, document: Document, share: float) -> Limits:
+    """Make limits under which about *share* of a document's rows stay, and always fewer.
+
+    Raises:
+        SocketsError: it has none.
+    """
+    kept = {name: len(document.rows_of(name)) for name in LISTS}
     if not any(kept.values()):
         raise SocketsError(f"no document fits into {limits.max_bytes} bytes")
     return limits._replace(**{name: int(rows * share * 0.95) for name, rows in kept.items()})
 
 
 def _assemble(
-    head: JsonRow,
     snapshot: Snapshot,
     grouping: Grouping,
-    lists: dict[str, list[RankedRow]],
-    uncounted: RankedRow,
+    head: tuple[Collector, Host],
+    ranked: dict[str, list[RankedRow[Any]]],
+    uncounted: RankedRow[UpstreamRow],
     limits: Limits,
-) -> JsonRow:
-    truncated = {
-        name: max(0, len(ranked) - getattr(limits, name)) for name, ranked in lists.items()
-    }
-    left_out = [Gap(ROWS, name, count) for name, count in truncated.items() if count]
-    complete = complete_lists([*snapshot.visibility.gaps, *left_out], grouping)
-    other: dict[str, JsonRow] = {}
-    document: JsonRow = dict(head)
-    for name, ranked in lists.items():
+) -> Document:
+    """Make the document of the rows that stay by their ranks, whatever its length.
+
+    *ranked*: the rows of each list before any bound, those that stay first. *uncounted*: see
+    upstream_rows().
+    """
+    truncated = {name: max(0, len(each) - getattr(limits, name)) for name, each in ranked.items()}
+    cut = [Gap(gaps.ROWS, name, count) for name, count in truncated.items() if count]
+    complete = complete_lists([*snapshot.visibility.gaps, *cut], grouping)
+    told = told_by(snapshot, grouping)
+    other: dict[str, Figures] = {}
+    kept: dict[str, list[Any]] = {}
+    for name, rows_of_list in ranked.items():
         limit: int = getattr(limits, name)
-        rows = sorted(
-            (each.row | _quality(each.quality, snapshot) for each in ranked[:limit]),
-            key=lambda row: str(row["id"]),
-        )
-        document[name] = [*rows, _absent(name, snapshot, grouping)] if complete[name] else rows
-        rest = [*ranked[limit:], *([uncounted] if name == "upstreams" else ())]
-        other[name] = _summed(_zero(name, snapshot, grouping), rest, snapshot)
-    other["upstreams"]["rows"] = truncated["upstreams"]
-    document["other"] = other
-    document["lists"] = {name: int(whole) for name, whole in complete.items()}
-    document["complete"] = int(all(complete.values()))
-    document["collector"] = {**_object(head["collector"]), "truncated": truncated}
-    return document
+        kept[name] = _kept(rows_of_list[:limit], snapshot)
+        left_out = [*rows_of_list[limit:], *([uncounted] if name == "upstreams" else ())]
+        sums = _left_out(ROWS[name], left_out, snapshot, told)
+        other[name] = {"rows": truncated[name]} | sums
+    collector, host = head
+    collector.truncated = truncated
+    return Document(
+        version=__version__,
+        time=snapshot.time,
+        complete=int(all(complete.values())),
+        lists={name: int(whole) for name, whole in complete.items()},
+        collector=collector,
+        host=host,
+        **kept,
+        other=other,
+        absent={name: absent_row(ROWS[name], told) for name in LISTS if complete[name]},
+    )
 
 
-def _absent(name: str, snapshot: Snapshot, grouping: Grouping) -> JsonRow:
-    """Return the row for all that is not in a list, without what no row of it has."""
-    row = _ABSENT[name]() | _quality(None if snapshot.unmeasured else 0, snapshot)
-    if grouping is not GROUPINGS[DEFAULT_GROUPING]:
-        row.pop("denied_instances", None)
-    if snapshot.visibility.ownership == BY_CGROUPS:
-        for field in ("instances", "processes", "fds_max_pct"):
-            row.pop(field, None)
-    if snapshot.filter:
-        row.pop("ephemeral_pct", None)
-    return row
+def _kept(ranked: Iterable[RankedRow[R]], snapshot: Snapshot) -> list[R]:
+    """Return the rows sorted by id, with what is known of round-trip times in them."""
+    kept = []
+    for each in ranked:
+        if each.quality is not None:
+            measure(each.row, each.quality, lacks_limited_times=snapshot.lacks_limited_times)
+        kept.append(each.row)
+    return sorted(kept, key=_id_of)
 
 
-def _zero(name: str, snapshot: Snapshot, grouping: Grouping) -> JsonRow:
-    """Return zeros for all fields of a list that can be added: percentages can't."""
-    row = _absent(name, snapshot, grouping)
-    return {
-        field: value
-        for field, value in row.items()
-        if not isinstance(value, str) and not field.endswith("_pct")
-    }
+def _id_of(row: Row) -> str:
+    return row.id
 
 
-def _quality(quality: Quality | None, snapshot: Snapshot) -> JsonRow:
-    """Return the fields that say how good a row's connections are, where that is known."""
-    if quality is None or snapshot.unmeasured is None:
-        return {}
-    lacking = LIMITED_TIMES if snapshot.lacks_limited_times else ()
-    return {name: each for name, each in figures_of(quality).items() if name not in lacking}
-
-
-def _summed(zero: JsonRow, ranked: Iterable[RankedRow], snapshot: Snapshot) -> JsonRow:
-    """Add the fields of rows that *zero* has."""
-    total = {"rows": 0, **zero}
-    quality = 0
-    for _, row, of_row in ranked:
-        quality += of_row or 0
-        for name, value in total.items():
-            if isinstance(value, dict):
-                for key, count in _object(row[name]).items():
-                    value[key] = _number(value.get(key, 0)) + _number(count)
-            elif name == "rows":
-                total[name] = _number(value) + 1
-            else:
-                total[name] = _number(value) + _number(row.get(name, 0))
-    sums = _quality(quality, snapshot)
-    return total | {name: value for name, value in sums.items() if name in zero}
-
-
-def _object(value: object) -> JsonRow:
-    assert isinstance(value, dict)
-    return value
-
-
-def _number(value: object) -> int:
-    assert isinstance(value, int)
-    return value
+def _left_out(
+    record: type[Row], ranked: Sequence[RankedRow[R]], snapshot: Snapshot, told: set[str]
+) -> Figures:
+    """Add up the additive fields of rows of that class which are in no list."""
+    sums = sum_of(record, (each.row for each in ranked), told)
+    together = Row(id="")  # with what the samples of all say: rows without a place have no fields
+    samples = sum(each.quality or 0 for each in ranked)
+    measure(together, samples, lacks_limited_times=snapshot.lacks_limited_times)
+    return sums | {name: value for name, value in vars(together).items() if name in sums}

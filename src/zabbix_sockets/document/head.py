@@ -1,17 +1,95 @@
 """The document's head: how it came about, and the host's own figures."""
 
 from zabbix_sockets.document.completeness import unread_protocols, warnings
-from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.document.record import (
+    COUNTER,
+    FRACTION,
+    MOMENT,
+    Record,
+    number,
+    numbers,
+    part,
+    percentage,
+    text,
+    texts,
+    yes_no,
+)
 from zabbix_sockets.document.upstreams import Usage, ephemeral_pct
 from zabbix_sockets.grouping.grouping import Grouping
 from zabbix_sockets.model.addresses import format_endpoint
 from zabbix_sockets.model.gaps import DENIED
-from zabbix_sockets.model.snapshot import INBOUND, NOBODY, UNOWNED, Snapshot
+from zabbix_sockets.model.snapshot import INBOUND, LISTS, NOBODY, UNOWNED, Snapshot
 from zabbix_sockets.model.wire import OWN_NETNS, TCP_STATES, UDP_STATES, TcpState, state_name
 
+_TCP_PARTS = tuple(name for name in TCP_STATES.values() if name != "close")  # no source has that
+_UDP_PARTS = tuple(UDP_STATES.values())
 
-def collector_of(snapshot: Snapshot, grouping: Grouping) -> JsonRow:
-    """Return what the document says of how it came about, but for what its bounds left out."""
+
+class Spool(Record):
+    """What waits in the spool of `send`; *oldest* is 0 where nothing waits."""
+
+    waiting: int = number("documents")
+    dropped: int = number("documents")
+    oldest: int = number("", MOMENT)
+
+
+class Collector(Record):
+    """How the document came about.
+
+    *filter*: absent without one. *truncated*: how many rows the bounds left out of each list.
+    *spool*: of `send` with a spool only.
+    """
+
+    filter: str | None = text(default=None)
+    source: str = text()
+    reason: str = text()
+    degraded: int = yes_no()
+    grouping: str = text()
+    ownership: str = text()
+    seconds: float = number("s", FRACTION)
+    sockets: int = number("sockets")
+    unowned: int = number("sockets")
+    unaccepted: int = number("connections")
+    denied_processes: int = number("processes")
+    vanished_processes: int = number("processes")
+    namespaces: int = number("namespaces")
+    namespaces_skipped: int = number("namespaces")
+    warnings: list[str] = texts()
+    truncated: dict[str, int] = numbers("rows", LISTS)
+    spool: Spool | None = part(Spool, default=None)
+
+
+class Ephemeral(Record):
+    """Ephemeral ports of the own namespace, and the destination that takes most of them.
+
+    *worst_endpoint*: protocol, address and port; empty where none is taken.
+    """
+
+    size: int = number("ports")
+    worst_used: int = number("ports")
+    worst_pct: float = percentage()
+    worst_endpoint: str = text()
+
+
+class Host(Record):
+    """Figures of the collector's own network namespace; orphans and memory: of the whole host.
+
+    Each is absent where it is not known; those that count sockets are so with a filter, too.
+    """
+
+    tcp: dict[str, int] | None = numbers("sockets", _TCP_PARTS, default=None)
+    udp: dict[str, int] | None = numbers("sockets", _UDP_PARTS, default=None)
+    orphans: int | None = number("sockets", default=None)
+    tcp_memory_bytes: int | None = number("B", default=None)
+    tcp_memory_limit_bytes: int | None = number("B", default=None)
+    listen_overflows: int | None = number("connections", COUNTER, default=None)
+    listen_drops: int | None = number("connections", COUNTER, default=None)
+    retransmitted_segments: int | None = number("segments", COUNTER, default=None)
+    ephemeral: Ephemeral | None = part(Ephemeral, default=None)
+
+
+def collector_of(snapshot: Snapshot, grouping: Grouping) -> Collector:
+    """Say how the document came about; `truncated` is empty until bounds leave something out."""
     visibility = snapshot.visibility
     others = snapshot.namespaces if snapshot.selected is None else snapshot.selected
     skipped = len(snapshot.skipped)
@@ -23,35 +101,32 @@ def collector_of(snapshot: Snapshot, grouping: Grouping) -> JsonRow:
         elif connection.owner == NOBODY and connection.direction == INBOUND:
             waiting = connection.state in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT)
             unaccepted += count if waiting else 0
-    return {
-        **({"filter": snapshot.filter} if snapshot.filter else {}),
-        "source": visibility.source,
-        "reason": visibility.reason,
-        "degraded": int(visibility.degraded),
-        "grouping": grouping.name,
-        "ownership": visibility.ownership,
-        "seconds": round(visibility.seconds, 4),
-        "sockets": len(snapshot.listeners) + sum(snapshot.connections.values()),
-        "unowned": unowned,
-        "unaccepted": unaccepted,
-        "denied_processes": sum(gap.how_many for gap in visibility.gaps if gap.kind == DENIED),
-        "vanished_processes": visibility.vanished,
-        "namespaces": 1 + len(others) - skipped,
-        "namespaces_skipped": skipped,
-        "warnings": [*visibility.warnings, *warnings(visibility.gaps, grouping)],
-    }
+    return Collector(
+        filter=snapshot.filter or None,
+        source=visibility.source,
+        reason=visibility.reason,
+        degraded=int(visibility.degraded),
+        grouping=grouping.name,
+        ownership=visibility.ownership,
+        seconds=round(visibility.seconds, 4),
+        sockets=len(snapshot.listeners) + sum(snapshot.connections.values()),
+        unowned=unowned,
+        unaccepted=unaccepted,
+        denied_processes=sum(gap.how_many for gap in visibility.gaps if gap.kind == DENIED),
+        vanished_processes=visibility.vanished,
+        namespaces=1 + len(others) - skipped,
+        namespaces_skipped=skipped,
+        warnings=[*visibility.warnings, *warnings(visibility.gaps, grouping)],
+        truncated={},
+    )
 
 
-def host_of(snapshot: Snapshot, usage: Usage) -> JsonRow:
-    """Return the figures of the collector's own namespace; what is unknown is left out.
+def host_of(snapshot: Snapshot, usage: Usage) -> Host:
+    """Make the figures of the collector's own namespace.
 
-    With a filter that are all that count sockets: those that don't fit are not known.
+    With a filter sockets that don't fit are not known, so nothing that counts sockets is.
     """
-    states: dict[str, dict[str, int]] = {
-        "tcp": dict.fromkeys(TCP_STATES.values(), 0),
-        "udp": dict.fromkeys(UDP_STATES.values(), 0),
-    }
-    del states["tcp"]["close"]  # no source has it
+    states = {"tcp": dict.fromkeys(_TCP_PARTS, 0), "udp": dict.fromkeys(_UDP_PARTS, 0)}
     for listener in snapshot.listeners:
         if listener.netns == OWN_NETNS:
             states[listener.protocol]["listen" if listener.protocol == "tcp" else "bound"] += 1
@@ -60,26 +135,22 @@ def host_of(snapshot: Snapshot, usage: Usage) -> JsonRow:
             counts = states[connection.protocol]
             name = state_name(connection.protocol, connection.state)
             counts[name] = counts.get(name, 0) + count
-    host: JsonRow = {}
-    unread = unread_protocols(snapshot.visibility.gaps)
-    if not snapshot.filter:
-        host |= {name: each for name, each in states.items() if name not in unread}
-    counters = snapshot.host
-    for name, value in counters._asdict().items():
-        if value is not None:
-            host[name] = value
-    if "tcp" not in unread and not snapshot.filter:
-        host["ephemeral"] = _ephemeral(snapshot, usage)
-    return host
+    known = set() if snapshot.filter else states.keys() - unread_protocols(snapshot.visibility.gaps)
+    return Host(
+        tcp=states["tcp"] if "tcp" in known else None,
+        udp=states["udp"] if "udp" in known else None,
+        **snapshot.host._asdict(),
+        ephemeral=_ephemeral(snapshot, usage) if "tcp" in known else None,
+    )
 
 
-def _ephemeral(snapshot: Snapshot, usage: Usage) -> JsonRow:
+def _ephemeral(snapshot: Snapshot, usage: Usage) -> Ephemeral:
     own = {key: used for key, used in usage.items() if key[1] == OWN_NETNS}
     worst = max(own, key=lambda key: (own[key], key), default=None)
     used = own[worst] if worst else 0
-    return {
-        "size": snapshot.ports.size,
-        "worst_used": used,
-        "worst_pct": ephemeral_pct(used, snapshot.ports),
-        "worst_endpoint": f"{worst[0]}/{format_endpoint(*worst[3:])}" if worst else "",
-    }
+    return Ephemeral(
+        size=snapshot.ports.size,
+        worst_used=used,
+        worst_pct=ephemeral_pct(used, snapshot.ports),
+        worst_endpoint=f"{worst[0]}/{format_endpoint(*worst[3:])}" if worst else "",
+    )

@@ -2,21 +2,51 @@
 
 from collections.abc import Iterable
 
+from zabbix_sockets.document.record import ABSENT_ID, number, percentage, text, yes_no
 from zabbix_sockets.document.row import (
-    ABSENT_ID,
-    JsonRow,
+    OF_PROCESSES,
     NetnsLabel,
     Qualities,
     RankedRow,
+    Row,
     accept_queue_pct,
     rank,
+    told_by,
 )
 from zabbix_sockets.grouping.grouping import Groups
 from zabbix_sockets.model.addresses import format_address, format_endpoint
-from zabbix_sockets.model.snapshot import BY_CGROUPS, INBOUND, ListenerSocket, Snapshot
+from zabbix_sockets.model.quality import Quality
+from zabbix_sockets.model.snapshot import INBOUND, ListenerSocket, Snapshot
 from zabbix_sockets.model.wire import TcpState
 
 _MAX_LABELS = 3
+
+
+class ListenerRow(Row):
+    """What listens, or is bound, at one address; its established connections.
+
+    *established*: unknown where its namespace was not read to the end. *accept_queue* and what
+    belongs to it: of TCP; *backlog* and the percentage are unknown where one socket's is.
+    """
+
+    SINGULAR = "listener"
+
+    id: str = text(macro="{#ID}", zero=ABSENT_ID)
+    protocol: str = text(macro="{#PROTOCOL}")
+    address: str = text(macro="{#ADDRESS}")
+    port: int = number("", macro="{#PORT}")
+    device: str = text()
+    netns: str = text(macro="{#NETNS}")
+    ephemeral: int = yes_no(macro="{#EPHEMERAL}")
+    process: str = text(macro="{#PROCESS}")
+    processes: int | None = number(
+        "processes", additive=True, zero=0, needs=OF_PROCESSES, default=None
+    )
+    sockets: int = number("sockets", additive=True, zero=0)
+    established: int | None = number("connections", additive=True, zero=0, default=None)
+    accept_queue: int | None = number("connections", additive=True, zero=0, default=None)
+    backlog: int | None = number("connections", additive=True, zero=0, default=None)
+    accept_queue_pct: float | None = percentage(zero=0, default=None)
 
 
 _Place = tuple[str, str, bytes, int, str]
@@ -32,8 +62,10 @@ class _ListenerSums:
         self.established: int | None = 0
 
 
-def listener_rows(snapshot: Snapshot, groups: Groups, label: NetnsLabel) -> list[RankedRow]:
-    """Return a row for each distinct listening TCP and bound UDP address."""
+def listener_rows(
+    snapshot: Snapshot, groups: Groups, label: NetnsLabel
+) -> list[RankedRow[ListenerRow]]:
+    """Make a row for each address that is listened on (TCP) or bound to (UDP)."""
     sums: dict[_Place, _ListenerSums] = {}
     partly_read = {label(netns) for netns in snapshot.skipped}
     for listener in snapshot.listeners:
@@ -48,57 +80,75 @@ def listener_rows(snapshot: Snapshot, groups: Groups, label: NetnsLabel) -> list
     qualities: Qualities[_Place] = Qualities(snapshot)
     for connection, count in snapshot.connections.items():
         if connection.direction == INBOUND and connection.state == TcpState.ESTABLISHED:
-            protocol, netns, _, _, _, at, number, device, *_ = connection
-            if at is None or number is None:
+            protocol, netns, _, _, _, address, port, device, *_ = connection
+            if address is None or port is None:
                 continue
-            key = protocol, label(netns), at, number, device
+            key = protocol, label(netns), address, port, device
             if key not in sums:
                 key = *key[:4], ""
             found = sums.get(key)
             if found and found.established is not None:
                 found.established += count
                 qualities.add(key, connection)
+    told = told_by(snapshot, groups.grouping)
     return [
-        _listener_row(snapshot, groups, each, label)._replace(
-            quality=None if key[0] == "udp" or each.established is None else qualities.of(key)
+        _listener_row(
+            snapshot,
+            groups,
+            each,
+            label,
+            told,
+            None if key[0] == "udp" or each.established is None else qualities.of(key),
         )
         for key, each in sums.items()
     ]
 
 
 def _listener_row(
-    snapshot: Snapshot, groups: Groups, sums: _ListenerSums, label: NetnsLabel
-) -> RankedRow:
-    protocol, number, address, port, device, *_ = sums.sockets[0]
-    netns = label(number)
+    snapshot: Snapshot,
+    groups: Groups,
+    sums: _ListenerSums,
+    label: NetnsLabel,
+    told: set[str],
+    quality: Quality | None,
+) -> RankedRow[ListenerRow]:
+    protocol, in_netns, address, port, device, *_ = sums.sockets[0]
+    netns = label(in_netns)
     names = groups.of_all(sums.owners)
-    processes = {index for owner in sums.owners for index in snapshot.owners.get(owner, ())}
     row_id = f"{protocol}/{format_endpoint(address, port, device)}" + (f"@{netns}" if netns else "")
-    row: JsonRow = {
-        "id": row_id,
-        "protocol": protocol,
-        "address": format_address(address),
-        "port": port,
-        "device": device,
-        "netns": netns,
-        "ephemeral": int(snapshot.ports.low <= port <= snapshot.ports.high),
-        "process": ",".join(names[:_MAX_LABELS]) + (",..." if len(names) > _MAX_LABELS else ""),
-        "sockets": len(sums.sockets),
-    }
-    if snapshot.visibility.ownership != BY_CGROUPS:
-        row["processes"] = len(processes)
-    if sums.established is not None:
-        row["established"] = sums.established
-    if protocol == "tcp":
-        row |= _accept_queue_fields(sums.sockets)
+    is_tcp = protocol == "tcp"
+    waiting, backlog, pct = _accept_queue(sums.sockets) if is_tcp else (None, None, None)
+    row = ListenerRow(
+        id=row_id,
+        protocol=protocol,
+        address=format_address(address),
+        port=port,
+        device=device,
+        netns=netns,
+        ephemeral=int(snapshot.ports.low <= port <= snapshot.ports.high),
+        process=",".join(names[:_MAX_LABELS]) + (",..." if len(names) > _MAX_LABELS else ""),
+        sockets=len(sums.sockets),
+        processes=_count_processes(snapshot, sums.owners) if OF_PROCESSES in told else None,
+        established=sums.established,
+        accept_queue=waiting,
+        backlog=backlog,
+        accept_queue_pct=pct,
+    )
     uids = [snapshot.uids[owner] for owner in sums.owners if owner in snapshot.uids]
-    listening = protocol == "tcp"
-    sockets = sums.established or 0
-    return RankedRow(rank(min(uids, default=None), listening, sockets, row_id), row)
+    ranked = rank(min(uids, default=None), is_tcp, sums.established or 0, row_id)
+    return RankedRow(ranked, row, quality)
 
 
-def _accept_queue_fields(sockets: Iterable[ListenerSocket]) -> JsonRow:
-    """Return the sums of all sockets at one address, and the percentage of the worst."""
+def _count_processes(snapshot: Snapshot, owners: Iterable[int]) -> int:
+    """Count the processes that are owners, each once."""
+    return len({index for owner in owners for index in snapshot.owners.get(owner, ())})
+
+
+def _accept_queue(sockets: Iterable[ListenerSocket]) -> tuple[int, int | None, float | None]:
+    """Return queue and backlog of all sockets at one address, and the percentage of the worst.
+
+    The latter two are None where the backlog of one is unknown.
+    """
     waiting, together, worst = 0, 0, 0.0
     known = True
     for each in sockets:
@@ -109,20 +159,4 @@ def _accept_queue_fields(sockets: Iterable[ListenerSocket]) -> JsonRow:
         else:
             together += each.backlog
             worst = max(worst, accept_queue_pct(queue, each.backlog))
-    fields: JsonRow = {"accept_queue": waiting}
-    if known:
-        fields |= {"backlog": together, "accept_queue_pct": worst}
-    return fields
-
-
-def absent_listener() -> JsonRow:
-    """Return the row that stands for every listener that is not in a complete list."""
-    return {
-        "id": ABSENT_ID,
-        "processes": 0,
-        "sockets": 0,
-        "established": 0,
-        "accept_queue": 0,
-        "backlog": 0,
-        "accept_queue_pct": 0,
-    }
+    return (waiting, together, worst) if known else (waiting, None, None)

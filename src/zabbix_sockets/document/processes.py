@@ -2,18 +2,27 @@
 
 from collections.abc import Iterable, Iterator
 
-from zabbix_sockets.document.row import (
+from zabbix_sockets.document.record import (
     ABSENT_ID,
-    JsonRow,
+    number,
+    numbers,
+    percentage,
+    text,
+    yes_no,
+)
+from zabbix_sockets.document.row import (
+    OF_PROCESS_NAMES,
+    OF_PROCESSES,
     Qualities,
     RankedRow,
+    Row,
     accept_queue_pct,
     rank,
+    told_by,
 )
-from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Groups
+from zabbix_sockets.grouping.grouping import Groups
 from zabbix_sockets.model.gaps import DENIED
 from zabbix_sockets.model.snapshot import (
-    BY_CGROUPS,
     INBOUND,
     NOBODY,
     OUTBOUND,
@@ -26,11 +35,43 @@ from zabbix_sockets.model.wire import TCP_STATES, TcpState, state_name
 SETTLED_AGE = 600.0
 """Seconds after which a process that doesn't listen is worth discovering."""
 
-PROCESS_STATES = tuple(
-    name
-    for name in TCP_STATES.values()
-    if name not in ("established", "time_wait", "close", "listen")
+TCP_PARTS = (
+    *("listen", "established", INBOUND, OUTBOUND, UNKNOWN),
+    *(
+        name
+        for name in TCP_STATES.values()
+        if name not in ("established", "time_wait", "close", "listen")
+    ),
 )
+"""States of a process's sockets, and the directions of the established ones."""
+
+UDP_PARTS = ("bound", "connected")
+
+_NO_TCP, _NO_UDP = dict.fromkeys(TCP_PARTS, 0), dict.fromkeys(UDP_PARTS, 0)
+
+
+class ProcessRow(Row):
+    """What the processes of one name hold, or those of one unit, container or user."""
+
+    SINGULAR = "process"
+
+    id: str = text(macro="{#ID}", zero=ABSENT_ID)
+    name: str = text(macro="{#PROCESS}", zero=ABSENT_ID)
+    instances: int | None = number(
+        "processes", additive=True, zero=0, needs=OF_PROCESSES, default=None
+    )
+    denied_instances: int | None = number(
+        "processes", additive=True, zero=0, needs=OF_PROCESS_NAMES, default=None
+    )
+    settled: int = yes_no(macro="{#SETTLED}")
+    sockets: int = number("sockets", additive=True, zero=0)
+    tcp: dict[str, int] = numbers("sockets", TCP_PARTS, additive=True, zero=0)
+    udp: dict[str, int] = numbers("sockets", UDP_PARTS, additive=True, zero=0)
+    recv_queue_bytes: int = number("B", additive=True, zero=0)
+    send_queue_bytes: int = number("B", additive=True, zero=0)
+    accept_queue: int = number("connections", additive=True, zero=0)
+    accept_queue_max_pct: float | None = percentage(zero=0, default=None)
+    fds_max_pct: float | None = percentage(zero=0, needs=OF_PROCESSES, default=None)
 
 
 class _ProcessSums:
@@ -45,6 +86,11 @@ class _ProcessSums:
         self.send_queue = 0
         self.accept_queue = 0
         self.accept_queue_pct: float | None = 0.0
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether TCP sockets listen."""
+        return bool(self.tcp.get("listen"))
 
     def add(self, protocol: str, state: str, count: int) -> None:
         states = self.tcp if protocol == "tcp" else self.udp
@@ -62,8 +108,8 @@ class _ProcessSums:
                 self.accept_queue_pct = max(self.accept_queue_pct, pct)
 
 
-def process_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow]:
-    """Return a row for each group that holds sockets."""
+def process_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow[ProcessRow]]:
+    """Make a row for each group that holds sockets."""
     sums: dict[str, _ProcessSums] = {name: _ProcessSums() for name in groups.instances}
     for listener in snapshot.listeners:
         for name in groups.of(listener.owner):
@@ -86,10 +132,13 @@ def process_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow]:
         for name in groups.of(owner):
             before = sums[name].uid
             sums[name].uid = uid if before is None else min(before, uid)
+    told = told_by(snapshot, groups.grouping)
     denied = {gap.where: gap.how_many for gap in snapshot.visibility.gaps if gap.kind == DENIED}
     return [
-        _process_row(snapshot, groups, name, each, denied.get(name, 0))._replace(
-            quality=qualities.of(name)
+        RankedRow(
+            rank(each.uid, each.is_listening, each.sockets, name),
+            _process_row(snapshot, groups.instances[name], each, told, name, denied.get(name, 0)),
+            qualities.of(name),
         )
         for name, each in sums.items()
     ]
@@ -123,32 +172,33 @@ def _add_requests(snapshot: Snapshot, groups: Groups, sums: dict[str, _ProcessSu
 
 
 def _process_row(
-    snapshot: Snapshot, groups: Groups, name: str, sums: _ProcessSums, denied: int
-) -> RankedRow:
-    instances = [snapshot.processes[index] for index in groups.instances[name]]
-    listening = bool(sums.tcp.get("listen"))
-    by_cgroups = snapshot.visibility.ownership == BY_CGROUPS  # these last, but aren't counted
-    ages = [process.age for process in instances if process.age is not None]
-    row: JsonRow = {"id": name, "name": name}
-    if not by_cgroups:
-        row["instances"] = len(instances)
-    if groups.grouping is GROUPINGS[DEFAULT_GROUPING]:  # with rules names are others
-        row["denied_instances"] = denied
-    row |= {
-        "settled": int(listening or by_cgroups or max(ages, default=0.0) > SETTLED_AGE),
-        "sockets": sums.sockets,
-        "tcp": _tcp_fields(sums.tcp),
-        "udp": {"bound": 0, "connected": 0} | sums.udp,
-        "recv_queue_bytes": sums.recv_queue,
-        "send_queue_bytes": sums.send_queue,
-        "accept_queue": sums.accept_queue,
-    }
-    if sums.accept_queue_pct is not None:
-        row["accept_queue_max_pct"] = sums.accept_queue_pct
-    used = list(_fds_used(snapshot, groups.instances[name]))
-    if used:
-        row["fds_max_pct"] = round(max(used), 1)
-    return RankedRow(rank(sums.uid, listening, sums.sockets, name), row)
+    snapshot: Snapshot,
+    indices: set[int],
+    sums: _ProcessSums,
+    told: set[str],
+    name: str,
+    denied: int,
+) -> ProcessRow:
+    """Make a row of the Snapshot's processes at *indices*; *denied* more may not be inspected."""
+    by_processes = OF_PROCESSES in told  # else they are cgroups: these last, but aren't counted
+    ages = [age for index in indices if (age := snapshot.processes[index].age) is not None]
+    is_old = max(ages, default=0.0) > SETTLED_AGE
+    used = max(_fds_used(snapshot, indices), default=None)
+    return ProcessRow(
+        id=name,
+        name=name,
+        instances=len(indices) if by_processes else None,
+        denied_instances=denied if OF_PROCESS_NAMES in told else None,
+        settled=int(sums.is_listening or not by_processes or is_old),
+        sockets=sums.sockets,
+        tcp=_NO_TCP | sums.tcp,
+        udp=_NO_UDP | sums.udp,
+        recv_queue_bytes=sums.recv_queue,
+        send_queue_bytes=sums.send_queue,
+        accept_queue=sums.accept_queue,
+        accept_queue_max_pct=sums.accept_queue_pct,
+        fds_max_pct=None if used is None else round(used, 1),
+    )
 
 
 def _fds_used(snapshot: Snapshot, indices: Iterable[int]) -> Iterator[float]:
@@ -157,28 +207,3 @@ def _fds_used(snapshot: Snapshot, indices: Iterable[int]) -> Iterator[float]:
         fds, limit = snapshot.processes[index].fds, snapshot.fds_limits.get(index)
         if fds is not None and limit:
             yield 100 * fds / limit
-
-
-def _tcp_fields(states: dict[str, int]) -> dict[str, int]:
-    fields = dict.fromkeys(
-        ("listen", "established", INBOUND, OUTBOUND, UNKNOWN, *PROCESS_STATES), 0
-    )
-    return fields | states
-
-
-def absent_process() -> JsonRow:
-    """Return the row that stands for every process that is not in a complete list."""
-    return {
-        "id": ABSENT_ID,
-        "name": ABSENT_ID,
-        "instances": 0,
-        "denied_instances": 0,
-        "sockets": 0,
-        "tcp": _tcp_fields({}),
-        "udp": {"bound": 0, "connected": 0},
-        "recv_queue_bytes": 0,
-        "send_queue_bytes": 0,
-        "accept_queue": 0,
-        "accept_queue_max_pct": 0,
-        "fds_max_pct": 0,
-    }

@@ -1,12 +1,13 @@
 """`upstreams[]`: each remote end that a group connects to, and the ephemeral ports it takes."""
 
+from zabbix_sockets.document.record import ABSENT_ID, number, percentage, text
 from zabbix_sockets.document.row import (
-    ABSENT_ID,
     FIRST_USER_UID,
-    JsonRow,
+    OF_ALL_SOCKETS,
     NetnsLabel,
     Qualities,
     RankedRow,
+    Row,
     rank,
 )
 from zabbix_sockets.grouping.grouping import Groups
@@ -15,12 +16,33 @@ from zabbix_sockets.model.quality import Quality
 from zabbix_sockets.model.snapshot import OUTBOUND, PortRange, Snapshot
 from zabbix_sockets.model.wire import TcpState
 
+
+class UpstreamRow(Row):
+    """The connections from the processes of one name to one remote end.
+
+    *ephemeral_pct*: unknown where not all that takes ephemeral ports was seen.
+    """
+
+    SINGULAR = "upstream"
+
+    id: str = text(macro="{#ID}", zero=ABSENT_ID)
+    process: str = text(macro="{#PROCESS}")
+    protocol: str = text(macro="{#PROTOCOL}")
+    address: str = text(macro="{#ADDRESS}")
+    port: int = number("", macro="{#PORT}")
+    netns: str = text(macro="{#NETNS}")
+    established: int = number("connections", additive=True, zero=0)
+    syn_sent: int = number("connections", additive=True, zero=0)
+    close_wait: int = number("connections", additive=True, zero=0)
+    ephemeral_pct: float | None = percentage(zero=0, needs=OF_ALL_SOCKETS, default=None)
+
+
 Usage = dict[tuple[str, int, int, bytes, int, str], int]
 """Ephemeral ports taken, by (protocol, netns, source, address, port, device)."""
 
 
 def ephemeral_usage(snapshot: Snapshot) -> Usage:
-    """Return how many ephemeral ports are taken, from one source to one destination.
+    """Count the ephemeral ports that are taken, by source and destination.
 
     A port is taken from one source address to one destination by whatever process, and by
     TIME_WAIT too. What is bound to another device takes other ports, as in another VRF.
@@ -37,31 +59,28 @@ def ephemeral_usage(snapshot: Snapshot) -> Usage:
 
 
 def ephemeral_pct(used: int, ports: PortRange) -> float:
-    """Return the share of the ephemeral ports that is taken."""
+    """Return the share of the ephemeral ports that is taken, in percent; 100 if there are none."""
     return round(100 * used / ports.size, 2) if ports.size else 100.0
 
 
 Place = tuple[str, str, str, bytes, int, str]
 """What tells upstreams apart: process, protocol, namespace, address, port, device."""
 
-_STATES = {
-    TcpState.ESTABLISHED.value: "established",
-    TcpState.SYN_SENT.value: "syn_sent",
-    TcpState.CLOSE_WAIT.value: "close_wait",
-}
+_STATES = (TcpState.ESTABLISHED.value, TcpState.SYN_SENT.value, TcpState.CLOSE_WAIT.value)
 _PLACES = {state: place for place, state in enumerate(_STATES)}
-
-
-def _by_state(counts: list[int]) -> JsonRow:
-    return dict(zip(_STATES.values(), counts, strict=True))
+"""Where the number of a state is in a list of sums: of many, a list is half of a dict."""
 
 
 def upstream_rows(
     snapshot: Snapshot, groups: Groups, usage: Usage, label: NetnsLabel
-) -> tuple[list[RankedRow], RankedRow]:
-    """Return a row for each group and remote endpoint, and one of those not counted apart."""
-    sums: dict[Place, list[int]] = {}  # by _PLACES: of many, a list is half of a dict
-    rest = [0] * len(_STATES)
+) -> tuple[list[RankedRow[UpstreamRow]], RankedRow[UpstreamRow]]:
+    """Make a row for each group and remote end; and one for what has no remote end of its own.
+
+    The latter, whose texts are empty, has the connections beyond the collector's bound on distinct
+    remote ends. *label* names namespaces.
+    """
+    sums: dict[Place, list[int]] = {}  # by _PLACES
+    uncounted = [0] * len(_STATES)
     qualities: Qualities[Place | None] = Qualities(snapshot)
     uids: dict[str, int] = {}
     for connection, count in snapshot.connections.items():
@@ -73,7 +92,7 @@ def upstream_rows(
             uids[name] = min(uid, uids.get(name, uid))
             address, port = connection.address, connection.port
             if address is None or port is None:
-                rest[state] += count
+                uncounted[state] += count
                 qualities.add(None, connection)
                 continue
             netns, device = label(connection.netns), connection.device
@@ -88,13 +107,29 @@ def upstream_rows(
         _upstream_row(key, states, worst.get(key[1:]), uids[key[0]], qualities.of(key))
         for key, states in sums.items()
     ]
-    return rows, RankedRow(rank(None, False, 0, ""), _by_state(rest), qualities.of(None))
+    established, syn_sent, close_wait = uncounted
+    beyond = UpstreamRow(
+        id="",
+        process="",
+        protocol="",
+        address="",
+        port=0,
+        netns="",
+        established=established,
+        syn_sent=syn_sent,
+        close_wait=close_wait,
+    )
+    return rows, RankedRow(rank(None, False, 0, ""), beyond, qualities.of(None))
 
 
 def _worst_pct(
     snapshot: Snapshot, usage: Usage, label: NetnsLabel
 ) -> dict[tuple[str, str, bytes, int, str], float | None]:
-    """Return the share of the ephemeral ports taken to each remote end, None where unknown."""
+    """Return the percentage of ephemeral ports taken to each remote end, of the worst source.
+
+    By protocol, the namespace's label, address, port, device; None where the namespace's range, or
+    its sockets in TIME_WAIT, are not known.
+    """
     worst: dict[tuple[str, str, bytes, int, str], float | None] = {}
     for (protocol, netns, _source, address, port, device), used in usage.items():
         key = protocol, label(netns), address, port, device
@@ -113,25 +148,22 @@ def _upstream_row(
     pct: float | None,
     uid: int,
     quality: Quality | None,
-) -> RankedRow:
+) -> RankedRow[UpstreamRow]:
     name, protocol, netns, address, port, device = key
+    established, syn_sent, close_wait = counts
     endpoint = format_endpoint(address, port, device) + (f"@{netns}" if netns else "")
     row_id = f"{name}>{protocol}/{endpoint}"
-    row: JsonRow = {
-        "id": row_id,
-        "process": name,
-        "protocol": protocol,
-        "address": format_address(address),
-        "port": port,
-        "netns": netns,
-        **_by_state(counts),
-    }
-    if pct is not None:
-        row["ephemeral_pct"] = pct
+    row = UpstreamRow(
+        id=row_id,
+        process=name,
+        protocol=protocol,
+        address=format_address(address),
+        port=port,
+        netns=netns,
+        established=established,
+        syn_sent=syn_sent,
+        close_wait=close_wait,
+        ephemeral_pct=pct,
+    )
     ranked = rank(uid, False, sum(counts), row_id)
     return RankedRow(ranked, row, quality if protocol == "tcp" else None)
-
-
-def absent_upstream() -> JsonRow:
-    """Return the row that stands for every upstream that is not in a complete list."""
-    return {"id": ABSENT_ID, "established": 0, "syn_sent": 0, "close_wait": 0, "ephemeral_pct": 0}

@@ -1,15 +1,14 @@
 """What a push is made of: the document as one value, or its figures as values of their own."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-import orjson
-
-from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.document.document import Document
+from zabbix_sockets.document.record import to_json
 from zabbix_sockets.sending.delivery import Packet, Push, Report
 from zabbix_sockets.sending.figures import HOST, Figures, Group, group_of
-from zabbix_sockets.sending.ledger import Ledger
+from zabbix_sockets.sending.ledger import Ledger, forget_abandoned
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.spool import LINE, Spool
 from zabbix_sockets.sending.transport import BATCH, Outcome
@@ -19,6 +18,7 @@ MASTER_KEY = "sockets.get"
 
 ASKING_SECONDS = 10.0
 """How long a push may try groups one by one, for all destinations together."""
+_TIDY_SECONDS = 3600
 
 
 class Moment(NamedTuple):
@@ -37,12 +37,12 @@ class Content(Protocol):
     """Makes packets of a document, and has a say in what became of them."""
 
     def packets(
-        self, document: JsonRow, moment: Moment, destinations: Iterable[str]
+        self, document: Document, moment: Moment, destinations: Iterable[str]
     ) -> dict[str, list[Packet]]:
-        """Return what goes to each destination, one after the other."""
+        """Return the packets that go to each destination, one after the other."""
 
     def judge(self, destination: str, values: Packet, outcome: Outcome) -> Outcome:
-        """Return what an outcome means."""
+        """Correct an outcome: values that the server has no items for have not failed."""
 
     def settle(self, reports: Sequence[Report], is_stopping: Callable[[], bool]) -> list[Report]:
         """Do what is left to do after a push, and return what became of all."""
@@ -58,10 +58,10 @@ class WholeDocument:
         self._host = host
 
     def packets(
-        self, document: JsonRow, moment: Moment, destinations: Iterable[str]
+        self, document: Document, moment: Moment, destinations: Iterable[str]
     ) -> dict[str, list[Packet]]:
         """Return the same for each destination."""
-        value = Value(self._host, MASTER_KEY, *moment, orjson.dumps(document).decode())
+        value = Value(self._host, MASTER_KEY, *moment, to_json(document).decode())
         return {each: [[value]] for each in destinations}
 
     def judge(self, _destination: str, _values: Packet, outcome: Outcome) -> Outcome:
@@ -89,13 +89,16 @@ class SingleValues:
         self._spool = spool
         self._push = push
         self._ledgers: dict[str, Ledger] = {}
+        self._tidied: int | None = None
 
     def packets(
-        self, document: JsonRow, moment: Moment, destinations: Iterable[str]
+        self, document: Document, moment: Moment, destinations: Iterable[str]
     ) -> dict[str, list[Packet]]:
         """Return the host's group, and those that each destination is known to have items for."""
         groups = {each.name: each for each in self._figures.groups(document)}
         packets: dict[str, list[Packet]] = {}
+        destinations = tuple(destinations)
+        self._tidy(destinations, moment.clock)
         for destination in destinations:
             ledger = self._ledger(destination)
             ledger.see(groups, moment.clock)
@@ -180,6 +183,12 @@ class SingleValues:
                 if not outcome.processed:
                     break
 
+    def _tidy(self, destinations: Collection[str], now: int) -> None:
+        """Forget destinations that nobody sends to any more; once an hour is enough."""
+        if self._tidied is None or not 0 <= now - self._tidied < _TIDY_SECONDS:
+            self._tidied = now
+            forget_abandoned(self._spool.path, destinations, now)
+
     def _forget(self, line: str) -> None:
         for waiting in self._spool.all(line):
             self._spool.remove(waiting.number)
@@ -210,5 +219,5 @@ def _batches(groups: Iterable[Group]) -> Iterator[list[Group]]:
 
 
 def _line(destination: str, name: str) -> str:
-    """Return what a group's values wait under: no destination has a line feed in it."""
+    """Return the spool's destination for a group: none of the servers' has a line feed in it."""
     return f"{destination}{LINE}{name}"

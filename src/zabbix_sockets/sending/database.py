@@ -1,4 +1,8 @@
-"""A database file that several processes use, and that outlives damage: sqlite in a folder."""
+"""A database file that several processes use, and that outlives damage: sqlite in a folder.
+
+Who keeps tables in it makes, checks and clears these alone: the spool and the ledger each know
+their own.
+"""
 
 import fcntl
 import os
@@ -22,8 +26,45 @@ def _nothing() -> None:
     """Do nothing while somebody waits."""
 
 
+def connect(path: str) -> sqlite3.Connection:
+    """Open a file, or make it: never more readable than for its group.
+
+    Each statement is a transaction of its own, if none is begun. It waits 5 seconds for others.
+
+    Raises:
+        sqlite3.Error: it can't be opened.
+    """
+    mask = os.umask(0o077)
+    os.umask(mask | 0o027)  # never wider than the unit's own
+    try:
+        return sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    finally:
+        os.umask(mask)
+
+
+def strange_to(schema: str, database: sqlite3.Connection) -> dict[str, str]:
+    """Compare a file with *schema*, the statements that make tables and indices of this version.
+
+    Returns:
+        dict[str, str]: all that has the name of one of them and is something else; by name its
+        type: `table`, `index`, `view` or `trigger`.
+
+    Raises:
+        sqlite3.Error: it can't be read, or is no database.
+    """
+    query = "SELECT name, type, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+    with closing(sqlite3.connect(":memory:")) as model:
+        model.executescript(schema)
+        wanted = {name: sql for name, _, sql in model.execute(query)}
+    return {
+        name: kind for name, kind, sql in database.execute(query) if wanted.get(name, sql) != sql
+    }
+
+
 class Database:
-    """A file, made with its tables where there is none.
+    """A file, made with the tables of *schema* where there is none.
+
+    One that is no database, or has other tables of these names, is set aside.
 
     Attributes:
         renamed: where a file has gone that was no database any more; empty: nowhere.
@@ -104,14 +145,11 @@ class Database:
             raise SocketsError(f"spool {self.path}: {error}") from None
 
     def _connect(self) -> sqlite3.Connection:
-        mask = os.umask(0o077)
-        os.umask(mask | 0o027)  # never wider than the unit's own
+        database = connect(self.path)
         try:
-            database = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
-        finally:
-            os.umask(mask)
-        try:
-            self._check_tables(database)
+            strange = strange_to(self._schema, database)
+            if strange:
+                raise sqlite3.DatabaseError(f"another {', '.join(strange)}")
             database.executescript(self._schema)
             (check,) = database.execute("PRAGMA quick_check(1)").fetchone()
             if check != "ok":
@@ -120,17 +158,6 @@ class Database:
             database.close()
             raise
         return database
-
-    def _check_tables(self, database: sqlite3.Connection) -> None:
-        """Raise DatabaseError if something in it has the name of a table of ours, and isn't it."""
-        query = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
-        with closing(sqlite3.connect(":memory:")) as model:
-            model.executescript(self._schema)
-            ours = dict(model.execute(query))
-        there = dict(database.execute(query))
-        strange = [name for name in ours.keys() & there.keys() if ours[name] != there[name]]
-        if strange:
-            raise sqlite3.DatabaseError(f"another {strange[0]}")
 
     def shrink(self) -> None:
         """Give back what most of a large file is free of: an outage's documents have gone.

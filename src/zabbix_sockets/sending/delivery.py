@@ -52,21 +52,21 @@ class Report(NamedTuple):
 
     Attributes:
         outcome: that of the packets that were pushed.
-        waiting: the number of packets in the spool for the destination.
+        waiting: the number of packets in the spool for the destination; None: it can't be read.
         live: the outcome is of the packets of this delivery, and not of one that had waited.
         note: words for the log besides.
     """
 
     destination: str
     outcome: Outcome
-    waiting: int
+    waiting: int | None
     live: bool = True
     note: str = ""
 
     @property
     def catches_up(self) -> bool:
-        """Whether the server took the last packet, and further ones wait."""
-        return self.outcome.delivered and bool(self.waiting)
+        """Whether the server took the last packet, and further ones wait or may wait."""
+        return self.outcome.delivered and self.waiting != 0
 
     @property
     def is_refused(self) -> bool:
@@ -84,7 +84,7 @@ class Report(NamedTuple):
     @property
     def delivered(self) -> bool:
         """Whether the server has all values, and nothing waits for it."""
-        return self.outcome.delivered and not self.outcome.failed and not self.waiting
+        return self.outcome.delivered and not self.outcome.failed and self.waiting == 0
 
     def __str__(self) -> str:
         """Return the result in one line: sent, failed, why."""
@@ -126,8 +126,11 @@ class Delivery:
         self._wait_policy = wait_policy or WaitPolicy()
 
     def state(self) -> State | None:
-        """Return the state of the spool for all destinations; None without a spool."""
-        return self._spool.state() if self._spool else None
+        """Return the state of the spool for all destinations; None without one that can be read."""
+        try:
+            return self._spool.state() if self._spool else None
+        except SocketsError:
+            return None
 
     def deliver(self, packets: Mapping[str, Sequence[Packet]]) -> list[Report]:
         """Push to every destination its *packets* or, where others wait, the oldest of these.
@@ -235,7 +238,11 @@ class Delivery:
 
     def _report(self, destination: str, outcome: Outcome) -> Report:
         assert self._spool
-        return Report(destination, outcome, self._spool.state(destination).waiting, live=False)
+        try:
+            waiting = self._spool.state(destination).waiting
+        except SocketsError as error:
+            return Report(destination, outcome, None, live=False, note=str(error))
+        return Report(destination, outcome, waiting, live=False)
 
     def _get_past(self, packets: Mapping[str, Packet]) -> dict[str, Report]:
         """Drop packets that wait for other hosts than those of *packets*, once these are taken.

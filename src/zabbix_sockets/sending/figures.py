@@ -11,13 +11,15 @@ from typing import NamedTuple
 import orjson
 
 from zabbix_sockets.document.discovery import discovery
-from zabbix_sockets.document.row import ABSENT_ID, JsonRow
+from zabbix_sockets.document.document import ROWS, Document
+from zabbix_sockets.document.record import to_json, value_at
+from zabbix_sockets.document.row import Row
 
 FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "figures.json")
 HOST = ""
 """Name of the group of what belongs to no row: discovery, the host, the collector."""
 
-_KINDS = {"process": "processes", "listener": "listeners", "upstream": "upstreams"}
+_KINDS = {row.SINGULAR: kind for kind, row in ROWS.items()}
 """Lists by the second part of their keys."""
 
 Key = str
@@ -55,66 +57,44 @@ class Figures:
         """Return all keys that may be sent, without the rows' parameter."""
         return [key for paths in self._paths.values() for key in paths]
 
-    def groups(self, document: JsonRow) -> Iterator[Group]:
+    def groups(self, document: Document) -> Iterator[Group]:
         """Yield the host's group, discovery first, then one for each row that it offers."""
-        wanted = [kind for kind, paths in self._paths.items() if kind and paths]
-        rows = {kind: self._offered(document, kind) for kind in wanted}
+        offered = {
+            kind: _offered(document, kind) for kind, paths in self._paths.items() if kind and paths
+        }
         discovered = [
-            (f"sockets.{kind}.discovery", _json(discovery({kind: offered}, kind)))
-            for kind, offered in rows.items()
+            (f"sockets.{kind}.discovery", to_json(discovery(ROWS[kind], rows)).decode())
+            for kind, rows in offered.items()
         ]
         yield Group(HOST, (*discovered, *self._values(HOST, document, "")))
-        for kind, offered in rows.items():
-            for row in offered:
-                row_id = str(row["id"])
-                values = self._values(kind, row, row_id)
+        for kind, rows in offered.items():
+            for row in rows:
+                values = self._values(kind, row, row.id)
                 if values:
-                    yield Group(f"{kind} {row_id}", values)
+                    yield Group(f"{kind} {row.id}", values)
 
-    def zeros(self, document: JsonRow, name: str) -> Group | None:
+    def zeros(self, document: Document, name: str) -> Group | None:
         """Return the group of a row that has gone, or None where that is not known."""
         kind, _, row_id = name.partition(" ")
-        absent = [row for row in _rows(document, kind) if row["id"] == ABSENT_ID]
-        values = self._values(kind, absent[0], row_id) if absent else ()
+        values = self._values(kind, document.absent.get(kind, {}), row_id)
         return Group(name, values) if values else None
 
-    @staticmethod
-    def _offered(document: JsonRow, kind: str) -> list[JsonRow]:
-        """Return the rows that the templates' discovery is offered, too."""
-        return [
-            row for row in _rows(document, kind) if row["id"] != ABSENT_ID and row.get("settled", 1)
-        ]
-
-    def _values(self, kind: str, fields: JsonRow, row_id: str) -> tuple[tuple[Key, Text], ...]:
+    def _values(self, kind: str, fields: object, row_id: str) -> tuple[tuple[Key, Text], ...]:
         suffix = "[" + _quoted(row_id) + "]" if kind else ""
-        texts = ((key, _text(_at(fields, path))) for key, path in self._paths[kind].items())
+        texts = ((key, _text(value_at(fields, path))) for key, path in self._paths[kind].items())
         return tuple((key + suffix, text) for key, text in texts if text is not None)
 
 
-def _rows(document: JsonRow, kind: str) -> list[JsonRow]:
-    rows = document[kind]
-    assert isinstance(rows, list)
-    return rows
-
-
-def _at(fields: object, path: list[str]) -> object:
-    """Return a field by its path; None where it isn't: what is not known is not sent."""
-    for name in path:
-        if not isinstance(fields, dict) or name not in fields:
-            return None
-        fields = fields[name]
-    return fields
+def _offered(document: Document, kind: str) -> list[Row]:
+    """Return the rows that the templates' discovery is offered, too."""
+    return [row for row in document.rows_of(kind) if getattr(row, "settled", 1)]
 
 
 def _text(value: object) -> Text | None:
-    """Return what an item stores: numbers and texts as they are, warnings a line each."""
+    """Make the text of a value: numbers and texts as they are, warnings a line each."""
     if isinstance(value, list):
         return "\n".join(map(str, value))
     return None if value is None else str(value)
-
-
-def _json(rows: list[JsonRow]) -> Text:
-    return orjson.dumps(rows).decode()
 
 
 def _quoted(parameter: str) -> str:

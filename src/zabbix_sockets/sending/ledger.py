@@ -3,12 +3,30 @@
 zabbix_sender tells how many values a server refused, never which. So a group of values whose
 items come into being together (see figures) is sent by itself, until it is known how many of
 it are refused because there are no such items; from then on it goes with all others.
+
+What is in the file can be found out again: where it can't be read or written, or where another
+version has made the table, the server is asked anew.
 """
 
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing, contextmanager
 from typing import NamedTuple
+
+from zabbix_sockets.sending.database import connect, strange_to
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS groups (
+    destination TEXT NOT NULL,
+    name TEXT NOT NULL,
+    refused INTEGER,
+    size INTEGER NOT NULL,
+    seen INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    tried INTEGER NOT NULL,
+    PRIMARY KEY (destination, name)
+) STRICT;
+"""
 
 SYNC = 10
 """Seconds until a group that was refused is tried again, at first; then twice as long each time.
@@ -20,6 +38,8 @@ _FORGOTTEN = 86_400
 """Seconds after which a group that had no items is tried again."""
 _KEPT = 30 * 86_400
 """Seconds for which zeros are sent for a row that has gone: as long as servers keep its items."""
+_ABANDONED = 7 * 86_400
+"""Seconds after which a destination is forgotten that nobody sends to any more."""
 
 
 class Entry(NamedTuple):
@@ -44,14 +64,14 @@ class Ledger:
         self._destination = destination
         self._entries: dict[str, Entry] = {}
         try:
-            with closing(sqlite3.connect(path)) as database:
+            with _table(path) as database:
                 rows = database.execute(
                     "SELECT name, refused, size, seen, attempts, tried FROM groups"
                     " WHERE destination = ?",
                     (destination,),
                 ).fetchall()
         except sqlite3.Error:
-            rows = []  # a file that can't be read only means to ask again
+            rows = []
         self._entries = {name: Entry(*entry) for name, *entry in rows}
         self._stored = dict(self._entries)
 
@@ -118,7 +138,7 @@ class Ledger:
             del self._entries[name]
 
     def save(self) -> None:
-        """Write what has changed; a file that can't be written only means to ask again."""
+        """Write what has changed, if that can be."""
         gone = [(self._destination, name) for name in self._stored.keys() - self._entries.keys()]
         new = [
             (self._destination, name, *entry)
@@ -126,7 +146,7 @@ class Ledger:
             if self._stored.get(name) != entry
         ]
         try:
-            with closing(sqlite3.connect(self._path)) as database, database:
+            with _table(self._path) as database:
                 database.executemany("DELETE FROM groups WHERE destination = ? AND name = ?", gone)
                 database.executemany(
                     "INSERT OR REPLACE INTO groups VALUES (?, ?, ?, ?, ?, ?, ?)", new
@@ -134,3 +154,38 @@ class Ledger:
         except sqlite3.Error:
             return
         self._stored = dict(self._entries)
+
+
+@contextmanager
+def _table(path: str) -> Iterator[sqlite3.Connection]:
+    """Open the file with the ledger's table in it, and do all of something there, or nothing.
+
+    Raises:
+        sqlite3.Error: the file can't be read or written.
+    """
+    with closing(connect(path)) as database:
+        for name, kind in strange_to(_SCHEMA, database).items():
+            database.execute(f"DROP {kind} {name}")  # of another version, or somebody else's
+        database.executescript(_SCHEMA)
+        database.execute("BEGIN")
+        with database:
+            yield database
+
+
+def forget_abandoned(path: str, destinations: Collection[str], now: int) -> None:
+    """Forget what is known of others than *destinations*, if it is of before the last week.
+
+    *now* is Unix seconds. A clock that was set back makes no moment one of the future for long.
+    What fails is for the next time.
+    """
+    try:
+        with _table(path) as database:
+            database.execute("UPDATE groups SET seen = ?1 WHERE seen > ?1", (now,))
+            abandoned = database.execute(
+                "SELECT destination FROM groups GROUP BY destination HAVING max(seen) <= ?",
+                (now - _ABANDONED,),
+            ).fetchall()
+            gone = [(each,) for (each,) in abandoned if each not in destinations]
+            database.executemany("DELETE FROM groups WHERE destination = ?", gone)
+    except sqlite3.Error:
+        return

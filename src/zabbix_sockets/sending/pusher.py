@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
-from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.document.document import Document, read_document
+from zabbix_sockets.document.head import Spool as SpoolFields
 from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.sending import transport
 from zabbix_sockets.sending.contents import Content, Moment, SingleValues, WholeDocument
@@ -18,8 +19,8 @@ from zabbix_sockets.sending.spool import FILE, FOLDER, VALUES_FILE, Spool
 from zabbix_sockets.sending.target import Target
 from zabbix_sockets.sending.transport import GRACE, Outcome
 
-Make = Callable[[], JsonRow]
-"""Returns a new document."""
+Make = Callable[[], str]
+"""Makes a new document, and returns its JSON."""
 
 _SLACK_SECONDS = 10.0
 """The time that a push may take beyond its timeout and GRACE, to read the output."""
@@ -65,27 +66,23 @@ class Pusher:
         """
         transport.check(self.target.sender, self.target.destinations[0])
 
-    def make(self) -> JsonRow:
+    def make(self) -> Document:
         """Return a new document, with the spool's state in it if there is a spool.
 
         Raises:
             SocketsError: it can't be made.
         """
-        document = self._make()
+        document = read_document(self._make())
         if self.spool:
             self.spool.tidy(self.target.destinations, int(time.time()))
         state = self._delivery.state()
         if state is not None:
-            collector = document["collector"]
-            assert isinstance(collector, dict)
-            collector["spool"] = {
-                "waiting": state.waiting,
-                "dropped": state.dropped,
-                "oldest": state.oldest or 0,
-            }
+            document.collector.spool = SpoolFields(
+                waiting=state.waiting, dropped=state.dropped, oldest=state.oldest or 0
+            )
         return document
 
-    def deliver(self, document: JsonRow) -> list[Report]:
+    def deliver(self, document: Document) -> list[Report]:
         """Deliver a document that was made just now; return a report for each destination.
 
         Raises:

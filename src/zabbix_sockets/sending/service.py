@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.document.document import Document
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.sending import schedule
 from zabbix_sockets.sending.delivery import Report, catching_up, drain_delay
@@ -25,6 +25,8 @@ _ATTEMPTS = 4
 with one, or the host with something else."""
 _LONGEST_PAUSE = 5.0
 """The most seconds between two of them, on the average."""
+_AFTER_FAULT = 1.0
+"""Seconds to sleep where not even waiting works: for want of memory, as a rule."""
 
 
 class Service:
@@ -95,7 +97,7 @@ class Service:
         self._tell(said, kind)
         return reports
 
-    def _made(self, tick: float) -> JsonRow | None:
+    def _made(self, tick: float) -> Document | None:
         """Return a document, after up to four attempts before *tick*; None: a signal came first.
 
         Raises:
@@ -144,9 +146,13 @@ class Service:
     def _wait(self, until: float) -> None:
         """Sleep until a moment of the monotonic clock, or a signal, with heartbeats for systemd."""
         while not self._is_stopping() and (remaining := until - time.monotonic()) > 0:
-            select.select([self._wake_up], [], [], min(remaining, self._heartbeat.seconds / 2))
-            with suppress(BlockingIOError):
+            try:
+                select.select([self._wake_up], [], [], min(remaining, self._heartbeat.seconds / 2))
                 os.read(self._wake_up, 4096)
+            except BlockingIOError:
+                pass  # no signal has come
+            except FAULTS:
+                time.sleep(min(remaining, _AFTER_FAULT))
             self._heartbeat.beat()
 
 
@@ -156,5 +162,7 @@ def _words(error: BaseException) -> str:
 
 
 def _log(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+    """Write a line for people; that its reader is gone, or its disk full, is no reason to end."""
+    with suppress(*FAULTS):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()

@@ -39,16 +39,6 @@ CREATE TABLE IF NOT EXISTS used (
     destination TEXT PRIMARY KEY,
     clock INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE IF NOT EXISTS groups (
-    destination TEXT NOT NULL,
-    name TEXT NOT NULL,
-    refused INTEGER,
-    size INTEGER NOT NULL,
-    seen INTEGER NOT NULL,
-    attempts INTEGER NOT NULL,
-    tried INTEGER NOT NULL,
-    PRIMARY KEY (destination, name)
-) STRICT;
 """
 LINE = "\n"
 """Between a destination and the name of one of several lines in which packets wait for it; they
@@ -65,7 +55,6 @@ _FIRST_SEEN = """
 INSERT OR IGNORE INTO used
 SELECT CASE instr(destination, char(10)) WHEN 0 THEN destination
     ELSE substr(destination, 1, instr(destination, char(10)) - 1) END, ?1 FROM waiting
-UNION SELECT destination, ?1 FROM groups
 UNION SELECT destination, ?1 FROM dropped WHERE destination <> ''
 """
 """Destinations of which it is not known when they were sent to are as if it were now."""
@@ -226,16 +215,25 @@ class Spool:
         self.remove(number)
 
     def state(self, destination: str | None = None) -> State:
-        """Return what waits for a destination, and what was dropped so far.
+        """Count the documents that wait for a destination, and those dropped so far.
 
         None: for all, also for those that nobody sends to any more.
+
+        Raises:
+            SocketsError: the file can't be read now, and what is in it is not known.
         """
-        rows = self._database_rows(
-            "SELECT number, clock FROM waiting WHERE destination = ?1"
-            " OR ?1 IS NULL AND instr(destination, char(10)) = 0",
+        rows = self._rows(
+            "SELECT number, clock, 0 FROM waiting WHERE destination = ?1"
+            " OR ?1 IS NULL AND instr(destination, char(10)) = 0"
+            " UNION ALL SELECT NULL, NULL, documents FROM dropped"
+            " WHERE destination = ?1 OR ?1 IS NULL",
             (destination,),
         )
-        clocks = [clock for number, clock in rows if number not in self._gone]
+        if rows is None:
+            raise SocketsError(self.trouble)
+        clocks = [
+            clock for number, clock, _ in rows if number is not None and number not in self._gone
+        ]
         clocks += [
             each.clock
             for each in self._memory
@@ -245,10 +243,7 @@ class Spool:
         dropped = (
             sum(self._lost.values()) if destination is None else self._lost.get(destination, 0)
         )
-        for (documents,) in self._database_rows(
-            "SELECT documents FROM dropped WHERE destination = ?1 OR ?1 IS NULL", (destination,)
-        ):
-            dropped += documents
+        dropped += sum(documents for *_, documents in rows)
         return State(len(clocks), dropped, min(clocks, default=None))
 
     def tidy(self, destinations: Sequence[str], now: int) -> None:
@@ -284,15 +279,19 @@ class Spool:
                 "DELETE FROM dropped WHERE destination = ? RETURNING documents", (destination,)
             ).fetchall()
             database.execute(_COUNT_DROPPED, (NOBODY, gone + sum(each for (each,) in earlier)))
-            for table in ("groups", "used"):
-                database.execute(f"DELETE FROM {table} WHERE destination = ?", (destination,))  # noqa: S608
+            database.execute("DELETE FROM used WHERE destination = ?", (destination,))
 
     def _database_rows(self, query: str, parameters: tuple[object, ...]) -> list[Any]:
+        """Return the rows of a query; none while the file can't be read."""
+        return self._rows(query, parameters) or []
+
+    def _rows(self, query: str, parameters: tuple[object, ...]) -> list[Any] | None:
+        """Return the rows of a query; None where the file can't be read, and trouble says why."""
         try:
             rows = self._database.connection.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
             self.trouble = f"spool {self.path}: {error}"
-            return []
+            return None
         if not (self._memory or self._gone):
             self.trouble = ""
         return rows

@@ -5,9 +5,8 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
-from typing import NamedTuple, TextIO
+from typing import Generic, NamedTuple, TextIO, TypeVar
 
-from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.model.text_width import text_width
 
 BOLD, DIM, GREEN, YELLOW, RESET = "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
@@ -21,7 +20,10 @@ ELLIPSIS, PLAIN_ELLIPSIS = "…", "..."
 """The marks for something that was cut, where the terminal has UTF-8 and where not."""
 
 
-class Column(NamedTuple):
+Row = TypeVar("Row")
+
+
+class Column(NamedTuple, Generic[Row]):
     """A column of a table.
 
     Attributes:
@@ -35,7 +37,7 @@ class Column(NamedTuple):
     """
 
     title: str
-    cell: Callable[[JsonRow], object]
+    cell: Callable[[Row], object]
     right: bool = False
     shrinks: bool = False
     optional: int = 0
@@ -116,7 +118,7 @@ def _pad(text: str, width: int, *, right: bool) -> str:
     return space + text if right else text + space
 
 
-def render_table(columns: Sequence[Column], rows: Iterable[JsonRow], style: Style) -> str:
+def render_table(columns: Sequence[Column[Row]], rows: Iterable[Row], style: Style) -> str:
     """Return a table of *rows*: a line of titles, and one for each row."""
     rows = list(rows)
     columns = columns_that_fit(columns, rows, style.width)
@@ -140,8 +142,8 @@ def render_table(columns: Sequence[Column], rows: Iterable[JsonRow], style: Styl
 
 
 def columns_that_fit(
-    columns: Sequence[Column], rows: Sequence[JsonRow], available: int | None
-) -> Sequence[Column]:
+    columns: Sequence[Column[Row]], rows: Sequence[Row], available: int | None
+) -> Sequence[Column[Row]]:
     """Return *columns* without those optional ones for which *available* cells have no room.
 
     None is room for all. No optional column has room before names and addresses are readable.
@@ -157,7 +159,7 @@ def columns_that_fit(
     return columns_that_fit(fewer, rows, available)
 
 
-def _least(column: Column, rows: Sequence[JsonRow]) -> int:
+def _least(column: Column[Row], rows: Sequence[Row]) -> int:
     """Return the cells that a column has before an optional one gets any."""
     cells = [text_width(str(column.cell(row))) for row in rows]
     widest = max([text_width(column.title), *cells])
@@ -165,7 +167,7 @@ def _least(column: Column, rows: Sequence[JsonRow]) -> int:
 
 
 def _line(
-    cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int], ellipsis: str
+    cells: Sequence[str], columns: Sequence[Column[Row]], widths: Sequence[int], ellipsis: str
 ) -> str:
     parts = [
         _pad(_fit(cell, width, ellipsis, port=column.port), width, right=column.right)
@@ -174,7 +176,7 @@ def _line(
     return "  ".join(parts).rstrip()
 
 
-def _shrink(widths: list[int], columns: Sequence[Column], available: int) -> None:
+def _shrink(widths: list[int], columns: Sequence[Column[Row]], available: int) -> None:
     """Reduce *widths* until a line fits into *available* cells.
 
     Each cell is taken from the widest of the columns that shrink, down to 12 of them.
@@ -187,8 +189,26 @@ def _shrink(widths: list[int], columns: Sequence[Column], available: int) -> Non
         widths[at] -= 1
 
 
-def _coloured(line: str, columns: Sequence[Column], row: Sequence[str]) -> str:
+def _coloured(line: str, columns: Sequence[Column[Row]], row: Sequence[str]) -> str:
     """Return the line of a row in the colour of the state in its column STATE, if there is one."""
     states = (cell for column, cell in zip(columns, row, strict=True) if column.title == "STATE")
     colour = _STATE_COLOURS.get(next(states, ""), "")
     return f"{colour}{line}{RESET}" if colour else line
+
+
+def shown_us(microseconds: int) -> str:
+    """Return a time with two digits at least, in the unit that fits."""
+    for unit, size in (("s", 1_000_000), ("ms", 1_000)):
+        if microseconds >= size:
+            value = microseconds / size
+            return f"{value:.1f}{unit}" if value < 10 else f"{value:.0f}{unit}"  # noqa: PLR2004
+    return f"{microseconds}us"
+
+
+def shown_bytes(count: float) -> str:
+    """Return a number of bytes with two digits at least, in the decimal unit that fits."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            value = count / size
+            return f"{value:.1f}{unit}" if value < 10 else f"{value:.0f}{unit}"  # noqa: PLR2004
+    return f"{count:.0f}"

@@ -14,11 +14,16 @@ from typing import NamedTuple, TextIO
 
 import orjson
 
-from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.socket import Socket
 from zabbix_sockets.terminal.layout import Style, style_of
-from zabbix_sockets.terminal.tables import left_out, render, socket_json, socket_order
+from zabbix_sockets.terminal.sockets import (
+    JsonRow,
+    left_out_of_sockets,
+    render_sockets,
+    socket_json,
+    socket_order,
+)
 
 NEW, GONE = "new", "gone"
 """Values of a row's field `change`."""
@@ -177,9 +182,9 @@ def print_tables(
         clock = time.strftime("%H:%M:%S", time.localtime(now.time))
         shown = rows if height is None else _first(rows, max(1, height - 4))
         style = style_of()
-        headline = _headline(clock, rows, left_out("sockets", shown, style))[: style.width]
+        headline = _headline(clock, rows, left_out_of_sockets(shown, style))[: style.width]
         out.write((_CLEAR if height else "") + headline + "\n")
-        out.write(render("sockets", shown, style))
+        out.write(render_sockets(shown, style))
         if len(shown) < len(rows):
             out.write(f"and {len(rows) - len(shown)} more\n")
         elif not height:

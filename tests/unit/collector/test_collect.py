@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from json_documents import json_document
 
-from zabbix_sockets import Query, Snapshot, build_document, collect, iter_sockets
+from zabbix_sockets import Query, Snapshot, collect, iter_sockets
 from zabbix_sockets.document.completeness import unread_protocols
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.deadline import Deadline
@@ -83,7 +84,7 @@ def test_captured_host(proc: ProcTree) -> None:
 @little_endian
 def test_captured_document(proc: ProcTree) -> None:
     """The document of the capture says what was set up for it."""
-    document = build_document(from_files(proc))
+    document = json_document(from_files(proc))
     rows = document["processes"]
     assert isinstance(rows, list)
     client, server, _ = sorted(rows, key=lambda row: str(row["id"]).replace("(", "~"))
@@ -143,7 +144,7 @@ def test_no_time_at_all(proc: ProcTree) -> None:
     snapshot = collect(Query("procfs", 0.0, str(proc), netns="own"))
     assert unread_protocols(snapshot.visibility.gaps) == {"tcp", "udp"}
     assert snapshot.visibility.has_gap(gaps.UNASKED)
-    assert build_document(snapshot)["complete"] == 0
+    assert json_document(snapshot)["complete"] == 0
 
 
 def test_repeated_rows_are_listed_once(proc: ProcTree, netlink: Reader) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from json_documents import JsonDocument, json_document
 
 from zabbix_sockets.collector import process_facts
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.document import count as counting
-from zabbix_sockets.document.document import NO_LIMITS, build_document
-from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.document.document import NO_LIMITS
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.grouping.rules import MAX_MATCHED
 from zabbix_sockets.model import gaps
@@ -244,7 +244,7 @@ class Looks(Deadline):
         return self.left < 0
 
 
-def rows_of(document: JsonRow) -> list[JsonRow]:
+def rows_of(document: JsonDocument) -> list[JsonDocument]:
     """Return the rows of processes."""
     rows = document["processes"]
     assert isinstance(rows, list)
@@ -268,7 +268,7 @@ def test_more_processes_than_time(proc: ProcTree) -> None:
     assert [bool(each.command) for each in snapshot.processes] == [True] * 25 + [False] * 35
     assert [bool(each.user) for each in snapshot.processes] == [True] * 25 + [False] * 35
     assert snapshot.visibility.gaps == [Gap(gaps.PLACES)]
-    document = build_document(snapshot, NO_LIMITS, GROUPINGS["user"])
+    document = json_document(snapshot, NO_LIMITS, GROUPINGS["user"])
     assert document["lists"] == {"processes": 0, "listeners": 0, "upstreams": 0}
     assert "(unknown)" in [row["id"] for row in rows_of(document)]
     assert "timed out: not every unit" in str(document["collector"])

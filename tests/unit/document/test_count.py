@@ -148,10 +148,9 @@ def test_same_numbers_as_the_document(snapshot: Snapshot) -> None:
     snapshot.visibility.gaps.clear()
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
     for ranked in process_rows(snapshot, groups):
-        name = str(ranked.row["name"])
-        assert count(snapshot, name) == ranked.row["sockets"]
-        tcp = ranked.row["tcp"]
-        assert isinstance(tcp, dict)
+        name = ranked.row.name
+        assert count(snapshot, name) == ranked.row.sockets
+        tcp = ranked.row.tcp
         assert {state: count(snapshot, name, "tcp", state) for state in tcp} == tcp
 
 

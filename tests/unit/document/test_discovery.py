@@ -5,8 +5,8 @@ import re
 import pytest
 from hypothesis import given
 
-from zabbix_sockets.document.discovery import MACROS, discovery
-from zabbix_sockets.document.document import build_document
+from zabbix_sockets.document.discovery import discovery, macros_of
+from zabbix_sockets.document.document import ROWS, build_document
 from zabbix_sockets.model.snapshot import FIRST_OWNER, LISTS, Snapshot
 
 from ..snapshots import (  # noqa: TID252  # a test folder is no package
@@ -25,6 +25,11 @@ def snapshot_of_each(count: int = 1) -> Snapshot:
     """Return a Snapshot with a row in each list."""
     connections = {inbound(A, 80): count, outbound(A, 5432): count}
     return snapshot_of(processes("nginx"), [tcp_listener(A, 80, queue=count)], connections)
+
+
+def discovered(snapshot: Snapshot, kind: str) -> list[dict[str, str | int]]:
+    """Return what discovery makes of a list."""
+    return discovery(ROWS[kind], build_document(snapshot).rows_of(kind))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +63,7 @@ def snapshot_of_each(count: int = 1) -> Snapshot:
 )
 def test_rows(kind: str, row: dict[str, object]) -> None:
     """Each list has the macros that templates use, and no row for the absent."""
-    assert discovery(build_document(snapshot_of_each()), kind) == [row]
+    assert discovered(snapshot_of_each(), kind) == [row]
 
 
 @given(snapshots())
@@ -66,23 +71,22 @@ def test_labels_of_every_row(snapshot: Snapshot) -> None:
     """Every row but the reserved one is discovered, by its id and in order."""
     document = build_document(snapshot)
     for kind in LISTS:
-        listed = document[kind]
-        assert isinstance(listed, list)
-        found = discovery(document, kind)
-        ids = [str(row["{#ID}"]) for row in found]
-        assert ids == sorted(row["id"] for row in listed if row["id"] != "(absent)")
+        found = discovered(snapshot, kind)
+        ids = [row["{#ID}"] for row in found]
+        assert ids == sorted(row.id for row in document.rows_of(kind))
+        assert "(absent)" not in ids
         assert all(isinstance(value, str | int) for row in found for value in row.values())
 
 
 @pytest.mark.parametrize("kind", LISTS)
 def test_counts_do_not_change_it(kind: str) -> None:
     """Rows change only with what exists: no count is in them."""
-    few, many = (discovery(build_document(snapshot_of_each(count)), kind) for count in (1, 100))
+    few, many = (discovered(snapshot_of_each(count), kind) for count in (1, 100))
     assert few == many
 
 
 @pytest.mark.parametrize("kind", LISTS)
 def test_macros_are_macros(kind: str) -> None:
     """Every name is one that Zabbix accepts as a macro."""
-    assert all(re.fullmatch(r"\{#[A-Z0-9_.]+\}", macro) for macro in MACROS[kind])
-    assert MACROS[kind]["{#ID}"] == "id"
+    assert all(re.fullmatch(r"\{#[A-Z0-9_.]+\}", macro) for macro in macros_of(ROWS[kind]))
+    assert macros_of(ROWS[kind])["{#ID}"] == "id"

@@ -1,14 +1,14 @@
 """What the document's bounds leave out, and which rows stay."""
 
-import json
 from typing import Any
 
 import orjson
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from json_documents import json_document
 
-from zabbix_sockets.document.document import NO_LIMITS, Limits, build_document
+from zabbix_sockets.document.document import NO_LIMITS, Limits
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.snapshot import FIRST_OWNER, LISTS, Snapshot
 
@@ -28,8 +28,7 @@ Document = dict[str, Any]
 
 def document_of(snapshot: Snapshot, limits: Limits | None = None) -> Document:
     """Return the document as its readers get it."""
-    document: Document = json.loads(orjson.dumps(build_document(snapshot, limits)))
-    return document
+    return json_document(snapshot, limits)
 
 
 @pytest.fixture
@@ -97,9 +96,9 @@ def test_nothing_is_lost_by_bounds(snapshot: Snapshot, bounds: tuple[int, int, i
 def test_document_fits(snapshot: Snapshot, max_bytes: int) -> None:
     """No document is longer than it may be, and one that was cut says so."""
     try:
-        document = build_document(snapshot, Limits(max_bytes=max_bytes))
+        document = json_document(snapshot, Limits(max_bytes=max_bytes))
     except SocketsError:
-        empty = orjson.dumps(build_document(snapshot, Limits(0, 0, 0)))
+        empty = orjson.dumps(json_document(snapshot, Limits(0, 0, 0)))
         assume(len(empty) > max_bytes)
         return
     assert len(orjson.dumps(document)) <= max_bytes
@@ -112,7 +111,7 @@ def test_document_fits(snapshot: Snapshot, max_bytes: int) -> None:
 def test_nothing_fits(full: Snapshot, max_bytes: int) -> None:
     """Where not even a document without rows fits, that is said."""
     with pytest.raises(SocketsError, match=f"no document fits into {max_bytes} bytes"):
-        build_document(full, Limits(max_bytes=max_bytes))
+        json_document(full, Limits(max_bytes=max_bytes))
 
 
 def test_cut_document_is_not_cut_more_than_needed() -> None:
@@ -120,7 +119,7 @@ def test_cut_document_is_not_cut_more_than_needed() -> None:
     snapshot = snapshot_of(processes(*(f"p{at:03}" for at in range(200))))
     for at in range(200):
         snapshot.connections[inbound(A + at, 80)] = 1
-    size = len(orjson.dumps(build_document(snapshot)))
+    size = len(orjson.dumps(json_document(snapshot)))
     document = document_of(snapshot, Limits(max_bytes=size - 100))
     assert 150 <= len(document["processes"]) < 200
 

@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from json_documents import json_document
 
-from zabbix_sockets.document.document import Limits, build_document
+from zabbix_sockets.document.document import Limits
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.gaps import Gap
@@ -41,11 +42,11 @@ def snapshot() -> Snapshot:
 
 def test_namespaces(snapshot: Snapshot) -> None:
     """Those that were read are counted, the own one among them, and those that were not."""
-    collector: Any = build_document(snapshot)["collector"]
+    collector: Any = json_document(snapshot)["collector"]
     assert (collector["namespaces"], collector["namespaces_skipped"]) == (4, 0)
     assert collector["warnings"] == []
     snapshot.visibility.gaps = [Gap(gaps.NAMESPACE, netns=number) for number in (WEB, OTHER)]
-    collector = build_document(snapshot)["collector"]
+    collector = json_document(snapshot)["collector"]
     assert (collector["namespaces"], collector["namespaces_skipped"]) == (2, 2)
 
 
@@ -65,7 +66,7 @@ def test_what_is_missing(
     """Only lists of which everything was seen are complete; what is missing is said."""
     snapshot.visibility.ownership = BY_CGROUPS
     snapshot.visibility.gaps = [gap] if gap else []
-    document: Any = build_document(snapshot)
+    document: Any = json_document(snapshot)
     assert document["lists"] == {name: int(name in complete) for name in LISTS}
     assert document["complete"] == int(complete == LISTS)
     ids = {name: [row["id"] for row in document[name]] for name in LISTS}
@@ -77,7 +78,7 @@ def test_what_is_missing(
 def test_host_is_the_own_namespace_whatever_was_skipped(snapshot: Snapshot) -> None:
     """A namespace that was not read to the end spoils no figure of the own one."""
     snapshot.visibility.add_gap(gaps.NAMESPACE, netns=WEB)
-    host: Any = build_document(snapshot)["host"]
+    host: Any = json_document(snapshot)["host"]
     assert (host["tcp"]["listen"], host["tcp"]["established"]) == (1, 2)
 
 
@@ -87,7 +88,7 @@ def test_host_is_the_own_namespace_whatever_was_skipped(snapshot: Snapshot) -> N
 )
 def test_grouping(snapshot: Snapshot, grouping: str, name: str) -> None:
     """Each list names groups as asked for, and the document says what they are."""
-    document: Any = build_document(snapshot, grouping=GROUPINGS[grouping])
+    document: Any = json_document(snapshot, grouping=GROUPINGS[grouping])
     assert document["collector"]["grouping"] == grouping
     assert document["collector"]["ownership"] == "descriptors"
     assert document["processes"][0]["id"] == document["processes"][0]["name"] == name
@@ -98,9 +99,9 @@ def test_grouping(snapshot: Snapshot, grouping: str, name: str) -> None:
 def test_selection(snapshot: Snapshot) -> None:
     """The lists are of the selected namespaces, all else of the host as ever."""
     snapshot.listeners.append(tcp_listener(UNOWNED, 81)._replace(netns=OTHER))
-    whole: Any = build_document(snapshot)
+    whole: Any = json_document(snapshot)
     snapshot.selected = frozenset((WEB,))
-    document: Any = build_document(snapshot)
+    document: Any = json_document(snapshot)
     assert [row["id"] for row in document["listeners"]] == ["tcp/0.0.0.0:80@web", "(absent)"]
     assert [row["id"] for row in document["upstreams"]] == ["(absent)"]
     assert document["processes"][0]["sockets"] == 1
@@ -110,7 +111,7 @@ def test_selection(snapshot: Snapshot) -> None:
 
 def test_for_people(snapshot: Snapshot) -> None:
     """People read more of a namespace than an id has."""
-    shown: Any = build_document(snapshot, for_people=True)
+    shown: Any = json_document(snapshot, for_people=True)
     assert [row["netns"] for row in shown["listeners"][:-1]] == ["", "web (net:[4026532201])"]
     assert shown["upstreams"][0]["netns"] == "net:[4026532202]"
 
@@ -119,14 +120,14 @@ def test_listener_fields_by_cgroups(snapshot: Snapshot) -> None:
     """A row that was cut off is summed up in `other` without what it has not."""
     snapshot.visibility.ownership = BY_CGROUPS
     snapshot.visibility.add_gap(gaps.NAMESPACE, netns=WEB)
-    document: Any = build_document(snapshot, Limits(0, 0, 0), GROUPINGS["unit"])
+    document: Any = json_document(snapshot, Limits(0, 0, 0), GROUPINGS["unit"])
     assert "instances" not in document["other"]["processes"]
     assert document["other"]["processes"]["sockets"] == 7
     listeners = document["other"]["listeners"]
     assert (listeners["rows"], listeners["established"]) == (2, 2)
     assert "processes" not in listeners
     snapshot.visibility.gaps.clear()
-    whole: Any = build_document(snapshot, grouping=GROUPINGS["unit"])
+    whole: Any = json_document(snapshot, grouping=GROUPINGS["unit"])
     assert whole["processes"][-1]["id"] == whole["listeners"][-1]["id"] == "(absent)"
     assert "instances" not in whole["processes"][-1]
     assert "processes" not in whole["listeners"][-1]

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from json_documents import JsonDocument, json_document
 
-from zabbix_sockets.document.document import Limits, build_document
-from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.document.document import Limits
 from zabbix_sockets.model.quality import LIMITED_TIMES, ONE, Quality, bucket_of, sample
 from zabbix_sockets.model.snapshot import FIRST_OWNER, OUTBOUND, Connection, Snapshot
 from zabbix_sockets.model.wire import OWN_NETNS, TcpState
@@ -39,9 +39,9 @@ def measured(qualities: dict[Connection, Quality] | None = None) -> Snapshot:
     return snapshot
 
 
-def rows_of(snapshot: Snapshot, kind: str, limits: Limits | None = None) -> dict[str, JsonRow]:
+def rows_of(snapshot: Snapshot, kind: str, limits: Limits | None = None) -> dict[str, JsonDocument]:
     """Return the rows of a list by id."""
-    document: Any = build_document(snapshot, limits)
+    document: Any = json_document(snapshot, limits)
     return {row["id"]: row for row in document[kind]}
 
 
@@ -83,7 +83,7 @@ def test_nobody_asked(kind: str) -> None:
     """Without tcp_info no row has such a field, (absent) neither."""
     snapshot = measured()
     snapshot.unmeasured = None
-    document: Any = build_document(snapshot)
+    document: Any = json_document(snapshot)
     for row in [*document[kind], document["other"][kind]]:
         assert not row.keys() & (SUMS | OF_SAMPLES)
 
@@ -116,7 +116,7 @@ def test_what_the_bounds_leave_out_is_summed() -> None:
     quality = sample(9, False, 5, 1)
     beyond = Connection("tcp", OWN_NETNS, A, TcpState.ESTABLISHED.value, OUTBOUND)
     snapshot = measured({outbound(A, port): quality for port in (1, 2, 3)} | {beyond: quality})
-    document: Any = build_document(snapshot, Limits(upstreams=1))
+    document: Any = json_document(snapshot, Limits(upstreams=1))
     (kept,) = document["upstreams"]
     other = document["other"]["upstreams"]
     assert other["rows"] == 3
@@ -132,7 +132,7 @@ def test_any_snapshot(snapshot: Snapshot) -> None:
     for connection, count in snapshot.connections.items():
         if (connection.protocol, connection.state) == ("tcp", TcpState.ESTABLISHED):
             snapshot.qualities[connection] = ONE[9] * count
-    document: Any = build_document(snapshot)
+    document: Any = json_document(snapshot)
     for row in document["processes"]:
         assert row["measured"] == row["tcp"]["established"]
     for row in document["upstreams"]:

@@ -3,9 +3,10 @@
 import socket
 
 import pytest
+from json_documents import JsonDocument
 
 from zabbix_sockets.document.listeners import listener_rows
-from zabbix_sockets.document.row import JsonRow, netns_labels
+from zabbix_sockets.document.row import netns_labels
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Groups
 from zabbix_sockets.model.snapshot import FIRST_OWNER, NOBODY, UNOWNED, ListenerSocket, Snapshot
 from zabbix_sockets.model.wire import OWN_NETNS, TcpState
@@ -27,11 +28,11 @@ A, B = FIRST_OWNER, FIRST_OWNER + 1
 LINK_LOCAL = socket.inet_pton(socket.AF_INET6, "fe80::1")
 
 
-def rows_of(snapshot: Snapshot) -> dict[str, JsonRow]:
+def rows_of(snapshot: Snapshot) -> dict[str, JsonDocument]:
     """Return the rows by their ids."""
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
     rows = [
-        ranked.row
+        vars(ranked.row)
         for ranked in listener_rows(snapshot, groups, netns_labels(snapshot, for_people=False))
     ]
     assert len({row["id"] for row in rows}) == len(rows)
@@ -186,7 +187,7 @@ def test_rank() -> None:
     snapshot.connections = {inbound(A, 5): 4, inbound(B, 2): 900}
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
     ports = [
-        each.row["port"]
+        each.row.port
         for each in sorted(
             listener_rows(snapshot, groups, netns_labels(snapshot, for_people=False))
         )

@@ -1,9 +1,9 @@
 """processes[]: what each group holds."""
 
 import pytest
+from json_documents import JsonDocument
 
 from zabbix_sockets.document.processes import process_rows
-from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Groups
 from zabbix_sockets.model.gaps import DENIED, Gap
 from zabbix_sockets.model.snapshot import (
@@ -32,10 +32,10 @@ from ..snapshots import (  # noqa: TID252  # a test folder is no package
 A, B = FIRST_OWNER, FIRST_OWNER + 1
 
 
-def rows_of(snapshot: Snapshot) -> dict[str, JsonRow]:
+def rows_of(snapshot: Snapshot) -> dict[str, JsonDocument]:
     """Return the rows by their ids."""
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
-    rows = [ranked.row for ranked in process_rows(snapshot, groups)]
+    rows = [vars(ranked.row) for ranked in process_rows(snapshot, groups)]
     assert len({row["id"] for row in rows}) == len(rows)
     return {str(row["id"]): row for row in rows}
 
@@ -106,7 +106,7 @@ def test_connections_being_opened_at_what_several_listen_on() -> None:
     snapshot.listeners = [tcp_listener(9, 80), tcp_listener(A + 1, 80), tcp_listener(A + 3, 81)]
     snapshot.connections = {inbound(NOBODY, 80, state=TcpState.SYN_RECV): 5}
     found = {name: row["tcp"] for name, row in rows_of(snapshot).items()}
-    assert {name: tcp["syn_recv"] for name, tcp in found.items()} == {  # type: ignore[index]
+    assert {name: tcp["syn_recv"] for name, tcp in found.items()} == {
         "nginx": 5,
         "cache": 5,
         "other": 0,
@@ -224,5 +224,5 @@ def test_rank() -> None:
         outbound(owner, 80): count for owner, count in {2: 9000, 3: 1, 4: 500, 6: 8, 7: 15}.items()
     }
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
-    order = [each.row["id"] for each in sorted(process_rows(snapshot, groups))]
+    order = [each.row.id for each in sorted(process_rows(snapshot, groups))]
     assert order == ["listens", "many", "few", "user", "a", "b"]

@@ -54,7 +54,7 @@ def snapshot() -> Snapshot:
 def listeners_of(snapshot: Snapshot, *, for_people: bool = False) -> dict[str, Any]:
     """Return the listeners' rows by their ids."""
     label = netns_labels(snapshot, for_people=for_people)
-    rows = [each.row for each in listener_rows(snapshot, Groups(snapshot, GROUPED), label)]
+    rows = [vars(each.row) for each in listener_rows(snapshot, Groups(snapshot, GROUPED), label)]
     assert len({row["id"] for row in rows}) == len(rows)
     return {str(row["id"]): row for row in rows}
 
@@ -63,14 +63,14 @@ def upstreams_of(snapshot: Snapshot, *, for_people: bool = False) -> dict[str, A
     """Return the upstreams' rows by their ids."""
     label, usage = netns_labels(snapshot, for_people=for_people), ephemeral_usage(snapshot)
     rows, _ = upstream_rows(snapshot, Groups(snapshot, GROUPED), usage, label)
-    assert len({each.row["id"] for each in rows}) == len(rows)
-    return {str(each.row["id"]): each.row for each in rows}
+    assert len({each.row.id for each in rows}) == len(rows)
+    return {each.row.id: vars(each.row) for each in rows}
 
 
 def processes_of(snapshot: Snapshot, grouping: str = DEFAULT_GROUPING) -> dict[str, Any]:
     """Return the processes' rows by their ids."""
     rows = process_rows(snapshot, Groups(snapshot, GROUPINGS[grouping]))
-    return {str(each.row["id"]): each.row for each in rows}
+    return {each.row.id: vars(each.row) for each in rows}
 
 
 def test_unnamed_namespaces_are_one(snapshot: Snapshot) -> None:

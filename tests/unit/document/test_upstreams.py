@@ -1,8 +1,9 @@
 """upstreams[]: whom each group connects to, and the ephemeral ports it takes."""
 
 import pytest
+from json_documents import JsonDocument
 
-from zabbix_sockets.document.row import JsonRow, NetnsLabel, netns_labels
+from zabbix_sockets.document.row import NetnsLabel, netns_labels
 from zabbix_sockets.document.upstreams import ephemeral_pct, ephemeral_usage, upstream_rows
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Groups
 from zabbix_sockets.model.snapshot import (
@@ -40,12 +41,12 @@ def labels(snapshot: Snapshot) -> NetnsLabel:
     return netns_labels(snapshot, for_people=False)
 
 
-def rows_of(snapshot: Snapshot) -> dict[str, JsonRow]:
+def rows_of(snapshot: Snapshot) -> dict[str, JsonDocument]:
     """Return the rows by their ids."""
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
     rows, _ = upstream_rows(snapshot, groups, ephemeral_usage(snapshot), labels(snapshot))
-    assert len({each.row["id"] for each in rows}) == len(rows)
-    return {str(each.row["id"]): each.row for each in rows}
+    assert len({each.row.id for each in rows}) == len(rows)
+    return {each.row.id: vars(each.row) for each in rows}
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_shared_connection_is_each_groups() -> None:
 
 
 def test_endpoints_beyond_the_bound_are_summed() -> None:
-    """What the fold counted without an endpoint is in the rest, by state."""
+    """What the fold counted without an endpoint is in a row of its own, by state."""
     connections = {
         Connection("tcp", OWN_NETNS, A, 1, OUTBOUND): 5,
         Connection("tcp", OWN_NETNS, A, 2, OUTBOUND): 6,
@@ -139,9 +140,10 @@ def test_endpoints_beyond_the_bound_are_summed() -> None:
     }
     snapshot = snapshot_of(processes("a"), (), connections)
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
-    rows, rest = upstream_rows(snapshot, groups, ephemeral_usage(snapshot), labels(snapshot))
+    rows, uncounted = upstream_rows(snapshot, groups, ephemeral_usage(snapshot), labels(snapshot))
     assert len(rows) == 1
-    assert rest.row == {"established": 5, "syn_sent": 6, "close_wait": 0}
+    row = uncounted.row
+    assert (row.established, row.syn_sent, row.close_wait) == (5, 6, 0)
 
 
 def test_ephemeral_ports_of_all_processes() -> None:
@@ -185,4 +187,4 @@ def test_rank() -> None:
     snapshot.connections = {outbound(A, 80): 90_000, outbound(B, 81): 1, outbound(B, 82): 40}
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
     rows, _ = upstream_rows(snapshot, groups, {}, labels(snapshot))
-    assert [each.row["port"] for each in sorted(rows)] == [82, 81, 80]
+    assert [each.row.port for each in sorted(rows)] == [82, 81, 80]

@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from json_documents import json_document
 
-from zabbix_sockets.document.document import NO_LIMITS, build_document
+from zabbix_sockets.document.document import NO_LIMITS
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Namespace, Snapshot
 from zabbix_sockets.model.wire import OWN_NETNS
 
@@ -59,7 +60,7 @@ def test_selections_add_up(snapshot: Snapshot, chosen: set[int]) -> None:
     for selected in (chosen, everything - chosen):
         snapshot.selected = frozenset(selected)
         parts.append(snapshot.listed())
-        build_document(snapshot, NO_LIMITS)
+        json_document(snapshot, NO_LIMITS)
     first, second = parts
     assert sorted(map(repr, first.listeners + second.listeners)) == sorted(
         map(repr, snapshot.listeners)

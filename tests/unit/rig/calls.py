@@ -4,19 +4,19 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import NamedTuple
 
+from json_documents import JsonDocument, json_document
+
 from zabbix_sockets.collector.collect import collect
 from zabbix_sockets.collector.iterator.early_read import read_pinned
 from zabbix_sockets.collector.single import iter_sockets
 from zabbix_sockets.command.answers import CONFIG
 from zabbix_sockets.configuration import load
 from zabbix_sockets.document.count import count
-from zabbix_sockets.document.document import build_document
-from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.grouping.by_rules import by_rules
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.snapshot import Query, Snapshot
-from zabbix_sockets.terminal.tables import socket_json, socket_order
+from zabbix_sockets.terminal.sockets import socket_json, socket_order
 
 from .scene import HOST, UNPRIVILEGED, WITH_RULES, WITHOUT_NETLINK, WITHOUT_PINS, Scene
 
@@ -42,17 +42,17 @@ def snapshot_of(query: Query) -> Snapshot:
         return collect(query, lambda: None, ahead)
 
 
-def document(grouping: str = "process", **options: object) -> Callable[[], JsonRow]:
+def document(grouping: str = "process", **options: object) -> Callable[[], JsonDocument]:
     """Return what makes a document."""
     of = GROUPINGS[grouping]
     query = Query(tcp_info=True, needs=of.needs)._replace(**options)  # type: ignore[arg-type]
-    return lambda: build_document(snapshot_of(query), grouping=of)
+    return lambda: json_document(snapshot_of(query), grouping=of)
 
 
-def ruled() -> JsonRow:
+def ruled() -> JsonDocument:
     """Return a document by the rules of the configuration file."""
     of = by_rules(load(CONFIG, required=True).groups)
-    return build_document(snapshot_of(Query(needs=of.needs, tcp_info=True)), grouping=of)
+    return json_document(snapshot_of(Query(needs=of.needs, tcp_info=True)), grouping=of)
 
 
 def number() -> int:
@@ -60,7 +60,7 @@ def number() -> int:
     return count(snapshot_of(Query()), "nginx", "tcp", "established")
 
 
-def sockets(**options: object) -> Callable[[], Sequence[JsonRow]]:
+def sockets(**options: object) -> Callable[[], Sequence[JsonDocument]]:
     """Return what makes the list of `show sockets`."""
     query = Query(tcp_info=True)._replace(**options)  # type: ignore[arg-type]
     return lambda: [socket_json(each) for each in sorted(iter_sockets(query), key=socket_order)]

@@ -1,8 +1,9 @@
 """A fresh interpreter that runs the command many times, each time without one more module.
 
-Run by test_imports with `python3 -I`: its standard input is JSON, a list of commands, each a list
-of arguments; its output has a line of JSON for each run. Nothing of the package may be imported
-here, nor more of the standard library than this needs.
+Run by test_imports with `python3 -I`: its standard input has a line of JSON for each run: the
+arguments of the command, the number of the import that fails (0: none), and what goes wrong there.
+For each there is a line of JSON on its output. Nothing of the package may be imported here, nor
+more of the standard library than this needs.
 """
 
 import builtins
@@ -12,7 +13,7 @@ import sys
 import time
 
 _import = builtins.__import__
-_ABSENT, _NO_MEMORY = "no module", "no memory"
+_NO_MEMORY = "no memory"
 
 
 def _no_folder(*_: object, **__: object) -> None:
@@ -40,7 +41,9 @@ class _Importing:
             whole = ".".join([*parts[: len(parts) + 1 - level], name])
         if whole not in sys.modules:
             self._count += 1
-            os.write(self._told, f"{whole}\n".encode())
+            importer = scope.get("__name__", "") if isinstance(scope, dict) else ""
+            function = sys._getframe(1).f_code.co_qualname
+            os.write(self._told, f"{whole} {importer}:{function}\n".encode())
             if self._count == self._at:
                 if self._what == _NO_MEMORY:
                     raise MemoryError
@@ -58,7 +61,7 @@ def _run(arguments: list[str], at: int, what: str, told: int) -> None:
 
 
 def _try(arguments: list[str], at: int, what: str) -> dict[str, object]:
-    """Return what became of the command, and the modules that it looked for."""
+    """Return what became of the command, and if nothing fails what it imports, and where."""
     out, err, told = (os.memfd_create(name) for name in ("out", "err", "told"))
     started = time.monotonic()
     pid = os.fork()
@@ -73,35 +76,24 @@ def _try(arguments: list[str], at: int, what: str) -> dict[str, object]:
     texts = [os.pread(fd, os.fstat(fd).st_size, 0).decode() for fd in (out, err, told)]
     for fd in (out, err, told):
         os.close(fd)
+    imports = [line.split(" ", 1) for line in texts[2].splitlines()]
     return {
         "arguments": arguments,
-        "module": (texts[2].splitlines() or [""])[-1] if at else "",
+        "module": imports[at - 1][0] if 0 < at <= len(imports) else "",
         "what": what,
         "status": os.waitstatus_to_exitcode(status),
         "out": texts[0],
         "err": texts[1],
         "seconds": time.monotonic() - started,
-        "modules": texts[2].splitlines() if not at else [],
+        "imports": [] if at else imports,
     }
 
 
-def _print(run: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(run) + "\n")
-    sys.stdout.flush()  # a child must not have it in its buffer, too
-
-
 def main() -> None:
-    """Run each command whole, then without each module that no command before has needed."""
-    known = set()
-    for arguments in json.load(sys.stdin):
-        whole = _try(arguments, 0, "")
-        _print(whole)
-        modules = whole["modules"]
-        assert isinstance(modules, list)
-        for number, module in enumerate(modules, 1):
-            if module not in known:
-                known.add(module)
-                _print(_try(arguments, number, _NO_MEMORY if number % 2 else _ABSENT))
+    """Run what is asked for."""
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(_try(*json.loads(line))) + "\n")
+        sys.stdout.flush()  # a child must not have it in its buffer, too
 
 
 main()

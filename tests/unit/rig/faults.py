@@ -6,33 +6,44 @@ before. So a step is found again in another run, whatever the threads do meanwhi
 
 import errno
 import re
-from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
+_PROCESS, _NUMBER = re.compile(r"/proc/(\d+)(/|$)"), re.compile(r"\d+")
+
 
 class Step(NamedTuple):
-    """One call into the kernel, in the caller's own process or in a *child* of it."""
+    """One call into the kernel, in the caller's own process (*child* 0) or its child of a number.
+
+    *place* are the two innermost functions of the package that make the call; empty where
+    nobody needs to know them.
+    """
 
     function: str
     label: str
     occurrence: int = 1
-    in_child: bool = False
+    child: int = 0
+    place: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        """By what it is found again in another run."""
+        return self[:4]
 
     @property
     def pid(self) -> int:
         """The process whose files it is about; 0: none's."""
-        found = re.match(r"/proc/(\d+)(/|$)", self.label)
+        found = _PROCESS.match(self.label)
         return int(found[1]) if found else 0
 
     @property
     def site(self) -> tuple[str, str, bool]:
         """What steps have in common that the same line of code makes, or nearly so."""
-        return self.function, re.sub(r"\d+", "N", self.label), self.in_child
+        return self.function, _NUMBER.sub("N", self.label), bool(self.child)
 
     def __str__(self) -> str:
         """Return it for people."""
-        where = " in the child" if self.in_child else ""
+        where = f" in child {self.child}" if self.child else ""
         return f"{self.function} {self.label} #{self.occurrence}{where}"
 
 
@@ -83,7 +94,7 @@ _FACTS = (
 )
 _ENDED = (errno.ENOENT, errno.ESRCH, errno.ENAMETOOLONG, Effect.GONE, Effect.EMPTY)
 WAIT = "select"
-"""A step at which nothing fails: a service begins to wait."""
+"""A step at which a service begins to wait."""
 _NO_DESCRIPTOR = Fault(errno.EMFILE, lasting=True)
 _ERRORS: dict[str, tuple[int, ...]] = {
     "open": (errno.EMFILE, errno.EACCES, errno.ENOENT, errno.ENOMEM, errno.EIO),
@@ -106,6 +117,7 @@ _ERRORS: dict[str, tuple[int, ...]] = {
     "flock": (errno.ENOLCK, errno.EIO),
     "fork": (errno.EAGAIN, errno.ENOMEM),
     "pipe": (errno.EMFILE, errno.ENFILE),
+    WAIT: (errno.ENOMEM,),
     "run": (errno.EAGAIN, errno.ENOMEM, errno.ENOENT, errno.EACCES),
 }
 _EFFECTS = {
@@ -161,40 +173,3 @@ class Trial(NamedTuple):
     def keeps_from_home(self) -> bool:
         """Whether a thread can't come back from another network namespace."""
         return self.step.function == "setns" and self.step.label == "home"
-
-
-def trials(steps: Iterable[Step], *, thorough: bool) -> Iterator[Trial]:
-    """Yield each step with a fault; if *thorough* the first of each site with all there are."""
-    sites: dict[tuple[str, str, bool], int] = {}
-    for step in steps:
-        faults = faults_of(step)
-        number = sites.get(step.site)
-        sites[step.site] = 0 if number is None else number + 1
-        if number is None and thorough:
-            yield from (Trial(step, fault) for fault in faults)
-        else:
-            yield Trial(step, faults[(number or 0) % len(faults)])
-
-
-def samples(steps: Iterable[Step], *, memory: bool = True) -> Iterator[Trial]:
-    """Yield the first step of each site with one fault, and another time without *memory*.
-
-    For a whole command, of which one trial takes as long as ten of a call in one process.
-    """
-    sites: set[tuple[str, str, bool]] = set()
-    for number, step in enumerate(steps):
-        if step.site not in sites and step.function != WAIT:
-            sites.add(step.site)
-            faults = [each for each in faults_of(step) if each.what is not Effect.MEMORY]
-            yield Trial(step, faults[number % len(faults)])
-            if memory:
-                yield Trial(step, Fault(Effect.MEMORY))
-
-
-def fatal(steps: Iterable[Step], *effects: Effect, in_child: bool = True) -> Iterator[Trial]:
-    """Yield the first step of each function with *effects* that end or stop a process."""
-    functions: set[str] = set()
-    for step in steps:
-        if step.in_child == in_child and step.function not in functions:
-            functions.add(step.function)
-            yield from (Trial(step, Fault(effect)) for effect in effects)

@@ -15,7 +15,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from zabbix_sockets.document.row import ABSENT_ID, JsonRow
+from json_documents import JsonDocument
+
+from zabbix_sockets.document.record import ABSENT_ID
 from zabbix_sockets.model.names import UNKNOWN_NAME
 
 from .scene import USERS
@@ -32,7 +34,7 @@ _WORST = "fds_max_pct"
 _ENDS = ("protocol", "local_address", "local_port", "remote_address", "remote_port")
 _NAMES = (
     (r"prometheus-node-exporter", "prometheus-node"),
-    (r"^node\b", "node-MainThread"),
+    (r"^node\b(?!-)", "node-MainThread"),
     (r"@(cart|lab)\b", "@(unnamed)"),
     (r"^cart\b", "(unnamed)"),
     *((rf"^{name}\b", f"uid {uid}") for name, uid in USERS.items()),
@@ -59,7 +61,9 @@ class Excuse(NamedTuple):
 NONE = Excuse()
 
 
-def of_document(document: JsonRow, expected: JsonRow, excuse: Excuse = NONE) -> Iterator[str]:
+def of_document(
+    document: JsonDocument, expected: JsonDocument, excuse: Excuse = NONE
+) -> Iterator[str]:
     """Yield what is wrong with *document*; *expected* is the faultless one."""
     complete = document["lists"]
     assert isinstance(complete, dict)
@@ -97,8 +101,8 @@ def _of_list(
 
 
 def _of_ids(
-    rows: Mapping[str, JsonRow],
-    wanted: Mapping[str, JsonRow],
+    rows: Mapping[str, JsonDocument],
+    wanted: Mapping[str, JsonDocument],
     excuse: Excuse,
     *,
     is_complete: bool,
@@ -117,7 +121,7 @@ def _of_ids(
 
 
 def _of_row(
-    row: JsonRow, wanted: JsonRow, excuse: Excuse, exact: bool, owners_known: bool
+    row: JsonDocument, wanted: JsonDocument, excuse: Excuse, exact: bool, owners_known: bool
 ) -> Iterator[str]:
     for place, value, right in _leaves(row, wanted):
         is_label = isinstance(value, str) and (excuse.hidden or place in ("id", "device"))
@@ -127,7 +131,7 @@ def _of_row(
             yield f"{place} is {value}, not {right}"
 
 
-def _of_host(document: JsonRow, expected: JsonRow, *, exact: bool) -> Iterator[str]:
+def _of_host(document: JsonDocument, expected: JsonDocument, *, exact: bool) -> Iterator[str]:
     host, wanted = document["host"], expected["host"]
     assert isinstance(host, dict)
     for place, value, right in _leaves(host, wanted):
@@ -157,7 +161,7 @@ def _leaves(row: Mapping[str, object], wanted: object) -> Iterator[tuple[str, ob
             yield name, value, wanted.get(name)
 
 
-def _by_id(rows: object, excuse: Excuse) -> dict[str, JsonRow]:
+def _by_id(rows: object, excuse: Excuse) -> dict[str, JsonDocument]:
     assert isinstance(rows, list)
     return {_name(str(row["id"]), excuse): row for row in rows}
 
@@ -168,7 +172,7 @@ def _name(row_id: str, excuse: Excuse) -> str:
     return re.sub(_DEVICES, "", row_id) if excuse.hidden or excuse.without_devices else row_id
 
 
-def _is_from_procfs(document: JsonRow) -> bool:
+def _is_from_procfs(document: JsonDocument) -> bool:
     """Whether a table was read from procfs, and the document says so: it tells no devices."""
     collector = document["collector"]
     assert isinstance(collector, dict)
@@ -176,7 +180,7 @@ def _is_from_procfs(document: JsonRow) -> bool:
     return bool(collector["source"] == "procfs" or elsewhere)
 
 
-def _says_why(document: JsonRow) -> bool:
+def _says_why(document: JsonDocument) -> bool:
     collector = document["collector"]
     assert isinstance(collector, dict)
     return bool(
@@ -186,7 +190,9 @@ def _says_why(document: JsonRow) -> bool:
     )
 
 
-def of_sockets(rows: list[JsonRow], expected: list[JsonRow], excuse: Excuse) -> Iterator[str]:
+def of_sockets(
+    rows: list[JsonDocument], expected: list[JsonDocument], excuse: Excuse
+) -> Iterator[str]:
     """Yield what is wrong with the rows of `show sockets`.
 
     They are the faultless ones; a field may be left out, and so may an owner be.

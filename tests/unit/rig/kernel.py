@@ -8,7 +8,9 @@ that was forked for that. The command itself runs against it, with its defaults.
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 from zabbix_sockets.readers.bpf import records
 
@@ -35,6 +37,7 @@ class Kernel:
         self.processes = Processes(scene, self.step, self.files.paths)
         self._network = Network(scene, self.step, self.files.paths, self._cgroup_of)
         self._by_pid = {each.pid: each for each in scene.processes}
+        _names(len(sys.modules))  # once, and not in each process that is forked
 
     def write(self) -> "Kernel":
         """Make the files; return itself."""
@@ -69,11 +72,9 @@ class Kernel:
 
         for part in (self.files, self.processes, self._network):
             part.install(replace)
-        for module_name, module in list(sys.modules.items()):
-            if module_name.startswith("zabbix_sockets") or module_name == "threading":
-                for name, value in list(vars(module).items()):
-                    if id(value) in fakes:
-                        setattr(module, name, fakes[id(value)])
+        for module, name, known in _names(len(sys.modules)):
+            if known in fakes:
+                setattr(module, name, fakes[known])
 
     def _cgroup_of(self, each: Socket) -> int:
         return self._cgroup(self._by_pid[each.holders[0]]) if each.holders else 0
@@ -81,3 +82,18 @@ class Kernel:
     def _cgroup(self, process: Process) -> int:
         """Return the id of a process's cgroup."""
         return int(REAL["stat"](f"{self.root}/sys/fs/cgroup{process.cgroup}").st_ino)
+
+
+@cache
+def _names(_modules: int) -> list[tuple[ModuleType, str, int]]:
+    """Return where the package has names of others' functions, and the id of each.
+
+    *_modules*: how many there are; with more of them it is looked again.
+    """
+    return [
+        (module, name, id(value))
+        for module_name, module in sys.modules.items()
+        if module_name.startswith("zabbix_sockets") or module_name == "threading"
+        for name, value in vars(module).items()
+        if callable(value)
+    ]

@@ -74,7 +74,8 @@ def _stat(process: Process) -> bytes:
     state = b"Z" if process.is_zombie or process.main_thread_ended else b"S"
     flags = 0x00200000 if process.is_kernel_thread else 0x00400000
     threads = 1 + len(process.threads)
-    head = b"%d (%s) %s 1 1 1 0 -1 %d" % (process.pid, process.comm, state, flags)
+    parent = 0 if process.pid == 1 else 1
+    head = b"%d (%s) %s %d 1 1 0 -1 %d" % (process.pid, process.comm, state, parent, flags)
     start = b" 0 0 0 0 0 0 0 0 20 0 %d 0 %d" % (threads, process.started * 100)
     return head + start + b" 0" * 30 + b"\n"
 

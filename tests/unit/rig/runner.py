@@ -9,14 +9,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from zabbix_sockets.model.errors import SocketsError
 
 from . import figures
 from .calls import Call
-from .faults import Effect, Trial, trials
+from .faults import Effect, Trial
 from .kernel import Kernel
+from .plan import trials
 
 _PATIENCE = 1.0
 """Seconds that a thread may take to end after its call."""
@@ -35,6 +36,12 @@ class Result(NamedTuple):
     """`whole`, `marked` (it says what it lacks), or the error."""
     faults: tuple[str, ...] = ()
 
+    @property
+    def kind(self) -> str:
+        """Whole, marked incomplete, or an error."""
+        kinds = {"whole": "whole", "marked": "marked incomplete"}
+        return kinds.get(self.answer, "one error")
+
     def __str__(self) -> str:
         """Return it for people."""
         step, fault = self.trial
@@ -45,8 +52,11 @@ class StuckError(BaseException):
     """A call has no answer in time."""
 
 
-def run(call: Call, root: Path) -> list[Result]:
-    """Return what becomes of every trial of a call, made in a process that is forked for it."""
+def run(call: Call, root: Path) -> tuple[int, list[Result]]:
+    """Return how many steps a call has, and what becomes of each trial of it.
+
+    They are made in a process that is forked for them.
+    """
     receive, send = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -56,7 +66,9 @@ def run(call: Call, root: Path) -> list[Result]:
         try:
             os.close(receive)
             with open(send, "wb") as out:
-                for result in _Trier(call, root).results():
+                trier = _Trier(call, root)
+                pickle.dump(trier.steps, out)
+                for result in trier.results():
                     pickle.dump(result, out)
                     out.flush()
             status = 0
@@ -65,13 +77,13 @@ def run(call: Call, root: Path) -> list[Result]:
             os._exit(status)
     os.close(send)
     with open(receive, "rb") as results:
-        found = list(_load(results))
+        steps, *found = list(_load(results)) or [0]
     _, status = os.waitpid(pid, 0)
     assert not status, f"{call.name}: ended with {status} after {found[-1] if found else 'none'}"
-    return found
+    return steps, found
 
 
-def _load(file: IO[bytes]) -> Iterator[Result]:
+def _load(file: IO[bytes]) -> Iterator[Any]:
     while True:
         try:
             result = pickle.load(file)
@@ -93,6 +105,11 @@ class _Trier:
         self._kernel.begin()
         self._expected = call.make()
         self._steps = self._kernel.step.done
+
+    @property
+    def steps(self) -> int:
+        """How many steps the faultless call has."""
+        return len(self._steps)
 
     def results(self) -> Iterator[Result]:
         """Yield what becomes of each trial."""

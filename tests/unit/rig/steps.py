@@ -4,11 +4,13 @@ import errno
 import os
 import re
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from types import FrameType
 
-from .faults import WAIT, Effect, Fault, Step, Trial
+from .faults import Effect, Fault, Step, Trial
 from .scene import OWN, Scene
 
 _NAMING = ("open", "listdir", "scandir", "stat", "readlink", "mkdir")
@@ -16,6 +18,7 @@ _NAMING = ("open", "listdir", "scandir", "stat", "readlink", "mkdir")
 _OPENING = ("open", "netlink", "pipe")
 """Functions that need a descriptor."""
 _DENIED = re.compile(r"/proc/(\d+)/(fd(?=/)|fd$|ns/|exe$|task/\d+/fd)")
+_PACKAGE = f"{os.sep}zabbix_sockets{os.sep}"
 _LATE_SECONDS = 3600.0
 _MONOTONIC, _SLEEP = time.monotonic, time.sleep
 
@@ -43,8 +46,9 @@ class Steps:
         self.gone: set[int] = set()
         self.on_step: Callable[[Step, bool], None] = lambda _step, _fired: None
         self._scene = scene
-        self._seen: Counter[tuple[str, str, bool]] = Counter()
+        self._seen: Counter[tuple[str, str, int]] = Counter()
         self._pid = os.getpid()
+        self._forks = 0
         self._seconds = 0.0
 
     def begin(self, trial: Trial | None) -> None:
@@ -56,6 +60,7 @@ class Steps:
         self.gone.clear()
         self._seen.clear()
         self._pid = os.getpid()
+        self._forks = 0
         self._seconds = 0.0
 
     def now(self) -> float:
@@ -68,9 +73,11 @@ class Steps:
 
     def __call__(self, function: str, label: str = "") -> Effect | None:
         """Note a step; raise what goes wrong there, or return what its result is to suffer."""
-        in_child = os.getpid() != self._pid
-        self._seen[function, label, in_child] += 1
-        step = Step(function, label, self._seen[function, label, in_child], in_child)
+        child = self._forks if os.getpid() != self._pid else 0
+        self._seen[function, label, child] += 1
+        self._forks += function == "fork" and not child
+        place = "" if self.trial else _place()
+        step = Step(function, label, self._seen[function, label, child], child, place)
         self._refuse(function, label)
         self.done.append(step)
         fault = self._fault_at(step)
@@ -85,11 +92,11 @@ class Steps:
         return fault.what
 
     def _fault_at(self, step: Step) -> Fault | None:
-        if self.trial is None or step.function == WAIT:
+        if self.trial is None:
             return None
         at, fault = self.trial
         lasts = fault.lasting and self.fired and step.function in _OPENING
-        return fault if step == at or lasts else None
+        return fault if step.key == at.key or lasts else None
 
     def _refuse(self, function: str, label: str) -> None:
         """Raise what this host says to the caller in any case, or since a process has ended."""
@@ -120,3 +127,16 @@ class Steps:
                 _SLEEP(60)
         elif effect in (Effect.KILL, Effect.CRASH):
             os.kill(os.getpid(), signal.SIGKILL if effect is Effect.KILL else signal.SIGSEGV)
+
+
+def _place() -> str:
+    """Return the functions of the package that are making a call: the innermost and its caller."""
+    names: list[str] = []
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and len(names) < 2:
+        code = frame.f_code
+        if _PACKAGE in code.co_filename:
+            module = code.co_filename.rpartition(_PACKAGE)[2].removesuffix(".py")
+            names.append(f"{module}:{code.co_qualname}")
+        frame = frame.f_back
+    return " < ".join(names)

@@ -2,47 +2,69 @@
 
 import json
 import resource
-from collections.abc import Iterator, Sequence
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from . import figures
-from .command import GRACE, SLACK, TIMEOUT, Outcome, Running, locks_held
-from .faults import FATAL, Effect, Trial, fatal, samples
+from .command import GRACE, LITTLE, SLACK, TIMEOUT, Outcome, Running, locks_held, outcomes
+from .faults import Effect, Step, Trial
 from .kernel import Kernel
+from .plan import fatal, pair, some, trials
 from .scene import HOST, WITHOUT_PINS, Scene
+from .tally import Record, Tally
 
-GET = ("get",)
+GET, SOCKETS = ("get",), ("show", "sockets")
 COMMANDS: tuple[tuple[tuple[str, ...], Scene], ...] = (
     (GET, HOST),
     (GET, WITHOUT_PINS),
     (("discover", "listeners"), HOST),
     (("count", "nginx", "tcp", "established"), HOST),
     (("show", "processes", "--json"), HOST),
-    (("show", "sockets", "--netns", "all", "--json"), WITHOUT_PINS),
+    ((*SOCKETS, "--netns", "all", "--json"), WITHOUT_PINS),
 )
+NAMES = [" ".join(arguments) for arguments, _ in COMMANDS]
 FOR_AGENTS = ("get", "discover", "count")
-IN_PARALLEL = 10
-LEAST = 25
-"""Sites that a command has at least."""
+BESIDE = 2
+"""Calls at the same time; of those that hang more, which take no processor."""
+PATIENCE = TIMEOUT + GRACE + SLACK
+"""Seconds after which a call is killed."""
+LEAST = 60
+"""Steps that a command has at least."""
+Place = Callable[[Trial, int], Running]
 
 
-def start(kernel: Kernel, arguments: Sequence[str], trial: Trial | None = None) -> Running:
-    """Start a call that has little time."""
-    return Running(kernel, (*arguments, "--timeout", str(TIMEOUT)), trial)
+def start(
+    kernel: Kernel,
+    arguments: Sequence[str],
+    trial: Trial | None = None,
+    timeout: float = TIMEOUT,
+) -> Running:
+    """Start a call."""
+    return Running(kernel, (*arguments, "--timeout", str(timeout)), trial)
 
 
-def ids(value: object) -> str | None:
-    """Return a command's name."""
-    return " ".join(value) if isinstance(value, tuple) and isinstance(value[0], str) else None
+def in_places(kernel: Kernel, arguments: Sequence[str], timeout: float, number: int) -> Place:
+    """Return what starts a call in one of *number* places, each with locks of its own."""
+    places = [kernel.beside(str(each)) for each in range(number)]
+    return lambda trial, place: start(places[place], arguments, trial, timeout)
+
+
+def end(call: Running) -> Outcome:
+    """Wait for the end of a call."""
+    return call.outcome(PATIENCE)
 
 
 def faults_of(outcome: Outcome, arguments: Sequence[str]) -> Iterator[str]:
     """Yield what is wrong with the way a call ended."""
     out, err = (each.decode() for each in (outcome.stdout, outcome.stderr))
-    if outcome.seconds > TIMEOUT + GRACE + SLACK:
-        yield f"it took {outcome.seconds:.1f} s"
+    if outcome.status == -signal.SIGKILL:
+        yield f"no end after {outcome.seconds:.1f} s"
     if outcome.left:
         yield f"{outcome.left} processes are left"
     if "Traceback" in err:
@@ -75,50 +97,106 @@ def is_about_output(trial: Trial) -> bool:
     return trial.step.function == "write" and trial.step.label in ("stdout", "stderr")
 
 
-@pytest.mark.parametrize(("arguments", "scene"), COMMANDS, ids=ids)
-def test_fault_at_every_site(tmp_path: Path, arguments: tuple[str, ...], scene: Scene) -> None:
+def wrong_figures(
+    arguments: Sequence[str], outcome: Outcome, faultless: Outcome, trial: Trial
+) -> Iterator[str]:
+    """Yield which figures of an answer are wrong beside those of the faultless one."""
+    if trial.fault.what in (Effect.GARBAGE, Effect.ENDLESS):
+        return  # what the kernel says is wrong itself
+    excuse = figures.Excuse(trial.is_an_end, trial.fault.is_a_fact)
+    found, expected = json.loads(outcome.stdout), json.loads(faultless.stdout)
+    if arguments == GET:
+        yield from figures.of_document(found, expected, excuse)
+    elif arguments[:2] == SOCKETS:
+        yield from figures.of_sockets(found, expected, excuse)
+    elif arguments[0] == "count" and found != expected and not excuse.ended:
+        yield f"{found}, not {expected}"
+
+
+def kind_of(outcome: Outcome, faultless: Outcome) -> str:
+    """Return what an answer is: whole, one that says what it lacks, or an error."""
+    if outcome.status:
+        return "one error"
+    found = json.loads(outcome.stdout)
+    if isinstance(found, dict):
+        return "whole" if found["complete"] else "marked incomplete"
+    return "whole" if outcome.stdout == faultless.stdout else "without what it could not see"
+
+
+@cache
+def steps_of(arguments: tuple[str, ...], scene: Scene) -> tuple[list[Step], Outcome]:
+    """Return the steps of a call in which nothing goes wrong, and its outcome."""
+    with TemporaryDirectory() as folder:
+        outcome = start(Kernel(Path(folder), scene).write(), arguments).outcome(PATIENCE)
+    assert not list(faults_of(outcome, arguments))
+    assert outcome.status == 0
+    return outcome.steps, outcome
+
+
+def covered(number: int) -> set[object]:
+    """Return the pairs of the commands before *number*, which the short form need not repeat."""
+    return {pair(step) for command in COMMANDS[:number] for step in steps_of(*command)[0]}
+
+
+@pytest.mark.parametrize("number", range(len(COMMANDS)), ids=NAMES)
+def test_fault_at_every_step(tmp_path: Path, number: int, record_property: Record) -> None:
     """There is an answer, or one line that says why not."""
+    arguments, scene = COMMANDS[number]
     kernel = Kernel(tmp_path, scene).write()
-    faultless = start(kernel, arguments).outcome()
-    assert not list(faults_of(faultless, arguments))
-    assert faultless.status == 0
-    wrong, trials = [], list(samples(faultless.steps, memory=arguments == GET))
-    assert len(trials) >= LEAST
-    for trial in trials:
-        outcome = start(kernel, arguments, trial).outcome()
+    steps, faultless = steps_of(arguments, scene)
+    assert len(steps) >= LEAST
+    tried = list(trials(steps, thorough=arguments == GET, covered=covered(number)))
+    begin = in_places(kernel, arguments, TIMEOUT, BESIDE)
+    wrong, kinds = [], Counter[str]()
+    for trial, place, outcome in outcomes(tried, begin, end, BESIDE):
         faults = list(faults_of(outcome, arguments))
         if is_about_output(trial):
+            kinds["nothing could be said"] += 1
             faults = [] if outcome.status or outcome.stdout else ["the output's failure is hidden"]
-        elif arguments == GET and not outcome.status and trial.fault.what is not Effect.GARBAGE:
-            excuse = figures.Excuse(trial.is_an_end, trial.fault.is_a_fact)
-            documents = json.loads(outcome.stdout), json.loads(faultless.stdout)
-            faults += figures.of_document(*documents, excuse)
+        elif not faults:
+            kinds[kind_of(outcome, faultless)] += 1
+            if not outcome.status:
+                faults += wrong_figures(arguments, outcome, faultless, trial)
         if not outcome.fired:
             faults.append("the step did not come")
-        faults += locks_held(tmp_path)
+        faults += locks_held(tmp_path / f"dev/shm-{place}")
         wrong += [f"{trial.step}: {trial.fault}: {each}" for each in faults]
+    Tally("whole commands", len(steps), len({each.step for each in tried}), kinds).record(
+        record_property
+    )
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize(("arguments", "scene"), COMMANDS, ids=ids)
-def test_what_hangs_or_crashes(tmp_path: Path, arguments: tuple[str, ...], scene: Scene) -> None:
-    """A read that never comes back, a crash and a kill are one line of error, in time."""
+@pytest.mark.parametrize("number", range(len(COMMANDS)), ids=NAMES)
+def test_what_crashes(tmp_path: Path, number: int, record_property: Record) -> None:
+    """A crash and a kill are one line of error."""
+    stopped(tmp_path, number, record_property, Effect.KILL, Effect.CRASH)
+
+
+@pytest.mark.parametrize("number", range(len(COMMANDS)), ids=NAMES)
+def test_what_hangs(tmp_path: Path, number: int, record_property: Record) -> None:
+    """What never comes back is one line of error, in time."""
+    stopped(tmp_path, number, record_property, Effect.HANG)
+
+
+def stopped(tmp_path: Path, number: int, record_property: Record, *effects: Effect) -> None:
+    """Try a command whose child is stopped at a step of each function."""
+    arguments, scene = COMMANDS[number]
     kernel = Kernel(tmp_path, scene).write()
-    trials = list(fatal(start(kernel, arguments).outcome().steps, *FATAL))
-    assert len(trials) >= 30
+    steps, _ = steps_of(arguments, scene)
+    tried = list(fatal(steps, *effects))
+    assert len(tried) >= 10
+    timeout, beside = (LITTLE, 10) if Effect.HANG in effects else (TIMEOUT, BESIDE)
+    begin = in_places(kernel, arguments, timeout, beside)
     wrong = []
-    for at in range(0, len(trials), IN_PARALLEL):  # each with locks of its own
-        calls = [
-            (trial, start(kernel.beside(str(number)), arguments, trial))
-            for number, trial in enumerate(trials[at : at + IN_PARALLEL], at)
-        ]
-        for trial, call in calls:
-            outcome = call.outcome()
-            faults = list(faults_of(outcome, arguments))
-            if outcome.status != 1:
-                faults.append(f"status {outcome.status}")
-            wrong += [f"{trial.step}: {trial.fault}: {each}" for each in faults]
-    wrong += locks_held(tmp_path)
+    for trial, _, outcome in outcomes(tried, begin, end, beside):
+        faults = list(faults_of(outcome, arguments))
+        if outcome.status != 1 and outcome.fired:
+            faults.append(f"status {outcome.status}")
+        wrong += [f"{trial.step}: {trial.fault}: {each}" for each in faults]
+    wrong += locks_held(tmp_path / "dev")
+    failed, kinds = {each.step for each in tried}, {"one error": len(tried) - len(wrong)}
+    Tally("hangs, kills and crashes", len(steps), len(failed), kinds).record(record_property)
     assert not wrong, "\n".join(wrong)
 
 
@@ -127,9 +205,9 @@ def test_few_descriptors(tmp_path: Path, scene: Scene) -> None:
     """With whatever number of descriptors there is an answer."""
     kernel = Kernel(tmp_path, scene).write()
     answers = set()
-    for most in range(3, 30):
+    for most in some(range(3, 30)):
         call = Running(kernel, GET, limits={resource.RLIMIT_NOFILE: most})
-        outcome = call.outcome()
+        outcome = call.outcome(PATIENCE)
         assert not list(faults_of(outcome, GET)), most
         answers.add(outcome.status)
     assert answers == {0, 1}
@@ -140,9 +218,9 @@ def test_little_memory(tmp_path: Path) -> None:
     kernel = Kernel(tmp_path, HOST).write()
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     answers = set()
-    for more in range(0, 24 << 20, 1 << 20):
+    for more in some(range(0, 24 << 20, 1 << 20)):
         call = Running(kernel, GET, limits={resource.RLIMIT_AS: size + more})
-        outcome = call.outcome()
+        outcome = call.outcome(PATIENCE)
         assert not list(faults_of(outcome, GET)), more
         answers.add(outcome.status)
     assert answers == {0, 1}

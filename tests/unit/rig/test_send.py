@@ -3,20 +3,22 @@
 import json
 import os
 import re
+import shutil
 import sqlite3
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-import pytest
 
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.spool import Spool
 
-from .command import Outcome, Running
-from .faults import WAIT, Effect, Fault, Step, Trial, fatal, samples
+from .command import Outcome, Running, outcomes
+from .faults import WAIT, Effect, Step, Trial
 from .kernel import Kernel
+from .plan import fatal, killed, pair, trials
 from .scene import HOST
+from .tally import Record, Tally
 
 SERVER = "192.0.2.99"
 EARLIER = "a document of an outage"
@@ -30,24 +32,25 @@ told="processed: $number; failed: 0; total: $number; seconds spent: 0.000055"
 echo "Response from \\"{server}:10051\\": \\"$told\\""
 """
 LIMIT = 20.0
-ROUNDS = 12
-"""How often the service waits: enough for three documents."""
-IN_PARALLEL = 4
+ROUNDS = 5
+"""How often the service waits: enough for four documents, or for one after some that failed."""
+BESIDE = 2
 
 
 class Sending:
-    """A host that sends: its files, a zabbix_sender, and a document that waits since an outage."""
+    """A host that sends: a zabbix_sender, and a document that waits since an outage.
 
-    def __init__(self, folder: Path) -> None:
+    Of *kernel* the files are there. *spool* is a spool with the document, to be copied.
+    """
+
+    def __init__(self, folder: Path, kernel: Kernel, spool: Path) -> None:
         self.folder = folder
-        self._kernel = Kernel(folder / "root", HOST).write()
-        (folder / "bin").mkdir()
+        self._kernel = kernel
+        (folder / "bin").mkdir(parents=True)
         program = folder / "bin/zabbix_sender"
         program.write_text(SENDER.format(folder=folder, server=SERVER))
         program.chmod(0o755)
-        spool = Spool(str(self.spool), 1_000_000)
-        spool.add(SERVER, [Value("web1", "sockets.get", 1_700_000_000, 0, EARLIER)])
-        spool.close()
+        shutil.copy(spool, self.spool)
 
     @property
     def spool(self) -> Path:
@@ -80,6 +83,14 @@ class Sending:
         return found
 
 
+def an_outage(folder: Path) -> Path:
+    """Make a spool with what waits, and return its path."""
+    spool = Spool(str(folder / "outage.sqlite"), 1_000_000)
+    spool.add(SERVER, [Value("web1", "sockets.get", 1_700_000_000, 0, EARLIER)])
+    spool.close()
+    return folder / "outage.sqlite"
+
+
 def documents_in(text: str) -> int:
     """Return how many documents there are besides the earlier one."""
     return len(re.findall(r'version\\*":\\*"', text))
@@ -105,33 +116,48 @@ def _is_about_output(step: Step) -> bool:
     return step.function == "write" and step.label in ("stdout", "stderr")
 
 
-def in_parallel(
+def wrong_of(
     folder: Path,
     trials: list[Trial],
     judge: Callable[[Outcome, Sending, Trial], Iterator[str]],
     *more: str,
-) -> list[str]:
-    """Return what is wrong with `send`, tried with each of *trials*, some at a time."""
-    wrong = []
-    for at in range(0, len(trials), IN_PARALLEL):
-        running = []
-        for number, trial in enumerate(trials[at : at + IN_PARALLEL], at):
-            (folder / str(number)).mkdir()
-            sending = Sending(folder / str(number))
-            running.append((trial, sending, sending.start(trial, *more)))
-        for trial, sending, call in running:
-            outcome = call.outcome(LIMIT, programs=True)
-            faults = [*judge(outcome, sending, trial)]
-            if not outcome.fired:
-                faults.append("the step did not come")
-            wrong += [f"{trial.step}: {trial.fault}: {each}" for each in faults]
-    return wrong
+) -> tuple[list[str], Counter[str]]:
+    """Return what is wrong with `send`, tried with each of *trials*, and what became of it."""
+    kernel, spool = Kernel(folder / "root", HOST).write(), an_outage(folder)
+    kernels = [kernel.beside(str(place)) for place in range(BESIDE)]
+    places: list[Sending] = []
+    wrong: list[str] = []
+    kinds: Counter[str] = Counter()
+
+    def start(trial: Trial, place: int) -> Running:
+        places.append(Sending(folder / str(len(places)), kernels[place], spool))
+        return places[-1].start(trial, *more)
+
+    def end(call: Running) -> Outcome:
+        return call.outcome(LIMIT, programs=True)
+
+    for number, (trial, _, outcome) in enumerate(outcomes(trials, start, end, BESIDE)):
+        faults = [*judge(outcome, places[number], trial)]
+        if not outcome.fired:
+            faults.append("the step did not come")
+        wrong += [f"{trial.step}: {trial.fault}: {each}" for each in faults]
+        kinds[kind_of(outcome, places[number])] += 1
+        shutil.rmtree(places[number].folder)
+    return wrong, kinds
+
+
+def kind_of(outcome: Outcome, sending: Sending) -> str:
+    """Return what became of a push: all that is to be delivered is, or waits, or an error."""
+    if outcome.status < 0:
+        return "killed, nothing lost"
+    if sending.waiting():
+        return "something waits"
+    return "one error" if outcome.status else "delivered"
 
 
 def steps_of(folder: Path, *more: str) -> list[Step]:
     """Return the steps of a push in which nothing goes wrong."""
-    folder.mkdir()
-    sending = Sending(folder)
+    sending = Sending(folder, Kernel(folder / "root", HOST).write(), an_outage(folder))
     outcome = sending.start(None, *more).outcome(LIMIT, programs=True)
     assert outcome.status == 0, outcome.stderr.decode()
     assert EARLIER in sending.taken()
@@ -140,20 +166,27 @@ def steps_of(folder: Path, *more: str) -> list[Step]:
     return outcome.steps
 
 
-def of_the_sender(steps: list[Step]) -> list[Step]:
-    """Return the steps that are not of making a document, which test_command tries."""
-    return [each for each in steps if not each.in_child]
+def of_document(steps: list[Step]) -> set[object]:
+    """Return the pairs of making a document, with which test_command's short form is enough."""
+    return {pair(step) for step in steps if step.child}
 
 
-def test_a_push_with_a_fault_at_every_step(tmp_path: Path) -> None:
+def tally(part: str, steps: list[Step], tried: list[Trial], kinds: Counter[str]) -> Tally:
+    """Return the numbers of a test."""
+    return Tally(part, len(steps), len({each.step for each in tried}), kinds)
+
+
+def test_a_push_with_a_fault_at_every_step(tmp_path: Path, record_property: Record) -> None:
     """Whatever fails: what waited is delivered or waits on, and one line says what went wrong."""
-    trials = list(samples(of_the_sender(steps_of(tmp_path / "whole"))))
-    assert len(trials) >= 40
-    wrong = in_parallel(tmp_path, trials, faults_of)
+    steps = steps_of(tmp_path / "whole")
+    assert len(steps) >= 150
+    tried = list(trials(steps, covered=of_document(steps)))
+    wrong, kinds = wrong_of(tmp_path, tried, faults_of)
+    tally("a push", steps, tried, kinds).record(record_property)
     assert not wrong, "\n".join(wrong)
 
 
-def test_killed_at_every_step(tmp_path: Path) -> None:
+def test_killed_at_every_step(tmp_path: Path, record_property: Record) -> None:
     """A kill loses nothing, and zabbix_sender doesn't outlive it."""
 
     def judge(outcome: Outcome, sending: Sending, _trial: Trial) -> Iterator[str]:
@@ -162,10 +195,11 @@ def test_killed_at_every_step(tmp_path: Path) -> None:
         if outcome.left:
             yield f"{outcome.left} processes are left"
 
-    steps = of_the_sender(steps_of(tmp_path / "whole"))
-    trials = [Trial(each.step, Fault(Effect.KILL)) for each in samples(steps)][::2]
-    assert len(trials) >= 20
-    wrong = in_parallel(tmp_path, trials, judge)
+    steps = [step for step in steps_of(tmp_path / "whole") if not step.child]
+    assert len(steps) >= 60
+    tried = list(killed(steps))
+    wrong, kinds = wrong_of(tmp_path, tried, judge)
+    tally("a push that is killed", steps, tried, kinds).record(record_property)
     assert not wrong, "\n".join(wrong)
 
 
@@ -187,17 +221,19 @@ def service_faults(outcome: Outcome, sending: Sending, trial: Trial) -> Iterator
         yield f"it delivered nothing any more: {err[-300:]}"
 
 
-def test_service_with_a_fault_at_every_step(tmp_path: Path) -> None:
+def test_service_with_a_fault_at_every_step(tmp_path: Path, record_property: Record) -> None:
     """A service goes on after a fault: only one that can't even begin ends."""
     service = ("--interval", "10")
-    trials = list(samples(of_the_sender(steps_of(tmp_path / "whole", *service))))
-    assert len(trials) >= 40
-    wrong = in_parallel(tmp_path, trials, service_faults, *service)
+    steps = steps_of(tmp_path / "whole", *service)
+    assert len(steps) >= 400
+    covered = of_document(steps) | {pair(step) for step in steps_of(tmp_path / "push")}
+    tried = list(trials(steps, covered=covered))
+    wrong, kinds = wrong_of(tmp_path, tried, service_faults, *service)
+    tally("a service", steps, tried, kinds).record(record_property)
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("effect", [Effect.KILL, Effect.CRASH])
-def test_document_that_kills_its_process(tmp_path: Path, effect: Effect) -> None:
+def test_document_that_kills_its_process(tmp_path: Path, record_property: Record) -> None:
     """The process that makes a document may die of it: what waits is not touched."""
     steps = steps_of(tmp_path / "whole")
 
@@ -206,7 +242,9 @@ def test_document_that_kills_its_process(tmp_path: Path, effect: Effect) -> None
         if outcome.status != 1 or not outcome.stderr:
             yield f"status {outcome.status}: {outcome.stderr.decode()}"
 
-    wrong = in_parallel(tmp_path, list(fatal(steps, effect)), judge)
+    tried = list(fatal(steps, Effect.KILL, Effect.CRASH))
+    wrong, kinds = wrong_of(tmp_path, tried, judge)
+    tally("hangs, kills and crashes", steps, tried, kinds).record(record_property)
     assert not wrong, "\n".join(wrong)
 
 

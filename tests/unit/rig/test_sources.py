@@ -5,8 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-
-from zabbix_sockets.document.row import JsonRow
+from json_documents import JsonDocument
 
 from . import figures
 from .calls import document
@@ -16,7 +15,7 @@ from .scene import HOST, NGINX, WITHOUT_NETLINK, WITHOUT_PINS, WORKER, Scene
 SCENES = {"bpf": HOST, "sock_diag": WITHOUT_PINS, "procfs": WITHOUT_NETLINK}
 
 
-def document_of(root: Path, scene: Scene, grouping: str) -> JsonRow:
+def document_of(root: Path, scene: Scene, grouping: str) -> JsonDocument:
     """Return the document of a scene, made in a process of its own."""
     receive, send = os.pipe()
     if not os.fork():
@@ -25,7 +24,7 @@ def document_of(root: Path, scene: Scene, grouping: str) -> JsonRow:
         os._exit(0)
     os.close(send)
     with open(receive, "rb") as answer:
-        found: JsonRow = json.load(answer)
+        found: JsonDocument = json.load(answer)
     os.wait()
     return found
 

@@ -1,5 +1,6 @@
 """Single values: known items in one call, new ones once they exist, each value once."""
 
+import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.document.document import Document, read_document
 from zabbix_sockets.sending.contents import Moment, SingleValues
 from zabbix_sockets.sending.delivery import Delivery, Report, catching_up
 from zabbix_sockets.sending.figures import Figures
-from zabbix_sockets.sending.ledger import ATTEMPTS, SYNC
+from zabbix_sockets.sending.ledger import ATTEMPTS, SYNC, Ledger
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.spool import Spool
 from zabbix_sockets.sending.transport import Outcome
@@ -56,19 +57,21 @@ class Server:
 
 def document(
     processes: Sequence[str], more: Mapping[str, int], *, complete: bool = True
-) -> JsonRow:
+) -> Document:
     """Return a document with these processes, and *more* fields in each row."""
     fields = {"settled": 1, "instances": 1, **more}
-    rows: list[JsonRow] = [
+    rows = [
         {"id": name, "name": name, "sockets": Clock.now - START, **fields} for name in processes
     ]
-    absent: list[JsonRow] = [{"id": "(absent)", "sockets": 0, "instances": 0}]
-    return {
+    absent = [{"id": "(absent)", "sockets": 0, "instances": 0}]
+    content = {
         "complete": int(complete),
+        "lists": {"processes": int(complete), "listeners": 1, "upstreams": 1},
         "processes": rows + (absent if complete else []),
         "listeners": absent,
         "upstreams": absent,
     }
+    return read_document(json.dumps(content))
 
 
 class Host:
@@ -123,6 +126,18 @@ def host(tmp_path: Path, server: Server) -> Iterator[Host]:
 def taken(server: Server, key: str) -> list[tuple[int, str]]:
     """Return what an item has got: times since the start, and texts."""
     return [(each.clock - START, each.text) for each in server.taken if each.key == key]
+
+
+def test_forgets_destinations(host: Host, tmp_path: Path) -> None:
+    """What is known of a server that nobody sends to any more goes after a week."""
+    path = str(tmp_path / "s.sqlite")
+    other = Ledger(path, "gone")
+    other.learn("row", 1, 0, Clock.now)
+    other.save()
+    host.push([], later=7 * 86_400 - 1)
+    assert Ledger(path, "gone").names() == {"row"}
+    host.push([], later=3600)
+    assert not Ledger(path, "gone").names()
 
 
 def test_items_that_are_not_there_yet(host: Host, server: Server) -> None:

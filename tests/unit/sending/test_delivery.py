@@ -204,6 +204,32 @@ def test_nothing_overtakes(delivery: Delivery, servers: Servers) -> None:
     assert servers.taken["a"] == []
 
 
+def test_spool_that_cannot_be_read_for_once(
+    delivery: Delivery, servers: Servers, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits is unknown then, which is not nothing: it is tried, and no one says delivered."""
+    servers.mood["a"] = DOWN
+    delivery.deliver(packet(1))
+    servers.mood.clear()
+    read = spool._rows
+    tried: list[str] = []
+
+    def fails_once(query: str, parameters: tuple[object, ...]) -> list[object] | None:
+        if "UNION ALL" in query and not tried:
+            tried.append(query)
+            spool.trouble = "spool: disk I/O error"
+            return None
+        return read(query, parameters)
+
+    monkeypatch.setattr(spool, "_rows", fails_once)
+    report = delivery.deliver(packet(2))[0]
+    assert (report.outcome, report.waiting, report.delivered) == (TAKEN, None, False)
+    assert str(report) == "a: sent 1, failed 0, spool: disk I/O error"
+    assert catching_up([report]) == ["a"]
+    assert [each.waiting for each in delivery.drain(["a"])] == [0]
+    assert servers.taken["a"] == [1, 2]
+
+
 def test_several_packets(delivery: Delivery, servers: Servers) -> None:
     """All of a moment go at once, one after the other, as long as they are taken."""
     (report, _) = delivery.deliver(packet(1, 2, 3))

@@ -3,11 +3,12 @@
 import json
 
 import pytest
+from json_documents import JsonDocument
 
-from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.document.document import read_document
 from zabbix_sockets.sending.figures import HOST, Figures, Group
 
-PROCESS: JsonRow = {
+PROCESS: JsonDocument = {
     "id": 'a "b",c',
     "name": 'a "b",c',
     "settled": 1,
@@ -15,11 +16,12 @@ PROCESS: JsonRow = {
     "tcp": {"established": 2, "close_wait": 0},
     "fds_max_pct": 1.5,
 }
-ABSENT: JsonRow = {"id": "(absent)", "sockets": 0, "tcp": {"established": 0}, "fds_max_pct": 0}
-DOCUMENT: JsonRow = {
+ABSENT: JsonDocument = {"id": "(absent)", "sockets": 0, "tcp": {"established": 0}, "fds_max_pct": 0}
+CONTENT: JsonDocument = {
     "version": "1",
     "complete": 1,
     "lists": {"processes": 1, "listeners": 0, "upstreams": 1},
+    "other": {},
     "collector": {"source": "bpf", "reason": "", "warnings": ["one", "two"]},
     "host": {"tcp": {"established": 2}},
     "processes": [PROCESS, PROCESS | {"id": "new", "name": "new", "settled": 0}, ABSENT],
@@ -27,6 +29,7 @@ DOCUMENT: JsonRow = {
                   | dict.fromkeys(("address", "netns"), "") | {"ephemeral": 0, "backlog": 7}],
     "upstreams": [{"id": "(absent)", "established": 0}],
 }  # fmt: skip
+DOCUMENT = read_document(json.dumps(CONTENT))
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,17 @@
 """From a document to zabbix_sender, by way of the spool; with a program in its place."""
 
 import fcntl
+import json
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from json_documents import JsonDocument
 
 from zabbix_sockets.command.arguments import parse
-from zabbix_sockets.document.row import JsonRow
+from zabbix_sockets.document import head
 from zabbix_sockets.sending import agent_config
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.pusher import Pusher
@@ -22,11 +24,11 @@ print(f'Response from "a": "processed: {n}; failed: 0; total: {n}; seconds spent
 """
 
 
-def make() -> JsonRow:
-    """Return a document with one process."""
-    row: JsonRow = {"id": "p", "name": "p", "settled": 1, "instances": 1, "sockets": 2}
-    lists: JsonRow = {"processes": [row], "listeners": [], "upstreams": []}
-    return {"complete": 0, "collector": {}, **lists}
+def make() -> str:
+    """Return a document with one process, as JSON."""
+    row: JsonDocument = {"id": "p", "name": "p", "settled": 1, "instances": 1, "sockets": 2}
+    lists: JsonDocument = {"processes": [row], "listeners": [], "upstreams": []}
+    return json.dumps({"complete": 0, "lists": dict.fromkeys(lists, 0), "collector": {}, **lists})
 
 
 @pytest.fixture
@@ -87,6 +89,6 @@ def test_what_waits_is_in_the_document(host: Path) -> None:
     own = pusher(host)
     assert own.spool
     own.spool.add("gone", [Value("h", "k", 7, 0, "1")])
-    collector = own.make()["collector"]
-    assert collector == {"spool": {"waiting": 1, "dropped": 0, "oldest": 7}}
+    spool = own.make().collector.spool
+    assert spool == head.Spool(waiting=1, dropped=0, oldest=7)
     own.spool.close()

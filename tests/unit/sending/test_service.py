@@ -1,12 +1,17 @@
 """The service: what goes wrong is said, tried again where that helps, and no reason to end."""
 
+import errno
+import io
+import os
+import select
+import sys
 import time
 from collections.abc import Sequence
 from typing import cast
 
 import pytest
+from json_documents import JsonDocument
 
-from zabbix_sockets.document.row import JsonRow
 from zabbix_sockets.model.errors import BusyError, SocketsError
 from zabbix_sockets.sending.delivery import Report, WaitPolicy
 from zabbix_sockets.sending.pusher import Pusher
@@ -28,14 +33,14 @@ class FakePusher:
         self.delivered = 0
         self.fault: Exception | None = None
 
-    def make(self) -> JsonRow:
+    def make(self) -> JsonDocument:
         """Make one, or not."""
         self.tried.append(time.monotonic())
         if self.faults:
             raise self.faults.pop(0)
         return {}
 
-    def deliver(self, _document: JsonRow) -> list[Report]:
+    def deliver(self, _document: JsonDocument) -> list[Report]:
         """Deliver it, or not."""
         if self.fault:
             raise self.fault
@@ -106,3 +111,38 @@ def test_stopped_while_it_tries() -> None:
     service._stop(15, None)
     assert service._push(time.monotonic() + 1) == []
     assert not pusher.tried
+
+
+class Full(io.StringIO):
+    """A log on a disk without space."""
+
+    def write(self, _text: str) -> int:
+        """Fail."""
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_log_that_cannot_be_written_is_no_reason_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Documents are pushed, and tried again, though nobody can be told of it."""
+    pusher = FakePusher(BUSY)
+    monkeypatch.setattr(sys, "stderr", Full())
+    assert [str(each) for each in push(pusher)] == ["a: sent 1, failed 0"]
+    assert len(pusher.tried) == 2
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.ENOMEM, "no memory"), MemoryError()])
+def test_wait_that_fails_is_no_reason_to_end(
+    monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    """It still waits until the moment that is due, and does not spin meanwhile."""
+    service = Service(cast(Pusher, FakePusher()), 1.0)
+    tried: list[object] = []
+
+    def select_fails(*_: object) -> None:
+        tried.append(None)
+        raise fault
+
+    monkeypatch.setattr(select, "select", select_fails)
+    until = time.monotonic() + 0.1
+    service._wait(until)
+    assert time.monotonic() >= until
+    assert len(tried) < 5

@@ -63,7 +63,7 @@ def test_bomb(path: str, spool: Spool) -> None:
     [
         "CREATE TABLE waiting (something)",
         "CREATE TABLE waiting (number, destination, clock, bytes, packet)",
-        "CREATE VIEW groups AS SELECT 1 AS destination",
+        "CREATE VIEW used AS SELECT 1 AS destination",
         "CREATE TABLE by_destination (x)",
     ],
 )

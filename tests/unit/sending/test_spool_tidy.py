@@ -6,7 +6,6 @@ import sqlite3
 import pytest
 from spooling import LARGE, A, B, drained, packet
 
-from zabbix_sockets.sending.ledger import Ledger
 from zabbix_sockets.sending.spool import KEPT_SECONDS, Spool, State
 
 NOW = 1_700_000_000
@@ -14,9 +13,6 @@ NOW = 1_700_000_000
 
 def test_servers_that_are_gone(path: str, spool: Spool) -> None:
     """What waits for them counts, is kept for a week, and is counted when it is dropped."""
-    ledger = Ledger(path, B)
-    ledger.learn("row", 1, 0, NOW)
-    ledger.save()
     spool.add(A, packet(1))
     spool.add(B, packet(2))
     spool.add(f"{B}\nrow", packet(3))
@@ -32,7 +28,6 @@ def test_servers_that_are_gone(path: str, spool: Spool) -> None:
     assert spool.state() == State(1, 2, 1)
     assert spool.state(B) == State(0, 0, None)
     assert not spool.lines(B)
-    assert not Ledger(path, B).names()
     assert drained(spool, A) == [1]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from zabbix_sockets.document.row import ABSENT_ID
+from zabbix_sockets.document.record import ABSENT_ID
 from zabbix_sockets.model.gaps import TABLE
 from zabbix_sockets.model.snapshot import Snapshot
 

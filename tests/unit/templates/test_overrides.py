@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from zabbix_sockets.document.row import ABSENT_ID
+from zabbix_sockets.document.record import ABSENT_ID
 
 from .exports import Change, Export, Object, Part, export_of, finds, name_of
 from .expressions import expressions, functions, resolved

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from zabbix_sockets.document.discovery import MACROS
+from zabbix_sockets.document.discovery import macros_of
+from zabbix_sockets.document.document import ROWS
 
 from .exports import GONE, Change, Check, Export, Object, finds, name_of, texts
 from .expressions import expressions, functions, lld_macros
@@ -115,7 +116,7 @@ def lost_lld_macros(export: Export) -> Iterator[str]:
         used = {macro for text in texts(part.rule) for macro in lld_macros(text)}
         for macro in used - known:
             yield f"{part.kind}: no path for {macro}"
-        for macro in MACROS[part.kind].keys() - known - {"{#SETTLED}"}:
+        for macro in macros_of(ROWS[part.kind]).keys() - known - {"{#SETTLED}"}:
             yield f"{part.kind}: no {macro}, which zabbix-sockets discover has"
     for value in (export.host.items, export.host.several, export.host.graphs):
         for macro in (macro for text in texts(value) for macro in lld_macros(text)):

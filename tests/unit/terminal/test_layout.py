@@ -1,17 +1,19 @@
 """Tables that give way to a narrow terminal."""
 
+from collections.abc import Sequence
 from ipaddress import ip_address
 
 import pytest
 
 from zabbix_sockets.document.document import build_document
-from zabbix_sockets.document.row import ABSENT_ID, JsonRow
+from zabbix_sockets.document.row import Row
 from zabbix_sockets.model.quality import bucket_of, sample
 from zabbix_sockets.model.snapshot import FIRST_OWNER
 from zabbix_sockets.model.socket import TcpInfo
 from zabbix_sockets.model.text_width import text_width
-from zabbix_sockets.terminal.layout import Column, Style, _fit, render_table
-from zabbix_sockets.terminal.tables import left_out, render, shown_us, socket_json
+from zabbix_sockets.terminal.layout import Column, Style, _fit, render_table, shown_us
+from zabbix_sockets.terminal.sockets import JsonRow, render_sockets, socket_json
+from zabbix_sockets.terminal.tables import left_out, render
 
 from ..snapshots import (  # noqa: TID252  # a test folder is no package
     outbound,
@@ -19,7 +21,7 @@ from ..snapshots import (  # noqa: TID252  # a test folder is no package
     snapshot_of,
     tcp_listener,
 )
-from .test_tables import ACCEPTED, LISTENER, PIPED
+from .test_sockets import ACCEPTED, LISTENER, PIPED
 
 INFO = TcpInfo(
     rtt_us=31_200,
@@ -39,7 +41,7 @@ def rows() -> list[JsonRow]:
 def test_tcp_info_has_columns_of_its_own() -> None:
     """They stand before the ends; a socket without tcp_info has none of it."""
     titles, listener, accepted = (
-        line.split() for line in render("sockets", rows(), PIPED).splitlines()
+        line.split() for line in render_sockets(rows(), PIPED).splitlines()
     )
     assert titles[2:10] == ["RECV-Q", "SEND-Q", "RTT", "VAR", "CWND", "UNACKED", "RETRANS", "LOST"]
     assert listener[4:10] == ["-"] * 6
@@ -48,7 +50,7 @@ def test_tcp_info_has_columns_of_its_own() -> None:
 
 def test_no_columns_without_tcp_info() -> None:
     """Where nobody asked, the table is as it was."""
-    titles = render("sockets", [socket_json(LISTENER)], PIPED).splitlines()[0].split()
+    titles = render_sockets([socket_json(LISTENER)], PIPED).splitlines()[0].split()
     assert "RTT" not in titles
 
 
@@ -64,7 +66,7 @@ def test_no_columns_without_tcp_info() -> None:
 )
 def test_what_gives_way(width: int, kept: set[str]) -> None:
     """Narrow terminals lose the least telling columns, no line is longer, and ports stay."""
-    table = render("sockets", rows(), Style(colours=False, width=width))
+    table = render_sockets(rows(), Style(colours=False, width=width))
     titles = set(table.splitlines()[0].split())
     assert titles - {"STATE", "LOCAL", "REMOTE", "PROCESS", "PRO…", "…"} == kept
     assert max(map(text_width, table.splitlines())) <= width
@@ -77,22 +79,20 @@ def test_what_gives_way(width: int, kept: set[str]) -> None:
 def test_rates_fit(width: int) -> None:
     """With rates and marks of what has changed, too."""
     many = [row | {"rates": {"sent_bytes_per_s": 123456.0}, "change": "new"} for row in rows()]
-    table = render("sockets", many, Style(colours=False, width=width))
+    table = render_sockets(many, Style(colours=False, width=width))
     assert max(map(text_width, table.splitlines())) <= width
 
 
 LONG = ip_address("2001:db8:1234:5678:9abc:def0:1:5678").packed
 
 
-def listed(kind: str, names: list[str]) -> list[JsonRow]:
+def listed(kind: str, names: list[str]) -> Sequence[Row]:
     """Return rows of *kind*, of measured processes with these names, from a document."""
     owners = range(FIRST_OWNER, FIRST_OWNER + len(names))
     listeners = [tcp_listener(owner, 10050 + at, LONG) for at, owner in enumerate(owners)]
     snapshot = snapshot_of(processes(*names), listeners, {outbound(owners[0], 80): 2})
     snapshot.unmeasured = set()
-    rows = build_document(snapshot)[kind]
-    assert isinstance(rows, list)
-    return rows
+    return build_document(snapshot).rows_of(kind)
 
 
 @pytest.mark.parametrize("width", [80, 100, 132])
@@ -101,11 +101,9 @@ def listed(kind: str, names: list[str]) -> list[JsonRow]:
 )
 def test_listeners_keep_their_ports(width: int, netns: str) -> None:
     """Rows that differ by their port alone are told apart, whatever else gives way."""
-    rows: list[JsonRow] = [
-        row | {"id": f"{row['id']}{netns}"}
-        for row in listed("listeners", ["a-process-with-a-long-name-1", "b", "c", "d"])
-        if row["id"] != ABSENT_ID
-    ]
+    rows = listed("listeners", ["a-process-with-a-long-name-1", "b", "c", "d"])
+    for row in rows:
+        row.id += netns
     table = render("listeners", rows, Style(colours=False, width=width))
     lines = table.splitlines()
     assert max(map(text_width, lines)) <= width
@@ -129,7 +127,7 @@ def test_listeners_keep_their_ports(width: int, netns: str) -> None:
 )
 def test_address_and_namespace_give_way(width: int, cell: str) -> None:
     """Each has half of the room, or what the other leaves; the port stays."""
-    column = Column("L", lambda row: row["id"], shrinks=True, port=True)
+    column = Column[JsonRow]("L", lambda row: row["id"], shrinks=True, port=True)
     rows: list[JsonRow] = [{"id": "tcp/127.0.0.1:80@shop/cart"}]
     style = Style(colours=False, width=width)
     assert _fit(str(rows[0]["id"]), width, style.ellipsis, port=True) == cell or width < 3
@@ -158,8 +156,8 @@ def test_names_before_figures() -> None:
 def test_columns_give_way_alike() -> None:
     """The widest column is not cut below the others."""
     columns = [
-        Column("A", lambda row: row["a"], shrinks=True),
-        Column("B", lambda row: row["b"], shrinks=True),
+        Column[JsonRow]("A", lambda row: row["a"], shrinks=True),
+        Column[JsonRow]("B", lambda row: row["b"], shrinks=True),
     ]
     rows: list[JsonRow] = [{"a": "a" * 60, "b": "b" * 40}]
     (line,) = render_table(columns, rows, Style(colours=False, width=62)).splitlines()[1:]
@@ -168,11 +166,11 @@ def test_columns_give_way_alike() -> None:
 
 def test_ellipsis_of_the_locale() -> None:
     """Where the encoding has no ellipsis, three dots are one, and lines are no longer for it."""
-    table = render("sockets", rows(), Style(colours=False, width=60, ellipsis="..."))
+    table = render_sockets(rows(), Style(colours=False, width=60, ellipsis="..."))
     assert table.isascii()
     assert "nginx:7,ca..." in table
     assert max(map(len, table.splitlines())) <= 60
-    assert render("sockets", rows(), Style(colours=False, width=2, ellipsis="...")).isascii()
+    assert render_sockets(rows(), Style(colours=False, width=2, ellipsis="...")).isascii()
 
 
 def test_quality_of_lists() -> None:
@@ -182,16 +180,14 @@ def test_quality_of_lists() -> None:
     snapshot.qualities = {outbound(FIRST_OWNER, 80): sample(bucket_of(1500), True, 1, 0)}
     document = build_document(snapshot)
     for kind in ("processes", "upstreams"):
-        listed = document[kind]
-        assert isinstance(listed, list)
+        listed = document.rows_of(kind)
         titles, line = (each.split() for each in render(kind, listed, PIPED).splitlines())
         assert titles[-3:] == ["RTT-P50", "RTT-P95", "RETRANS%"]
         assert line[-3:] == ["1.5ms", "1.5ms", "100.0"]
         narrow = render(kind, listed, Style(colours=False, width=70))
         assert "RTT" not in narrow
         snapshot.unmeasured = None
-        unknown = build_document(snapshot)[kind]
-        assert isinstance(unknown, list)
+        unknown = build_document(snapshot).rows_of(kind)
         assert "RTT" not in render(kind, unknown, PIPED)
 
 

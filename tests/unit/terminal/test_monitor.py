@@ -21,7 +21,7 @@ from zabbix_sockets.terminal.monitor import (
     snapshots,
 )
 
-from .test_tables import ACCEPTED, LISTENER
+from .test_sockets import ACCEPTED, LISTENER
 
 OPEN = ACCEPTED._replace(cookie=7, tcp_info=TcpInfo(bytes_sent=1000, retransmits=2, rtt_us=50))
 LATER = OPEN._replace(tcp_info=TcpInfo(bytes_sent=3000, retransmits=3, rtt_us=60))

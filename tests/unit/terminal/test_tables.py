@@ -1,28 +1,17 @@
 """Tables for people."""
 
 import io
-import socket
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from zabbix_sockets.document.document import NO_LIMITS, build_document
-from zabbix_sockets.document.row import JsonRow
-from zabbix_sockets.model.errors import UsageError
-from zabbix_sockets.model.snapshot import FIRST_OWNER, INBOUND
-from zabbix_sockets.model.socket import Owner, Socket
+from zabbix_sockets.model.snapshot import FIRST_OWNER, LISTS
 from zabbix_sockets.model.text_width import text_width
 from zabbix_sockets.terminal.layout import Column, Style, render_table, style_of
-from zabbix_sockets.terminal.tables import (
-    ALL_STATES,
-    KINDS,
-    check_states,
-    render,
-    socket_json,
-    socket_order,
-    wants_state,
-)
+from zabbix_sockets.terminal.sockets import JsonRow
+from zabbix_sockets.terminal.tables import render
 
 from ..snapshots import (  # noqa: TID252  # a test folder is no package
     inbound,
@@ -35,24 +24,6 @@ from ..snapshots import (  # noqa: TID252  # a test folder is no package
 
 A = FIRST_OWNER
 PIPED = Style(colours=False, width=None)
-LOCAL4, LOCAL6 = socket.inet_aton("127.0.0.1"), socket.inet_pton(socket.AF_INET6, "::1")
-LISTENER = Socket(
-    *("tcp", 2, "", 10, None, LOCAL4, 80, bytes(4), 0, ""),
-    (Owner(7, "nginx"), Owner(9, "cache")),
-    *(0, 500, None, None, 3, 128),
-)
-ACCEPTED = LISTENER._replace(
-    state=1,
-    direction=INBOUND,
-    remote_address=LOCAL4,
-    remote_port=40000,
-    inode=501,
-    recv_queue=11,
-    send_queue=0,
-    accept_queue=None,
-    backlog=None,
-)
-UDP6 = Socket("udp", 10, "", 7, None, LOCAL6, 53, bytes(16), 0, "eth0", (), 33, 502, 0, 0)
 
 
 class Terminal(io.StringIO):
@@ -84,9 +55,9 @@ def test_text_width(text: str, width: int) -> None:
 
 
 COLUMNS = (
-    Column("NAME", lambda row: row["name"], shrinks=True),
-    Column("N", lambda row: row["n"], right=True),
-    Column("PLACE", lambda row: row["place"], shrinks=True),
+    Column[JsonRow]("NAME", lambda row: row["name"], shrinks=True),
+    Column[JsonRow]("N", lambda row: row["n"], right=True),
+    Column[JsonRow]("PLACE", lambda row: row["place"], shrinks=True),
 )
 CELLS = st.text("abcé日本\u0301 ", max_size=40)
 ROWS = st.lists(
@@ -207,93 +178,13 @@ def test_document_tables() -> None:
         {inbound(A, 80): 2, outbound(A + 1, 5432): 30},
     )
     document = build_document(snapshot, NO_LIMITS)
-    for kind in KINDS[:3]:
-        rows = document[kind]
-        assert isinstance(rows, list)
+    for kind in LISTS:
+        rows = document.rows_of(kind)
         text = render(kind, rows, PIPED)
         assert "(absent)" not in text
-        assert len(text.splitlines()) == len(rows)
-    rows = document["processes"]
-    assert isinstance(rows, list)
+        assert len(text.splitlines()) == 1 + len(rows)
+    rows = document.processes
     words = [line.split() for line in render("processes", rows, PIPED).splitlines()]
     assert words[1][:7] == ["many", "1", "31", "0", "30", "0", "30"]
     assert words[2][:7] == ["few", "1", "3", "1", "2", "2", "0"]
     assert words[2][-2:] == ["50.0", "-"]
-
-
-def test_sockets_table() -> None:
-    """Each socket shows its ends and every owner; a listener its accept queue and backlog."""
-    sockets = [LISTENER, ACCEPTED, UDP6, LISTENER._replace(backlog=None)]
-    rows = [socket_json(each) for each in sockets]
-    lines = [line.split() for line in render("sockets", rows, PIPED).splitlines()]
-    assert lines[1][:4] == ["tcp", "listen", "3", "128"]
-    assert lines[1][4:] == ["127.0.0.1:80", "0.0.0.0:*", "nginx:7,cache:9"]
-    assert lines[2][1:6] == ["established", "11", "0", "127.0.0.1:80", "127.0.0.1:40000"]
-    assert lines[3] == ["udp", "bound", "0", "0", "[::1%eth0]:53", "[::]:*", "-"]
-    assert lines[4][2:4] == ["3", "-"]
-
-
-def test_socket_json() -> None:
-    """A socket's object has the documented fields; a listener has no byte queues."""
-    listener, accepted = socket_json(LISTENER), socket_json(ACCEPTED)
-    common = {
-        *("protocol", "family", "state", "direction", "device", "netns", "owners", "uid"),
-        *("local_address", "local_port", "remote_address", "remote_port"),
-    }
-    assert listener.keys() == common | {"accept_queue", "backlog"}
-    assert accepted.keys() == common | {"recv_queue", "send_queue"}
-    assert (listener["family"], socket_json(UDP6)["family"]) == ("ipv4", "ipv6")
-    assert (listener["direction"], accepted["direction"]) == (None, "inbound")
-    assert listener["owners"] == [{"pid": 7, "name": "nginx"}, {"pid": 9, "name": "cache"}]
-
-
-def test_unknown_device() -> None:
-    """Where the source doesn't tell it, it is left out; empty is "not bound"."""
-    unknown = socket_json(UDP6._replace(device=None))
-    assert "device" not in unknown
-    assert socket_json(LISTENER)["device"] == ""
-    row = render("sockets", [unknown], PIPED).splitlines()[1].split()
-    assert row[4:] == ["[::1]:53", "[::]:*", "-"]
-
-
-def test_mapped_address_stays_as_it_is() -> None:
-    """An IPv4-mapped address is shown as the IPv6 address that the socket has."""
-    mapped = socket.inet_pton(socket.AF_INET6, "::ffff:192.0.2.1")
-    row = socket_json(UDP6._replace(local_address=mapped))
-    assert (row["family"], row["local_address"]) == ("ipv6", "::ffff:192.0.2.1")
-
-
-def test_order() -> None:
-    """TCP comes first, and listeners before connections."""
-    listed = sorted([UDP6, ACCEPTED, LISTENER], key=socket_order)
-    assert listed == [LISTENER, ACCEPTED, UDP6]
-
-
-@pytest.mark.parametrize(
-    ("protocol", "state", "wanted", "shown"),
-    [
-        ("tcp", 10, [], True),
-        ("tcp", 1, [], True),
-        ("tcp", 6, [], False),
-        ("udp", 7, [], True),
-        ("udp", 1, [], True),
-        ("tcp", 6, ["time_wait"], True),
-        ("tcp", 1, ["time_wait", "listen"], False),
-        ("tcp", 10, ["time_wait", "listen"], True),
-        ("udp", 1, ["established"], False),
-        ("udp", 1, ["connected"], True),
-        ("tcp", 13, ["all"], True),
-    ],
-)
-def test_state_filter(protocol: str, state: int, wanted: list[str], shown: bool) -> None:
-    """By default listening, established and UDP sockets are shown, else the states asked for."""
-    check_states(wanted)
-    assert wants_state(LISTENER._replace(protocol=protocol, state=state), wanted) == shown
-
-
-@pytest.mark.parametrize("state", ["LISTEN", "", "state_13", "listen,established"])
-def test_unknown_state(state: str) -> None:
-    """A state that does not exist is wrong usage, and the message names those that do."""
-    with pytest.raises(UsageError, match="it is one of all, established"):
-        check_states(["listen", state])
-    assert state not in ALL_STATES

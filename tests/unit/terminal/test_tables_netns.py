@@ -1,16 +1,16 @@
 """What tables show of network namespaces and groupings."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
 from zabbix_sockets.document.document import NO_LIMITS, build_document
+from zabbix_sockets.document.row import Row
 from zabbix_sockets.grouping.grouping import GROUPINGS
-from zabbix_sockets.model.snapshot import BY_CGROUPS, FIRST_OWNER, Process
-from zabbix_sockets.model.socket import Owner, Socket
+from zabbix_sockets.model.snapshot import BY_CGROUPS, FIRST_OWNER, LISTS, Process
 from zabbix_sockets.model.wire import OWN_NETNS
 from zabbix_sockets.terminal.layout import Style
-from zabbix_sockets.terminal.tables import KINDS, render, socket_json, socket_order
+from zabbix_sockets.terminal.tables import render
 
 from ..snapshots import (  # noqa: TID252  # a test folder is no package
     NAMESPACES,
@@ -23,11 +23,6 @@ from ..snapshots import (  # noqa: TID252  # a test folder is no package
 
 A = FIRST_OWNER
 PIPED = Style(colours=False, width=None)
-OWN = Socket(
-    *("tcp", 2, "", 10, None, bytes(4), 80, bytes(4), 0, ""),
-    (Owner(7, "nginx"),),
-    *(0, 500, None, None, 3, 128),
-)
 
 
 def lines_of(text: str) -> list[list[str]]:
@@ -35,14 +30,12 @@ def lines_of(text: str) -> list[list[str]]:
     return [line.split() for line in text.splitlines()]
 
 
-def rows_of(kind: str, *namespaces: int) -> list[dict[str, Any]]:
+def rows_of(kind: str, *namespaces: int) -> Sequence[Row]:
     """Return the rows of a host with connections in these namespaces."""
     connections = {outbound(A, 80)._replace(netns=netns): 5 for netns in namespaces}
     snapshot = snapshot_of(processes("nginx"), (), connections)
     snapshot.namespaces = dict(NAMESPACES)
-    rows = build_document(snapshot, NO_LIMITS)[kind]
-    assert isinstance(rows, list)
-    return rows
+    return build_document(snapshot, NO_LIMITS).rows_of(kind)
 
 
 def test_column_only_where_it_tells_something() -> None:
@@ -55,34 +48,13 @@ def test_column_only_where_it_tells_something() -> None:
     assert len({len(row) for row in (titles, *rows)}) == 1
 
 
-def test_column_of_sockets() -> None:
-    """So do single sockets."""
-    other = OWN._replace(netns="net:[5]")
-    assert "NETNS" not in render("sockets", [socket_json(OWN)], PIPED)
-    assert "NETNS" not in render("sockets", [], PIPED)
-    titles, *rows = lines_of(render("sockets", [socket_json(OWN), socket_json(other)], PIPED))
-    assert titles[-2:] == ["NETNS", "PROCESS"]
-    assert [row[-2:] for row in rows] == [["-", "nginx:7"], ["net:[5]", "nginx:7"]]
-
-
-def test_own_sockets_come_first() -> None:
-    """Sockets are listed namespace by namespace, the own one first."""
-    sockets = [
-        OWN._replace(netns=netns, protocol=protocol)
-        for netns in ("web", "", "db")
-        for protocol in ("udp", "tcp")
-    ]
-    listed = [(each.netns, each.protocol) for each in sorted(sockets, key=socket_order)]
-    assert listed == [(netns, each) for netns in ("", "db", "web") for each in ("tcp", "udp")]
-
-
 @pytest.mark.parametrize("grouping", GROUPINGS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LISTS)
 def test_title(kind: str, grouping: str) -> None:
-    """A column of groups is called what they are; a socket's processes are processes."""
+    """A column of groups is called what they are."""
     title = render(kind, [], PIPED, grouping).split()
-    assert ("PROCESS" in title) == (grouping == "process" or kind == "sockets")
-    assert (grouping.upper() in title) == (grouping == "process" or kind != "sockets")
+    assert ("PROCESS" in title) == (grouping == "process")
+    assert grouping.upper() in title
 
 
 def test_what_cgroups_do_not_tell() -> None:
@@ -91,8 +63,7 @@ def test_what_cgroups_do_not_tell() -> None:
     snapshot.visibility.ownership = BY_CGROUPS
     document = build_document(snapshot, NO_LIMITS, GROUPINGS["unit"])
     for kind in ("processes", "listeners"):
-        rows = document[kind]
-        assert isinstance(rows, list)
+        rows = document.rows_of(kind)
         titles, row = lines_of(render(kind, rows, PIPED, "unit"))
         assert row[titles.index("PROCS")] == "-"
         assert row[titles.index("SOCKETS")] == "1"

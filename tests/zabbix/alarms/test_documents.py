@@ -2,7 +2,9 @@
 
 import pytest
 
-from ..documents import LISTS, Row, document, listener, process, quality, upstream  # noqa: TID252
+from zabbix_sockets.model.snapshot import LISTS
+
+from ..documents import Row, document, listener, process, quality, upstream  # noqa: TID252
 from .test_healthy import RECORDED, recorded
 
 pytestmark = pytest.mark.zabbix

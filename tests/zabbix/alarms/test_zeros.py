@@ -4,7 +4,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from ..documents import LISTS, Row, document, listener, process, quality, upstream  # noqa: TID252
+from zabbix_sockets.model.snapshot import LISTS
+
+from ..documents import Row, document, listener, process, quality, upstream  # noqa: TID252
 from .conftest import Lab
 from .replay import Replay
 

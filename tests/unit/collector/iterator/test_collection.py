@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from json_documents import json_document
 
-from zabbix_sockets import Query, Snapshot, build_document, collect, iter_sockets
+from zabbix_sockets import Query, Snapshot, collect, iter_sockets
 from zabbix_sockets.collector.iterator import unseen
 from zabbix_sockets.document.completeness import unread_protocols
 from zabbix_sockets.model.errors import (
@@ -116,7 +117,7 @@ def numbers(snapshot: Snapshot) -> tuple[int, int]:
 
 def lists(snapshot: Snapshot) -> dict[str, int]:
     """Return which lists of the document are complete."""
-    document: dict[str, Any] = build_document(snapshot)
+    document: dict[str, Any] = json_document(snapshot)
     for name, complete in document["lists"].items():
         assert [each["id"] for each in document[name]].count("(absent)") == complete
     return document["lists"]  # type: ignore[no-any-return]
@@ -144,7 +145,7 @@ def test_netlink_fails(host: IteratedHost, table: Table, protocol: str, fault: E
     assert len(snapshot.processes) == 2
     assert any(each.startswith(f"{protocol}: ") for each in snapshot.visibility.warnings)
     assert set(lists(snapshot).values()) == {0}
-    assert protocol not in build_document(snapshot)["host"]  # type: ignore[operator]
+    assert protocol not in json_document(snapshot)["host"]
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, DeadlineError("late")], ids=[*names, "deadline"])
@@ -234,7 +235,7 @@ def test_no_time_to_look_for_a_namespace(
 
     monkeypatch.setattr("zabbix_sockets.collector.namespaces.find", late)
     snapshot = host.collect("web")
-    document: dict[str, Any] = build_document(snapshot)
+    document: dict[str, Any] = json_document(snapshot)
     assert set(lists(snapshot).values()) == {0}
     assert [document[name] for name in document["lists"]] == [[], [], []]
     assert document["host"]["tcp"]["listen"] == 1

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from json_documents import json_document
 
 from zabbix_sockets import Query, Snapshot, collect
 from zabbix_sockets.collector.tables.cgroup_owners import CgroupOwners, may_not_walk
-from zabbix_sockets.document.document import build_document
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.snapshot import BY_CGROUPS, BY_DESCRIPTORS, UNOWNED
@@ -153,7 +153,7 @@ def test_document(proc: ProcTree, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         "zabbix_sockets.collector.tables.cgroup_owners.CgroupOwners.observe", noted_in(inode)
     )
     snapshot = collect_with(proc, monkeypatch, [[[row(5)]]], UNIT)
-    document = build_document(snapshot, grouping=GROUPINGS["unit"])
+    document = json_document(snapshot, grouping=GROUPINGS["unit"])
     rows = document["processes"]
     assert isinstance(rows, list)
     assert [each["id"] for each in rows] == ["nginx.service", "(absent)"]

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from json_documents import json_document
 
-from zabbix_sockets import build_document
 from zabbix_sockets.document.completeness import unread_protocols
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import ParseError, SocketsError, SourceUnavailableError
@@ -100,7 +100,7 @@ def test_all_processes_end_meanwhile(host: Host) -> None:
     host.scripts[TCP._replace(netns=number_of(web))] = [[[row(300)]]]
     snapshot = host.collect()
     assert (counts(snapshot), snapshot.skipped) == ({}, {number_of(web)})
-    document = build_document(snapshot)
+    document = json_document(snapshot)
     assert document["complete"] == 0
 
 
@@ -201,7 +201,7 @@ def test_own_table_that_cannot_be_read(host: Host, fault: Exception) -> None:
     snapshot = host.collect()
     assert unread_protocols(snapshot.visibility.gaps) == {"udp"}
     assert any(each.startswith("udp: ") for each in snapshot.visibility.warnings)
-    document: dict[str, Any] = build_document(snapshot)
+    document: dict[str, Any] = json_document(snapshot)
     assert set(document["lists"].values()) == {0}
     assert counts(snapshot)[0] == (1 if fault is REFUSED else 2)
 

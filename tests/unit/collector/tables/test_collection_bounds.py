@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from json_documents import json_document
 
-from zabbix_sockets import build_document
 from zabbix_sockets.collector.tables import collection
 from zabbix_sockets.document.completeness import unread_protocols
 from zabbix_sockets.model import gaps
@@ -44,7 +44,7 @@ def test_deadline_within_a_namespace(host: Host) -> None:
     assert counts(snapshot) == {0: 2, number: 2}
     assert snapshot.skipped == {number}
     assert unread_protocols(snapshot.visibility.gaps) == set()
-    document = build_document(snapshot)
+    document = json_document(snapshot)
     rows = {row["netns"]: row for row in rows_of(document, "listeners")}
     assert rows[""]["established"] == 1
     assert "established" not in rows["(unnamed)"]
@@ -83,7 +83,7 @@ def test_no_time_for_all(
     assert counts(snapshot) == {read: 2} | ({skipped: 1} if listeners_first else {})
     places = {each.netns for each in snapshot.listeners}
     assert places == ({read, skipped} if listeners_first else {read})
-    collector: Any = build_document(snapshot)["collector"]
+    collector: Any = json_document(snapshot)["collector"]
     assert (collector["namespaces"], collector["namespaces_skipped"]) == (2, 1)
     assert "1 network namespaces were not read to the end" in collector["warnings"]
 
@@ -128,7 +128,7 @@ def test_no_time_to_look_for_one(host: Host) -> None:
     host.add_netns("web", 30)
     host.scripts[TCP] = [[[row(1, LISTEN, 22, 0)]]]
     host.scripts[Table("udp", 10)] = [[Expiring(host.deadline)]]
-    document: dict[str, Any] = build_document(host.collect(netns="web"))
+    document: dict[str, Any] = json_document(host.collect(netns="web"))
     assert set(document["lists"].values()) == {0}
     assert [document[name] for name in document["lists"]] == [[], [], []]
     assert "no other network namespace was looked for" in document["collector"]["warnings"][0]
