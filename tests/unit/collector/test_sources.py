@@ -25,7 +25,7 @@ from zabbix_sockets.readers.sock_diag import messages
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
 from .fakes import TCP, UDP, FakeTables, maker, row
 
-TIME = Deadline(600)
+TIME = Deadline(1e6)
 NO_DIAG = SourceUnavailableError("the kernel has no diag module for it")
 
 Chooser = Callable[..., Plan]

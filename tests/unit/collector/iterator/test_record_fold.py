@@ -41,7 +41,7 @@ def opens_nothing(program: str) -> int:
     raise AssertionError(program)
 
 
-NO_PROGRAMS = bpf.Programs(opens_nothing, Deadline(60))
+NO_PROGRAMS = bpf.Programs(opens_nothing, Deadline(1e6))
 
 
 def pack(  # noqa: PLR0913  # each is a field of struct record
@@ -73,7 +73,7 @@ def pack(  # noqa: PLR0913  # each is a field of struct record
     return socket + bpf.QUALITY.pack(*quality)
 
 
-TIME = Deadline(600)
+TIME = Deadline(1e6)
 
 
 def new_fold(
