@@ -25,21 +25,30 @@ sending, terminal -> document
 document -> grouping, version
 provision, grouping, filters -> model
 collector -> collector.filtered, collector.process_facts
-collector.filtered -> collector.iterator, filters
-collector.iterator -> collector.tables, collector.directions
-collector.tables -> collector.namespaces
+collector.filtered -> collector.iterator, collector.tables, filters
+collector.iterator, collector.tables -> collector.row_fold, collector.namespaces
+collector.row_fold -> collector.directions, collector.sums
 collector.namespaces -> collector.places, collector.sources
 collector.process_facts -> collector.places
 collector.places -> collector.shared, readers.containers
-collector.sources, collector.directions -> collector.record_reader, readers.sock_diag
+collector.sources -> collector.record_reader, readers.sock_diag
 collector.record_reader -> readers.bpf
+collector.directions, collector.sums -> model
 collector.shared, readers.sock_diag -> model
 readers.bpf, readers.containers -> readers.proc
 readers.proc -> readers
 readers -> model
 """
 PURE = (
-    *("model", "grouping", "document", "collector.tables.row_fold", "filters.terms"),
+    *(
+        "model",
+        "grouping",
+        "document",
+        "collector.row_fold",
+        "collector.directions",
+        "collector.sums",
+        "filters.terms",
+    ),
     *("filters.words", "filters.states", "filters.parser", "filters.faults", "provision.plan"),
     *("provision.options", "provision.frontend", "provision.interfaces", "provision.macros"),
 )

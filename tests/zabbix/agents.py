@@ -6,9 +6,11 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +135,7 @@ class Agents:
 
     stage: Stage
     running: dict[tuple[Kind, Way, Active | None], Agent] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=count)
 
     def get(self, kind: Kind, way: Way, active: Active | None = None) -> Agent:
         """Return the agent, which answers.
@@ -146,6 +149,11 @@ class Agents:
             self.running[wanted] = agent
             agent.wait()
         return self.running[wanted]
+
+    def stop_active(self) -> None:
+        """End those with active checks, which go on for a minute when their host is gone."""
+        for wanted in [each for each in self.running if each[2]]:
+            self.running.pop(wanted).stop()
 
     def stop(self) -> None:
         """End them all, at once."""
@@ -162,7 +170,7 @@ class Agents:
             require(["sudo", "--version"])
         if way is Way.PINNED:
             self.stage.load()
-        directory = self.stage.root / f"{kind}-{way.value}-{len(self.running)}"
+        directory = self.stage.root / f"{kind}-{way.value}-{next(self.numbers)}"
         directory.mkdir(mode=0o755)
         packaged = "zabbix_sockets_sudo.conf" if way is Way.SUDO else "zabbix_sockets.conf"
         shutil.copyfile(self.stage.conf / packaged, directory / packaged)

@@ -43,7 +43,7 @@ def push(server: Server, host: Host, folder: Path) -> subprocess.CompletedProces
     """Push once, of the own namespace."""
     program = str(Kind("zabbix_sender", server.version).path("zabbix_sender"))
     to = ("--server", f"127.0.0.1:{server.port}", "--host", host.name)
-    how = ("--netns", "own", "--spool", str(folder / "s.sqlite"), "--values")
+    how = ("--netns", "own", "--timeout", "60", "--spool", str(folder / "s.sqlite"), "--values")
     return subprocess.run(command(program, *to, *how), capture_output=True, text=True, check=False)
 
 

@@ -1,7 +1,6 @@
 """Documents that send has pushed, in the items of real servers: directly and through a proxy."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -30,36 +29,33 @@ def service(stage: Stage, version: str, host: str, port: int, folder: Path) -> l
     return stage.inside(as_zabbix(with_sender(version, [*command, *to])), pins=True)
 
 
-@pytest.fixture(scope="module")
-def pushed(stage: Stage, server: Server, proxy: Proxy, lab: Path) -> Iterator[dict[str, Watched]]:
-    """A host with the template for each way, to which a service pushes every second."""
+@pytest.fixture(params=WAYS)
+def pushed(
+    request: pytest.FixtureRequest, stage: Stage, server: Server, proxy: Proxy, lab: Path
+) -> Iterator[Watched]:
+    """A host with the template, to which a service pushes every second."""
     try:
         stage.load()
     except UnavailableError as exc:
         pytest.skip(str(exc))
-    with ExitStack() as stack:
-        watched = {}
-        for way in WAYS:
-            host = watch(server, "trapper", proxy=proxy if way == "proxy" else None)
-            stack.callback(server.delete_host, host.host)
-            port = proxy.port if way == "proxy" else server.port
-            folder = lab / f"{server.version} {host.host.name}"
-            folder.mkdir()
-            folder.chmod(0o777)
-            command = service(stage, server.version, host.host.name, port, folder)
-            stack.enter_context(running(command, folder / "send.log"))
-            watched[way] = host
-        yield watched
+    by_proxy = request.param == "proxy"
+    host = watch(server, "trapper", proxy=proxy if by_proxy else None)
+    port = proxy.port if by_proxy else server.port
+    folder = lab / f"{server.version} {host.host.name}"
+    folder.mkdir()
+    folder.chmod(0o777)
+    command = service(stage, server.version, host.host.name, port, folder)
+    with running(command, folder / "send.log"):
+        yield host
+    server.delete_host(host.host)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_documents_come(pushed: dict[str, Watched], others: Holder, way: str) -> None:
+def test_documents_come(pushed: Watched, others: Holder) -> None:
     """Rows are discovered, items have what the documents say, and nothing is unsupported."""
-    host = pushed[way]
-    host.wait_for_rows({f'sockets.process.sockets["{others.name}"]'})
-    host.wait_for_values({f'sockets.process.sockets["{others.name}"]': "10"})
-    host.wait_for_truth()
-    host.wait_for_no_faults()
+    pushed.wait_for_rows({f'sockets.process.sockets["{others.name}"]'})
+    pushed.wait_for_values({f'sockets.process.sockets["{others.name}"]': "10"})
+    pushed.wait_for_truth()
+    pushed.wait_for_no_faults()
 
 
 @pytest.fixture

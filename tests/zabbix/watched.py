@@ -49,7 +49,7 @@ _PARTS = 9
 _PAUSE_SECONDS = 0.3
 _LATER_DOCUMENTS = 5
 """After so many all that is made of a document has been stored."""
-_ATTEMPTS = 10
+_ATTEMPTS = 5
 
 
 class Document(NamedTuple):

@@ -8,7 +8,7 @@ from zabbix_sockets.collector.record_reader import RecordReader
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SourceUnavailableError
 from zabbix_sockets.model.snapshot import Query, Visibility
-from zabbix_sockets.model.wire import TABLES, Encoding, Row, Table
+from zabbix_sockets.model.wire import TABLES, AddressToken, Encoding, Row, Table
 from zabbix_sockets.readers.bpf import records
 from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.proc.net_tables import ProcTables
@@ -21,6 +21,12 @@ Batch = TypeVar("Batch")
 
 Whole = tuple[Row, bytes]
 """A row, and the netlink message that it is from; empty from procfs."""
+
+ListeningEnd = tuple[int, AddressToken]
+"""Port and address of a listener."""
+
+ChosenRows = tuple[Iterable[ListeningEnd], Iterable[Whole]]
+"""Listeners, chosen or not, for the directions of what comes; and the rows that are chosen."""
 
 
 class Wish(NamedTuple, Generic[Batch]):
@@ -275,10 +281,11 @@ def _open_iterators(
         if reason:
             raise SourceUnavailableError(reason) from error
         from zabbix_sockets.readers.bpf.capabilities import why_may_not_load  # noqa: PLC0415  # few
+        from zabbix_sockets.readers.bpf.pinned import why_not_pinned  # noqa: PLC0415  # the same
 
         lacking = why_may_not_load()
         if lacking:
-            raise SourceUnavailableError(f"{error}; {lacking}") from error
+            raise SourceUnavailableError(f"{why_not_pinned(pins)}; {lacking}") from error
         from zabbix_sockets.readers.bpf import loader  # noqa: PLC0415  # ctypes: 2 ms
 
         loaded = loader.LoadedPrograms(programs)

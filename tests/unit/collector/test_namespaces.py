@@ -34,7 +34,7 @@ from zabbix_sockets.readers.proc.net_tables import ProcTables
 
 from ..proctree import ProcTree, key_of, number_of  # noqa: TID252  # a test folder is no package
 
-TIME = Deadline(600)
+TIME = Deadline(1e6)
 ID = "3f4e1c0b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f00f"
 DOCKER = f"/system.slice/docker-{ID}.scope"
 GENERATED = "3b1f7a52-9c4e-4d1c-8a55-0f6e3c2b1a90"

@@ -37,7 +37,7 @@ PASSWD = (
     "\n"
 )
 PLACES = frozenset(("unit", "container"))
-TIME = Deadline(600)
+TIME = Deadline(1e6)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from zabbix_sockets.readers.sock_diag import messages
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
 from .fakes import TCP, UDP, FakeTables, maker, row
 
-TIME = Deadline(600)
+TIME = Deadline(1e6)
 NO_DIAG = SourceUnavailableError("the kernel has no diag module for it")
 
 Chooser = Callable[..., Plan]
@@ -63,6 +63,23 @@ def test_procfs_where_netlink_is_not(plan_with: Chooser) -> None:
     visibility = plan_with(SourceUnavailableError("no netlink socket: forbidden")).visibility
     assert (visibility.source, visibility.degraded) == ("procfs", True)
     assert "sock_diag: no netlink socket: forbidden" in visibility.reason
+
+
+def test_why_there_is_no_iterator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong with the pins comes with what to do, and with why none can be loaded here."""
+    monkeypatch.setattr("zabbix_sockets.readers.bpf.records.why_kernel_cannot", lambda: None)
+    monkeypatch.setattr(
+        "zabbix_sockets.readers.bpf.loader.why_may_not_load", lambda: "CAP_BPF is missing"
+    )
+    monkeypatch.setattr("zabbix_sockets.collector.sources.NetlinkTables", maker(FakeTables()))
+    folder = tmp_path / "pins"
+    query = Query("bpf", proc=str(ProcTree(tmp_path)), pins=str(folder))
+    with pytest.raises(SourceUnavailableError) as raised:
+        choose(query)
+    assert str(raised.value) == (
+        f"bpf can't be used: not loaded, there is no {folder}: run zabbix-sockets load as root;"
+        " CAP_BPF is missing"
+    )
 
 
 def test_procfs_asked_for(plan_with: Chooser) -> None:

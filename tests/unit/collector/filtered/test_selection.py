@@ -33,7 +33,7 @@ ROWS = (LISTENER, ONE, OTHER)
 LISTENING = 1 << 10
 AF_INET = int(socket.AF_INET)
 
-MOUNTS = Mounts("/proc", Deadline(600))
+MOUNTS = Mounts("/proc", Deadline(1e6))
 
 
 class Kernel:

@@ -31,7 +31,7 @@ PASSWD = (
 )
 
 
-TIME = Deadline(600)
+TIME = Deadline(1e6)
 
 
 def names_in(root: Path, *more: str, deadline: Deadline = TIME) -> ContainerNames:

@@ -13,7 +13,7 @@ from zabbix_sockets.readers.proc import cgroup
 from zabbix_sockets.readers.proc.cgroup import CgroupTree, read_placement
 from zabbix_sockets.readers.proc.mounts import Mounts
 
-TIME = Deadline(600)
+TIME = Deadline(1e6)
 ID = "3f4e1c0b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f00f"
 OTHERS = (
     b"21 26 0:20 / /sys rw,nosuid - sysfs sysfs rw\n"

@@ -9,7 +9,7 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.readers.proc import mounts
 from zabbix_sockets.readers.proc.mounts import Mounts, read_mounts
 
-TIME = Deadline(600)
+TIME = Deadline(1e6)
 ROOT = "21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw"
 
 

@@ -13,7 +13,7 @@ from zabbix_sockets.readers.proc import mounts, namespaces
 
 from ...proctree import ProcTree, key_of, number_of  # noqa: TID252  # a test folder is no package
 
-TIME = Deadline(600)
+TIME = Deadline(1e6)
 SYSFS = b"21 26 0:20 / /sys rw,nosuid shared:7 - sysfs sysfs rw\n"
 EMPTY = "sockets: used 5\nTCP: inuse 0 orphan 0 tw 0 alloc 3 mem 1\nUDP: inuse 0 mem 2\n"
 EMPTY6 = "TCP6: inuse 0\nUDP6: inuse 0\nRAW6: inuse 1\n"

@@ -19,7 +19,7 @@ CAPTURE = Path(__file__).parents[2] / "captures" / "linux-6.18" / "net"
 TITLES = b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
 
 U16, U32 = st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF)
-TIME = Deadline(600)
+TIME = Deadline(1e6)
 
 little_endian = pytest.mark.skipif(
     sys.byteorder == "big", reason="the captures were made on a little-endian machine"
