@@ -69,7 +69,7 @@ def test_why_there_is_no_iterator(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """What is wrong with the pins comes with what to do, and with why none can be loaded here."""
     monkeypatch.setattr("zabbix_sockets.readers.bpf.records.why_kernel_cannot", lambda: None)
     monkeypatch.setattr(
-        "zabbix_sockets.readers.bpf.loader.why_may_not_load", lambda: "CAP_BPF is missing"
+        "zabbix_sockets.readers.bpf.capabilities.why_may_not_load", lambda: "CAP_BPF is missing"
     )
     monkeypatch.setattr("zabbix_sockets.collector.sources.NetlinkTables", maker(FakeTables()))
     folder = tmp_path / "pins"

@@ -254,13 +254,16 @@ def test_child_outlives_no_parent() -> None:
     os.waitpid(parent, 0)
     assert not os.read(read, 1)  # until the last holder of the other end is gone
     os.close(read)
-    zoo.wait_for(lambda: not os.path.exists(f"/proc/{child}") or zombie(child), "its end", PATIENCE)
+    zoo.wait_for(lambda: has_ended(child), "its end", PATIENCE)
 
 
-def zombie(pid: int) -> bool:
-    """Whether a process has ended, and its new parent has not looked yet."""
-    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-        return file.read().rpartition(")")[2].split()[0] == "Z"
+def has_ended(pid: int) -> bool:
+    """Whether a process has ended, also if its new parent has not looked yet."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def test_stuck_child_is_looked_for_later(monkeypatch: pytest.MonkeyPatch) -> None:
