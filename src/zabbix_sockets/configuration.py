@@ -199,7 +199,7 @@ def _filter(document: dict[str, Any]) -> str:
         from zabbix_sockets.filters.parser import parse  # noqa: PLC0415  # few files have one
 
         try:
-            parse(expression)
+            return parse(expression)
         except UsageError as error:
             raise _FaultError(("filter",), str(error), error.hint) from None
     return expression

@@ -360,7 +360,7 @@ def test_failing_iterator_is_replaced(pins: str, monkeypatch: pytest.MonkeyPatch
     def fail(*_: object) -> Owners:
         raise ParseError("BPF iterator", b"")
 
-    monkeypatch.setattr("zabbix_sockets.collector.iterator.collection._owners", fail)
+    monkeypatch.setattr("zabbix_sockets.collector.iterator.record_owners._owners", fail)
     server = zoo.listener()
     snapshot = collect(Query(None, 30, pins=pins, netns="own", filter="state listen"))
     assert snapshot.visibility.source == "sock_diag"

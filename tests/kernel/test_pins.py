@@ -14,10 +14,12 @@ from children import Child, run_as
 from json_documents import json_document
 
 from zabbix_sockets import Query, collect
+from zabbix_sockets.collector.sources import choose
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import PINS_GROUP
 from zabbix_sockets.readers.bpf import loader, records
+from zabbix_sockets.readers.bpf.pinned import why_not_pinned
 from zabbix_sockets.readers.bpf.pins import ensure_bpffs, find_pins, load, unload
 from zabbix_sockets.readers.proc.mounts import read_mounts
 
@@ -135,8 +137,9 @@ def test_other_versions_are_replaced(pins: str) -> None:
         programs.pin(records.COUNT_SOCKETS, old)
     for program in records.PROGRAMS:
         os.unlink(records.pin_path(pins, program))
-    with pytest.raises(SourceUnavailableError, match="another version"):
+    with pytest.raises(SourceUnavailableError):
         records.open_pinned(pins)
+    assert "another version" in why_not_pinned(pins)
     load(pins)
     assert not os.path.exists(old)
     os.close(records.open_pinned(pins)(records.OWN_SOCKETS))
@@ -270,6 +273,36 @@ def test_folder_that_may_not_be_entered() -> None:
     finally:
         unload(folder)
         os.rmdir(folder)
+
+
+def loaded_programs() -> int:
+    """Return how many BPF programs this process has loaded: proc(5), /proc/PID/fdinfo."""
+    count = 0
+    for info in Path("/proc/self/fdinfo").iterdir():
+        try:
+            count += b"prog_type:" in info.read_bytes()
+        except FileNotFoundError:  # that of the list itself is closed by now
+            continue
+    return count
+
+
+def test_only_what_is_needed_is_loaded() -> None:
+    """A call that loads by itself has the verifier look at no program that it doesn't read."""
+    before = loaded_programs()
+    with loader.LoadedPrograms((records.COUNT_SOCKETS,)) as programs:
+        os.close(programs.open(records.COUNT_SOCKETS))
+        assert loaded_programs() == before + 1
+        os.close(programs.open(records.OWN_SOCKETS))  # loaded when it is opened
+        os.close(programs.open(records.OWN_SOCKETS))
+        assert loaded_programs() == before + 2
+    assert loaded_programs() == before
+    with choose(Query(pins="/nowhere")) as plan:
+        assert plan.visibility.source == "bpf"
+        assert loaded_programs() == before + 1
+    with choose(Query(pins="/nowhere", filter="sport = :1")) as plan:
+        assert plan.open_iterator
+        os.close(plan.open_iterator(records.OWN_SOCKETS))
+        assert loaded_programs() == before + 1
 
 
 def test_no_descriptor_leaks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

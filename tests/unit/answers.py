@@ -1,21 +1,32 @@
 """Verbs without a host: what they collect is given."""
 
-from collections.abc import Callable
-
 import pytest
 
-from zabbix_sockets.collector.iterator.early_read import Ahead
-from zabbix_sockets.model.snapshot import Query, Snapshot
+import zabbix_sockets.collector.single  # noqa: F401  # so that it has the real choose()
+from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.command.arguments import parse
+from zabbix_sockets.command.call import Call
+from zabbix_sockets.model.snapshot import Query, Snapshot, Visibility
+from zabbix_sockets.readers.proc.net_tables import ProcTables
+
+
+def run(*arguments: str) -> None:
+    """Run a verb in this process."""
+    parse(list(arguments)).answer(Call())
 
 
 def answer_with(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot) -> list[Query]:
     """Let every collection give *snapshot*; return the queries as they come."""
     queries: list[Query] = []
 
-    def collect(query: Query, meanwhile: Callable[[], None], _ahead: Ahead | None) -> Snapshot:
+    def choose(query: Query) -> Plan:
         queries.append(query)
-        meanwhile()
+        return Plan(None, ProcTables("/nowhere"), Visibility("procfs"))
+
+    def collect(query: Query, plan: Plan) -> Snapshot:
+        assert (query, plan.open_iterator) == (queries[-1], None)
         return snapshot
 
+    monkeypatch.setattr("zabbix_sockets.collector.sources.choose", choose)
     monkeypatch.setattr("zabbix_sockets.collector.collect.collect", collect)
     return queries

@@ -1,6 +1,5 @@
 """What README and docs/ tell people to type is understood by the command."""
 
-import argparse
 import re
 import shlex
 from collections.abc import Iterator
@@ -8,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.command.arguments import VERBS, parse
+from zabbix_sockets.command.arguments import parse
+from zabbix_sockets.command.verbs import VERBS, fields_of
 
 SOURCE = Path(__file__).parents[2]
 PAGES = [SOURCE / "README.md", *sorted((SOURCE / "docs").glob("*.md"))]
@@ -42,12 +42,19 @@ def test_there_are_examples() -> None:
     assert {"show", "get", "count", "send", "provision"} <= set(found)
 
 
+def flags_of(options: type) -> Iterator[str]:
+    """Yield the flags of a type of options."""
+    for field in fields_of(options):
+        yield from (option.flag for option in field.options)
+        if field.inner:
+            yield from flags_of(field.inner)
+
+
 def test_options() -> None:
     """Every option that a page names is one of a verb's, or of a program that it calls."""
-    known = {"--no-index", "--find-links", "--now", "--million", "--inet"}  # of other programs
+    of_others = {"--no-index", "--find-links", "--now", "--million", "--inet"}
+    known = {"--help", *of_others}
     for verb in VERBS.values():
-        parser = argparse.ArgumentParser()
-        verb.add_arguments(parser)
-        known.update(re.findall(OPTION, parser.format_help()))
+        known.update(flags_of(verb.define()[0]))
     for page in PAGES:
         assert set(re.findall(OPTION, page.read_text())) <= known, page

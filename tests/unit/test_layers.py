@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import zabbix_sockets
-from zabbix_sockets.command.answers import CONFIG
+from zabbix_sockets.command.options import CONFIG
 
 PACKAGE = Path(zabbix_sockets.__file__).parent
 
@@ -25,20 +25,30 @@ sending, terminal -> document
 document -> grouping, version
 provision, grouping, filters -> model
 collector -> collector.filtered, collector.process_facts
-collector.filtered -> collector.iterator, filters
-collector.iterator -> collector.tables, collector.directions
-collector.tables -> collector.namespaces
+collector.filtered -> collector.iterator, collector.tables, filters
+collector.iterator, collector.tables -> collector.row_fold, collector.namespaces
+collector.row_fold -> collector.directions, collector.sums
 collector.namespaces -> collector.places, collector.sources
 collector.process_facts -> collector.places
 collector.places -> collector.shared, readers.containers
-collector.sources, collector.directions -> readers.bpf, readers.sock_diag
+collector.sources -> collector.record_reader, readers.sock_diag
+collector.record_reader -> readers.bpf
+collector.directions, collector.sums -> model
 collector.shared, readers.sock_diag -> model
 readers.bpf, readers.containers -> readers.proc
 readers.proc -> readers
 readers -> model
 """
 PURE = (
-    *("model", "grouping", "document", "collector.tables.row_fold", "filters.terms"),
+    *(
+        "model",
+        "grouping",
+        "document",
+        "collector.row_fold",
+        "collector.directions",
+        "collector.sums",
+        "filters.terms",
+    ),
     *("filters.words", "filters.states", "filters.parser", "filters.faults", "provision.plan"),
     *("provision.options", "provision.frontend", "provision.interfaces", "provision.macros"),
 )
@@ -47,7 +57,7 @@ BUT_FOR = ("model.addresses", "document.count")
 IO = {"os", "sys", "io", "socket", "_socket", "subprocess", "ctypes", "select", "resource"}
 VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc", "tools"}
 
-SLOW = {"unicodedata", "shutil", "subprocess", "socket", "hashlib", "ctypes"}
+SLOW = {"orjson", "json", "unicodedata", "shutil", "subprocess", "socket", "hashlib", "ctypes"}
 OWN_SLOW = {
     "zabbix_sockets.terminal",
     "zabbix_sockets.readers.bpf.pins",
@@ -215,6 +225,9 @@ CALL = (
 )
 """A call whose work is done in the process itself: what a child imports can't be seen."""
 
+WAITING = "from zabbix_sockets.command import cli; import sys; print(*sys.modules)"
+"""What the process imports that waits for the one that works."""
+
 IMPORTED_BY_ITERATOR = "; ".join(f"import {name}" for name in BY_ITERATOR)
 
 
@@ -246,3 +259,17 @@ def test_groupings_need_no_rules(grouping: str) -> None:
     loaded = loaded_by("-c", CALL, "get", grouping, "--source", "procfs", *ALONE)
     assert "zabbix_sockets.collector.process_facts" in loaded
     assert not (RULES - {"zabbix_sockets.collector.process_facts"}) & loaded
+
+
+def test_the_process_that_waits_is_small() -> None:
+    """It imports next to nothing: what it has touched is copied, page by page, for its child."""
+    answer = subprocess.run(
+        [sys.executable, "-I", "-c", WAITING], capture_output=True, text=True, check=True
+    )
+    loaded = set(answer.stdout.split())
+    assert not {"typing", "re", "enum", "argparse", "json"} & loaded
+    assert {name for name in loaded if name.startswith("zabbix_sockets.")} == {
+        *("zabbix_sockets.command", "zabbix_sockets.command.cli"),
+        *("zabbix_sockets.command.lock", "zabbix_sockets.command.supervisor"),
+        *("zabbix_sockets.model", "zabbix_sockets.model.deadline", "zabbix_sockets.model.errors"),
+    }

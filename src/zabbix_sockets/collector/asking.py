@@ -110,7 +110,12 @@ def _children(proc: str, pid: int) -> Iterator[int]:
 
 
 def _is_copy(proc: str, one: int, other: int) -> bool:
-    """Whether two processes have one command line: one has forked the other."""
+    """Whether two processes have the same command line.
+
+    A parent and its child do, where the child was forked and has executed no other program since,
+    as the process that collects is by the one that waits for it. A shell, or a script that
+    calls the command, has another one, and is no part of the question.
+    """
     mine = _command(proc, one)
     return bool(mine) and mine == _command(proc, other)
 

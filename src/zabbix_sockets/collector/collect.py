@@ -1,9 +1,7 @@
 """A Snapshot: by the source that the plan chose, and by the tables if that fails."""
 
-from collections.abc import Callable
 from time import monotonic, time
 
-from zabbix_sockets.collector.iterator.early_read import Ahead
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.sources import Plan, choose
 from zabbix_sockets.model import gaps
@@ -18,14 +16,11 @@ from zabbix_sockets.readers.proc.counters import (
 )
 
 
-def collect(
-    query: Query, meanwhile: Callable[[], None] = lambda: None, ahead: Ahead | None = None
-) -> Snapshot:
+def collect(query: Query, plan: Plan | None = None) -> Snapshot:
     """Read one moment of this host: every socket counted, with its owners.
 
-    *meanwhile* is called once, if it can be while the kernel works: for what the caller has
-    to do in any case, such as imports. *ahead* are the iterator's records if the caller has
-    begun to read them; they are for this call alone.
+    A caller that has something else to do while the kernel begins makes the *plan* itself, of
+    the same query, for this call alone: see Plan.begin().
 
     Past the timeout the Snapshot is what is known by then; its *visibility* says what is
     missing.
@@ -37,16 +32,18 @@ def collect(
             the source can't know, or names what is nowhere.
         UsageError: the filter is wrong.
     """
+    if plan is None:
+        with choose(query) as made:
+            return collect(query, made)
     started = monotonic()
     deadline = Deadline(query.timeout)
     shared = Shared(query.proc, deadline)
     query = _with_own(query, shared)
-    with choose(query) as plan:
-        snapshot = None
-        if plan.open_iterator and not query.filter:
-            snapshot = _by_iterator(plan, query, shared, meanwhile, ahead)
-        if snapshot is None:
-            snapshot = _by_tables(plan, query, shared)
+    snapshot = None
+    if plan.open_iterator and not query.filter:
+        snapshot = _by_iterator(plan, query, shared)
+    if snapshot is None:
+        snapshot = _by_tables(plan, query, shared)
     _add_facts(snapshot, query, shared)
     if not shared.complete:
         snapshot.visibility.add_gap(gaps.PLACES)
@@ -56,13 +53,7 @@ def collect(
     return snapshot
 
 
-def _by_iterator(
-    plan: Plan,
-    query: Query,
-    shared: Shared,
-    meanwhile: Callable[[], None],
-    ahead: Ahead | None,
-) -> Snapshot | None:
+def _by_iterator(plan: Plan, query: Query, shared: Shared) -> Snapshot | None:
     """Return the iterator's Snapshot; None if it failed: the plan goes on without it then.
 
     What a failed one has counted by then goes with it.
@@ -73,7 +64,7 @@ def _by_iterator(
     snapshot = _begun(plan, query)
     iteration = Iteration(plan.open_iterator, plan, query, shared, snapshot)
     try:
-        iteration.collect(meanwhile, ahead)
+        iteration.collect()
     except SourceUnavailableError as error:
         plan.give_up_iterator(error)
         return None

@@ -1,93 +1,148 @@
-"""The ends of counted sockets: whose connection each is, once all listeners are known."""
+"""Who connected: whether a connection is inbound, outbound, or unknown. All that decide ask here.
 
-from _socket import AF_INET, AF_INET6
+The first of these that holds decides:
+
+1. The kernel told. Records of the BPF iterator alone say so: a socket that was accepted has
+   inherited a backlog from its listener, so its connection is inbound, even if the listener has
+   closed since. A socket whose local port connect(2) took has an outbound one. (set_tcp() of
+   sockets.bpf.c; what has no backlog and bound its port itself is left to the rules below.)
+2. A listening TCP socket, or a UDP socket that is bound and not connected, has the connection's
+   local port, and its local address or the wildcard one: it is inbound. The listener is one of
+   the same table: network namespace, protocol and family. (An IPv4 connection to a listener on ::
+   is a row of the IPv6 table, with a mapped address.)
+3. The local port is one that the kernel picks (ip_local_port_range), or the remote port is none
+   of these: it is outbound.
+4. A local port that no kernel picks, and a remote one that it might: probably the connection of a
+   listener that has closed. It is unknown, and never an upstream.
+"""
+
 from collections.abc import Iterable
+from functools import cache
 
-from zabbix_sockets.model.addresses import fold_address, unmapped
+from zabbix_sockets.model.addresses import family_of, fold_address
 from zabbix_sockets.model.snapshot import (
     INBOUND,
     OUTBOUND,
     UNKNOWN,
-    Connection,
-    DeviceName,
     ListenerSocket,
     PortRange,
 )
-from zabbix_sockets.readers.bpf import records
+from zabbix_sockets.model.wire import AddressToken, Encoding
 
-PROTOCOL_NAMES = {6: "tcp", 17: "udp"}
-_WILDCARDS = {AF_INET: bytes(4), AF_INET6: bytes(16)}
+Direction = tuple[str, AddressToken | None]
+"""INBOUND, OUTBOUND or UNKNOWN; if inbound, the address of the listener that accepted, None where
+it has closed."""
 
-End = tuple[int, int, int, int, int, int, int, bytes, int, int]
-"""What tells two counted sockets of one owner apart, as in struct record: kind, protocol,
-flags & IPV6, state, local port, remote port, bound, address, namespace (OWN_NETNS: the own),
-requests (LISTENER) or device (OUTBOUND, UNDECIDED: the others have it as bound). No names: a
-tuple is made for each distinct record."""
+_INBOUND, _OUTBOUND, _UNKNOWN = (INBOUND, None), (OUTBOUND, None), (UNKNOWN, None)
 
 
-class Resolver:
-    """Directions and listeners of counted sockets, once all listeners are known."""
+@cache
+def ephemeral_flags(ports: PortRange, swapped: bool) -> bytes:
+    """Return 1 at the index of each ephemeral port's token, 0 elsewhere.
+
+    *swapped*: tokens are the ports' numbers with their two bytes swapped.
+    """
+    flags = bytes(ports.low) + b"\1" * (ports.high - ports.low + 1) + bytes(65535 - ports.high)
+    if not swapped:
+        return flags
+    in_network_order = bytearray(65536)
+    for high in range(256):
+        in_network_order[high::256] = flags[high * 256 : high * 256 + 256]
+    return bytes(in_network_order)
+
+
+class Directions:
+    """Decides for the connections of one table, from its listeners, which come first.
+
+    Ports and addresses are tokens of the table's encoding. For the hot path, which can't afford a
+    call for each socket, there is what the local port alone decides: its connections are inbound
+    if *accepting* has it, and outbound if *listening* doesn't have it and *ephemeral* is true.
+
+    Args:
+        encoding: of the tokens.
+        family: AF_INET or AF_INET6, that of the table.
+        ports: those that the kernel picks in the table's namespace.
+
+    Attributes:
+        ephemeral: by a port's token, whether the kernel picks it.
+        listening: by a port's token, the listeners there: by each way to write a local address
+            that is theirs, that address.
+        accepting: by a port's token, the direction of all that comes in there: where the only
+            listeners are on the wildcard address.
+    """
+
+    def __init__(self, encoding: Encoding, family: int, ports: PortRange) -> None:
+        self._wildcard = encoding.wildcard[family]
+        self.ephemeral = ephemeral_flags(ports, encoding.port(1) != 1)
+        self.listening: dict[int, dict[AddressToken | int, AddressToken]] = {}
+        self.accepting: dict[int, Direction] = {}
+
+    def add_listener(self, port: int, address: AddressToken, number: int | None = None) -> None:
+        """Note a listener.
+
+        *number*: its address as records have local ones (addresses.fold_address).
+        """
+        if address != self._wildcard:
+            self.accepting.pop(port, None)
+        elif port not in self.listening:
+            self.accepting[port] = INBOUND, self._wildcard
+        addresses = self.listening.setdefault(port, {})
+        addresses[address] = address
+        if number is not None:
+            addresses[number] = address
+
+    def of(
+        self,
+        local_port: int,
+        local: AddressToken | int,
+        remote_port: int,
+        told: str | None = None,
+    ) -> Direction:
+        """Return a connection's direction, and the listener that accepted it.
+
+        *local*: the local address, or its number where that is all that the source has.
+        *told*: the kernel's own decision, INBOUND or OUTBOUND; None if it has none.
+        """
+        if told == OUTBOUND:
+            return _OUTBOUND
+        addresses = self.listening.get(local_port)
+        if addresses:
+            server = addresses.get(local) or addresses.get(self._wildcard)
+            if server is not None:
+                return INBOUND, server
+        if told == INBOUND:
+            return _INBOUND
+        if self.ephemeral[local_port] or not self.ephemeral[remote_port]:
+            return _OUTBOUND
+        return _UNKNOWN
+
+
+class DirectionsByTable:
+    """Decides for the connections of all tables, once all listeners are known.
+
+    Ports and addresses are as the model has them.
+
+    Args:
+        listeners: all that there are, in all namespaces.
+        encoding: one whose tokens are the numbers of ports and packed addresses.
+        ports: those that the kernel picks in the caller's own namespace; others are taken to have
+            the same.
+    """
 
     def __init__(
-        self,
-        listeners: Iterable[ListenerSocket],
-        ports: PortRange,
-        device_name: DeviceName,
+        self, listeners: Iterable[ListenerSocket], encoding: Encoding, ports: PortRange
     ) -> None:
+        self._encoding = encoding
         self._ports = ports
-        self._device_name = device_name
-        # By namespace, protocol, family and port: addresses by themselves and by their fold.
-        self._servers: dict[tuple[int, str, int, int], dict[bytes | int, bytes]] = {}
-        for listener in listeners:
-            address = listener.address
-            family = AF_INET if len(address) == 4 else AF_INET6  # noqa: PLR2004
-            place = listener.netns, listener.protocol, family, listener.port
-            servers = self._servers.setdefault(place, {})
-            servers[address] = servers[fold_address(address)] = address
+        self._tables: dict[tuple[str, int, int], Directions] = {}
+        for each in listeners:
+            directions = self.table(each.protocol, family_of(each.address), each.netns)
+            directions.add_listener(each.port, each.address, fold_address(each.address))
 
-    def _server(self, place: tuple[int, str, int, int], local: bytes | int) -> bytes | None:
-        servers = self._servers.get(place, {})
-        return servers.get(local) or servers.get(_WILDCARDS[place[2]])
-
-    def connection(self, owner: int, end: End) -> Connection:
-        """Return what an owner's socket counts as."""
-        kind, number, ipv6, state, local_port, _, bound, address, netns, device = end
-        protocol, family = PROTOCOL_NAMES[number], AF_INET6 if ipv6 else AF_INET
-        place = netns, protocol, family, local_port
-        if kind == records.INBOUND:
-            server = self._server(place, address if ipv6 else address[:4])
-            if server is None:  # its listener has closed
-                return Connection(protocol, netns, owner, state, INBOUND)
-            name = self._device_name(netns, bound)
-            return Connection(protocol, netns, owner, state, INBOUND, server, local_port, name)
-        if address and not ipv6:
-            bound, address = fold_address(address[4:8]), address[:4]
-        if kind == records.UNDECIDED:
-            server = self._server(place, bound)
-            if server is not None:
-                name = self._device_name(netns, device)
-                return Connection(protocol, netns, owner, state, INBOUND, server, local_port, name)
-        return self._outbound(owner, protocol, end, address, bound)
-
-    def _outbound(
-        self, owner: int, protocol: str, end: End, address: bytes, local: int
-    ) -> Connection:
-        low, high, _ = self._ports
-        kind, _, _, state, local_port, remote_port, _, _, netns, device = end
-        ephemeral = kind == records.OUTBOUND or low <= local_port <= high
-        if not ephemeral and low <= remote_port <= high:
-            return Connection(protocol, netns, owner, state, UNKNOWN)
-        if not address:
-            return Connection(protocol, netns, owner, state, OUTBOUND)
-        return Connection(
-            protocol,
-            netns,
-            owner,
-            state,
-            OUTBOUND,
-            unmapped(address),
-            remote_port,
-            self._device_name(netns, device),
-            source=local,
-            ephemeral=ephemeral,
-        )
+    def table(self, protocol: str, family: int, netns: int) -> Directions:
+        """Return what decides for one table."""
+        place = protocol, family, netns
+        directions = self._tables.get(place)
+        if directions is None:
+            directions = self._tables[place] = Directions(self._encoding, family, self._ports)
+        return directions

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Protocol
 
+from zabbix_sockets.collector.directions import Directions
 from zabbix_sockets.collector.namespaces import (
     Found,
     Visitor,
@@ -16,14 +17,19 @@ from zabbix_sockets.collector.namespaces import (
 )
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.collector.sources import Opened, Plan, choose, whole_rows_of
-from zabbix_sockets.collector.tables.row_fold import Directions
+from zabbix_sockets.collector.sources import (
+    ChosenRows,
+    Opened,
+    Plan,
+    Whole,
+    choose,
+    whole_rows_of,
+)
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import (
     ALL_NETNS,
-    INBOUND,
     OWN,
     DeviceName,
     Namespace,
@@ -32,19 +38,14 @@ from zabbix_sockets.model.snapshot import (
 )
 from zabbix_sockets.model.socket import Owner, Socket, TcpInfo
 from zabbix_sockets.model.wire import (
+    LISTENING,
     OWN_NETNS,
     TABLES,
-    AddressToken,
     Row,
     Table,
     TcpState,
 )
-from zabbix_sockets.readers.bpf.records import (
-    INFORM_SOCKETS,
-    INFORMATION,
-    Opener,
-    read_chunks,
-)
+from zabbix_sockets.readers.bpf import records
 from zabbix_sockets.readers.proc.counters import read_port_range
 from zabbix_sockets.readers.proc.descriptors import walk
 from zabbix_sockets.readers.sock_diag.tcp_info import (
@@ -53,16 +54,13 @@ from zabbix_sockets.readers.sock_diag.tcp_info import (
     decode_information,
 )
 
-Chosen = tuple[Iterable[tuple[int, AddressToken]], Iterable[tuple[Row, bytes]]]
-"""Port and address of listeners that may not be among the rows; rows and their messages."""
-
 
 class Read(Protocol):
     """Starts reading the sockets of a table."""
 
     def __call__(
         self, plan: Plan, table: Table, deadline: Deadline, *, tcp_info: bool
-    ) -> Opened[Chosen]:
+    ) -> Opened[ChosenRows]:
         """Raises as Plan.open() does."""
 
 
@@ -84,7 +82,7 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         from zabbix_sockets.collector.filtered.selection import Selection  # noqa: PLC0415  # 2 ms
 
         selection = Selection(query, places.mounts)
-    with choose(query) as plan:
+    with choose(query, _programs_of(query)) as plan:
         owners, informed = _read_owners(plan, query, deadline)
         owners.left_out = query.left_out
         others, described = _others(query, places, deadline)
@@ -141,9 +139,11 @@ def _others(
     return found, described
 
 
-def _read_all(plan: Plan, table: Table, deadline: Deadline, *, tcp_info: bool) -> Opened[Chosen]:
+def _read_all(
+    plan: Plan, table: Table, deadline: Deadline, *, tcp_info: bool
+) -> Opened[ChosenRows]:
     opened = plan.open(whole_rows_of(table, deadline, tcp_info=tcp_info))
-    batches: Iterator[Chosen] = (((), rows) for rows in opened.batches)
+    batches: Iterator[ChosenRows] = (((), rows) for rows in opened.batches)
     return Opened(opened.encoding, batches, opened.is_netlink)
 
 
@@ -170,7 +170,7 @@ def _read_owners(
     Both are the iterators', and the walk's over /proc/PID/fd if there are none or they fail.
     """
     if plan.open_iterator:
-        from zabbix_sockets.collector.iterator.collection import read_owners  # noqa: PLC0415  # 1 ms
+        from zabbix_sockets.collector.iterator.record_owners import read_owners  # noqa: PLC0415  # 1 ms
 
         try:
             owners = read_owners(plan.open_iterator, query.proc, deadline)
@@ -184,16 +184,22 @@ def _read_owners(
     return owners, None
 
 
-def _read_informed(open_iterator: Opener, deadline: Deadline) -> TcpInfoByInode:
+def _programs_of(query: Query) -> tuple[str, ...]:
+    """Return the BPF iterators that single sockets are read from."""
+    own, inform = records.OWN_SOCKETS, records.INFORM_SOCKETS
+    return (own, inform) if query.tcp_info else (own,)
+
+
+def _read_informed(open_iterator: records.Opener, deadline: Deadline) -> TcpInfoByInode:
     """Return the tcp_info of all sockets that have a descriptor, from the BPF iterator.
 
     Raises:
         DeadlineError: the time is over.
         SourceUnavailableError: the iterator failed.
     """
-    size, unpack = INFORMATION.size, INFORMATION.iter_unpack
+    size, unpack = records.INFORMATION.size, records.INFORMATION.iter_unpack
     try:
-        chunks = read_chunks(open_iterator(INFORM_SOCKETS), size, deadline)
+        chunks = records.read_chunks(open_iterator(records.INFORM_SOCKETS), size, deadline)
         return decode_information(chain.from_iterable(map(unpack, chunks)))
     except (OSError, ParseError) as error:
         raise SourceUnavailableError(f"the iterator failed: {error}") from error
@@ -260,31 +266,29 @@ class _Decoding:
         for each in TABLES:
             table = each._replace(netns=netns)
             opened = self._read(plan, table, deadline, tcp_info=self._details.asked)
-            directions = Directions(table, opened.encoding, ports)
+            directions = Directions(opened.encoding, table.family, ports)
             rows = _once(opened.batches, directions)
             yield from self._decoded(table, opened, directions, rows)
 
     def _decoded(
         self,
         table: Table,
-        opened: Opened[Chosen],
+        opened: Opened[ChosenRows],
         directions: Directions,
-        rows: Iterable[tuple[Row, bytes]],
+        rows: Iterable[Whole],
     ) -> Iterator[Socket]:
         """Yield a table's sockets; its listeners come first."""
         address, port = opened.encoding.address, opened.encoding.port
-        listening = TcpState.LISTEN if table.protocol == "tcp" else TcpState.CLOSE
+        listening = LISTENING[table.protocol]
         for row, message in rows:
             state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
             cookie, tcp_info = self._details.of(row, message)
             accepting = state == TcpState.LISTEN
+            direction = None
             if state == listening:
                 directions.add_listener(lport, laddr)
-                direction = None
-            elif directions.server(lport, laddr) is not None:
-                direction = INBOUND
             else:
-                direction = directions.unmatched(lport, rport)
+                direction, _ = directions.of(lport, laddr, rport)
             yield Socket(
                 protocol=table.protocol,
                 family=table.family,
@@ -308,7 +312,7 @@ class _Decoding:
             )
 
 
-def _once(batches: Iterable[Chosen], directions: Directions) -> Iterator[tuple[Row, bytes]]:
+def _once(batches: Iterable[ChosenRows], directions: Directions) -> Iterator[Whole]:
     """Yield the rows, those with an inode once; note the listeners that are none of them."""
     seen: set[int] = set()
     for ends, rows in batches:

@@ -1,13 +1,14 @@
 """Which readers to use here: probe, choose, open tables, and remember why not better."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import Generic, NamedTuple, Self, TypeVar
 
+from zabbix_sockets.collector.record_reader import RecordReader
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SourceUnavailableError
 from zabbix_sockets.model.snapshot import Query, Visibility
-from zabbix_sockets.model.wire import TABLES, Encoding, Row, Table
+from zabbix_sockets.model.wire import TABLES, AddressToken, Encoding, Row, Table
 from zabbix_sockets.readers.bpf import records
 from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.proc.net_tables import ProcTables
@@ -20,6 +21,12 @@ Batch = TypeVar("Batch")
 
 Whole = tuple[Row, bytes]
 """A row, and the netlink message that it is from; empty from procfs."""
+
+ListeningEnd = tuple[int, AddressToken]
+"""Port and address of a listener."""
+
+ChosenRows = tuple[Iterable[ListeningEnd], Iterable[Whole]]
+"""Listeners, chosen or not, for the directions of what comes; and the rows that are chosen."""
 
 
 class Wish(NamedTuple, Generic[Batch]):
@@ -102,6 +109,7 @@ class Plan:
     """The readers to use, best first; a context manager that lets go of them.
 
     *open_iterator* opens the BPF iterators; None without them. *release* lets go of them.
+    The plan has the reading of their records begun as soon as it is made, if it is asked to.
     """
 
     def __init__(
@@ -117,14 +125,38 @@ class Plan:
         self._netlink = netlink
         self._procnet = procnet
         self._release = release
+        self._begun: RecordReader | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._begun:
+            self._begun.end()
         self._release()
         if self._netlink:
             self._netlink.close()
+
+    def begin(self, query: Query) -> None:
+        """Let the kernel begin with what records() returns later, if the iterators are for it.
+
+        What fits a filter is read otherwise.
+        """
+        if self.open_iterator and not query.filter:
+            try:
+                self._begun = self.records(query.proc, Deadline(query.timeout))
+            except (OSError, SourceUnavailableError):
+                pass  # records() will say why
+
+    def records(self, proc: str, deadline: Deadline) -> RecordReader:
+        """Return the iterator's records of all sockets; those begun already, the first time.
+
+        Raises:
+            OSError, SourceUnavailableError: it can't be opened.
+        """
+        assert self.open_iterator
+        begun, self._begun = self._begun, None
+        return begun or RecordReader(self.open_iterator, proc, deadline)
 
     def give_up_iterator(self, error: SourceUnavailableError) -> None:
         """Go on with the next best source, after the iterator has failed.
@@ -186,8 +218,11 @@ def started(batches: Iterator[Batch]) -> Iterator[Batch]:
     return iter(())
 
 
-def choose(query: Query) -> Plan:
+def choose(query: Query, programs: Sequence[str] = ()) -> Plan:
     """Return the plan for *query*: the best source that works here, or the one it insists on.
+
+    *programs* are those of the BPF iterators that will be read in any case, by default a
+    Snapshot's: where none are pinned, they are loaded now, and any other when it is opened.
 
     Raises:
         SourceUnavailableError: the source that it insists on can't be used.
@@ -201,7 +236,7 @@ def choose(query: Query) -> Plan:
             raise _unusable("sock_diag", netlink_reason)
         return Plan(netlink, procnet, Visibility("sock_diag", "asked for"))
     try:
-        open_iterator, release = _open_iterators(query.pins)
+        open_iterator, release = _open_iterators(query.pins, programs or _programs_of(query))
     except SourceUnavailableError as error:
         if query.source == "bpf":
             raise _unusable("bpf", str(error)) from error
@@ -212,6 +247,10 @@ def choose(query: Query) -> Plan:
         return Plan(netlink, procnet, visibility)
     visibility = Visibility("bpf", "asked for" if query.source else "")
     return Plan(netlink, procnet, visibility, open_iterator, release)
+
+
+def _programs_of(query: Query) -> tuple[str, ...]:
+    return (records.OWN_SOCKETS,) if query.filter else (records.COUNT_SOCKETS,)
 
 
 def _unusable(source: str, reason: str) -> SourceUnavailableError:
@@ -227,7 +266,9 @@ def _open_netlink() -> tuple[NetlinkTables | None, str]:
         return None, str(error)
 
 
-def _open_iterators(pins: str) -> tuple[records.Opener, Callable[[], None]]:
+def _open_iterators(
+    pins: str, programs: Sequence[str]
+) -> tuple[records.Opener, Callable[[], None]]:
     """Return the opener of the pinned iterators, else of ones that this call loads itself.
 
     Raises:
@@ -239,10 +280,13 @@ def _open_iterators(pins: str) -> tuple[records.Opener, Callable[[], None]]:
         reason = records.why_kernel_cannot()
         if reason:
             raise SourceUnavailableError(reason) from error
-        from zabbix_sockets.readers.bpf import loader  # noqa: PLC0415  # ctypes, and rarely needed
+        from zabbix_sockets.readers.bpf.capabilities import why_may_not_load  # noqa: PLC0415  # few
+        from zabbix_sockets.readers.bpf.pinned import why_not_pinned  # noqa: PLC0415  # the same
 
-        lacking = loader.why_may_not_load()
+        lacking = why_may_not_load()
         if lacking:
-            raise SourceUnavailableError(f"{error}; {lacking}") from error
-        loaded = loader.LoadedPrograms()
+            raise SourceUnavailableError(f"{why_not_pinned(pins)}; {lacking}") from error
+        from zabbix_sockets.readers.bpf import loader  # noqa: PLC0415  # ctypes: 2 ms
+
+        loaded = loader.LoadedPrograms(programs)
         return loaded.open, loaded.close

@@ -1,26 +1,41 @@
-"""What the verbs for administrators do: all that collects nothing."""
+"""The verbs of this host's administrator: load, unload and files, which collect nothing."""
 
 import os
 import sys
-from typing import Any
+from typing import Annotated, NamedTuple
+
+from zabbix_sockets.command.call import Call
+from zabbix_sockets.command.options import PINS_FOLDER
+from zabbix_sockets.model.option import Option, name
+from zabbix_sockets.model.snapshot import PINS, PINS_GROUP
 
 
-def provision(options: Any) -> None:
-    """Import the templates through the API.
+class LoadOptions(NamedTuple):
+    """The options of `load`."""
 
-    Raises:
-        SocketsError: the extra is not installed, or what went wrong.
-    """
-    try:
-        from zabbix_sockets.provision import command  # noqa: PLC0415  # pyzabbix
-    except ImportError as error:
-        from zabbix_sockets.provision.failures import without_extra  # noqa: PLC0415  # as above
+    pins: Annotated[str, PINS_FOLDER] = PINS
+    group: Annotated[
+        str,
+        Option(
+            "--group",
+            f"who may read them: the group of the agent's user (default: {PINS_GROUP})",
+            "NAME",
+            name,
+        ),
+    ] = PINS_GROUP
 
-        raise without_extra(error) from None
-    command.provision(options)
+
+class UnloadOptions(NamedTuple):
+    """The options of `unload`."""
+
+    pins: Annotated[str, PINS_FOLDER] = PINS
 
 
-def load(options: Any) -> None:
+class FilesOptions(NamedTuple):
+    """The options of `files`: there are none."""
+
+
+def load(options: LoadOptions, _call: Call) -> None:
     """Pin the BPF iterators."""
     from zabbix_sockets.readers.bpf import pins  # noqa: PLC0415  # ctypes
 
@@ -28,7 +43,7 @@ def load(options: Any) -> None:
         sys.stdout.write(f"loaded {path}, readable by group {options.group}\n")
 
 
-def unload(options: Any) -> None:
+def unload(options: UnloadOptions, _call: Call) -> None:
     """Unpin the BPF iterators."""
     from zabbix_sockets.readers.bpf import pins  # noqa: PLC0415  # ctypes
 
@@ -36,7 +51,7 @@ def unload(options: Any) -> None:
         sys.stdout.write(f"unloaded {path}\n")
 
 
-def files(_options: Any) -> None:
+def files(_options: FilesOptions, _call: Call) -> None:
     """Print the folder of the files to copy: conf/ and zabbix_templates/."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     sys.stdout.write(os.path.join(package, "share") + "\n")

@@ -11,25 +11,23 @@ import gc
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any, NamedTuple, NoReturn, TextIO
 
 from zabbix_sockets.command import supervisor
 from zabbix_sockets.command.lock import Lock
 from zabbix_sockets.command.supervisor import Answer
+from zabbix_sockets.model.deadline import DEFAULT_SECONDS, MAX_SECONDS
 from zabbix_sockets.model.errors import InternalError, SocketsError, UsageError, printable
 
 ANSWERED, FAILED, USAGE = 0, 1, 2
 INTERRUPTED = 130  # as a shell says it: 128 and SIGINT
 FOR_AGENT = ("get", "discover", "count")
 """Verbs of which an agent takes stdout for the value, also that of a failure."""
-_TIMEOUT, _MAX_SECONDS = 2.5, 3600.0
-"""As the option --timeout has them."""
 _QUOTED = str.maketrans({'"': "'", "\\": "/"})
 
 
-def main(argv: Sequence[str] | None = None) -> NoReturn:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the command and exit: 0 answered, 1 could not, 2 usage."""
     gc.disable()  # a short life makes little garbage, and looking for it costs 5 %
     # Ignored, as a caller may leave it, children vanish with their status: see waitpid(2).
@@ -55,7 +53,7 @@ def _limit_of(arguments: Sequence[str]) -> float | None:
     options = rest[: rest.index("--")] if "--" in rest else rest
     if verb not in (*FOR_AGENT, "show") or any(each.startswith("--interval") for each in options):
         return None
-    seconds = _TIMEOUT
+    seconds = DEFAULT_SECONDS
     for at, option in enumerate(options):
         name, equals, value = option.partition("=")
         if name == "--timeout":
@@ -64,8 +62,8 @@ def _limit_of(arguments: Sequence[str]) -> float | None:
                 seconds = float(given)
             except ValueError:
                 pass  # the verb will refuse it
-    in_bounds = min(max(seconds, 0.0), _MAX_SECONDS)
-    return in_bounds if in_bounds == seconds else _TIMEOUT  # what it refuses, nan among it
+    in_bounds = min(max(seconds, 0.0), MAX_SECONDS)
+    return in_bounds if in_bounds == seconds else DEFAULT_SECONDS  # what it refuses, nan among it
 
 
 def _supervised(arguments: list[str], limit: float) -> int:
@@ -91,68 +89,67 @@ def _supervised(arguments: list[str], limit: float) -> int:
 def _answer_of_child(arguments: list[str], limit: float, *, for_agent: bool) -> Answer:
     """Return what a child says within *limit* and a grace, as answer_within() does."""
 
-    def give_up(message: str) -> NoReturn:
+    def give_up(message: str) -> None:
         _leave(_report(SocketsError(message), for_agent=for_agent))
 
     supervisor.give_up = give_up
-    streams = _Captured(sys.stdout), _Captured(sys.stderr)
+    streams = _Captured(sys.stdout.isatty()), _Captured(sys.stderr.isatty())
     started = monotonic()
     with Lock() as lock:
         return supervisor.answer_within(
             limit + supervisor.GRACE,
-            lambda: _captured(arguments, _Call(lock, started), *streams),
+            lambda: _captured(arguments, (lock, started), *streams),
             silent=for_agent,
         )
 
 
-class _Call(NamedTuple):
-    """What a child has of its parent: the user's lock, and since when the caller waits."""
-
-    lock: Lock
-    started: float
+_FromParent = tuple[Lock, float]
+"""What a child has of its parent: the user's lock, and since when the caller waits."""
 
 
 class _Captured(io.StringIO):
     """What is written to a stream, which tells of itself what the stream would."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, is_terminal: bool) -> None:  # the one thing to say of it
         super().__init__()
-        self._is_terminal = stream.isatty()
+        self._is_terminal = is_terminal
 
     def isatty(self) -> bool:
         """Whether it will go to a terminal."""
         return self._is_terminal
 
 
-def _captured(arguments: list[str], call: _Call, text: _Captured, notes: _Captured) -> Answer:
+def _captured(
+    arguments: list[str], given: _FromParent, text: _Captured, notes: _Captured
+) -> Answer:
     """Run a verb, and return what it writes."""
     streams = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = text, notes
     try:
-        status = _run(arguments, call)
+        status = _run(arguments, given)
     finally:
         sys.stdout, sys.stderr = streams
     return Answer(text.getvalue(), notes.getvalue(), status)
 
 
-def _run(arguments: list[str], call: _Call | None) -> int:
-    """Return the exit status, after the answer or the error has been written."""
+def _run(arguments: list[str], given: _FromParent | None) -> int:
+    """Return the exit status, after the answer or the error has been written.
+
+    *given* is what the parent gives to a child; None: there is no parent that waits.
+    """
     for_agent = bool(arguments) and arguments[0] in FOR_AGENT
     try:
         try:
-            options = _parsed(arguments)
+            answer = _parsed(arguments, given, for_agent=for_agent)
         except SystemExit as done:  # --help, --version
             return done.code if isinstance(done.code, int) else ANSWERED
-        if call:
-            options.lock, options.started = call
-        options.question = tuple(arguments) if for_agent else ()
-        options.run(options)
+        answer()
         sys.stdout.flush()
         return ANSWERED
     except KeyboardInterrupt:
         return INTERRUPTED
     except BaseException as error:  # noqa: BLE001  # the last resort: whatever it is, it is said
-        if call is None and isinstance(error, OSError):  # else all that is written is captured
+        if given is None and isinstance(error, OSError):  # else all that is written is captured
             return _output_failed(error, for_agent=for_agent)
         known = _known(error)
         if isinstance(known, InternalError) and "--debug" in arguments:
@@ -160,16 +157,24 @@ def _run(arguments: list[str], call: _Call | None) -> int:
         return _report(known, for_agent=for_agent)
 
 
-def _parsed(arguments: list[str]) -> Any:
-    """Return the options, with all imports within the last resort."""
-    from zabbix_sockets.command.plain import parse_plain  # noqa: PLC0415  # in the child
+def _parsed(
+    arguments: list[str], given: _FromParent | None, *, for_agent: bool
+) -> Callable[[], None]:
+    """Return what does and prints all that is asked for.
 
-    plain = parse_plain(arguments)
-    if plain:
-        return plain
-    from zabbix_sockets.command.arguments import parse  # noqa: PLC0415  # argparse takes milliseconds
+    All imports are a part of this, so that also a module that is not there is told as an error.
+    """
+    from zabbix_sockets.command.call import Call  # noqa: PLC0415  # in the child
+    from zabbix_sockets.command.verbs import parse_plain  # noqa: PLC0415  # in the child
 
-    return parse(arguments)
+    request = parse_plain(arguments)
+    if not request:
+        from zabbix_sockets.command.arguments import parse  # noqa: PLC0415  # argparse takes 3 ms
+
+        request = parse(arguments)
+    lock, started = given or (None, None)
+    call = Call(lock, started, tuple(arguments) if for_agent else ())
+    return lambda: request.answer(call)
 
 
 def _known(error: BaseException) -> SocketsError:
@@ -177,7 +182,12 @@ def _known(error: BaseException) -> SocketsError:
 
 
 def _output_failed(error: OSError, *, for_agent: bool) -> int:
-    """Return the exit status; what names no file is the answer's own: nothing follows its half."""
+    """Say why the answer could not be written, where that can be said, and return the exit status.
+
+    An error without a file's name is one of writing to stdout or stderr. A part of the answer may
+    be out by then, so an agent gets no more on stdout; a person is told on stderr, unless it is the
+    reader that has gone. An error of a file is one of the work's, and is reported as any other.
+    """
     if error.filename is not None:
         return _report(InternalError.of(error), for_agent=for_agent)
     if not for_agent and not isinstance(error, BrokenPipeError):
@@ -185,7 +195,7 @@ def _output_failed(error: OSError, *, for_agent: bool) -> int:
     return FAILED
 
 
-def _leave(status: int) -> NoReturn:
+def _leave(status: int) -> None:
     """Exit without the interpreter's clean-up, which takes as long as the idle call's work."""
     for stream in (sys.stdout, sys.stderr):
         try:

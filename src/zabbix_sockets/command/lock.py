@@ -1,8 +1,13 @@
-"""One snapshot at a time per user: simultaneous calls share an answer, or wait for their turn.
+"""One snapshot at a time per user: the others wait for their turn, or share an answer.
 
-A snapshot costs the host a pass over all sockets, so those of one user are taken one after
-the other, however many ask. Who had to wait finds the answer to its own question there, if one
-was begun after it asked: of a hundred equal questions at the same moment two take a snapshot.
+A snapshot costs the host a pass over all sockets, so a user's calls take them one after the other,
+however many there are: who takes one holds a lock, a file in a folder of the user's.
+
+A call that had to wait need not take a snapshot if the call before it was asked the same question.
+So each call that sees somebody wait leaves its answer in a file beside the lock; and a call that
+waits takes an answer to its own question from there, but only one whose snapshot was begun after
+the question was asked, so that no answer is older than its question. Of a hundred equal questions
+at the same moment two take a snapshot: the first, and the first of those that waited.
 """
 
 import fcntl
@@ -11,7 +16,6 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic_ns, sleep
-from typing import Self
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import BusyError
@@ -21,26 +25,31 @@ from zabbix_sockets.model.errors import BusyError
 _SHARED_FOLDERS = ("/dev/shm", "/run/lock", "/tmp")  # noqa: S108
 _LOCK, _WAITING = "zabbix-sockets.lock", "zabbix-sockets.waiting"
 _FIRST_POLL, _LAST_POLL, _SLOWER = 0.005, 0.1, 1.5
-"""Seconds between two looks, and by how much they grow: a hundred that wait take no time from
-the one that works."""
+"""Seconds from one look at the lock to the next: the first, the longest, and the factor by which
+they grow. So a hundred calls that wait take next to no time from the one that works."""
 _LEAST_LEFT = 0.1
-"""Share of the call's timeout that must be left for a snapshot of one's own."""
+"""Share of a call's timeout that must be left when it gets the lock: with less it gives up, since
+no snapshot would be done in time."""
 _ANSWERS = 16
-"""Files with answers, at most; each has the last one to the questions that fall to it."""
+"""How many files with answers there are at most. Each question belongs to one of them, which has
+the last answer to any of its questions."""
 _STAMP = 8
+"""Bytes at the begin of such a file: when its snapshot was begun, in ns of the monotonic clock."""
 _OPENING = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Turn:
-    """The right to take a snapshot, or the answer that somebody else has left meanwhile.
+    """A call's turn: it holds the lock, or has the answer that another call has left.
 
-    *question* are the arguments of the call: callers with equal ones ask the same. Empty: this
-    call shares no answer.
+    Args:
+        folder: where the lock is, and the answers are left.
+        fd: the lock's descriptor.
+        question: the arguments of the call; calls with equal ones ask the same. Empty: this call
+            neither takes nor leaves an answer.
 
     Attributes:
-        answer: what another call has answered to the same question since this one asked;
-            None: there is no such answer, and the lock is held, if there is one. With an answer
-            the lock may be held, too.
+        answer: the one that another call has left; None: there is none, so this call takes a
+            snapshot, and holds the lock.
     """
 
     def __init__(self, folder: str, fd: int, question: Sequence[str]) -> None:
@@ -133,7 +142,7 @@ class Turn:
         os.replace(new, path)
 
     def _left_by_others(self) -> str | None:
-        """Return the answer in the question's slot if it is one to it, and begun late enough."""
+        """Return an answer to this question that was begun after it was asked; None without one."""
         if not self._identity:
             return None
         try:
@@ -153,10 +162,11 @@ def _slot(identity: str) -> str:
 
 
 def _identity(question: Sequence[str]) -> str:
-    """Return what an answer depends on: the question, and from where it is asked, in one line.
+    """Return in one line all that an answer depends on: the question, and who asks it from where.
 
-    Callers of one user may have different privileges, see different namespaces, and name a file
-    from different folders. Empty for an empty question, and where /proc doesn't tell.
+    Two calls of one user may have different groups and capabilities, be in different namespaces,
+    and mean different files by the same relative path. Empty for an empty question, and where
+    /proc doesn't tell: then no answer is shared.
     """
     if not question:
         return ""
@@ -184,7 +194,7 @@ def _busy(deadline: Deadline) -> BusyError:
 
 
 def lock_folders() -> Iterator[str]:
-    """Yield folders that only this user can write to, made if need be."""
+    """Yield folders for the lock that only this user can write to; they are made if need be."""
     uid = os.geteuid()
     for shared in _SHARED_FOLDERS:
         folder = f"{shared}/zabbix-sockets-{uid}"
@@ -213,10 +223,11 @@ def _is_ours(folder: str, uid: int) -> bool:
 
 
 class Lock:
-    """A user's lock, open but not held; a context manager that closes it.
+    """A user's lock, which is open but not held yet; a context manager that closes it.
 
-    Opened before a fork it belongs to both processes: either may let go of it, also where the
-    other one hangs in the kernel. The kernel lets go of it when all that have it open have ended.
+    A lock that is opened before a fork belongs to both processes (flock(2)): if the child has taken
+    it and is stuck in the kernel, the parent can still let go of it. When all processes that have
+    it open have ended, the kernel lets go of it.
 
     Attributes:
         fd: its descriptor; -1 where there is no safe place for one.
@@ -225,7 +236,7 @@ class Lock:
     def __init__(self) -> None:
         self._folder, self.fd = _open_first()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Lock":  # noqa: PYI034  # typing is not for the parent: see supervisor
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -236,7 +247,9 @@ class Lock:
 
     @contextmanager
     def held(self, deadline: Deadline, question: Sequence[str] = ()) -> Iterator[Turn]:
-        """Hold the lock, or have the answer to *question*; without a safe place go on without.
+        """Hold the lock, or have the answer to *question*.
+
+        Where there is no safe place for a lock, the call goes on without.
 
         Raises:
             BusyError: another call held it until *deadline*, or until too little time was left.
@@ -270,6 +283,6 @@ def _open_first() -> tuple[str, int]:
 
 @contextmanager
 def one_at_a_time(deadline: Deadline, question: Sequence[str] = ()) -> Iterator[Turn]:
-    """Open this user's lock and hold it; see Lock.held()."""
+    """Open this user's lock, and hold it as Lock.held() does."""
     with Lock() as lock, lock.held(deadline, question) as turn:
         yield turn

@@ -5,6 +5,9 @@ agent's pipe. However the child fails, be it an endless read in the kernel, a cr
 or the out-of-memory killer, this process goes on, writes one line and ends: nothing has to be
 interrupted, so nothing can be interrupted at a wrong moment.
 
+What is imported before the fork has to be copied, page by page, as soon as either process touches
+it: so this module and those that the parent needs import next to nothing, and not typing.
+
 Source: fork(2), waitpid(2), setitimer(2), signal(7).
 """
 
@@ -14,13 +17,16 @@ import os
 import select
 from collections.abc import Callable
 from time import monotonic, sleep
-from typing import NamedTuple, NoReturn
 
 from zabbix_sockets.model.errors import InternalError, SocketsError, TimedOutError, UsageError
 
 GRACE = 0.2
-"""Seconds past the timeout after which a call that hangs is ended: in the kernel, in an
-expression of a rule, at a file of the configuration."""
+"""Seconds past its timeout after which a call's child is killed.
+
+A child looks at the clock by itself and answers within the timeout. One that is still there by then
+is stuck in a single step that doesn't look at the clock, which is what the message "something hung"
+stands for: a system call that does not return, a regular expression of a rule that takes for ever,
+a configuration file on a network file system that does not answer."""
 
 _READ_SIZE = 1 << 20
 _POLL = 0.001
@@ -41,12 +47,21 @@ _stuck: list[int] = []
 """Children that were killed and did not end; a service looks for them at its next call."""
 
 
-class Answer(NamedTuple):
-    """What a call says: on stdout, on stderr, and by its exit status."""
+class Answer:
+    """What a call says.
 
-    text: str
-    notes: str = ""
-    status: int = 0
+    Attributes:
+        text: on stdout.
+        notes: on stderr.
+        status: its exit status.
+    """
+
+    __slots__ = ("notes", "status", "text")
+
+    def __init__(self, text: str, notes: str = "", status: int = 0) -> None:
+        self.text = text
+        self.notes = notes
+        self.status = status
 
 
 Make = Callable[[], Answer]
@@ -55,8 +70,9 @@ Make = Callable[[], Answer]
 def give_up(message: str) -> None:
     """Write *message* as the call's error and end the process.
 
-    Called in a signal handler, and only where no child could be had. `cli` replaces this function
-    at its start by one that knows where its caller looks for errors.
+    Called in a signal handler, and only where no child could be had: then nobody else is there to
+    write it. `cli` puts a function in the place of this one that knows where its caller looks for
+    errors.
     """
     raise SystemExit(message)
 
@@ -65,7 +81,7 @@ def answer_within(seconds: float, make: Make, *, close: int = -1, silent: bool =
     """Return what *make* returns, made in a child.
 
     *close* is a descriptor that the child has no business with. A *silent* child has none of the
-    caller's streams: whoever waits for their end need not wait for a child that hangs.
+    caller's streams: whoever waits for their end need not wait for a child that is stuck.
 
     Raises:
         TimedOutError: that took longer than *seconds*; the child is killed.
@@ -119,8 +135,8 @@ def _answer_here(seconds: float, make: Make) -> Answer:
         signal.signal(signal.SIGALRM, before)
 
 
-def _be_child(make: Make, pipes: tuple[int, int, int], end: float, *, silent: bool) -> NoReturn:
-    """Answer through the pipe and leave, without anything that the parent has to clean up."""
+def _be_child(make: Make, pipes: tuple[int, int, int], end: float, *, silent: bool) -> None:
+    """Answer through the pipe and end this process, so that nothing of the parent's runs in it."""
     send, *others = pipes
     try:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
@@ -158,7 +174,8 @@ def _leave_streams() -> None:
 def _message_of(make: Make) -> bytes:
     """Return what became of *make* as the child tells it: a kind and its parts."""
     try:
-        said: tuple[object, ...] = (_ANSWER, *make())
+        answer = make()
+        said: tuple[object, ...] = (_ANSWER, answer.text, answer.notes, answer.status)
     except UsageError as error:
         said = _USAGE, str(error), error.hint
     except InternalError as error:

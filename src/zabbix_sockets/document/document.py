@@ -6,8 +6,6 @@ docs/document.md has its fields; each is described once, where its Record's clas
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import orjson
-
 from zabbix_sockets.document.completeness import complete_lists
 from zabbix_sockets.document.head import Collector, Host, collector_of, host_of
 from zabbix_sockets.document.listeners import ListenerRow, listener_rows
@@ -98,6 +96,8 @@ NO_LIMITS = Limits(*(1 << 62,) * 4)
 
 def read_document(text: str) -> Document:
     """Make a Document of its JSON, as another process of the same version has written it."""
+    import orjson  # noqa: PLC0415  # no agent reads one
+
     content = orjson.loads(text)
     absent = {}
     for name in LISTS:
@@ -121,6 +121,22 @@ def build_document(
     Raises:
         SocketsError: not even a document without rows fits into *limits*.
     """
+    return _bounded(snapshot, limits, grouping, for_people=for_people)[0]
+
+
+def document_json(snapshot: Snapshot, limits: Limits, grouping: Grouping) -> bytes:
+    """Make the JSON of the document of a Snapshot, in one line without its end.
+
+    Raises:
+        SocketsError: as build_document().
+    """
+    return _bounded(snapshot, limits, grouping, for_people=False)[1]
+
+
+def _bounded(
+    snapshot: Snapshot, limits: Limits | None, grouping: Grouping | None, *, for_people: bool
+) -> tuple[Document, bytes]:
+    """Make the document within *limits*, and its JSON, by which its length is known."""
     grouping = grouping or GROUPINGS[DEFAULT_GROUPING]
     usage = {} if snapshot.filter else ephemeral_usage(snapshot)
     listed = snapshot.listed()
@@ -136,10 +152,10 @@ def build_document(
     limits = limits or Limits()
     while True:
         document = _assemble(snapshot, grouping, head, ranked, uncounted, limits)
-        size = len(to_json(document))
-        if size <= limits.max_bytes:
-            return document
-        limits = _tightened(limits, document, limits.max_bytes / size)
+        text = to_json(document)
+        if len(text) <= limits.max_bytes:
+            return document, text
+        limits = _tightened(limits, document, limits.max_bytes / len(text))
 
 
 def _tightened(limits: Limits, document: Document, share: float) -> Limits:

@@ -4,7 +4,7 @@ Operators have no precedence over each other: `a or b and c` is `(a or b) and c`
 ss(8) says of it; ss itself reads it so, from left to right.
 """
 
-from typing import NamedTuple
+from typing import Self
 
 from zabbix_sockets.filters import terms
 from zabbix_sockets.filters.faults import fault
@@ -29,11 +29,18 @@ _CONDITIONS = (
 )
 
 
-class Filter(NamedTuple):
-    """An expression as it was parsed, and its text."""
+class Filter(str):
+    """The text of an expression, with the conditions that it was parsed to."""
 
-    text: str
+    __slots__ = ("node",)
+
     node: Node
+
+    def __new__(cls, text: str, node: Node) -> Self:
+        """Make it of its text, and of the conditions that were read in that."""
+        made = super().__new__(cls, text)
+        made.node = node
+        return made
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -44,9 +51,13 @@ class Filter(NamedTuple):
 def parse(text: str) -> Filter:
     """Return the filter of an expression; an empty one matches all sockets.
 
+    What is a Filter already is not read again.
+
     Raises:
         UsageError: it is longer than MAX_LENGTH, or wrong; the hint shows where.
     """
+    if isinstance(text, Filter):
+        return text
     if len(text) > MAX_LENGTH:
         what = f"filter: it has {len(text)} characters, more than {MAX_LENGTH}"
         raise UsageError(what, "networks (10.0.0.0/8) and ranges (dport >= 8000) say more")

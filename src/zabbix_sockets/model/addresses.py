@@ -13,9 +13,14 @@ _WORDS = struct.Struct("=IIII")
 _FACTORS = (1, 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)  # set_addresses() of the BPF program has them
 
 
+def family_of(address: bytes) -> int:
+    """Return the family of a packed address, AF_INET or AF_INET6."""
+    return AF_INET if len(address) == IPV4_LENGTH else AF_INET6
+
+
 def format_address(address: bytes) -> str:
     """Return the text of a packed address: "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"."""
-    return inet_ntop(AF_INET if len(address) == IPV4_LENGTH else AF_INET6, address)
+    return inet_ntop(family_of(address), address)
 
 
 def format_endpoint(address: bytes, port: int | str, device: str = "") -> str:

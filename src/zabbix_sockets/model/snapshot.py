@@ -3,7 +3,7 @@
 Nothing here does I/O. `None` means "not available from this source"; 0 was measured.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 from zabbix_sockets.model.gaps import NAMESPACE, Gap
@@ -216,11 +216,6 @@ class Snapshot:
     def skipped(self) -> set[int]:
         """Numbers of the other namespaces that were not read to the end."""
         return {gap.netns for gap in self.visibility.gaps if gap.kind == NAMESPACE}
-
-    def note_uids(self, uids: Mapping[int, int]) -> None:
-        """Take over the lowest uids seen on owners' sockets."""
-        for owner, uid in uids.items():
-            self.uids[owner] = min(uid, self.uids.get(owner, uid))
 
     def ports_of(self, netns: int) -> PortRange | None:
         """Return the ephemeral ports of a namespace, None where what takes them is unknown."""

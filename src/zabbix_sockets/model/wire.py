@@ -37,6 +37,13 @@ def state_name(protocol: str, state: int) -> str:
     return names.get(state) or f"state_{state}"
 
 
+LISTENING = {"tcp": TcpState.LISTEN.value, "udp": TcpState.CLOSE.value}
+"""By protocol, the state of listeners: listening TCP sockets, and UDP sockets that are bound and
+not connected."""
+
+LISTENING_MASK = {protocol: 1 << state for protocol, state in LISTENING.items()}
+"""The same as masks of states."""
+
 OWN_NETNS = 0
 """The number of the caller's own network namespace; others have inode numbers, never 0."""
 

@@ -1,6 +1,5 @@
 """The verb `provision`: asks, plans, and carries it out, printing a line for each change."""
 
-import argparse
 import os
 import sys
 from typing import NamedTuple
@@ -10,7 +9,7 @@ from zabbix_sockets.provision import credentials
 from zabbix_sockets.provision.api import Api, connected
 from zabbix_sockets.provision.failures import RefusedError, in_one_line
 from zabbix_sockets.provision.inventory import read_groupid, read_inventory, read_templateid
-from zabbix_sockets.provision.options import DesiredState, desired_state
+from zabbix_sockets.provision.options import DesiredState, ProvisionOptions, desired_state
 from zabbix_sockets.provision.plan import Change, HostPlan, Ids, Plan, group_of, make_plan
 from zabbix_sockets.provision.templates import (
     TEMPLATE_GROUP,
@@ -59,8 +58,8 @@ def note(text: str) -> None:
     sys.stderr.write(f"note: {in_one_line(text)}\n")
 
 
-def provision(options: argparse.Namespace) -> None:
-    """Import the templates and link the hosts that *options* name, as arguments.py parsed them.
+def provision(options: ProvisionOptions) -> None:
+    """Import the templates and link the hosts that *options* name.
 
     Raises:
         UsageError: options contradict each other.
@@ -68,15 +67,15 @@ def provision(options: argparse.Namespace) -> None:
     """
     desired = desired_state(options)
     found = credentials.find(
-        token_file=options.token_file,
-        user=options.user,
-        password_file=options.password_file,
+        token_file=options.login.token_file,
+        user=options.login.user,
+        password_file=options.login.password_file,
         environment=os.environ,
         note=note,
     )
     if options.url.exposed:
         note("plain http: the password or token can be read on the way to the server")
-    with connected(options.url, options.timeout, options.ca_file) as api:
+    with connected(options.url, options.timeout, options.login.ca_file) as api:
         check_version(api.version)
         sources = {
             template: read_source(installed_folder(), template, api.version)

@@ -1,12 +1,11 @@
 """Options of `provision`, and their check before a server is asked."""
 
-import argparse
 import re
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Annotated, NamedTuple
 
 from zabbix_sockets.model.errors import UsageError
-from zabbix_sockets.provision.frontend import parse_frontend
+from zabbix_sockets.model.option import Option, Section, seconds
+from zabbix_sockets.provision.frontend import Frontend, parse_frontend
 from zabbix_sockets.provision.interfaces import Interface, parse_interface
 from zabbix_sockets.provision.macros import Macro, identity, parse_macro
 from zabbix_sockets.provision.templates import TEMPLATES, Template
@@ -16,7 +15,6 @@ DEFAULT_GROUP = "Linux servers"
 
 _MAX_HOST, _MAX_NAME = 128, 255
 _HOST = re.compile(r"[0-9A-Za-z_. -]+")
-_Parsed = TypeVar("_Parsed")
 
 
 class DesiredState(NamedTuple):
@@ -43,133 +41,6 @@ class DesiredState(NamedTuple):
     delete_missing: bool = False
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `provision` to its parser, all but --timeout."""
-    add = parser.add_argument
-    add("url", type=_by(parse_frontend), metavar="URL", help="the Zabbix frontend's address")
-    add(
-        "--template",
-        action="append",
-        default=[],
-        choices=tuple(TEMPLATES),
-        help="agent, active or trapper: import this one (repeatable; default: all three), and link"
-        " it to the hosts (default: agent)",
-    )
-    _add_hosts(parser)
-    _add_login(parser)
-    add(
-        "--delete-missing",
-        action="store_true",
-        help="delete parts of the templates on the server that these ones don't have",
-    )
-    add(
-        "--dry-run",
-        action="store_true",
-        help="change nothing, and print the changes that would be made",
-    )
-
-
-def _add_hosts(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("hosts")
-    add = group.add_argument
-    add(
-        "--host",
-        action="append",
-        default=[],
-        type=_by(_parse_host),
-        metavar="NAME",
-        help="link this host, by its technical name (repeatable); one that is missing is created",
-    )
-    add(
-        "--group",
-        type=_by(_parse_name),
-        metavar="NAME",
-        help=f"the host group of hosts that are created (default: {DEFAULT_GROUP})",
-    )
-    add(
-        "--proxy",
-        type=_by(_parse_name),
-        metavar="NAME",
-        help="the proxy of hosts that are created",
-    )
-    add(
-        "--interface",
-        type=_by(parse_interface),
-        metavar="ADDRESS:PORT",
-        help="the agent's address, for a host that has none",
-    )
-    add(
-        "--macro",
-        action="append",
-        default=[],
-        type=_by(parse_macro),
-        metavar="NAME=VALUE",
-        help="give the hosts this user macro, as '{$NAME}=5' or '{$NAME:\"nginx\"}=5' (repeatable)",
-    )
-
-
-def _add_login(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group(
-        "login",
-        "Without these: ZABBIX_TOKEN, or ZABBIX_USER and ZABBIX_PASSWORD, or you are asked.",
-    )
-    add = group.add_argument
-    add("--token-file", type=_by(_parse_path), metavar="FILE", help="a file with an API token")
-    add("--user", type=_by(_parse_name), metavar="NAME", help="log in as this user")
-    add(
-        "--password-file",
-        type=_by(_parse_path),
-        metavar="FILE",
-        help="a file with the user's password",
-    )
-    add(
-        "--ca-file",
-        type=_by(_parse_path),
-        metavar="FILE",
-        help="trust the certificates in this file (PEM)",
-    )
-
-
-def desired_state(options: argparse.Namespace) -> DesiredState:
-    """Return the state that the parsed *options* ask for.
-
-    Raises:
-        UsageError: they contradict each other.
-    """
-    kinds = list(dict.fromkeys(options.template))
-    for_hosts = ("group", "proxy", "interface", "macro")
-    if not options.host:
-        for name in for_hosts:
-            if getattr(options, name):
-                raise UsageError(f"--{name} is for hosts: give --host too")
-    elif len(kinds) > 1:
-        raise UsageError("a host is linked to one template: give --template once with --host")
-    if len({identity(macro.name) for macro in options.macro}) < len(options.macro):
-        raise UsageError("the same macro is given twice")
-    return DesiredState(
-        templates=tuple(TEMPLATES[kind] for kind in kinds or TEMPLATES),
-        linked=TEMPLATES[kinds[0] if kinds else "agent"],
-        hosts=tuple(dict.fromkeys(options.host)),
-        group=options.group,
-        proxy=options.proxy,
-        interface=options.interface,
-        macros=tuple(options.macro),
-        delete_missing=options.delete_missing,
-    )
-
-
-def _by(parse: Callable[[str], _Parsed]) -> Callable[[str], _Parsed]:
-    """Return *parse* for argparse, which prints the message of ArgumentTypeError only."""
-
-    def checked(text: str) -> _Parsed:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return checked
-
-
 def _parse_host(text: str) -> str:
     if not _HOST.fullmatch(text) or text != text.strip() or len(text) > _MAX_HOST:
         raise ValueError(
@@ -189,3 +60,144 @@ def _parse_name(text: str) -> str:
     if not text.strip() or not text.isprintable() or len(text) > _MAX_NAME:
         raise ValueError(f"not a name of 1 to {_MAX_NAME} printable characters")
     return text
+
+
+class HostOptions(NamedTuple):
+    """Which hosts to link, and what those get that are created."""
+
+    host: Annotated[
+        tuple[str, ...],
+        Option(
+            "--host",
+            "link this host, by its technical name (repeatable); one that is missing is created",
+            "NAME",
+            _parse_host,
+            action="append",
+        ),
+    ] = ()
+    group: Annotated[
+        str | None,
+        Option(
+            "--group",
+            f"the host group of hosts that are created (default: {DEFAULT_GROUP})",
+            "NAME",
+            _parse_name,
+        ),
+    ] = None
+    proxy: Annotated[
+        str | None,
+        Option("--proxy", "the proxy of hosts that are created", "NAME", _parse_name),
+    ] = None
+    interface: Annotated[
+        Interface | None,
+        Option(
+            "--interface",
+            "the agent's address, for a host that has none",
+            "ADDRESS:PORT",
+            parse_interface,
+        ),
+    ] = None
+    macro: Annotated[
+        tuple[Macro, ...],
+        Option(
+            "--macro",
+            "give the hosts this user macro, as '{$NAME}=5' or '{$NAME:\"nginx\"}=5' (repeatable)",
+            "NAME=VALUE",
+            parse_macro,
+            action="append",
+        ),
+    ] = ()
+
+
+class LoginOptions(NamedTuple):
+    """Who logs in to the API, and how the server is known."""
+
+    token_file: Annotated[
+        str | None, Option("--token-file", "a file with an API token", "FILE", _parse_path)
+    ] = None
+    user: Annotated[str | None, Option("--user", "log in as this user", "NAME", _parse_name)] = None
+    password_file: Annotated[
+        str | None,
+        Option("--password-file", "a file with the user's password", "FILE", _parse_path),
+    ] = None
+    ca_file: Annotated[
+        str | None,
+        Option("--ca-file", "trust the certificates in this file (PEM)", "FILE", _parse_path),
+    ] = None
+
+
+class ProvisionOptions(NamedTuple):
+    """The options of `provision`."""
+
+    url: Annotated[Frontend, Option("", "the Zabbix frontend's address", "URL", parse_frontend)]
+    template: Annotated[
+        tuple[str, ...],
+        Option(
+            "--template",
+            "agent, active or trapper: import this one (repeatable; default: all three), and link"
+            " it to the hosts (default: agent)",
+            choices=tuple(TEMPLATES),
+            action="append",
+        ),
+    ] = ()
+    hosts: Annotated[HostOptions, Section("hosts")] = HostOptions()
+    login: Annotated[
+        LoginOptions,
+        Section(
+            "login",
+            "Without these: ZABBIX_TOKEN, or ZABBIX_USER and ZABBIX_PASSWORD, or you are asked.",
+        ),
+    ] = LoginOptions()
+    delete_missing: Annotated[
+        bool,
+        Option(
+            "--delete-missing",
+            "delete parts of the templates on the server that these ones don't have",
+            action="store_true",
+        ),
+    ] = False
+    dry_run: Annotated[
+        bool,
+        Option(
+            "--dry-run",
+            "change nothing, and print the changes that would be made",
+            action="store_true",
+        ),
+    ] = False
+    timeout: Annotated[
+        float,
+        Option(
+            "--timeout",
+            "wait this long for each of the server's answers (default: 60)",
+            "SECONDS",
+            seconds,
+        ),
+    ] = 60.0
+
+
+def desired_state(options: ProvisionOptions) -> DesiredState:
+    """Return the state that the *options* ask for.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+    kinds = list(dict.fromkeys(options.template))
+    hosts = options.hosts
+    if not hosts.host:
+        for name, value in hosts._asdict().items():
+            if value:
+                raise UsageError(f"--{name} is for hosts: give --host too")
+    elif len(kinds) > 1:
+        raise UsageError("a host is linked to one template: give --template once with --host")
+    if len({identity(macro.name) for macro in hosts.macro}) < len(hosts.macro):
+        raise UsageError("the same macro is given twice")
+    return DesiredState(
+        templates=tuple(TEMPLATES[kind] for kind in kinds or TEMPLATES),
+        linked=TEMPLATES[kinds[0] if kinds else "agent"],
+        hosts=tuple(dict.fromkeys(hosts.host)),
+        group=hosts.group,
+        proxy=hosts.proxy,
+        interface=hosts.interface,
+        macros=hosts.macro,
+        delete_missing=options.delete_missing,
+    )

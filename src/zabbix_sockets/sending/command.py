@@ -1,11 +1,11 @@
 """The verb `send`: pushes a document to every destination, once or at every interval."""
 
-import argparse
 import sys
 import time
 
 from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.sending.delivery import Report, catching_up, drain_delay
+from zabbix_sockets.sending.options import Pushing
 from zabbix_sockets.sending.pusher import Make, Pusher
 from zabbix_sockets.sending.service import Service
 from zabbix_sockets.sending.spool import Spool
@@ -18,8 +18,10 @@ _LONGEST_DOCUMENT = 1.5, 2.0
 half of one is for other calls that are waited for, and the second in seconds."""
 
 
-def send(options: argparse.Namespace, make: Make) -> None:
-    """Push a document that *make* returns, once or with *options*.interval again and again.
+def send(options: Pushing, timeout: float, make: Make) -> None:
+    """Push a document that *make* returns, once or with an interval again and again.
+
+    *timeout*: the seconds that *make* may take.
 
     Raises:
         SocketsError: the document was not delivered everywhere.
@@ -30,9 +32,9 @@ def send(options: argparse.Namespace, make: Make) -> None:
         if pusher.spool and pusher.spool.renamed:
             said = f"{pusher.spool.path} was damaged; it is {pusher.spool.renamed} now"
             sys.stderr.write(f"note: {said}\n")
-        if options.interval:
-            _check(pusher, options.timeout)
-            Service(pusher, options.interval).run()
+        if options.how.interval:
+            _check(pusher, timeout)
+            Service(pusher, options.how.interval).run()
         else:
             if pusher.target.has_alternatives:
                 sys.stderr.write(f"note: pushing {pusher.target}\n")

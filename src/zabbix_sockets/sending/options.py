@@ -1,141 +1,143 @@
 """Options of `send`. Those that zabbix_sender has too have its names, and are given to it."""
 
-import argparse
 import os
+from collections.abc import Callable
+from typing import Annotated, NamedTuple
 
-_TLS = {
-    "connect": "unencrypted, psk or cert",
-    "ca-file": "certificates of the CAs that may have signed the server's",
-    "crl-file": "revoked certificates",
-    "server-cert-issuer": "allowed issuer of the server's certificate",
-    "server-cert-subject": "allowed subject of the server's certificate",
-    "cert-file": "the host's certificate",
-    "key-file": "the host's private key",
-    "psk-identity": "identity of the pre-shared key",
-    "psk-file": "file with the pre-shared key",
-    "cipher13": "cipher suites for TLS 1.3",
-    "cipher": "cipher suites for TLS 1.2",
-}
+from zabbix_sockets.model.option import Option, Section, number
 
 CONNECT = "--tls-connect"
 """The option that says whether connections are encrypted, and how."""
-FILES = tuple(f"--tls-{name}" for name in _TLS if name.endswith("-file"))
+
+FILES = tuple(
+    f"--tls-{name}" for name in ("ca-file", "crl-file", "cert-file", "key-file", "psk-file")
+)
 """The options of zabbix_sender whose value is the path of a file."""
 
 _MEGABYTE = 1_000_000
-_MAX_DIGITS = 12  # of a whole number: zeros in front of one are no reason to read half of it
+
+SenderOption = tuple[str, str]
+"""The name of an option in zabbix_sender, and its value."""
 
 
-class _SenderOption(argparse.Action):
-    """Collects options for zabbix_sender, with their values; *const* is its name for the option."""
+def _of_sender(flag: str, meaning: str, metavar: str = "X", called: str = "") -> Option:
+    """Return an option for zabbix_sender, which has the same name there or is *called* so.
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: object,
-        option_string: str | None = None,
-    ) -> None:
-        """Append the option and its value to `sender_options`, a file with its absolute path.
+    A file has its absolute path: zabbix_sender runs in the folder of the agent's file.
+    """
 
-        zabbix_sender runs in the folder of the agent's file.
-        """
-        del parser
-        value = os.path.abspath(str(values)) if option_string in FILES else str(values)
-        namespace.sender_options = [*namespace.sender_options, self.const or option_string, value]
+    def parse(text: str) -> SenderOption:
+        return called or flag, os.path.abspath(text) if flag in FILES else text
+
+    return Option(flag, meaning, metavar, parse, action="append")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `send` to its parser, besides those of every document."""
-    parser.set_defaults(sender_options=[])
-    _add_to(parser)
-    _add_how(parser)
+def _within(least: int, most: int, what: str, unit: int = 1) -> Callable[[str], int]:
+    """Return what reads a number from *least* to *most*, of so many *unit*s."""
+    return lambda text: number(text, least, most, what) * unit
 
 
-def _add_to(parser: argparse.ArgumentParser) -> None:
-    to = parser.add_argument_group("where to, and as whom (default: as the agent)")
-    to.add_argument(
-        "--agent-config",
-        metavar="FILE",
-        help="the agent's configuration: ServerActive, Hostname, SourceIP and TLS settings"
-        " (default: that of the agent which runs or is installed, below /etc/zabbix)",
+class Destination(NamedTuple):
+    """Where to push, and as which host; what is not said is as the agent has it."""
+
+    agent_config: Annotated[
+        str | None,
+        Option(
+            "--agent-config",
+            "the agent's configuration: ServerActive, Hostname, SourceIP and TLS settings"
+            " (default: that of the agent which runs or is installed, below /etc/zabbix)",
+            "FILE",
+        ),
+    ] = None
+    server: Annotated[
+        tuple[str, ...],
+        Option(
+            "--server",
+            "server or proxy (repeatable; nodes of a cluster: a;b)",
+            "HOST[:PORT]",
+            action="append",
+        ),
+    ] = ()
+    port: Annotated[
+        int | None,
+        Option("--port", "its port, where none is given", "N", _within(1, 65535, "a port")),
+    ] = None
+    host: Annotated[str | None, Option("--host", "the host's name in Zabbix", "NAME")] = None
+    sender_options: Annotated[
+        tuple[SenderOption, ...],
+        _of_sender(
+            "--source-address", "the address that connections come from (SourceIP)", "ADDRESS", "-I"
+        ),
+        _of_sender(CONNECT, "unencrypted, psk or cert"),
+        _of_sender("--tls-ca-file", "certificates of the CAs that may have signed the server's"),
+        _of_sender("--tls-crl-file", "revoked certificates"),
+        _of_sender("--tls-server-cert-issuer", "allowed issuer of the server's certificate"),
+        _of_sender("--tls-server-cert-subject", "allowed subject of the server's certificate"),
+        _of_sender("--tls-cert-file", "the host's certificate"),
+        _of_sender("--tls-key-file", "the host's private key"),
+        _of_sender("--tls-psk-identity", "identity of the pre-shared key"),
+        _of_sender("--tls-psk-file", "file with the pre-shared key"),
+        _of_sender("--tls-cipher13", "cipher suites for TLS 1.3"),
+        _of_sender("--tls-cipher", "cipher suites for TLS 1.2"),
+    ] = ()
+
+
+class Manner(NamedTuple):
+    """What to push, when, and where it waits meanwhile."""
+
+    values: Annotated[
+        tuple[str, ...] | None,
+        Option(
+            "--values",
+            "push discovery and a value for each figure of each row instead, to items of your"
+            " own with the templates' keys; KEY: of these only, such as 'sockets.process.tcp.*'",
+            "KEY",
+            nargs="*",
+        ),
+    ] = None
+    interval: Annotated[
+        int | None,
+        Option(
+            "--interval",
+            "stay, and push at this interval",
+            "SECONDS",
+            _within(1, 86400, "a number of seconds"),
+        ),
+    ] = None
+    send_timeout: Annotated[
+        int,
+        Option(
+            "--send-timeout",
+            "the time for each call of zabbix_sender (default: 10)",
+            "SECONDS",
+            _within(1, 300, "a number of seconds"),
+        ),
+    ] = 10
+    spool: Annotated[
+        str | None,
+        Option(
+            "--spool",
+            "file in which documents wait that could not be delivered"
+            " (default: spool.sqlite, with --values values.sqlite, in $STATE_DIRECTORY or"
+            " /var/lib/zabbix-sockets)",
+            "FILE",
+        ),
+    ] = None
+    spool_bytes: Annotated[
+        int,
+        Option(
+            "--spool-size",
+            "bound of the spool for each server, after which the oldest go (default: 64)",
+            "MB",
+            _within(1, 100_000, "a number of megabytes", _MEGABYTE),
+        ),
+    ] = 64 * _MEGABYTE
+
+
+class Pushing(NamedTuple):
+    """The options that `send` has besides those of every document."""
+
+    to: Annotated[Destination, Section("where to, and as whom (default: as the agent)")] = (
+        Destination()
     )
-    to.add_argument(
-        "--server",
-        action="append",
-        metavar="HOST[:PORT]",
-        help="server or proxy (repeatable; nodes of a cluster: a;b)",
-    )
-    to.add_argument("--port", type=_port, metavar="N", help="its port, where none is given")
-    to.add_argument("--host", metavar="NAME", help="the host's name in Zabbix")
-    to.add_argument(
-        "--source-address",
-        dest="sender_options",
-        action=_SenderOption,
-        const="-I",
-        metavar="ADDRESS",
-        help="the address that connections come from (SourceIP)",
-    )
-    for name, meaning in _TLS.items():
-        to.add_argument(
-            f"--tls-{name}", dest="sender_options", action=_SenderOption, metavar="X", help=meaning
-        )
-
-
-def _add_how(parser: argparse.ArgumentParser) -> None:
-    how = parser.add_argument_group("how")
-    how.add_argument(
-        "--values",
-        nargs="*",
-        metavar="KEY",
-        help="push discovery and a value for each figure of each row instead, to items of your"
-        " own with the templates' keys; KEY: of these only, such as 'sockets.process.tcp.*'",
-    )
-    how.add_argument(
-        "--interval", type=_interval, metavar="SECONDS", help="stay, and push at this interval"
-    )
-    how.add_argument(
-        "--send-timeout",
-        type=_send_timeout,
-        default=10,
-        metavar="SECONDS",
-        help="the time for each call of zabbix_sender (default: 10)",
-    )
-    how.add_argument(
-        "--spool",
-        metavar="FILE",
-        help="file in which documents wait that could not be delivered"
-        " (default: spool.sqlite, with --values values.sqlite, in $STATE_DIRECTORY or"
-        " /var/lib/zabbix-sockets)",
-    )
-    how.add_argument(
-        "--spool-size",
-        type=_megabytes,
-        dest="spool_bytes",
-        default=64 * _MEGABYTE,
-        metavar="MB",
-        help="bound of the spool for each server, after which the oldest go (default: 64)",
-    )
-
-
-def _number(text: str, least: int, most: int, what: str) -> int:
-    digits = text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
-    if not (digits and least <= int(text) <= most):
-        raise argparse.ArgumentTypeError(f"not {what} from {least} to {most}")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    return _number(text, 1, 65535, "a port")
-
-
-def _interval(text: str) -> int:
-    return _number(text, 1, 86400, "a number of seconds")
-
-
-def _send_timeout(text: str) -> int:
-    return _number(text, 1, 300, "a number of seconds")
-
-
-def _megabytes(text: str) -> int:
-    return _number(text, 1, 100_000, "a number of megabytes") * _MEGABYTE
+    how: Annotated[Manner, Section("how")] = Manner()

@@ -1,6 +1,5 @@
 """Pusher: makes documents and delivers them, by the options of `send`."""
 
-import argparse
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from zabbix_sockets.sending.database import ALONE_SECONDS, HeldError
 from zabbix_sockets.sending.delivery import Delivery, Report, WaitPolicy, push_all
 from zabbix_sockets.sending.figures import Figures
 from zabbix_sockets.sending.lines import Value
+from zabbix_sockets.sending.options import Manner, Pushing
 from zabbix_sockets.sending.spool import FILE, FOLDER, VALUES_FILE, Spool
 from zabbix_sockets.sending.target import Target
 from zabbix_sockets.sending.transport import GRACE, Outcome
@@ -30,7 +30,7 @@ class Pusher:
     """Makes documents and delivers them to all destinations.
 
     Args:
-        options: those of `send`, as arguments.py parsed them.
+        options: those of `send`.
         make: makes a document.
 
     Attributes:
@@ -43,14 +43,14 @@ class Pusher:
         SocketsError: the spool can't be opened.
     """
 
-    def __init__(self, options: argparse.Namespace, make: Make) -> None:
-        self._options = options
+    def __init__(self, options: Pushing, make: Make) -> None:
+        self._how = how = options.how
         self._make = make
-        self.target = Target(options)
-        self.spool = _open_spool(options)
+        self.target = Target(options.to)
+        self.spool = _open_spool(how)
         self.wait_policy = WaitPolicy(
-            push_seconds=options.send_timeout + GRACE + _SLACK_SECONDS,
-            lock_seconds=min(ALONE_SECONDS, options.interval or ALONE_SECONDS),
+            push_seconds=how.send_timeout + GRACE + _SLACK_SECONDS,
+            lock_seconds=min(ALONE_SECONDS, how.interval or ALONE_SECONDS),
         )
         self._content = self._make_content()
         destinations = self.target.destinations
@@ -114,21 +114,21 @@ class Pusher:
             return reports  # the leftover waits in the spool for the next time
 
     def _make_content(self) -> Content:
-        options, host = self._options, self.target.host
-        if options.values is None:
+        values, host = self._how.values, self.target.host
+        if values is None:
             return WholeDocument(host)
         if self.spool is None:
             raise UsageError(
                 "--values needs a spool: it remembers which items a server has",
                 "give --spool FILE",
             )
-        figures = Figures(options.values)
+        figures = Figures(values)
         if not figures.keys():
-            raise UsageError(f"no key is like {' or '.join(options.values)}", "see docs/metrics.md")
+            raise UsageError(f"no key is like {' or '.join(values)}", "see docs/metrics.md")
         return SingleValues(host, figures, self.spool, self._send_waiting)
 
     def _send(self, destination: str, values: Sequence[Value]) -> Outcome:
-        return transport.push(self.target.sender, destination, values, self._options.send_timeout)
+        return transport.push(self.target.sender, destination, values, self._how.send_timeout)
 
     def _send_waiting(self, destination: str, values: Sequence[Value]) -> Outcome:
         return push_all(self._send, {destination: values}, self.wait_policy)[destination]
@@ -137,14 +137,14 @@ class Pusher:
         return self._content.judge(destination, values, self._send(destination, values))
 
 
-def _open_spool(options: argparse.Namespace) -> Spool | None:
+def _open_spool(how: Manner) -> Spool | None:
     """Return the spool; None for a single push whose user may not write into its folder.
 
     Raises:
         SocketsError: it can't be opened.
     """
     folder = os.environ.get("STATE_DIRECTORY", FOLDER).split(":")[0]
-    path = options.spool or os.path.join(folder, FILE if options.values is None else VALUES_FILE)
-    if not options.spool and not options.interval and not os.access(folder, os.W_OK):
+    path = how.spool or os.path.join(folder, FILE if how.values is None else VALUES_FILE)
+    if not how.spool and not how.interval and not os.access(folder, os.W_OK):
         return None
-    return Spool(path, options.spool_bytes)
+    return Spool(path, how.spool_bytes)

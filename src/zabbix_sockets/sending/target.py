@@ -1,6 +1,5 @@
 """Destinations of a push, the host's name and the settings: by options, else as the agent's."""
 
-import argparse
 import os
 
 from zabbix_sockets.model.errors import SocketsError, UsageError, printable
@@ -12,7 +11,7 @@ from zabbix_sockets.sending.agent_config import (
 )
 from zabbix_sockets.sending.contents import MASTER_KEY
 from zabbix_sockets.sending.lines import Value, encode_line
-from zabbix_sockets.sending.options import CONNECT, FILES
+from zabbix_sockets.sending.options import CONNECT, FILES, Destination
 from zabbix_sockets.sending.transport import Sender
 
 
@@ -34,17 +33,17 @@ class Target:
         UsageError: it is not known where to, or as whom, or the agent's file can't be read.
     """
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: Destination) -> None:
         self.config = _read_config(options)
         self.has_alternatives = bool(self.config) and options.agent_config is None and has_several()
         self.host: str = options.host or (self.config.hostname if self.config else "")
-        self.destinations: tuple[str, ...] = tuple(options.server or ())
+        self.destinations: tuple[str, ...] = options.server
         if not self.destinations and self.config:
             self.destinations = self.config.destinations
         self._check_destinations()
         self._check_host()
         path = self.config.path if self.config else None
-        sender_options = tuple(options.sender_options)
+        sender_options = tuple(part for each in options.sender_options for part in each)
         self.sender = Sender(path, (*sender_options, *_credentials(sender_options)), options.port)
 
     def __str__(self) -> str:
@@ -72,9 +71,9 @@ class Target:
             raise UsageError(f"no host is called {printable(self.host)!r}") from None
 
 
-def _read_config(options: argparse.Namespace) -> AgentConfig | None:
+def _read_config(options: Destination) -> AgentConfig | None:
     path = options.agent_config
-    if path is None and not (options.server and CONNECT in options.sender_options):
+    if path is None and not (options.server and CONNECT in dict(options.sender_options)):
         path = find_agent_config()
     if path is None:
         return None

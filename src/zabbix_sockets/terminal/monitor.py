@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TextIO
 
-import orjson
-
+from zabbix_sockets.document.record import to_json
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.socket import Socket
 from zabbix_sockets.terminal.layout import Style, style_of
@@ -157,7 +156,7 @@ def print_json(seen: Iterable[SocketSnapshot | str], out: TextIO) -> None:
             line = {"time": round(now.time, 3), "seconds": seconds}
             line["sockets"] = compare(before, now)
             before = now
-        out.write(orjson.dumps(line).decode() + "\n")
+        out.write(to_json(line).decode() + "\n")
         out.flush()
 
 

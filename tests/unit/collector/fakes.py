@@ -99,3 +99,16 @@ def maker(tables: FakeTables | Exception) -> Callable[..., FakeTables]:
         return tables
 
     return make
+
+
+class Looks(Deadline):
+    """A deadline that passes when it has been looked at so many times."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__(600)
+        self.left = looks
+
+    def passed(self) -> bool:
+        """Count down."""
+        self.left -= 1
+        return self.left < 0

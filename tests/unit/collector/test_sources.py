@@ -1,5 +1,7 @@
 """Which source is chosen, for the whole and for each table."""
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,11 @@ from zabbix_sockets.collector.sources import (
 )
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
-from zabbix_sockets.model.snapshot import Query
+from zabbix_sockets.model.snapshot import Query, Visibility
 from zabbix_sockets.model.wire import Table
+from zabbix_sockets.readers.bpf import records
 from zabbix_sockets.readers.proc import net_tables
+from zabbix_sockets.readers.proc.net_tables import ProcTables
 from zabbix_sockets.readers.sock_diag import messages
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
@@ -59,6 +63,23 @@ def test_procfs_where_netlink_is_not(plan_with: Chooser) -> None:
     visibility = plan_with(SourceUnavailableError("no netlink socket: forbidden")).visibility
     assert (visibility.source, visibility.degraded) == ("procfs", True)
     assert "sock_diag: no netlink socket: forbidden" in visibility.reason
+
+
+def test_why_there_is_no_iterator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong with the pins comes with what to do, and with why none can be loaded here."""
+    monkeypatch.setattr("zabbix_sockets.readers.bpf.records.why_kernel_cannot", lambda: None)
+    monkeypatch.setattr(
+        "zabbix_sockets.readers.bpf.capabilities.why_may_not_load", lambda: "CAP_BPF is missing"
+    )
+    monkeypatch.setattr("zabbix_sockets.collector.sources.NetlinkTables", maker(FakeTables()))
+    folder = tmp_path / "pins"
+    query = Query("bpf", proc=str(ProcTree(tmp_path)), pins=str(folder))
+    with pytest.raises(SourceUnavailableError) as raised:
+        choose(query)
+    assert str(raised.value) == (
+        f"bpf can't be used: not loaded, there is no {folder}: run zabbix-sockets load as root;"
+        " CAP_BPF is missing"
+    )
 
 
 def test_procfs_asked_for(plan_with: Chooser) -> None:
@@ -217,3 +238,49 @@ def test_approximate(plan_with: Chooser, monkeypatch: pytest.MonkeyPatch) -> Non
     (warning,) = plan.visibility.warnings
     assert warning.startswith("udp: ")
     assert "approximate" in warning
+
+
+def plan_by(tmp_path: Path, opened: list[str]) -> Plan:
+    """Return a plan with an iterator that has no records, which notes when it is opened."""
+    empty = tmp_path / "pin"
+    empty.touch()
+
+    def open_iterator(program: str) -> int:
+        opened.append(program)
+        return os.open(empty, os.O_RDONLY)
+
+    return Plan(None, ProcTables("/nowhere"), Visibility("bpf"), open_iterator)
+
+
+def test_begun_reading_is_read_once(tmp_path: Path) -> None:
+    """What the plan has begun to read is what is read; who reads again, reads anew."""
+    opened: list[str] = []
+    with plan_by(tmp_path, opened) as plan:
+        plan.begin(Query())
+        assert opened == [records.COUNT_SOCKETS]
+        for times in (1, 2):
+            with plan.records("/proc", TIME) as read:
+                assert (list(read), read.complete) == ([], True)
+            assert len(opened) == times
+
+
+@pytest.mark.parametrize("expression", ["", "sport = :1"])
+def test_nothing_is_begun_in_vain(tmp_path: Path, expression: str) -> None:
+    """What fits a filter is not read from these records; a plan ends what it has begun."""
+    opened: list[str] = []
+    before = sys.getswitchinterval()
+    with plan_by(tmp_path, opened) as plan:
+        plan.begin(Query(filter=expression))
+    assert opened == ([] if expression else [records.COUNT_SOCKETS])
+    assert sys.getswitchinterval() == before
+
+
+def test_nothing_to_begin_with(tmp_path: Path) -> None:
+    """An iterator that can't be opened says so when its records are asked for; none is none."""
+    with plan_by(tmp_path, []) as plan:
+        (tmp_path / "pin").unlink()
+        plan.begin(Query())
+        with pytest.raises(FileNotFoundError):
+            plan.records("/proc", TIME)
+    with Plan(None, ProcTables("/nowhere"), Visibility("procfs")) as plan:
+        plan.begin(Query())

@@ -2,12 +2,11 @@
 
 import pytest
 
-from zabbix_sockets.command import answers
-from zabbix_sockets.command.arguments import parse
+from zabbix_sockets.command import call
 from zabbix_sockets.model.gaps import DENIED, Gap
 from zabbix_sockets.model.socket import Owner, Socket
 
-from ..answers import answer_with  # noqa: TID252  # a test folder is no package
+from ..answers import answer_with, run  # noqa: TID252  # a test folder is no package
 from ..snapshots import (  # noqa: TID252  # a test folder is no package
     processes,
     snapshot_of,
@@ -19,14 +18,13 @@ from ..snapshots import (  # noqa: TID252  # a test folder is no package
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Don't wait for other calls of this user, nor read this host's configuration file."""
     monkeypatch.setattr("zabbix_sockets.command.lock._SHARED_FOLDERS", ())
-    monkeypatch.setattr(answers, "CONFIG", "/nowhere/zabbix-sockets.toml")
+    monkeypatch.setattr(call, "CONFIG", "/nowhere/zabbix-sockets.toml")
 
 
 def test_query(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The source and what is left of the timeout are passed on."""
     queries = answer_with(monkeypatch, snapshot_of())
-    options = parse(["get", "--source", "procfs", "--timeout", "50"])
-    options.run(options)
+    run(*["get", "--source", "procfs", "--timeout", "50"])
     (query,) = queries
     assert query.source == "procfs"
     assert 0 < query.timeout <= 50
@@ -52,8 +50,7 @@ def test_answers(
 ) -> None:
     """Each verb prints one line, its answer."""
     answer_with(monkeypatch, snapshot_of(processes("nginx"), [tcp_listener(2, 80)]))
-    options = parse(arguments)
-    options.run(options)
+    run(*arguments)
     assert capsys.readouterr() == (answer, "")
 
 
@@ -64,8 +61,7 @@ def test_notes_for_people(
     snapshot = snapshot_of(processes("nginx"), [tcp_listener(2, 80)])
     snapshot.visibility.add_gap(DENIED, "sshd", 2)
     answer_with(monkeypatch, snapshot)
-    options = parse(["show", "processes"])
-    options.run(options)
+    run(*["show", "processes"])
     shown = capsys.readouterr()
     assert shown.err.startswith("note: 2 processes may not be inspected")
     assert "nginx" in shown.out
@@ -97,8 +93,7 @@ def test_what_would_help_is_told(
     snapshot.visibility.reason, snapshot.visibility.degraded = NO_GROUP, degraded
     for arguments in ([], ["--json"]):
         answer_with(monkeypatch, snapshot)
-        options = parse(["show", "processes", *arguments])
-        options.run(options)
+        run(*["show", "processes", *arguments])
         notes = capsys.readouterr().err.splitlines()
         assert len(notes) == len(told)
         assert all(note.startswith(f"note: {each}") for note, each in zip(notes, told, strict=True))
@@ -113,13 +108,10 @@ def test_why_owners_of_sockets_are_not_seen(
         *(0, 9, 0, 0),
     )
     for found, told in (((known, known._replace(owners=())), True), ((known,), False)):
-        monkeypatch.setattr("zabbix_sockets.collector.single.iter_sockets", lambda _, f=found: f)
-        monkeypatch.setattr(
-            "zabbix_sockets.collector.single.why_without_owners", lambda _: NO_GROUP
-        )
-        options = parse(["show", "sockets"])
-        for again in (False, True):
-            options.run(options)
-            notes = capsys.readouterr().err
-            wanted = f"note: not all owners are seen: {NO_GROUP}\n"
-            assert notes == (wanted if told and not again else "")
+        monkeypatch.setattr("zabbix_sockets.command.show.iter_sockets", lambda _, f=found: f)
+        monkeypatch.setattr("zabbix_sockets.command.show.why_without_owners", lambda _: NO_GROUP)
+        run("show", "sockets")
+        wanted = f"note: not all owners are seen: {NO_GROUP}\n"
+        assert capsys.readouterr().err == (wanted if told else "")
+        run("show", "sockets", "--interval", "0.001", "--count", "3")
+        assert capsys.readouterr().err == (wanted if told else "")

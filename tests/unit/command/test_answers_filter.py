@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from zabbix_sockets.command import answers
-from zabbix_sockets.command.arguments import parse
+from zabbix_sockets.command import call
+from zabbix_sockets.filters import parser
 from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Process, Query, Snapshot
 from zabbix_sockets.model.socket import Socket
 from zabbix_sockets.model.wire import TcpState
 
-from ..answers import answer_with  # noqa: TID252  # a test folder is no package
+from ..answers import answer_with, run  # noqa: TID252  # a test folder is no package
 from ..commands import run as run_command  # noqa: TID252  # a test folder is no package
 from ..commands import run_by_hand  # noqa: TID252  # a test folder is no package
 from ..snapshots import snapshot_of, tcp_listener  # noqa: TID252  # a test folder is no package
@@ -27,7 +27,7 @@ def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The path of a configuration file that is not there; other calls don't matter."""
     path = tmp_path / "zabbix-sockets.toml"
     monkeypatch.setattr("zabbix_sockets.command.lock._SHARED_FOLDERS", ())
-    monkeypatch.setattr(answers, "CONFIG", str(path))
+    monkeypatch.setattr(call, "CONFIG", str(path))
     return path
 
 
@@ -37,12 +37,6 @@ def snapshot() -> Snapshot:
     return snapshot_of([Process(1, "nginx", 9.0, unit="www.service")], [tcp_listener(A, 80)])
 
 
-def run(*arguments: str) -> None:
-    """Run a verb."""
-    options = parse(list(arguments))
-    options.run(options)
-
-
 VERBS = [("get",), ("discover", "listeners"), ("count", "nginx"), ("show", "processes")]
 
 
@@ -50,8 +44,7 @@ VERBS = [("get",), ("discover", "listeners"), ("count", "nginx"), ("show", "proc
 def test_filter_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot, verb: tuple[str, ...]
 ) -> None:
-    """The expression is a part of the query, and nothing is read ahead for it."""
-    monkeypatch.setattr(answers, "read_pinned", lambda *_: pytest.fail("read ahead"))
+    """The expression is a part of the query."""
     queries = answer_with(monkeypatch, snapshot)
     run(*verb, "--filter", EXPRESSION)
     assert [query.filter for query in queries] == [EXPRESSION]
@@ -130,7 +123,7 @@ def test_states_of_show_sockets(
         queries.append(query)
         return found
 
-    monkeypatch.setattr("zabbix_sockets.collector.single.iter_sockets", iter_sockets)
+    monkeypatch.setattr("zabbix_sockets.command.show.iter_sockets", iter_sockets)
     run("show", "sockets", "--json", *arguments)
     rows: Any = json.loads(capsys.readouterr().out)
     assert {row["local_port"] for row in rows} == states
@@ -145,7 +138,7 @@ def test_netns_of_show_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
         queries.append(query)
         return []
 
-    monkeypatch.setattr("zabbix_sockets.collector.single.iter_sockets", iter_sockets)
+    monkeypatch.setattr("zabbix_sockets.command.show.iter_sockets", iter_sockets)
     run("show", "sockets", "--filter", "netns shop")
     run("show", "sockets", "--filter", "netns shop", "--netns", "own")
     assert [query.netns for query in queries] == ["all", "own"]
@@ -166,3 +159,23 @@ def test_messages() -> None:
     )
     not_utf8 = run_command("get", "--filter", b"process \xff")
     assert "not UTF-8" in json.loads(not_utf8.stdout)["error"]
+
+
+@pytest.mark.parametrize("by_file", [True, False])
+@pytest.mark.parametrize("verb", [("get",), ("show", "sockets")])
+def test_expression_is_parsed_once(
+    monkeypatch: pytest.MonkeyPatch, config: Path, verb: tuple[str, ...], by_file: bool
+) -> None:
+    """Wherever it comes from, and however many look at it."""
+    parsed: list[str] = []
+
+    class Parser(parser._Parser):  # what parse() makes of a text
+        def __init__(self, text: str) -> None:
+            parsed.append(text)
+            super().__init__(text)
+
+    monkeypatch.setattr(parser, "_Parser", Parser)
+    config.write_text(f"filter = '{EXPRESSION}'\n" if by_file else "", "utf-8")
+    given = () if by_file else ("--filter", EXPRESSION)
+    run(*verb, "--source", "procfs", "--netns", "own", "--timeout", "60", *given)
+    assert parsed == ([] if by_file and verb[0] == "show" else [EXPRESSION])

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from zabbix_sockets.command import answers
-from zabbix_sockets.command.arguments import parse
+from zabbix_sockets.command import call
 from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Process, Query, Snapshot
 from zabbix_sockets.model.socket import Socket
 
-from ..answers import answer_with  # noqa: TID252  # a test folder is no package
+from ..answers import answer_with, run  # noqa: TID252  # a test folder is no package
 from ..snapshots import (  # noqa: TID252  # a test folder is no package
     NAMESPACES,
     UNNAMED,
@@ -32,7 +31,7 @@ def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The path of a configuration file that is not there; other calls don't matter."""
     path = tmp_path / "zabbix-sockets.toml"
     monkeypatch.setattr("zabbix_sockets.command.lock._SHARED_FOLDERS", ())
-    monkeypatch.setattr(answers, "CONFIG", str(path))
+    monkeypatch.setattr(call, "CONFIG", str(path))
     return path
 
 
@@ -46,12 +45,6 @@ def snapshot() -> Snapshot:
     made = snapshot_of([process], listeners)
     made.namespaces = dict(NAMESPACES)
     return made
-
-
-def run(*arguments: str) -> None:
-    """Run a verb."""
-    options = parse(list(arguments))
-    options.run(options)
 
 
 def groups_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -152,7 +145,7 @@ def test_namespaces(
         queries.append(query)
         return iter(())
 
-    monkeypatch.setattr("zabbix_sockets.collector.single.iter_sockets", iter_sockets)
+    monkeypatch.setattr("zabbix_sockets.command.show.iter_sockets", iter_sockets)
     run("show", "sockets", *given)
     assert [query.netns for query in queries] == [default or "own"]
     assert capsys.readouterr().out
@@ -252,7 +245,7 @@ def test_sockets_with_tcp_info(monkeypatch: pytest.MonkeyPatch, asked: bool) -> 
         queries.append(query)
         return []
 
-    monkeypatch.setattr("zabbix_sockets.collector.single.iter_sockets", remember)
+    monkeypatch.setattr("zabbix_sockets.command.show.iter_sockets", remember)
     run("show", "sockets", *(["--tcp-info"] if asked else []))
     assert [query.tcp_info for query in queries] == [asked]
 

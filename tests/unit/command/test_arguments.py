@@ -2,20 +2,22 @@
 
 import pytest
 
-from zabbix_sockets.command.arguments import VERBS, parse
+from zabbix_sockets.command.arguments import parse
 from zabbix_sockets.command.cli import FOR_AGENT
+from zabbix_sockets.command.verbs import VERBS
 from zabbix_sockets.model.errors import UsageError
 
 
 def test_defaults() -> None:
     """Without options the best source is asked, within 2.5 seconds, for 500,000 bytes."""
-    options = parse(["get"])
-    assert (options.source, options.timeout, options.max_bytes) == (None, 2.5, 500_000)
-    assert options.grouping == ""
-    assert (options.netns, options.group_by, options.config) == (None, "process", None)
-    options = parse(["show", "sockets"])
-    assert (options.json, options.state) == (False, [])
-    assert options.netns is None
+    options = parse(["get"]).options
+    collecting = options.collecting
+    assert (collecting.source, collecting.timeout) == (None, 2.5)
+    assert (options.grouping, options.bounds.max_bytes) == ("", 500_000)
+    assert (collecting.netns, collecting.group_by, collecting.config) == (None, "process", None)
+    options = parse(["show", "sockets"]).options
+    assert (options.json, options.state) == (False, ())
+    assert options.collecting.netns is None
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -27,9 +29,9 @@ def test_each_verb_runs_its_own_function(verb: str) -> None:
         "show": ["sockets"],
         "provision": ["https://zabbix.example.com"],
     }
-    options = parse([verb, *arguments.get(verb, [])])
-    assert options.run is VERBS[verb].run
-    assert options.run.__name__ == verb
+    request = parse([verb, *arguments.get(verb, [])])
+    assert (type(request.options), request.run) == VERBS[verb].define()
+    assert request.run.__name__ == verb
 
 
 def test_agent_verbs() -> None:
@@ -44,9 +46,9 @@ def test_options_before_or_behind(behind: bool) -> None:
     """Options may come before or behind the arguments."""
     given = ["nginx", "tcp", "listen"]
     wanted = ["--timeout", "3", "--source", "procfs"]
-    options = parse(["count", *(given + wanted if behind else wanted + given)])
+    options = parse(["count", *(given + wanted if behind else wanted + given)]).options
     assert (options.process, options.protocol, options.state) == ("nginx", "tcp", "listen")
-    assert (options.timeout, options.source) == (3, "procfs")
+    assert (options.collecting.timeout, options.collecting.source) == (3, "procfs")
 
 
 @pytest.mark.parametrize(
@@ -55,19 +57,20 @@ def test_options_before_or_behind(behind: bool) -> None:
 @pytest.mark.parametrize("grouping", ["process", "unit", "container", "user"])
 def test_options_of_a_snapshot(verb: list[str], grouping: str) -> None:
     """Each verb that takes a snapshot may be told the namespaces, the groups and the rules."""
-    options = parse([*verb, "--netns", "web", "--group-by", grouping, "--config", "/x.toml"])
+    request = parse([*verb, "--netns", "web", "--group-by", grouping, "--config", "/x.toml"])
+    options = request.options.collecting
     assert (options.netns, options.group_by, options.config) == ("web", grouping, "/x.toml")
 
 
 def test_repeated_state() -> None:
     """States add up."""
-    assert parse(["show", "sockets", "--state", "a", "--state", "b"]).state == ["a", "b"]
+    assert parse(["show", "sockets", "--state", "a", "--state", "b"]).options.state == ("a", "b")
 
 
 @pytest.mark.parametrize("text", ["0.001", "2.5", "3600", "1e1"])
 def test_seconds(text: str) -> None:
     """A timeout is any number of seconds up to an hour."""
-    assert parse(["get", "--timeout", text]).timeout == float(text)
+    assert parse(["get", "--timeout", text]).options.collecting.timeout == float(text)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "3601", "", "2s", "1,5", "\udcff"])
@@ -87,7 +90,7 @@ def test_no_bytes(text: str) -> None:
 @pytest.mark.parametrize("text", ["9" * 19, "0" * 30 + "1", "123456789012345678901234", "9" * 5000])
 def test_very_many_bytes(text: str) -> None:
     """A number of very many digits is refused: no part of it is another number."""
-    assert parse(["get", "--max-bytes", "9" * 18]).max_bytes == 10**18 - 1
+    assert parse(["get", "--max-bytes", "9" * 18]).options.bounds.max_bytes == 10**18 - 1
     for verb in (["get", "--max-bytes"], ["show", "sockets", "--interval", "1", "--count"]):
         with pytest.raises(UsageError, match="more than 18 digits"):
             parse([*verb, text])

@@ -222,7 +222,7 @@ def test_depth_is_bounded(part: str) -> None:
 def test_length_is_bounded() -> None:
     """An expression that is longer than the bound is an error, whatever it says."""
     text = "sport 1".rjust(MAX_LENGTH)
-    assert parse(text).text == text
+    assert parse(text) == text
     with pytest.raises(UsageError, match=r"^filter: it has 16385 characters, more than 16384$"):
         parse(f" {text}")
     thousand = " or ".join(f"dport {port}" for port in range(50_000, 51_000))

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.model.addresses import format_address, format_endpoint
+from zabbix_sockets.model.addresses import (
+    MAPPED_PREFIX,
+    fold_address,
+    format_address,
+    format_endpoint,
+    unmapped,
+)
 
 
 @given(st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=16))
@@ -53,3 +59,22 @@ def test_no_address_of_another_length(length: int) -> None:
     """Bytes that are no address are refused, not shown as one."""
     with pytest.raises(ValueError, match="invalid length"):
         format_address(bytes(length))
+
+
+@given(st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=16))
+def test_unmapped(address: bytes) -> None:
+    """Only an IPv4-mapped address is the IPv4 address in it."""
+    mapped = MAPPED_PREFIX + address[:4]
+    parsed = ipaddress.ip_address(mapped)
+    assert isinstance(parsed, ipaddress.IPv6Address)
+    assert parsed.ipv4_mapped == ipaddress.IPv4Address(address[:4])
+    assert unmapped(mapped) == address[:4]
+    if len(address) == 4 or not address.startswith(MAPPED_PREFIX):
+        assert unmapped(address) == address
+
+
+def test_ipv4_address_folds_like_its_mapped_form() -> None:
+    """One local end has one number, whichever family its socket is of."""
+    loopback = bytes((127, 0, 0, 1))
+    assert fold_address(loopback) == fold_address(MAPPED_PREFIX + loopback)
+    assert fold_address(loopback) != fold_address(bytes((127, 0, 0, 2)))

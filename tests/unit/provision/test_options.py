@@ -4,7 +4,12 @@ import pytest
 
 from zabbix_sockets.command.arguments import parse
 from zabbix_sockets.model.errors import UsageError
-from zabbix_sockets.provision.options import DEFAULT_GROUP, DesiredState, desired_state
+from zabbix_sockets.provision.options import (
+    DEFAULT_GROUP,
+    DesiredState,
+    LoginOptions,
+    desired_state,
+)
 from zabbix_sockets.provision.plan import group_of
 from zabbix_sockets.provision.templates import TEMPLATES
 
@@ -14,7 +19,7 @@ URL = "https://zabbix.example.com"
 
 def desired(*arguments: str) -> DesiredState:
     """Return what these arguments ask for."""
-    return desired_state(parse(["provision", URL, *arguments]))
+    return desired_state(parse(["provision", URL, *arguments]).options)
 
 
 def test_defaults() -> None:
@@ -47,10 +52,10 @@ def test_all_of_a_host() -> None:
 
 def test_options_of_the_call() -> None:
     """How to log in, how long to wait and what to trust are no part of what is desired."""
-    options = parse(["provision", f"{URL}/api_jsonrpc.php", "--dry-run", "--timeout", "5"])
+    options = parse(["provision", f"{URL}/api_jsonrpc.php", "--dry-run", "--timeout", "5"]).options
     assert (options.url.url, options.dry_run, options.timeout) == (URL, True, 5)
-    assert (options.token_file, options.user, options.password_file) == (None, None, None)
-    assert parse(["provision", URL]).timeout == 60
+    assert options.login == LoginOptions()
+    assert parse(["provision", URL]).options.timeout == 60
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,18 @@
 """The calls that are tried: each way to an answer, as the verbs go it."""
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import NamedTuple
 
 from json_documents import JsonDocument, json_document
 
 from zabbix_sockets.collector.collect import collect
-from zabbix_sockets.collector.iterator.early_read import read_pinned
 from zabbix_sockets.collector.single import iter_sockets
-from zabbix_sockets.command.answers import CONFIG
+from zabbix_sockets.collector.sources import choose
+from zabbix_sockets.command.options import CONFIG
 from zabbix_sockets.configuration import load
 from zabbix_sockets.document.count import count
 from zabbix_sockets.grouping.by_rules import by_rules
 from zabbix_sockets.grouping.grouping import GROUPINGS
-from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.snapshot import Query, Snapshot
 from zabbix_sockets.terminal.sockets import socket_json, socket_order
 
@@ -36,10 +34,10 @@ class Call(NamedTuple):
 
 
 def snapshot_of(query: Query) -> Snapshot:
-    """Return what is collected, the iterator read ahead as verbs does it."""
-    ahead = None if query.filter else read_pinned(query, Deadline(query.timeout))
-    with ahead or nullcontext():
-        return collect(query, lambda: None, ahead)
+    """Return what is collected, with the reading begun before as the verbs do it."""
+    with choose(query) as plan:
+        plan.begin(query)
+        return collect(query, plan)
 
 
 def document(grouping: str = "process", **options: object) -> Callable[[], JsonDocument]:

@@ -45,7 +45,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def pusher(host: Path, *arguments: str) -> Pusher:
     """Return what `send --server a` pushes with."""
     to = ("--server", "a", "--host", "h", "--spool", str(host / "s.sqlite"))
-    return Pusher(parse(["send", *to, *arguments]), make)
+    return Pusher(parse(["send", *to, *arguments]).options.pushing, make)
 
 
 @pytest.fixture

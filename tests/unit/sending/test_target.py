@@ -23,7 +23,7 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def target(*arguments: str) -> Target:
     """Return that of `send` with these."""
-    return Target(parse(["send", *arguments]))
+    return Target(parse(["send", *arguments]).options.pushing.to)
 
 
 def test_agents_file(agent: Path) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from zabbix_sockets.command.answers import show
 from zabbix_sockets.command.arguments import parse
+from zabbix_sockets.command.call import Call
 from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.model.socket import Socket, TcpInfo
 from zabbix_sockets.terminal import monitor
@@ -146,7 +146,7 @@ def test_terminal() -> None:
 def test_usage(arguments: Sequence[str]) -> None:
     """An interval is for sockets, a count for an interval."""
     with pytest.raises(UsageError):
-        show(parse(["show", *arguments]))
+        parse(["show", *arguments]).answer(Call())
 
 
 def test_interrupted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,22 +7,21 @@ iterators, these tell the owners.
 from collections.abc import Iterable, Iterator
 from itertools import repeat
 
-from zabbix_sockets.collector.filtered.row_test import Chosen
 from zabbix_sockets.collector.filtered.selection import Selection
-from zabbix_sockets.collector.iterator.collection import read_owners
-from zabbix_sockets.collector.iterator.record_fold import count_fds
+from zabbix_sockets.collector.iterator.record_owners import read_owners
 from zabbix_sockets.collector.namespaces import Found
 from zabbix_sockets.collector.places import Places
+from zabbix_sockets.collector.row_fold import TableFold
 from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.collector.sources import ChosenRows, Plan
 from zabbix_sockets.collector.tables.collection import SHARE_OF_WALK, TableCollection
-from zabbix_sockets.collector.tables.row_fold import TableFold
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import DeadlineError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.quality import Quality, Sampler
 from zabbix_sockets.model.snapshot import PortRange, Query, Snapshot
 from zabbix_sockets.model.wire import Row, Table
+from zabbix_sockets.readers.proc.process import count_fds
 from zabbix_sockets.readers.sock_diag.attributes import decode_figures
 
 
@@ -104,7 +103,7 @@ class FilteredCollection(TableCollection):
 
 
 def _with_directions(
-    fold: TableFold, chosen: Iterator[Chosen], sampler: Sampler | None
+    fold: TableFold, chosen: Iterator[ChosenRows], sampler: Sampler | None
 ) -> Iterator[tuple[Iterable[Row], Iterable[Quality]]]:
     """Yield the rows that fit, with their samples; listeners that don't still tell directions."""
     for ends, wholes in chosen:

@@ -3,30 +3,22 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from zabbix_sockets.collector.sources import Whole
+from zabbix_sockets.collector.sources import ChosenRows, ListeningEnd, Whole
 from zabbix_sockets.filters.evaluate import RowContext, Test, compile_test
 from zabbix_sockets.filters.kernel import Dump, weakened
 from zabbix_sockets.filters.terms import Node, kinds, rewrite
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.owners import Owners
-from zabbix_sockets.model.wire import AddressToken, Row, Table, TcpState
+from zabbix_sockets.model.wire import LISTENING_MASK, Row, Table, TcpState
 from zabbix_sockets.readers.sock_diag.attributes import decode_cgroup_and_mark
 from zabbix_sockets.readers.sock_diag.messages import CgroupObserver
 from zabbix_sockets.readers.sock_diag.tables import NetlinkTables
 
 OWNER_KINDS = frozenset(("process", "pid"))
-LISTENING = {"tcp": 1 << TcpState.LISTEN, "udp": 1 << TcpState.CLOSE}
-"""The state of listeners, as a mask."""
 
 _FACT_KINDS = frozenset(("fwmark", "cgroup"))
 _FULL_STATES = (TcpState.ESTABLISHED, TcpState.LISTEN)
-
-End = tuple[int, AddressToken]
-"""Port and address of a listener."""
-
-Chosen = tuple[Iterable[End], Iterable[Whole]]
-"""Listeners, chosen or not, for the directions of what comes; and rows that fit."""
 
 
 class RowTest:
@@ -76,14 +68,14 @@ class Dumping(NamedTuple):
     observer: CgroupObserver | None
     tcp_info: bool
 
-    def listeners(self, states: int) -> Iterator[Chosen]:
+    def listeners(self, states: int) -> Iterator[ChosenRows]:
         """Yield all in *states* for the directions of others, and none as a row."""
         for wholes in self.netlink.select(self.table, self.deadline, states, b""):
             yield [(row[1], row[3]) for row, _ in wholes], ()
 
-    def batches(self, dump: Dump, test: RowTest | None) -> Iterator[Chosen]:
+    def batches(self, dump: Dump, test: RowTest | None) -> Iterator[ChosenRows]:
         """Yield the rows that the kernel and *test* let through."""
-        listening = 0 if dump.program else LISTENING[self.table.protocol]
+        listening = 0 if dump.program else LISTENING_MASK[self.table.protocol]
         for wholes in self.netlink.select(
             self.table, self.deadline, dump.states, dump.program, tcp_info=self.tcp_info
         ):
@@ -98,7 +90,7 @@ class Dumping(NamedTuple):
 
 def chosen(
     wholes: list[Whole], listening: int, test: RowTest | None
-) -> tuple[list[End], list[Whole]]:
+) -> tuple[list[ListeningEnd], list[Whole]]:
     """Return the listeners among the rows (*listening* is a mask), and the rows that fit."""
     ends = _ends((row for row, _ in wholes), listening)
     if test is None:
@@ -110,5 +102,5 @@ def chosen(
     return ends, [each for each in wholes if test.holds(each[0])]
 
 
-def _ends(rows: Iterable[Row], listening: int) -> list[End]:
+def _ends(rows: Iterable[Row], listening: int) -> list[ListeningEnd]:
     return [(row[1], row[3]) for row in rows if listening >> row[0] & 1] if listening else []

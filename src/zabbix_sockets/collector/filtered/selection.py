@@ -8,15 +8,13 @@ from functools import partial
 
 from zabbix_sockets.collector.filtered.lookups import cgroup_id, device_index, uid_of
 from zabbix_sockets.collector.filtered.row_test import (
-    LISTENING,
     OWNER_KINDS,
-    Chosen,
     Dumping,
     RowTest,
     chosen,
 )
 from zabbix_sockets.collector.namespaces import is_own, select
-from zabbix_sockets.collector.sources import Opened, Plan, Wish, started
+from zabbix_sockets.collector.sources import ChosenRows, Opened, Plan, Wish, started
 from zabbix_sockets.filters.evaluate import OwnerMatcher, RowContext
 from zabbix_sockets.filters.faults import fault
 from zabbix_sockets.filters.kernel import Dump, by_state, dump_for, in_table
@@ -38,7 +36,7 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, Namespace, Query
-from zabbix_sockets.model.wire import OWN_NETNS, Table
+from zabbix_sockets.model.wire import LISTENING_MASK, OWN_NETNS, Table
 from zabbix_sockets.readers.proc.mounts import Mounts
 from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.proc.net_tables import ProcTables
@@ -64,10 +62,10 @@ class Selection:
 
     def __init__(self, query: Query, mounts: Mounts) -> None:
         self._mounts = mounts
-        self._text, node = parse(query.filter)
-        found = kinds(node)
+        self._text = expression = parse(query.filter)
+        found = expression.kinds
         self._netns = query.netns
-        self._node = rewrite(node, self._looked_up)
+        self._node = rewrite(expression.node, self._looked_up)
         self._called: dict[str, frozenset[int]] = {}  # other network namespaces by their names
         self._devices: dict[str, bool] = {}  # whether there is one, of those looked for
         self.undecided = 0
@@ -167,7 +165,7 @@ class Selection:
         *,
         tcp_info: bool,
         observer: CgroupObserver | None = None,
-    ) -> Opened[Chosen]:
+    ) -> Opened[ChosenRows]:
         """Start reading the sockets of *table* that fit; *observer* sees their cgroups.
 
         *tcp_info*: the messages have it.
@@ -190,7 +188,7 @@ class Selection:
 
     def _from_procnet(
         self, procnet: ProcTables, table: Table, deadline: Deadline, node: Node
-    ) -> Iterator[Chosen]:
+    ) -> Iterator[ChosenRows]:
         left = by_state(node, sum(STATES[table.protocol]))
         if not left:
             return
@@ -205,12 +203,12 @@ class Selection:
         )
         for rows in procnet.read(table, deadline):
             wholes = [(row, b"") for row in rows]
-            yield chosen(wholes, LISTENING[table.protocol], test)
+            yield chosen(wholes, LISTENING_MASK[table.protocol], test)
 
-    def _from_netlink(self, dumping: Dumping, node: Node) -> Iterator[Chosen]:
+    def _from_netlink(self, dumping: Dumping, node: Node) -> Iterator[ChosenRows]:
         table = dumping.table
         node = rewrite(node, partial(self._with_devices, table.netns))
-        listening = LISTENING[table.protocol]
+        listening = LISTENING_MASK[table.protocol]
         dumps = [dump_for(node, states) for states in STATES[table.protocol]]
         whole = any(each.states & listening and not each.program for each in dumps)
         if not whole and any(each.states & ~listening for each in dumps):
@@ -222,7 +220,7 @@ class Selection:
 
     def _dumped(
         self, dumping: Dumping, dump: Dump, node: Node, reading: RowContext
-    ) -> Iterator[Chosen]:
+    ) -> Iterator[ChosenRows]:
         """Yield what the kernel lets through, and the test if there is more to decide.
 
         A kernel that doesn't know an operation of the program refuses it: it has to do without.

@@ -1,4 +1,4 @@
-"""From the BPF iterator's records to the model: the fold of a million records a second.
+"""From the BPF iterator's records to sums: a million records a second.
 
 Equal sockets of one process give equal bytes, so whole records are counted as they come,
 unread, by a Counter; only distinct ones are ever decoded, and of these what socket it is and how
@@ -6,94 +6,97 @@ good its connection is apart: busy connections differ in the latter alone. The C
 when it grows, so memory stays bounded however many endpoints there are.
 """
 
-import os
+from _socket import AF_INET, AF_INET6
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 
-from zabbix_sockets.collector.directions import PROTOCOL_NAMES, End, Resolver
-from zabbix_sockets.collector.tables.row_fold import MAX_ENDPOINTS
-from zabbix_sockets.model.addresses import fold_address
-from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.collector.directions import DirectionsByTable
+from zabbix_sockets.collector.iterator.record_owners import RecordOwners
+from zabbix_sockets.collector.sums import MAX_ENDPOINTS, Sums
+from zabbix_sockets.model.addresses import fold_address, unmapped
 from zabbix_sockets.model.errors import DeadlineError, ParseError
-from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.quality import VALUES, Quality, add_to, sample
 from zabbix_sockets.model.snapshot import (
     ACTIVE_WITHIN,
     INBOUND,
-    NOBODY,
+    OUTBOUND,
     Connection,
     DeviceName,
     ListenerSocket,
     PortRange,
-    Process,
+    Snapshot,
 )
-from zabbix_sockets.model.wire import OWN_NETNS, TcpState
+from zabbix_sockets.model.wire import OWN_NETNS
 from zabbix_sockets.readers.bpf import records
-from zabbix_sockets.readers.proc.process import is_hidden, read_name
+from zabbix_sockets.readers.proc.process import count_fds
 
 _MAX_DISTINCT = 16384  # records in the Counter before it is emptied
 _MAX_SAMPLES = 4096  # kept to be found again
 _TCP, _UDP = 6, 17
+_TOLD = {records.INBOUND: INBOUND, records.OUTBOUND: OUTBOUND}
+"""What the kernel decides of a connection's direction (collector.directions), by its kind."""
 
-Shared = tuple[End, int, int, int, Quality]
-"""A socket that may have several owners: its end, uid, receive and send queue; how good it is.
-Or all that are equal but for the last one, of which this is the sum."""
+RecordKey = tuple[int, int, int, int, int, int, int, int, bytes, int, int]
+"""What tells two counted sockets apart, as in struct record: owner's number, kind, protocol,
+flags & IPV6, state, local port, remote port, bound, address, namespace (OWN_NETNS: the own),
+requests (LISTENER) or device (OUTBOUND, UNDECIDED: the others have it as bound). No names: a
+tuple is made for each distinct record."""
+
+RecordListener = tuple[RecordKey, int, int]
+"""A listener, with its receive and send queue."""
+
+SharedSocket = tuple[RecordKey, int, int, int, Quality]
+"""A socket that may have more owners than that of the key; its uid, receive and send queue; how
+good its connection is."""
 
 
 class RecordFold:
-    """Sums of records, and who owns them.
+    """Counts records.
 
     Args:
         netns: inode number of the caller's network namespace.
-        uptime: seconds since boot.
         ports: the ephemeral ports of that namespace; others are taken to have the same.
-        proc: where procfs is mounted; names that comm doesn't tell are looked up there.
-        programs: tells what processes execute where procfs doesn't.
+        proc: where procfs is mounted.
+        owners: knows the processes that records tell of, and names them.
         own_only: pass over the records of other namespaces.
         active_within: how good connections are counts those that sent or received data in as
             many seconds, one of ACTIVE_WITHIN; 0: none.
-        deadline: the moment from which no process is asked for its name any more.
 
     Attributes:
         complete: every record was counted: the names of all owners could be had in time.
+        fds_limits: soft RLIMIT_NOFILE by the index of the process.
+        inodes: those of listeners and UDP sockets.
+        has_requests: there are connections in SYN_RECV in the own namespace.
+        requests: listeners of other namespaces, with how many there are at each.
+        mistaken: inbound connections may be among the outbound ones: read again.
         holders: other namespaces: the processes that hold their sockets, as indices.
     """
 
     def __init__(
         self,
         netns: int,
-        uptime: float,
         ports: PortRange,
         proc: str,
-        programs: records.Programs,
+        owners: RecordOwners,
         *,
-        deadline: Deadline,
         own_only: bool = False,
         active_within: int = 0,
     ) -> None:
-        self.owners = Owners()
+        self.owners = owners
+        self.sums: Sums[RecordListener, RecordKey] = Sums(self._without_endpoint, MAX_ENDPOINTS)
         self.complete = True
         self.fds_limits: dict[int, int] = {}
-        self.queues: dict[tuple[int, int], tuple[int, int]] = {}
-        self.uids: dict[int, int] = {}
-        self.inodes: set[int] = set()  # of listeners and UDP sockets
-        self.overflowed = False
-        self.has_requests = False  # connections in SYN_RECV, which have no descriptor
-        self.mistaken = False  # inbound connections may be among the outbound: read again
+        self.inodes: set[int] = set()
+        self.has_requests = False
+        self.requests: list[tuple[ListenerSocket, int]] = []
+        self.mistaken = False
         self.holders: dict[int, set[int]] = {}
         self._netns = netns
         self._own_only = own_only
-        self._uptime = uptime
         self._ports = ports
         self._proc = proc
-        self._programs = programs
-        self._deadline = deadline
-        self._numbers: dict[tuple[int, bytes, int], int] = {}  # pid, comm, start: owner
-        self._listeners: list[tuple[int, End, int, int]] = []
-        self._shared: dict[int, Shared] = {}
-        self._counts: dict[tuple[int, End], int] = {}
-        self._qualities: dict[tuple[int, End], Quality] = {}
+        self._shared: dict[int, SharedSocket] = {}
         self._idle_classes = sum(seconds <= active_within for seconds in ACTIVE_WITHIN)
         self._samples: dict[bytes, Quality] = {}
 
@@ -103,8 +106,8 @@ class RecordFold:
             self._add_chunks(chunks)
         except DeadlineError:
             self.complete = False
-        for inode, socket in self._shared.items():
-            self._add(self.owners.by_inode[inode], socket, 1)
+        for inode, (key, *socket) in self._shared.items():
+            self._add((self.owners.by_inode[inode], *key[1:]), *socket)
         self._shared.clear()
 
     def _add_chunks(self, chunks: Iterable[records.Chunk]) -> None:
@@ -124,11 +127,11 @@ class RecordFold:
         counts: dict[bytes, int] = {}
         qualities: dict[bytes, Quality] = {}
         sample_of = self._samples.get
-        for (data, end), count in counter.items():
+        for (data, figures), count in counter.items():
             counts[data] = counts.get(data, 0) + count
-            quality = sample_of(end)
+            quality = sample_of(figures)
             if quality is None:
-                quality = self._sample(end)
+                quality = self._sample(figures)
             if not quality:
                 continue
             if data[records.FLAGS_AT] & records.SHARED:
@@ -138,19 +141,19 @@ class RecordFold:
         for data, count in counts.items():
             yield data, count, qualities.get(data, 0)
 
-    def _sample(self, end: bytes) -> Quality:
-        """Return what the end of a record tells of a socket, and keep it."""
+    def _sample(self, figures: bytes) -> Quality:
+        """Return what the figures of a record tell of its connection, and keep it."""
         quality = 0
-        if end:
+        if figures:
             rtt, idle, receiver, sender, retransmitting, retransmits, lost = records.QUALITY.unpack(
-                end
+                figures
             )
             if 0 < idle <= self._idle_classes:
                 limited = VALUES[receiver], VALUES[sender]
                 quality = sample(rtt, bool(retransmitting), retransmits, lost, limited)
         if len(self._samples) >= _MAX_SAMPLES:
             self._samples.clear()
-        self._samples[end] = quality
+        self._samples[figures] = quality
         return quality
 
     def _drain(self, counter: "Counter[tuple[bytes, bytes]]") -> None:
@@ -159,13 +162,16 @@ class RecordFold:
         Raises:
             DeadlineError: the time is over, and the owner of a record has no name yet.
         """
-        unpack, netns, numbers = records.SOCKET.unpack, self._netns, self._numbers
+        unpack, netns, numbers = records.SOCKET.unpack, self._netns, self.owners.numbers
         for data, count, quality in self._sockets(counter):
             (
                 pid, where, cgroup, uid, kind, state, protocol, flags, local_port, remote_port,
                 bound, comm, address, recv, send, inode, started, limit, requests_or_device,
             ) = unpack(data)  # fmt: skip
-            if not records.LISTENER <= kind <= records.UNDECIDED or protocol not in PROTOCOL_NAMES:
+            if (
+                not records.LISTENER <= kind <= records.UNDECIDED
+                or protocol not in records.PROTOCOL_NAMES
+            ):
                 raise ParseError("BPF record", data)
             if where == netns:
                 where = OWN_NETNS
@@ -177,8 +183,8 @@ class RecordFold:
                 self._add_holder(where, owner)
             elif requests_or_device and kind == records.LISTENER:
                 self.has_requests = True
-            end = (
-                kind, protocol, flags & records.IPV6, state,
+            key = (
+                owner, kind, protocol, flags & records.IPV6, state,
                 local_port, remote_port, bound, address, where, requests_or_device,
             )  # fmt: skip
             if kind == records.LISTENER or protocol == _UDP:
@@ -186,128 +192,101 @@ class RecordFold:
                 self.mistaken |= bool(flags & records.AGAIN)
             if flags & records.SHARED:
                 self.owners.share(owner, inode)
-                self._shared.setdefault(inode, (end, uid, recv, send, quality))
+                self._shared.setdefault(inode, (key, uid, recv, send, quality))
             else:
-                self._add(owner, (end, uid, recv, send, quality), count)
+                self._add(key, uid, recv, send, quality, count)
         counter.clear()
 
     def _add_holder(self, netns: int, owner: int) -> None:
         self.holders.setdefault(netns, set()).update(self.owners.members(owner))
 
     def _add_owner(self, key: tuple[int, bytes, int], limit: int, cgroup: int) -> int:
-        self._deadline.check()  # a user may have thousands of processes with long names
-        pid, comm, started = key
-        executable = partial(self._programs.executable, pid, started)
-        called = read_name(self._proc, str(pid), comm.split(b"\0", 1)[0], executable)
-        if not called.certain and is_hidden(self._proc, pid):
-            self.owners.uncertain.add(len(self.owners.processes))
-        process = Process(
-            pid,
-            called.name,
-            max(0.0, self._uptime - started),
-            count_fds(self._proc, pid),
-            cgroup,
-        )
-        number = self._numbers[key] = self.owners.number(process)
+        number = self.owners.add_process(key, count_fds(self._proc, key[0]), cgroup)
         if limit != records.NO_LIMIT:
             self.fds_limits[len(self.owners.processes) - 1] = limit
         return number
 
-    def _add(self, owner: int, socket: Shared, count: int) -> None:
-        end, uid, recv, send, quality = socket
-        known_uid = self.uids.get(owner)
-        if known_uid is None or uid < known_uid:
-            self.uids[owner] = uid
-        listening = end[0] == records.LISTENER
-        if (recv or send) and not (listening and end[1] == _TCP):
-            place = owner, end[8]
-            before = self.queues.get(place, (0, 0))
-            self.queues[place] = before[0] + recv * count, before[1] + send * count
+    def _add(  # a socket's fields; a tuple of them would be made for each
+        self, key: RecordKey, uid: int, recv: int, send: int, quality: Quality, count: int = 1
+    ) -> None:
+        """Count equal sockets; *quality* is that of all together."""
+        listening = key[1] == records.LISTENER
+        if (recv or send) and not (listening and key[2] == _TCP):
+            self.sums.add_queues(key[0], key[9], recv * count, send * count)
         if listening:
-            self._listeners += [(owner, end, recv, send)] * count
-            return
-        key = owner, end
-        known = self._counts.get(key)
-        if known is None and len(self._counts) >= MAX_ENDPOINTS:
-            key = owner, self._without_endpoint(end)
-            known = self._counts.get(key)
-        self._counts[key] = (known or 0) + count
-        if quality:
-            add_to(self._qualities, key, quality)
+            self.sums.add_listener(key[0], (key, recv, send), uid, count)
+        else:
+            self.sums.add(key, uid, count, quality)
 
-    def _without_endpoint(self, end: End) -> End:
-        """Return *end* without what may be distinct for each socket.
+    def _without_endpoint(self, key: RecordKey) -> RecordKey:
+        """Return a connection's key without what may be distinct for each socket.
 
         Enough stays to tell the direction once all listeners are known: the local end
         where the program gave one, and whether the remote port may be the kernel's choice.
         """
-        self.overflowed = True
-        kind, protocol, family, state, local_port, remote_port, bound, address, netns, device = end
+        (
+            owner, kind, protocol, ipv6, state, local_port, remote_port,
+            bound, address, netns, device,
+        ) = key  # fmt: skip
+        head = owner, kind, protocol, ipv6, state, local_port
         if kind == records.INBOUND:  # a proxy that takes any address (TPROXY)
-            return kind, protocol, family, state, local_port, 0, bound, b"", netns, 0
+            return *head, 0, bound, b"", netns, 0
         low, high, _ = self._ports
         remote_port = low if low <= remote_port <= high else 0
         if kind == records.OUTBOUND:
             bound = device = 0
-        elif not family:
+        elif not ipv6:
             bound = fold_address(address[4:8])
-        return kind, protocol, family, state, local_port, remote_port, bound, b"", netns, device
+        return *head, remote_port, bound, b"", netns, device
 
-    def listeners(self, device_name: DeviceName) -> list[ListenerSocket]:
-        """Return the listening TCP and bound UDP sockets."""
-        found = []
-        for owner, end, recv, send in self._listeners:
-            _, protocol, family, _, port, _, bound, address, netns, _ = end
-            tcp = protocol == _TCP
-            found.append(
-                ListenerSocket(
-                    PROTOCOL_NAMES[protocol],
-                    netns,
-                    address if family else address[:4],
-                    port,
-                    device_name(netns, bound),
-                    owner,
-                    recv if tcp else None,
-                    send if tcp else None,
-                )
-            )
-        return found
-
-    def requests(self, device_name: DeviceName) -> Iterator[tuple[Connection, int]]:
-        """Yield what connections in SYN_RECV count as, in other namespaces than the own.
-
-        Their listeners tell how many; those of the own one netlink tells, one by one.
-        """
-        for _, end, _, _ in self._listeners:
-            _, protocol, family, _, port, _, bound, address, netns, requests = end
+    def move_listeners(self, snapshot: Snapshot, device_name: DeviceName) -> None:
+        """Let the Snapshot have the listening TCP and bound UDP sockets."""
+        listener_of = partial(_listener, device_name)
+        for each in self.sums.listeners:
+            (_, _, protocol, *_, netns, requests), _, _ = each
             if netns and protocol == _TCP and requests:
-                server = address if family else address[:4]
-                device = device_name(netns, bound)
-                state = TcpState.SYN_RECV.value
-                key = Connection("tcp", netns, NOBODY, state, INBOUND, server, port, device)
-                yield key, requests
+                self.requests.append((listener_of(each), requests))
+        self.sums.move_listeners(snapshot, listener_of)
 
-    def connections(
-        self,
-        into: dict[Connection, int],
-        qualities: dict[Connection, Quality],
-        listeners: Iterable[ListenerSocket],
-        device_name: DeviceName,
-    ) -> None:
-        """Move the counts to *into*; *listeners* are all that there are."""
-        resolver = Resolver(listeners, self._ports, device_name)
-        while self._counts:  # both at once would be the peak of a crawler's memory
-            counted, count = self._counts.popitem()
-            key = resolver.connection(*counted)
-            into[key] = into.get(key, 0) + count
-            quality = self._qualities.pop(counted, 0)
-            if quality:
-                add_to(qualities, key, quality)
+    def move(self, snapshot: Snapshot, device_name: DeviceName) -> None:
+        """Let the Snapshot have all else, once it has the listeners of all sources."""
+        directions = DirectionsByTable(snapshot.listeners, records.ENCODING, self._ports)
+        source_of = cache(fold_address)
+
+        def connection_of(key: RecordKey) -> Connection:
+            (
+                owner, kind, number, ipv6, state, local_port, remote_port,
+                bound, address, netns, device,
+            ) = key  # fmt: skip
+            protocol, told = records.PROTOCOL_NAMES[number], _TOLD.get(kind)
+            table = directions.table(protocol, AF_INET6 if ipv6 else AF_INET, netns)
+            if told == INBOUND:
+                local: bytes | int = address if ipv6 else address[:4]
+                device = bound
+            elif address and not ipv6:
+                local = bound = source_of(address[4:8])
+                address = address[:4]
+            else:
+                local = bound
+            direction, server = table.of(local_port, local, remote_port, told)
+            head = protocol, netns, owner, state, direction
+            if server is not None:
+                packed = records.ENCODING.address(server)
+                return Connection(*head, packed, local_port, device_name(netns, device))
+            if direction != OUTBOUND or not address:
+                return Connection(*head)
+            place = unmapped(address), remote_port, device_name(netns, device)
+            ephemeral = told == OUTBOUND or bool(table.ephemeral[local_port])
+            return Connection(*head, *place, source=bound, ephemeral=ephemeral)
+
+        self.sums.move(snapshot, connection_of)
 
 
-def count_fds(proc: str, pid: int) -> int | None:
-    """Return how many descriptors a process has open: the size of its folder since 6.2."""
-    try:
-        return os.stat(f"{proc}/{pid}/fd").st_size or None
-    except OSError:
-        return None
+def _listener(device_name: DeviceName, listener: RecordListener) -> ListenerSocket:
+    """Return a listener in the model's terms."""
+    key, accept_queue, backlog = listener
+    owner, _, number, ipv6, _, port, _, bound, address, netns, _ = key
+    place = address if ipv6 else address[:4], port, device_name(netns, bound)
+    if number == _UDP:
+        return ListenerSocket("udp", netns, *place, owner, None, None)
+    return ListenerSocket("tcp", netns, *place, owner, accept_queue, backlog)

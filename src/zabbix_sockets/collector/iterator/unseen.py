@@ -4,19 +4,40 @@ Sockets in TIME_WAIT and SYN_RECV, orphans, connections not yet accepted, the ke
 sockets, those of processes outside the pid namespace, descriptors in flight. Listeners and UDP
 sockets have tables of their own, which are small. All else takes a scan of the host's table of
 connections: not done where the kernel's counters say that there is nothing to find.
+
+Established connections are never asked for: those that nobody has are told by the accept queues
+and by the kernel's own count. Those being opened in other namespaces are told by their listeners.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from zabbix_sockets.collector.iterator.record_fold import RecordFold
+from zabbix_sockets.collector.row_fold import TableFold
 from zabbix_sockets.collector.sources import TCP_TABLES, Plan, rows_of, tcp_rows
-from zabbix_sockets.collector.tables.row_fold import TableFold
+from zabbix_sockets.collector.sums import add_connections
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
-from zabbix_sockets.model.gaps import ENDPOINTS, TABLE
-from zabbix_sockets.model.snapshot import DeviceName, Snapshot
-from zabbix_sockets.model.wire import TABLES, Row, Table, TcpState
+from zabbix_sockets.model.gaps import TABLE
+from zabbix_sockets.model.snapshot import (
+    INBOUND,
+    NOBODY,
+    UNKNOWN,
+    UNOWNED,
+    Connection,
+    DeviceName,
+    ListenerSocket,
+    Snapshot,
+)
+from zabbix_sockets.model.wire import (
+    LISTENING,
+    LISTENING_MASK,
+    OWN_NETNS,
+    TABLES,
+    Row,
+    Table,
+    TcpState,
+)
 from zabbix_sockets.readers.proc.counters import may_lack_descriptors
 
 # Masks of the states in which TCP sockets may have no descriptor; the established ones are
@@ -30,10 +51,9 @@ _NO_DESCRIPTOR = (
     | 1 << TcpState.CLOSING
 )
 _UNACCEPTED = 1 << TcpState.CLOSE_WAIT  # may have none while they wait to be accepted
-_LISTENING = 1 << TcpState.LISTEN
 
 
-class Rest:
+class Unseen:
     """The sockets of the own namespace that the iterator can't see.
 
     What can be asked while the kernel iterates is asked at once. Past the deadline, and where
@@ -52,7 +72,7 @@ class Rest:
                 self._try("udp", partial(self._read_udp, table))
                 if not plan.is_exact(table):
                     snapshot.visibility.add_gap(TABLE, "udp")
-        states = _LISTENING | (_NO_DESCRIPTOR if self._scanned else 0)
+        states = LISTENING_MASK["tcp"] | (_NO_DESCRIPTOR if self._scanned else 0)
         self._try("tcp", partial(self._read_tcp, states))
 
     def _try(self, protocol: str, read: Callable[[], None]) -> None:
@@ -75,7 +95,7 @@ class Rest:
         for rows in batches:
             candidates += rows
         for row in candidates:
-            if row[0] == TcpState.CLOSE:
+            if row[0] == LISTENING["udp"]:
                 fold.directions.add_listener(row[1], row[3])
 
     def _read_tcp(self, states: int) -> None:
@@ -90,9 +110,12 @@ class Rest:
             fold, listeners = folds[family]
             fold.add(_ownerless(rows, fold, listeners, states))
 
-    def merge(self, seen: RecordFold, device_name: DeviceName) -> None:
-        """Add to the Snapshot what the iterator has not *seen*, and ask for what that suggests."""
-        snapshot = self._snapshot
+    def move(self, seen: RecordFold, device_name: DeviceName) -> None:
+        """Let the Snapshot have what the iterator has not *seen*.
+
+        What it has seen may call for another look: at connections without a descriptor, and at
+        those in CLOSE_WAIT that may wait in the accept queues.
+        """
         listening = [row for table in TCP_TABLES for row in self._candidates.get(table, ())]
         states = 0
         if not self._scanned and (
@@ -105,11 +128,7 @@ class Rest:
             self._try("tcp", partial(self._read_tcp, states))
         for table, fold in self._folds.items():
             fold.add(row for row in self._candidates[table] if row[9] not in seen.inodes)
-            snapshot.listeners += fold.decode_listeners(device_name)
-            fold.decode_connections(snapshot.connections, snapshot.qualities, device_name)
-            snapshot.note_uids(fold.uids)
-            if fold.overflowed:
-                snapshot.visibility.add_gap(ENDPOINTS)
+            fold.move(self._snapshot, device_name)
 
 
 def _ownerless(
@@ -119,8 +138,56 @@ def _ownerless(
     for row in rows:
         state = row[0]
         if states >> state & 1:
-            if state == TcpState.LISTEN:
+            if state == LISTENING["tcp"]:
                 fold.directions.add_listener(row[1], row[3])
                 listeners.append(row)
             elif not row[9]:
                 yield row
+
+
+def add_unaccepted(snapshot: Snapshot, listeners: Iterable[ListenerSocket]) -> None:
+    """Count what waits in the accept queues of *listeners*.
+
+    These connections are established, but for those that the Snapshot has in CLOSE_WAIT.
+    """
+    waiting: dict[tuple[int, bytes, int, str], int] = {}
+    for listener in listeners:
+        if listener.accept_queue:
+            place = listener[1:5]
+            waiting[place] = waiting.get(place, 0) + listener.accept_queue
+    for (netns, address, port, device), count in waiting.items():
+        closed = Connection(
+            "tcp", netns, NOBODY, TcpState.CLOSE_WAIT, INBOUND, address, port, device
+        )
+        still_open = count - snapshot.connections.get(closed, 0)
+        if still_open > 0:
+            add_connections(snapshot, closed._replace(state=TcpState.ESTABLISHED.value), still_open)
+
+
+def add_requests(snapshot: Snapshot, requests: Iterable[tuple[ListenerSocket, int]]) -> None:
+    """Count what is in SYN_RECV in other namespaces, by how many there are at a listener."""
+    for (_, netns, address, port, device, *_), count in requests:
+        state = TcpState.SYN_RECV.value
+        key = Connection("tcp", netns, NOBODY, state, INBOUND, address, port, device)
+        add_connections(snapshot, key, count)
+
+
+def add_unheld(snapshot: Snapshot, before: int | None, after: int | None) -> None:
+    """Count established connections that nobody here has: the kernel's, or other processes'.
+
+    The kernel's own count was read before and after: only what both say counts, so that
+    what opens or closes meanwhile doesn't.
+    """
+    if before is None or after is None:
+        return
+    counted = sum(
+        count
+        for connection, count in snapshot.connections.items()
+        if connection.protocol == "tcp"
+        and connection.netns == OWN_NETNS
+        and connection.state in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT)
+    )
+    unheld = min(before, after) - counted
+    if unheld > 0:
+        key = Connection("tcp", OWN_NETNS, UNOWNED, TcpState.ESTABLISHED.value, UNKNOWN)
+        add_connections(snapshot, key, unheld)

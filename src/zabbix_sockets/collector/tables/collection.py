@@ -19,10 +19,11 @@ from zabbix_sockets.collector.namespaces import (
     ways_into,
 )
 from zabbix_sockets.collector.places import Places
+from zabbix_sockets.collector.row_fold import TableFold
 from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.sources import Plan, measured_rows_of, rows_of
+from zabbix_sockets.collector.sums import MAX_ENDPOINTS
 from zabbix_sockets.collector.tables.cgroup_owners import CgroupOwners, may_not_walk
-from zabbix_sockets.collector.tables.row_fold import MAX_ENDPOINTS, TableFold
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
@@ -36,7 +37,15 @@ from zabbix_sockets.model.snapshot import (
     Query,
     Snapshot,
 )
-from zabbix_sockets.model.wire import OWN_NETNS, TABLES, Encoding, Row, Table, TcpState
+from zabbix_sockets.model.wire import (
+    LISTENING,
+    LISTENING_MASK,
+    OWN_NETNS,
+    TABLES,
+    Encoding,
+    Row,
+    Table,
+)
 from zabbix_sockets.readers.proc.descriptors import walk
 from zabbix_sockets.readers.proc.process import read_fds_limit
 from zabbix_sockets.readers.sock_diag.messages import CgroupObserver
@@ -45,7 +54,6 @@ from zabbix_sockets.readers.sock_diag.messages import CgroupObserver
 SHARE_OF_WALK = 0.6
 _SHARE_OF_SCANS = 0.5
 """Of the time left: if reading all namespaces may take more, their listeners come first."""
-_LISTENING = 1 << TcpState.LISTEN
 
 
 class TableCollection:
@@ -165,17 +173,8 @@ class TableCollection:
         return encoding, ((rows, repeat(0)) for rows, _ in measured)
 
     def _merge(self, fold: TableFold) -> None:
-        snapshot = self._snapshot
-        self._room -= fold.endpoints
-        if fold.overflowed:
-            snapshot.visibility.add_gap(gaps.ENDPOINTS)
-        snapshot.listeners += fold.decode_listeners(self._device_name)
-        fold.decode_connections(snapshot.connections, snapshot.qualities, self._device_name)
-        for owner, (recv, send) in fold.queues.items():
-            place = owner, fold.table.netns
-            before = snapshot.queues.get(place, (0, 0))
-            snapshot.queues[place] = before[0] + recv, before[1] + send
-        snapshot.note_uids(fold.uids)
+        self._room -= len(fold.sums.connections)
+        fold.move(self._snapshot, self._device_name)
 
     def _visit(self, scan_seconds: float) -> None:
         """Read the other namespaces, as many as the time allows."""
@@ -274,8 +273,8 @@ class TableCollection:
         self, plan: Plan, found: Found, table: Table, ports: PortRange | None
     ) -> TableFold:
         table = table._replace(netns=found.number)
-        encoding, batches, _ = plan.open(rows_of(table, self._deadline, _LISTENING))
-        rows = [row for batch in batches for row in batch if row[0] == TcpState.LISTEN]
+        encoding, batches, _ = plan.open(rows_of(table, self._deadline, LISTENING_MASK["tcp"]))
+        rows = [row for batch in batches for row in batch if row[0] == LISTENING["tcp"]]
         # Marks of its own: the same listeners come again when all is read.
         by_inode = self._owners.by_inode
         marks = {row[9]: by_inode[row[9]] for row in rows if row[9] in by_inode}

@@ -9,55 +9,19 @@ import ctypes
 import os
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 from zabbix_sockets.model.errors import SourceUnavailableError
 from zabbix_sockets.readers.bpf.records import PROGRAMS, why_kernel_cannot
-from zabbix_sockets.readers.proc.process import read_bytes
 
 _NAMES = ("libbpf.so.1", "libbpf.so.0")
-_CAPABILITIES = {"CAP_PERFMON": 38, "CAP_BPF": 39}  # include/uapi/linux/capability.h
-_CAP_SYS_ADMIN = 21  # stands for both of these
 _PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 _WARN = 0  # LIBBPF_WARN
 _MESSAGE_SIZE = 1 << 16
 _COARSE = 6  # CLOCK_MONOTONIC_COARSE: it goes on at each tick of the kernel
 _BTF_UNREADABLE = "failed to find valid kernel BTF"  # what an old libbpf says to a newer kernel
-
-
-def effective_capabilities(status: bytes) -> int:
-    """Return the effective capabilities as a mask, by *status*, the bytes of /proc/self/status.
-
-    Bit N is the capability N of linux/capability.h; all bits are set if there is no CapEff.
-    """
-    for line in status.split(b"\n"):
-        if line.startswith(b"CapEff:"):
-            return int(line.split()[1], 16)
-    return -1
-
-
-def missing_capabilities(status: bytes) -> list[str]:
-    """Return the names of the capabilities that a process lacks for loading BPF programs.
-
-    *status* is the bytes of its /proc/self/status.
-    """
-    effective = effective_capabilities(status)
-    if effective >> _CAP_SYS_ADMIN & 1:
-        return []
-    return [name for name, bit in _CAPABILITIES.items() if not effective >> bit & 1]
-
-
-def why_may_not_load() -> str | None:
-    """Return in words which capability this process lacks for loading; None if it has them all."""
-    missing = missing_capabilities(read_bytes("/proc/self/status"))
-    return f"loading needs {' and '.join(missing)}" if missing else None
-
-
-def may_mount() -> bool:
-    """Whether this process has CAP_SYS_ADMIN, without which nothing is mounted or unmounted."""
-    effective = effective_capabilities(read_bytes("/proc/self/status"))
-    return bool(effective >> _CAP_SYS_ADMIN & 1)
 
 
 def object_path() -> str:
@@ -97,24 +61,37 @@ class _OpenOptions(ctypes.Structure):
 
 
 class LoadedPrograms:
-    """The iterators, loaded and attached; at the end of its context they are let go of.
+    """Iterators, loaded and attached; at the end of its context they are let go of.
+
+    The verifier takes milliseconds for each program. So only *programs* are loaded at once, and
+    any other one when it is opened.
 
     Raises:
         SourceUnavailableError: libbpf or the kernel refused; libbpf's words are in it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, programs: Sequence[str] = PROGRAMS) -> None:
         self._library = _open_library()
         self._messages: list[str] = []
-        self._object: int | None = None
+        self._objects: list[int] = []
         self._links: dict[str, int] = {}
         self._print = _PRINT(self._keep_message)  # must live as long as libbpf may call it
-        before = self._set_print(self._print)
         try:
-            self._load()
+            self._load(programs)
         except BaseException:
             self.close()
             raise
+
+    def _load(self, programs: Sequence[str]) -> None:
+        """Load and attach *programs*; libbpf's warnings are kept for the error meanwhile."""
+        before = self._set_print(self._print)
+        try:
+            loaded = self._load_object(programs)
+            for name in programs:
+                self._links[name] = self._checked(
+                    f"attach {name}",
+                    self._library.bpf_program__attach_iter(ctypes.c_void_p(loaded[name]), None),
+                )
         finally:
             self._set_print(before)
 
@@ -132,36 +109,40 @@ class LoadedPrograms:
             self._messages.append(buffer.value.decode("utf-8", "replace"))
         return 0
 
-    def _load(self) -> None:
+    def _load_object(self, wanted: Sequence[str]) -> dict[str, int]:
+        """Load the *wanted* programs of a new BPF object, and return libbpf's pointers to them."""
         library = self._library
         with open(object_path(), "rb") as file:
             data = file.read()
         options = _OpenOptions(ctypes.sizeof(_OpenOptions), b"sockets")
-        self._object = self._checked(
+        opened = self._checked(
             "open the BPF object",
             library.bpf_object__open_mem(data, ctypes.c_size_t(len(data)), ctypes.byref(options)),
         )
-        self._set_ticks(round(1 / time.clock_getres(_COARSE)))
-        if library.bpf_object__load(ctypes.c_void_p(self._object)):
+        self._objects.append(opened)
+        self._set_ticks(opened, round(1 / time.clock_getres(_COARSE)))
+        programs = {name: self._program(opened, name) for name in PROGRAMS}
+        for name, program in programs.items():
+            library.bpf_program__set_autoload(
+                ctypes.c_void_p(program), ctypes.c_bool(name in wanted)
+            )
+        if library.bpf_object__load(ctypes.c_void_p(opened)):
             raise self._refused("load the BPF programs", ctypes.get_errno())
-        for name in PROGRAMS:
-            program = self._checked(
-                f"find {name}",
-                library.bpf_object__find_program_by_name(
-                    ctypes.c_void_p(self._object), name.encode()
-                ),
-            )
-            self._links[name] = self._checked(
-                f"attach {name}",
-                library.bpf_program__attach_iter(ctypes.c_void_p(program), None),
-            )
+        return programs
 
-    def _set_ticks(self, per_second: int) -> None:
+    def _program(self, opened: int, name: str) -> int:
+        """Return libbpf's pointer to a program of an object that is opened."""
+        return self._checked(
+            f"find {name}",
+            self._library.bpf_object__find_program_by_name(ctypes.c_void_p(opened), name.encode()),
+        )
+
+    def _set_ticks(self, opened: int, per_second: int) -> None:
         """Tell the programs the kernel's HZ, their one constant."""
         library, name = self._library, b"sockets.rodata"
         constants = self._checked(
             "find the constants",
-            library.bpf_object__find_map_by_name(ctypes.c_void_p(self._object), name),
+            library.bpf_object__find_map_by_name(ctypes.c_void_p(opened), name),
         )
         value = ctypes.c_uint32(per_second)
         if library.bpf_map__set_initial_value(
@@ -195,9 +176,14 @@ class LoadedPrograms:
     def open(self, program: str) -> int:
         """Return a new descriptor, from which the records of *program* can be read once.
 
+        A program that is not loaded yet is loaded first.
+
         Raises:
+            SourceUnavailableError: it could not be loaded.
             OSError: the kernel refused.
         """
+        if program not in self._links:
+            self._load((program,))
         link = ctypes.c_void_p(self._links[program])
         fd: int = self._library.bpf_iter_create(self._library.bpf_link__fd(link))
         if fd < 0:
@@ -221,9 +207,8 @@ class LoadedPrograms:
         while self._links:
             _, link = self._links.popitem()
             self._library.bpf_link__destroy(ctypes.c_void_p(link))
-        if self._object:
-            self._library.bpf_object__close(ctypes.c_void_p(self._object))
-            self._object = None
+        while self._objects:
+            self._library.bpf_object__close(ctypes.c_void_p(self._objects.pop()))
 
     def __enter__(self) -> Self:
         return self

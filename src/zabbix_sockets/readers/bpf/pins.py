@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import PINS_GROUP
-from zabbix_sockets.readers.bpf import loader, records
+from zabbix_sockets.readers.bpf import capabilities, loader, records
 from zabbix_sockets.readers.bpf.pinned import is_bpffs
 
 _MODE = 0o440
@@ -66,7 +66,7 @@ def unload(directory: str) -> list[str]:
     for path in paths:
         _remove(path)
     mounted = is_bpffs(directory) and os.path.ismount(directory)
-    if mounted and loader.may_mount() and set(os.listdir(directory)) <= _OF_EVERY_BPFFS:
+    if mounted and capabilities.may_mount() and set(os.listdir(directory)) <= _OF_EVERY_BPFFS:
         ctypes.CDLL(None).umount2(os.fsencode(directory), 0)
     return paths
 
@@ -127,7 +127,7 @@ def _check_may_load() -> None:
     reason = records.why_not_permitted()
     if reason:
         raise SourceUnavailableError(f"can't load: {reason}", "zabbix-sockets works without, too")
-    lacking = loader.why_may_not_load()
+    lacking = capabilities.why_may_not_load()
     if lacking and os.geteuid():
         raise SourceUnavailableError(f"can't load: {lacking}", "run it as root")
     if lacking:

@@ -8,10 +8,12 @@ in all network namespaces.
 
 import os
 import struct
+from _socket import AF_INET, AF_INET6
 from collections.abc import Callable, Iterator
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.model.wire import Encoding
 
 ABI = 6
 """Version of the records; part of the pins' names. Raised with every change of them."""
@@ -20,6 +22,15 @@ COUNT_SOCKETS, OWN_SOCKETS, INFORM_SOCKETS = "count_sockets", "own_sockets", "in
 NAME_PROGRAMS = "name_programs"
 PROGRAMS = (COUNT_SOCKETS, OWN_SOCKETS, INFORM_SOCKETS, NAME_PROGRAMS)
 """The iterators of sockets.bpf.c, by their functions' names; their pins are called so, too."""
+
+PROTOCOL_NAMES = {6: "tcp", 17: "udp"}
+
+ENCODING = Encoding(
+    address=lambda address: address if isinstance(address, bytes) else b"",
+    port=lambda port: port,
+    wildcard={AF_INET: bytes(4), AF_INET6: bytes(16)},
+)
+"""Ports and addresses are as the model has them."""
 
 LISTENER, INBOUND, OUTBOUND, UNDECIDED = 1, 2, 3, 4  # kinds of records
 IPV6, SHARED, AGAIN = 1, 2, 4  # flags
@@ -62,13 +73,12 @@ def open_pinned(directory: str) -> Opener:
 
     Raises:
         SourceUnavailableError: not all of PROGRAMS are pinned there, or this process may not read
-            them; the message says why.
+            them; pinned.why_not_pinned() finds out why.
     """
     for program in PROGRAMS:
-        if not os.access(pin_path(directory, program), os.R_OK):
-            from zabbix_sockets.readers.bpf.pinned import why_not_pinned  # noqa: PLC0415  # rare
-
-            raise SourceUnavailableError(why_not_pinned(directory))
+        path = pin_path(directory, program)
+        if not os.access(path, os.R_OK):
+            raise SourceUnavailableError(f"{path} can't be read")
 
     def open_pin(program: str) -> int:
         return os.open(pin_path(directory, program), os.O_RDONLY | os.O_CLOEXEC)
@@ -148,7 +158,7 @@ class Programs:
             self._reads_left -= 1
             try:
                 self._read()
-            except (DeadlineError, OSError, ParseError):
+            except (DeadlineError, OSError, ParseError, SourceUnavailableError):
                 break
         return self._names.get(key)
 

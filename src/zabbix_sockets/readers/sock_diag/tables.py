@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model.wire import Row, Table, TcpState
+from zabbix_sockets.model.wire import LISTENING_MASK, Row, Table, TcpState
 from zabbix_sockets.readers.sock_diag.attributes import INET_DIAG_CONG, INET_DIAG_INFO
 from zabbix_sockets.readers.sock_diag.messages import (
     CgroupObserver,
@@ -34,7 +34,7 @@ NETLINK_SOCK_DIAG = 4
 _ALL_BUT_CLOSE = ~(1 << TcpState.CLOSE | 1 << 13 | 1) & 0xFFFF
 STATES = {
     "tcp": (_ALL_BUT_CLOSE,),
-    "udp": (1 << TcpState.CLOSE, 1 << TcpState.ESTABLISHED),
+    "udp": (LISTENING_MASK["udp"], 1 << TcpState.ESTABLISHED),
 }
 """The dumps that read a protocol's table, each as a mask of the states of its sockets."""
 

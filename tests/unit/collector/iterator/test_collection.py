@@ -167,13 +167,13 @@ def test_fallback_counts_nothing_twice(
     host: IteratedHost, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     """A failure after the iterator's Snapshot was filled leaves nothing of it behind."""
-    merge = unseen.Rest.merge
+    move = unseen.Unseen.move
 
     def fail(*arguments: Any) -> None:
-        merge(*arguments)
+        move(*arguments)
         raise SourceUnavailableError(str(fault))
 
-    monkeypatch.setattr(unseen.Rest, "merge", fail)
+    monkeypatch.setattr(unseen.Unseen, "move", fail)
     snapshot = host.collect()
     assert snapshot.visibility.source == "sock_diag"
     assert snapshot.visibility.degraded

@@ -1,8 +1,8 @@
 """The fold of BPF records: no count is lost, however small the bounds."""
 
-import os
 import sys
 from collections import Counter
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -10,22 +10,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zabbix_sockets.collector.iterator import record_fold
-from zabbix_sockets.collector.iterator.collection import read_owners
 from zabbix_sockets.collector.iterator.record_fold import RecordFold
-from zabbix_sockets.model.addresses import fold_address
+from zabbix_sockets.collector.iterator.record_owners import RecordOwners
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.errors import DeadlineError, ParseError
-from zabbix_sockets.model.owners import Owners
+from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.quality import ONE, Quality, figures_of, sample
 from zabbix_sockets.model.snapshot import (
     INBOUND,
     OUTBOUND,
     UNKNOWN,
     Connection,
+    DeviceName,
+    HostCounters,
     ListenerSocket,
     PortRange,
+    Snapshot,
+    Visibility,
 )
 from zabbix_sockets.readers.bpf import records as bpf
+
+from ..fakes import Looks  # noqa: TID252  # a test folder is no package
 
 PORTS = PortRange(100, 199, 100)
 NETNS, OTHER = 7, 8
@@ -72,21 +76,33 @@ def pack(  # noqa: PLR0913  # each is a field of struct record
 TIME = Deadline(1e6)
 
 
-def fold(data: list[bytes], size: int = 5, *, own_only: bool = False) -> RecordFold:
+def new_fold(
+    programs: bpf.Programs = NO_PROGRAMS, deadline: Deadline = TIME, **options: Any
+) -> RecordFold:
+    """Return a fold without records."""
+    owners = RecordOwners("/nowhere", 1000.0, programs, deadline)
+    return RecordFold(NETNS, PORTS, "/nowhere", owners, **options)
+
+
+def fold(data: list[bytes], size: int = 5, **options: Any) -> RecordFold:
     """Return the fold of records that come *size* at a time."""
-    folded = RecordFold(
-        NETNS, 1000.0, PORTS, "/nowhere", NO_PROGRAMS, deadline=TIME, own_only=own_only
-    )
+    folded = new_fold(**options)
     folded.add(b"".join(data[at : at + size]) for at in range(0, len(data), size))
     return folded
 
 
+def moved(folded: RecordFold, device_name: DeviceName = lambda _, __: "") -> Snapshot:
+    """Return a Snapshot of what a fold counted."""
+    snapshot = Snapshot(0, Visibility("bpf"), PORTS, HostCounters())
+    folded.move_listeners(snapshot, device_name)
+    folded.move(snapshot, device_name)
+    return snapshot
+
+
 def resolved(folded: RecordFold) -> tuple[list[ListenerSocket], dict[Connection, int]]:
-    """Return what a fold has, with directions."""
-    listeners = folded.listeners(lambda _, __: "")
-    connections: dict[Connection, int] = {}
-    folded.connections(connections, {}, listeners, lambda _, __: "")
-    return listeners, connections
+    """Return the listeners and the connections of a fold."""
+    snapshot = moved(folded)
+    return snapshot.listeners, snapshot.connections
 
 
 @st.composite
@@ -199,18 +215,11 @@ def test_device_of_outbound_connections(listener: bytes) -> None:
     ]
     folded = fold(data)
     assert not folded.has_requests
-    connections: dict[Connection, int] = {}
-    folded.connections(connections, {}, [], lambda _, index: f"dev{index}" if index else "")
+    connections = moved(folded, lambda _, index: f"dev{index}" if index else "").connections
     by_device: dict[str, int] = {}
     for key, count in connections.items():
         by_device[key.device] = by_device.get(key.device, 0) + count
     assert by_device == {"": 1, "dev3": 2, "dev4": 2}
-
-
-def test_ipv4_address_folds_like_its_mapped_form() -> None:
-    """One local end has one number, whichever family its socket is of."""
-    assert fold_address(LOOPBACK) == fold_address(bytes(10) + b"\xff\xff" + LOOPBACK)
-    assert fold_address(LOOPBACK) != fold_address(bytes((127, 0, 0, 2)))
 
 
 @pytest.mark.parametrize(
@@ -265,9 +274,9 @@ def test_queues_by_namespace() -> None:
         pack(kind=bpf.LISTENER, state=10, recv=9, send=128, inode=1),
         *(pack(recv=1, send=2), pack(recv=1, send=2), pack(recv=5, netns=OTHER)),
     ]
-    folded = fold(data)
-    (owner,) = folded.uids
-    assert folded.queues == {(owner, 0): (2, 4), (owner, OTHER): (5, 0)}
+    snapshot = moved(fold(data))
+    (owner,) = snapshot.uids
+    assert snapshot.queues == {(owner, 0): (2, 4), (owner, OTHER): (5, 0)}
 
 
 def test_cgroup() -> None:
@@ -297,13 +306,7 @@ QUALITY = (RTT, IDLE, 9, 10, 1, 5, 3)
 
 def qualities_of(data: list[bytes], active_within: int = 60, size: int = 5) -> list[Quality]:
     """Return the qualities of a fold of records."""
-    folded = RecordFold(
-        NETNS, 1000.0, PORTS, "/nowhere", NO_PROGRAMS, deadline=TIME, active_within=active_within
-    )
-    folded.add(b"".join(data[at : at + size]) for at in range(0, len(data), size))
-    qualities: dict[Connection, Quality] = {}
-    folded.connections({}, qualities, [], lambda _, __: "")
-    return list(qualities.values())
+    return list(moved(fold(data, size, active_within=active_within)).qualities.values())
 
 
 def test_quality_of_equal_sockets() -> None:
@@ -344,69 +347,23 @@ def test_bounds_change_no_quality(ends: list[tuple[int, ...]]) -> None:
     assert figures_of(free)["measured"] == measured
 
 
-class Looks(Deadline):
-    """A deadline that passes when it has been looked at so many times."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__(600)
-        self.left = looks
-
-    def passed(self) -> bool:
-        """Count down."""
-        self.left -= 1
-        return self.left < 0
-
-
 def test_names_that_take_too_long() -> None:
     """Past the deadline no process is asked for its name: what was counted stays, marked."""
     data = [pack(pid=pid, kind=bpf.LISTENER, local_port=pid, inode=pid) for pid in range(1, 3001)]
-    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", NO_PROGRAMS, deadline=Looks(40))
+    folded = new_fold(deadline=Looks(40))
     folded.add(iter([b"".join(data)]))
     assert not folded.complete
     assert [each.pid for each in folded.owners.processes] == list(range(1, 41))
-    assert len(folded.listeners(lambda _, __: "")) == 40
+    assert len(moved(folded).listeners) == 40
     assert fold(data).complete
-
-
-def test_owners_that_take_too_long() -> None:
-    """Past the deadline no process is asked for its name for a filter or single sockets either."""
-    owners = b"".join(bpf.OWNER.pack(pid, pid, 5, b"name") for pid in range(1, 51))
-
-    def read(deadline: Deadline) -> Owners:
-        end, other = os.pipe()
-        os.write(other, owners)
-        os.close(other)
-        return read_owners(lambda _: end, "/proc", deadline)
-
-    assert len(read(TIME).processes) == 50
-    with pytest.raises(DeadlineError):
-        read(Looks(30))
 
 
 def test_a_shared_socket_counts_past_the_deadline() -> None:
     """What was seen of a socket with several owners is counted though the time is over."""
     data = [pack(pid=pid, kind=bpf.LISTENER, flags=bpf.SHARED, inode=7) for pid in (1, 2, 3)]
-    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", NO_PROGRAMS, deadline=Looks(2))
+    folded = new_fold(deadline=Looks(2))
     folded.add(iter([b"".join(data)]))
     assert not folded.complete
-    (listener,) = folded.listeners(lambda _, __: "")
+    (listener,) = moved(folded).listeners
     members = folded.owners.members(listener.owner)
     assert {folded.owners.processes[at].pid for at in members} == {1, 2}
-
-
-def test_name_by_what_a_process_executes() -> None:
-    """A thread's name gives way to the program's, which the iterator tells; once for all."""
-    opened = []
-
-    def open_iterator(program: str) -> int:
-        opened.append(program)
-        read, write = os.pipe()
-        with os.fdopen(write, "wb") as pipe:
-            pipe.write(bpf.PROGRAM.pack(10, 5, b"traefik") + bpf.PROGRAM.pack(11, 5, b"vector"))
-        return read
-
-    programs = bpf.Programs(open_iterator, Deadline(60))
-    folded = RecordFold(NETNS, 1000.0, PORTS, "/nowhere", programs, deadline=TIME)
-    folded.add([b"".join(pack(pid=pid, comm=b"main") for pid in (10, 11))])
-    assert [each.name for each in folded.owners.processes] == ["traefik", "vector"]
-    assert opened == [bpf.NAME_PROGRAMS]

@@ -103,6 +103,14 @@ def test_some_are_missing(folder: Path) -> None:
     )
 
 
+def test_another_version(folder: Path) -> None:
+    """What an earlier version pinned is no reason to say that nothing is loaded."""
+    (folder / f"{records.COUNT_SOCKETS}-v{records.ABI - 1}").touch()
+    assert why_not_pinned(str(folder)) == (
+        "the iterators of another version are loaded: run zabbix-sockets load again"
+    )
+
+
 @pytest.mark.parametrize("where", ["", "below"])
 def test_closed_folder(folder: Path, where: str) -> None:
     """A folder that may not be entered is named, and not called empty."""

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
-from zabbix_sockets.readers.bpf import loader, records
-
-STATUS = b"Name:\tx\nCapEff:\t%016x\nCapBnd:\t0\n"
+from zabbix_sockets.readers.bpf import records
 
 
 @given(st.lists(st.integers(1, 500), max_size=20), st.integers(1, 60))
@@ -72,10 +70,17 @@ def test_descriptor_is_closed_at_the_deadline() -> None:
     os.close(write)
 
 
-def test_missing_pins_say_what_to_run() -> None:
-    """The reason is an administrator's next step."""
-    with pytest.raises(SourceUnavailableError, match="run zabbix-sockets load"):
-        records.open_pinned("/nowhere")
+def test_all_pins_or_none(tmp_path: Path) -> None:
+    """One that can't be read is named; with all of this version each can be opened."""
+    for program in records.PROGRAMS:
+        (tmp_path / f"{program}-v{records.ABI - 1}").touch()
+    for program in records.PROGRAMS:
+        path = tmp_path / f"{program}-v{records.ABI}"
+        with pytest.raises(SourceUnavailableError, match=f"^{path} can't be read$"):
+            records.open_pinned(str(tmp_path))
+        path.touch()
+    for program in records.PROGRAMS:
+        os.close(records.open_pinned(str(tmp_path))(program))
 
 
 @pytest.mark.parametrize(
@@ -93,32 +98,6 @@ def test_missing_pins_say_what_to_run() -> None:
 def test_kernel_versions_compare_as_numbers(release: str, *, older: bool) -> None:
     """What can't be read is not called old."""
     assert records.is_older_than(release, (5, 11)) is older
-
-
-@pytest.mark.parametrize(
-    ("effective", "missing"),
-    [
-        (0, ["CAP_PERFMON", "CAP_BPF"]),
-        (1 << 38, ["CAP_BPF"]),
-        (1 << 39, ["CAP_PERFMON"]),
-        (1 << 38 | 1 << 39, []),
-        (1 << 21, []),
-    ],
-)
-def test_missing_capabilities_are_named(effective: int, missing: list[str]) -> None:
-    """CAP_SYS_ADMIN stands for both."""
-    assert loader.missing_capabilities(STATUS % effective) == missing
-
-
-def test_pins_of_another_version_are_told_apart(tmp_path: Path) -> None:
-    """What an earlier version pinned is no reason to say that nothing is loaded."""
-    for program in records.PROGRAMS[:2]:
-        (tmp_path / f"{program}-v{records.ABI - 1}").touch()
-    with pytest.raises(SourceUnavailableError, match="another version are loaded"):
-        records.open_pinned(str(tmp_path))
-    for program in records.PROGRAMS:
-        (tmp_path / f"{program}-v{records.ABI}").touch()
-    os.close(records.open_pinned(str(tmp_path))(records.INFORM_SOCKETS))
 
 
 def test_parts_of_a_record() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zabbix_sockets.collector.tables.row_fold import ephemeral_flags
+from zabbix_sockets.collector.directions import ephemeral_flags
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.snapshot import HostCounters, PortRange
 from zabbix_sockets.readers.proc.counters import (

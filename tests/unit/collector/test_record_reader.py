@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-from zabbix_sockets.collector.iterator.early_read import Ahead
+from zabbix_sockets.collector.record_reader import RecordReader
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.readers.bpf import records as bpf
@@ -31,9 +31,7 @@ def no_thread(*_: object) -> NoReturn:
 @pytest.fixture(params=[True, False], ids=["thread", "no thread"])
 def _threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if not request.param:
-        monkeypatch.setattr(
-            "zabbix_sockets.collector.iterator.early_read.start_new_thread", no_thread
-        )
+        monkeypatch.setattr("zabbix_sockets.collector.record_reader.start_new_thread", no_thread)
 
 
 def iterator_of(path: Path, data: bytes) -> bpf.Opener:
@@ -51,7 +49,7 @@ def whole(data: bytes) -> bytes:
 def test_records(tmp_path: Path) -> None:
     """All records come, and that these are all is known."""
     data = whole(RECORDS)
-    with Ahead(iterator_of(tmp_path / "pin", data), "/proc", Deadline(60)) as records:
+    with RecordReader(iterator_of(tmp_path / "pin", data), "/proc", Deadline(60)) as records:
         assert b"".join(records) == data
         assert records.complete
 
@@ -59,7 +57,9 @@ def test_records(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_threads")
 def test_past_the_deadline(tmp_path: Path) -> None:
     """Past the deadline they are not all."""
-    with Ahead(iterator_of(tmp_path / "pin", whole(RECORDS)), "/proc", Deadline(0)) as records:
+    with RecordReader(
+        iterator_of(tmp_path / "pin", whole(RECORDS)), "/proc", Deadline(0)
+    ) as records:
         assert list(records) == []
         assert not records.complete
 
@@ -69,7 +69,7 @@ def test_end_within_a_record(tmp_path: Path) -> None:
     """What reading raises is raised where the records are missed."""
     opener = iterator_of(tmp_path / "pin", whole(RECORDS) + b"half")
     with (
-        Ahead(opener, "/proc", Deadline(60)) as records,
+        RecordReader(opener, "/proc", Deadline(60)) as records,
         pytest.raises(ParseError, match="BPF iterator"),
     ):
         list(records)

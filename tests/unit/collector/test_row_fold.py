@@ -1,4 +1,4 @@
-"""The fold against a slow and simple model of what it should count."""
+"""The fold of rows against a slow and simple model of what it should count."""
 
 import ipaddress
 import socket
@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.collector.tables.row_fold import TableFold, ephemeral_flags
-from zabbix_sockets.model.addresses import fold_address, unmapped
+from zabbix_sockets.collector.row_fold import TableFold
+from zabbix_sockets.model.addresses import fold_address
+from zabbix_sockets.model.gaps import ENDPOINTS
 from zabbix_sockets.model.snapshot import (
     INBOUND,
     NOBODY,
@@ -19,8 +20,11 @@ from zabbix_sockets.model.snapshot import (
     UNKNOWN,
     UNOWNED,
     Connection,
+    HostCounters,
     ListenerSocket,
     PortRange,
+    Snapshot,
+    Visibility,
 )
 from zabbix_sockets.model.wire import AddressToken, Encoding, Row, Table
 from zabbix_sockets.readers.proc import net_tables
@@ -122,11 +126,11 @@ def device_name(netns: int, index: int) -> str:
     return f"if{index}@{netns}" if index else ""
 
 
-def counts(fold: TableFold) -> dict[Connection, int]:
-    """Return what the fold counted."""
-    into: dict[Connection, int] = {}
-    fold.decode_connections(into, {}, device_name)
-    return into
+def moved(fold: TableFold) -> Snapshot:
+    """Return a Snapshot of what the fold counted."""
+    snapshot = Snapshot(0, Visibility("sock_diag"), PORTS, HostCounters())
+    fold.move(snapshot, device_name)
+    return snapshot
 
 
 class Model:
@@ -136,7 +140,7 @@ class Model:
         self.table = table
         self.listeners: Counter[ListenerSocket] = Counter()
         self.connections: Counter[Connection] = Counter()
-        self.queues: dict[int, list[int]] = {}
+        self.queues: dict[tuple[int, int], list[int]] = {}
         self._places: set[tuple[bytes, int]] = set()
         seen = set()
         for each in sockets:
@@ -152,7 +156,7 @@ class Model:
         else:
             self.connections[self._connection(each)] += 1
         if each.state != 10 and (each.recv or each.send):
-            sums = self.queues.setdefault(each.owner, [0, 0])
+            sums = self.queues.setdefault((each.owner, self.table.netns), [0, 0])
             sums[0] += each.recv
             sums[1] += each.send
 
@@ -187,13 +191,13 @@ def as_ipv4(address: bytes) -> bytes:
 @given(tables(), st.sampled_from([0, 1]))
 def test_same_as_the_model(case: tuple[Table, list[Socket]], which: int) -> None:
     """Every socket is counted once, under its owner, state, direction and endpoint."""
-    fold, model = folded(*case, which), Model(*case)
-    assert counts(fold) == model.connections
-    assert Counter(fold.decode_listeners(device_name)) == model.listeners
-    assert fold.queues == model.queues
-    assert not fold.overflowed
+    found, model = moved(folded(*case, which)), Model(*case)
+    assert found.connections == model.connections
+    assert Counter(found.listeners) == model.listeners
+    assert found.queues == {place: tuple(sums) for place, sums in model.queues.items()}
+    assert not found.visibility.gaps
     owners = {each.owner for each in case[1]}
-    assert fold.uids == {owner: owner * 100 for owner in owners}
+    assert found.uids == {owner: owner * 100 for owner in owners}
 
 
 @given(tables(), st.integers(0, 4), st.sampled_from([0, 1]))
@@ -208,15 +212,15 @@ def test_overflow_keeps_the_totals(
             sums[each.owner, each.state, each.direction] += count
         return sums
 
-    fold, model = folded(*case, which, max_endpoints=bound), Model(*case)
-    found = counts(fold)
+    snapshot, model = moved(folded(*case, which, max_endpoints=bound)), Model(*case)
+    found = snapshot.connections
     assert totals(found) == totals(model.connections)
     named = {each for each in found if each.direction == OUTBOUND and each.address is not None}
     wanted = {each for each in model.connections if each.direction == OUTBOUND}
     assert len(named) <= bound
     assert named <= wanted
-    assert fold.overflowed >= (len(wanted) > bound)
-    if not fold.overflowed:
+    if not snapshot.visibility.has_gap(ENDPOINTS):
+        assert len(wanted) <= bound
         assert found == model.connections
 
 
@@ -228,7 +232,7 @@ def test_batches_do_not_matter(case: tuple[Table, list[Socket]], cut: int) -> No
     fold = TableFold(table, encoding, PORTS, dict(OWNERS))
     fold.add([each.row(encoding, address) for each in sockets[:cut]])
     fold.add([each.row(encoding, address) for each in sockets[cut:]])
-    assert counts(fold) == counts(folded(table, sockets))
+    assert moved(fold).connections == moved(folded(table, sockets)).connections
 
 
 def test_unknown_backlog() -> None:
@@ -236,7 +240,7 @@ def test_unknown_backlog() -> None:
     table = Table("tcp", AF_INET)
     base = Socket(10, 80, 0, V4[0], V4[0], 0, 2, -1, 1)
     fold = folded(table, [base, base._replace(send=0, inode=2)])
-    queues = [each[-2:] for each in fold.decode_listeners(device_name)]
+    queues = [each[-2:] for each in moved(fold).listeners]
     assert queues == [(2, None), (2, 0)]
 
 
@@ -245,25 +249,7 @@ def test_lowest_uid_of_an_owner() -> None:
     row: Row = (10, 80, 0, bytes(4), bytes(4), 0, 0, 0, 1000, 3)
     fold = TableFold(Table("tcp", AF_INET), messages.ENCODING, PORTS, {3: 2, 4: 2, 5: 2})
     fold.add([row, (*row[:8], 33, 4), (*row[:8], 500, 5)])
-    assert fold.uids == {2: 33}
-
-
-@pytest.mark.parametrize("swapped", [False, True])
-@pytest.mark.parametrize(("low", "high"), [(32768, 60999), (0, 65535), (1, 1), (65535, 65535)])
-def test_ephemeral_flags(low: int, high: int, swapped: bool) -> None:
-    """Each port's token, in either byte order, tells whether the kernel may pick that port."""
-    flags = ephemeral_flags(PortRange(low, high, 0), swapped)
-    assert len(flags) == 65536
-    token = socket.ntohs if swapped else int
-    assert {port for port in range(65536) if flags[token(port)]} == set(range(low, high + 1))
-
-
-@given(
-    st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=16) | st.sampled_from(V6)
-)
-def test_unmapped(address: bytes) -> None:
-    """Only an IPv4-mapped address is the IPv4 address in it."""
-    assert unmapped(address) == as_ipv4(address)
+    assert moved(fold).uids == {2: 33}
 
 
 @pytest.mark.parametrize("repeated", [False, True])
@@ -281,10 +267,9 @@ def test_samples_go_where_their_connections_go(repeated: bool) -> None:
         accepted._replace(inode=6, lport=33001, rport=5432),
         accepted._replace(inode=7, lport=1000, rport=40000),
     ]
-    fold = TableFold(table, encoding, PORTS, dict.fromkeys(range(1, 8), 2), max_endpoints=1)
+    fold = TableFold(table, encoding, PORTS, dict.fromkeys(range(1, 8), 2), max_endpoints=4)
     for _ in range(1 + repeated):
         fold.add([each.row(encoding, address) for each in sockets], [100, 1, 2, 4, 8, 16, 32, 64])
-    qualities: dict[Connection, int] = {}
-    fold.decode_connections({}, qualities, device_name)
+    qualities = moved(fold).qualities
     found = {(key.direction, key.port): quality for key, quality in qualities.items()}
     assert found == {(INBOUND, 80): 3, (OUTBOUND, 5432): 48, (UNKNOWN, None): 64}

@@ -1,7 +1,6 @@
 """The BPF iterator, read by a thread of its own: the kernel is at work while Python is.
 
-A call of the agent starts it as soon as it knows its options, and imports all else meanwhile;
-so this module imports little.
+A call begins as soon as the plan is made, and imports all else meanwhile.
 """
 
 import os
@@ -14,8 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.errors import DeadlineError, SourceUnavailableError
-from zabbix_sockets.model.snapshot import Query
+from zabbix_sockets.model.errors import DeadlineError
 from zabbix_sockets.readers.bpf import records
 from zabbix_sockets.readers.proc.counters import read_current_established
 
@@ -24,7 +22,7 @@ _PAUSE = 0.001  # seconds
 _SWITCH_INTERVAL = 0.0001  # seconds a thread that is back from the kernel waits for the other
 
 
-class Ahead:
+class RecordReader:
     """The records of all sockets, of which the kernel gives the first ones already.
 
     A context manager: the thread ends when it is left, for good. Where no thread can be had
@@ -35,8 +33,8 @@ class Ahead:
         complete: the iterator came to its end before the deadline.
 
     Raises:
-        OSError: the iterator can't be opened. What reading raises is raised where the
-            records are missed.
+        OSError, SourceUnavailableError: the iterator can't be opened. What reading raises is
+            raised where the records are missed.
     """
 
     def __init__(self, open_iterator: records.Opener, proc: str, deadline: Deadline) -> None:
@@ -70,6 +68,10 @@ class Ahead:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Let the thread end, whatever is left to read."""
         self._left = True
         sys.setswitchinterval(self._interval)
 
@@ -105,13 +107,3 @@ class Ahead:
             if isinstance(chunk, Exception):
                 raise chunk
             yield chunk
-
-
-def read_pinned(query: Query, deadline: Deadline) -> Ahead | None:
-    """Return the pinned iterator's records, if *query* is for these and they can be had."""
-    if query.source not in {None, "bpf"}:
-        return None
-    try:
-        return Ahead(records.open_pinned(query.pins), query.proc, deadline)
-    except (OSError, SourceUnavailableError):
-        return None  # the plan will find out why

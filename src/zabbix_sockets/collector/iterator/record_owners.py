@@ -1,0 +1,86 @@
+"""Whose sockets the iterators' records are of: processes, with their names and numbers."""
+
+from functools import partial
+
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.model.owners import Owners
+from zabbix_sockets.model.snapshot import Process
+from zabbix_sockets.readers.bpf.records import (
+    OWN_SOCKETS,
+    OWNER,
+    Opener,
+    Programs,
+    read_chunks,
+)
+from zabbix_sockets.readers.proc.process import is_hidden, read_name, read_uptime
+
+ProcessKey = tuple[int, bytes, int]
+"""What a record tells of its process: pid, comm, seconds from boot to its start."""
+
+
+class RecordOwners(Owners):
+    """Owners by what records tell of them.
+
+    Args:
+        proc: where procfs is mounted; names that comm doesn't tell are looked up there.
+        uptime: seconds since boot.
+        programs: tells what processes execute where procfs doesn't.
+        deadline: the moment from which no process is asked for its name any more.
+
+    Attributes:
+        numbers: the owner that stands for a process alone.
+    """
+
+    def __init__(self, proc: str, uptime: float, programs: Programs, deadline: Deadline) -> None:
+        super().__init__()
+        self.numbers: dict[ProcessKey, int] = {}
+        self._proc = proc
+        self._uptime = uptime
+        self._programs = programs
+        self._deadline = deadline
+
+    def add_process(self, key: ProcessKey, fds: int | None = None, cgroup: int = 0) -> int:
+        """Note a process, with what else is known of it, and return its number.
+
+        Raises:
+            DeadlineError: the time is over. A user may have thousands of processes with long
+                names.
+        """
+        self._deadline.check()
+        pid, comm, started = key
+        executable = partial(self._programs.executable, pid, started)
+        called = read_name(self._proc, str(pid), comm.split(b"\0", 1)[0], executable)
+        if not called.certain and is_hidden(self._proc, pid):
+            self.uncertain.add(len(self.processes))
+        age = max(0.0, self._uptime - started)
+        number = self.numbers[key] = self.number(Process(pid, called.name, age, fds, cgroup))
+        return number
+
+
+def read_owners(open_iterator: Opener, proc: str, deadline: Deadline) -> Owners:
+    """Return who holds which inode, as own_sockets tells; /proc is asked for names.
+
+    Raises:
+        DeadlineError: the time is over.
+        SourceUnavailableError: the iterator failed.
+    """
+    try:
+        return _owners(open_iterator, proc, deadline)
+    except (OSError, ParseError) as error:
+        raise SourceUnavailableError(f"the iterator failed: {error}") from error
+
+
+def _owners(open_iterator: Opener, proc: str, deadline: Deadline) -> Owners:
+    owners = RecordOwners(proc, read_uptime(proc), Programs(open_iterator, deadline), deadline)
+    last: ProcessKey = (0, b"", 0)
+    number, note = 0, owners.by_inode.setdefault
+    for chunk in read_chunks(open_iterator(OWN_SOCKETS), OWNER.size, deadline):
+        for pid, inode, started, comm in OWNER.iter_unpack(chunk):
+            key = pid, comm, started
+            if key != last:  # one process's sockets come together
+                last = key
+                number = owners.numbers.get(key) or owners.add_process(key)
+            if note(inode, number) != number:
+                owners.share(number, inode)
+    return owners

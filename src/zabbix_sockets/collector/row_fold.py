@@ -1,0 +1,179 @@
+"""From the rows of a socket table to sums: they are counted as they come.
+
+The hot path of every source but BPF: a row is a tuple on its way into a counter. No object is made
+of it, and nothing of it is kept but one mark beside its inode.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from itertools import repeat
+
+from zabbix_sockets.collector.directions import Directions
+from zabbix_sockets.collector.sums import MAX_ENDPOINTS, Sums
+from zabbix_sockets.model.addresses import fold_address, unmapped
+from zabbix_sockets.model.quality import Quality, add_to
+from zabbix_sockets.model.snapshot import (
+    NOBODY,
+    OUTBOUND,
+    UNOWNED,
+    Connection,
+    DeviceName,
+    ListenerSocket,
+    PortRange,
+    Snapshot,
+)
+from zabbix_sockets.model.wire import LISTENING, AddressToken, Encoding, Row, Table, TcpState
+
+RowListener = tuple[int, int, AddressToken, int, int, int]
+"""A listener as its row has it: owner, port, address, index of the device that it is bound to,
+accept queue, backlog."""
+
+RowKey = tuple[int, int, str, AddressToken | None, int | None, int, AddressToken | None, int]
+"""What a table's connections are told apart by, in the order of model.snapshot.Connection: owner,
+state, direction, address and port, index of the device that it is bound to; outbound: local
+address, 1 if the local port is ephemeral (else 0)."""
+
+_NO_ENDPOINT = None, None, 0, None, 0
+
+
+class TableFold:
+    """Counts the rows of one table.
+
+    Args:
+        table: whose rows will come.
+        encoding: of their tokens.
+        ports: the ephemeral ports of the table's namespace.
+        by_inode: owners' numbers by inode (model.owners). A number is negated when its socket is
+            counted: a row that the kernel repeats is known by that.
+        max_endpoints: how many distinct connections to count one by one.
+
+    Attributes:
+        directions: knows the listeners among the rows, and others that it is told of.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        encoding: Encoding,
+        ports: PortRange,
+        by_inode: dict[int, int],
+        max_endpoints: int = MAX_ENDPOINTS,
+    ) -> None:
+        self.table = table
+        self.directions = Directions(encoding, table.family, ports)
+        self.sums: Sums[RowListener, RowKey] = Sums(_without_endpoint, max_endpoints)
+        self._encoding = encoding
+        self._by_inode = by_inode
+        self._unowned: set[int] = set()
+
+    def add(self, rows: Iterable[Row], samples: Iterable[Quality] = repeat(0)) -> None:  # noqa: C901, PLR0912  # a call per socket would double its cost
+        """Count *rows*; a table's listeners come before its connections.
+
+        *samples*: how good each row's connection is; of those that are established and that a
+        process has, or had, they are added up.
+        """
+        sums, netns, by_inode = self.sums, self.table.netns, self._by_inode
+        listening_state, established = LISTENING[self.table.protocol], TcpState.ESTABLISHED.value
+        listening, ephemeral = self.directions.listening, self.directions.ephemeral
+        connections, owner_of, count_of = sums.connections, by_inode.get, sums.connections.get
+        accepting, direction_of = self.directions.accepting, self.directions.of
+        outbound, ownerless = OUTBOUND, self._ownerless
+        for row, sample in zip(rows, samples):  # noqa: B905  # without samples there is no end
+            state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
+            owner = owner_of(inode)
+            if owner is None:
+                owner = ownerless(inode)
+                if owner is None:
+                    continue  # counted already
+            elif owner > 0:
+                by_inode[inode] = -owner
+            else:
+                continue  # the same
+            if state == listening_state:
+                self._add_listener(owner, row)
+                continue
+            if recv or send:
+                sums.add_queues(owner, netns, recv, send)
+            if lport not in listening and ephemeral[lport]:
+                key: RowKey = (owner, state, outbound, raddr, rport, ifindex, laddr, 1)
+            else:
+                if lport in accepting:
+                    direction, server = accepting[lport]
+                else:
+                    direction, server = direction_of(lport, laddr, rport)
+                if server is not None:
+                    key = (owner, state, direction, server, lport, ifindex, None, 0)
+                elif direction == outbound:
+                    key = (owner, state, outbound, raddr, rport, ifindex, laddr, ephemeral[lport])
+                else:
+                    key = (owner, state, direction, *_NO_ENDPOINT)
+            if sample and (state != established or not inode):
+                sample = 0  # noqa: PLW2901
+            count = count_of(key)
+            if count is None:
+                sums.add(key, uid, quality=sample)
+                continue
+            connections[key] = count + 1
+            if sample:
+                add_to(sums.qualities, key, sample)
+
+    def _ownerless(self, inode: int) -> int | None:
+        """Return NOBODY or UNOWNED; None for an inode that was counted as UNOWNED before."""
+        if not inode:
+            return NOBODY
+        if inode in self._unowned:
+            return None
+        self._unowned.add(inode)
+        return UNOWNED
+
+    def _add_listener(self, owner: int, row: Row) -> None:
+        """Note a listener; of UDP its queues are bytes, as a connection's are."""
+        _, port, _, address, _, ifindex, recv, send, uid, _ = row
+        self.sums.add_listener(owner, (owner, port, address, ifindex, recv, send), uid)
+        self.directions.add_listener(port, address)
+        if self.table.protocol == "udp" and (recv or send):
+            self.sums.add_queues(owner, self.table.netns, recv, send)
+
+    def move(self, snapshot: Snapshot, device_name: DeviceName) -> None:
+        """Let the Snapshot have the sums, in its terms."""
+        protocol, _, netns = self.table
+        address, port = self._encoding.address, self._encoding.port
+        source_of = cache(lambda token: fold_address(address(token)))
+
+        def listener_of(listener: RowListener) -> ListenerSocket:
+            owner, number, token, ifindex, accept_queue, backlog = listener
+            place = address(token), port(number), device_name(netns, ifindex)
+            if protocol == "udp":
+                return ListenerSocket(protocol, netns, *place, owner, None, None)
+            known_backlog = backlog if backlog >= 0 else None
+            return ListenerSocket(protocol, netns, *place, owner, accept_queue, known_backlog)
+
+        def connection_of(key: RowKey) -> Connection:
+            owner, state, direction, token, number, ifindex, local, ephemeral = key
+            if token is None or number is None:
+                return Connection(protocol, netns, owner, state, direction)
+            packed, device = address(token), device_name(netns, ifindex) if ifindex else ""
+            if local is None:
+                return Connection(
+                    protocol, netns, owner, state, direction, packed, port(number), device
+                )
+            return Connection(
+                protocol,
+                netns,
+                owner,
+                state,
+                direction,
+                unmapped(packed),
+                port(number),
+                device,
+                source_of(local),
+                ephemeral == 1,
+            )
+
+        self.sums.move_listeners(snapshot, listener_of)
+        self.sums.move(snapshot, connection_of)
+
+
+def _without_endpoint(key: RowKey) -> RowKey:
+    """Return an outbound key without its endpoints; others have listeners, which are few."""
+    return (*key[:3], *_NO_ENDPOINT) if key[2] == OUTBOUND else key

@@ -1,0 +1,143 @@
+"""One call: how every verb that collects comes to its answer.
+
+The verb's function says what to print of a Snapshot; here is all that is around it: the user's
+lock and the answers that calls share (lock), the configuration file, the query, the plan, and the
+collection. The process that waits meanwhile, and ends in time, is supervisor's.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+from zabbix_sockets.collector.asking import asking_processes
+from zabbix_sockets.command.lock import Lock
+from zabbix_sockets.command.options import CONFIG, NOT_MEASURING, Collecting, Measuring
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Grouping
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.snapshot import ALL_NETNS, Query, Snapshot
+
+
+class Call(NamedTuple):
+    """What a verb knows of its caller, besides the options.
+
+    Attributes:
+        lock: the user's lock, which the waiting parent has open, too; None: it is opened here.
+        started: the moment of the monotonic clock since which the caller waits; None: now.
+        question: the arguments of an agent's call, by which calls tell that they ask the same;
+            empty: this call shares no answer.
+    """
+
+    lock: Lock | None = None
+    started: float | None = None
+    question: tuple[str, ...] = ()
+
+
+def print_answer(options: Collecting, call: Call, make: Callable[[Deadline], str]) -> None:
+    """Print what *make* returns in time, as the only one of this user.
+
+    An agent's question may be answered by what another call of the same question was told, if
+    that was begun later than this one.
+
+    Raises:
+        BusyError: others had their turn until no time was left.
+    """
+    deadline = Deadline(options.timeout, call.started)
+    lock = call.lock or Lock()
+    with lock.held(deadline, call.question) as turn:
+        answer = turn.answer
+        if answer is None:
+            answer = make(deadline)
+            turn.leave(answer)
+    sys.stdout.write(answer)
+
+
+def with_filter(options: Collecting) -> Collecting:
+    """Return the options with the filter parsed, which nobody does again.
+
+    Raises:
+        UsageError: the expression is wrong.
+    """
+    if not options.filter:
+        return options
+    from zabbix_sockets.filters.parser import parse  # noqa: PLC0415  # few calls have one
+
+    return options._replace(filter=parse(options.filter))
+
+
+def query_of(
+    options: Collecting,
+    deadline: Deadline,
+    measuring: Measuring = NOT_MEASURING,
+    *,
+    netns: str = ALL_NETNS,
+    needs: frozenset[str] = frozenset(),
+) -> Query:
+    """Return the query, with the time that is left.
+
+    *netns* is the default; *needs* are the fields of processes that the grouping looks at.
+    """
+    return Query(
+        options.source,
+        deadline.remaining(),
+        pins=options.pins,
+        netns=options.netns or netns,
+        needs=needs,
+        filter=options.filter or "",
+        tcp_info=measuring.tcp_info,
+        active_within=measuring.active_within,
+        left_out=asking_processes(),
+    )
+
+
+def collected(
+    options: Collecting,
+    deadline: Deadline,
+    measuring: Measuring = NOT_MEASURING,
+    *,
+    by_file: bool = True,
+) -> tuple[Snapshot, Grouping]:
+    """Collect, and return the Snapshot and the grouping for its owners.
+
+    *by_file*: where no filter is given, the configuration file's counts.
+
+    Raises:
+        SocketsError: as collect(); or the configuration file has errors.
+    """
+    grouping, expression = _configured(options, by_file=by_file)
+    options = options._replace(filter=expression)
+    query = query_of(options, deadline, measuring, needs=grouping.needs)
+    from zabbix_sockets.collector.sources import choose  # noqa: PLC0415  # show sockets has its own
+
+    with choose(query) as plan:
+        plan.begin(query)
+        # All else is imported while the kernel is at work.
+        import zabbix_sockets.document.document  # noqa: PLC0415
+        from zabbix_sockets.collector.collect import collect  # noqa: PLC0415
+
+        del zabbix_sockets
+        return collect(query, plan), grouping
+
+
+def _configured(options: Collecting, *, by_file: bool) -> tuple[Grouping, str]:
+    """Return the grouping and the filter: the options', else those of the configuration file.
+
+    Raises:
+        SocketsError: the file has errors.
+    """
+    grouping, expression = GROUPINGS[options.group_by], options.filter
+    by_file = by_file and expression is None
+    has_rules = grouping.name == DEFAULT_GROUPING
+    path = options.config or CONFIG
+    if not (has_rules or by_file) or not (options.config or os.path.exists(path)):
+        return grouping, expression or ""
+    from zabbix_sockets.configuration import load  # noqa: PLC0415  # hosts with a file
+
+    configuration = load(path, required=bool(options.config), rules=has_rules)
+    if by_file:
+        expression = configuration.filter
+    if configuration.groups and has_rules:
+        from zabbix_sockets.grouping.by_rules import by_rules  # noqa: PLC0415  # hosts with a file
+
+        grouping = by_rules(configuration.groups)
+    return grouping, expression or ""

@@ -1,0 +1,58 @@
+"""The verb send: a document, or its figures, through zabbix_sender, once or at every interval."""
+
+from functools import partial
+from typing import NamedTuple
+
+from zabbix_sockets.command.call import Call, collected, with_filter
+from zabbix_sockets.command.lock import Lock
+from zabbix_sockets.command.options import Bounds, Collecting, Measuring
+from zabbix_sockets.command.supervisor import GRACE, Answer, answer_within
+from zabbix_sockets.document.document import Limits, document_json
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.sending import command
+from zabbix_sockets.sending.options import Pushing
+
+_PATIENCE = 30.0
+"""Seconds that a single document to send waits for other calls of the same user; a service waits
+half of its timeout, and tries again."""
+
+
+class SendOptions(NamedTuple):
+    """The options of `send`."""
+
+    collecting: Collecting = Collecting()
+    bounds: Bounds = Bounds()
+    measuring: Measuring = Measuring()
+    pushing: Pushing = Pushing()
+
+
+def send(options: SendOptions, _call: Call) -> None:
+    """Push the document, once or at every interval."""
+    options = options._replace(collecting=with_filter(options.collecting))
+    timeout = options.collecting.timeout
+    command.send(options.pushing, timeout, partial(_document_to_send, options))
+
+
+def _document_to_send(options: SendOptions) -> str:
+    """Return the JSON of a document.
+
+    It is made in a child, so that a service that stays has no garbage of a hundred to collect.
+
+    Raises:
+        SocketsError: as collected(), or as Lock.held(); but others are waited for, which no
+            agent waits for.
+    """
+    timeout = options.collecting.timeout
+    patience = timeout / 2 if options.pushing.how.interval else _PATIENCE
+    with Lock() as lock, lock.held(Deadline(patience)):
+        deadline = Deadline(timeout)
+        answer = answer_within(
+            timeout + GRACE, lambda: Answer(_text(options, deadline)), close=lock.fd
+        )
+    return answer.text
+
+
+def _text(options: SendOptions, deadline: Deadline) -> str:
+    snapshot, grouping = collected(options.collecting, deadline, options.measuring)
+    limits = Limits(max_bytes=options.bounds.max_bytes)
+    return document_json(snapshot, limits, grouping).decode()

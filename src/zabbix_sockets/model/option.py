@@ -1,0 +1,86 @@
+"""Options of the command: each is described beside the field that it fills.
+
+A verb's options are a NamedTuple, whose fields have types and defaults. What an option is called on
+the command line, what may be given and what it means stands in the field's annotation::
+
+    timeout: Annotated[float, Option("--timeout", "wait so long", parse=seconds)] = 2.5
+
+A field that is such a NamedTuple itself brings its options along, below a title of their own where
+its annotation has a Section.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from zabbix_sockets.model.deadline import MAX_SECONDS
+
+_MAX_DIGITS = 18  # of a whole number: more than any that is meant, and below 2^63
+
+
+class Option(NamedTuple):
+    """How an option is written.
+
+    Attributes:
+        flag: its name, with dashes; empty: it is an argument, known by its position, and has to
+            be there if the field has no default.
+        help: what it means.
+        metavar: what stands for the value in the help.
+        parse: makes the value of what is given; it raises ValueError with what is wrong.
+        choices: the values that there are.
+        action: as argparse has it: store_true and store_false for an option without a value,
+            append for one that adds a value to a tuple, optional for one with a form --no-...
+        nargs: as argparse has it: "*" for any number of values.
+        either: options of which this has the same are given one at a time.
+    """
+
+    flag: str
+    help: str
+    metavar: str | None = None
+    parse: Callable[[str], object] | None = None
+    choices: tuple[object, ...] = ()
+    action: str = "store"
+    nargs: str | None = None
+    either: str = ""
+
+
+class Section(NamedTuple):
+    """The title of some options in the help, and what it says below."""
+
+    title: str
+    description: str | None = None
+
+
+def seconds(text: str) -> float:
+    """Return a number of seconds above 0, up to MAX_SECONDS."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= MAX_SECONDS:
+        raise ValueError(f"not a number of seconds from 0 to {MAX_SECONDS:g}")
+    return value
+
+
+def positive(text: str) -> int:
+    """Return a whole number above 0, of at most 18 digits."""
+    if not (text.isascii() and text.isdecimal() and text.strip("0")):
+        raise ValueError("not a whole number above 0")
+    if len(text) > _MAX_DIGITS:
+        raise ValueError(f"a number of more than {_MAX_DIGITS} digits")
+    return int(text)
+
+
+def number(text: str, least: int, most: int, what: str) -> int:
+    """Return a whole number from *least* to *most*; *what* it counts is for the message."""
+    # Zeros in front of a number are no reason to read half of it.
+    digits = text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
+    if not (digits and least <= int(text) <= most):
+        raise ValueError(f"not {what} from {least} to {most}")
+    return int(text)
+
+
+def name(text: str) -> str:
+    """Return a name that is not empty."""
+    if not text:
+        raise ValueError("no name")
+    return text
