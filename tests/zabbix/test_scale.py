@@ -126,7 +126,7 @@ if rounds.IS_SHORT:
 def large(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Large]:
     """A server of its own."""
     scale = request.param
-    with servers.fresh(scale.version) as server:
+    with servers.fresh(scale.version, CacheUpdateFrequency=3600) as server:
         wanted = scale.macros | {"{$SOCKETS.LLD.FILTER.UPSTREAM.MATCHES}": ".*"}
         macros = [{"macro": name, "value": value} for name, value in wanted.items()]
         linked = [template(server, "trapper")]
