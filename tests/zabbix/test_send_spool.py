@@ -176,7 +176,8 @@ def test_damaged_meanwhile(recorder: Recorder, tmp_path: Path) -> None:
         wait_for(lambda: "in memory only: " in log.read_text())
         time.sleep(2)
         recorder.mood = Mood.TAKE
-        wait_for(lambda: last_spool(recorder, 4) == {"waiting": 0, "dropped": 0, "oldest": 0})
+        wait_for(lambda: len(recorder.taken) >= 6)
+        assert last_spool(recorder) is None  # nobody knows what is on the disk
     check_all(recorder)
 
 
