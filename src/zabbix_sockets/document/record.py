@@ -270,8 +270,11 @@ _encode = make_encoder(None, _content, encode_basestring, None, ":", ",", False,
 
 
 def to_json(value: object) -> bytes:
-    """Encode Records, and lists and objects of them, in one line without its end."""
-    return "".join(_encode(value, 0)).encode()
+    """Encode Records, and lists and objects of them, in one line without its end.
+
+    A path may have bytes that are no UTF-8, which Python has as lone surrogates: "?" is for each.
+    """
+    return "".join(_encode(value, 0)).encode(errors="replace")
 
 
 def records_of(record: type[R], contents: Iterable[Mapping[str, Any]]) -> list[R]:
