@@ -30,11 +30,11 @@ collector.iterator, collector.tables -> collector.row_fold, collector.namespaces
 collector.row_fold -> collector.directions, collector.sums
 collector.namespaces -> collector.places, collector.sources
 collector.process_facts -> collector.places
-collector.places -> collector.shared, readers.containers
+collector.places -> collector.call_context, readers.containers
 collector.sources -> collector.record_reader, readers.sock_diag
 collector.record_reader -> readers.bpf
 collector.directions, collector.sums -> model
-collector.shared, readers.sock_diag -> model
+collector.call_context, readers.sock_diag -> model
 readers.bpf, readers.containers -> readers.proc
 readers.proc -> readers
 readers -> model
