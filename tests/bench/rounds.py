@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-from tests.bench.candidates import Candidate, WrongAnswerError
+from tests.bench.candidates import BEFORE, Candidate, WrongAnswerError
 from tests.bench.measure import Launcher, Outcome
 from tests.bench.results import Figures
 from tests.bench.scenarios import Stage
@@ -34,8 +34,8 @@ class Tally:
 
     def run(self, launcher: Launcher) -> None:
         """Measure it once."""
-        command = self.candidate.command
-        outcome = launcher.run(command, keep_output=self.candidate.check is not None)
+        command, keep_output = self.candidate.command, self.candidate.check is not None
+        outcome = launcher.run(command, keep_output=keep_output, uid=self.candidate.uid)
         self._outcomes.append(outcome)
         if outcome.code is None:
             self._failure = "slow"
@@ -72,6 +72,7 @@ class Tally:
             cpu_s=median(outcome.cpu for outcome in self._outcomes),
             peak_bytes=max(outcome.peak_bytes for outcome in self._outcomes),
             walls_s=tuple(outcome.wall for outcome in self._outcomes),
+            cpus_s=tuple(outcome.cpu for outcome in self._outcomes),
             note=self._note,
         )
 
@@ -83,14 +84,27 @@ def measure(
     launcher: Launcher,
     show: Callable[[str, str], None],
 ) -> dict[str, Figures]:
-    """Run every candidate once in each round, so that noise meets all alike."""
+    """Run every candidate once in each round, so that noise meets all alike.
+
+    A version and the one before it run one right after the other, the first of one round second
+    in the next, so that neither always has what the other left in the caches.
+    """
     tallies = [Tally(candidate, stage.sockets) for candidate in candidates]
     for turn in range(repeat):
-        for tally in tallies:
+        for tally in _in_order(tallies, turn):
             if tally.wants(turn):
                 show(f"{stage}, round {turn + 1} of {repeat}", tally.candidate.name)
                 tally.run(launcher)
     return {tally.candidate.name: tally.figures(launcher.limit) for tally in tallies}
+
+
+def _in_order(tallies: Sequence[Tally], turn: int) -> list[Tally]:
+    """The order of round *turn*: in every second one, what was before goes before."""
+    ordered: list[Tally] = []
+    for tally in tallies:
+        ahead = turn % 2 and tally.candidate.name.endswith(BEFORE)
+        ordered.insert(len(ordered) - bool(ahead), tally)
+    return ordered
 
 
 def warm_up(walk: str, launcher: Launcher) -> int:

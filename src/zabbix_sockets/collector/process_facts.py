@@ -50,8 +50,7 @@ def complete(snapshot: Snapshot, query: Query, context: CallContext) -> None:
         process = snapshot.processes[index] = facts.of(snapshot.processes[index])
         kinds |= _hidden(query, process)
     if facts.unread:
-        snapshot.visibility.add_gap(gaps.COMMANDS, how_many=facts.unread)
-        kinds.add(gaps.HIDDEN_COMMANDS)
+        snapshot.visibility.add_gap(gaps.UNREAD_COMMANDS, how_many=facts.unread)
     snapshot.visibility.gaps += map(Gap, sorted(kinds))
 
 
