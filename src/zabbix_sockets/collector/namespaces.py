@@ -36,8 +36,10 @@ from zabbix_sockets.readers.proc.process import (
 )
 from zabbix_sockets.readers.sock_diag.tables import NetlinkTables
 
-_TRIED = 4  # processes of a namespace, where one may end meanwhile
-_ASKED = 64  # which of them is the oldest
+_MOST_TRIED = 4
+"""The number of processes by which a namespace is looked into: one may end meanwhile."""
+_MOST_ASKED = 64
+"""The number of a namespace's processes that are asked for their start, to find the oldest."""
 _MINUTE, _GOLDEN = 60, 0.6180339887498949
 _SUGGESTED = 20
 _NAMED_BY_IP = ("/run/netns/", "/var/run/netns/")
@@ -149,7 +151,7 @@ def is_own(mounts: Mounts, wanted: str) -> bool:
 def namespaces_of(
     mounts: Mounts, holders: Mapping[int, Iterable[int]]
 ) -> dict[int, FoundNamespace]:
-    """Return namespaces by their numbers; *holders* has pids of processes by these numbers."""
+    """Return namespaces by number; *holders* has the pids of processes in each, by number, too."""
     mounted = mounts.namespaces
     return {
         number: FoundNamespace(number, tuple(pids), mounted.get(number, ""))
@@ -160,10 +162,10 @@ def namespaces_of(
 def _identified(proc: str, key: int, pids: list[int], mounted: dict[int, str]) -> FoundNamespace:
     """Return the namespace of the processes *pids*, which have the same *key*.
 
-    It has the kernel's number if one of the processes tells it; then its mount is taken out of
-    *mounted*.
+    It has the kernel's number if one of the processes tells it; then its entry is removed
+    from *mounted*, whose paths are by number.
     """
-    for pid in pids[:_TRIED]:
+    for pid in pids[:_MOST_TRIED]:
         number = netns.read_number(proc, str(pid))
         if number:  # what tells it may be entered by, too
             others = (each for each in pids if each != pid)
@@ -195,7 +197,7 @@ def are_names_hidden(
     return any(
         each.pids
         and not described[number].name
-        and all(is_hidden(proc, pid) for pid in each.pids[:_ASKED])
+        and all(is_hidden(proc, pid) for pid in each.pids[:_MOST_ASKED])
         for number, each in found.items()
     )
 
@@ -208,7 +210,7 @@ def _oldest_placement(places: Places, pids: Iterable[int]) -> Placement:
     oldest, best = float("inf"), Placement()
     if places.is_late():
         return best
-    for pid in islice(pids, _ASKED):
+    for pid in islice(pids, _MOST_ASKED):
         try:
             _, _, started = read_stat(places.proc, str(pid))
         except (OSError, ParseError) as error:
@@ -328,7 +330,7 @@ def ways_into(found: FoundNamespace) -> Iterator[int | None]:
     """Yield the values of *pid* for Visitor.plan(): None if it is mounted, then processes."""
     if found.path:
         yield None
-    yield from found.pids[:_TRIED]
+    yield from found.pids[:_MOST_TRIED]
 
 
 def select(
@@ -367,7 +369,7 @@ def device_names(places: Places, found: Mapping[int, FoundNamespace]) -> DeviceN
     @cache
     def devices(number: int) -> dict[int, str]:
         pids = found[number].pids if number in found and not places.is_late() else ()
-        tables = (netns.read_devices(places.proc, str(pid)) for pid in pids[:_TRIED])
+        tables = (netns.read_devices(places.proc, str(pid)) for pid in pids[:_MOST_TRIED])
         return next(filter(None, tables), {})
 
     @cache

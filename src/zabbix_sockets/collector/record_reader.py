@@ -35,8 +35,8 @@ class RecordReader:
         deadline: the moment after which nothing is read.
 
     Attributes:
-        established: the kernel's own count of established TCP connections before the first record;
-            None where it can't be read.
+        current_established: the number of TCP connections in ESTABLISHED or CLOSE_WAIT before the
+            first record, as the kernel counts them; None where it can't be read.
         complete: the iterator came to its end before the deadline.
 
     Raises:
@@ -46,7 +46,7 @@ class RecordReader:
 
     def __init__(self, open_iterator: records.Opener, proc: str, deadline: Deadline) -> None:
         self.complete = False
-        self.established = read_current_established(proc)
+        self.current_established = read_current_established(proc)
         self._open_iterator = open_iterator
         self._deadline = deadline
         self._fd = open_iterator(records.COUNT_SOCKETS)

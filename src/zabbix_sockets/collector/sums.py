@@ -26,8 +26,9 @@ class Sums(Generic[Listener, Key]):
     """The sums of one source, in its own words, until the Snapshot takes them over.
 
     Equal connections have equal keys, of which the first item is the owner's number. A key is
-    decoded once, however many sockets it stands for. The sums of a source that fails stay here;
-    those that a Snapshot has taken over are complete.
+    decoded once, however many sockets it stands for. The sums are apart from the Snapshot so that a
+    source that fails leaves nothing there. A table that was not read to its end is no such failure:
+    its sums are moved as far as they go, with a gap.
 
     Args:
         without_endpoint: returns the key under which a connection beyond the bound is counted: its
@@ -59,7 +60,7 @@ class Sums(Generic[Listener, Key]):
         self._max_endpoints = max_endpoints
 
     def add(self, key: Key, uid: int, sockets: int = 1, quality: Quality = 0) -> None:
-        """Add a number of equal *sockets* under one key.
+        """Add a number of equal *sockets* under one key, or without an endpoint beyond the bound.
 
         *uid* is their user's; *quality* is the sum of the samples of all of them, 0 for none.
         """

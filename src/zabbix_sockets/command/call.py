@@ -34,10 +34,10 @@ class Call(NamedTuple):
 
 
 def print_answer(options: Collecting, call: Call, make: Callable[[Deadline], str]) -> None:
-    """Print what *make* returns in time, as the only one of this user.
+    """Take the user's lock, and print what *make* returns until the deadline.
 
-    An agent's question may be answered by what another call of the same question was told, if
-    that was begun later than this one.
+    An agent's call prints instead the answer that another call has left for the same question, if
+    that one began to make it after this one had asked: *make* isn't called then.
 
     Raises:
         BusyError: others had their turn until no time was left.
@@ -99,7 +99,7 @@ def collected(
 ) -> tuple[Snapshot, Grouping]:
     """Collect, and return the Snapshot and the grouping for its owners.
 
-    *by_file*: where no filter is given, the configuration file's counts.
+    *by_file*: where no filter is given, the configuration file's applies.
 
     Raises:
         SocketsError: as collect(); or the configuration file has errors.
@@ -115,7 +115,7 @@ def collected(
         import zabbix_sockets.document.document  # noqa: PLC0415
         from zabbix_sockets.collector.collect import collect  # noqa: PLC0415
 
-        del zabbix_sockets
+        del zabbix_sockets  # imported only to be loaded
         return collect(query, plan), grouping
 
 

@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _limit_of(arguments: Sequence[str]) -> float | None:
     """Return the seconds that a call may take; None for what takes as long as it takes.
 
-    The arguments are looked at no closer than this takes: checking them is a part of the work.
+    Of the options only --timeout and --interval are looked at: checking them all is a part of the
+    work, which the child does.
     """
     verb, *rest = arguments or [""]
     options = rest[: rest.index("--")] if "--" in rest else rest
@@ -67,7 +68,10 @@ def _limit_of(arguments: Sequence[str]) -> float | None:
 
 
 def _supervised(arguments: list[str], limit: float) -> int:
-    """Let a child do the work, and write what it says, or in time that it said nothing."""
+    """Let a child do the work; write its answer, or an error if there is none in time.
+
+    The exit status is returned.
+    """
     for_agent = arguments[0] in FOR_AGENT
     try:
         answer = _answer_of_child(arguments, limit, for_agent=for_agent)

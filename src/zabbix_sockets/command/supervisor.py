@@ -68,11 +68,11 @@ Make = Callable[[], Answer]
 
 
 def give_up(message: str) -> None:
-    """Write *message* as the call's error and end the process.
+    """End the process with *message* as the call's error.
 
-    Called in a signal handler, and only where no child could be had: then nobody else is there to
-    write it. `cli` puts a function in the place of this one that knows where its caller looks for
-    errors.
+    `cli` puts a function in the place of this one that knows where its caller looks for errors. It
+    is called in a signal handler, and only where no child could be started, so that no other
+    process is there to write the message.
     """
     raise SystemExit(message)
 
@@ -113,6 +113,7 @@ def answer_within(seconds: float, make: Make, *, close: int = -1, silent: bool =
     finally:
         os.close(receive)
         status = _end(child, ended=said.closed)
+    # A child that closed the pipe without a message has crashed, unless its own timer ended it.
     killed_by_timer = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM
     if not said.complete and (not said.closed or killed_by_timer):
         raise TimedOutError(f"timed out after {seconds:.3g} s: something hung")

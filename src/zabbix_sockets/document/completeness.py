@@ -155,9 +155,10 @@ def why_unknown(found: Iterable[Gap], grouping: Grouping, name: str, protocol: s
 
 
 def _concerning(found: Iterable[Gap], grouping: Grouping) -> Iterator[Gap]:
-    """Yield the gaps that matter to *grouping*: processes' names do to those by process alone.
+    """Yield the gaps that matter to *grouping*.
 
-    By rules, too, which leave most processes their names.
+    Hidden names of processes matter only where groups have these names: in the grouping by process,
+    also with rules, as most processes fit none and keep theirs. All other gaps always matter.
     """
     by_process = grouping.name == DEFAULT_GROUPING
     return (gap for gap in found if by_process or gap.kind != gaps.HIDDEN_NAMES)

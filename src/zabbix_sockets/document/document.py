@@ -229,7 +229,7 @@ def _left_out(
 ) -> Figures:
     """Add up the additive fields of rows of that class which are in no list."""
     sums = sum_of(record, (each.row for each in ranked), told)
-    together = Row(id="")  # with what the samples of all say: rows without a place have no fields
+    together = Row(id="")  # only to turn the sum of their samples into fields
     samples = sum(each.quality or 0 for each in ranked)
     measure(together, samples, lacks_limited_times=snapshot.lacks_limited_times)
     return sums | {name: value for name, value in vars(together).items() if name in sums}

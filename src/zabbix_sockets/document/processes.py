@@ -33,7 +33,8 @@ from zabbix_sockets.model.snapshot import (
 from zabbix_sockets.model.wire import TCP_STATES, TcpState, state_name
 
 SETTLED_AGE = 600.0
-"""Seconds after which a process that doesn't listen is worth discovering."""
+"""The age of its oldest process, in seconds, above which a group without a listening TCP socket is
+`settled`: worth discovering."""
 
 TCP_PARTS = (
     *("listen", "established", INBOUND, OUTBOUND, UNKNOWN),

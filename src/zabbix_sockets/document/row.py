@@ -18,7 +18,7 @@ OF_PROCESSES = "owners are processes, not cgroups"
 OF_PROCESS_NAMES = "groups are processes of one name"
 OF_ALL_SOCKETS = "no filter leaves sockets out"
 OF_ROUND_TRIPS = "every connection was asked for its round-trip time"
-OF_LIMITED_TIMES = "and for what held it up"
+OF_LIMITED_TIMES = "every connection was asked for the time that a limit held it up"
 """Facts that fields need: see Field.needs and told_by()."""
 
 
@@ -112,7 +112,11 @@ class Qualities(Generic[Key]):
         self._unknown: set[Key] = set()
 
     def add(self, key: Key, connection: Connection) -> None:
-        """Add a connection to a row."""
+        """Add the samples of a Snapshot's connection to a row.
+
+        If it is an established TCP connection of a namespace that couldn't be asked for them, the
+        sum of the row is unknown.
+        """
         quality = self._qualities.get(connection)
         if quality:
             add_to(self._sums, key, quality)
@@ -124,7 +128,10 @@ class Qualities(Generic[Key]):
             self._unknown.add(key)
 
     def of(self, key: Key) -> Quality | None:
-        """Return the sum of a row's samples; None where a connection of it couldn't be asked."""
+        """Return the sum of a row's samples, 0 without any.
+
+        None where a connection of the row couldn't be asked, or none of the host was.
+        """
         if self._unmeasured is None or key in self._unknown:
             return None
         return self._sums.get(key, 0)

@@ -12,9 +12,11 @@ from zabbix_sockets.model.wire import OWN_NETNS
 INBOUND, OUTBOUND, UNKNOWN = "inbound", "outbound", "unknown"
 
 NOBODY = 0
-"""Owner of inode 0: TIME_WAIT, SYN_RECV, orphans and connections not yet accepted."""
+"""Owner of a socket without an inode, which no process can hold: in TIME_WAIT or SYN_RECV, an
+orphan, a connection not yet accepted."""
 UNOWNED = 1
-"""Owner of a socket that has an inode, but no owner that could be seen."""
+"""Owner of a socket that has an inode, but no process (or cgroup) that was seen to hold it: it may
+not be inspected, or is outside of this pid namespace, or the kernel itself uses the socket."""
 FIRST_OWNER = 2
 
 
@@ -186,7 +188,8 @@ class Snapshot:
         self.listeners: list[ListenerSocket] = []
         self.connections: dict[Connection, int] = {}
         self.qualities: dict[Connection, int] = {}  # established ones; see quality.py
-        self.unmeasured: set[int] | None = None  # namespaces without; None: nobody asked for any
+        # Namespaces whose connections could not be asked for tcp_info; None: nothing was asked.
+        self.unmeasured: set[int] | None = None
         self.lacks_limited_times = False  # the kernel doesn't tell these of connections
         self.queues: dict[tuple[int, int], tuple[int, int]] = {}  # by owner and namespace
         self.uids: dict[int, int] = {}  # owner: lowest uid seen on its sockets

@@ -237,6 +237,10 @@ class Delivery:
         return Report(destination, Outcome(0, 0), 0, note="another process has sent it")
 
     def _report(self, destination: str, outcome: Outcome) -> Report:
+        """Return the report with an outcome and with what is left for *destination* in the spool.
+
+        It is not `live`, as only _push_kept() knows whether the packets were of this delivery.
+        """
         assert self._spool
         try:
             waiting = self._spool.state(destination).waiting

@@ -2,7 +2,7 @@
 
 The iterator sees the sockets of which a process of this pid namespace has a descriptor. Of the
 others netlink is asked for all but the established connections (unseen): those without a descriptor
-are counted by the accept queues and by the kernel's own count.
+are counted by the accept queues and by the kernel's CurrEstab.
 """
 
 from functools import cache
@@ -54,7 +54,7 @@ class IteratorCollection:
         self._deadline = context.deadline
         self._snapshot = snapshot
         self._complete = False
-        self._established: int | None = None
+        self._current_established: int | None = None
 
     def collect(self) -> None:
         """Fill the Snapshot.
@@ -87,7 +87,7 @@ class IteratorCollection:
         add_requests(snapshot, fold.requests)
         if self._complete:
             after = read_current_established(self._proc)
-            add_without_descriptor(snapshot, self._established, after)
+            add_without_descriptor(snapshot, self._current_established, after)
         else:
             for protocol in PROTOCOLS:
                 snapshot.visibility.add_gap(gaps.TABLE, protocol)
@@ -110,7 +110,7 @@ class IteratorCollection:
         )
         fold.add(records)
         self._complete = records.complete and fold.complete
-        self._established = records.established
+        self._current_established = records.current_established
         return fold
 
     def _device_names(self, fold: RecordFold) -> DeviceName:

@@ -6,7 +6,7 @@ sockets have tables of their own, which are small. All others take a scan of the
 connections, which is left out where the kernel's counters say that there are none.
 
 Established connections are never asked for: those without a descriptor are counted by the accept
-queues and by the kernel's own count, and those being opened in other namespaces by their listeners.
+queues and by the kernel's CurrEstab, and those being opened in other namespaces by their listeners.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -182,11 +182,12 @@ def add_requests(snapshot: Snapshot, requests: Iterable[tuple[ListenerSocket, in
 
 
 def add_without_descriptor(snapshot: Snapshot, before: int | None, after: int | None) -> None:
-    """Count the established connections of which no process of this pid namespace has a descriptor.
+    """Add the own namespace's connections that the kernel counts and nothing has shown, as UNOWNED.
 
-    *before* and *after* are the kernel's own counts of established connections before and after the
-    iteration (None: unknown, and nothing is counted). The smaller one is taken, so that connections
-    which open or close meanwhile don't count.
+    No process of this pid namespace has a descriptor of them. *before* and *after* are the kernel's
+    count of connections in ESTABLISHED or CLOSE_WAIT before and after the iteration (None: unknown,
+    and nothing is added). The smaller one is taken, so that connections which open or close
+    meanwhile don't count. What it has more than the Snapshot is added as ESTABLISHED.
     """
     if before is None or after is None:
         return
