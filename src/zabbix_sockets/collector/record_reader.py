@@ -51,7 +51,7 @@ class RecordReader:
         self._deadline = deadline
         self._fd = open_iterator(records.COUNT_SOCKETS)
         self._queue: SimpleQueue[records.Chunk | Exception | None] = SimpleQueue()
-        self._left = False
+        self._ended = False
         self._interval = sys.getswitchinterval()
         self._has_thread = True  # before the thread looks at it
         self._has_thread = self._start()
@@ -79,7 +79,7 @@ class RecordReader:
 
     def end(self) -> None:
         """Make the thread end, even if not all records are read."""
-        self._left = True
+        self._ended = True
         sys.setswitchinterval(self._interval)
 
     def _read(self) -> None:
@@ -88,9 +88,9 @@ class RecordReader:
         try:
             for chunk in self._read_to_deadline():
                 queue.put(chunk)
-                while queue.qsize() > _CHUNKS and not self._left:
+                while queue.qsize() > _CHUNKS and not self._ended:
                     sleep(_PAUSE)
-                if self._left:
+                if self._ended:
                     return
         except Exception as error:  # noqa: BLE001  # raised again by the other thread
             queue.put(error)

@@ -36,7 +36,7 @@ class Call(NamedTuple):
 def print_answer(options: Collecting, call: Call, make: Callable[[Deadline], str]) -> None:
     """Take the user's lock, and print what *make* returns until the deadline.
 
-    An agent's call prints instead the answer that another call has left for the same question, if
+    An agent's call prints instead the answer that another call has shared for the same question, if
     that one began to make it after this one had asked: *make* isn't called then.
 
     Raises:
@@ -48,7 +48,7 @@ def print_answer(options: Collecting, call: Call, make: Callable[[Deadline], str
         answer = turn.answer
         if answer is None:
             answer = make(deadline)
-            turn.leave(answer)
+            turn.share(answer)
     sys.stdout.write(answer)
 
 

@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     arguments = sys.argv[1:] if argv is None else list(argv)
     limit = _limit_of(arguments)
-    _leave(_run(arguments, None) if limit is None else _supervised(arguments, limit))
+    _exit(_run(arguments, None) if limit is None else _supervised(arguments, limit))
 
 
 def _limit_of(arguments: Sequence[str]) -> float | None:
@@ -94,7 +94,7 @@ def _answer_of_child(arguments: list[str], limit: float, *, for_agent: bool) -> 
     """Return what a child says within *limit* and a grace, as answer_within() does."""
 
     def give_up(message: str) -> None:
-        _leave(_report(SocketsError(message), for_agent=for_agent))
+        _exit(_report(SocketsError(message), for_agent=for_agent))
 
     supervisor.give_up = give_up
     streams = _Captured(sys.stdout.isatty()), _Captured(sys.stderr.isatty())
@@ -199,7 +199,7 @@ def _output_failed(error: OSError, *, for_agent: bool) -> int:
     return FAILED
 
 
-def _leave(status: int) -> None:
+def _exit(status: int) -> None:
     """Exit without the interpreter's clean-up, which takes as long as the idle call's work."""
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -39,16 +39,16 @@ _OPENING = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Turn:
-    """A call's turn: it holds the lock, or has the answer that another call has left.
+    """A call's turn: it holds the lock, or has the answer that another call has shared.
 
     Args:
-        folder: where the lock is, and the answers are left.
+        folder: where the lock is, and answers are shared.
         fd: the lock's descriptor.
         question: the arguments of the call; calls with equal ones ask the same. Empty: this call
-            neither takes nor leaves an answer.
+            neither takes nor shares an answer.
 
     Attributes:
-        answer: the one that another call has left; None: there is none, so this call takes a
+        answer: the one that another call has shared; None: there is none, so this call takes a
             snapshot, and holds the lock.
     """
 
@@ -73,7 +73,7 @@ class Turn:
         with self._marked_as_waiting():
             while True:
                 locked = self._try()
-                self.answer = self._left_by_others()
+                self.answer = self._shared_by_others()
                 if self.answer is not None:
                     return
                 needed = deadline.seconds * _LEAST_LEFT if locked else 0.0
@@ -112,8 +112,8 @@ class Turn:
         finally:
             os.close(fd)
 
-    def leave(self, answer: str) -> None:
-        """Leave an answer to those who wait with the same question, if anybody waits."""
+    def share(self, answer: str) -> None:
+        """Share an answer with those who wait with the same question, if anybody waits."""
         try:
             if self._question and self._is_waited_for():
                 self._write(answer)
@@ -141,7 +141,7 @@ class Turn:
             file.write(self._began.to_bytes(_STAMP) + f"{identity}\n{answer}".encode())
         os.replace(new, path)
 
-    def _left_by_others(self) -> str | None:
+    def _shared_by_others(self) -> str | None:
         """Return an answer to this question that was begun after it was asked; None without one."""
         if not self._identity:
             return None

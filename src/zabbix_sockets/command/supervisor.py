@@ -150,7 +150,7 @@ def _be_child(make: Make, pipes: tuple[int, int, int], end: float, *, silent: bo
             if descriptor >= 0:
                 os.close(descriptor)
         if silent:
-            _leave_streams()
+            _detach_streams()
         message = _message_of(make)
         left = memoryview(len(message).to_bytes(_LENGTH) + message)
         while left:
@@ -163,7 +163,7 @@ def _be_child(make: Make, pipes: tuple[int, int, int], end: float, *, silent: bo
         os._exit(0)
 
 
-def _leave_streams() -> None:
+def _detach_streams() -> None:
     """Put /dev/null in the place of stdin, stdout and stderr."""
     nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for stream in (0, 1, 2):

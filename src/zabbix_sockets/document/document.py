@@ -193,7 +193,7 @@ def _assemble(
         limit: int = getattr(limits, name)
         kept[name] = _kept(rows_of_list[:limit], snapshot)
         left_out = [*rows_of_list[limit:], *([uncounted] if name == "upstreams" else ())]
-        sums = _left_out(ROWS[name], left_out, snapshot, told)
+        sums = _sums_of(ROWS[name], left_out, snapshot, told)
         other[name] = {"rows": truncated[name]} | sums
     collector, host = head
     collector.truncated = truncated
@@ -224,7 +224,7 @@ def _id_of(row: Row) -> str:
     return row.id
 
 
-def _left_out(
+def _sums_of(
     record: type[Row], ranked: Sequence[RankedRow[R]], snapshot: Snapshot, told: set[str]
 ) -> Figures:
     """Add up the additive fields of rows of that class which are in no list."""

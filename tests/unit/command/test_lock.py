@@ -215,7 +215,7 @@ def answer_to(
         if began_later:
             turn._began = time.monotonic_ns()
         meanwhile()
-        turn.leave("answer é\n")
+        turn.share("answer é\n")
     thread.join()
     return found[0]
 
@@ -266,5 +266,5 @@ def test_no_time_for_a_snapshot() -> None:
 def test_nobody_waits(shared: list[Path]) -> None:
     """Nothing is written for nobody."""
     with one_at_a_time(Deadline(0), QUESTION) as turn:
-        turn.leave("answer")
+        turn.share("answer")
     assert not list((shared[0] / OURS).glob("answer*"))
