@@ -26,7 +26,7 @@ from zabbix_sockets.document.record import (
     to_json,
     yes_no,
 )
-from zabbix_sockets.document.row import R, RankedRow, Row, measure, netns_labels, told_by
+from zabbix_sockets.document.row import R, RankedRow, Row, facts_of, measure, netns_labels
 from zabbix_sockets.document.upstreams import UpstreamRow, ephemeral_usage, upstream_rows
 from zabbix_sockets.grouping.grouping import (
     DEFAULT_GROUPING,
@@ -186,14 +186,14 @@ def _assemble(
     truncated = {name: max(0, len(each) - getattr(limits, name)) for name, each in ranked.items()}
     cut = [Gap(gaps.ROWS, name, count) for name, count in truncated.items() if count]
     complete = complete_lists([*snapshot.visibility.gaps, *cut], grouping)
-    told = told_by(snapshot, grouping)
+    facts = facts_of(snapshot, grouping)
     other: dict[str, Figures] = {}
     kept: dict[str, list[Any]] = {}
     for name, rows_of_list in ranked.items():
         limit: int = getattr(limits, name)
         kept[name] = _kept(rows_of_list[:limit], snapshot)
         left_out = [*rows_of_list[limit:], *([uncounted] if name == "upstreams" else ())]
-        sums = _sums_of(ROWS[name], left_out, snapshot, told)
+        sums = _sums_of(ROWS[name], left_out, snapshot, facts)
         other[name] = {"rows": truncated[name]} | sums
     collector, host = head
     collector.truncated = truncated
@@ -206,7 +206,7 @@ def _assemble(
         host=host,
         **kept,
         other=other,
-        absent={name: absent_row(ROWS[name], told) for name in LISTS if complete[name]},
+        absent={name: absent_row(ROWS[name], facts) for name in LISTS if complete[name]},
     )
 
 
@@ -225,10 +225,10 @@ def _id_of(row: Row) -> str:
 
 
 def _sums_of(
-    record: type[Row], ranked: Sequence[RankedRow[R]], snapshot: Snapshot, told: set[str]
+    record: type[Row], ranked: Sequence[RankedRow[R]], snapshot: Snapshot, facts: set[str]
 ) -> Figures:
     """Add up the additive fields of rows of that class which are in no list."""
-    sums = sum_of(record, (each.row for each in ranked), told)
+    sums = sum_of(record, (each.row for each in ranked), facts)
     together = Row(id="")  # only to turn the sum of their samples into fields
     samples = sum(each.quality or 0 for each in ranked)
     measure(together, samples, lacks_limited_times=snapshot.lacks_limited_times)

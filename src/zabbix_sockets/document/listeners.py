@@ -10,8 +10,8 @@ from zabbix_sockets.document.row import (
     RankedRow,
     Row,
     accept_queue_pct,
+    facts_of,
     rank,
-    told_by,
 )
 from zabbix_sockets.grouping.grouping import Groups
 from zabbix_sockets.model.addresses import format_address, format_endpoint
@@ -90,14 +90,14 @@ def listener_rows(
             if found and found.established is not None:
                 found.established += count
                 qualities.add(key, connection)
-    told = told_by(snapshot, groups.grouping)
+    facts = facts_of(snapshot, groups.grouping)
     return [
         _listener_row(
             snapshot,
             groups,
             each,
             label,
-            told,
+            facts,
             None if key[0] == "udp" or each.established is None else qualities.of(key),
         )
         for key, each in sums.items()
@@ -109,7 +109,7 @@ def _listener_row(
     groups: Groups,
     sums: _ListenerSums,
     label: NetnsLabel,
-    told: set[str],
+    facts: set[str],
     quality: Quality | None,
 ) -> RankedRow[ListenerRow]:
     protocol, in_netns, address, port, device, *_ = sums.sockets[0]
@@ -128,7 +128,7 @@ def _listener_row(
         ephemeral=int(snapshot.ports.low <= port <= snapshot.ports.high),
         process=",".join(names[:_MAX_LABELS]) + (",..." if len(names) > _MAX_LABELS else ""),
         sockets=len(sums.sockets),
-        processes=_count_processes(snapshot, sums.owners) if OF_PROCESSES in told else None,
+        processes=_count_processes(snapshot, sums.owners) if OF_PROCESSES in facts else None,
         established=sums.established,
         accept_queue=waiting,
         backlog=backlog,

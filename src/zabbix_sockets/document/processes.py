@@ -17,8 +17,8 @@ from zabbix_sockets.document.row import (
     RankedRow,
     Row,
     accept_queue_pct,
+    facts_of,
     rank,
-    told_by,
 )
 from zabbix_sockets.grouping.grouping import Groups
 from zabbix_sockets.model.gaps import DENIED
@@ -133,12 +133,12 @@ def process_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow[ProcessRo
         for name in groups.of(owner):
             before = sums[name].uid
             sums[name].uid = uid if before is None else min(before, uid)
-    told = told_by(snapshot, groups.grouping)
+    facts = facts_of(snapshot, groups.grouping)
     denied = {gap.where: gap.how_many for gap in snapshot.visibility.gaps if gap.kind == DENIED}
     return [
         RankedRow(
             rank(each.uid, each.is_listening, each.sockets, name),
-            _process_row(snapshot, groups.instances[name], each, told, name, denied.get(name, 0)),
+            _process_row(snapshot, groups.instances[name], each, facts, name, denied.get(name, 0)),
             qualities.of(name),
         )
         for name, each in sums.items()
@@ -176,12 +176,12 @@ def _process_row(
     snapshot: Snapshot,
     indices: set[int],
     sums: _ProcessSums,
-    told: set[str],
+    facts: set[str],
     name: str,
     denied: int,
 ) -> ProcessRow:
     """Make a row of the Snapshot's processes at *indices*; *denied* more may not be inspected."""
-    by_processes = OF_PROCESSES in told  # else they are cgroups: these last, but aren't counted
+    by_processes = OF_PROCESSES in facts  # else they are cgroups: these last, but aren't counted
     ages = [age for index in indices if (age := snapshot.processes[index].age) is not None]
     is_old = max(ages, default=0.0) > SETTLED_AGE
     used = max(_fds_used(snapshot, indices), default=None)
@@ -189,7 +189,7 @@ def _process_row(
         id=name,
         name=name,
         instances=len(indices) if by_processes else None,
-        denied_instances=denied if OF_PROCESS_NAMES in told else None,
+        denied_instances=denied if OF_PROCESS_NAMES in facts else None,
         settled=int(sums.is_listening or not by_processes or is_old),
         sockets=sums.sockets,
         tcp=_NO_TCP | sums.tcp,

@@ -37,8 +37,8 @@ class Field:
         macro: the LLD macro that discovery makes of it; empty: none.
         additive: what the document's bounds left out is summed in `other`.
         zero: what the row `(absent)` holds; None: that row lacks the field.
-        needs: a fact that a Snapshot must tell, see row.told_by(): else `(absent)` and `other`
-            lack the field. Empty: it needs none.
+        needs: a fact that must hold for the Snapshot, see row.facts_of(); else the field isn't in
+            `(absent)` and `other`. Empty: it needs none.
         parts: names of the numbers in it, where it is a dict of them; there may be more of them.
         record: the class of what is in it, where it is a Record.
         is_list: it is a list of `record`, or of texts.
@@ -215,15 +215,15 @@ def value_at(value: object, path: Iterable[str]) -> object:
     return value
 
 
-def absent_row(record: type[Record], told: Collection[str]) -> Figures:
+def absent_row(record: type[Record], facts: Collection[str]) -> Figures:
     """Make the row that stands for every row of that class which is not in a complete list.
 
-    It lacks what no row of the list has: the fields that need a fact which is not *told*.
+    It lacks what no row of the list has: the fields that need a fact which is not among *facts*.
     """
     return {
         name: _zero(field.zero, field.parts, field.record)
         for name, field in fields_of(record).items()
-        if field.zero is not None and field.needs in told
+        if field.zero is not None and field.needs in facts
     }
 
 
@@ -233,12 +233,12 @@ def _zero(zero: str | float, parts: Collection[str], record: type[Record] | None
     return dict.fromkeys(names, zero) if names else zero
 
 
-def sum_of(record: type[Record], rows: Iterable[Record], told: Collection[str]) -> Figures:
+def sum_of(record: type[Record], rows: Iterable[Record], facts: Collection[str]) -> Figures:
     """Add up the additive fields of rows of that class; a field that a row lacks counts as 0.
 
-    *told* is as for absent_row(): of no rows the sums are 0.
+    *facts* are as for absent_row(): of no rows the sums are 0.
     """
-    zeros, fields = absent_row(record, told), fields_of(record)
+    zeros, fields = absent_row(record, facts), fields_of(record)
     sums = {name: zero for name, zero in zeros.items() if fields[name].additive}
     for row in rows:
         for name, total in sums.items():

@@ -19,20 +19,20 @@ OF_PROCESS_NAMES = "groups are processes of one name"
 OF_ALL_SOCKETS = "no filter leaves sockets out"
 OF_ROUND_TRIPS = "every connection was asked for its round-trip time"
 OF_LIMITED_TIMES = "every connection was asked for the time that a limit held it up"
-"""Facts that fields need: see Field.needs and told_by()."""
+"""Facts that fields need: see Field.needs and facts_of()."""
 
 
-def told_by(snapshot: Snapshot, grouping: Grouping) -> set[str]:
+def facts_of(snapshot: Snapshot, grouping: Grouping) -> set[str]:
     """Return the facts that hold for all that is in a Snapshot, and "", which always does."""
     measured = snapshot.unmeasured is not None and not snapshot.unmeasured
-    facts = {
+    holds = {
         OF_PROCESSES: snapshot.visibility.ownership != BY_CGROUPS,
         OF_PROCESS_NAMES: grouping.is_plain,
         OF_ALL_SOCKETS: not snapshot.filter,
         OF_ROUND_TRIPS: measured,
         OF_LIMITED_TIMES: measured and not snapshot.lacks_limited_times,
     }
-    return {"", *(fact for fact, is_told in facts.items() if is_told)}
+    return {"", *(fact for fact, it_holds in holds.items() if it_holds)}
 
 
 class Row(Record):
