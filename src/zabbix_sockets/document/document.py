@@ -142,7 +142,7 @@ def _bounded(
     listed = snapshot.listed()
     groups = Groups(listed, grouping)
     label = netns_labels(snapshot, for_people=for_people)
-    upstreams, uncounted = upstream_rows(listed, groups, usage, label)
+    upstreams, without_endpoint = upstream_rows(listed, groups, usage, label)
     ranked: dict[str, list[RankedRow[Any]]] = {
         "processes": sorted(process_rows(listed, groups)),
         "listeners": sorted(listener_rows(listed, groups, label)),
@@ -151,7 +151,7 @@ def _bounded(
     head = collector_of(snapshot, grouping), host_of(snapshot, usage)
     limits = limits or Limits()
     while True:
-        document = _assemble(snapshot, grouping, head, ranked, uncounted, limits)
+        document = _assemble(snapshot, grouping, head, ranked, without_endpoint, limits)
         text = to_json(document)
         if len(text) <= limits.max_bytes:
             return document, text
@@ -175,12 +175,12 @@ def _assemble(
     grouping: Grouping,
     head: tuple[Collector, Host],
     ranked: dict[str, list[RankedRow[Any]]],
-    uncounted: RankedRow[UpstreamRow],
+    without_endpoint: RankedRow[UpstreamRow],
     limits: Limits,
 ) -> Document:
     """Make the document of the rows that stay by their ranks, whatever its length.
 
-    *ranked*: the rows of each list before any bound, those that stay first. *uncounted*: see
+    *ranked*: the rows of each list before any bound, those that stay first. *without_endpoint*: see
     upstream_rows().
     """
     truncated = {name: max(0, len(each) - getattr(limits, name)) for name, each in ranked.items()}
@@ -192,7 +192,7 @@ def _assemble(
     for name, rows_of_list in ranked.items():
         limit: int = getattr(limits, name)
         kept[name] = _kept(rows_of_list[:limit], snapshot)
-        left_out = [*rows_of_list[limit:], *([uncounted] if name == "upstreams" else ())]
+        left_out = [*rows_of_list[limit:], *([without_endpoint] if name == "upstreams" else ())]
         sums = _sums_of(ROWS[name], left_out, snapshot, facts)
         other[name] = {"rows": truncated[name]} | sums
     collector, host = head

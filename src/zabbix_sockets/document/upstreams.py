@@ -80,7 +80,7 @@ def upstream_rows(
     remote ends. *label* names namespaces.
     """
     sums: dict[Place, list[int]] = {}  # by _PLACES
-    uncounted = [0] * len(_STATES)
+    without_endpoint = [0] * len(_STATES)
     qualities: Qualities[Place | None] = Qualities(snapshot)
     uids: dict[str, int] = {}
     for connection, count in snapshot.connections.items():
@@ -92,7 +92,7 @@ def upstream_rows(
             uids[name] = min(uid, uids.get(name, uid))
             address, port = connection.address, connection.port
             if address is None or port is None:
-                uncounted[state] += count
+                without_endpoint[state] += count
                 qualities.add(None, connection)
                 continue
             netns, device = label(connection.netns), connection.device
@@ -107,8 +107,8 @@ def upstream_rows(
         _upstream_row(key, states, worst.get(key[1:]), uids[key[0]], qualities.of(key))
         for key, states in sums.items()
     ]
-    established, syn_sent, close_wait = uncounted
-    beyond = UpstreamRow(
+    established, syn_sent, close_wait = without_endpoint
+    row = UpstreamRow(
         id="",
         process="",
         protocol="",
@@ -119,7 +119,7 @@ def upstream_rows(
         syn_sent=syn_sent,
         close_wait=close_wait,
     )
-    return rows, RankedRow(rank(None, False, 0, ""), beyond, qualities.of(None))
+    return rows, RankedRow(rank(None, False, 0, ""), row, qualities.of(None))
 
 
 def _worst_pct(

@@ -83,11 +83,11 @@ def test_nothing_is_lost_by_bounds(snapshot: Snapshot, bounds: tuple[int, int, i
         assert len(kept) == min(bound, len(everything))
         assert all(row in everything for row in kept)
         left_out = [row for row in everything if row not in kept]
-        uncounted = whole["other"][name]  # endpoints that the fold counted together
-        expected = additive([*left_out], uncounted)
+        without_endpoint = whole["other"][name]  # endpoints that the fold counted together
+        expected = additive([*left_out], without_endpoint)
         if name == "upstreams":
             for state in ("established", "syn_sent", "close_wait"):
-                expected[state] += uncounted[state]
+                expected[state] += without_endpoint[state]
         assert without_zeros(cut["other"][name]) == without_zeros(expected)
         assert cut["collector"]["truncated"][name] == len(left_out)
 

@@ -140,9 +140,9 @@ def test_endpoints_beyond_the_bound_are_summed() -> None:
     }
     snapshot = snapshot_of(processes("a"), (), connections)
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
-    rows, uncounted = upstream_rows(snapshot, groups, ephemeral_usage(snapshot), labels(snapshot))
+    rows, together = upstream_rows(snapshot, groups, ephemeral_usage(snapshot), labels(snapshot))
     assert len(rows) == 1
-    row = uncounted.row
+    row = together.row
     assert (row.established, row.syn_sent, row.close_wait) == (5, 6, 0)
 
 
