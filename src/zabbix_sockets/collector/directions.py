@@ -145,8 +145,8 @@ class DirectionsByTable:
 
     def table(self, protocol: str, family: int, netns: int) -> Directions:
         """Return the Directions of one table, by its protocol, address family and namespace."""
-        place = protocol, family, netns
-        directions = self._tables.get(place)
+        key = protocol, family, netns
+        directions = self._tables.get(key)
         if directions is None:
-            directions = self._tables[place] = Directions(self._encoding, family, self._ports)
+            directions = self._tables[key] = Directions(self._encoding, family, self._ports)
         return directions

@@ -146,11 +146,11 @@ class TableFold:
 
         def listener_of(listener: RowListener) -> ListenerSocket:
             owner, number, token, ifindex, accept_queue, backlog = listener
-            place = address(token), port(number), device_name(netns, ifindex)
+            endpoint = address(token), port(number), device_name(netns, ifindex)
             if protocol == "udp":
-                return ListenerSocket(protocol, netns, *place, owner, None, None)
+                return ListenerSocket(protocol, netns, *endpoint, owner, None, None)
             known_backlog = backlog if backlog >= 0 else None
-            return ListenerSocket(protocol, netns, *place, owner, accept_queue, known_backlog)
+            return ListenerSocket(protocol, netns, *endpoint, owner, accept_queue, known_backlog)
 
         def connection_of(key: RowKey) -> Connection:
             owner, state, direction, token, number, ifindex, local, ephemeral = key

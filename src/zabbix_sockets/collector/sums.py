@@ -84,9 +84,9 @@ class Sums(Generic[Listener, Key]):
 
     def add_queues(self, owner: int, netns: int, recv: int, send: int) -> None:
         """Add the bytes of a receive and a send queue to those of an owner in a namespace."""
-        place = owner, netns
-        before = self.queues.get(place)
-        self.queues[place] = (before[0] + recv, before[1] + send) if before else (recv, send)
+        key = owner, netns
+        before = self.queues.get(key)
+        self.queues[key] = (before[0] + recv, before[1] + send) if before else (recv, send)
 
     def move_listeners(
         self, snapshot: Snapshot, listener_of: Callable[[Listener], ListenerSocket]
@@ -103,9 +103,9 @@ class Sums(Generic[Listener, Key]):
         """
         for owner, uid in self.uids.items():
             snapshot.uids[owner] = min(uid, snapshot.uids.get(owner, uid))
-        for place, (recv, send) in self.queues.items():
-            before = snapshot.queues.get(place, (0, 0))
-            snapshot.queues[place] = before[0] + recv, before[1] + send
+        for queue_key, (recv, send) in self.queues.items():
+            before = snapshot.queues.get(queue_key, (0, 0))
+            snapshot.queues[queue_key] = before[0] + recv, before[1] + send
         while self.connections:  # both at once would be the peak of a crawler's memory
             key, sockets = self.connections.popitem()
             quality = self.qualities.pop(key, 0) if self.qualities else 0

@@ -49,7 +49,7 @@ class ListenerRow(Row):
     accept_queue_pct: float | None = percentage(zero=0, default=None)
 
 
-_Place = tuple[str, str, bytes, int, str]
+_ListenerKey = tuple[str, str, bytes, int, str]
 """What tells listeners apart: protocol, namespace, address, port, device."""
 
 
@@ -66,7 +66,7 @@ def listener_rows(
     snapshot: Snapshot, groups: Groups, label: NetnsLabel
 ) -> list[RankedRow[ListenerRow]]:
     """Make a row for each address that is listened on (TCP) or bound to (UDP)."""
-    sums: dict[_Place, _ListenerSums] = {}
+    sums: dict[_ListenerKey, _ListenerSums] = {}
     partly_read = {label(netns) for netns in snapshot.skipped}
     for listener in snapshot.listeners:
         key = listener.protocol, label(listener.netns), *listener[2:5]
@@ -77,7 +77,7 @@ def listener_rows(
         each.owners.add(listener.owner)
         if key[1] in partly_read:
             each.established = None
-    qualities: Qualities[_Place] = Qualities(snapshot)
+    qualities: Qualities[_ListenerKey] = Qualities(snapshot)
     for connection, count in snapshot.connections.items():
         if connection.direction == INBOUND and connection.state == TcpState.ESTABLISHED:
             protocol, netns, _, _, _, address, port, device, *_ = connection

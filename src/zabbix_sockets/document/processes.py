@@ -165,8 +165,10 @@ def _add_requests(snapshot: Snapshot, groups: Groups, sums: dict[str, _ProcessSu
         if listener.protocol == "tcp":
             listening.setdefault(listener[1:5], set()).add(listener.owner)
     for connection, count in requests.items():
-        place = connection.netns, connection.address, connection.port
-        owners = listening.get((*place, connection.device)) or listening.get((*place, ""), set())
+        endpoint = connection.netns, connection.address, connection.port
+        owners = listening.get((*endpoint, connection.device)) or listening.get(
+            (*endpoint, ""), set()
+        )
         for name in groups.of_all(owners):
             tcp = sums[name].tcp
             tcp["syn_recv"] = tcp.get("syn_recv", 0) + count

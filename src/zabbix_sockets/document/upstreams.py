@@ -63,11 +63,11 @@ def ephemeral_pct(used: int, ports: PortRange) -> float:
     return round(100 * used / ports.size, 2) if ports.size else 100.0
 
 
-Place = tuple[str, str, str, bytes, int, str]
+_UpstreamKey = tuple[str, str, str, bytes, int, str]
 """What tells upstreams apart: process, protocol, namespace, address, port, device."""
 
 _STATES = (TcpState.ESTABLISHED.value, TcpState.SYN_SENT.value, TcpState.CLOSE_WAIT.value)
-_PLACES = {state: place for place, state in enumerate(_STATES)}
+_INDICES = {state: index for index, state in enumerate(_STATES)}
 """Where the number of a state is in a list of sums: of many, a list is half of a dict."""
 
 
@@ -79,12 +79,12 @@ def upstream_rows(
     The latter, whose texts are empty, has the connections beyond the collector's bound on distinct
     remote ends. *label* names namespaces.
     """
-    sums: dict[Place, list[int]] = {}  # by _PLACES
+    sums: dict[_UpstreamKey, list[int]] = {}  # by _INDICES
     without_endpoint = [0] * len(_STATES)
-    qualities: Qualities[Place | None] = Qualities(snapshot)
+    qualities: Qualities[_UpstreamKey | None] = Qualities(snapshot)
     uids: dict[str, int] = {}
     for connection, count in snapshot.connections.items():
-        state = _PLACES.get(connection.state)
+        state = _INDICES.get(connection.state)
         if connection.direction != OUTBOUND or state is None:
             continue
         for name in groups.of(connection.owner):
@@ -143,7 +143,7 @@ def _worst_pct(
 
 
 def _upstream_row(
-    key: Place,
+    key: _UpstreamKey,
     counts: list[int],
     pct: float | None,
     uid: int,

@@ -77,8 +77,8 @@ def sample(
     own send buffer, held data up.
     """
     quality = ONE[bucket] | retransmitting << _RETRANSMITTING
-    for place, value in enumerate((retransmits, lost, *limited)):
-        quality |= value << place * _SUM_BITS
+    for index, value in enumerate((retransmits, lost, *limited)):
+        quality |= value << index * _SUM_BITS
     return quality
 
 
@@ -145,8 +145,8 @@ def figures_of(quality: Quality) -> dict[str, object]:
             "p95": _percentile(counts, -(-measured * 95 // 100)),
             "max": VALUES[counts[-1][0]],
         }
-    for place, name in enumerate(_SUMS):
-        figures[name] = quality >> place * _SUM_BITS & _SUM
+    for index, name in enumerate(_SUMS):
+        figures[name] = quality >> index * _SUM_BITS & _SUM
     return figures
 
 

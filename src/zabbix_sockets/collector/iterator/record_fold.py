@@ -280,9 +280,9 @@ class RecordFold:
                 return Connection(*head, packed, local_port, device_name(netns, device))
             if direction != OUTBOUND or not address:
                 return Connection(*head)
-            place = unmapped(address), remote_port, device_name(netns, device)
+            endpoint = unmapped(address), remote_port, device_name(netns, device)
             ephemeral = kernel_direction == OUTBOUND or bool(table.ephemeral[local_port])
-            return Connection(*head, *place, source=bound, ephemeral=ephemeral)
+            return Connection(*head, *endpoint, source=bound, ephemeral=ephemeral)
 
         self.sums.move(snapshot, connection_of)
 
@@ -291,7 +291,7 @@ def _listener(device_name: DeviceName, listener: RecordListener) -> ListenerSock
     """Return a listener as a ListenerSocket; *device_name* names its device."""
     key, accept_queue, backlog = listener
     owner, _, number, ipv6, _, port, _, bound, address, netns, _ = key
-    place = address if ipv6 else address[:4], port, device_name(netns, bound)
+    endpoint = address if ipv6 else address[:4], port, device_name(netns, bound)
     if number == _UDP:
-        return ListenerSocket("udp", netns, *place, owner, None, None)
-    return ListenerSocket("tcp", netns, *place, owner, accept_queue, backlog)
+        return ListenerSocket("udp", netns, *endpoint, owner, None, None)
+    return ListenerSocket("tcp", netns, *endpoint, owner, accept_queue, backlog)

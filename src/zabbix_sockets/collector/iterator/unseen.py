@@ -159,8 +159,8 @@ def add_unaccepted(snapshot: Snapshot, listeners: Iterable[ListenerSocket]) -> N
     waiting: dict[tuple[int, bytes, int, str], int] = {}
     for listener in listeners:
         if listener.accept_queue:
-            place = listener[1:5]
-            waiting[place] = waiting.get(place, 0) + listener.accept_queue
+            key = listener[1:5]
+            waiting[key] = waiting.get(key, 0) + listener.accept_queue
     for (netns, address, port, device), count in waiting.items():
         closed = Connection(
             "tcp", netns, NOBODY, TcpState.CLOSE_WAIT, INBOUND, address, port, device

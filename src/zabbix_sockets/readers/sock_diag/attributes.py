@@ -28,16 +28,16 @@ _WITHOUT_LIMITS = struct.Struct(f"={_FIGURES}")
 
 
 @cache
-def figures_struct(stride: int, place: int, size: int) -> struct.Struct | None:
+def figures_struct(stride: int, offset: int, size: int) -> struct.Struct | None:
     """Return the layout of Figures in messages that are *stride* bytes apart.
 
-    Their tcp_info is *size* bytes long and begins at the offset *place*, 0 if they have none. None
+    Their tcp_info is *size* bytes long and begins at *offset*, which is 0 if they have none. None
     if they have none, or one that ends before tcpi_total_retrans.
     """
     for figures in (_WITH_LIMITS, _WITHOUT_LIMITS):
-        if place and figures.size <= size:
+        if offset and figures.size <= size:
             form = figures.format.removeprefix("=")
-            return struct.Struct(f"={place}x {form} {stride - place - figures.size}x")
+            return struct.Struct(f"={offset}x {form} {stride - offset - figures.size}x")
     return None
 
 
@@ -53,7 +53,7 @@ def equal_layouts(
     Raises:
         ParseError: an attribute is shorter than its header.
     """
-    place = size = 0
+    offset = size = 0
     for kind, at, length_of in _attributes(messages[:length]):
         headers = messages[at - NLATTR.size :].cast("I")[:: stride // 4].tolist()
         if headers.count(headers[0]) != len(headers):
@@ -61,26 +61,26 @@ def equal_layouts(
                 yield from equal_layouts(messages[start : start + stride], stride, length)
             return
         if kind == INET_DIAG_INFO:
-            place, size = at, length_of
+            offset, size = at, length_of
             break
-    yield messages, place, size
+    yield messages, offset, size
 
 
 def cgroup_ids(data: memoryview, stride: int, length: int) -> Iterator[int]:
     """Yield each message's id of the cgroup v2 in which the socket was made; 0 without one.
 
     *data* are messages that are *length* bytes long each and *stride* bytes apart. The attribute
-    is mostly at the same place.
+    is mostly at the same offset.
 
     Raises:
         ParseError: an attribute is shorter than its header.
     """
-    place = MESSAGE_MIN
+    offset = MESSAGE_MIN
     for at in range(0, len(data), stride):
-        if not _is_cgroup(data, at + place, at + length):
-            place = _find_cgroup(data[at : at + length])
-        yield CGROUP_ID.unpack_from(data, at + place + NLATTR.size)[0] if place else 0
-        place = place or MESSAGE_MIN
+        if not _is_cgroup(data, at + offset, at + length):
+            offset = _find_cgroup(data[at : at + length])
+        yield CGROUP_ID.unpack_from(data, at + offset + NLATTR.size)[0] if offset else 0
+        offset = offset or MESSAGE_MIN
 
 
 def _is_cgroup(data: memoryview, at: int, end: int) -> bool:
@@ -92,8 +92,8 @@ def _is_cgroup(data: memoryview, at: int, end: int) -> bool:
 def _find_cgroup(message: memoryview) -> int:
     """Return the offset of the attribute with the cgroup's id; 0 without one."""
     expected = INET_DIAG_CGROUP_ID, CGROUP_ID.size
-    places = (at for kind, at, size in _attributes(message) if (kind, size) == expected)
-    return next(places, NLATTR.size) - NLATTR.size
+    offsets = (at for kind, at, size in _attributes(message) if (kind, size) == expected)
+    return next(offsets, NLATTR.size) - NLATTR.size
 
 
 def decode_figures(message: bytes) -> Figures:
@@ -102,8 +102,8 @@ def decode_figures(message: bytes) -> Figures:
     Raises:
         ParseError: an attribute is shorter than its header.
     """
-    place, size = find_attribute(memoryview(message), INET_DIAG_INFO)
-    figures = figures_struct(len(message), place, size)
+    offset, size = find_attribute(memoryview(message), INET_DIAG_INFO)
+    figures = figures_struct(len(message), offset, size)
     return figures.unpack(message) if figures else ()
 
 

@@ -134,12 +134,12 @@ def decode_measured(
         if run is None:
             yield None
             continue
-        for messages, place, size in equal_layouts(*run):
+        for messages, offset, size in equal_layouts(*run):
             _, stride, length = run
             rows: Iterable[Row] = row_struct(family, stride).iter_unpack(messages)
             if observer:
                 rows = observer(zip(cgroup_ids(messages, stride, length), rows, strict=True))
-            figures = figures_struct(stride, place, size)
+            figures = figures_struct(stride, offset, size)
             yield rows, figures.iter_unpack(messages) if figures else repeat(())
 
 
