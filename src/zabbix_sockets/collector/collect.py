@@ -114,6 +114,6 @@ def _with_own(query: Query, context: CallContext) -> Query:
 
 def _add_facts(snapshot: Snapshot, query: Query, context: CallContext) -> None:
     if query.needs:
-        from zabbix_sockets.collector.process_facts import complete  # noqa: PLC0415  # takes 1 ms
+        from zabbix_sockets.collector.process_facts import fill_in  # noqa: PLC0415  # takes 1 ms
 
-        complete(snapshot, query, context)
+        fill_in(snapshot, query, context)

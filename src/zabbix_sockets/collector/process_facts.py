@@ -33,7 +33,7 @@ _USER_COMMANDS = 4_000_000
 that user's are read."""
 
 
-def complete(snapshot: Snapshot, query: Query, context: CallContext) -> None:
+def fill_in(snapshot: Snapshot, query: Query, context: CallContext) -> None:
     """Fill in the fields of the Snapshot's processes that *query* needs.
 
     Processes that could not be read before the deadline of *context*, since a user may have

@@ -60,7 +60,7 @@ def number(tmp_path: Path) -> Callable[[str], int]:
 def completed(proc: ProcTree, needs: frozenset[str], *members: Process) -> list[Process]:
     """Return the processes with what is needed of them."""
     snapshot = snapshot_of(members)
-    process_facts.complete(
+    process_facts.fill_in(
         snapshot, Query(proc=str(proc), needs=needs), CallContext(str(proc), TIME)
     )
     return snapshot.processes
@@ -219,7 +219,7 @@ def test_hidden_or_ended(proc: ProcTree, needs: set[str], noted: set[str], *, hi
         (proc.root / "1").rename(proc.root / "init")
     snapshot = snapshot_of([Process(20, "a"), Process(99, "b")])
     query = Query(proc=str(proc), needs=frozenset(needs))
-    process_facts.complete(snapshot, query, CallContext(str(proc), TIME))
+    process_facts.fill_in(snapshot, query, CallContext(str(proc), TIME))
     assert {gap.kind for gap in snapshot.visibility.gaps} == (noted if hidden else set())
 
 
@@ -229,7 +229,7 @@ def test_only_holders(proc: ProcTree) -> None:
     add(proc, 21, NGINX)
     snapshot = snapshot_of([Process(20, "a"), Process(21, "b")])
     del snapshot.owners[FIRST_OWNER]
-    process_facts.complete(
+    process_facts.fill_in(
         snapshot, Query(proc=str(proc), needs=PLACES), CallContext(str(proc), TIME)
     )
     assert [each.unit for each in snapshot.processes] == ["", "nginx.service"]
@@ -268,7 +268,7 @@ def test_more_processes_than_time(proc: ProcTree) -> None:
     """Past the deadline the rest stays unknown, and no list is complete."""
     snapshot = hostile(proc, 60)
     query = Query(proc=str(proc), needs=frozenset(("command", "user")))
-    process_facts.complete(snapshot, query, CallContext(str(proc), Looks(25)))
+    process_facts.fill_in(snapshot, query, CallContext(str(proc), Looks(25)))
     assert [bool(each.command) for each in snapshot.processes] == [True] * 25 + [False] * 35
     assert [bool(each.user) for each in snapshot.processes] == [True] * 25 + [False] * 35
     assert snapshot.visibility.gaps == [Gap(gaps.PLACES)]
@@ -283,7 +283,7 @@ def test_more_processes_than_time(proc: ProcTree) -> None:
 def test_in_time(proc: ProcTree) -> None:
     """With time for all, nothing is said to be missing."""
     snapshot = hostile(proc, 3)
-    process_facts.complete(
+    process_facts.fill_in(
         snapshot, Query(proc=str(proc), needs=PLACES), CallContext(str(proc), TIME)
     )
     assert snapshot.visibility.gaps == []
@@ -306,7 +306,7 @@ def test_commands_of_one_user(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -
     members = [Process(pid, "java", uid=uid) for pid, uid in uids.items()]
     snapshot = snapshot_of(members)
     query = Query(proc=str(proc), needs=frozenset(("command",)))
-    process_facts.complete(snapshot, query, CallContext(str(proc), TIME))
+    process_facts.fill_in(snapshot, query, CallContext(str(proc), TIME))
     has = [bool(each.command) for each in snapshot.processes]
     assert has == [True] * 3 + [False] * 17 + [True] * 10
     assert len({id(each.command) for each in snapshot.processes[20:]}) == 1
