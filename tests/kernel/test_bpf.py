@@ -80,7 +80,7 @@ def test_two_processes_with_one_descriptor_table(pins: str) -> None:
 
 def _reads_again(pins: str) -> bool:
     """Whether one look at all files has to be continued because nothing came of a million."""
-    fd = records.open_pinned(pins)(records.OWN_SOCKETS)
+    fd = records.open_pinned(pins)(records.SOCKET_OWNERS)
     again = False
     while True:
         try:

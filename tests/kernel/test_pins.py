@@ -142,7 +142,7 @@ def test_other_versions_are_replaced(pins: str) -> None:
     assert "another version" in why_not_pinned(pins)
     load(pins)
     assert not os.path.exists(old)
-    os.close(records.open_pinned(pins)(records.OWN_SOCKETS))
+    os.close(records.open_pinned(pins)(records.SOCKET_OWNERS))
 
 
 def test_unload_takes_everything_away(tmp_path: Path) -> None:
@@ -292,8 +292,8 @@ def test_only_what_is_needed_is_loaded() -> None:
     with loader.LoadedPrograms((records.COUNT_SOCKETS,)) as programs:
         os.close(programs.open(records.COUNT_SOCKETS))
         assert loaded_programs() == before + 1
-        os.close(programs.open(records.OWN_SOCKETS))  # loaded when it is opened
-        os.close(programs.open(records.OWN_SOCKETS))
+        os.close(programs.open(records.SOCKET_OWNERS))  # loaded when it is opened
+        os.close(programs.open(records.SOCKET_OWNERS))
         assert loaded_programs() == before + 2
     assert loaded_programs() == before
     with choose(Query(pins="/nowhere")) as plan:
@@ -301,7 +301,7 @@ def test_only_what_is_needed_is_loaded() -> None:
         assert loaded_programs() == before + 1
     with choose(Query(pins="/nowhere", filter="sport = :1")) as plan:
         assert plan.open_iterator
-        os.close(plan.open_iterator(records.OWN_SOCKETS))
+        os.close(plan.open_iterator(records.SOCKET_OWNERS))
         assert loaded_programs() == before + 1
 
 

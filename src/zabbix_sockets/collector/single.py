@@ -199,7 +199,7 @@ def _read_owners(
 
 def _programs_of(query: Query) -> tuple[str, ...]:
     """Return the names of the BPF iterators that single sockets are read from."""
-    owners, tcp_info = records.OWN_SOCKETS, records.INFORM_SOCKETS
+    owners, tcp_info = records.SOCKET_OWNERS, records.INFORM_SOCKETS
     return (owners, tcp_info) if query.tcp_info else (owners,)
 
 

@@ -280,7 +280,7 @@ def choose(query: Query, programs: Sequence[str] = ()) -> Plan:
 
 
 def _programs_of(query: Query) -> tuple[str, ...]:
-    return (records.OWN_SOCKETS,) if query.filter else (records.COUNT_SOCKETS,)
+    return (records.SOCKET_OWNERS,) if query.filter else (records.COUNT_SOCKETS,)
 
 
 def _unusable(source: str, reason: str) -> SourceUnavailableError:

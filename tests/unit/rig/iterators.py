@@ -21,7 +21,7 @@ def records(scene: Scene, cgroup_of: Callable[[Process], int]) -> dict[str, byte
     """Return what each pinned program gives, by its name."""
     assert set(bpf.PROGRAMS) == {
         bpf.COUNT_SOCKETS,
-        bpf.OWN_SOCKETS,
+        bpf.SOCKET_OWNERS,
         bpf.INFORM_SOCKETS,
         bpf.NAME_PROGRAMS,
     }
@@ -30,7 +30,7 @@ def records(scene: Scene, cgroup_of: Callable[[Process], int]) -> dict[str, byte
         bpf.COUNT_SOCKETS: b"".join(
             _record(process, each, cgroup_of(process)) for process, each in held
         ),
-        bpf.OWN_SOCKETS: b"".join(_owner(process, each) for process, each in held),
+        bpf.SOCKET_OWNERS: b"".join(_owner(process, each) for process, each in held),
         bpf.NAME_PROGRAMS: b"".join(_program(process) for process in scene.processes),
         bpf.INFORM_SOCKETS: b"".join(_information(each) for _, each in held if _informs(each)),
     }

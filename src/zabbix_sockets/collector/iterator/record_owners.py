@@ -7,8 +7,8 @@ from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import Process
 from zabbix_sockets.readers.bpf.records import (
-    OWN_SOCKETS,
     OWNER,
+    SOCKET_OWNERS,
     Opener,
     Programs,
     read_chunks,
@@ -80,7 +80,7 @@ def _owners(open_iterator: Opener, proc: str, deadline: Deadline) -> Owners:
     owners = RecordOwners(proc, read_uptime(proc), Programs(open_iterator, deadline), deadline)
     last: ProcessKey = (0, b"", 0)
     number, first_owner = 0, owners.by_inode.setdefault
-    for chunk in read_chunks(open_iterator(OWN_SOCKETS), OWNER.size, deadline):
+    for chunk in read_chunks(open_iterator(SOCKET_OWNERS), OWNER.size, deadline):
         for pid, inode, started, comm in OWNER.iter_unpack(chunk):
             key = pid, comm, started
             if key != last:  # one process's sockets come together

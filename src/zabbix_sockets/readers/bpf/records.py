@@ -18,9 +18,9 @@ from zabbix_sockets.model.wire import Encoding
 ABI = 6
 """Version of the records; part of the pins' names. Raised with every change of them."""
 
-COUNT_SOCKETS, OWN_SOCKETS, INFORM_SOCKETS = "count_sockets", "own_sockets", "inform_sockets"
+COUNT_SOCKETS, SOCKET_OWNERS, INFORM_SOCKETS = "count_sockets", "own_sockets", "inform_sockets"
 NAME_PROGRAMS = "name_programs"
-PROGRAMS = (COUNT_SOCKETS, OWN_SOCKETS, INFORM_SOCKETS, NAME_PROGRAMS)
+PROGRAMS = (COUNT_SOCKETS, SOCKET_OWNERS, INFORM_SOCKETS, NAME_PROGRAMS)
 """The iterators of sockets.bpf.c, by their functions' names; their pins are called so, too."""
 
 ENCODING = Encoding(

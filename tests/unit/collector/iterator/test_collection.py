@@ -85,7 +85,7 @@ class IteratedHost:
         owners += bpf.OWNER.pack(CLIENT, 11, 5, b"client")
         told = dict.fromkeys(bpf.PROGRAMS, b"") | {
             bpf.COUNT_SOCKETS: records,
-            bpf.OWN_SOCKETS: owners,
+            bpf.SOCKET_OWNERS: owners,
         }
         for program, words in told.items():
             Path(bpf.pin_path(str(self.pins), program)).write_bytes(words)
@@ -273,7 +273,7 @@ def half(program: str) -> Callable[[IteratedHost], object]:
 
 @pytest.mark.parametrize(
     "break_it",
-    [lambda host: unload(host.pins), half(bpf.OWN_SOCKETS), half(bpf.INFORM_SOCKETS)],
+    [lambda host: unload(host.pins), half(bpf.SOCKET_OWNERS), half(bpf.INFORM_SOCKETS)],
     ids=["unloaded", "owners", "tcp_info"],
 )
 def test_single_sockets_fall_back(
