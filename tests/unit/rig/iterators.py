@@ -39,7 +39,7 @@ def records(scene: Scene, cgroup_of: Callable[[Process], int]) -> dict[str, byte
 def _record(process: Process, each: Socket, cgroup: int) -> bytes:
     """Return struct record."""
     kind = _kind(each)
-    local = kind in (bpf.LISTENER, bpf.INBOUND)
+    local = kind in (bpf.KIND_LISTENER, bpf.KIND_INBOUND)
     ipv6 = len(each.local_address) != 4
     shared = len(each.holders) > 1
     bound = each.device if local else fold_address(each.local_address) if ipv6 else 0
@@ -51,9 +51,9 @@ def _record(process: Process, each: Socket, cgroup: int) -> bytes:
     found = bpf.SOCKET.pack(
         process.pid, each.netns, cgroup, each.uid, kind, each.state, _NUMBERS[each.protocol],
         (bpf.IPV6 if ipv6 else 0) | (bpf.SHARED if shared else 0),
-        each.local[1] if kind != bpf.OUTBOUND else 0, 0 if local else each.remote[1],
+        each.local[1] if kind != bpf.KIND_OUTBOUND else 0, 0 if local else each.remote[1],
         bound, process.comm, address, *each.queues,
-        each.inode if shared or kind == bpf.LISTENER or each.protocol == "udp" else 0,
+        each.inode if shared or kind == bpf.KIND_LISTENER or each.protocol == "udp" else 0,
         process.started, process.fds_limit, each.requests,
     )  # fmt: skip
     return found + _quality(each)
@@ -67,12 +67,12 @@ def _quality(each: Socket) -> bytes:
 
 def _kind(each: Socket) -> int:
     if each.state == LISTEN or (each.protocol == "udp" and each.state == CLOSE):
-        return bpf.LISTENER
+        return bpf.KIND_LISTENER
     if each.protocol == "udp":
-        return bpf.UNDECIDED
+        return bpf.KIND_UNDECIDED
     if each.accepted:
-        return bpf.INBOUND
-    return bpf.OUTBOUND if PORTS[0] <= each.local[1] <= PORTS[1] else bpf.UNDECIDED
+        return bpf.KIND_INBOUND
+    return bpf.KIND_OUTBOUND if PORTS[0] <= each.local[1] <= PORTS[1] else bpf.KIND_UNDECIDED
 
 
 def _owner(process: Process, each: Socket) -> bytes:

@@ -34,15 +34,15 @@ from zabbix_sockets.readers.proc.process import count_fds
 _MAX_DISTINCT = 16384  # records in the Counter before it is emptied
 _MAX_SAMPLES = 4096  # kept to be found again
 _TCP, _UDP = PROTOCOL_NUMBERS["tcp"], PROTOCOL_NUMBERS["udp"]
-_KERNEL_DIRECTIONS = {records.INBOUND: INBOUND, records.OUTBOUND: OUTBOUND}
+_KERNEL_DIRECTIONS = {records.KIND_INBOUND: INBOUND, records.KIND_OUTBOUND: OUTBOUND}
 """The kernel's own decision of a connection's direction (collector.directions), by the record's
 kind."""
 
 RecordKey = tuple[int, int, int, int, int, int, int, int, bytes, int, int]
 """The key of equal sockets, its items as in struct record: owner's number, kind, protocol,
 flags & IPV6, state, local port, remote port, bound, address, namespace (OWN_NETNS: the own),
-requests (LISTENER) or device (OUTBOUND, UNDECIDED: the others have it as bound). It is no
-NamedTuple, since one is made for each distinct record."""
+requests (KIND_LISTENER) or device (KIND_OUTBOUND and KIND_UNDECIDED; the others have it as bound).
+It is no NamedTuple, since one is made for each distinct record."""
 
 RecordListener = tuple[RecordKey, int, int]
 """A listener's key, accept queue and backlog; of UDP receive and send queue in bytes."""
@@ -176,7 +176,10 @@ class RecordFold:
                 pid, where, cgroup, uid, kind, state, protocol, flags, local_port, remote_port,
                 bound, comm, address, recv, send, inode, started, limit, requests_or_device,
             ) = unpack(data)  # fmt: skip
-            if not records.LISTENER <= kind <= records.UNDECIDED or protocol not in PROTOCOL_NAMES:
+            if (
+                not records.KIND_LISTENER <= kind <= records.KIND_UNDECIDED
+                or protocol not in PROTOCOL_NAMES
+            ):
                 raise ParseError("BPF record", data)
             if where == netns:
                 where = OWN_NETNS
@@ -186,13 +189,13 @@ class RecordFold:
             owner = numbers.get(process) or self._add_owner(process, limit, cgroup)
             if where:
                 self._add_holder(where, owner)
-            elif requests_or_device and kind == records.LISTENER:
+            elif requests_or_device and kind == records.KIND_LISTENER:
                 self.has_requests = True
             key = (
                 owner, kind, protocol, flags & records.IPV6, state,
                 local_port, remote_port, bound, address, where, requests_or_device,
             )  # fmt: skip
-            if kind == records.LISTENER or protocol == _UDP:
+            if kind == records.KIND_LISTENER or protocol == _UDP:
                 self.inodes.add(inode)
                 self.needs_second_pass |= bool(flags & records.AGAIN)
             if flags & records.SHARED:
@@ -215,7 +218,7 @@ class RecordFold:
         self, key: RecordKey, uid: int, recv: int, send: int, quality: Quality, count: int = 1
     ) -> None:
         """Add *count* equal sockets; *quality* is the sum of their samples."""
-        listening = key[1] == records.LISTENER
+        listening = key[1] == records.KIND_LISTENER
         if (recv or send) and not (listening and key[2] == _TCP):
             self.sums.add_queues(key[0], key[9], recv * count, send * count)
         if listening:
@@ -234,11 +237,11 @@ class RecordFold:
             bound, address, netns, device,
         ) = key  # fmt: skip
         head = owner, kind, protocol, ipv6, state, local_port
-        if kind == records.INBOUND:  # a proxy that takes any address (TPROXY)
+        if kind == records.KIND_INBOUND:  # a proxy that takes any address (TPROXY)
             return *head, 0, bound, b"", netns, 0
         low, high, _ = self._ports
         remote_port = low if low <= remote_port <= high else 0
-        if kind == records.OUTBOUND:
+        if kind == records.KIND_OUTBOUND:
             bound = device = 0
         elif not ipv6:
             bound = fold_address(address[4:8])

@@ -30,8 +30,12 @@ ENCODING = Encoding(
 )
 """Ports and addresses are as the model has them."""
 
-LISTENER, INBOUND, OUTBOUND, UNDECIDED = 1, 2, 3, 4  # kinds of records
-IPV6, SHARED, AGAIN = 1, 2, 4  # flags
+KIND_LISTENER, KIND_INBOUND, KIND_OUTBOUND, KIND_UNDECIDED = 1, 2, 3, 4
+"""The kinds of records: a listening TCP or bound UDP socket; a connection that was accepted; one
+whose local port connect(2) took; one of which listeners decide (collector.directions)."""
+IPV6, SHARED, AGAIN = 1, 2, 4
+"""The flags of records: addresses have 16 bytes; the socket may have other owners; what a listener
+accepted may have been taken for outbound, so all has to be read a second time."""
 NO_LIMIT = 0xFFFFFFFF
 """The fds_limit of a record whose owner has no limit, or one that 32 bits can't hold."""
 

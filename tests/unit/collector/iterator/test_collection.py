@@ -48,7 +48,7 @@ names = [type(each).__name__ for each in FAULTS]
 
 def record(netns: int, pid: int, kind: int, inode: int, **fields: Any) -> bytes:
     """Return a record: a listener on 127.0.0.1:80, or a connection to it."""
-    listening = kind == bpf.LISTENER
+    listening = kind == bpf.KIND_LISTENER
     end = bpf.SOCKET.pack(
         *(pid, netns, 0, fields.get("uid", 5), kind, LISTEN if listening else 1, 6, 0),
         *(80 if listening else 0, 0 if listening else 80, 0),
@@ -74,8 +74,8 @@ class IteratedHost:
         }
         self.tables = FakeTables(self.scripts)
         records = [
-            record(self.netns, SERVER, bpf.LISTENER, 10),
-            record(self.netns, CLIENT, bpf.OUTBOUND, 0),
+            record(self.netns, SERVER, bpf.KIND_LISTENER, 10),
+            record(self.netns, CLIENT, bpf.KIND_OUTBOUND, 0),
         ]
         self.write(b"".join(records))
 
@@ -183,7 +183,7 @@ def test_fallback_counts_nothing_twice(
 
 def test_iterator_fails(host: IteratedHost) -> None:
     """Half a record: the tables tell instead, and nothing of the records is left."""
-    host.write(record(host.netns, SERVER, bpf.LISTENER, 10) + b"half")
+    host.write(record(host.netns, SERVER, bpf.KIND_LISTENER, 10) + b"half")
     snapshot = host.collect()
     assert snapshot.visibility.source == "sock_diag"
     assert snapshot.visibility.reason.startswith("bpf: the iterator failed")
@@ -254,7 +254,7 @@ def test_no_time_for_a_known_namespace(host: IteratedHost, monkeypatch: pytest.M
         raise DeadlineError("timed out")
 
     monkeypatch.setattr("zabbix_sockets.collector.namespaces.find", late)
-    host.write(record(9, SERVER, bpf.LISTENER, 10))
+    host.write(record(9, SERVER, bpf.KIND_LISTENER, 10))
     snapshot = host.collect("9")
     assert [each.netns for each in snapshot.listed().listeners] == [9]
     assert set(lists(snapshot).values()) == {0}

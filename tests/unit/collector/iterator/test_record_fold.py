@@ -49,7 +49,7 @@ def pack(  # noqa: PLR0913  # each is a field of struct record
     pid: int = 10,
     netns: int = NETNS,
     cgroup: int = 0,
-    kind: int = bpf.OUTBOUND,
+    kind: int = bpf.KIND_OUTBOUND,
     state: int = 1,
     protocol: int = 6,
     flags: int = 0,
@@ -108,9 +108,9 @@ def resolved(folded: RecordFold) -> tuple[list[ListenerSocket], dict[Connection,
 @st.composite
 def sockets(draw: st.DrawFn) -> bytes:
     """Draw a record of whatever kind, that may be shared."""
-    kind = draw(st.integers(bpf.LISTENER, bpf.UNDECIDED))
+    kind = draw(st.integers(bpf.KIND_LISTENER, bpf.KIND_UNDECIDED))
     protocol = draw(st.sampled_from((6, 17)))
-    listening = kind == bpf.LISTENER
+    listening = kind == bpf.KIND_LISTENER
     shared = draw(st.booleans())
     return pack(
         pid=draw(st.integers(1, 3)),
@@ -178,14 +178,17 @@ def test_any_bytes_are_a_record_or_a_parse_error(data: bytes, own: bool, own_onl
 def listener() -> bytes:
     """Return a TCP listener on every IPv4 address, port 150."""
     return pack(
-        kind=bpf.LISTENER, state=10, local_port=150, address=bytes(16), recv=2, send=0, inode=9
+        kind=bpf.KIND_LISTENER, state=10, local_port=150, address=bytes(16), recv=2, send=0, inode=9
     )
 
 
 def test_children_of_a_zero_backlog_are_inbound(listener: bytes) -> None:
     """A connection that the program can't decide on is inbound if it has a listener's port."""
     address = bytes((10, 0, 0, 1)) + LOOPBACK + bytes(8)
-    data = [listener, pack(kind=bpf.UNDECIDED, local_port=150, remote_port=120, address=address)]
+    data = [
+        listener,
+        pack(kind=bpf.KIND_UNDECIDED, local_port=150, remote_port=120, address=address),
+    ]
     _, connections = resolved(fold(data))
     assert [(key.direction, key.port) for key in connections] == [(INBOUND, 150)]
 
@@ -200,7 +203,7 @@ def test_undecided_without_a_listener(
     """The port range decides, as for the other sources."""
     data = [
         listener,
-        pack(kind=bpf.UNDECIDED, local_port=local_port, remote_port=remote_port),
+        pack(kind=bpf.KIND_UNDECIDED, local_port=local_port, remote_port=remote_port),
     ]
     _, connections = resolved(fold(data))
     assert [key.direction for key in connections] == [direction]
@@ -211,7 +214,7 @@ def test_device_of_outbound_connections(listener: bytes) -> None:
     data = [
         listener,
         *(pack(remote_port=80, requests_or_device=index) for index in (0, 3, 3, 4)),
-        pack(kind=bpf.UNDECIDED, local_port=160, remote_port=80, requests_or_device=4),
+        pack(kind=bpf.KIND_UNDECIDED, local_port=160, remote_port=80, requests_or_device=4),
     ]
     folded = fold(data)
     assert not folded.has_requests
@@ -228,9 +231,9 @@ def test_device_of_outbound_connections(listener: bytes) -> None:
 )
 def test_mistaken(netns: int, own_only: bool, needs_second_pass: bool) -> None:
     """What a listener says of earlier records counts if its namespace is asked for."""
-    listener = pack(kind=bpf.LISTENER, state=10, local_port=150, inode=1)
+    listener = pack(kind=bpf.KIND_LISTENER, state=10, local_port=150, inode=1)
     flagged = pack(
-        kind=bpf.LISTENER, state=10, local_port=151, inode=2, netns=netns, flags=bpf.AGAIN
+        kind=bpf.KIND_LISTENER, state=10, local_port=151, inode=2, netns=netns, flags=bpf.AGAIN
     )
     assert not fold([listener, pack()]).needs_second_pass
     assert (
@@ -241,7 +244,7 @@ def test_mistaken(netns: int, own_only: bool, needs_second_pass: bool) -> None:
 def test_equal_ends_of_two_namespaces(listener: bytes) -> None:
     """A connection belongs to the listener of its own namespace only."""
     own, other = (
-        pack(kind=bpf.INBOUND, local_port=150, remote_port=120, netns=netns)
+        pack(kind=bpf.KIND_INBOUND, local_port=150, remote_port=120, netns=netns)
         for netns in (NETNS, OTHER)
     )
     data = [listener, own, other, other]
@@ -273,7 +276,7 @@ def test_holders() -> None:
 def test_queues_by_namespace() -> None:
     """Queues of one process are told apart by namespace; a listener's are no bytes."""
     data = [
-        pack(kind=bpf.LISTENER, state=10, recv=9, send=128, inode=1),
+        pack(kind=bpf.KIND_LISTENER, state=10, recv=9, send=128, inode=1),
         *(pack(recv=1, send=2), pack(recv=1, send=2), pack(recv=5, netns=OTHER)),
     ]
     snapshot = moved(fold(data))
@@ -292,7 +295,7 @@ def test_cgroup() -> None:
 def test_requests(netns: int, requests: int, has: bool) -> None:
     """Connections in SYN_RECV are told by the own namespace's listeners."""
     listener = pack(
-        kind=bpf.LISTENER,
+        kind=bpf.KIND_LISTENER,
         state=10,
         local_port=150,
         inode=1,
@@ -351,7 +354,9 @@ def test_bounds_change_no_quality(ends: list[tuple[int, ...]]) -> None:
 
 def test_names_that_take_too_long() -> None:
     """Past the deadline no process is asked for its name: what was counted stays, marked."""
-    data = [pack(pid=pid, kind=bpf.LISTENER, local_port=pid, inode=pid) for pid in range(1, 3001)]
+    data = [
+        pack(pid=pid, kind=bpf.KIND_LISTENER, local_port=pid, inode=pid) for pid in range(1, 3001)
+    ]
     folded = new_fold(deadline=Looks(40))
     folded.add(iter([b"".join(data)]))
     assert not folded.complete
@@ -362,7 +367,7 @@ def test_names_that_take_too_long() -> None:
 
 def test_a_shared_socket_counts_past_the_deadline() -> None:
     """What was seen of a socket with several owners is counted though the time is over."""
-    data = [pack(pid=pid, kind=bpf.LISTENER, flags=bpf.SHARED, inode=7) for pid in (1, 2, 3)]
+    data = [pack(pid=pid, kind=bpf.KIND_LISTENER, flags=bpf.SHARED, inode=7) for pid in (1, 2, 3)]
     folded = new_fold(deadline=Looks(2))
     folded.add(iter([b"".join(data)]))
     assert not folded.complete
