@@ -22,7 +22,7 @@ from zabbix_sockets.model.snapshot import (
     PortRange,
     Snapshot,
 )
-from zabbix_sockets.model.wire import LISTENING, AddressToken, Encoding, Row, Table, TcpState
+from zabbix_sockets.model.wire import LISTENING, AddressToken, Encoding, SocketRow, Table, TcpState
 
 RowListener = tuple[int, int, AddressToken, int, int, int]
 """A listener as its row has it: owner, port, address, index of the device that it is bound to,
@@ -66,7 +66,7 @@ class TableFold:
         self._by_inode = by_inode
         self._unowned: set[int] = set()
 
-    def add(self, rows: Iterable[Row], samples: Iterable[Quality] = repeat(0)) -> None:  # noqa: C901, PLR0912  # a call per socket would double its cost
+    def add(self, rows: Iterable[SocketRow], samples: Iterable[Quality] = repeat(0)) -> None:  # noqa: C901, PLR0912  # a call per socket would double its cost
         """Count *rows*, of which a table's listeners come before its connections.
 
         *samples* has a sample of round-trip time and retransmissions (model.quality) for each row,
@@ -130,7 +130,7 @@ class TableFold:
         self._unowned.add(inode)
         return UNOWNED
 
-    def _add_listener(self, owner: int, row: Row) -> None:
+    def _add_listener(self, owner: int, row: SocketRow) -> None:
         """Count a listener; the queues of a UDP socket are bytes, as a connection's are."""
         _, port, _, address, _, ifindex, recv, send, uid, _ = row
         self.sums.add_listener(owner, (owner, port, address, ifindex, recv, send), uid)

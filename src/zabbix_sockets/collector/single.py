@@ -41,7 +41,7 @@ from zabbix_sockets.model.wire import (
     LISTENING,
     OWN_NETNS,
     TABLES,
-    Row,
+    SocketRow,
     Table,
     TcpState,
 )
@@ -231,7 +231,7 @@ class _Details:
         self._tcp_info_by_inode = tcp_info_by_inode
         self.needs_messages_with_tcp_info = tcp_info and tcp_info_by_inode is None
 
-    def of(self, row: Row, message: bytes) -> tuple[int | None, TcpInfo | None]:
+    def of(self, row: SocketRow, message: bytes) -> tuple[int | None, TcpInfo | None]:
         """Return cookie and tcp_info of a socket; each is None where it is not known.
 
         A listener has no tcp_info: the kernel puts other things into these fields.

@@ -8,7 +8,7 @@ from zabbix_sockets.collector.record_reader import RecordReader
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SourceUnavailableError
 from zabbix_sockets.model.snapshot import Query, Visibility
-from zabbix_sockets.model.wire import TABLES, AddressToken, Encoding, Row, Table
+from zabbix_sockets.model.wire import TABLES, AddressToken, Encoding, SocketRow, Table
 from zabbix_sockets.readers.bpf import records
 from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.proc.net_tables import ProcTables
@@ -19,7 +19,7 @@ TCP_TABLES = tuple(table for table in TABLES if table.protocol == "tcp")
 
 Batch = TypeVar("Batch")
 
-RowWithMessage = tuple[Row, bytes]
+RowWithMessage = tuple[SocketRow, bytes]
 """A row, and the netlink message that it was decoded from; b"" from procfs."""
 
 ListenerAddress = tuple[int, AddressToken]
@@ -64,7 +64,7 @@ def rows_of(
     deadline: Deadline,
     states: int | None = None,
     observer: CgroupObserver | None = None,
-) -> TableRequest[Iterable[Row]]:
+) -> TableRequest[Iterable[SocketRow]]:
     """Return the request for a table's rows.
 
     *states* is a mask of the TCP states that are needed, though rows in others may come, too; None:
@@ -106,7 +106,7 @@ def rows_with_messages_of(
     )
 
 
-def tcp_rows(deadline: Deadline, states: int) -> TableRequest[tuple[int, Iterable[Row]]]:
+def tcp_rows(deadline: Deadline, states: int) -> TableRequest[tuple[int, Iterable[SocketRow]]]:
     """Return the request for the TCP rows of both address families, each batch with its family.
 
     *states* is a mask of the TCP states. netlink reads both in one scan of the host's table; procfs

@@ -29,9 +29,9 @@ from zabbix_sockets.model.addresses import IPV4_LENGTH, MAPPED_PREFIX
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import Process
-from zabbix_sockets.model.wire import Encoding, Row
+from zabbix_sockets.model.wire import Encoding, SocketRow
 
-Test = Callable[[Row, int, int], bool]
+Test = Callable[[SocketRow, int, int], bool]
 """Whether a socket matches: its row, the id of its cgroup and its mark (0 where not known)."""
 
 
@@ -85,7 +85,7 @@ def compile_test(node: Node, context: RowContext) -> Test:
 
 
 def _all(tests: list[Test]) -> Test:
-    def test(row: Row, cgroup: int, mark: int) -> bool:
+    def test(row: SocketRow, cgroup: int, mark: int) -> bool:
         for each in tests:  # noqa: SIM110  # a generator for each socket costs more
             if not each(row, cgroup, mark):
                 return False
@@ -95,7 +95,7 @@ def _all(tests: list[Test]) -> Test:
 
 
 def _any(tests: list[Test]) -> Test:
-    def test(row: Row, cgroup: int, mark: int) -> bool:
+    def test(row: SocketRow, cgroup: int, mark: int) -> bool:
         for each in tests:  # noqa: SIM110  # a generator for each socket costs more
             if each(row, cgroup, mark):
                 return True
@@ -157,7 +157,7 @@ def _address_test(
     decode = context.encoding.address
     prefixes = tuple(by_shift.items())
 
-    def test(row: Row, _cgroup: int, _mark: int) -> bool:
+    def test(row: SocketRow, _cgroup: int, _mark: int) -> bool:
         number = int.from_bytes(decode(row[at]))
         for shift, known in prefixes:  # noqa: SIM110  # a generator for each socket costs more
             if number >> shift in known:

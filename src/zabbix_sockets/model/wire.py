@@ -70,7 +70,7 @@ TABLES = tuple(Table(protocol, family) for protocol in PROTOCOLS for family in (
 AddressToken = bytes | str
 """An address as a reader found it, in its own Encoding."""
 
-Row = tuple[int, int, int, AddressToken, AddressToken, int, int, int, int, int]
+SocketRow = tuple[int, int, int, AddressToken, AddressToken, int, int, int, int, int]
 """A socket as readers yield it: state, local port, remote port, local address, remote
 address, interface index (0: not bound to a device), receive queue, send queue, uid, inode.
 

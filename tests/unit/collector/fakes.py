@@ -4,18 +4,18 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.wire import Row, Table
+from zabbix_sockets.model.wire import SocketRow, Table
 from zabbix_sockets.readers.sock_diag.attributes import Figures
 from zabbix_sockets.readers.sock_diag.messages import CgroupObserver, MeasuredBatch
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 TCP, UDP = Table("tcp", AF_INET), Table("udp", AF_INET)
 
-Step = Iterable[Row] | Exception
+Step = Iterable[SocketRow] | Exception
 """A batch to yield, or an error to raise in its place."""
 
 
-def row(inode: int, state: int = 1, port: int = 40000, remote: int = 5432) -> Row:
+def row(inode: int, state: int = 1, port: int = 40000, remote: int = 5432) -> SocketRow:
     """Return a row in netlink's encoding, told by its inode."""
     local = socket.inet_aton("127.0.0.1")
     return (state, socket.htons(port), socket.htons(remote), local, local, 0, 0, 0, 0, inode)
@@ -42,7 +42,7 @@ class FakeTables:
         deadline: Deadline,
         _states: int | None = None,
         observer: CgroupObserver | None = None,
-    ) -> Iterator[Iterable[Row]]:
+    ) -> Iterator[Iterable[SocketRow]]:
         """Start the table's next script; *observer* sees cgroups: 100 times the sockets' inodes."""
         self.reads.append((table, deadline))
         scripts = self._scripts.get(table, [[]])
@@ -52,7 +52,9 @@ class FakeTables:
             return (observer([(row[9] * 100, row) for row in rows]) for rows in batches)
         return batches
 
-    def read_both(self, deadline: Deadline, states: int) -> Iterator[tuple[int, Iterable[Row]]]:
+    def read_both(
+        self, deadline: Deadline, states: int
+    ) -> Iterator[tuple[int, Iterable[SocketRow]]]:
         """Start the next scripts of both TCP tables, without the rows in other *states*."""
         for table in (TCP, TCP._replace(family=AF_INET6)):
             for rows in self.read(table, deadline):
@@ -60,7 +62,7 @@ class FakeTables:
 
     def read_with_messages(
         self, table: Table, deadline: Deadline, *, tcp_info: bool
-    ) -> Iterator[list[tuple[Row, bytes]]]:
+    ) -> Iterator[list[tuple[SocketRow, bytes]]]:
         """Start the table's next script; no row has a message to look at."""
         self.asked_for_tcp_info |= tcp_info
         return ([(row, b"") for row in rows] for rows in self.read(table, deadline))
@@ -72,7 +74,7 @@ class FakeTables:
         self.asked_for_tcp_info = True
         return self._measured(self.read(table, deadline, None, observer))
 
-    def _measured(self, batches: Iterator[Iterable[Row]]) -> Iterator[MeasuredBatch]:
+    def _measured(self, batches: Iterator[Iterable[SocketRow]]) -> Iterator[MeasuredBatch]:
         for batch in batches:
             rows = list(batch)
             yield rows, [self.figures.get(row[9], ()) for row in rows]
@@ -82,7 +84,7 @@ class FakeTables:
         self.closed += 1
 
     @staticmethod
-    def _batches(script: list[Step]) -> Iterator[Iterable[Row]]:
+    def _batches(script: list[Step]) -> Iterator[Iterable[SocketRow]]:
         for step in script:
             if isinstance(step, Exception):
                 raise step

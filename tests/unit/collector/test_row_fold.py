@@ -26,7 +26,7 @@ from zabbix_sockets.model.snapshot import (
     Snapshot,
     Visibility,
 )
-from zabbix_sockets.model.wire import AddressToken, Encoding, Row, Table
+from zabbix_sockets.model.wire import AddressToken, Encoding, SocketRow, Table
 from zabbix_sockets.readers.proc import net_tables
 from zabbix_sockets.readers.sock_diag import messages
 
@@ -64,7 +64,7 @@ class Socket(NamedTuple):
         """An owner's sockets have one uid."""
         return self.owner * 100
 
-    def row(self, encoding: Encoding, address: Callable[[bytes], AddressToken]) -> Row:
+    def row(self, encoding: Encoding, address: Callable[[bytes], AddressToken]) -> SocketRow:
         """Return the row as a reader of that encoding yields it."""
         return (
             self.state,
@@ -246,7 +246,7 @@ def test_unknown_backlog() -> None:
 
 def test_lowest_uid_of_an_owner() -> None:
     """An owner's uid is the lowest of its sockets, whatever the order they come in."""
-    row: Row = (10, 80, 0, bytes(4), bytes(4), 0, 0, 0, 1000, 3)
+    row: SocketRow = (10, 80, 0, bytes(4), bytes(4), 0, 0, 0, 1000, 3)
     fold = TableFold(Table("tcp", AF_INET), messages.ENCODING, PORTS, {3: 2, 4: 2, 5: 2})
     fold.add([row, (*row[:8], 33, 4), (*row[:8], 500, 5)])
     assert moved(fold).uids == {2: 33}

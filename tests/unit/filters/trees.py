@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.filters import terms
 from zabbix_sockets.filters.terms import And, Node, Not, Or
-from zabbix_sockets.model.wire import Row
+from zabbix_sockets.model.wire import SocketRow
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 MAPPED = bytes(10) + b"\xff\xff"
@@ -56,7 +56,7 @@ def trees(leaves: st.SearchStrategy[terms.Leaf]) -> st.SearchStrategy[Node]:
 
 
 @st.composite
-def rows(draw: st.DrawFn, family: int) -> tuple[Row, int, int]:
+def rows(draw: st.DrawFn, family: int) -> tuple[SocketRow, int, int]:
     """Return a row as netlink gives it, its cgroup and its mark."""
     addresses = V4 if family == AF_INET else V6_ADDRESSES
     row = (
@@ -110,7 +110,7 @@ def check(program: bytes) -> None:
         assert no >= left or at + no in starts
 
 
-def run(program: bytes, family: int, row: Row, cgroup: int, mark: int) -> bool:
+def run(program: bytes, family: int, row: SocketRow, cgroup: int, mark: int) -> bool:
     """Return whether inet_diag_bc_run() would let a socket through."""
     at, size = 0, len(program)
     while at < size:
@@ -119,7 +119,7 @@ def run(program: bytes, family: int, row: Row, cgroup: int, mark: int) -> bool:
     return at == size
 
 
-def holds(program: bytes, at: int, code: int, socket_: tuple[int, Row, int, int]) -> bool:
+def holds(program: bytes, at: int, code: int, socket_: tuple[int, SocketRow, int, int]) -> bool:
     """Return the outcome of one operation."""
     family, row, cgroup, mark = socket_
     ports = {True: socket.ntohs(row[1]), False: socket.ntohs(row[2])}

@@ -20,7 +20,7 @@ from zabbix_sockets.model.errors import DeadlineError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.quality import Quality, Sampler
 from zabbix_sockets.model.snapshot import PortRange, Query, Snapshot
-from zabbix_sockets.model.wire import Row, Table
+from zabbix_sockets.model.wire import SocketRow, Table
 from zabbix_sockets.readers.proc.process import count_fds
 from zabbix_sockets.readers.sock_diag.attributes import decode_figures
 
@@ -84,7 +84,7 @@ class FilteredCollection(TableCollection):
 
     def _open(
         self, plan: Plan, table: Table, ports: PortRange
-    ) -> tuple[TableFold, Iterator[tuple[Iterable[Row], Iterable[Quality]]]]:
+    ) -> tuple[TableFold, Iterator[tuple[Iterable[SocketRow], Iterable[Quality]]]]:
         unmeasured = self._snapshot.unmeasured
         sampler = self._sampler if table.protocol == "tcp" else None
         opened = self._selection.read(
@@ -106,7 +106,7 @@ class FilteredCollection(TableCollection):
 
 def _with_directions(
     fold: TableFold, batches: Iterator[MatchingRows], sampler: Sampler | None
-) -> Iterator[tuple[Iterable[Row], Iterable[Quality]]]:
+) -> Iterator[tuple[Iterable[SocketRow], Iterable[Quality]]]:
     """Yield the rows that match, with their samples.
 
     The other listeners are added to the directions of *fold*.

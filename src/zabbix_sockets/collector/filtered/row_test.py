@@ -10,7 +10,7 @@ from zabbix_sockets.filters.terms import Node, kinds, rewrite
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.owners import Owners
-from zabbix_sockets.model.wire import LISTENING_MASK, Row, Table, TcpState
+from zabbix_sockets.model.wire import LISTENING_MASK, SocketRow, Table, TcpState
 from zabbix_sockets.readers.sock_diag.attributes import decode_cgroup_and_mark
 from zabbix_sockets.readers.sock_diag.messages import CgroupObserver
 from zabbix_sockets.readers.sock_diag.tables import NetlinkTables
@@ -55,7 +55,7 @@ class RowTest:
             may, may_not = (weakened(each, OWNER_KINDS) for each in (node, negated))
             self._tests = compile_test(may, context), compile_test(may_not, context)
 
-    def holds(self, row: Row, cgroup: int = 0, mark: int = 0) -> bool:
+    def holds(self, row: SocketRow, cgroup: int = 0, mark: int = 0) -> bool:
         """Whether a row matches, with its *cgroup* and *mark* (0: not known).
 
         Raises:
@@ -125,5 +125,5 @@ def select_matching(
     return listeners, [each for each in rows if test.holds(each[0])]
 
 
-def _listeners(rows: Iterable[Row], listening: int) -> list[ListenerAddress]:
+def _listeners(rows: Iterable[SocketRow], listening: int) -> list[ListenerAddress]:
     return [(row[1], row[3]) for row in rows if listening >> row[0] & 1] if listening else []

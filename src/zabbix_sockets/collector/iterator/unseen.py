@@ -34,7 +34,7 @@ from zabbix_sockets.model.wire import (
     LISTENING_MASK,
     OWN_NETNS,
     TABLES,
-    Row,
+    SocketRow,
     Table,
     TcpState,
 )
@@ -72,7 +72,7 @@ class Unseen:
         self._deadline = deadline
         self._scanned = may_lack_descriptors(proc)
         self._folds: dict[Table, TableFold] = {}
-        self._candidates: dict[Table, list[Row]] = {}  # of which the iterator sees most
+        self._candidates: dict[Table, list[SocketRow]] = {}  # of which the iterator sees most
         for table in TABLES:
             if table.protocol == "udp":
                 self._try("udp", partial(self._read_udp, table))
@@ -138,8 +138,8 @@ class Unseen:
 
 
 def _ownerless(
-    rows: Iterable[Row], fold: TableFold, listeners: list[Row], states: int
-) -> Iterator[Row]:
+    rows: Iterable[SocketRow], fold: TableFold, listeners: list[SocketRow], states: int
+) -> Iterator[SocketRow]:
     """Yield the rows in *states* (a mask) without an inode; append those of listeners to a list."""
     for row in rows:
         state = row[0]

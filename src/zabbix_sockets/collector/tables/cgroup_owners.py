@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from zabbix_sockets.model.gaps import CGROUPS, Gap
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import Process, Query
-from zabbix_sockets.model.wire import Row
+from zabbix_sockets.model.wire import SocketRow
 from zabbix_sockets.readers.proc.mounts import Mounts
 from zabbix_sockets.readers.proc.process import (
     CAP_DAC_READ_SEARCH,
@@ -38,7 +38,7 @@ class CgroupOwners(Owners):
         """Return the gaps in the owners of the rows that observe() has yielded so far."""
         return [*super().gaps(), *([Gap(CGROUPS)] if self.lacks_cgroup else [])]
 
-    def observe(self, rows: Iterable[CgroupRow]) -> Iterator[Row]:
+    def observe(self, rows: Iterable[CgroupRow]) -> Iterator[SocketRow]:
         """Yield the rows without their cgroups, and add the owner of each by its inode."""
         by_inode, numbers = self.by_inode, self._numbers
         for cgroup, row in rows:

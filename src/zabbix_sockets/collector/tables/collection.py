@@ -43,7 +43,7 @@ from zabbix_sockets.model.wire import (
     OWN_NETNS,
     TABLES,
     Encoding,
-    Row,
+    SocketRow,
     Table,
 )
 from zabbix_sockets.readers.proc.descriptors import walk
@@ -158,7 +158,7 @@ class TableCollection:
 
     def _open(
         self, plan: Plan, table: Table, ports: PortRange
-    ) -> tuple[TableFold, Iterator[tuple[Iterable[Row], Iterable[Quality]]]]:
+    ) -> tuple[TableFold, Iterator[tuple[Iterable[SocketRow], Iterable[Quality]]]]:
         """Return the empty sums of a table, and its rows in batches.
 
         Each row has a sample of round-trip time and retransmissions (0: none).
@@ -171,7 +171,7 @@ class TableCollection:
 
     def _open_measured(
         self, plan: Plan, table: Table
-    ) -> tuple[Encoding, Iterator[tuple[Iterable[Row], Iterable[Quality]]]]:
+    ) -> tuple[Encoding, Iterator[tuple[Iterable[SocketRow], Iterable[Quality]]]]:
         sampler, unmeasured = self._sampler, self._snapshot.unmeasured
         if not sampler or unmeasured is None or table.protocol != "tcp":
             encoding, batches, _ = plan.open(rows_of(table, self._deadline, observer=self._observe))

@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model.wire import AddressToken, Encoding, Row, Table, TcpState
+from zabbix_sockets.model.wire import AddressToken, Encoding, SocketRow, Table, TcpState
 
 UDP_READS = 3
 """The most reads of a UDP table, two of which in a row have to agree."""
@@ -55,8 +55,8 @@ ENCODING = Encoding(
 """Addresses of rows are as the files write them, ports are numbers."""
 
 
-def parse_table(lines: Iterable[bytes], source: str) -> Iterator[Row]:
-    """Yield the Row of each line but for the column titles; *source* is the path for errors.
+def parse_table(lines: Iterable[bytes], source: str) -> Iterator[SocketRow]:
+    """Yield the SocketRow of each line but for the column titles; *source* is the path for errors.
 
     A line is: slot, local address:port, remote, state, tx_queue:rx_queue, timer, retrnsmt,
     uid, timeout, inode, and more that is not used. A listener's rx_queue is its accept
@@ -109,7 +109,7 @@ class ProcTables:
         self._root = root
         self.approximate: set[Table] = set()
 
-    def read(self, table: Table, deadline: Deadline) -> Iterator[Iterable[Row]]:
+    def read(self, table: Table, deadline: Deadline) -> Iterator[Iterable[SocketRow]]:
         """Yield batches of *table*'s rows in all states, listeners (UDP: bound sockets) first.
 
         Raises:
@@ -122,7 +122,7 @@ class ProcTables:
             return self._read_udp(table, path, deadline)
         return self._read_tcp(path, deadline)
 
-    def _read_tcp(self, path: str, deadline: Deadline) -> Iterator[Iterable[Row]]:
+    def _read_tcp(self, path: str, deadline: Deadline) -> Iterator[Iterable[SocketRow]]:
         """Yield the rows of a TCP file; listeners come first, as the kernel walks them first."""
         ownerless: set[tuple[object, ...]] = set()
         for lines in self._chunks(path, deadline):
@@ -131,12 +131,14 @@ class ProcTables:
                 rows = [row for row in rows if row[9] or _first_time(row, ownerless)]
             yield rows
 
-    def _read_udp(self, table: Table, path: str, deadline: Deadline) -> Iterator[Iterable[Row]]:
+    def _read_udp(
+        self, table: Table, path: str, deadline: Deadline
+    ) -> Iterator[Iterable[SocketRow]]:
         """Yield one batch of all rows of a UDP file, bound sockets first."""
-        union: dict[tuple[object, ...], Row] = {}
+        union: dict[tuple[object, ...], SocketRow] = {}
         before = None
         for _ in range(UDP_READS):
-            read: dict[tuple[object, ...], Row] = {
+            read: dict[tuple[object, ...], SocketRow] = {
                 (*row[1:5], row[9]): row
                 for lines in self._chunks(path, deadline)
                 for row in parse_table(lines, path)
@@ -184,7 +186,7 @@ def _unreadable(path: str, error: OSError) -> SourceUnavailableError:
     return SourceUnavailableError(f"{path} can't be read: {os.strerror(error.errno or 0)}")
 
 
-def _first_time(row: Row, seen: set[tuple[object, ...]]) -> bool:
+def _first_time(row: SocketRow, seen: set[tuple[object, ...]]) -> bool:
     key = row[:5]
     if key in seen:
         return False

@@ -17,7 +17,7 @@ from functools import cache
 from itertools import groupby, repeat
 
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model.wire import PROTOCOL_NUMBERS, Encoding, Row, Table
+from zabbix_sockets.model.wire import PROTOCOL_NUMBERS, Encoding, SocketRow, Table
 from zabbix_sockets.readers.sock_diag.attributes import (
     MESSAGE_MIN,
     NLATTR,
@@ -39,13 +39,13 @@ INET_DIAG_REQ = struct.Struct("=BBBB48xII")  # family, src_len, dst_len, ext, id
 FAMILY_AT = 16  # idiag_family, behind nlmsghdr
 INET_DIAG_REQ_BYTECODE = 1  # attribute of a request
 
-CgroupRow = tuple[int, Row]
-"""The id of the cgroup in which a socket was made, and its Row; 0 where that is not told."""
+CgroupRow = tuple[int, SocketRow]
+"""The id of the cgroup in which a socket was made, and its SocketRow; 0 where that is not told."""
 
-CgroupObserver = Callable[[Iterable[CgroupRow]], Iterable[Row]]
+CgroupObserver = Callable[[Iterable[CgroupRow]], Iterable[SocketRow]]
 """Sees each row with the id of its cgroup, and yields the rows in their order."""
 
-MeasuredBatch = tuple[Iterable[Row], Iterable[Figures]]
+MeasuredBatch = tuple[Iterable[SocketRow], Iterable[Figures]]
 """Rows, and for each of them the figures of its tcp_info (empty without)."""
 
 _MAX_ERRNO = 4095  # include/linux/err.h
@@ -60,10 +60,10 @@ ENCODING = Encoding(
 
 @cache
 def row_struct(family: int, stride: int) -> struct.Struct:
-    """Return the layout of a message of *stride* bytes of sockets of *family*, unpacked to a Row.
+    """Return the layout by which a message of *stride* bytes is unpacked to a SocketRow.
 
-    Skipped: nlmsghdr, idiag_family, timer, retrans, cookie, expires and what follows
-    idiag_inode. Ports stay in network order, as tokens.
+    The socket is of *family*. Skipped: nlmsghdr, idiag_family, timer, retrans, cookie, expires and
+    what follows idiag_inode. Ports stay in network order, as tokens.
     """
     address = "4s12x" if family == _socket.AF_INET else "16s"
     return struct.Struct(f"=16x x B 2x HH {address} {address} I 8x 4x IIII {stride - MESSAGE_MIN}x")
@@ -104,7 +104,7 @@ def encode_request_for_both(states: int) -> bytes:
 
 def decode_datagram(
     data: memoryview, family: int, observer: CgroupObserver | None = None
-) -> Iterator[Iterable[Row] | None]:
+) -> Iterator[Iterable[SocketRow] | None]:
     """Yield a batch of rows for each run of equally long messages, and None for NLMSG_DONE.
 
     *data* is a datagram of an answer with sockets of *family*. A batch reads it while it is
@@ -136,14 +136,16 @@ def decode_measured(
             continue
         for messages, offset, size in equal_layouts(*run):
             _, stride, length = run
-            rows: Iterable[Row] = row_struct(family, stride).iter_unpack(messages)
+            rows: Iterable[SocketRow] = row_struct(family, stride).iter_unpack(messages)
             if observer:
                 rows = observer(zip(cgroup_ids(messages, stride, length), rows, strict=True))
             figures = figures_struct(stride, offset, size)
             yield rows, figures.iter_unpack(messages) if figures else repeat(())
 
 
-def decode_with_messages(data: memoryview, family: int) -> Iterator[list[tuple[Row, bytes]] | None]:
+def decode_with_messages(
+    data: memoryview, family: int
+) -> Iterator[list[tuple[SocketRow, bytes]] | None]:
     """Yield batches of rows, each with a copy of its message; else as decode_datagram()."""
     for run in _runs(data, SOCK_DIAG_BY_FAMILY):
         if run is None:
@@ -156,7 +158,7 @@ def decode_with_messages(data: memoryview, family: int) -> Iterator[list[tuple[R
         yield list(zip(rows, copies, strict=True))
 
 
-def decode_both(data: memoryview) -> Iterator[tuple[int, Iterable[Row]] | None]:
+def decode_both(data: memoryview) -> Iterator[tuple[int, Iterable[SocketRow]] | None]:
     """Yield the family and the rows of each batch of an answer for both families.
 
     None and errors are as of decode_datagram().

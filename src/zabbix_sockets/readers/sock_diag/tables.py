@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model.wire import LISTENING_MASK, Row, Table, TcpState
+from zabbix_sockets.model.wire import LISTENING_MASK, SocketRow, Table, TcpState
 from zabbix_sockets.readers.sock_diag.attributes import INET_DIAG_CONG, INET_DIAG_INFO
 from zabbix_sockets.readers.sock_diag.messages import (
     CgroupObserver,
@@ -123,7 +123,7 @@ class NetlinkTables:
         deadline: Deadline,
         states: int | None = None,
         observer: CgroupObserver | None = None,
-    ) -> Iterator[Iterable[Row]]:
+    ) -> Iterator[Iterable[SocketRow]]:
         """Yield batches of *table*'s rows, listeners (UDP: bound sockets) first.
 
         Of a TCP table only sockets with states in the mask *states* are read; None: all. Rows go
@@ -145,7 +145,7 @@ class NetlinkTables:
 
     def read_with_messages(
         self, table: Table, deadline: Deadline, *, tcp_info: bool
-    ) -> Iterator[list[tuple[Row, bytes]]]:
+    ) -> Iterator[list[tuple[SocketRow, bytes]]]:
         """Yield batches of *table*'s rows, each with its message, from its nlmsghdr on.
 
         With *tcp_info* the messages have that attribute, and the name of the congestion control.
@@ -166,7 +166,9 @@ class NetlinkTables:
         for mask in STATES[table.protocol]:
             yield from self._ask(encode_request(table, mask & chosen, extensions), deadline, decode)
 
-    def read_both(self, deadline: Deadline, states: int) -> Iterator[tuple[int, Iterable[Row]]]:
+    def read_both(
+        self, deadline: Deadline, states: int
+    ) -> Iterator[tuple[int, Iterable[SocketRow]]]:
         """Yield family and rows of batches of TCP sockets, listeners first.
 
         *states* is the mask of their states.
@@ -181,7 +183,7 @@ class NetlinkTables:
         program: bytes,
         *,
         tcp_info: bool = False,
-    ) -> Iterator[list[tuple[Row, bytes]]]:
+    ) -> Iterator[list[tuple[SocketRow, bytes]]]:
         """Yield batches of the sockets of *table* that the bytecode *program* accepts.
 
         Their states are in the mask *states*; an empty *program* accepts all of these. Each row

@@ -17,7 +17,7 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError, UsageError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import Namespace, Process, Query, Visibility
-from zabbix_sockets.model.wire import Row, Table
+from zabbix_sockets.model.wire import SocketRow, Table
 from zabbix_sockets.readers.proc.mounts import Mounts
 from zabbix_sockets.readers.proc.net_tables import ProcTables
 from zabbix_sockets.readers.sock_diag.tables import NetlinkTables
@@ -54,7 +54,7 @@ class Kernel:
         program: bytes,
         *,
         tcp_info: bool = False,
-    ) -> Iterator[list[tuple[Row, bytes]]]:
+    ) -> Iterator[list[tuple[SocketRow, bytes]]]:
         """Give the sockets in *states*; a program lets those with a local port of 80 through."""
         assert not tcp_info
         self.requests.append((states, bool(program)))
@@ -64,7 +64,7 @@ class Kernel:
         rows = [each for each in ROWS if states >> each[0] & 1]
         yield [(each, self._message(each)) for each in rows if not program or each[1] == port]
 
-    def _message(self, each: Row) -> bytes:
+    def _message(self, each: SocketRow) -> bytes:
         number = self._cgroups.get(each[9])
         return encode_row(each, AF_INET, 0, cgroup(number) if number else b"")
 

@@ -13,7 +13,7 @@ from zabbix_sockets.collector.tables.cgroup_owners import CgroupOwners, must_use
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.snapshot import BY_CGROUPS, BY_DESCRIPTORS, UNOWNED
-from zabbix_sockets.model.wire import Row
+from zabbix_sockets.model.wire import SocketRow
 from zabbix_sockets.readers.proc.mounts import Mounts
 from zabbix_sockets.readers.sock_diag.messages import CgroupRow
 
@@ -140,7 +140,7 @@ def test_walk_where_the_grouping_needs_processes(
     assert {key.owner for key in snapshot.connections} == {2, UNOWNED}
 
 
-def noted_in(cgroup: int) -> Callable[[CgroupOwners, Iterable[CgroupRow]], Iterator[Row]]:
+def noted_in(cgroup: int) -> Callable[[CgroupOwners, Iterable[CgroupRow]], Iterator[SocketRow]]:
     """Return what notes all sockets as made in one cgroup."""
     observe = CgroupOwners.observe
     return lambda owners, rows: observe(owners, [(cgroup, each) for _, each in rows])

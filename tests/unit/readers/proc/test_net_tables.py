@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
-from zabbix_sockets.model.wire import Row, Table
+from zabbix_sockets.model.wire import SocketRow, Table
 from zabbix_sockets.readers.proc.net_tables import ENCODING, ProcTables, decode_address, parse_table
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
@@ -34,7 +34,9 @@ def words(address: bytes) -> str:
     )
 
 
-def line_of(row: Row, slot: int = 0, behind: str = " 2 00000000be66200e 20 0 0 10 -1") -> bytes:
+def line_of(
+    row: SocketRow, slot: int = 0, behind: str = " 2 00000000be66200e 20 0 0 10 -1"
+) -> bytes:
     """Return a row as get_tcp4_sock() and its siblings print it; addresses are packed."""
     state, lport, rport, laddr, raddr, _, recv, send, uid, inode = row
     assert isinstance(laddr, bytes)
@@ -48,7 +50,7 @@ def line_of(row: Row, slot: int = 0, behind: str = " 2 00000000be66200e 20 0 0 1
 
 
 @st.composite
-def rows(draw: st.DrawFn) -> Row:
+def rows(draw: st.DrawFn) -> SocketRow:
     """Return any row that /proc/net can show, its addresses packed."""
     length = draw(st.sampled_from([4, 16]))
     address = st.binary(min_size=length, max_size=length)
@@ -66,7 +68,7 @@ def rows(draw: st.DrawFn) -> Row:
     )
 
 
-def decoded(row: Row) -> Row:
+def decoded(row: SocketRow) -> SocketRow:
     """Return a row of the reader in the model's terms."""
     return (*row[:3], ENCODING.address(row[3]), ENCODING.address(row[4]), *row[5:])
 
@@ -76,7 +78,7 @@ def decoded(row: Row) -> Row:
     st.integers(0, 10**7),
     st.sampled_from(["", " 3 00000000ea32da9c", " 2 00000000e40034d7 0", " 1 0 100 0 0 10 0"]),
 )
-def test_rows_come_back(table: list[Row], slot: int, behind: str) -> None:
+def test_rows_come_back(table: list[SocketRow], slot: int, behind: str) -> None:
     """Every line comes back as the row it was printed from, however it ends."""
     lines = [line_of(row, slot, behind) for row in table]
     listening = [row[0] == 10 for row in table]
@@ -111,14 +113,14 @@ def test_any_bytes(lines: list[bytes]) -> None:
 
 
 @given(rows(), st.integers(0, 200), st.binary(max_size=4), st.integers(0, 4))
-def test_damaged_line(row: Row, at: int, patch: bytes, dropped: int) -> None:
+def test_damaged_line(row: SocketRow, at: int, patch: bytes, dropped: int) -> None:
     """A line with a few bytes changed, gone or added gives a row or a ParseError."""
     line = line_of(row)
     drain([line[:at] + patch + line[at + dropped :]])
 
 
 @given(rows(), st.integers(0, 90))
-def test_cut_line(row: Row, end: int) -> None:
+def test_cut_line(row: SocketRow, end: int) -> None:
     """A line that ends before its inode is an error, not a socket of inode 0."""
     line = line_of(row).split(None, 9)
     whole = b" ".join(line[:9])
@@ -140,12 +142,12 @@ def test_any_address(token: bytes) -> None:
     assert len(address) in (4, 16)
 
 
-def read(root: Path, name: str, deadline: Deadline = TIME) -> list[Row]:
+def read(root: Path, name: str, deadline: Deadline = TIME) -> list[SocketRow]:
     """Read a table of *root* whole."""
     return read_with(ProcTables(str(root)), name, deadline)
 
 
-def read_with(tables: ProcTables, name: str, deadline: Deadline = TIME) -> list[Row]:
+def read_with(tables: ProcTables, name: str, deadline: Deadline = TIME) -> list[SocketRow]:
     """Read a table whole, decoded."""
     table = Table(name.rstrip("6"), AF_INET6 if name.endswith("6") else AF_INET)
     return [decoded(row) for batch in tables.read(table, deadline) for row in batch]
@@ -202,13 +204,13 @@ def test_table_that_fails_while_it_is_read(tmp_path: Path) -> None:
         read(tmp_path, "tcp")
 
 
-def socket_row(port: int, inode: int, state: int = 1, remote: int = 9) -> Row:
+def socket_row(port: int, inode: int, state: int = 1, remote: int = 9) -> SocketRow:
     """Return a row that is told by its port and inode."""
     local = socket.inet_aton("127.0.0.1")
     return (state, port, remote, local, local, 0, 0, 0, 0, inode)
 
 
-def write(path: Path, *table: Row) -> None:
+def write(path: Path, *table: SocketRow) -> None:
     """Write a table as the kernel would show it; who reads the old one is not disturbed."""
     new = path.with_suffix(".new")
     new.write_bytes(TITLES + b"".join(line_of(row) + b"\n" for row in table))
@@ -245,7 +247,7 @@ def test_deadline_within_a_table() -> None:
 class Changes(Deadline):
     """Changes a table each time it has been read: a reader looks at the clock just then."""
 
-    def __init__(self, path: Path, *versions: list[Row]) -> None:
+    def __init__(self, path: Path, *versions: list[SocketRow]) -> None:
         super().__init__(600)
         self._path = path
         self._versions = list(versions)
@@ -274,7 +276,7 @@ ONE, TWO, THREE = (socket_row(port, port, 7, 0) for port in (1001, 1002, 1003))
     ],
 )
 def test_udp_is_read_until_two_reads_agree(
-    tmp_path: Path, versions: list[list[Row]], ports: set[int], exact: bool
+    tmp_path: Path, versions: list[list[SocketRow]], ports: set[int], exact: bool
 ) -> None:
     """Two equal reads in a row are the table; three that differ are joined and approximate."""
     tables = ProcTables(str(tmp_path))

@@ -2,7 +2,7 @@
 
 import struct
 
-from zabbix_sockets.model.wire import Row
+from zabbix_sockets.model.wire import SocketRow
 
 ROW_TYPE, DONE_TYPE, ERROR_TYPE = 20, 3, 2
 SHUTDOWN, CGROUP_ID = 8, 21
@@ -25,7 +25,7 @@ def attribute(kind: int, payload: bytes) -> bytes:
     return struct.pack("=HH", length, kind) + payload.ljust(align(length) - 4, b"\0")
 
 
-def row(inode: int) -> Row:
+def row(inode: int) -> SocketRow:
     """Return a row that is told by its inode."""
     return (1, 80, 4000, bytes(4), bytes(4), 0, 0, 0, 0, inode)
 
@@ -35,8 +35,8 @@ def cgroup(number: int) -> bytes:
     return attribute(CGROUP_ID, struct.pack("=Q", number))
 
 
-def encode_row(row: Row, family: int, extra: int = 0, attributes: bytes = b"") -> bytes:
-    """Return a Row, with its ports as numbers, as inet_diag_fill_req() and others write it.
+def encode_row(row: SocketRow, family: int, extra: int = 0, attributes: bytes = b"") -> bytes:
+    """Return a SocketRow, with its ports as numbers, as inet_diag_fill_req() and others write it.
 
     Behind it come *extra* bytes that mean nothing, or *attributes*.
     """

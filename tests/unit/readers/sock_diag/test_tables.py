@@ -15,7 +15,7 @@ from zabbix_sockets.model.errors import (
     ParseError,
     SourceUnavailableError,
 )
-from zabbix_sockets.model.wire import Row
+from zabbix_sockets.model.wire import SocketRow
 from zabbix_sockets.readers.sock_diag.messages import ENCODING, decode_both, decode_datagram
 from zabbix_sockets.readers.sock_diag.tables import receive_dump
 
@@ -31,7 +31,7 @@ U16, U32 = st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF)
 EXTRAS = st.sampled_from([0, 0, 0, 8, 8, 12, 280, 1, 3])
 
 
-def decode(data: bytes, family: int) -> list[Row]:
+def decode(data: bytes, family: int) -> list[SocketRow]:
     """Return the rows of a datagram, its ports as numbers."""
     return [
         (row[0], ENCODING.port(row[1]), ENCODING.port(row[2]), *row[3:])
@@ -41,7 +41,7 @@ def decode(data: bytes, family: int) -> list[Row]:
 
 
 @st.composite
-def rows_of(draw: st.DrawFn, family: int) -> Row:
+def rows_of(draw: st.DrawFn, family: int) -> SocketRow:
     """Return any row of *family*."""
     addresses = st.binary(min_size=LENGTHS[family], max_size=LENGTHS[family])
     return (
@@ -59,14 +59,14 @@ def rows_of(draw: st.DrawFn, family: int) -> Row:
 
 
 @st.composite
-def tables(draw: st.DrawFn) -> tuple[int, list[tuple[Row, int]]]:
+def tables(draw: st.DrawFn) -> tuple[int, list[tuple[SocketRow, int]]]:
     """Return a family, and rows with the length of what follows each."""
     family = draw(FAMILIES)
     return family, draw(st.lists(st.tuples(rows_of(family), EXTRAS), max_size=12))
 
 
 @given(tables())
-def test_rows_come_back(table: tuple[int, list[tuple[Row, int]]]) -> None:
+def test_rows_come_back(table: tuple[int, list[tuple[SocketRow, int]]]) -> None:
     """Every row comes back as it was, in order, whatever the mix of message lengths."""
     family, rows = table
     data = b"".join(encode_row(row, family, extra) for row, extra in rows)
@@ -74,7 +74,9 @@ def test_rows_come_back(table: tuple[int, list[tuple[Row, int]]]) -> None:
 
 
 @given(tables(), st.lists(st.integers(1, 5), min_size=1, max_size=5))
-def test_dump_of_many_datagrams(table: tuple[int, list[tuple[Row, int]]], sizes: list[int]) -> None:
+def test_dump_of_many_datagrams(
+    table: tuple[int, list[tuple[SocketRow, int]]], sizes: list[int]
+) -> None:
     """A dump is the same rows however the kernel cuts it into datagrams."""
     family, rows = table
     messages = [encode_row(row, family, extra) for row, extra in rows] + [done()]
@@ -119,7 +121,7 @@ def test_any_bytes(data: bytes, family: int) -> None:
 
 
 @given(tables(), st.data())
-def test_cut_datagram(table: tuple[int, list[tuple[Row, int]]], data: st.DataObject) -> None:
+def test_cut_datagram(table: tuple[int, list[tuple[SocketRow, int]]], data: st.DataObject) -> None:
     """A datagram that ends within a message is an error, at whatever byte it ends."""
     family, rows = table
     messages = [encode_row(row, family, extra) for row, extra in rows] + [done()]
@@ -131,7 +133,7 @@ def test_cut_datagram(table: tuple[int, list[tuple[Row, int]]], data: st.DataObj
 
 @given(tables(), st.integers(0, 0xFFFFFFFF) | st.integers(0, 500), st.data())
 def test_wrong_length(
-    table: tuple[int, list[tuple[Row, int]]], length: int, data: st.DataObject
+    table: tuple[int, list[tuple[SocketRow, int]]], length: int, data: st.DataObject
 ) -> None:
     """A message that lies about its length gives rows or an error of ours."""
     family, rows = table
@@ -177,7 +179,7 @@ def test_impossible_errno(kind: int, number: int) -> None:
 
 def test_error_behind_rows() -> None:
     """Rows before an error were valid; then the error comes."""
-    row: Row = (1, 80, 4000, bytes(4), bytes(4), 0, 0, 0, 0, 7)
+    row: SocketRow = (1, 80, 4000, bytes(4), bytes(4), 0, 0, 0, 0, 7)
     data = encode_row(row, AF_INET) + message(ERROR_TYPE, struct.pack("=i", -errno.ENOMEM))
     batches = decode_datagram(memoryview(data), AF_INET)
     first = next(batches)
@@ -196,7 +198,7 @@ def test_dump_without_end() -> None:
 @given(
     st.lists(FAMILIES.flatmap(lambda family: st.tuples(st.just(family), rows_of(family), EXTRAS)))
 )
-def test_both_families(messages: list[tuple[int, Row, int]]) -> None:
+def test_both_families(messages: list[tuple[int, SocketRow, int]]) -> None:
     """Rows of both families in one dump come back in order, each with its family."""
     data = b"".join(
         message(GETSOCK, encode_row(row, family, extra)[16:]) for family, row, extra in messages

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zabbix_sockets.model.errors import ParseError
-from zabbix_sockets.model.wire import Row
+from zabbix_sockets.model.wire import SocketRow
 from zabbix_sockets.readers.sock_diag.messages import CgroupObserver, CgroupRow, decode_datagram
 
 from .messages import CGROUP_ID, SHUTDOWN, attribute, cgroup, done, encode_row, row
@@ -23,7 +23,7 @@ BIG = (1 << 64) - 1
 def note_into(found: list[tuple[int, int]]) -> CgroupObserver:
     """Return what notes each inode with its cgroup."""
 
-    def noted(rows: Iterable[CgroupRow]) -> list[Row]:
+    def noted(rows: Iterable[CgroupRow]) -> list[SocketRow]:
         pairs = list(rows)
         found.extend((each[9], number) for number, each in pairs)
         return [each for _, each in pairs]
@@ -31,7 +31,7 @@ def note_into(found: list[tuple[int, int]]) -> CgroupObserver:
     return noted
 
 
-def decode(data: bytes, noted: CgroupObserver | None = None) -> list[Row]:
+def decode(data: bytes, noted: CgroupObserver | None = None) -> list[SocketRow]:
     """Return the rows of a datagram."""
     batches = decode_datagram(memoryview(data), AF_INET, noted)
     return [each for batch in batches for each in batch or ()]

@@ -9,7 +9,7 @@ import pytest
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
-from zabbix_sockets.model.wire import Row, Table, TcpState
+from zabbix_sockets.model.wire import SocketRow, Table, TcpState
 from zabbix_sockets.readers.sock_diag import tables as netlink
 from zabbix_sockets.readers.sock_diag.tables import NetlinkTables
 
@@ -49,12 +49,12 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
     kernel.theirs.close()
 
 
-def read(table: Table, seconds: float = 60) -> list[Row]:
+def read(table: Table, seconds: float = 60) -> list[SocketRow]:
     """Read a whole table."""
     return [row for batch in NetlinkTables().read(table, Deadline(seconds)) for row in batch]
 
 
-def row_with(inode: int) -> Row:
+def row_with(inode: int) -> SocketRow:
     """Return a row that is told by its inode."""
     return (10, 80, 0, bytes(4), bytes(4), 0, 0, 0, 0, inode)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.socket import TcpInfo
-from zabbix_sockets.model.wire import Row, Table
+from zabbix_sockets.model.wire import SocketRow, Table
 from zabbix_sockets.readers.bpf import records
 from zabbix_sockets.readers.sock_diag.attributes import INET_DIAG_CONG, INET_DIAG_INFO
 from zabbix_sockets.readers.sock_diag.messages import (
@@ -47,7 +47,7 @@ FIELDS = {
 }
 
 
-def row(inode: int) -> Row:
+def row(inode: int) -> SocketRow:
     """Return an established connection, told by its inode."""
     return (1, 80, 4000, b"\x7f\0\0\1", b"\x7f\0\0\1", 0, 0, 0, 0, inode)
 
@@ -174,7 +174,7 @@ def test_cgroups_come_with_the_figures() -> None:
     )
     noted: list[tuple[int, int]] = []
 
-    def note(pairs: Iterable[CgroupRow]) -> Iterator[Row]:
+    def note(pairs: Iterable[CgroupRow]) -> Iterator[SocketRow]:
         for number, each in pairs:
             noted.append((number, each[9]))
             yield each
