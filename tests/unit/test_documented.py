@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from zabbix_sockets.command.arguments import parse
-from zabbix_sockets.command.verbs import VERBS, fields_of
+from zabbix_sockets.command.verbs import VERBS, option_fields_of
 
 SOURCE = Path(__file__).parents[2]
 PAGES = [SOURCE / "README.md", *sorted((SOURCE / "docs").glob("*.md"))]
@@ -44,7 +44,7 @@ def test_there_are_examples() -> None:
 
 def flags_of(options: type) -> Iterator[str]:
     """Yield the flags of a type of options."""
-    for field in fields_of(options):
+    for field in option_fields_of(options):
         yield from (option.flag for option in field.options)
         if field.inner:
             yield from flags_of(field.inner)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from zabbix_sockets.command.verbs import VERBS, Request, fields_of, filled
+from zabbix_sockets.command.verbs import VERBS, Request, filled, option_fields_of
 from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.model.option import Option
 from zabbix_sockets.version import __version__
@@ -93,7 +93,7 @@ def _overview() -> argparse.ArgumentParser:
 def _add_fields(parser: _Options, options: type) -> None:
     """Add the options of a type, as its fields describe them."""
     groups: dict[str, _Options] = {}
-    for field in fields_of(options):
+    for field in option_fields_of(options):
         if field.inner:
             to = parser.add_argument_group(*field.section) if field.section else parser
             _add_fields(to, field.inner)

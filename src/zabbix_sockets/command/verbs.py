@@ -35,7 +35,7 @@ class Request(NamedTuple):
         self.run(self.options, call)
 
 
-class Field(NamedTuple):
+class OptionField(NamedTuple):
     """A field of a type of options: *inner* are options of their own, below *section*."""
 
     name: str
@@ -44,7 +44,7 @@ class Field(NamedTuple):
     section: Section | None
 
 
-def fields_of(options: type) -> list[Field]:
+def option_fields_of(options: type) -> list[OptionField]:
     """Return the fields of a type of options, with what their annotations say."""
     found = []
     for name, annotation in options.__annotations__.items():
@@ -53,14 +53,14 @@ def fields_of(options: type) -> list[Field]:
         described = tuple(each for each in said if isinstance(each, Option))
         inner = None if described or not hasattr(kind, "_fields") else kind
         section = next((each for each in said if isinstance(each, Section)), None)
-        found.append(Field(name, described, inner, section))
+        found.append(OptionField(name, described, inner, section))
     return found
 
 
 def filled(options: Any, given: dict[str, Any]) -> Any:
     """Return options of a type with the values that are *given*; the others have their defaults."""
     values = {}
-    for field in fields_of(options):
+    for field in option_fields_of(options):
         if field.inner:
             values[field.name] = filled(field.inner, given)
         elif field.name in given:
@@ -83,7 +83,7 @@ def parse_plain(arguments: list[str]) -> Request | None:
     elif any(value.startswith("-") for value in values):
         return None
     given = {}
-    for field in fields_of(options):
+    for field in option_fields_of(options):
         if any(not each.flag for each in field.options):  # an argument
             if not values and field.name not in options._field_defaults:  # type: ignore[attr-defined]
                 return None
