@@ -38,8 +38,10 @@ from zabbix_sockets.model.snapshot import (
 )
 from zabbix_sockets.model.socket import Owner, Socket, TcpInfo
 from zabbix_sockets.model.wire import (
+    INODE,
     LISTENING,
     OWN_NETNS,
+    STATE,
     TABLES,
     SocketRow,
     Table,
@@ -237,10 +239,10 @@ class _Details:
         A listener has no tcp_info: the kernel puts other things into these fields.
         """
         cookie, info = decode_details(message) if message else (None, None)
-        if row[0] == TcpState.LISTEN:
+        if row[STATE] == TcpState.LISTEN:
             return cookie, None
         if self._tcp_info_by_inode:
-            known, info = self._tcp_info_by_inode.get(row[9], (0, None))
+            known, info = self._tcp_info_by_inode.get(row[INODE], (0, None))
             if known and cookie and known != cookie:
                 info = None  # the inode is another socket's by now
         return cookie, info

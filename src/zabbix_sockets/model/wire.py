@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class TcpState(IntEnum):
@@ -77,6 +77,13 @@ address, interface index (0: not bound to a device), receive queue, send queue, 
 Ports and addresses are tokens of the reader's own encoding: hashing them needs no decoding,
 and only distinct ones are ever decoded. A listener's queues are the accept queue and its
 backlog, in connections; backlog -1 is unknown."""
+
+STATE: Final = 0
+LOCAL_PORT: Final = 1
+LOCAL_ADDRESS: Final = 3
+RECV_QUEUE: Final = 6
+INODE: Final = 9
+"""The indices of fields in a SocketRow. Hot loops have the numbers: a name is looked up each time."""
 
 
 class Encoding(NamedTuple):

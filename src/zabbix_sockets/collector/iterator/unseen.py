@@ -11,6 +11,7 @@ queues and by the kernel's CurrEstab, and those being opened in other namespaces
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from typing import Final
 
 from zabbix_sockets.collector.iterator.record_fold import RecordFold
 from zabbix_sockets.collector.row_fold import TableFold
@@ -30,9 +31,14 @@ from zabbix_sockets.model.snapshot import (
     Snapshot,
 )
 from zabbix_sockets.model.wire import (
+    INODE,
     LISTENING,
     LISTENING_MASK,
+    LOCAL_ADDRESS,
+    LOCAL_PORT,
     OWN_NETNS,
+    RECV_QUEUE,
+    STATE,
     TABLES,
     SocketRow,
     Table,
@@ -101,8 +107,8 @@ class Unseen:
         for rows in batches:
             candidates += rows
         for row in candidates:
-            if row[0] == LISTENING["udp"]:
-                fold.directions.add_listener(row[1], row[3])
+            if row[STATE] == LISTENING["udp"]:
+                fold.directions.add_listener(row[LOCAL_PORT], row[LOCAL_ADDRESS])
 
     def _read_tcp(self, states: int) -> None:
         encoding, batches, _ = self._plan.open(tcp_rows(self._deadline, states))
@@ -125,15 +131,15 @@ class Unseen:
         listening = [row for table in TCP_TABLES for row in self._candidates.get(table, ())]
         states = 0
         if not self._scanned and (
-            seen.has_requests or any(row[9] not in seen.inodes for row in listening)
+            seen.has_requests or any(row[INODE] not in seen.inodes for row in listening)
         ):
             states |= _NO_DESCRIPTOR
-        if any(row[6] for row in listening):
+        if any(row[RECV_QUEUE] for row in listening):
             states |= _UNACCEPTED
         if states:
             self._try("tcp", partial(self._read_tcp, states))
         for table, fold in self._folds.items():
-            fold.add(row for row in self._candidates[table] if row[9] not in seen.inodes)
+            fold.add(row for row in self._candidates[table] if row[INODE] not in seen.inodes)
             fold.move(self._snapshot, device_name)
 
 
@@ -141,13 +147,15 @@ def _ownerless(
     rows: Iterable[SocketRow], fold: TableFold, listeners: list[SocketRow], states: int
 ) -> Iterator[SocketRow]:
     """Yield the rows in *states* (a mask) without an inode; append those of listeners to a list."""
+    state_at: Final = STATE
+    inode_at: Final = INODE
     for row in rows:
-        state = row[0]
+        state = row[state_at]
         if states >> state & 1:
             if state == LISTENING["tcp"]:
-                fold.directions.add_listener(row[1], row[3])
+                fold.directions.add_listener(row[LOCAL_PORT], row[LOCAL_ADDRESS])
                 listeners.append(row)
-            elif not row[9]:
+            elif not row[inode_at]:
                 yield row
 
 

@@ -38,9 +38,11 @@ from zabbix_sockets.model.snapshot import (
     Snapshot,
 )
 from zabbix_sockets.model.wire import (
+    INODE,
     LISTENING,
     LISTENING_MASK,
     OWN_NETNS,
+    STATE,
     TABLES,
     Encoding,
     SocketRow,
@@ -290,10 +292,10 @@ class TableCollection:
     ) -> TableFold:
         table = table._replace(netns=found.number)
         encoding, batches, _ = plan.open(rows_of(table, self._deadline, LISTENING_MASK["tcp"]))
-        rows = [row for batch in batches for row in batch if row[0] == LISTENING["tcp"]]
+        rows = [row for batch in batches for row in batch if row[STATE] == LISTENING["tcp"]]
         # Counted ones are marked in a dict of their own: all are read again later.
         by_inode = self._owners.by_inode
-        marks = {row[9]: by_inode[row[9]] for row in rows if row[9] in by_inode}
+        marks = {row[INODE]: by_inode[row[INODE]] for row in rows if row[INODE] in by_inode}
         fold = TableFold(table, encoding, ports or self._snapshot.ports, marks)
         fold.add(rows)
         return fold
