@@ -78,12 +78,12 @@ class TableFold:
         listening, ephemeral = self.directions.listening, self.directions.ephemeral
         connections, owner_of, count_of = sums.connections, by_inode.get, sums.connections.get
         accepting, direction_of = self.directions.accepting, self.directions.of
-        outbound, ownerless = OUTBOUND, self._ownerless
+        outbound, nobody_or_unowned = OUTBOUND, self._nobody_or_unowned
         for row, sample in zip(rows, samples):  # noqa: B905  # repeat(0) has no end, so strict=True would raise
             state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
             owner = owner_of(inode)
             if owner is None:
-                owner = ownerless(inode)
+                owner = nobody_or_unowned(inode)
                 if owner is None:
                     continue  # counted already
             elif owner > 0:
@@ -118,8 +118,8 @@ class TableFold:
             if sample:
                 add_to(sums.qualities, key, sample)
 
-    def _ownerless(self, inode: int) -> int | None:
-        """Return the owner of an inode without a process: NOBODY (inode 0) or UNOWNED.
+    def _nobody_or_unowned(self, inode: int) -> int | None:
+        """Return the owner of an inode that no process is known to hold: NOBODY (0) or UNOWNED.
 
         None for an inode that was counted as UNOWNED before.
         """

@@ -83,7 +83,7 @@ LOCAL_PORT: Final = 1
 LOCAL_ADDRESS: Final = 3
 RECV_QUEUE: Final = 6
 INODE: Final = 9
-"""The indices of fields in a SocketRow. Hot loops have the numbers: a name is looked up each time."""
+"""The indices of fields in a SocketRow. Hot loops have the numbers: names are looked up."""
 
 
 class Encoding(NamedTuple):

@@ -120,7 +120,7 @@ class Unseen:
             folds[table.family] = self._folds[table], self._candidates[table]
         for family, rows in batches:
             fold, listeners = folds[family]
-            fold.add(_ownerless(rows, fold, listeners, states))
+            fold.add(_without_inode(rows, fold, listeners, states))
 
     def move(self, seen: RecordFold, device_name: DeviceName) -> None:
         """Move the sockets to the Snapshot that are not among those the iterator has *seen*.
@@ -143,7 +143,7 @@ class Unseen:
             fold.move(self._snapshot, device_name)
 
 
-def _ownerless(
+def _without_inode(
     rows: Iterable[SocketRow], fold: TableFold, listeners: list[SocketRow], states: int
 ) -> Iterator[SocketRow]:
     """Yield the rows in *states* (a mask) without an inode; append those of listeners to a list."""

@@ -124,11 +124,11 @@ class ProcTables:
 
     def _read_tcp(self, path: str, deadline: Deadline) -> Iterator[Iterable[SocketRow]]:
         """Yield the rows of a TCP file; listeners come first, as the kernel walks them first."""
-        ownerless: set[tuple[object, ...]] = set()
+        without_inode: set[tuple[object, ...]] = set()
         for lines in self._chunks(path, deadline):
             rows = list(parse_table(lines, path))
             if any(not row[9] for row in rows):
-                rows = [row for row in rows if row[9] or _first_time(row, ownerless)]
+                rows = [row for row in rows if row[9] or _first_time(row, without_inode)]
             yield rows
 
     def _read_udp(
