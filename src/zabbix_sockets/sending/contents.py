@@ -44,7 +44,7 @@ class Content(Protocol):
     def judge(self, destination: str, values: Packet, outcome: Outcome) -> Outcome:
         """Correct an outcome: values that the server has no items for have not failed."""
 
-    def settle(self, reports: Sequence[Report], is_stopping: Callable[[], bool]) -> list[Report]:
+    def finish(self, reports: Sequence[Report], is_stopping: Callable[[], bool]) -> list[Report]:
         """Do what is left to do after a push, and return what became of all."""
 
     def awaits_items(self) -> bool:
@@ -68,7 +68,7 @@ class WholeDocument:
         """Return it as it is."""
         return outcome
 
-    def settle(self, reports: Sequence[Report], _is_stopping: Callable[[], bool]) -> list[Report]:
+    def finish(self, reports: Sequence[Report], _is_stopping: Callable[[], bool]) -> list[Report]:
         """Return them as they are."""
         return list(reports)
 
@@ -135,15 +135,15 @@ class SingleValues:
         failed = max(0, outcome.failed - sum(known.get(name, 0) for name in names))
         if failed:
             ledger.forget(names)
-        return outcome._replace(failed=failed, settled=True)
+        return outcome._replace(failed=failed, final=True)
 
-    def settle(self, reports: Sequence[Report], is_stopping: Callable[[], bool]) -> list[Report]:
+    def finish(self, reports: Sequence[Report], is_stopping: Callable[[], bool]) -> list[Report]:
         """Send by themselves the groups that the server may have items for by now.
 
         Nothing is asked of a server that has just not answered.
         """
         deadline = time.monotonic() + ASKING_SECONDS
-        settled = []
+        finished = []
         for report in reports:
             ledger, sent = self._ledger(report.destination), 0
             if report.outcome.delivered:
@@ -155,8 +155,8 @@ class SingleValues:
             waiting = ledger.awaited(int(time.time()))
             outcome = report.outcome._replace(processed=report.outcome.processed + sent)
             note = f"{waiting} rows wait for items" if waiting else report.note
-            settled.append(report._replace(outcome=outcome, note=note))
-        return settled
+            finished.append(report._replace(outcome=outcome, note=note))
+        return finished
 
     def awaits_items(self) -> bool:
         """Whether a group waits for a server to make its items."""

@@ -90,7 +90,7 @@ class Pusher:
         """
         moment = Moment.at(time.time_ns())
         packets = self._content.packets(document, moment, self.target.destinations)
-        self._reports = self._settled(self._delivery.deliver(packets))
+        self._reports = self._finish(self._delivery.deliver(packets))
         return self._reports
 
     def awaits_items(self) -> bool:
@@ -99,17 +99,21 @@ class Pusher:
 
     def retry(self) -> None:
         """Send the values that wait for items once more."""
-        self._settled(self._reports)
+        self._finish(self._reports)
 
     def drain(self, destinations: Sequence[str]) -> list[Report]:
         """Deliver the oldest packet that waits for each of *destinations*; return their reports."""
         return self._delivery.drain(destinations)
 
-    def _settled(self, reports: list[Report]) -> list[Report]:
+    def _finish(self, reports: list[Report]) -> list[Report]:
+        """Let the content do what is left after a push; return the reports of all.
+
+        They are *reports* where another process holds the spool.
+        """
         policy, spool = self.wait_policy, self.spool
         try:
             with spool.alone(policy.lock_seconds, policy.beat) if spool else nullcontext():
-                return self._content.settle(reports, policy.is_stopping)
+                return self._content.finish(reports, policy.is_stopping)
         except HeldError:
             return reports  # the leftover waits in the spool for the next time
 
@@ -125,12 +129,13 @@ class Pusher:
         figures = Figures(values)
         if not figures.keys():
             raise UsageError(f"no key is like {' or '.join(values)}", "see docs/metrics.md")
-        return SingleValues(host, figures, self.spool, self._send_waiting)
+        return SingleValues(host, figures, self.spool, self._send_with_beats)
 
     def _send(self, destination: str, values: Sequence[Value]) -> Outcome:
         return transport.push(self.target.sender, destination, values, self._how.send_timeout)
 
-    def _send_waiting(self, destination: str, values: Sequence[Value]) -> Outcome:
+    def _send_with_beats(self, destination: str, values: Sequence[Value]) -> Outcome:
+        """Send *values* in a thread, with heartbeats meanwhile; an error is the outcome."""
         return push_all(self._send, {destination: values}, self.wait_policy)[destination]
 
     def _push(self, destination: str, values: Sequence[Value]) -> Outcome:

@@ -55,18 +55,18 @@ class Outcome(NamedTuple):
         failed: the number of those that it refused: no such host or item, not of type trapper,
             not allowed from here.
         error: why all others were not delivered; empty when there are none.
-        settled: nothing has to be sent again: what was refused would be refused again.
+        final: nothing has to be sent again: what was refused would be refused again.
     """
 
     processed: int
     failed: int
     error: str = ""
-    settled: bool = False
+    final: bool = False
 
     @property
     def delivered(self) -> bool:
-        """Whether the server took every value, or (`settled`) all that it ever will."""
-        return not self.error and (self.settled or not self.failed)
+        """Whether the server took every value, or (`final`) all that it ever will."""
+        return not self.error and (self.final or not self.failed)
 
 
 class Sender(NamedTuple):

@@ -98,7 +98,7 @@ class Host:
         made = document(processes, self.more, complete=complete)
         packets = self.content.packets(made, Moment(Clock.now, 5), ["s"])
         (report,) = self._delivery.deliver(packets)
-        return self.content.settle([report], lambda: False)[0]
+        return self.content.finish([report], lambda: False)[0]
 
     def drain(self) -> None:
         """Send what waited, until the server takes no more."""
