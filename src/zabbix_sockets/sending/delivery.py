@@ -183,7 +183,7 @@ class Delivery:
             for report in self._push_heads(goes_on):
                 reports[report.destination] = reports[report.destination].plus(report)
         refused = [each for each in waited if reports[each].is_refused]
-        reports |= self._get_past({each: packets[each][-1] for each in refused})
+        reports |= self._drop_stale_hosts({each: packets[each][-1] for each in refused})
         return [each._replace(live=each.destination not in waited) for each in reports.values()]
 
     def drain(self, destinations: Sequence[str]) -> list[Report]:
@@ -248,12 +248,13 @@ class Delivery:
             return Report(destination, outcome, None, live=False, note=str(error))
         return Report(destination, outcome, waiting, live=False)
 
-    def _get_past(self, packets: Mapping[str, Packet]) -> dict[str, Report]:
-        """Drop packets that wait for other hosts than those of *packets*, once these are taken.
+    def _drop_stale_hosts(self, packets: Mapping[str, Packet]) -> dict[str, Report]:
+        """Push the first packet of the current host past those of a renamed one; drop these then.
 
-        The server refuses them, which holds up all behind them: the host was renamed. A packet for
-        the same host is never overtaken: the server may just have come to know it. The reports of
-        destinations where something was dropped are returned.
+        *packets* are by destination, and of the host's name as it is now. The server refuses those
+        for another name that wait before them, which holds up all behind; if it takes the first
+        one for this name, they are dropped. A packet for this name is never overtaken: the server
+        may just have come to know it. The reports are of destinations where packets were dropped.
         """
         assert self._spool
         reports = {}
