@@ -74,10 +74,11 @@ _INDICES = {state: index for index, state in enumerate(_STATES)}
 def upstream_rows(
     snapshot: Snapshot, groups: Groups, usage: Usage, label: NetnsLabel
 ) -> tuple[list[RankedRow[UpstreamRow]], RankedRow[UpstreamRow]]:
-    """Make a row for each group and remote end; and one for what has no remote end of its own.
+    """Make a row for each group and remote end, and one for all connections without a remote end.
 
-    The latter, whose texts are empty, has the connections beyond the collector's bound on distinct
-    remote ends. *label* names namespaces.
+    The latter, whose texts are empty, has those beyond the collector's bound on distinct remote
+    ends (gaps.ENDPOINTS): they are outbound, but their addresses were not kept. *label* names
+    namespaces.
     """
     sums: dict[_UpstreamKey, list[int]] = {}  # by _INDICES
     without_endpoint = [0] * len(_STATES)

@@ -79,12 +79,18 @@ class ListenerSocket(NamedTuple):
 
 
 class Connection(NamedTuple):
-    """What equal connections share; a Snapshot counts them.
+    """What equal connections have in common; a Snapshot has the number of them.
 
-    Inbound: *address* and *port* are the listener's. Outbound: the remote end's, with
-    *source* the local address as a number (addresses.fold_address); all three are None beyond
-    the bound on distinct endpoints and for direction unknown. IPv4-mapped addresses of outbound
-    ones are IPv4 addresses. *device*: the safe name of the one that the socket is bound to.
+    Attributes:
+        direction: INBOUND, OUTBOUND or UNKNOWN; collector.directions decides.
+        address: the listener's if inbound, the remote end's if outbound, where IPv4-mapped ones are
+            IPv4 addresses. None if unknown, if the listener has closed, and beyond the bound on
+            distinct endpoints.
+        port: that of *address*; None without one.
+        device: the safe name of the device that the socket is bound to; empty: none.
+        source: if outbound, the local address as a number (addresses.fold_address); None without
+            *address*.
+        ephemeral: it is outbound, and its local port is one of ip_local_port_range.
     """
 
     protocol: str
@@ -96,7 +102,7 @@ class Connection(NamedTuple):
     port: int | None = None
     device: str = ""
     source: int | None = None
-    ephemeral: bool = False  # outbound: the local port is one of ip_local_port_range
+    ephemeral: bool = False
 
 
 class PortRange(NamedTuple):

@@ -104,9 +104,10 @@ class RecordFold:
         self._samples: dict[bytes, Quality] = {}
 
     def add(self, chunks: Iterable[records.Chunk]) -> None:
-        """Count the records of *chunks*.
+        """Add the records of *chunks* to the sums.
 
-        If the deadline passes while an owner's name has still to be read, *complete* is False then.
+        Sockets that may have several owners follow at the end, when all of these are known. If the
+        deadline passes while an owner's name has still to be read, *complete* is False then.
         """
         try:
             self._add_chunks(chunks)
@@ -117,6 +118,11 @@ class RecordFold:
         self._shared.clear()
 
     def _add_chunks(self, chunks: Iterable[records.Chunk]) -> None:
+        """Count equal records undecoded; add the distinct ones whenever they are many, and last.
+
+        Raises:
+            DeadlineError: as _drain().
+        """
         counter: Counter[tuple[bytes, bytes]] = Counter()
         layout = records.RECORD if self._idle_classes else records.RECORD_WITHOUT_QUALITY
         unpack, update = layout.iter_unpack, counter.update
