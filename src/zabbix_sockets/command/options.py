@@ -15,7 +15,9 @@ SOURCES = ("bpf", "sock_diag", "procfs")
 _MAX_BYTES = 500_000
 _DEFAULT_CHOICE = CHOICES[2]
 
-PINS_FOLDER = Option("--pins", f"the bpffs with the BPF iterators (default: {PINS})", "FOLDER")
+PINS_FOLDER = Option(
+    "--pins", f"the bpffs with the BPF iterators (default: {PINS})", "FOLDER", name
+)
 ACTIVE_WITHIN = Option(
     "--active-within",
     "round-trip times and retransmissions are those of connections that sent or"

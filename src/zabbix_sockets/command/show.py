@@ -12,7 +12,7 @@ from zabbix_sockets.document.document import NO_LIMITS, build_document
 from zabbix_sockets.document.record import to_json
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.errors import UsageError
+from zabbix_sockets.model.errors import DeadlineError, UsageError
 from zabbix_sockets.model.option import Option, positive, seconds
 from zabbix_sockets.model.snapshot import ALL_NETNS, LISTS, OWN
 from zabbix_sockets.model.socket import Socket
@@ -179,7 +179,11 @@ class SingleSockets:
             SocketsError: as iter_sockets().
         """
         query = query_of(self._options.collecting, deadline, self._measuring, netns=self._netns)
-        sockets = list(iter_sockets(query))
+        try:
+            sockets = list(iter_sockets(query))
+        except DeadlineError:
+            deadline.check()  # its message has the caller's seconds, not those that were left
+            raise
         if query.tcp_info and sockets and not any(each.cookie for each in sockets):
             self._say("no tcp_info: the sockets are read from /proc/net")
         if "owners" not in self._said and any(not each.owners and each.inode for each in sockets):
