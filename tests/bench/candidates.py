@@ -4,22 +4,25 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from tests.bench.iterators import Pins
+from tests.bench.measure import AS_CALLER
 
 INTERPRETER = "interpreter"
 INTERPRETER_ORJSON = "interpreter_orjson"
 RECORDS = "iterator_records"
 REST = "netlink_rest"
 WITHOUT = "_without_tcp_info"
+BEFORE = "_before"  # the same call of the version that --against names
 SOURCES = {  # what `get --source` takes, and the bounds of each
     "bpf": (RECORDS, INTERPRETER_ORJSON),
     "sock_diag": ("netlink_receive", "fd_readlink"),
     "procfs": ("procnet_read", "fd_readlink"),
 }
 MILLION = 1_000_000
+NOBODY = 65534
 BPF_BOUNDS_OF_A_MILLION = (RECORDS, REST)
 PROCNET_ROW_BYTES = 150
 # What the product asks netlink for beside the iterator: the states in which TCP sockets may have
@@ -54,6 +57,8 @@ class Candidate:
         none_found: The exit code that means that there are no sockets.
         why_not: Why there is no command; empty: it is not installed.
         scenario: The one in which it runs; empty: everywhere.
+        idle: Whether it runs only where there are no sockets.
+        uid: The user that runs it, without capabilities; AS_CALLER: the bench's own.
     """
 
     name: str
@@ -64,22 +69,40 @@ class Candidate:
     bounds_of_a_million: tuple[str, ...] = ()
     why_not: str = ""
     scenario: str = ""
+    idle: bool = False
+    uid: int = AS_CALLER
 
     def bounds_at(self, sockets: int) -> tuple[str, ...]:
         """Return the bounds with so many sockets."""
         return (sockets >= MILLION and self.bounds_of_a_million) or self.bounds
 
+    def runs(self, scenario: str, sockets: int) -> bool:
+        """Whether it is one of those that are measured with that load."""
+        return self.scenario in {"", scenario} and not (self.idle and sockets)
 
-def candidates(python: str, programs: Mapping[str, str], pins: Pins) -> list[Candidate]:
-    """All candidates: *python* has the product and psutil, *programs* are the compiled bounds."""
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """An installed version of the product: its interpreter, and where its iterators are pinned."""
+
+    python: str
+    pins: Pins
+
+
+def candidates(
+    now: Version, before: Version | None, programs: Mapping[str, str]
+) -> list[Candidate]:
+    """All candidates.
+
+    *now* is what is measured, with psutil beside it; *before*, if any, is what it is compared
+    with: each of its calls follows the same call of *now*. *programs* are the compiled bounds,
+    whose iterators are pinned with those of *now*.
+    """
+    python, pins = now.python, now.pins
     bare = os.path.realpath(python)
     procfs = SOURCES["procfs"]
     return [
-        _iterated(python, pins),
-        _own(python, "sock_diag"),
-        _own(python, "procfs"),
-        _without_tcp_info(_iterated(python, pins)),
-        _without_tcp_info(_own(python, "sock_diag")),
+        *_by_turns(now, before),
         _peer("ss", ("ss", "-tunapH"), SOURCES["sock_diag"]),
         _in_each_namespace("ss_in_each", "ss -tunapH"),
         _peer("netstat", ("netstat", "-tunap"), procfs),
@@ -94,6 +117,58 @@ def candidates(python: str, programs: Mapping[str, str], pins: Pins) -> list[Can
         Candidate(INTERPRETER, (bare, "-I", "-S", "-c", "pass")),
         Candidate(INTERPRETER_ORJSON, _python(python, "orjson", "-c", "import orjson")),
     ]
+
+
+def has_product(python: str) -> bool:
+    """Whether that is an interpreter which has zabbix_sockets."""
+    return bool(shutil.which(python) and _python(python, "zabbix_sockets"))
+
+
+def _by_turns(now: Version, before: Version | None) -> Iterator[Candidate]:
+    """The product's candidates, each with that of the version before it right behind it."""
+    if before is None:
+        yield from _calls(now)
+        return
+    for call, earlier in zip(_calls(now), _calls(before), strict=True):
+        yield call
+        yield replace(earlier, name=f"{call.name}{BEFORE}")
+
+
+def _calls(version: Version) -> list[Candidate]:
+    python = version.python
+    iterated, dumped = _iterated(python, version.pins), _own(python, "sock_diag")
+    return [
+        iterated,
+        dumped,
+        _own(python, "procfs"),
+        _without_tcp_info(iterated),
+        _without_tcp_info(dumped),
+        _agent(python),
+    ]
+
+
+def _agent(python: str) -> Candidate:
+    """What an idle host pays: the UserParameter of conf/, of an agent without any privilege."""
+    command = _python(python, "zabbix_sockets", "-m", "zabbix_sockets", "get", "--", "")
+    agent = Candidate("agent", command, check=_document_of(None), idle=True)
+    if os.geteuid():
+        return agent
+    if command and not _may_start(python, NOBODY):
+        why_not = f"user {NOBODY} may not start {python}"
+        return replace(agent, command=(), why_not=why_not)
+    return replace(agent, uid=NOBODY)
+
+
+def _may_start(python: str, uid: int) -> bool:
+    """Whether *uid* can: interpreters below a home often are for its owner only. Needs root."""
+    command = (python, "-I", "-c", "pass")
+    try:
+        done = subprocess.run(
+            command, user=uid, group=uid, extra_groups=(), capture_output=True, check=False
+        )
+    except PermissionError:
+        return False
+    return done.returncode == 0
 
 
 def _without_tcp_info(own: Candidate) -> Candidate:
@@ -162,15 +237,15 @@ def _at_least(per_socket: int, field: int = 0) -> Check:
     return check
 
 
-def _document_of(source: str) -> Check:
-    """The output is a document that came from *source* and holds all sockets."""
+def _document_of(source: str | None) -> Check:
+    """The output is a document with all sockets that came from *source*; None: from any."""
 
     def check(output: str, sockets: int) -> str:
         document = json.loads(output)
         if "error" in document:
             raise WrongAnswerError(str(document["error"]))
         collector = document["collector"]
-        if collector["source"] != source:
+        if source not in {None, collector["source"]}:
             raise WrongAnswerError(f"answered by {collector['source']}: {collector['reason']}")
         if collector["sockets"] < sockets:
             raise WrongAnswerError(f"saw {collector['sockets']} sockets")

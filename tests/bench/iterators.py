@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -38,25 +38,37 @@ class Pins:
 
 @contextmanager
 def pinned(python: str, directory: Path) -> Iterator[Pins]:
-    """Pin what can be pinned here, as long as the context lasts; *directory* is for the bench."""
-    folder = directory.resolve() / "bpf"
-    folder.mkdir()
-    if _libc.mount(b"bpf", os.fsencode(folder), b"bpf", 0, b"mode=0755"):
-        why_not = f"no bpffs: {os.strerror(ctypes.get_errno())}"
-        yield Pins("", why_not, why_not)
-        return
-    get = (python, "-I", "-m", "zabbix_sockets")
-    try:
-        product = _why_not([*get, "load", "--pins", str(folder)])
+    """Pin the product's iterators and the bounds' while the context lasts, below *directory*."""
+    with product_pinned(python, directory / "bpf") as pins:
+        if not pins.folder:
+            yield replace(pins, bounds=pins.product)
+            return
         try:
             size = int(_run([python, "-I", "-c", RECORD_SIZE]))
-            _pin_bounds(directory, folder, size)
+            _pin_bounds(directory, Path(pins.folder), size)
         except PinError as exc:
-            yield Pins(str(folder), product, str(exc))
+            yield replace(pins, bounds=str(exc))
         else:
-            yield Pins(str(folder), product, record_size=size)
-        if not product:
-            _run([*get, "unload", "--pins", str(folder)])
+            yield replace(pins, record_size=size)
+
+
+@contextmanager
+def product_pinned(python: str, folder: Path) -> Iterator[Pins]:
+    """Pin the iterators of *python*'s zabbix_sockets alone, in a new bpffs at *folder*.
+
+    Without the privilege to mount one there is no folder, and `product` says why.
+    """
+    folder.mkdir()
+    folder = folder.resolve()
+    if _libc.mount(b"bpf", os.fsencode(folder), b"bpf", 0, b"mode=0755"):
+        yield Pins("", f"no bpffs: {os.strerror(ctypes.get_errno())}")
+        return
+    verb = (python, "-I", "-m", "zabbix_sockets")
+    try:
+        why_not = _why_not([*verb, "load", "--pins", str(folder)])
+        yield Pins(str(folder), why_not)
+        if not why_not:
+            _run([*verb, "unload", "--pins", str(folder)])
     finally:
         _libc.umount2(os.fsencode(folder), 0)
 

@@ -1,6 +1,8 @@
-/* launch SECONDS STDOUT STDERR COMMAND [ARGUMENT...]
+/* launch SECONDS UID STDOUT STDERR COMMAND [ARGUMENT...]
  *
- * Runs one command with its output in two files, ends it after SECONDS, and prints what it took:
+ * Runs one command as user and group UID, without other groups and, unless UID is root, without
+ * capabilities (-1: as the caller is), with its output in two files, ends it after SECONDS, and
+ * prints what it took:
  *
  *     STATUS WALL_NS USER_US SYSTEM_US PEAK_KB
  *
@@ -11,6 +13,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,17 +43,27 @@ static int redirect(const char *path, int flags, int to)
 	return fd < 0 || dup2(fd, to) < 0;
 }
 
+static int become_user(long uid)
+{
+	return uid >= 0 && (setgroups(0, NULL) || setresgid(uid, uid, uid) ||
+			    setresuid(uid, uid, uid));
+}
+
 static void become(char **argv, const sigset_t *mask)
 {
-	/* The command must not outlive a launcher that was killed. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	if (redirect("/dev/null", O_RDONLY, 0) ||
-	    redirect(argv[3], O_WRONLY | O_CREAT | O_TRUNC, 2) ||
-	    redirect(argv[2], O_WRONLY | O_CREAT | O_TRUNC, 1))
+	    redirect(argv[4], O_WRONLY | O_CREAT | O_TRUNC, 2) ||
+	    redirect(argv[3], O_WRONLY | O_CREAT | O_TRUNC, 1))
 		_exit(126);
-	execvp(argv[4], argv + 4);
-	perror(argv[4]);
+	if (become_user(atol(argv[2]))) {
+		perror("another user");
+		_exit(126);
+	}
+	/* The command must not outlive a launcher that was killed. A new user clears this. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	execvp(argv[5], argv + 5);
+	perror(argv[5]);
 	_exit(127);
 }
 
@@ -63,7 +76,7 @@ int main(int argc, char **argv)
 	int late, status;
 	pid_t pid;
 
-	if (argc < 5)
+	if (argc < 6)
 		return 2;
 	limit.tv_sec = atol(argv[1]);
 	sigemptyset(&child);

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+AS_CALLER = -1
 
 
 class MeasureError(Exception):
@@ -66,11 +67,11 @@ class Launcher:
     directory: Path
     limit: int
 
-    def run(self, command: Sequence[str], *, keep_output: bool) -> Outcome:
-        """Run *command* to its end; see launch.c."""
+    def run(self, command: Sequence[str], *, keep_output: bool, uid: int = AS_CALLER) -> Outcome:
+        """Run *command* to its end, as user *uid*, which takes root; see launch.c."""
         output = self.directory / "stdout" if keep_output else Path(os.devnull)
         errors = self.directory / "stderr"
-        launch = [self.program, str(self.limit), str(output), str(errors), *command]
+        launch = [self.program, str(self.limit), str(uid), str(output), str(errors), *command]
         done = subprocess.run(launch, capture_output=True, text=True, check=True)
         status, wall, user, system, peak = done.stdout.split()
         return Outcome(

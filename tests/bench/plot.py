@@ -11,6 +11,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt  # after the choice of a backend without a display
 
 OURS = ("bpf", "sock_diag", "procfs")
+BEFORE = "_before"
 PEERS = ("ss", "netstat", "lsof", "psutil")
 PANELS = (("wall_s", "seconds", 1.0), ("peak_bytes", "peak memory, MB", 1e-6))
 COLORS = tuple(f"C{number}" for number in range(10))
@@ -19,6 +20,8 @@ COLORS = tuple(f"C{number}" for number in range(10))
 def _style(name: str, bounds: list[str]) -> dict[str, Any]:
     if name in OURS:
         return {"linewidth": 2.5, "marker": "o", "color": COLORS[OURS.index(name)]}
+    if name.removesuffix(BEFORE) in OURS:
+        return _style(name.removesuffix(BEFORE), bounds) | {"linewidth": 1.2, "linestyle": "--"}
     if name in PEERS:
         color = COLORS[len(OURS) + PEERS.index(name)]
         return {"linewidth": 1.2, "marker": "s", "markersize": 4, "color": color}
@@ -30,7 +33,7 @@ def draw(results: dict[str, Any], target: Path) -> None:
     """Write the picture; a candidate that was not measured at a level has no point there."""
     levels = [level for level in results["levels"] if not level["scenario"]]
     names = list(dict.fromkeys(name for level in levels for name in level["figures"]))
-    bounds = [name for name in names if name not in OURS + PEERS]
+    bounds = [name for name in names if name.removesuffix(BEFORE) not in OURS + PEERS]
     picture, axes = plt.subplots(1, len(PANELS), figsize=(15, 6.5), layout="constrained")
     for axis, (field, label, factor) in zip(axes, PANELS, strict=True):
         for name in names:

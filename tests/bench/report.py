@@ -1,10 +1,10 @@
 """The table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from tests.bench.candidates import INTERPRETER
-from tests.bench.results import Figures, Level, cost_us
+from tests.bench.candidates import BEFORE, INTERPRETER
+from tests.bench.results import Figures, Level, Pairs, cost_us, pairs
 
 OURS = ("bpf", "sock_diag")  # what the others are compared with
 COLUMNS = (
@@ -30,6 +30,8 @@ def level_as_json(levels: Sequence[Level], level: Level) -> dict[str, object]:
             **{f"x_{source}": level.ratio(name, [source]) for source in OURS},
             "us_per_socket": cost_us(levels, level, name),
         }
+    for name, wall, cpu in _compared(level):
+        document["figures"][name] |= {"wall_x_before": asdict(wall), "cpu_x_before": asdict(cpu)}
     return document
 
 
@@ -46,7 +48,22 @@ def table(levels: Sequence[Level], level: Level) -> str:
     for row in [COLUMNS, *rows]:
         cells = [row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:]), *row[len(widths) :]]
         lines.append("  ".join(cells).rstrip())
+    for name, wall, cpu in _compared(level):
+        lines.append(f"{name} x {name}{BEFORE}: wall {_of_pairs(wall)}, CPU {_of_pairs(cpu)}")
     return "\n".join(lines)
+
+
+def _compared(level: Level) -> Iterator[tuple[str, Pairs, Pairs]]:
+    """Each candidate that ran beside the version before, with its wall and its CPU time."""
+    for name, now in level.figures.items():
+        if before := level.figures.get(f"{name}{BEFORE}"):
+            wall, cpu = pairs(now.walls_s, before.walls_s), pairs(now.cpus_s, before.cpus_s)
+            if wall and cpu:
+                yield name, wall, cpu
+
+
+def _of_pairs(of: Pairs) -> str:
+    return f"{of.ratio:.3f} ({of.low:.3f} to {of.high:.3f})"
 
 
 def _row(levels: Sequence[Level], level: Level, figures: Figures) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median, quantiles
 from typing import Literal
 
 Status = Literal["ok", "failed", "slow", "missing"]
@@ -22,6 +23,7 @@ class Figures:
         cpu_s: User and system seconds.
         peak_bytes: The largest resident set.
         walls_s: The seconds of each run, in order.
+        cpus_s: The user and system seconds of each run, in order.
         note: What a reader of the table must know about this row.
     """
 
@@ -34,7 +36,23 @@ class Figures:
     cpu_s: float | None = None
     peak_bytes: int | None = None
     walls_s: tuple[float, ...] = ()
+    cpus_s: tuple[float, ...] = ()
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """A candidate as a multiple of what it is compared with, each round by itself.
+
+    Attributes:
+        ratio: The median of the rounds' ratios.
+        low: Their lower quartile; of fewer than two rounds the ratio.
+        high: Their upper quartile; likewise.
+    """
+
+    ratio: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +84,20 @@ class Level:
     def ratio(self, name: str, to: Sequence[str]) -> float | None:
         """How many times as long as the candidates *to* together *name* takes."""
         return divide(self.wall(name), self.wall(*to))
+
+
+def pairs(now: Sequence[float], before: Sequence[float]) -> Pairs | None:
+    """What the rounds say, of which each is one run of both; None: one of the two has none."""
+    if not (now and before):
+        return None
+    ratios = [ours / theirs for ours, theirs in zip(now, before, strict=True) if theirs]
+    if not ratios:
+        return None
+    middle = median(ratios)
+    if len(ratios) == 1:
+        return Pairs(middle, middle, middle)
+    low, _, high = quantiles(ratios, n=4, method="inclusive")
+    return Pairs(middle, low, high)
 
 
 def divide(dividend: float | None, divisor: float | None) -> float | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-from tests.bench.candidates import Candidate, WrongAnswerError
+from tests.bench.candidates import BEFORE, Candidate, WrongAnswerError
 from tests.bench.measure import Launcher, Outcome
 from tests.bench.results import Figures
 from tests.bench.scenarios import Stage
@@ -33,9 +33,11 @@ class Tally:
         return turn < max(1, int(PATIENCE_SECONDS / self._outcomes[0].wall))
 
     def run(self, launcher: Launcher) -> None:
-        """Measure it once."""
-        command = self.candidate.command
-        outcome = launcher.run(command, keep_output=self.candidate.check is not None)
+        """Measure it once, unless it has failed already."""
+        if self._failure:
+            return
+        command, keep_output = self.candidate.command, self.candidate.check is not None
+        outcome = launcher.run(command, keep_output=keep_output, uid=self.candidate.uid)
         self._outcomes.append(outcome)
         if outcome.code is None:
             self._failure = "slow"
@@ -72,6 +74,7 @@ class Tally:
             cpu_s=median(outcome.cpu for outcome in self._outcomes),
             peak_bytes=max(outcome.peak_bytes for outcome in self._outcomes),
             walls_s=tuple(outcome.wall for outcome in self._outcomes),
+            cpus_s=tuple(outcome.cpu for outcome in self._outcomes),
             note=self._note,
         )
 
@@ -83,14 +86,29 @@ def measure(
     launcher: Launcher,
     show: Callable[[str, str], None],
 ) -> dict[str, Figures]:
-    """Run every candidate once in each round, so that noise meets all alike."""
+    """Run every candidate once in each round, so that noise meets all alike.
+
+    A version and the one before it are a pair: they run one right after the other, the first of
+    one round second in the next, so that neither always has what the other left in the caches,
+    and in as many rounds.
+    """
     tallies = [Tally(candidate, stage.sockets) for candidate in candidates]
+    groups = _groups(tallies)
     for turn in range(repeat):
-        for tally in tallies:
-            if tally.wants(turn):
-                show(f"{stage}, round {turn + 1} of {repeat}", tally.candidate.name)
-                tally.run(launcher)
+        for group in groups:
+            if any(tally.wants(turn) for tally in group):
+                for tally in reversed(group) if turn % 2 else group:
+                    show(f"{stage}, round {turn + 1} of {repeat}", tally.candidate.name)
+                    tally.run(launcher)
     return {tally.candidate.name: tally.figures(launcher.limit) for tally in tallies}
+
+
+def _groups(tallies: Sequence[Tally]) -> list[list[Tally]]:
+    """The pairs, and those that are in none by themselves."""
+    groups: dict[str, list[Tally]] = {}
+    for tally in tallies:
+        groups.setdefault(tally.candidate.name.removesuffix(BEFORE), []).append(tally)
+    return list(groups.values())
 
 
 def warm_up(walk: str, launcher: Launcher) -> int:

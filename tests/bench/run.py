@@ -9,8 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -19,9 +19,9 @@ sys.path[0] = str(ROOT)  # the files beside this one go by the names mypy and py
 
 # ruff: noqa: E402
 from tests.bench import bars, candidates, report, rounds
-from tests.bench.candidates import Candidate
+from tests.bench.candidates import BEFORE, Candidate, Version
 from tests.bench.isolate import run_isolated
-from tests.bench.iterators import Pins, pinned
+from tests.bench.iterators import pinned, product_pinned
 from tests.bench.load import MAX_PROCESSES, MAX_SOCKETS, Load, LoadError
 from tests.bench.measure import Launcher, MeasureError, compile_programs
 from tests.bench.progress import Progress
@@ -42,18 +42,21 @@ class Options:
     slow_limit: int
     output: Path
     python: str
+    against: str
 
 
 class Bench:
     """One run over all levels and scenarios."""
 
-    def __init__(self, options: Options, directory: Path, pins: Pins) -> None:
+    def __init__(
+        self, options: Options, directory: Path, now: Version, before: Version | None
+    ) -> None:
         self._options = options
         self._progress = Progress()
         programs = compile_programs(directory)
         self._walk = programs["fd_readlink"]
         self._launcher = Launcher(programs["launch"], directory, options.slow_limit)
-        known = candidates.candidates(options.python, programs, pins)
+        known = candidates.candidates(now, before, programs)
         self._candidates = _chosen(known, options.only)
         self._slow: dict[str, int] = {}  # at how many sockets
         self.levels: list[Level] = []
@@ -102,7 +105,7 @@ class Bench:
         return Level(sockets, processes, slab, others_cpus, ordered, stage.scenario)
 
     def _here(self, stage: Stage) -> list[Candidate]:
-        return [each for each in self._candidates if each.scenario in {"", stage.scenario}]
+        return [each for each in self._candidates if each.runs(stage.scenario, stage.sockets)]
 
     def _too_slow(self, name: str, sockets: int) -> bool:
         return name in self._slow and sockets >= self._slow[name]
@@ -118,13 +121,13 @@ class Bench:
 
 
 def _chosen(known: Sequence[Candidate], only: Sequence[str]) -> list[Candidate]:
-    """Those that are asked for, with their bounds and the bare interpreter."""
+    """Those that are asked for, with the version before, their bounds, the bare interpreter."""
     if unknown := set(only) - {each.name for each in known}:
         raise MeasureError(f"no such candidate: {', '.join(sorted(unknown))}")
     wanted = {candidates.INTERPRETER, *only}
     for each in known:
         if each.name in only:
-            wanted |= {*each.bounds, *each.bounds_of_a_million}
+            wanted |= {f"{each.name}{BEFORE}", *each.bounds, *each.bounds_of_a_million}
     return [each for each in known if not only or each.name in wanted]
 
 
@@ -179,7 +182,10 @@ def _options() -> Options:
     add("--slow-limit", type=int, default=30, help="seconds after which a run is ended")
     add("--output", type=Path, default=ROOT / ".cache" / "bench", help="a directory")
     add("--python", default=sys.executable, help="the interpreter that has zabbix_sockets")
+    add("--against", default="", help="the interpreter of another version, to compare with")
     options = Options(**vars(parser.parse_args()))
+    if options.against and not candidates.has_product(options.against):
+        parser.error(f"--against: no zabbix_sockets in {options.against}")
     if options.million:
         options.levels = sorted({*options.levels, MAX_SOCKETS})
     if not (0 < options.processes <= MAX_PROCESSES and options.repeat > 0 < options.slow_limit):
@@ -191,12 +197,24 @@ def _options() -> Options:
     return options
 
 
+@contextmanager
+def _versions(options: Options, directory: Path) -> Iterator[tuple[Version, Version | None]]:
+    """What is measured and what it is compared with, each with pins of its own."""
+    with pinned(options.python, directory) as pins:
+        now = Version(options.python, pins)
+        if not options.against:
+            yield now, None
+            return
+        with product_pinned(options.against, directory / "bpf_before") as pins_before:
+            yield now, Version(options.against, pins_before)
+
+
 def _bench(options: Options) -> int:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         try:
-            with pinned(options.python, directory) as pins:
-                bench = Bench(options, directory, pins)
+            with _versions(options, directory) as (now, before):
+                bench = Bench(options, directory, now, before)
                 complete = bench.run()
         except MeasureError as exc:
             print(exc, file=sys.stderr)

@@ -8,8 +8,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.bench.candidates import BEFORE, NOBODY, Candidate
+from tests.bench.measure import Launcher, compile_programs
+from tests.bench.results import Pairs, pairs
+from tests.bench.rounds import measure
+from tests.bench.scenarios import Stage
 
 HERE = Path(__file__).resolve().parent
 SOCKETS = 200
@@ -137,6 +144,22 @@ def test_bounds_see_the_whole_load(bounds: dict[str, str]) -> None:
     assert table >= 150 * held
 
 
+def _bench(output: Path, *options: str) -> dict[str, Any]:
+    """What the bench says of one level, measured once."""
+    command = [sys.executable, str(HERE / "run.py"), "--repeat", "1", *options]
+    subprocess.run([*command, "--output", str(output)], check=True, capture_output=True)
+    (level,) = json.loads((output / "bench.json").read_text())["levels"]
+    figures: dict[str, Any] = level["figures"]
+    return figures
+
+
+@pytest.fixture
+def launcher(tmp_path: Path) -> Launcher:
+    """Starts commands for as long as a minute."""
+    _need(shutil.which("cc"), "no C compiler: tests/requirements.sh installs gcc and libc6-dev")
+    return Launcher(compile_programs(tmp_path)["launch"], tmp_path, 60)
+
+
 def test_iterator_bounds_count_the_load(tmp_path: Path) -> None:
     """The bench itself checks that they visit and write as much as the load has."""
     _need(os.geteuid() == 0, "only root can load BPF programs")
@@ -144,8 +167,65 @@ def test_iterator_bounds_count_the_load(tmp_path: Path) -> None:
     _need(shutil.which("clang"), "no clang: tests/requirements.sh installs it")
     _need(Path("/usr/include/bpf/libbpf.h").exists(), "no libbpf-dev")
     names = ["iterator_nothing", "iterator_records"]
-    options = ["--levels", str(SOCKETS), "--processes", str(PROCESSES), "--repeat", "1"]
-    command = [sys.executable, str(HERE / "run.py"), *options, "--only", ",".join(names)]
-    subprocess.run([*command, "--output", str(tmp_path)], check=True, capture_output=True)
-    (level,) = json.loads((tmp_path / "bench.json").read_text())["levels"]
-    assert [level["figures"][name]["status"] for name in names] == ["ok", "ok"]
+    load = ("--levels", str(SOCKETS), "--processes", str(PROCESSES))
+    figures = _bench(tmp_path, *load, "--only", ",".join(names))
+    assert [figures[name]["status"] for name in names] == ["ok", "ok"]
+
+
+def test_version_before_has_pins_and_an_agent_of_its_own(tmp_path: Path) -> None:
+    """Another interpreter's calls are measured beside the product's, and compared with them."""
+    _need(os.geteuid() == 0, "only root can load BPF programs")
+    _need(Path("/sys/kernel/btf/vmlinux").exists(), "this kernel has no BTF")
+    before = tmp_path / "before"
+    log = tmp_path / "log"
+    before.write_text(f'#!/bin/sh\necho "$*" >>{log}\nexec {sys.executable} "$@"\n')
+    before.chmod(0o755)
+    figures = _bench(tmp_path, "--levels", "0", "--only", "bpf,procfs", "--against", str(before))
+    for name in ("bpf", "procfs"):
+        assert [figures[each]["status"] for each in (name, f"{name}{BEFORE}")] == ["ok", "ok"]
+        assert figures[name]["wall_x_before"]["ratio"] > 0
+        assert figures[name]["cpu_x_before"]["ratio"] > 0
+    called = [line for line in log.read_text().splitlines() if "-m zabbix_sockets" in line]
+    verbs = [line.split("zabbix_sockets ")[1].split()[0] for line in called]
+    assert verbs == ["load", "get", "get", "unload"]
+    pins = {line.split("--pins ")[1].split()[0] for line in called if "--pins" in line}
+    assert {Path(folder).name for folder in pins} == {"bpf_before"}
+
+
+def test_version_before_takes_turns_with_the_product(launcher: Launcher) -> None:
+    """The two are neighbours in each round, and each is the first of them in every second one."""
+    log = launcher.directory / "log"
+    names = ("other", "a", f"a{BEFORE}", "b", f"b{BEFORE}")
+    known = [Candidate(name, ("sh", "-c", f"echo {name} >>{log}")) for name in names]
+    figures = measure(known, Stage("", None), 3, launcher, lambda *_: None)
+    straight, crossed = list(names), ["other", f"a{BEFORE}", "a", f"b{BEFORE}", "b"]
+    assert log.read_text().split() == straight + crossed + straight
+    assert {(each.status, len(each.cpus_s)) for each in figures.values()} == {("ok", 3)}
+
+
+def test_pairs_are_compared_round_by_round() -> None:
+    """A round in which both were slow says what one in which both were fast says."""
+    assert pairs((2.0, 40.0, 6.0), (1.0, 10.0, 2.0)) == Pairs(3.0, 2.5, 3.5)
+    assert pairs((2.0,), (1.0,)) == Pairs(2.0, 2.0, 2.0)
+    assert pairs((), (1.0,)) is None
+
+
+def test_user_of_a_candidate_has_no_privilege(launcher: Launcher) -> None:
+    """An agent's call runs as another user, in no group of root's, with no capability."""
+    _need(os.geteuid() == 0, "only root can become another user")
+    command = ("grep", "-E", "^(Uid|Gid|Groups|CapPrm|CapEff|CapInh|CapAmb):", "/proc/self/status")
+    outcome = launcher.run(command, keep_output=True, uid=NOBODY)
+    said = {line.split()[0]: line.split()[1:] for line in outcome.output.splitlines()}
+    assert said.pop("Uid:") == said.pop("Gid:") == [str(NOBODY)] * 4
+    assert said.pop("Groups:") == []
+    assert said == {key: ["0" * 16] for key in ("CapInh:", "CapPrm:", "CapEff:", "CapAmb:")}
+
+
+def test_agent_is_measured_on_an_idle_host_alone(tmp_path: Path) -> None:
+    """As the user that the agent is, or not at all: where that may not start the interpreter."""
+    idle = _bench(tmp_path, "--levels", "0", "--only", "agent")["agent"]
+    if idle["status"] != "ok":
+        assert idle["status"] == "missing"
+        assert idle["note"].startswith(f"user {NOBODY} may not start ")
+    load = ("--levels", str(SOCKETS), "--processes", str(PROCESSES))
+    assert "agent" not in _bench(tmp_path, *load, "--only", "agent")

@@ -4,41 +4,18 @@ import ast
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from modules import MODULES, imports, own_imports
 
-import zabbix_sockets
 from zabbix_sockets.command.options import CONFIG
 
-PACKAGE = Path(zabbix_sockets.__file__).parent
-
-# A folder, or a module that has a rule of its own, imports only what is to its right, or to the
-# right of that; and what is in the same folder.
-LAYERS = """
-__init__ -> collector, document
-__main__ -> command
-command -> sending, provision, terminal, configuration, collector
-configuration -> grouping, filters, readers
-sending, terminal -> document
-document -> grouping, version
-provision, grouping, filters -> model
-collector -> collector.filtered, collector.process_facts
-collector.filtered -> collector.iterator, collector.tables, filters
-collector.iterator, collector.tables -> collector.row_fold, collector.namespaces
-collector.row_fold -> collector.directions, collector.sums
-collector.namespaces -> collector.places, collector.sources
-collector.process_facts -> collector.places
-collector.places -> collector.shared, readers.containers
-collector.sources -> collector.record_reader, readers.sock_diag
-collector.record_reader -> readers.bpf
-collector.directions, collector.sums -> model
-collector.shared, readers.sock_diag -> model
-readers.bpf, readers.containers -> readers.proc
-readers.proc -> readers
-readers -> model
-"""
+PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
+_, _, LAYERS = PAGE.read_text("utf-8").partition("```layers\n")
+LAYERS = LAYERS.partition("```")[0]
+"""The rules: docs/architecture.md says what they mean."""
 PURE = (
     *(
         "model",
@@ -92,36 +69,6 @@ NAMESPACES = {
     "zabbix_sockets.readers.proc.mounts",
     "zabbix_sockets.model.placement",
 }
-
-
-def name_of(path: Path) -> str:
-    """Return a module's name within the package; the package itself is __init__."""
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
-
-
-MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-
-
-def imports(path: Path, *, at_once: bool = False) -> Iterator[str]:
-    """Yield all that a module imports, by whole names; *at_once*: but for what functions do."""
-    tree = ast.parse(path.read_text("utf-8"))
-    for node in tree.body if at_once else ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path}: a relative import"
-            for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                is_module = inner.partition("zabbix_sockets.")[2] in MODULES
-                yield inner if is_module else node.module or ""
-
-
-def own_imports(path: Path, *, at_once: bool = False) -> set[str]:
-    """Return the modules of this package that a module imports."""
-    prefix = "zabbix_sockets"
-    own = {name for name in imports(path, at_once=at_once) if name.split(".")[0] == prefix}
-    return {name.removeprefix(prefix).lstrip(".") or "__init__" for name in own}
 
 
 def rules() -> dict[str, set[str]]:

@@ -11,7 +11,7 @@ from . import programs, sending
 from .agents import TIMEOUT_SECONDS, Kind, free_port
 from .programs import Program, listens
 from .sending import Row, Sent
-from .servers import Server
+from .servers import UPDATE_SECONDS, Server
 
 _SETTINGS = {
     "DataSenderFrequency": 1,
@@ -23,7 +23,7 @@ _SETTINGS = {
     "Timeout": TIMEOUT_SECONDS,
 }
 
-# How often an active proxy asks for its configuration without being told to: see Proxy.reload().
+# What says how often an active proxy asks for its configuration.
 _FREQUENCY = {"6.0": "ConfigFrequency", "7.0": "ProxyConfigFrequency"}
 
 
@@ -75,7 +75,7 @@ def running(server: Server, root: Path) -> Iterator[Proxy]:
         "SocketDir": directory,
         "TmpDir": directory,
         "DBName": directory / "proxy.sqlite",
-        _FREQUENCY[server.version]: 3600,
+        _FREQUENCY[server.version]: UPDATE_SECONDS,
     }
     lines = [f"{key}={value}\n" for key, value in (_SETTINGS | places).items()]
     (directory / "proxy.conf").write_text("".join(lines))

@@ -109,15 +109,16 @@ def common(new: State, old: State) -> set[str]:
 def send(server: Server, host: Host, established: int) -> None:
     """Send documents until nginx has that many connections.
 
-    6.0 takes a second or two to know items for which it has read its configuration twice in
-    one second, as these tests make it do.
+    6.0 takes until it reads its configuration again to know items for which it has read that twice
+    in one second, as these tests make it do.
     """
     key = 'sockets.process.tcp.established["nginx"]'
-    deadline = time.monotonic() + 30
-    while server.last_values(host.hostid).get(key) != str(established):
-        assert time.monotonic() < deadline
+
+    def has_come() -> bool:
         assert server.send([(host.name, "sockets.get", made(established))]) == (1, 0)
-        time.sleep(0.5)
+        return server.last_values(host.hostid).get(key) == str(established)
+
+    wait_for(has_come, pause=0.5)
 
 
 @dataclass(frozen=True, slots=True)

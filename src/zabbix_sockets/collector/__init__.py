@@ -1,1 +1,1 @@
-"""From readers to the model: a Snapshot of everything, or every single socket."""
+"""Collection of sockets by the readers: a Snapshot of all, or every single socket."""

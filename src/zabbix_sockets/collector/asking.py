@@ -1,4 +1,4 @@
-"""The processes that ask: what belongs to the question is no part of the answer.
+"""The processes of an agent's request for sockets, which own none of those in the answer.
 
 zabbix_agentd runs a command in a child of the process that accepted the server's connection, and
 what it starts inherits that connection: the child, a shell, sudo, a pipeline, this program. They
@@ -22,13 +22,14 @@ _MOST_DESCENDANTS = 256
 def asking_processes(
     proc: str = "/proc", pid: int | None = None, program: bytes | None = None
 ) -> frozenset[int]:
-    """Return the processes that belong to the question that *pid* (the caller) answers.
+    """Return the pids of the processes that belong to requests for sockets.
 
-    These are itself and, with an agent among its ancestors, all that the agent has started for
-    it, and for other questions to *program*: the beginning of a command line, with spaces, by
-    default this process's own. Without an agent its parent is of them if that is a copy of
-    itself, which waits for it. To be called by the process that collects. Nothing raises: who
-    can't be seen is left out.
+    *pid* is the process that collects, by default the caller. With an agent among its ancestors
+    they are all processes that the agent has started for this request, and for other requests to
+    *program*: the beginning of a command line with spaces between the arguments, by default this
+    process's own. Without an agent they are *pid*, and its parent if that has the same command
+    line, since it waits for this one then. Nothing is raised: processes that can't be seen are
+    not among them.
     """
     pid = pid or os.getpid()
     chain = [pid]
@@ -41,35 +42,35 @@ def asking_processes(
         else:
             chain.append(ancestor)
     if agents:
-        others = _questions(proc, agents[-1], _own_program() if program is None else program)
+        others = _requests(proc, agents[-1], _own_program() if program is None else program)
         return frozenset({*chain, *_descendants(proc, chain[-1]), *others})
     copies = [each for each in chain[1:2] if _is_copy(proc, each, pid)]
     return frozenset((pid, *copies))
 
 
 def _own_program() -> bytes:
-    """Return how this process was started, without the arguments of the command itself."""
+    """Return the beginning of this process's command line: interpreter, its options, program."""
     begin = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
     return b" ".join(map(os.fsencode, begin))
 
 
-def _questions(proc: str, agent: int, program: bytes) -> Iterator[int]:
-    """Yield the processes of all questions to *program* of an agent's first process.
+def _requests(proc: str, agent: int, program: bytes) -> Iterator[int]:
+    """Yield the pids of all requests to *program*; *agent* is the agent's first process.
 
-    A question is a child of that, or of another process of the agent, and what it has started;
-    one of these runs *program*, or is a shell that is about to.
+    A request is a child of that, or of another process of the agent, with all its descendants, if
+    the command line of one of these has *program* in it: it runs it, or is a shell that will.
     """
-    for asker in (agent, *_children(proc, agent)):
-        for child in _children(proc, asker):
+    for parent in (agent, *_children(proc, agent)):
+        for child in _children(proc, parent):
             if _read(proc, child)[0].startswith(_AGENT):
                 continue
-            question = {child, *_descendants(proc, child)}
-            if any(program in _command(proc, each) for each in question):
-                yield from question
+            request = {child, *_descendants(proc, child)}
+            if any(program in _command(proc, each) for each in request):
+                yield from request
 
 
 def _ancestors(proc: str, pid: int) -> Iterator[tuple[int, bytes]]:
-    """Yield pid and comm of the parent, its parent and so on, as far as they are to be seen."""
+    """Yield pid and comm of the parent, its parent and so on, until one can't be read."""
     _, pid = _read(proc, pid)
     for _ in range(_MOST_ANCESTORS):
         if pid <= 0:
@@ -80,7 +81,7 @@ def _ancestors(proc: str, pid: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _read(proc: str, pid: int) -> tuple[bytes, int]:
-    """Return comm and parent of a process; the parent is 0 if it can't be known."""
+    """Return comm and the parent's pid of a process; b"" and 0 if its file can't be read."""
     try:
         data = read_bytes(f"{proc}/{pid}/stat")
         end = data.rfind(b")")
@@ -90,7 +91,7 @@ def _read(proc: str, pid: int) -> tuple[bytes, int]:
 
 
 def _descendants(proc: str, pid: int) -> set[int]:
-    """Return the processes that *pid* and those it started have started."""
+    """Return the pids of the descendants of *pid*, at most some hundreds."""
     found: set[int] = set()
     waiting = [pid]
     while waiting and len(found) < _MOST_DESCENDANTS:
@@ -114,7 +115,7 @@ def _is_copy(proc: str, one: int, other: int) -> bool:
 
     A parent and its child do, where the child was forked and has executed no other program since,
     as the process that collects is by the one that waits for it. A shell, or a script that
-    calls the command, has another one, and is no part of the question.
+    calls the command, has another one, and does not belong to the request.
     """
     mine = _command(proc, one)
     return bool(mine) and mine == _command(proc, other)

@@ -1,8 +1,8 @@
-"""A Snapshot: by the source that the plan chose, and by the tables if that fails."""
+"""Collection of a Snapshot: by the source that the plan chose, by the tables if that fails."""
 
 from time import monotonic, time
 
-from zabbix_sockets.collector.shared import Shared
+from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.sources import Plan, choose
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.deadline import Deadline
@@ -17,19 +17,19 @@ from zabbix_sockets.readers.proc.counters import (
 
 
 def collect(query: Query, plan: Plan | None = None) -> Snapshot:
-    """Read one moment of this host: every socket counted, with its owners.
+    """Return a Snapshot of this host: the sockets counted, with their owners.
 
-    A caller that has something else to do while the kernel begins makes the *plan* itself, of
-    the same query, for this call alone: see Plan.begin().
+    *plan* is the plan for *query*, which serves this call alone; None: it is made here. A caller
+    that has other work to do while the kernel starts to iterate (Plan.begin) makes it itself.
 
-    Past the timeout the Snapshot is what is known by then; its *visibility* says what is
-    missing.
+    If the timeout passes, the Snapshot has the sockets that were read by then; the gaps of its
+    *visibility* say what is missing.
 
     Raises:
-        SourceUnavailableError: no source can be used, or not the one asked for.
-        ParseError: the kernel said of its processes what can't be.
-        SocketsError: there is no network namespace as asked for, or the filter asks for what
-            the source can't know, or names what is nowhere.
+        SourceUnavailableError: no source can be used, or not the one that the query names.
+        ParseError: a file of a process in /proc is not as the kernel writes it.
+        SocketsError: there is no network namespace of the query's name; or the filter needs a
+            field that the source doesn't have, or names something that is not on this host.
         UsageError: the filter is wrong.
     """
     if plan is None:
@@ -37,56 +37,56 @@ def collect(query: Query, plan: Plan | None = None) -> Snapshot:
             return collect(query, made)
     started = monotonic()
     deadline = Deadline(query.timeout)
-    shared = Shared(query.proc, deadline)
-    query = _with_own(query, shared)
+    context = CallContext(query.proc, deadline)
+    query = _with_own(query, context)
     snapshot = None
     if plan.open_iterator and not query.filter:
-        snapshot = _by_iterator(plan, query, shared)
+        snapshot = _by_iterator(plan, query, context)
     if snapshot is None:
-        snapshot = _by_tables(plan, query, shared)
-    _add_facts(snapshot, query, shared)
-    if not shared.complete:
+        snapshot = _by_tables(plan, query, context)
+    _add_facts(snapshot, query, context)
+    if not context.complete:
         snapshot.visibility.add_gap(gaps.PLACES)
-    if shared.is_short:
+    if context.is_short:
         snapshot.visibility.add_gap(gaps.SHORTAGE)
     snapshot.visibility.seconds = monotonic() - started
     return snapshot
 
 
-def _by_iterator(plan: Plan, query: Query, shared: Shared) -> Snapshot | None:
-    """Return the iterator's Snapshot; None if it failed: the plan goes on without it then.
+def _by_iterator(plan: Plan, query: Query, context: CallContext) -> Snapshot | None:
+    """Return the Snapshot by the BPF iterator, or None if that failed.
 
-    What a failed one has counted by then goes with it.
+    After a failure the plan has no iterator any more, and its sums until then are dropped.
     """
     assert plan.open_iterator
-    from zabbix_sockets.collector.iterator.collection import Iteration  # noqa: PLC0415  # 1 ms
+    from zabbix_sockets.collector.iterator.collection import IteratorCollection  # noqa: PLC0415  # takes 1 ms
 
-    snapshot = _begun(plan, query)
-    iteration = Iteration(plan.open_iterator, plan, query, shared, snapshot)
+    snapshot = _new_snapshot(plan, query)
+    collection = IteratorCollection(plan.open_iterator, plan, query, context, snapshot)
     try:
-        iteration.collect()
+        collection.collect()
     except SourceUnavailableError as error:
         plan.give_up_iterator(error)
         return None
     return snapshot
 
 
-def _by_tables(plan: Plan, query: Query, shared: Shared) -> Snapshot:
-    """Return the tables' Snapshot: of all sockets, or of those that fit the filter."""
-    snapshot = _begun(plan, query)
+def _by_tables(plan: Plan, query: Query, context: CallContext) -> Snapshot:
+    """Return the Snapshot by the tables: of all sockets, or of those that match the filter."""
+    snapshot = _new_snapshot(plan, query)
     if query.filter:
-        from zabbix_sockets.collector.filtered.collection import FilteredCollection  # noqa: PLC0415  # 2 ms
+        from zabbix_sockets.collector.filtered.collection import FilteredCollection  # noqa: PLC0415  # takes 2 ms
 
-        FilteredCollection(plan, query, shared, snapshot).collect()
+        FilteredCollection(plan, query, context, snapshot).collect()
     else:
-        from zabbix_sockets.collector.tables.collection import TableCollection  # noqa: PLC0415  # 1 ms
+        from zabbix_sockets.collector.tables.collection import TableCollection  # noqa: PLC0415  # takes 1 ms
 
-        TableCollection(plan, query, shared, snapshot).collect()
+        TableCollection(plan, query, context, snapshot).collect()
     return snapshot
 
 
-def _begun(plan: Plan, query: Query) -> Snapshot:
-    """Return a Snapshot without sockets, with the host's figures; without those that can't be."""
+def _new_snapshot(plan: Plan, query: Query) -> Snapshot:
+    """Return a Snapshot without sockets, with those of the host's figures that can be read."""
     ports, host = DEFAULT_PORT_RANGE, HostCounters()
     try:
         ports = read_port_range(query.proc)
@@ -101,19 +101,19 @@ def _begun(plan: Plan, query: Query) -> Snapshot:
     return snapshot
 
 
-def _with_own(query: Query, shared: Shared) -> Query:
-    """Return the query; the own namespace's name or number is that of the own one."""
+def _with_own(query: Query, context: CallContext) -> Query:
+    """Return the query, with OWN in the place of the own network namespace's name or number."""
     if query.netns in (ALL_NETNS, OWN):
         return query
-    from zabbix_sockets.collector.namespaces import is_own  # noqa: PLC0415  # 2 ms
-    from zabbix_sockets.collector.places import Places  # noqa: PLC0415  # the same
+    from zabbix_sockets.collector.namespaces import is_own  # noqa: PLC0415  # takes 2 ms
+    from zabbix_sockets.collector.places import Places  # noqa: PLC0415  # takes 1 ms
 
-    is_own_one = is_own(shared.once(Places).mounts, query.netns)
+    is_own_one = is_own(context.once(Places).mounts, query.netns)
     return query._replace(netns=OWN) if is_own_one else query
 
 
-def _add_facts(snapshot: Snapshot, query: Query, shared: Shared) -> None:
+def _add_facts(snapshot: Snapshot, query: Query, context: CallContext) -> None:
     if query.needs:
-        from zabbix_sockets.collector.process_facts import complete  # noqa: PLC0415  # 1 ms
+        from zabbix_sockets.collector.process_facts import complete  # noqa: PLC0415  # takes 1 ms
 
-        complete(snapshot, query, shared)
+        complete(snapshot, query, context)

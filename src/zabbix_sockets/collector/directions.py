@@ -1,8 +1,8 @@
-"""Who connected: whether a connection is inbound, outbound, or unknown. All that decide ask here.
+"""The direction of a connection: inbound, outbound or unknown. It is decided in this module alone.
 
 The first of these that holds decides:
 
-1. The kernel told. Records of the BPF iterator alone say so: a socket that was accepted has
+1. The kernel's own decision, which only records of the BPF iterator have: an accepted socket has
    inherited a backlog from its listener, so its connection is inbound, even if the listener has
    closed since. A socket whose local port connect(2) took has an outbound one. (set_tcp() of
    sockets.bpf.c; what has no backlog and bound its port itself is left to the rules below.)
@@ -30,17 +30,18 @@ from zabbix_sockets.model.snapshot import (
 from zabbix_sockets.model.wire import AddressToken, Encoding
 
 Direction = tuple[str, AddressToken | None]
-"""INBOUND, OUTBOUND or UNKNOWN; if inbound, the address of the listener that accepted, None where
-it has closed."""
+"""A direction (INBOUND, OUTBOUND or UNKNOWN) and, for an inbound connection, the address of the
+listener that accepted it; None where that listener has closed, and for the other directions."""
 
 _INBOUND, _OUTBOUND, _UNKNOWN = (INBOUND, None), (OUTBOUND, None), (UNKNOWN, None)
 
 
 @cache
 def ephemeral_flags(ports: PortRange, swapped: bool) -> bytes:
-    """Return 1 at the index of each ephemeral port's token, 0 elsewhere.
+    """Return 65536 bytes: 1 at the index of each ephemeral port's token, 0 elsewhere.
 
-    *swapped*: tokens are the ports' numbers with their two bytes swapped.
+    *ports* is the range from which the kernel picks ports; *swapped* says that tokens are the
+    ports' numbers with their two bytes swapped.
     """
     flags = bytes(ports.low) + b"\1" * (ports.high - ports.low + 1) + bytes(65535 - ports.high)
     if not swapped:
@@ -52,23 +53,24 @@ def ephemeral_flags(ports: PortRange, swapped: bool) -> bytes:
 
 
 class Directions:
-    """Decides for the connections of one table, from its listeners, which come first.
+    """The decisions for the connections of one table, by its listeners, which come first.
 
-    Ports and addresses are tokens of the table's encoding. For the hot path, which can't afford a
-    call for each socket, there is what the local port alone decides: its connections are inbound
-    if *accepting* has it, and outbound if *listening* doesn't have it and *ephemeral* is true.
+    Ports and addresses are tokens of the table's encoding. The attributes are for the hot path,
+    which can't afford a call for each socket: a local port alone decides that a connection is
+    inbound if *accepting* has the port, and outbound if *listening* doesn't have it and *ephemeral*
+    is true.
 
     Args:
-        encoding: of the tokens.
+        encoding: the encoding of the tokens.
         family: AF_INET or AF_INET6, that of the table.
-        ports: those that the kernel picks in the table's namespace.
+        ports: the range from which the kernel picks ports in the table's namespace.
 
     Attributes:
-        ephemeral: by a port's token, whether the kernel picks it.
-        listening: by a port's token, the listeners there: by each way to write a local address
-            that is theirs, that address.
-        accepting: by a port's token, the direction of all that comes in there: where the only
-            listeners are on the wildcard address.
+        ephemeral: 1 at the index of each port's token if the kernel picks that port, else 0.
+        listening: the addresses of the listeners by their port's token: a dict from each form in
+            which a row or record may have the local address to the listener's address.
+        accepting: the direction of the inbound connections by the port's token, for those ports
+            whose listeners are all on the wildcard address.
     """
 
     def __init__(self, encoding: Encoding, family: int, ports: PortRange) -> None:
@@ -78,9 +80,10 @@ class Directions:
         self.accepting: dict[int, Direction] = {}
 
     def add_listener(self, port: int, address: AddressToken, number: int | None = None) -> None:
-        """Note a listener.
+        """Add a listener on *address* and *port*.
 
-        *number*: its address as records have local ones (addresses.fold_address).
+        *number* is its address in the form that records have of local addresses
+        (addresses.fold_address); None where the source has no such form.
         """
         if address != self._wildcard:
             self.accepting.pop(port, None)
@@ -96,21 +99,22 @@ class Directions:
         local_port: int,
         local: AddressToken | int,
         remote_port: int,
-        told: str | None = None,
+        kernel_direction: str | None = None,
     ) -> Direction:
-        """Return a connection's direction, and the listener that accepted it.
+        """Return a connection's direction, and the address of the listener that accepted it.
 
-        *local*: the local address, or its number where that is all that the source has.
-        *told*: the kernel's own decision, INBOUND or OUTBOUND; None if it has none.
+        *local* is the local address, or its number (addresses.fold_address) where the source has
+        no more. *kernel_direction* is the kernel's own decision, INBOUND or OUTBOUND; None if it
+        has none.
         """
-        if told == OUTBOUND:
+        if kernel_direction == OUTBOUND:
             return _OUTBOUND
         addresses = self.listening.get(local_port)
         if addresses:
             server = addresses.get(local) or addresses.get(self._wildcard)
             if server is not None:
                 return INBOUND, server
-        if told == INBOUND:
+        if kernel_direction == INBOUND:
             return _INBOUND
         if self.ephemeral[local_port] or not self.ephemeral[remote_port]:
             return _OUTBOUND
@@ -118,15 +122,15 @@ class Directions:
 
 
 class DirectionsByTable:
-    """Decides for the connections of all tables, once all listeners are known.
+    """The decisions for the connections of all tables, once all listeners are known.
 
-    Ports and addresses are as the model has them.
+    Ports are numbers and addresses are packed, as in the model.
 
     Args:
-        listeners: all that there are, in all namespaces.
-        encoding: one whose tokens are the numbers of ports and packed addresses.
-        ports: those that the kernel picks in the caller's own namespace; others are taken to have
-            the same.
+        listeners: the listeners of all network namespaces.
+        encoding: an encoding whose tokens are the numbers of ports and packed addresses.
+        ports: the range from which the kernel picks ports in the caller's own namespace; other
+            namespaces are taken to have the same.
     """
 
     def __init__(
@@ -140,7 +144,7 @@ class DirectionsByTable:
             directions.add_listener(each.port, each.address, fold_address(each.address))
 
     def table(self, protocol: str, family: int, netns: int) -> Directions:
-        """Return what decides for one table."""
+        """Return the Directions of one table, by its protocol, address family and namespace."""
         place = protocol, family, netns
         directions = self._tables.get(place)
         if directions is None:

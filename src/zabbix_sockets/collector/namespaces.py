@@ -1,4 +1,4 @@
-"""The network namespaces beside the caller's own: which there are, what they are called."""
+"""The network namespaces other than the caller's own: their processes, mounts and names."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -44,11 +44,15 @@ _NAMED_BY_IP = ("/run/netns/", "/var/run/netns/")
 _SHORT_ID = 12
 
 
-class Found(NamedTuple):
+class FoundNamespace(NamedTuple):
     """A network namespace that is not the caller's own.
 
-    *number* is the kernel's, or where that takes a privilege (*known* is false) the one of its
-    files in /proc; *pids* are processes in it, *path* where it is mounted.
+    Attributes:
+        number: the kernel's number (the inode of its file); or where that takes a privilege that
+            the caller lacks, the number of its files in /proc.
+        pids: processes in it.
+        path: the path where it is mounted; empty: nowhere.
+        known: *number* is the kernel's.
     """
 
     number: int
@@ -57,26 +61,28 @@ class Found(NamedTuple):
     known: bool = True
 
     def is_gone(self, proc: str) -> bool:
-        """Whether nothing is left of the namespace: no mount and no process."""
+        """Whether the namespace has no mount, and none of *pids* is in *proc* any more."""
         return not self.path and not any(os.path.exists(f"{proc}/{pid}") for pid in self.pids)
 
 
-def find(mounts: Mounts, deadline: Deadline, *, strict: bool = False) -> tuple[list[Found], bool]:
-    """Return the namespaces of all processes but the caller's, and those that are mounted.
+def find(
+    mounts: Mounts, deadline: Deadline, *, strict: bool = False
+) -> tuple[list[FoundNamespace], bool]:
+    """Return the other namespaces of processes and mounts, and whether these are all.
 
-    And whether these are all: not if processes are hidden, if there was no time for all mounts,
-    or if it can't be told which of the mounted ones were found by their processes.
+    There may be more if processes are hidden, if there was no time for all mounts, or if it can't
+    be told which of the mounted namespaces were found by their processes.
 
     Raises:
         DeadlineError: the time is over.
-        OSError: /proc can't be read; with *strict* also where a look at a process fails, but is
-            neither denied nor late.
+        OSError: /proc can't be read; with *strict* also if a file of a process can't be read,
+            although the process is still there and access isn't denied.
     """
     proc = mounts.proc
     own = netns.read_key(proc, "thread-self")
     members: dict[int, list[int]] = {}
     pids = [name for name in os.listdir(proc) if name.isdecimal()]
-    whole = "1" in pids  # it lives as long as its pid namespace
+    complete = "1" in pids  # it lives as long as its pid namespace
     for pid in pids:
         deadline.check()
         try:
@@ -84,39 +90,43 @@ def find(mounts: Mounts, deadline: Deadline, *, strict: bool = False) -> tuple[l
         except OSError as error:
             if strict and not is_gone(error) and not isinstance(error, PermissionError):
                 raise
-            whole &= is_gone(error)
+            complete &= is_gone(error)
         else:
             members.setdefault(key, []).append(member)
     members.pop(own, None)
     mounted = dict(mounts.namespaces)
     mounted.pop(read_netns(proc), None)
     found = [_identified(proc, key, pids, mounted) for key, pids in members.items()]
-    # Of those that are mounted, each namespace whose number is secret may be one.
-    secret = sum(not each.known for each in found)
-    rest = [Found(number, (), path) for number, path in mounted.items()]
-    return found + rest[secret:], whole and mounts.complete and not (rest and secret)
+    # Each namespace whose number is not known may be one of those that are mounted.
+    unknown = sum(not each.known for each in found)
+    mounts_only = [FoundNamespace(number, (), path) for number, path in mounted.items()]
+    is_certain = not (mounts_only and unknown)
+    return found + mounts_only[unknown:], complete and mounts.complete and is_certain
 
 
-def look_for(mounts: Mounts, deadline: Deadline, plan: Plan) -> tuple[list[Found], bool]:
-    """Return what find() does, as far as it comes, and whether it came to its end.
+def find_or_warn(
+    mounts: Mounts, deadline: Deadline, plan: Plan
+) -> tuple[list[FoundNamespace], bool]:
+    """Return the other namespaces, and whether the search came to its end before the deadline.
 
-    That there may be more is a gap, noted in the plan's visibility.
+    If it didn't, or failed, there is none and a warning says why. If there may be more, a gap of
+    the kind NAMESPACES is added to the plan's visibility. See find() for what is found.
     """
     try:
-        found, whole = find(mounts, deadline)
+        found, complete = find(mounts, deadline)
     except (DeadlineError, OSError, ParseError) as error:
         plan.warn(f"no other network namespace was looked for: {error}")
         plan.visibility.add_gap(NAMESPACES)
         return [], False
-    if not whole:
+    if not complete:
         plan.visibility.add_gap(NAMESPACES)
     return found, True
 
 
 def _key_of(proc: str, pid: str) -> tuple[int, int]:
-    """Return what a process's namespace is told by, and the thread by which to look into it.
+    """Return the key of a process's namespace, and the thread by which to look into it.
 
-    A process whose main thread has exited is in its other threads' namespace.
+    The key is read_key()'s. If the main thread of *pid* has exited, another thread is taken.
     """
     try:
         return netns.read_key(proc, pid), int(pid)
@@ -128,7 +138,7 @@ def _key_of(proc: str, pid: str) -> tuple[int, int]:
 
 
 def is_own(mounts: Mounts, wanted: str) -> bool:
-    """Whether *wanted* is the caller's own namespace, by its number or where it is mounted."""
+    """Whether *wanted* is the number or the name under /run/netns of the caller's own namespace."""
     number = read_netns(mounts.proc)
     path = mounts.namespaces.get(number, "")
     return wanted in (str(number), f"net:[{number}]") or (
@@ -136,27 +146,37 @@ def is_own(mounts: Mounts, wanted: str) -> bool:
     )
 
 
-def held(mounts: Mounts, holders: Mapping[int, Iterable[int]]) -> dict[int, Found]:
-    """Return the namespaces whose sockets the processes *holders* have, by their numbers."""
+def namespaces_of(
+    mounts: Mounts, holders: Mapping[int, Iterable[int]]
+) -> dict[int, FoundNamespace]:
+    """Return namespaces by their numbers; *holders* has pids of processes by these numbers."""
     mounted = mounts.namespaces
     return {
-        number: Found(number, tuple(pids), mounted.get(number, ""))
+        number: FoundNamespace(number, tuple(pids), mounted.get(number, ""))
         for number, pids in holders.items()
     }
 
 
-def _identified(proc: str, key: int, pids: list[int], mounted: dict[int, str]) -> Found:
-    """Return a namespace by its number where one of its processes tells it; unlist its mount."""
+def _identified(proc: str, key: int, pids: list[int], mounted: dict[int, str]) -> FoundNamespace:
+    """Return the namespace of the processes *pids*, which have the same *key*.
+
+    It has the kernel's number if one of the processes tells it; then its mount is taken out of
+    *mounted*.
+    """
     for pid in pids[:_TRIED]:
         number = netns.read_number(proc, str(pid))
         if number:  # what tells it may be entered by, too
             others = (each for each in pids if each != pid)
-            return Found(number, (pid, *others), mounted.pop(number, ""))
-    return Found(key, tuple(pids), known=False)
+            return FoundNamespace(number, (pid, *others), mounted.pop(number, ""))
+    return FoundNamespace(key, tuple(pids), known=False)
 
 
-def describe(places: Places, found: Found) -> Namespace:
-    """Return what a namespace is called; past the deadline no process is asked for that."""
+def describe(places: Places, found: FoundNamespace) -> Namespace:
+    """Return the name and the details of a namespace.
+
+    They are those of its oldest process's container or unit, if it has one; past the deadline no
+    process is looked at.
+    """
     placement = _oldest_placement(places, found.pids)
     container = placement.container
     name = _name(places, found, placement)
@@ -169,9 +189,9 @@ def describe(places: Places, found: Found) -> Namespace:
 
 
 def are_names_hidden(
-    proc: str, found: Mapping[int, Found], described: Mapping[int, Namespace]
+    proc: str, found: Mapping[int, FoundNamespace], described: Mapping[int, Namespace]
 ) -> bool:
-    """Whether a namespace without a name may have one, but /proc hides each of its processes."""
+    """Whether a namespace may have no name only since /proc hides all of its processes."""
     return any(
         each.pids
         and not described[number].name
@@ -181,7 +201,10 @@ def are_names_hidden(
 
 
 def _oldest_placement(places: Places, pids: Iterable[int]) -> Placement:
-    """Return where the process is that was there first: whoever joins later names nothing."""
+    """Return the placement of the oldest process: one that joins a namespace later names nothing.
+
+    It is empty if no process can be read, and past the deadline.
+    """
     oldest, best = float("inf"), Placement()
     if places.is_late():
         return best
@@ -198,8 +221,11 @@ def _oldest_placement(places: Places, pids: Iterable[int]) -> Placement:
     return best
 
 
-def _name(places: Places, found: Found, placement: Placement) -> str:
-    """Return a name that survives recreation, of whatever gave the namespace one, or none."""
+def _name(places: Places, found: FoundNamespace, placement: Placement) -> str:
+    """Return a name that survives recreation: under /run/netns, the container's or the service's.
+
+    Empty if it has none such.
+    """
     folder, _, name = found.path.rpartition("/")
     if f"{folder}/" in _NAMED_BY_IP and is_lasting(name):
         return safe_name(os.fsencode(name))
@@ -213,11 +239,11 @@ def _short(container: Container) -> str:
     return safe_name(os.fsencode(container.id[:_SHORT_ID]))
 
 
-def in_fair_order(found: Iterable[Found], seconds: float) -> list[Found]:
-    """Return the namespaces, beginning elsewhere at each time.
+def in_fair_order(found: Iterable[FoundNamespace], seconds: float) -> list[FoundNamespace]:
+    """Return the namespaces sorted by number, rotated by an offset that depends on the time.
 
-    Steps of the golden ratio: however many can be read, and whatever the time between two
-    calls, each has its turn soon.
+    *seconds* is the time in Unix seconds. The offset moves by the golden ratio each minute: so
+    however few can be read in one call, each is among the first ones soon.
     """
     order = sorted(found, key=lambda each: each.number)
     start = int(len(order) * (seconds / _MINUTE * _GOLDEN % 1))
@@ -225,7 +251,12 @@ def in_fair_order(found: Iterable[Found], seconds: float) -> list[Found]:
 
 
 class Visitor:
-    """Looks into other namespaces: with netlink where they may be entered, else by /proc.
+    """The readers of other namespaces: netlink where they may be entered, else /proc/PID/net.
+
+    Args:
+        proc: the path where procfs is mounted.
+        visibility: the Visibility that warnings are added to.
+        netlink: netlink is to be used if possible.
 
     Attributes:
         may_enter: this thread has CAP_SYS_ADMIN.
@@ -238,11 +269,16 @@ class Visitor:
         self._wants_netlink = netlink
 
     @contextmanager
-    def plan(self, found: Found, pid: int | None) -> Iterator[tuple[Plan, PortRange | None]]:
-        """Give the readers of a namespace, by its process *pid* or where it is mounted.
+    def plan(
+        self, found: FoundNamespace, pid: int | None
+    ) -> Iterator[tuple[Plan, PortRange | None]]:
+        """Enter a namespace if possible; yield its readers and its ephemeral ports.
+
+        *pid* is a process in it; None: it is entered where it is mounted. The ports are None where
+        it can't be entered.
 
         Raises:
-            SourceUnavailableError: it is gone, or may not be looked into.
+            SourceUnavailableError: it is gone, or the caller may not look into it.
         """
         with ExitStack() as stack:
             if pid is None:
@@ -257,7 +293,10 @@ class Visitor:
             yield stack.enter_context(plan), ports
 
     def _inside(self, pid: str, netlink: bool) -> tuple[Plan, PortRange | None]:
-        """Return the readers of a namespace; for netlink this thread is in it."""
+        """Return the readers and the ephemeral ports of a namespace.
+
+        With *netlink* this thread is in it; without, the ports are None.
+        """
         procnet = ProcTables(f"{self._proc}/{pid}/net")
         if not netlink:
             return Plan(None, procnet, self._visibility), None
@@ -267,7 +306,11 @@ class Visitor:
 
     @staticmethod
     def _enter(path: str, stack: ExitStack) -> bool:
-        """Put this thread into a namespace for as long as *stack* lasts, if that is allowed."""
+        """Enter a namespace until *stack* is closed; return whether that is allowed.
+
+        Raises:
+            SourceUnavailableError: the namespace is gone.
+        """
         try:
             stack.enter_context(netns.entered(path))
         except PermissionError:
@@ -277,48 +320,48 @@ class Visitor:
         return True
 
     def unused(self, pid: int | None) -> frozenset[str]:
-        """Return the tables without a socket of the namespace that plan() gave by *pid*."""
+        """Return the names of the empty tables of the namespace that plan() has for *pid*."""
         return netns.read_unused(self._proc, "thread-self" if pid is None else str(pid))
 
 
-def ways_into(found: Found) -> Iterator[int | None]:
-    """Yield what to try: where the namespace is mounted (None), then its processes."""
+def ways_into(found: FoundNamespace) -> Iterator[int | None]:
+    """Yield the values of *pid* for Visitor.plan(): None if it is mounted, then processes."""
     if found.path:
         yield None
     yield from found.pids[:_TRIED]
 
 
 def select(
-    namespaces: Mapping[int, Namespace], wanted: str, *, whole: bool = True
+    namespaces: Mapping[int, Namespace], wanted: str, *, complete: bool = True
 ) -> frozenset[int]:
-    """Return the numbers of the namespaces that *wanted* names: by name, number or id.
+    """Return the numbers of the namespaces that have the name, number or container id *wanted*.
 
-    "(unnamed)" are all that have no name. It may be none if the *namespaces* are not the *whole*
-    of those looked for, since the time was over.
+    "(unnamed)" are all that have no name. Unless *namespaces* are *complete*, there may be none.
 
     Raises:
         SocketsError: there is none.
     """
     safe = safe_name(os.fsencode(wanted))
     wanted_name = "" if wanted == UNNAMED else wanted
-    chosen = frozenset(
+    numbers = frozenset(
         number
         for number, (name, detail, _) in namespaces.items()
         if name in (wanted_name, safe)
         or wanted in (str(number), f"net:[{number}]", detail)
         or (len(wanted) >= _SHORT_ID and wanted in detail.split())
     )
-    if not chosen and whole:
+    if not numbers and complete:
         names = sorted({name for name, _, _ in namespaces.values() if name})
         known = f"with a name there are: {', '.join(names[:_SUGGESTED])}" if names else ""
         raise SocketsError(f"no network namespace {wanted!r}", known)
-    return chosen
+    return numbers
 
 
-def device_names(places: Places, found: Mapping[int, Found]) -> DeviceName:
-    """Return what names devices; in other namespaces their processes' files tell.
+def device_names(places: Places, found: Mapping[int, FoundNamespace]) -> DeviceName:
+    """Return the function that returns a device's safe name by its namespace and index.
 
-    Past the deadline these are not read: a device is shown by its index then.
+    In other namespaces it reads files of their processes; past the deadline, and where these can't
+    be read, the name is made of the index.
     """
 
     @cache

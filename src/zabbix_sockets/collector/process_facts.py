@@ -1,12 +1,12 @@
-"""What a grouping looks at beside a process's name: unit, container, user, command line.
+"""The facts of processes that groupings need: unit, container, user, command line.
 
-Only the processes that hold sockets are asked, only for what is needed, and until the deadline.
+They are read of the processes that hold sockets alone, only those needed, and until the deadline.
 """
 
 import os
 
+from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.places import Places
-from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.model import gaps, shortage
 from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.names import HOST, NO_UNIT, UNNAMED, safe_name
@@ -21,40 +21,44 @@ _NEEDED = {
     "user": ("user", gaps.HIDDEN_USERS),
     "command": ("command", gaps.HIDDEN_COMMANDS),
 }
-"""Which field of a Process is empty where what is needed was not seen, and what gap that is: an
-owner outside of containers has a name for that, too."""
+"""By a fact that a query needs: the field of Process that is empty where the fact could not be
+seen, and the kind of gap that this is. (No field is empty for a fact that is not there: an owner
+outside of containers has a name for that in its field.)"""
 
 _ROOT_CGROUP = 1  # also what every process has where cgroup v2 is not used
 _COMMAND = 32_768
-"""As many characters of a command line as a rule looks at; one is four bytes at most."""
+"""The number of characters of a command line that rules look at; one is four bytes at most."""
 _USER_COMMANDS = 4_000_000
-"""Characters of the different command lines of one user's processes together."""
+"""The number of characters of one user's different command lines together, after which no more of
+that user's are read."""
 
 
-def complete(snapshot: Snapshot, query: Query, shared: Shared) -> None:
+def complete(snapshot: Snapshot, query: Query, context: CallContext) -> None:
     """Fill in the fields of the Snapshot's processes that *query* needs.
 
-    A user may have thousands of processes. Of those that could not be asked before the deadline
-    nothing is known, and the Snapshot says so.
+    Processes that could not be read before the deadline of *context*, since a user may have
+    thousands of them, keep empty fields, and the Snapshot has a gap of the kind PLACES.
     """
     if not query.needs:
         return
-    facts = _Facts(query, shared)
+    facts = _Facts(query, context)
     kinds: set[str] = set()
     for index in sorted({index for members in snapshot.owners.values() for index in members}):
-        if shared.deadline.passed():
+        if context.deadline.passed():
             kinds.add(gaps.PLACES)
             break
         process = snapshot.processes[index] = facts.of(snapshot.processes[index])
         kinds |= _hidden(query, process)
     if facts.unread:
-        snapshot.visibility.add_gap(gaps.COMMANDS, how_many=facts.unread)
-        kinds.add(gaps.HIDDEN_COMMANDS)
+        snapshot.visibility.add_gap(gaps.UNREAD_COMMANDS, how_many=facts.unread)
     snapshot.visibility.gaps += map(Gap, sorted(kinds))
 
 
 def _hidden(query: Query, process: Process) -> set[str]:
-    """Return which kinds of gaps what *query* needs of *process* is; none if that has ended."""
+    """Return the kinds of gaps for the facts of *process* that *query* needs and /proc hides.
+
+    None for a process that has ended.
+    """
     found = {
         kind
         for need, (field, kind) in _NEEDED.items()
@@ -66,16 +70,18 @@ def _hidden(query: Query, process: Process) -> set[str]:
 
 
 class _Facts:
-    """The facts of processes; what several share is read once.
+    """The facts of processes; the names of users, units and containers are read once.
 
     Attributes:
-        unread: how many command lines were left out, since those of their user are too long.
+        unread: the number of command lines that were not read, since those of their user are too
+            long together.
+        places: units or containers are needed.
     """
 
-    def __init__(self, query: Query, shared: Shared) -> None:
+    def __init__(self, query: Query, context: CallContext) -> None:
         self._proc = query.proc
         self._needs = query.needs
-        self._shared = shared
+        self._context = context
         self._users: dict[int, bytes] | None = None
         self._commands: dict[int | None, dict[str, str]] = {}  # of each user, the different ones
         self._lengths: dict[int | None, int] = {}
@@ -83,7 +89,7 @@ class _Facts:
         self.places = bool(query.needs & {"unit", "container"})
 
     def of(self, process: Process) -> Process:
-        """Return *process* with what is needed; what can't be known stays empty."""
+        """Return *process* with the fields that the query needs; unknown ones stay empty."""
         if self.places:
             placement = self._placement(process)
             if placement:
@@ -97,7 +103,7 @@ class _Facts:
         return process
 
     def _placement(self, process: Process) -> Placement | None:
-        places = self._shared.once(Places)
+        places = self._context.once(Places)
         if process.cgroup > _ROOT_CGROUP:
             found = places.of_cgroup(process.cgroup)
             if found or not process.pid:
@@ -111,13 +117,13 @@ class _Facts:
     def _container(self, placement: Placement) -> str:
         if placement.container is None:
             return HOST
-        return self._shared.once(Places).container_name(placement.container) or UNNAMED
+        return self._context.once(Places).container_name(placement.container) or UNNAMED
 
     def _command(self, process: Process) -> str:
-        """Return the command line of a process as far as rules look at it.
+        """Return the beginning of a process's command line, as far as rules look at it.
 
-        A user may have thousands of processes with one of megabytes each: beyond what all of a
-        user's may have together it is empty.
+        It is empty once the user's different command lines are too long together (_USER_COMMANDS):
+        a user may have thousands of processes with a command line of megabytes each.
         """
         length = self._lengths.get(process.uid, 0)
         if length >= _USER_COMMANDS:

@@ -1,6 +1,6 @@
-"""The BPF iterator, read by a thread of its own: the kernel is at work while Python is.
+"""The reading of the BPF iterator by a thread of its own: the kernel works while Python does.
 
-A call begins as soon as the plan is made, and imports all else meanwhile.
+A call starts to read as soon as it has a plan, and imports its other modules meanwhile.
 """
 
 import os
@@ -17,24 +17,31 @@ from zabbix_sockets.model.errors import DeadlineError
 from zabbix_sockets.readers.bpf import records
 from zabbix_sockets.readers.proc.counters import read_current_established
 
-_CHUNKS = 16  # of 1 MB, at most that far ahead: what the kernel gives while netlink is asked
+_CHUNKS = 16  # of 1 MB at most in the queue: what the kernel gives while netlink is asked
 _PAUSE = 0.001  # seconds
-_SWITCH_INTERVAL = 0.0001  # seconds a thread that is back from the kernel waits for the other
+_SWITCH_INTERVAL = 0.0001  # seconds that a thread waits for the other after a system call
 
 
 class RecordReader:
-    """The records of all sockets, of which the kernel gives the first ones already.
+    """The records of all sockets by the BPF iterator, which are read from now on.
 
-    A context manager: the thread ends when it is left, for good. Where no thread can be had
-    (RLIMIT_NPROC, TasksMax) the records are read when they are asked for.
+    Iteration yields the records in pieces. A context manager: the thread ends when its block is
+    left, and no records come any more. Where no thread can be started (RLIMIT_NPROC, TasksMax) the
+    records are read when they are iterated over.
+
+    Args:
+        open_iterator: opens a BPF iterator by the name of its program.
+        proc: the path where procfs is mounted.
+        deadline: the moment after which nothing is read.
 
     Attributes:
-        established: the kernel's own count of established connections before the first record.
+        established: the kernel's own count of established TCP connections before the first record;
+            None where it can't be read.
         complete: the iterator came to its end before the deadline.
 
     Raises:
-        OSError, SourceUnavailableError: the iterator can't be opened. What reading raises is
-            raised where the records are missed.
+        OSError, SourceUnavailableError: the iterator can't be opened. Errors of reading are raised
+            where the records are iterated over.
     """
 
     def __init__(self, open_iterator: records.Opener, proc: str, deadline: Deadline) -> None:
@@ -46,8 +53,8 @@ class RecordReader:
         self._queue: SimpleQueue[records.Chunk | Exception | None] = SimpleQueue()
         self._left = False
         self._interval = sys.getswitchinterval()
-        self._is_ahead = True  # before the thread looks at it
-        self._is_ahead = self._start()
+        self._has_thread = True  # before the thread looks at it
+        self._has_thread = self._start()
 
     def _start(self) -> bool:
         """Start the thread, and return whether there is one."""
@@ -71,12 +78,12 @@ class RecordReader:
         self.end()
 
     def end(self) -> None:
-        """Let the thread end, whatever is left to read."""
+        """Make the thread end, even if not all records are read."""
         self._left = True
         sys.setswitchinterval(self._interval)
 
     def _read(self) -> None:
-        """Fill the queue, a little ahead of who empties it."""
+        """Put the records into the queue, at most _CHUNKS pieces before they are taken from it."""
         queue = self._queue
         try:
             for chunk in self._read_to_deadline():
@@ -90,8 +97,8 @@ class RecordReader:
         queue.put(None)
 
     def _read_to_deadline(self) -> Iterator[records.Chunk]:
-        """Yield the records, and note whether these are all."""
-        fd = self._fd if self._is_ahead else self._open_iterator(records.COUNT_SOCKETS)
+        """Yield the records until the deadline; set *complete* if that were all."""
+        fd = self._fd if self._has_thread else self._open_iterator(records.COUNT_SOCKETS)
         try:
             yield from records.read_chunks(fd, records.RECORD.size, self._deadline)
         except DeadlineError:
@@ -100,7 +107,7 @@ class RecordReader:
 
     def __iter__(self) -> Iterator[records.Chunk]:
         """Yield the records in pieces; fewer than all if the deadline passes."""
-        if not self._is_ahead:
+        if not self._has_thread:
             yield from self._read_to_deadline()
             return
         while (chunk := self._queue.get()) is not None:

@@ -1,4 +1,4 @@
-"""From the rows of a socket table to sums: they are counted as they come.
+"""Sums over the rows of a socket table, which are counted as they come.
 
 The hot path of every source but BPF: a row is a tuple on its way into a counter. No object is made
 of it, and nothing of it is kept but one mark beside its inode.
@@ -29,26 +29,26 @@ RowListener = tuple[int, int, AddressToken, int, int, int]
 accept queue, backlog."""
 
 RowKey = tuple[int, int, str, AddressToken | None, int | None, int, AddressToken | None, int]
-"""What a table's connections are told apart by, in the order of model.snapshot.Connection: owner,
-state, direction, address and port, index of the device that it is bound to; outbound: local
-address, 1 if the local port is ephemeral (else 0)."""
+"""The key of equal connections of a table, its items in the order of model.snapshot.Connection:
+owner, state, direction, address, port, index of the device that the socket is bound to (0: none),
+and for outbound connections the local address and 1 if the local port is ephemeral (else 0)."""
 
 _NO_ENDPOINT = None, None, 0, None, 0
 
 
 class TableFold:
-    """Counts the rows of one table.
+    """The sums of one table.
 
     Args:
-        table: whose rows will come.
-        encoding: of their tokens.
+        table: the table.
+        encoding: the encoding of the rows' addresses and ports.
         ports: the ephemeral ports of the table's namespace.
-        by_inode: owners' numbers by inode (model.owners). A number is negated when its socket is
-            counted: a row that the kernel repeats is known by that.
-        max_endpoints: how many distinct connections to count one by one.
+        by_inode: the owners' numbers by inode (model.owners). A number is negated when its socket
+            is counted: by that a row is recognised that the kernel gives twice.
+        max_endpoints: the number of distinct connections that are counted one by one.
 
     Attributes:
-        directions: knows the listeners among the rows, and others that it is told of.
+        directions: the decisions by the listeners among the rows; others may be added to it.
     """
 
     def __init__(
@@ -67,10 +67,11 @@ class TableFold:
         self._unowned: set[int] = set()
 
     def add(self, rows: Iterable[Row], samples: Iterable[Quality] = repeat(0)) -> None:  # noqa: C901, PLR0912  # a call per socket would double its cost
-        """Count *rows*; a table's listeners come before its connections.
+        """Count *rows*, of which a table's listeners come before its connections.
 
-        *samples*: how good each row's connection is; of those that are established and that a
-        process has, or had, they are added up.
+        *samples* has a sample of round-trip time and retransmissions (model.quality) for each row,
+        0 for none. Those of established connections with an inode, which a process has or had, are
+        added up.
         """
         sums, netns, by_inode = self.sums, self.table.netns, self._by_inode
         listening_state, established = LISTENING[self.table.protocol], TcpState.ESTABLISHED.value
@@ -78,7 +79,7 @@ class TableFold:
         connections, owner_of, count_of = sums.connections, by_inode.get, sums.connections.get
         accepting, direction_of = self.directions.accepting, self.directions.of
         outbound, ownerless = OUTBOUND, self._ownerless
-        for row, sample in zip(rows, samples):  # noqa: B905  # without samples there is no end
+        for row, sample in zip(rows, samples):  # noqa: B905  # repeat(0) has no end, so strict=True would raise
             state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
             owner = owner_of(inode)
             if owner is None:
@@ -108,7 +109,7 @@ class TableFold:
                 else:
                     key = (owner, state, direction, *_NO_ENDPOINT)
             if sample and (state != established or not inode):
-                sample = 0  # noqa: PLW2901
+                sample = 0  # noqa: PLW2901  # a second name would cost each socket a store
             count = count_of(key)
             if count is None:
                 sums.add(key, uid, quality=sample)
@@ -118,7 +119,10 @@ class TableFold:
                 add_to(sums.qualities, key, sample)
 
     def _ownerless(self, inode: int) -> int | None:
-        """Return NOBODY or UNOWNED; None for an inode that was counted as UNOWNED before."""
+        """Return the owner of an inode without a process: NOBODY (inode 0) or UNOWNED.
+
+        None for an inode that was counted as UNOWNED before.
+        """
         if not inode:
             return NOBODY
         if inode in self._unowned:
@@ -127,7 +131,7 @@ class TableFold:
         return UNOWNED
 
     def _add_listener(self, owner: int, row: Row) -> None:
-        """Note a listener; of UDP its queues are bytes, as a connection's are."""
+        """Count a listener; the queues of a UDP socket are bytes, as a connection's are."""
         _, port, _, address, _, ifindex, recv, send, uid, _ = row
         self.sums.add_listener(owner, (owner, port, address, ifindex, recv, send), uid)
         self.directions.add_listener(port, address)
@@ -135,7 +139,7 @@ class TableFold:
             self.sums.add_queues(owner, self.table.netns, recv, send)
 
     def move(self, snapshot: Snapshot, device_name: DeviceName) -> None:
-        """Let the Snapshot have the sums, in its terms."""
+        """Move the sums to the Snapshot; *device_name* names the devices by namespace and index."""
         protocol, _, netns = self.table
         address, port = self._encoding.address, self._encoding.port
         source_of = cache(lambda token: fold_address(address(token)))

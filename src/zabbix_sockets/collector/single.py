@@ -1,12 +1,13 @@
-"""Every single socket with its owners, for people."""
+"""Collection of single sockets, each with its owners and, on request, its tcp_info."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Protocol
 
+from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.directions import Directions
 from zabbix_sockets.collector.namespaces import (
-    Found,
+    FoundNamespace,
     Visitor,
     describe,
     device_names,
@@ -16,14 +17,13 @@ from zabbix_sockets.collector.namespaces import (
     ways_into,
 )
 from zabbix_sockets.collector.places import Places
-from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.sources import (
-    ChosenRows,
+    MatchingRows,
     Opened,
     Plan,
-    Whole,
+    RowWithMessage,
     choose,
-    whole_rows_of,
+    rows_with_messages_of,
 )
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
@@ -55,45 +55,55 @@ from zabbix_sockets.readers.sock_diag.tcp_info import (
 )
 
 
-class Read(Protocol):
-    """Starts reading the sockets of a table."""
+class TableReader(Protocol):
+    """A function that starts to read a table."""
 
     def __call__(
         self, plan: Plan, table: Table, deadline: Deadline, *, tcp_info: bool
-    ) -> Opened[ChosenRows]:
-        """Raises as Plan.open() does."""
+    ) -> Opened[MatchingRows]:
+        """Return the table's rows; with *tcp_info* their netlink messages have that.
+
+        Raises:
+            SourceUnavailableError: no reader can read the table.
+            DeadlineError: the time is over.
+            ParseError: the kernel's answer could not be understood.
+        """
 
 
 def iter_sockets(query: Query) -> Iterator[Socket]:
-    """Yield every socket with its owners, table by table, listeners first.
+    """Yield every socket that *query* asks for with its owners, table by table, listeners first.
 
     Raises:
-        DeadlineError: the timeout passed: a list is whole, or an error.
-        SourceUnavailableError: as collect(), or a namespace may not be looked into.
-        SocketsError, ParseError: as collect(); what a filter names or needs can't be seen.
+        DeadlineError: the timeout passed, after which no socket comes any more.
+        SourceUnavailableError: no source can be used, or not the one that the query names; or a
+            namespace may not be looked into.
+        ParseError: the kernel's answer could not be understood.
+        SocketsError: there is no network namespace of the query's name; the filter needs a field
+            that the source doesn't have, or names something that is not on this host; or a socket
+            may match it or not, since its owners can't be seen.
         UsageError: the filter is wrong.
     """
     deadline = Deadline(query.timeout)
-    places = Shared(query.proc, deadline).once(Places)
+    places = CallContext(query.proc, deadline).once(Places)
     if query.netns not in (ALL_NETNS, OWN) and is_own(places.mounts, query.netns):
         query = query._replace(netns=OWN)
     selection = None
     if query.filter:
-        from zabbix_sockets.collector.filtered.selection import Selection  # noqa: PLC0415  # 2 ms
+        from zabbix_sockets.collector.filtered.selection import Selection  # noqa: PLC0415  # takes 2 ms
 
         selection = Selection(query, places.mounts)
     with choose(query, _programs_of(query)) as plan:
-        owners, informed = _read_owners(plan, query, deadline)
-        owners.left_out = query.left_out
+        owners, tcp_info_by_inode = _read_owners(plan, query, deadline)
+        owners.excluded_pids = query.excluded_pids
         others, described = _others(query, places, deadline)
         shown = {number: each.shown for number, each in described.items()}
         if selection:
             selection.owners = owners
-            selection.find_called(described)
+            selection.find_named_namespaces(described)
             others = {number: each for number, each in others.items() if selection.wants(number)}
         read = selection.read if selection else _read_all
         holders = _Holders(owners)
-        details = _Details(informed, tcp_info=query.tcp_info)
+        details = _Details(tcp_info_by_inode, tcp_info=query.tcp_info)
         names = device_names(places, others)
         decoding = _Decoding(holders, names, shown, details, read)
         ports = read_port_range(query.proc)
@@ -108,10 +118,10 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
 
 
 def why_without_owners(query: Query) -> str:
-    """Return why this process sees no better than it does, in words for people; "" if none does.
+    """Return the reason, in words for people, why no better source is used; "" for the best one.
 
     Raises:
-        SourceUnavailableError: as iter_sockets().
+        SourceUnavailableError: no source can be used, or not the one that the query names.
     """
     with choose(query) as plan:
         return plan.visibility.reason if plan.visibility.degraded else ""
@@ -119,11 +129,11 @@ def why_without_owners(query: Query) -> str:
 
 def _others(
     query: Query, places: Places, deadline: Deadline
-) -> tuple[dict[int, Found], dict[int, Namespace]]:
-    """Return the other namespaces to look into, and what all are called.
+) -> tuple[dict[int, FoundNamespace], dict[int, Namespace]]:
+    """Return the other namespaces to read, and the names of all others; both by number.
 
     Raises:
-        SourceUnavailableError: there may be more, since a process could not be looked at.
+        SourceUnavailableError: there may be more, since a process could not be read.
     """
     if query.netns == OWN:
         return {}, {}
@@ -134,21 +144,21 @@ def _others(
     found = {each.number: each for each in others}
     described = {number: describe(places, each) for number, each in found.items()}
     if query.netns != ALL_NETNS:
-        chosen = select(described, query.netns)
-        found = {number: each for number, each in found.items() if number in chosen}
+        selected = select(described, query.netns)
+        found = {number: each for number, each in found.items() if number in selected}
     return found, described
 
 
 def _read_all(
     plan: Plan, table: Table, deadline: Deadline, *, tcp_info: bool
-) -> Opened[ChosenRows]:
-    opened = plan.open(whole_rows_of(table, deadline, tcp_info=tcp_info))
-    batches: Iterator[ChosenRows] = (((), rows) for rows in opened.batches)
+) -> Opened[MatchingRows]:
+    opened = plan.open(rows_with_messages_of(table, deadline, tcp_info=tcp_info))
+    batches: Iterator[MatchingRows] = (((), rows) for rows in opened.batches)
     return Opened(opened.encoding, batches, opened.is_netlink)
 
 
 class _Holders:
-    """The owners of an inode, as people read them."""
+    """The owners of sockets by inode, as Owner tuples sorted by pid."""
 
     def __init__(self, owners: Owners) -> None:
         self._owners = owners
@@ -165,32 +175,35 @@ class _Holders:
 def _read_owners(
     plan: Plan, query: Query, deadline: Deadline
 ) -> tuple[Owners, TcpInfoByInode | None]:
-    """Return the owners, and the tcp_info of sockets if that is not for netlink to tell (None).
+    """Return the owners, and by inode the tcp_info of sockets; None if netlink is to tell that.
 
-    Both are the iterators', and the walk's over /proc/PID/fd if there are none or they fail.
+    Both are read from the BPF iterators. Without iterators, or if they fail, the owners are read by
+    a walk over /proc/PID/fd.
     """
     if plan.open_iterator:
-        from zabbix_sockets.collector.iterator.record_owners import read_owners  # noqa: PLC0415  # 1 ms
+        from zabbix_sockets.collector.iterator.record_owners import read_owners  # noqa: PLC0415  # takes 1 ms
 
         try:
             owners = read_owners(plan.open_iterator, query.proc, deadline)
-            informed = _read_informed(plan.open_iterator, deadline) if query.tcp_info else {}
+            tcp_info_by_inode = (
+                _read_tcp_info(plan.open_iterator, deadline) if query.tcp_info else {}
+            )
         except SourceUnavailableError as error:
             plan.give_up_iterator(error)
         else:
-            return owners, informed
+            return owners, tcp_info_by_inode
     owners = walk(query.proc, deadline)
     deadline.check()
     return owners, None
 
 
 def _programs_of(query: Query) -> tuple[str, ...]:
-    """Return the BPF iterators that single sockets are read from."""
-    own, inform = records.OWN_SOCKETS, records.INFORM_SOCKETS
-    return (own, inform) if query.tcp_info else (own,)
+    """Return the names of the BPF iterators that single sockets are read from."""
+    owners, tcp_info = records.OWN_SOCKETS, records.INFORM_SOCKETS
+    return (owners, tcp_info) if query.tcp_info else (owners,)
 
 
-def _read_informed(open_iterator: records.Opener, deadline: Deadline) -> TcpInfoByInode:
+def _read_tcp_info(open_iterator: records.Opener, deadline: Deadline) -> TcpInfoByInode:
     """Return the tcp_info of all sockets that have a descriptor, from the BPF iterator.
 
     Raises:
@@ -206,29 +219,35 @@ def _read_informed(open_iterator: records.Opener, deadline: Deadline) -> TcpInfo
 
 
 class _Details:
-    """What is told of a socket besides its row: its cookie, and tcp_info if that is wanted.
+    """The details of a socket that its row doesn't have: cookie, and tcp_info on request.
 
-    *informed* is what the BPF iterator told; None: netlink's messages have it.
+    *tcp_info_by_inode* is from the BPF iterator; None: netlink's messages have it.
+
+    Attributes:
+        needs_messages_with_tcp_info: it is requested, and netlink has to tell it.
     """
 
-    def __init__(self, informed: TcpInfoByInode | None, *, tcp_info: bool) -> None:
-        self._informed = informed
-        self.asked = tcp_info and informed is None
+    def __init__(self, tcp_info_by_inode: TcpInfoByInode | None, *, tcp_info: bool) -> None:
+        self._tcp_info_by_inode = tcp_info_by_inode
+        self.needs_messages_with_tcp_info = tcp_info and tcp_info_by_inode is None
 
     def of(self, row: Row, message: bytes) -> tuple[int | None, TcpInfo | None]:
-        """Return both; listeners have other things in the place of tcp_info's fields."""
+        """Return cookie and tcp_info of a socket; each is None where it is not known.
+
+        A listener has no tcp_info: the kernel puts other things into these fields.
+        """
         cookie, info = decode_details(message) if message else (None, None)
         if row[0] == TcpState.LISTEN:
             return cookie, None
-        if self._informed:
-            known, info = self._informed.get(row[9], (0, None))
+        if self._tcp_info_by_inode:
+            known, info = self._tcp_info_by_inode.get(row[9], (0, None))
             if known and cookie and known != cookie:
                 info = None  # the inode is another socket's by now
         return cookie, info
 
 
 class _Decoding:
-    """Makes Sockets of tables' rows."""
+    """The Sockets of tables' rows, with owners, names of devices and details."""
 
     def __init__(
         self,
@@ -236,7 +255,7 @@ class _Decoding:
         device_name: DeviceName,
         shown: dict[int, str],
         details: _Details,
-        read: Read,
+        read: TableReader,
     ) -> None:
         self._details = details
         self._holders = holders
@@ -245,9 +264,18 @@ class _Decoding:
         self._read = read
 
     def visited(
-        self, visitor: Visitor, found: Found, own_ports: PortRange, deadline: Deadline, proc: str
+        self,
+        visitor: Visitor,
+        found: FoundNamespace,
+        own_ports: PortRange,
+        deadline: Deadline,
+        proc: str,
     ) -> list[Socket]:
-        """Return the sockets of another namespace, by the first of its processes that stays."""
+        """Return the sockets of another namespace, read by its mount or one of its processes.
+
+        Raises:
+            SourceUnavailableError: the caller may not look into it.
+        """
         refusal = SourceUnavailableError("the network namespace is gone")
         for pid in ways_into(found):
             try:
@@ -262,20 +290,24 @@ class _Decoding:
     def sockets(
         self, plan: Plan, netns: int, ports: PortRange, deadline: Deadline
     ) -> Iterator[Socket]:
-        """Yield the sockets of a namespace."""
+        """Yield the sockets of the namespace *netns*, which *plan* reads.
+
+        *ports* are its ephemeral ones.
+        """
         for each in TABLES:
             table = each._replace(netns=netns)
-            opened = self._read(plan, table, deadline, tcp_info=self._details.asked)
+            tcp_info = self._details.needs_messages_with_tcp_info
+            opened = self._read(plan, table, deadline, tcp_info=tcp_info)
             directions = Directions(opened.encoding, table.family, ports)
-            rows = _once(opened.batches, directions)
+            rows = _without_repeats(opened.batches, directions)
             yield from self._decoded(table, opened, directions, rows)
 
     def _decoded(
         self,
         table: Table,
-        opened: Opened[ChosenRows],
+        opened: Opened[MatchingRows],
         directions: Directions,
-        rows: Iterable[Whole],
+        rows: Iterable[RowWithMessage],
     ) -> Iterator[Socket]:
         """Yield a table's sockets; its listeners come first."""
         address, port = opened.encoding.address, opened.encoding.port
@@ -312,11 +344,13 @@ class _Decoding:
             )
 
 
-def _once(batches: Iterable[ChosenRows], directions: Directions) -> Iterator[Whole]:
-    """Yield the rows, those with an inode once; note the listeners that are none of them."""
+def _without_repeats(
+    batches: Iterable[MatchingRows], directions: Directions
+) -> Iterator[RowWithMessage]:
+    """Yield the rows, those with an inode once; add the other listeners to *directions*."""
     seen: set[int] = set()
-    for ends, rows in batches:
-        for port, local in ends:
+    for listeners, rows in batches:
+        for port, local in listeners:
             directions.add_listener(port, local)
         for row, message in rows:
             inode = row[9]

@@ -1,4 +1,4 @@
-"""Which readers to use here: probe, choose, open tables, and remember why not better."""
+"""The readers that this host allows: probed, chosen, opened, with the reason why no better one."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, repeat
@@ -19,20 +19,24 @@ TCP_TABLES = tuple(table for table in TABLES if table.protocol == "tcp")
 
 Batch = TypeVar("Batch")
 
-Whole = tuple[Row, bytes]
-"""A row, and the netlink message that it is from; empty from procfs."""
+RowWithMessage = tuple[Row, bytes]
+"""A row, and the netlink message that it was decoded from; b"" from procfs."""
 
-ListeningEnd = tuple[int, AddressToken]
-"""Port and address of a listener."""
+ListenerAddress = tuple[int, AddressToken]
+"""The port and the address of a listener, as the rows write them."""
 
-ChosenRows = tuple[Iterable[ListeningEnd], Iterable[Whole]]
-"""Listeners, chosen or not, for the directions of what comes; and the rows that are chosen."""
+MatchingRows = tuple[Iterable[ListenerAddress], Iterable[RowWithMessage]]
+"""A batch: the listeners in it, matching or not, by which directions are decided; and the rows that
+match the filter (all without one)."""
 
 
-class Wish(NamedTuple, Generic[Batch]):
-    """What is wanted of a table, and how each reader yields it.
+class TableRequest(NamedTuple, Generic[Batch]):
+    """A request for batches of a table's rows, as a function for each kind of reader.
 
-    *table* is what warnings call it: a Table, or `tcp` for those of both families.
+    Attributes:
+        table: the table, or `tcp` for those of both address families, as warnings name it.
+        by_netlink: yields the batches from sock_diag.
+        by_procfs: yields the batches from /proc/net.
     """
 
     table: Table | str
@@ -41,11 +45,13 @@ class Wish(NamedTuple, Generic[Batch]):
 
 
 class Opened(NamedTuple, Generic[Batch]):
-    """A table that is being read: batches, listeners (UDP: bound sockets) first.
+    """A table that is being read.
 
-    *encoding* is how the rows write addresses and ports. *is_netlink*: netlink yields them, so
-    they have what /proc/net lacks: devices, and where they were asked for cgroups, figures and
-    messages.
+    Attributes:
+        encoding: the form of the addresses and ports in the rows.
+        batches: the rows, of listeners (UDP: bound sockets) first.
+        is_netlink: the rows are from netlink, so they have the device that /proc/net lacks, and if
+            they were requested cgroups, figures and messages.
     """
 
     encoding: Encoding
@@ -58,13 +64,13 @@ def rows_of(
     deadline: Deadline,
     states: int | None = None,
     observer: CgroupObserver | None = None,
-) -> Wish[Iterable[Row]]:
-    """Wish for a table's rows.
+) -> TableRequest[Iterable[Row]]:
+    """Return the request for a table's rows.
 
-    *states*: a mask of the TCP states that matter, others may come too; None: all. *observer* sees
-    each socket's cgroup, where netlink is the reader.
+    *states* is a mask of the TCP states that are needed, though rows in others may come, too; None:
+    all. *observer* is called with each socket's cgroup if netlink is the reader.
     """
-    return Wish(
+    return TableRequest(
         table,
         lambda netlink: netlink.read(table, deadline, states, observer),
         lambda procfs: procfs.read(table, deadline),
@@ -73,30 +79,40 @@ def rows_of(
 
 def measured_rows_of(
     table: Table, deadline: Deadline, observer: CgroupObserver | None = None
-) -> Wish[MeasuredBatch]:
-    """Wish for rows_of() with the figures of tcp_info of each; procfs has none for any."""
-    return Wish(
+) -> TableRequest[MeasuredBatch]:
+    """Return the request for a table's rows with the figures of tcp_info of each.
+
+    A batch is the rows and their figures in the same order; from procfs there are no figures.
+    *observer* is called with each socket's cgroup if netlink is the reader.
+    """
+    return TableRequest(
         table,
         lambda netlink: netlink.read_measured(table, deadline, observer),
         lambda procfs: ((rows, ()) for rows in procfs.read(table, deadline)),
     )
 
 
-def whole_rows_of(table: Table, deadline: Deadline, *, tcp_info: bool) -> Wish[Iterable[Whole]]:
-    """Wish for a table's rows with the netlink messages they are from, with *tcp_info* in them."""
-    return Wish(
+def rows_with_messages_of(
+    table: Table, deadline: Deadline, *, tcp_info: bool
+) -> TableRequest[Iterable[RowWithMessage]]:
+    """Return the request for a table's rows, each with its netlink message (procfs: b"").
+
+    With *tcp_info* the kernel puts that into the messages.
+    """
+    return TableRequest(
         table,
         lambda netlink: netlink.read_with_messages(table, deadline, tcp_info=tcp_info),
         lambda procfs: (zip(rows, repeat(b"")) for rows in procfs.read(table, deadline)),
     )
 
 
-def tcp_rows(deadline: Deadline, states: int) -> Wish[tuple[int, Iterable[Row]]]:
-    """Wish for the TCP rows of both families in *states*, each batch with its family.
+def tcp_rows(deadline: Deadline, states: int) -> TableRequest[tuple[int, Iterable[Row]]]:
+    """Return the request for the TCP rows of both address families, each batch with its family.
 
-    netlink reads them in one scan of the host's table; procfs one after the other, in all states.
+    *states* is a mask of the TCP states. netlink reads both in one scan of the host's table; procfs
+    reads one table after the other, with rows in all states.
     """
-    return Wish(
+    return TableRequest(
         "tcp",
         lambda netlink: netlink.read_both(deadline, states),
         lambda procfs: (
@@ -106,10 +122,14 @@ def tcp_rows(deadline: Deadline, states: int) -> Wish[tuple[int, Iterable[Row]]]
 
 
 class Plan:
-    """The readers to use, best first; a context manager that lets go of them.
+    """The readers to use, best first; a context manager that closes them.
 
-    *open_iterator* opens the BPF iterators; None without them. *release* lets go of them.
-    The plan has the reading of their records begun as soon as it is made, if it is asked to.
+    Args:
+        netlink: the reader by sock_diag; None where it can't be used.
+        procnet: the reader by /proc/net.
+        visibility: the source that was chosen, and why; later also warnings and gaps.
+        open_iterator: opens a BPF iterator by the name of its program; None without iterators.
+        release: closes what *open_iterator* needs.
     """
 
     def __init__(
@@ -125,44 +145,45 @@ class Plan:
         self._netlink = netlink
         self._procnet = procnet
         self._release = release
-        self._begun: RecordReader | None = None
+        self._started_reader: RecordReader | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._begun:
-            self._begun.end()
+        if self._started_reader:
+            self._started_reader.end()
         self._release()
         if self._netlink:
             self._netlink.close()
 
     def begin(self, query: Query) -> None:
-        """Let the kernel begin with what records() returns later, if the iterators are for it.
+        """Start to read the records that records() returns later, if there are iterators.
 
-        What fits a filter is read otherwise.
+        Not with a filter, which needs the tables' rows. An error is left for records() to raise.
         """
         if self.open_iterator and not query.filter:
             try:
-                self._begun = self.records(query.proc, Deadline(query.timeout))
+                self._started_reader = self.records(query.proc, Deadline(query.timeout))
             except (OSError, SourceUnavailableError):
-                pass  # records() will say why
+                pass  # records() raises it again
 
     def records(self, proc: str, deadline: Deadline) -> RecordReader:
-        """Return the iterator's records of all sockets; those begun already, the first time.
+        """Return a reader of the iterator's records of all sockets.
+
+        The first time it is the one that begin() has started, if it has.
 
         Raises:
-            OSError, SourceUnavailableError: it can't be opened.
+            OSError, SourceUnavailableError: the iterator can't be opened.
         """
         assert self.open_iterator
-        begun, self._begun = self._begun, None
-        return begun or RecordReader(self.open_iterator, proc, deadline)
+        started, self._started_reader = self._started_reader, None
+        return started or RecordReader(self.open_iterator, proc, deadline)
 
     def give_up_iterator(self, error: SourceUnavailableError) -> None:
-        """Go on with the next best source, after the iterator has failed.
+        """Use the tables from now on, after the iterator has failed with *error*.
 
-        *visibility* is a new one: what could not be seen by the iterator says nothing of the
-        other's.
+        *visibility* is replaced by a new one: the gaps of the iterator are none of the tables'.
         """
         self.open_iterator = None
         source = (self._netlink or self._procnet).name
@@ -171,47 +192,56 @@ class Plan:
 
     @property
     def has_netlink(self) -> bool:
-        """Whether the tables are netlink's: then sockets come with their cgroups, too."""
+        """Whether the tables are read by netlink, which also tells the cgroups of sockets."""
         return self._netlink is not None
 
-    def open(self, wish: Wish[Batch]) -> Opened[Batch]:
-        """Start reading as *wish* says, with the best reader that can.
+    def open(self, request: TableRequest[Batch]) -> Opened[Batch]:
+        """Start to read the requested table with netlink, or with /proc/net where netlink can't.
 
-        The first batch is fetched: whether a reader can shows there. One that can't is named in
-        the warnings, with its reason. Once rows have come nothing is read elsewhere.
+        The first batch is fetched at once, since only that shows whether a reader can. If netlink
+        can't, a warning names the reason. After the first batch the reader is not changed.
 
         Raises:
-            SourceUnavailableError: no reader can.
-            DeadlineError, ParseError: as the readers do; no reason to read elsewhere.
+            SourceUnavailableError: no reader can read the table.
+            DeadlineError: the time is over.
+            ParseError: the kernel's answer could not be understood.
         """
         if self._netlink:
             try:
-                return Opened(ENCODING, started(wish.by_netlink(self._netlink)), is_netlink=True)
+                return Opened(
+                    ENCODING, fetch_first(request.by_netlink(self._netlink)), is_netlink=True
+                )
             except SourceUnavailableError as error:
-                self._note_refusal(wish.table, error)
-        return Opened(PROCNET_ENCODING, started(wish.by_procfs(self._procnet)), is_netlink=False)
+                self._note_refusal(request.table, error)
+        return Opened(
+            PROCNET_ENCODING, fetch_first(request.by_procfs(self._procnet)), is_netlink=False
+        )
 
     def _note_refusal(self, table: Table | str, error: SourceUnavailableError) -> None:
         self.visibility.degraded = True
         self.warn(f"{table}: sock_diag: {error}; read elsewhere")
 
     def warn(self, warning: str) -> None:
-        """Note a warning, once for all namespaces."""
+        """Add a warning to the visibility, unless it is there already (from another namespace)."""
         if warning not in self.visibility.warnings:
             self.visibility.warnings.append(warning)
 
     def is_exact(self, table: Table) -> bool:
-        """Whether no row of *table*, now that it was read, can be missing."""
+        """Whether no row of *table*, which has been read, can be missing.
+
+        If one can, since /proc/net changed meanwhile, there is a warning.
+        """
         if table not in self._procnet.approximate:
             return True
         self.warn(f"{table}: /proc/net changed while it was read: approximate")
         return False
 
 
-def started(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Return *batches* with the first one fetched: whether a reader can shows there.
+def fetch_first(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Fetch the first of *batches*, and return an iterator over all of them, that one included.
 
-    A batch may be valid only until the next one is asked for, which chain() respects.
+    So the errors of a reader that can't read are raised here. A batch may be valid only until the
+    next one is fetched, which chain() respects.
     """
     for first in batches:
         return chain((first,), batches)
@@ -219,13 +249,13 @@ def started(batches: Iterator[Batch]) -> Iterator[Batch]:
 
 
 def choose(query: Query, programs: Sequence[str] = ()) -> Plan:
-    """Return the plan for *query*: the best source that works here, or the one it insists on.
+    """Return the plan for *query*: the best source that works here, or the one that it names.
 
-    *programs* are those of the BPF iterators that will be read in any case, by default a
-    Snapshot's: where none are pinned, they are loaded now, and any other when it is opened.
+    *programs* names the BPF iterators that will be read in any case, by default those for a
+    Snapshot: if none are pinned, they are loaded now, and any other when it is opened.
 
     Raises:
-        SourceUnavailableError: the source that it insists on can't be used.
+        SourceUnavailableError: the source that the query names can't be used.
     """
     procnet = ProcTables(f"{query.proc}/net")
     if query.source == "procfs":
@@ -271,8 +301,11 @@ def _open_iterators(
 ) -> tuple[records.Opener, Callable[[], None]]:
     """Return the opener of the pinned iterators, else of ones that this call loads itself.
 
+    The second function closes what the opener needs.
+
     Raises:
-        SourceUnavailableError: neither can be had; the message says why and what to do.
+        SourceUnavailableError: none are pinned, and none can be loaded; the message says why and
+            what to do.
     """
     try:
         return records.open_pinned(pins), lambda: None
@@ -280,13 +313,13 @@ def _open_iterators(
         reason = records.why_kernel_cannot()
         if reason:
             raise SourceUnavailableError(reason) from error
-        from zabbix_sockets.readers.bpf.capabilities import why_may_not_load  # noqa: PLC0415  # few
-        from zabbix_sockets.readers.bpf.pinned import why_not_pinned  # noqa: PLC0415  # the same
+        from zabbix_sockets.readers.bpf.capabilities import why_may_not_load  # noqa: PLC0415  # only for calls that may not read pins
+        from zabbix_sockets.readers.bpf.pinned import why_not_pinned  # noqa: PLC0415  # only for calls that may not read pins
 
         lacking = why_may_not_load()
         if lacking:
             raise SourceUnavailableError(f"{why_not_pinned(pins)}; {lacking}") from error
-        from zabbix_sockets.readers.bpf import loader  # noqa: PLC0415  # ctypes: 2 ms
+        from zabbix_sockets.readers.bpf import loader  # noqa: PLC0415  # imports ctypes: 2 ms
 
         loaded = loader.LoadedPrograms(programs)
         return loaded.open, loaded.close

@@ -1,9 +1,9 @@
-"""What sockets add up to: listeners, connections, queues, uids, and how good connections are.
+"""Sums over sockets: listeners, connections, queues, uids, round-trip times and retransmissions.
 
-Whatever a source tells is added up here, and nowhere else: by the rows of a table (row_fold), by
-the iterator's records (iterator.record_fold), and one by one where only a number of sockets is
-known (iterator.unseen). What is kept grows with what is distinct, never with the sockets, and
-distinct endpoints are bounded.
+The sockets of every source are added up here, and nowhere else: by the rows of a table (row_fold),
+by the iterator's records (iterator.record_fold), and one by one where only a number of sockets is
+known (iterator.unseen). The sums grow with the distinct connections, never with the number of
+sockets, and distinct endpoints are bounded.
 """
 
 from collections.abc import Callable
@@ -14,8 +14,9 @@ from zabbix_sockets.model.quality import Quality, add_to
 from zabbix_sockets.model.snapshot import Connection, ListenerSocket, Snapshot
 
 MAX_ENDPOINTS = 50_000
-"""Distinct connections with a count of their own. The kernel's tables are in the order of a hash,
-so what comes later is rare among the first only if it is rare at all."""
+"""The number of distinct connections that are counted one by one; those that come later are counted
+without their endpoints. The kernel's tables are in the order of a hash, so a connection that is
+frequent in a table is among its first rows, too."""
 
 Key = TypeVar("Key", bound=tuple[int, *tuple[object, ...]])
 Listener = TypeVar("Listener")
@@ -25,22 +26,24 @@ class Sums(Generic[Listener, Key]):
     """The sums of one source, in its own words, until the Snapshot takes them over.
 
     Equal connections have equal keys, of which the first item is the owner's number. A key is
-    decoded once, however many sockets it stands for. A source that fails is left with its sums;
-    what was taken over is complete.
+    decoded once, however many sockets it stands for. The sums of a source that fails stay here;
+    those that a Snapshot has taken over are complete.
 
     Args:
-        without_endpoint: what a key beyond the bound counts as: the same without what may be
-            distinct for each socket, or the key itself if there is no such thing in it.
-        max_endpoints: how many distinct keys to count one by one.
+        without_endpoint: returns the key under which a connection beyond the bound is counted: its
+            own without the items that may be distinct for each socket, or its own key if there are
+            no such items in it.
+        max_endpoints: the number of distinct keys that are counted one by one.
 
     Attributes:
-        connections: how many sockets there are of each key. A hot loop may count on by itself
-            what is there already: for one more socket a call would double its cost.
-        qualities: how good they are together, by the same keys; only those that were measured.
-        listeners: each listening TCP and bound UDP socket.
-        queues: bytes to be read and to be acknowledged, by owner and network namespace.
-        uids: the lowest of each owner's sockets.
-        overflowed: a key was beyond the bound.
+        connections: the number of sockets of each key. A hot loop may increment the number of a key
+            that is there already by itself: a call for each socket would double its cost.
+        qualities: the sum of the samples of round-trip times and retransmissions (model.quality) of
+            each key; only keys with samples.
+        listeners: the listening TCP and bound UDP sockets, each once.
+        queues: the receive and the send queue in bytes, by owner and network namespace.
+        uids: the lowest uid of each owner's sockets.
+        overflowed: there were more than *max_endpoints* keys.
     """
 
     def __init__(
@@ -56,27 +59,30 @@ class Sums(Generic[Listener, Key]):
         self._max_endpoints = max_endpoints
 
     def add(self, key: Key, uid: int, sockets: int = 1, quality: Quality = 0) -> None:
-        """Count equal *sockets*; *quality* is that of all together."""
+        """Add a number of equal *sockets* under one key.
+
+        *uid* is their user's; *quality* is the sum of the samples of all of them, 0 for none.
+        """
         connections, owner = self.connections, key[0]
         lowest = self.uids.get(owner)
         if lowest is None or uid < lowest:
             self.uids[owner] = uid
         known = connections.get(key)
         if known is None and len(connections) >= self._max_endpoints:
-            whole, key = key, self._without_endpoint(key)
-            self.overflowed |= key != whole
+            full_key, key = key, self._without_endpoint(key)
+            self.overflowed |= key != full_key
             known = connections.get(key)
         connections[key] = (known or 0) + sockets
         if quality:
             add_to(self.qualities, key, quality)
 
     def add_listener(self, owner: int, listener: Listener, uid: int, sockets: int = 1) -> None:
-        """Note equal listening *sockets*, each of which stays one."""
+        """Add a number of equal listening *sockets*, each of which is listed by itself."""
         self.listeners += [listener] * sockets
         self.uids[owner] = min(uid, self.uids.get(owner, uid))
 
     def add_queues(self, owner: int, netns: int, recv: int, send: int) -> None:
-        """Add bytes to the queues of an owner's sockets in a namespace."""
+        """Add the bytes of a receive and a send queue to those of an owner in a namespace."""
         place = owner, netns
         before = self.queues.get(place)
         self.queues[place] = (before[0] + recv, before[1] + send) if before else (recv, send)
@@ -84,12 +90,16 @@ class Sums(Generic[Listener, Key]):
     def move_listeners(
         self, snapshot: Snapshot, listener_of: Callable[[Listener], ListenerSocket]
     ) -> None:
-        """Let the Snapshot have the listeners, decoded by *listener_of*."""
+        """Move the listeners to the Snapshot, each decoded by *listener_of*."""
         snapshot.listeners += map(listener_of, self.listeners)
         self.listeners.clear()
 
     def move(self, snapshot: Snapshot, connection_of: Callable[[Key], Connection]) -> None:
-        """Let the Snapshot have all else; *connection_of* decodes the keys."""
+        """Move all sums but the listeners to the Snapshot.
+
+        *connection_of* decodes a key. If there were more keys than the bound, the Snapshot gets
+        a gap of the kind ENDPOINTS.
+        """
         for owner, uid in self.uids.items():
             snapshot.uids[owner] = min(uid, snapshot.uids.get(owner, uid))
         for place, (recv, send) in self.queues.items():
@@ -106,7 +116,10 @@ class Sums(Generic[Listener, Key]):
 def add_connections(
     snapshot: Snapshot, connection: Connection, sockets: int, quality: Quality = 0
 ) -> None:
-    """Count equal connections in a Snapshot; *quality* is that of all together."""
+    """Add a number of equal *sockets* to a Snapshot's connections.
+
+    *quality* is the sum of the samples of all of them, 0 for none.
+    """
     snapshot.connections[connection] = snapshot.connections.get(connection, 0) + sockets
     if quality:
         add_to(snapshot.qualities, connection, quality)

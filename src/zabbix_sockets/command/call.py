@@ -86,7 +86,7 @@ def query_of(
         filter=options.filter or "",
         tcp_info=measuring.tcp_info,
         active_within=measuring.active_within,
-        left_out=asking_processes(),
+        excluded_pids=asking_processes(),
     )
 
 

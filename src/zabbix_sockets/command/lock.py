@@ -241,7 +241,7 @@ class Lock:
 
     def __exit__(self, *_: object) -> None:
         if self.fd >= 0:
-            self.let_go()
+            self.release()
             os.close(self.fd)
             self.fd = -1
 
@@ -260,9 +260,9 @@ class Lock:
         try:
             yield turn
         finally:
-            self.let_go()
+            self.release()
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Let go of the lock, whichever process has taken it; it can be taken again."""
         if self.fd >= 0:
             try:

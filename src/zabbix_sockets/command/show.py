@@ -20,13 +20,13 @@ from zabbix_sockets.terminal import monitor
 from zabbix_sockets.terminal.layout import style_of
 from zabbix_sockets.terminal.sockets import (
     check_states,
-    left_out_of_sockets,
+    omitted_socket_columns,
     render_sockets,
     socket_json,
     socket_order,
     wants_state,
 )
-from zabbix_sockets.terminal.tables import left_out, notes_of, render, render_keys
+from zabbix_sockets.terminal.tables import notes_of, omitted_columns, render, render_keys
 
 _KINDS = (*LISTS, "sockets")
 
@@ -127,7 +127,7 @@ def _show_rows(options: ShowOptions, deadline: Deadline) -> str:
     if options.keys:
         return render_keys(rows)
     style = style_of(sys.stdout)
-    _note_left_out(left_out(kind, rows, style))
+    _note_left_out(omitted_columns(kind, rows, style))
     return render(kind, rows, style, options.collecting.group_by)
 
 
@@ -153,7 +153,7 @@ def _show_sockets(options: ShowOptions, deadline: Deadline) -> str:
     if options.json:
         return to_json(rows).decode() + "\n"
     style = style_of(sys.stdout)
-    _note_left_out(left_out_of_sockets(rows, style))
+    _note_left_out(omitted_socket_columns(rows, style))
     return render_sockets(rows, style)
 
 

@@ -37,10 +37,6 @@ class Effect(NamedTuple):
 EFFECTS: Mapping[str, Effect] = {
     # `fds_max_pct` is absent from the rows, which are all there.
     gaps.DESCRIPTOR_LIMITS: Effect((), "timed out: descriptor limits are not known"),
-    # The gap HIDDEN_COMMANDS, which comes with it, says what that means for groups.
-    gaps.COMMANDS: Effect(
-        (), "{count} command lines were not read: their user's are very long together"
-    ),
     # What these hold is nobody's.
     gaps.DENIED: Effect(
         _OF_GROUPS,
@@ -72,6 +68,11 @@ EFFECTS: Mapping[str, Effect] = {
     gaps.HIDDEN_NAMES: Effect(_OF_GROUPS, _HIDES.format("the whole name")),
     gaps.HIDDEN_USERS: Effect(_OF_GROUPS, _HIDES.format("the user")),
     gaps.HIDDEN_COMMANDS: Effect(_OF_GROUPS, _HIDES.format("the command line")),
+    gaps.UNREAD_COMMANDS: Effect(
+        _OF_GROUPS,
+        "{count} command lines were not read, since those of their user are very long together:"
+        " which group these processes are in is not known",
+    ),
     # The protocol's figures are absent from `host`, too: see unread_protocols().
     gaps.TABLE: Effect(LISTS, "timed out or approximate: {where}"),
     # Connections whose remote ends were not kept are in no upstream's row, but in `other`.
@@ -85,6 +86,10 @@ _UNKNOWN = (
     ((gaps.HIDDEN_NAMES,), _HIDES_FROM_COUNT.format("the whole name")),
     ((gaps.HIDDEN_USERS,), _HIDES_FROM_COUNT.format("the user")),
     ((gaps.HIDDEN_COMMANDS,), _HIDES_FROM_COUNT.format("the command line")),
+    (
+        (gaps.UNREAD_COMMANDS,),
+        "some command lines were not read, since they are very long: the number can't be known",
+    ),
     ((gaps.DENIED,), "{denied} processes{named} can't be inspected: no privilege"),
     ((gaps.FOREIGN_OWNERS,), "owners in other network namespaces can't be known: no privilege"),
     ((gaps.CGROUPS,), "the cgroups of some owners are not known"),

@@ -39,8 +39,9 @@ HIDDEN_USERS = "hidden users"
 """Users of owners, which /proc hides (hidepid)."""
 HIDDEN_COMMANDS = "hidden command lines"
 """Command lines of owners, which /proc hides (hidepid)."""
-COMMANDS = "command lines"
-"""Command lines beyond what those of one user may be long together."""
+UNREAD_COMMANDS = "unread command lines"
+"""Command lines of owners (*how_many*) that were not read: those of one user are too long
+together."""
 
 UNDECIDED = "undecided"
 """Sockets that may fit the filter or not: that depends on owners that were not seen."""
@@ -54,7 +55,7 @@ ROWS = "rows"
 KINDS = (
     *(TABLE, NAMESPACE, NAMESPACES, NAMESPACE_NAMES, PLACES, SHORTAGE),
     *(DENIED, HIDDEN, UNASKED, FOREIGN_OWNERS, CGROUPS),
-    *(HIDDEN_NAMES, HIDDEN_USERS, HIDDEN_COMMANDS, COMMANDS),
+    *(HIDDEN_NAMES, HIDDEN_USERS, HIDDEN_COMMANDS, UNREAD_COMMANDS),
     *(UNDECIDED, ENDPOINTS, DESCRIPTOR_LIMITS, ROWS),
 )
 UNREAD = (TABLE, NAMESPACE, NAMESPACES)

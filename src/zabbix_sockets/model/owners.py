@@ -23,7 +23,7 @@ class Owners:
         hidden: the mount option hidepid keeps other users' processes out of the list.
         complete: every process was read before the deadline passed.
         uncertain: indices in *processes* of those whose full name /proc hides.
-        left_out: pids of processes that are in no set: those that ask (collector.asking).
+        excluded_pids: pids of processes that are in no set: those that ask (collector.asking).
     """
 
     def __init__(self) -> None:
@@ -35,18 +35,18 @@ class Owners:
         self.hidden = False
         self.complete = True
         self.uncertain: set[int] = set()
-        self.left_out: frozenset[int] = frozenset()
+        self.excluded_pids: frozenset[int] = frozenset()
         self._shared: dict[tuple[int, int], int] = {}
 
     def members(self, owner: int) -> tuple[int, ...]:
         """Return the indices in `processes` of the members of the set *owner*, the last one first.
 
-        It has none for NOBODY and UNOWNED; processes in `left_out` are none of them.
+        It has none for NOBODY and UNOWNED; processes in `excluded_pids` are none of them.
         """
         found = []
         while owner >= FIRST_OWNER:
             process, owner = self.chains[owner - FIRST_OWNER]
-            if self.processes[process].pid not in self.left_out:
+            if self.processes[process].pid not in self.excluded_pids:
                 found.append(process)
         return tuple(found)
 

@@ -3,7 +3,7 @@
 A file that may not be read, or is not there, is a fact about the host, and what it would have
 named has another name as long as that is so. Without a descriptor or memory it has the other name
 for once, and under its own it seems to be gone. So who goes on without a file notes that here, and
-the answer of a call in whose time that happened (collector.shared) is not called complete.
+the answer of a call in whose time that happened (collector.call_context) is not called complete.
 """
 
 from errno import EMFILE, ENFILE, ENOMEM

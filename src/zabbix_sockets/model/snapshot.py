@@ -239,14 +239,13 @@ ACTIVE_WITHIN = (10, 30, 60, 120, 300, 600, 3600)
 class Query(NamedTuple):
     """What to collect, and how long it may take.
 
-    *source*: `bpf`, `sock_diag` or `procfs`; None chooses the best that works. *proc* is
-    where procfs is mounted, *pins* where the BPF iterators are pinned. *netns*: `all`, `own`,
-    or the name or number of a network namespace. *needs*: the fields of Process that the
-    grouping looks at. *filter*: an expression that chooses sockets (docs/filters.md).
-    *tcp_info*: how good connections are, too; for a Snapshot, of those that sent or received
-    data in the last *active_within* seconds, one of ACTIVE_WITHIN. *left_out*: pids of processes
-    that own nothing here, such as those that ask; what nobody else has is in the host's figures
-    alone.
+    *source*: `bpf`, `sock_diag` or `procfs`; None chooses the best that works. *proc* is where
+    procfs is mounted, *pins* where the BPF iterators are pinned. *netns*: `all`, `own`, or the name
+    or number of a network namespace. *needs*: the fields of Process that the grouping looks at.
+    *filter*: an expression that chooses sockets (docs/filters.md). *tcp_info*: how good connections
+    are, too; for a Snapshot, of those that sent or received data in the last *active_within*
+    seconds, one of ACTIVE_WITHIN. *excluded_pids*: pids of processes that own nothing here, such as
+    those that ask; what nobody else has is in the host's figures alone.
     """
 
     source: str | None = None
@@ -258,4 +257,4 @@ class Query(NamedTuple):
     filter: str = ""
     tcp_info: bool = False
     active_within: int = 60
-    left_out: frozenset[int] = frozenset()
+    excluded_pids: frozenset[int] = frozenset()

@@ -24,8 +24,12 @@ class TcpState(IntEnum):
 TCP_STATES = {int(state): state.name.lower() for state in TcpState}
 UDP_STATES = {TcpState.ESTABLISHED.value: "connected", TcpState.CLOSE.value: "bound"}
 """The names of states in the document, by the kernel's numbers."""
-PROTOCOLS = ("tcp", "udp")
-"""The protocols that are read, by their names in Table."""
+PROTOCOL_NUMBERS = {"tcp": 6, "udp": 17}
+"""The kernel's numbers (IPPROTO_*, include/uapi/linux/in.h) of the protocols that are read, by
+their names in Table."""
+PROTOCOL_NAMES = {number: name for name, number in PROTOCOL_NUMBERS.items()}
+PROTOCOLS = tuple(PROTOCOL_NUMBERS)
+"""The names of the protocols that are read."""
 
 
 def state_name(protocol: str, state: int) -> str:

@@ -42,7 +42,7 @@ def connect(path: str) -> sqlite3.Connection:
         os.umask(mask)
 
 
-def strange_to(schema: str, database: sqlite3.Connection) -> dict[str, str]:
+def conflicting_objects(schema: str, database: sqlite3.Connection) -> dict[str, str]:
     """Compare a file with *schema*, the statements that make tables and indices of this version.
 
     Returns:
@@ -147,7 +147,7 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         database = connect(self.path)
         try:
-            strange = strange_to(self._schema, database)
+            strange = conflicting_objects(self._schema, database)
             if strange:
                 raise sqlite3.DatabaseError(f"another {', '.join(strange)}")
             database.executescript(self._schema)

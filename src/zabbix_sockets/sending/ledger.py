@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import NamedTuple
 
-from zabbix_sockets.sending.database import connect, strange_to
+from zabbix_sockets.sending.database import conflicting_objects, connect
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS groups (
@@ -164,7 +164,7 @@ def _table(path: str) -> Iterator[sqlite3.Connection]:
         sqlite3.Error: the file can't be read or written.
     """
     with closing(connect(path)) as database:
-        for name, kind in strange_to(_SCHEMA, database).items():
+        for name, kind in conflicting_objects(_SCHEMA, database).items():
             database.execute(f"DROP {kind} {name}")  # of another version, or somebody else's
         database.executescript(_SCHEMA)
         database.execute("BEGIN")

@@ -18,7 +18,7 @@ from zabbix_sockets.model.socket import Socket
 from zabbix_sockets.terminal.layout import Style, style_of
 from zabbix_sockets.terminal.sockets import (
     JsonRow,
-    left_out_of_sockets,
+    omitted_socket_columns,
     render_sockets,
     socket_json,
     socket_order,
@@ -181,7 +181,7 @@ def print_tables(
         clock = time.strftime("%H:%M:%S", time.localtime(now.time))
         shown = rows if height is None else _first(rows, max(1, height - 4))
         style = style_of()
-        headline = _headline(clock, rows, left_out_of_sockets(shown, style))[: style.width]
+        headline = _headline(clock, rows, omitted_socket_columns(shown, style))[: style.width]
         out.write((_CLEAR if height else "") + headline + "\n")
         out.write(render_sockets(shown, style))
         if len(shown) < len(rows):

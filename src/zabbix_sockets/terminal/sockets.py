@@ -112,7 +112,7 @@ def render_sockets(rows: Sequence[JsonRow], style: Style) -> str:
     return render_table(_columns(rows), rows, style)
 
 
-def left_out_of_sockets(rows: Sequence[JsonRow], style: Style) -> list[str]:
+def omitted_socket_columns(rows: Sequence[JsonRow], style: Style) -> list[str]:
     """Return the titles of the columns for which the terminal has no room."""
     columns = _columns(rows)
     kept = columns_that_fit(columns, rows, style.width)

@@ -93,7 +93,7 @@ def render(kind: str, rows: Sequence[Row], style: Style, grouping: str = DEFAULT
     return render_table(_columns(kind, rows, grouping), rows, style)
 
 
-def left_out(kind: str, rows: Sequence[Row], style: Style) -> list[str]:
+def omitted_columns(kind: str, rows: Sequence[Row], style: Style) -> list[str]:
     """Return the titles of the columns for which the terminal has no room."""
     columns = _columns(kind, rows, DEFAULT_GROUPING)
     kept = columns_that_fit(columns, rows, style.width)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from zabbix_sockets import Query, Snapshot
-from zabbix_sockets.collector.shared import Shared
+from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.collector.tables.collection import TableCollection
 from zabbix_sockets.model.deadline import Deadline
@@ -71,7 +71,7 @@ class Host:
         made: Any = self.tables if netlink else None
         plan = Plan(made, ProcTables(f"{self.proc}/net"), visibility)
         asked = Query(proc=str(self.proc), **query)
-        TableCollection(plan, asked, Shared(str(self.proc), self.deadline), snapshot).collect()
+        TableCollection(plan, asked, CallContext(str(self.proc), self.deadline), snapshot).collect()
         return snapshot
 
     def path(self, pid: int) -> str:

@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.namespaces import (
-    Found,
+    FoundNamespace,
     describe,
     device_names,
     find,
-    held,
+    find_or_warn,
     in_fair_order,
     is_own,
-    look_for,
+    namespaces_of,
     select,
     ways_into,
 )
 from zabbix_sockets.collector.places import Places
-from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.deadline import Deadline
@@ -67,10 +67,10 @@ def with_processes(proc: ProcTree) -> Joins:
 
 def places_of(proc: ProcTree, deadline: Deadline = TIME) -> Places:
     """Return where processes belong, as a call finds out."""
-    return Shared(str(proc), deadline).once(Places)
+    return CallContext(str(proc), deadline).once(Places)
 
 
-def found_in(proc: ProcTree) -> dict[int, Found]:
+def found_in(proc: ProcTree) -> dict[int, FoundNamespace]:
     """Return what is found, by numbers; pids in order."""
     found, _ = find(Mounts(str(proc), TIME), TIME)
     assert len({each.number for each in found}) == len(found)
@@ -91,7 +91,7 @@ def test_processes_of_a_namespace(proc: ProcTree, with_processes: Joins) -> None
     found = found_in(proc)
     assert found.keys() == {number_of(web), number_of(db)}
     assert sorted(found[number_of(web)].pids) == [30, 31, 32]
-    assert found[number_of(db)] == Found(number_of(db), (40,))
+    assert found[number_of(db)] == FoundNamespace(number_of(db), (40,))
 
 
 def test_secret_number(proc: ProcTree, with_processes: Joins) -> None:
@@ -111,8 +111,8 @@ def test_mounted(proc: ProcTree, with_processes: Joins) -> None:
     proc.mount_netns(web, "/run/netns/web")
     proc.mount_netns(empty, "/run/netns/empty")
     assert list(found_in(proc).values()) == [
-        Found(number_of(web), (30,), "/run/netns/web"),
-        Found(number_of(empty), (), "/run/netns/empty"),
+        FoundNamespace(number_of(web), (30,), "/run/netns/web"),
+        FoundNamespace(number_of(empty), (), "/run/netns/empty"),
     ]
 
 
@@ -161,9 +161,9 @@ def test_own_by_other_names(proc: ProcTree) -> None:
 
 def test_gone(proc: ProcTree) -> None:
     """A namespace is gone with its last process, unless it is mounted."""
-    assert not Found(5, (98, 1)).is_gone(str(proc))
-    assert Found(5, (98, 99)).is_gone(str(proc))
-    assert not Found(5, (), "/run/netns/web").is_gone(str(proc))
+    assert not FoundNamespace(5, (98, 1)).is_gone(str(proc))
+    assert FoundNamespace(5, (98, 99)).is_gone(str(proc))
+    assert not FoundNamespace(5, (), "/run/netns/web").is_gone(str(proc))
 
 
 def test_no_time(proc: ProcTree) -> None:
@@ -177,19 +177,19 @@ def test_held(proc: ProcTree) -> None:
     web = proc.add_netns("web")
     proc.mount_netns(web, "/run/netns/web")
     number = number_of(web)
-    assert held(Mounts(str(proc), TIME), {number: [30, 31], 5: [32]}) == {
-        number: Found(number, (30, 31), "/run/netns/web"),
-        5: Found(5, (32,)),
+    assert namespaces_of(Mounts(str(proc), TIME), {number: [30, 31], 5: [32]}) == {
+        number: FoundNamespace(number, (30, 31), "/run/netns/web"),
+        5: FoundNamespace(5, (32,)),
     }
 
 
 def test_no_time_to_look_for_any(proc: ProcTree) -> None:
     """What may be missing is noted, and who asked for one by name learns that."""
     plan = Plan(None, ProcTables(), Visibility("bpf"))
-    assert look_for(Mounts(str(proc), TIME), Deadline(0), plan) == ([], False)
+    assert find_or_warn(Mounts(str(proc), TIME), Deadline(0), plan) == ([], False)
     assert plan.visibility.gaps == [Gap(gaps.NAMESPACES)]
     assert len(plan.visibility.warnings) == 1
-    assert select({}, "web", whole=False) == frozenset()
+    assert select({}, "web", complete=False) == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_no_time_to_look_for_any(proc: ProcTree) -> None:
 )
 def test_name_of_a_mount(proc: ProcTree, path: str, name: str) -> None:
     """Only a name that a person gave with `ip netns add` is one; it is made safe."""
-    assert describe(places_of(proc), Found(5, (), path)) == Namespace(name, "net:[5]")
+    assert describe(places_of(proc), FoundNamespace(5, (), path)) == Namespace(name, "net:[5]")
 
 
 @pytest.mark.parametrize(
@@ -243,8 +243,8 @@ def test_name_of_a_mount_comes_first(proc: ProcTree, with_processes: Joins) -> N
 def test_processes_that_are_gone(proc: ProcTree, with_processes: Joins) -> None:
     """A process that has ended says nothing of the name; the next one is asked."""
     with_processes("web", {40: "/system.slice/a.service"})
-    assert describe(places_of(proc), Found(5, (97, 98, 99, 40))).name == "a.service"
-    assert describe(places_of(proc), Found(5, (99,))).name == ""
+    assert describe(places_of(proc), FoundNamespace(5, (97, 98, 99, 40))).name == "a.service"
+    assert describe(places_of(proc), FoundNamespace(5, (99,))).name == ""
 
 
 def test_container_for_people(
@@ -261,7 +261,7 @@ def test_container_for_people(
     shown = describe(places_of(proc), found)
     assert shown == Namespace("shop/%7Bcart%7D", f"{ID[:12]} net:[{number}]")
     assert shown.shown == f"shop/%7Bcart%7D ({ID[:12]} net:[{number}])"
-    secret = describe(places_of(proc), Found(7, (30,), known=False))
+    secret = describe(places_of(proc), FoundNamespace(7, (30,), known=False))
     assert secret.detail == f"{ID[:12]} pid 30"
     names.clear()
     unnamed = describe(places_of(proc), found)
@@ -312,7 +312,7 @@ NUMBERS = st.sets(st.integers(1, (1 << 32) - 1), min_size=1, max_size=40)
 @given(NUMBERS, st.integers(0, 1 << 40))
 def test_order_is_a_permutation(numbers: set[int], seed: int) -> None:
     """No namespace is lost or repeated, and equal seeds give equal orders."""
-    found = [Found(number, ()) for number in numbers]
+    found = [FoundNamespace(number, ()) for number in numbers]
     order = in_fair_order(found, seed)
     assert len(order) == len(found)
     assert set(order) == set(found)
@@ -322,7 +322,7 @@ def test_order_is_a_permutation(numbers: set[int], seed: int) -> None:
 @given(st.integers(4_026_531_900, 4_026_533_000), st.integers(2, 12), st.integers(1 << 30, 1 << 31))
 def test_each_comes_first_for_some_seed(first: int, count: int, now: int) -> None:
     """Within minutes of calls each of some namespaces was the first, and each was the last."""
-    found = [Found(first + 138 * at, ()) for at in range(count)]
+    found = [FoundNamespace(first + 138 * at, ()) for at in range(count)]
     orders = [in_fair_order(found, now + 60 * minute) for minute in range(600)]
     assert {order[0] for order in orders} == set(found)
     assert {order[-1] for order in orders} == set(found)
@@ -330,7 +330,7 @@ def test_each_comes_first_for_some_seed(first: int, count: int, now: int) -> Non
 
 def test_nobody_waits_long() -> None:
     """With time for a fifth of them, each namespace is read within ten calls of a minute each."""
-    found = [Found(4_026_532_000 + 3 * at, ()) for at in range(200)]
+    found = [FoundNamespace(4_026_532_000 + 3 * at, ()) for at in range(200)]
     unread = dict.fromkeys(found, 0)
     for minute in range(500):
         for each in in_fair_order(found, 1_790_000_000 + 60 * minute)[:40]:
@@ -341,11 +341,11 @@ def test_nobody_waits_long() -> None:
 
 def test_ways() -> None:
     """Where it is mounted comes first, then some of its processes."""
-    assert list(ways_into(Found(5, (), "/run/netns/web"))) == [None]
-    assert list(ways_into(Found(5, (30, 31), "/run/netns/web"))) == [None, 30, 31]
-    assert list(ways_into(Found(5, (30,)))) == [30]
-    assert list(ways_into(Found(5, ()))) == []
-    many = list(ways_into(Found(5, tuple(range(100)))))
+    assert list(ways_into(FoundNamespace(5, (), "/run/netns/web"))) == [None]
+    assert list(ways_into(FoundNamespace(5, (30, 31), "/run/netns/web"))) == [None, 30, 31]
+    assert list(ways_into(FoundNamespace(5, (30,)))) == [30]
+    assert list(ways_into(FoundNamespace(5, ()))) == []
+    many = list(ways_into(FoundNamespace(5, tuple(range(100)))))
     assert many == list(range(len(many)))
     assert 1 < len(many) < 10
 
@@ -354,7 +354,9 @@ def test_device_names(proc: ProcTree, with_processes: Joins) -> None:
     """Devices of the own namespace are the kernel's to name, others' those of a process."""
     web = with_processes("web", {30: "/"})
     (web / "net/igmp").write_text("titles\n1\tlo: 1 V3\n7\teth0 : 1 V3\n")
-    names = device_names(places_of(proc), {5: Found(5, (30,)), 6: Found(6, (), "/run/netns/x")})
+    names = device_names(
+        places_of(proc), {5: FoundNamespace(5, (30,)), 6: FoundNamespace(6, (), "/run/netns/x")}
+    )
     assert [names(netns, 0) for netns in (0, 5, 6, 9)] == [""] * 4
     assert (names(0, 1), names(5, 1), names(5, 7), names(5, 8)) == ("lo", "lo", "eth0", "if8")
     assert (names(6, 7), names(9, 7)) == ("if7", "if7")

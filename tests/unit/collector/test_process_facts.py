@@ -8,7 +8,7 @@ import pytest
 from json_documents import JsonDocument, json_document
 
 from zabbix_sockets.collector import process_facts
-from zabbix_sockets.collector.shared import Shared
+from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.document import count as counting
 from zabbix_sockets.document.document import NO_LIMITS
 from zabbix_sockets.grouping.grouping import GROUPINGS
@@ -60,7 +60,9 @@ def number(tmp_path: Path) -> Callable[[str], int]:
 def completed(proc: ProcTree, needs: frozenset[str], *members: Process) -> list[Process]:
     """Return the processes with what is needed of them."""
     snapshot = snapshot_of(members)
-    process_facts.complete(snapshot, Query(proc=str(proc), needs=needs), Shared(str(proc), TIME))
+    process_facts.complete(
+        snapshot, Query(proc=str(proc), needs=needs), CallContext(str(proc), TIME)
+    )
     return snapshot.processes
 
 
@@ -217,7 +219,7 @@ def test_hidden_or_ended(proc: ProcTree, needs: set[str], noted: set[str], *, hi
         (proc.root / "1").rename(proc.root / "init")
     snapshot = snapshot_of([Process(20, "a"), Process(99, "b")])
     query = Query(proc=str(proc), needs=frozenset(needs))
-    process_facts.complete(snapshot, query, Shared(str(proc), TIME))
+    process_facts.complete(snapshot, query, CallContext(str(proc), TIME))
     assert {gap.kind for gap in snapshot.visibility.gaps} == (noted if hidden else set())
 
 
@@ -227,7 +229,9 @@ def test_only_holders(proc: ProcTree) -> None:
     add(proc, 21, NGINX)
     snapshot = snapshot_of([Process(20, "a"), Process(21, "b")])
     del snapshot.owners[FIRST_OWNER]
-    process_facts.complete(snapshot, Query(proc=str(proc), needs=PLACES), Shared(str(proc), TIME))
+    process_facts.complete(
+        snapshot, Query(proc=str(proc), needs=PLACES), CallContext(str(proc), TIME)
+    )
     assert [each.unit for each in snapshot.processes] == ["", "nginx.service"]
 
 
@@ -264,7 +268,7 @@ def test_more_processes_than_time(proc: ProcTree) -> None:
     """Past the deadline the rest stays unknown, and no list is complete."""
     snapshot = hostile(proc, 60)
     query = Query(proc=str(proc), needs=frozenset(("command", "user")))
-    process_facts.complete(snapshot, query, Shared(str(proc), Looks(25)))
+    process_facts.complete(snapshot, query, CallContext(str(proc), Looks(25)))
     assert [bool(each.command) for each in snapshot.processes] == [True] * 25 + [False] * 35
     assert [bool(each.user) for each in snapshot.processes] == [True] * 25 + [False] * 35
     assert snapshot.visibility.gaps == [Gap(gaps.PLACES)]
@@ -279,7 +283,9 @@ def test_more_processes_than_time(proc: ProcTree) -> None:
 def test_in_time(proc: ProcTree) -> None:
     """With time for all, nothing is said to be missing."""
     snapshot = hostile(proc, 3)
-    process_facts.complete(snapshot, Query(proc=str(proc), needs=PLACES), Shared(str(proc), TIME))
+    process_facts.complete(
+        snapshot, Query(proc=str(proc), needs=PLACES), CallContext(str(proc), TIME)
+    )
     assert snapshot.visibility.gaps == []
 
 
@@ -291,7 +297,7 @@ def test_a_command_is_read_as_far_as_rules_look(proc: ProcTree) -> None:
 
 
 def test_commands_of_one_user(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One user's command lines have a bound together; equal ones count once; others have theirs."""
+    """The command lines of one user have a bound together; equal ones count once."""
     monkeypatch.setattr(process_facts, "_USER_COMMANDS", 5000)
     uids = dict.fromkeys(range(20, 40), 1000) | dict.fromkeys(range(40, 50), 1001)
     for pid in uids:
@@ -300,11 +306,8 @@ def test_commands_of_one_user(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -
     members = [Process(pid, "java", uid=uid) for pid, uid in uids.items()]
     snapshot = snapshot_of(members)
     query = Query(proc=str(proc), needs=frozenset(("command",)))
-    process_facts.complete(snapshot, query, Shared(str(proc), TIME))
+    process_facts.complete(snapshot, query, CallContext(str(proc), TIME))
     has = [bool(each.command) for each in snapshot.processes]
     assert has == [True] * 3 + [False] * 17 + [True] * 10
     assert len({id(each.command) for each in snapshot.processes[20:]}) == 1
-    assert snapshot.visibility.gaps == [
-        Gap(gaps.COMMANDS, how_many=17),
-        Gap(gaps.HIDDEN_COMMANDS),
-    ]
+    assert snapshot.visibility.gaps == [Gap(gaps.UNREAD_COMMANDS, how_many=17)]

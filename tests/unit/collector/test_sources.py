@@ -10,12 +10,12 @@ import pytest
 
 from zabbix_sockets.collector.sources import (
     Plan,
-    Wish,
+    TableRequest,
     choose,
     measured_rows_of,
     rows_of,
+    rows_with_messages_of,
     tcp_rows,
-    whole_rows_of,
 )
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
@@ -146,23 +146,25 @@ def test_table_that_netlink_has_not(plan_with: Chooser) -> None:
     assert warning.startswith("udp: sock_diag: the kernel has no diag module")
 
 
-WISHES: dict[str, Callable[[], Wish[Any]]] = {
+REQUESTS: dict[str, Callable[[], TableRequest[Any]]] = {
     "rows": lambda: rows_of(TCP, TIME, observer=lambda rows: [row for _, row in rows]),
     "measured rows": lambda: measured_rows_of(TCP, TIME),
-    "whole rows": lambda: whole_rows_of(TCP, TIME, tcp_info=True),
+    "rows with messages": lambda: rows_with_messages_of(TCP, TIME, tcp_info=True),
     "both families": lambda: tcp_rows(TIME, 1 << 1),
 }
 
 
-@pytest.mark.parametrize("wish", WISHES.values(), ids=WISHES)
-def test_every_wish_has_its_fallback(plan_with: Chooser, wish: Callable[[], Wish[Any]]) -> None:
-    """Whatever is wanted of a table comes from netlink, or from /proc; who asks is told which."""
+@pytest.mark.parametrize("make_request", REQUESTS.values(), ids=REQUESTS)
+def test_every_request_has_its_fallback(
+    plan_with: Chooser, make_request: Callable[[], TableRequest[Any]]
+) -> None:
+    """Every request is answered by netlink or else by /proc, and the caller is told by which."""
     plan = plan_with(FakeTables({TCP: [[[row(1)]], [NO_DIAG]]}))
-    opened = plan.open(wish())
+    opened = plan.open(make_request())
     assert (opened.encoding, opened.is_netlink) == (messages.ENCODING, True)
     assert plan.visibility.warnings == []
     assert sum(1 for _ in opened.batches)
-    opened = plan.open(wish())
+    opened = plan.open(make_request())
     assert (opened.encoding, opened.is_netlink) == (net_tables.ENCODING, False)
     assert sum(1 for _ in opened.batches)
     assert plan.visibility.degraded
@@ -171,19 +173,19 @@ def test_every_wish_has_its_fallback(plan_with: Chooser, wish: Callable[[], Wish
 
 
 @pytest.mark.parametrize(
-    ("wish", "expected"),
+    ("requested", "expected"),
     [
         ("rows", [row(1)]),
         ("measured rows", ([row(1)], [(5,)])),
-        ("whole rows", [(row(1), b"")]),
+        ("rows with messages", [(row(1), b"")]),
         ("both families", (2, [row(1)])),
     ],
 )
-def test_what_a_wish_yields(plan_with: Chooser, wish: str, expected: object) -> None:
-    """The rows come with what was wished for."""
+def test_batches_of_each_request(plan_with: Chooser, requested: str, expected: object) -> None:
+    """The rows come with the figures, messages or address family that were requested."""
     tables = FakeTables({TCP: [[[row(1)]]]})
     tables.figures[1] = (5,)
-    (batch, *_) = plan_with(tables).open(WISHES[wish]()).batches
+    (batch, *_) = plan_with(tables).open(REQUESTS[requested]()).batches
     assert batch == expected
 
 

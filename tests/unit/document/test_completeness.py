@@ -77,9 +77,9 @@ CASES: dict[str, tuple[Gap, set[str], str, tuple[str, str]]] = {
         *(Gap(gaps.HIDDEN_COMMANDS), GROUPS, "/proc hides the command line of some processes"),
         ("/proc hides the command line of some processes: the number",) * 2,
     ),
-    gaps.COMMANDS: (
-        *(Gap(gaps.COMMANDS, how_many=3), set(), "3 command lines were not read"),
-        ("", ""),
+    gaps.UNREAD_COMMANDS: (
+        *(Gap(gaps.UNREAD_COMMANDS, how_many=3), GROUPS, "3 command lines were not read, since"),
+        ("some command lines were not read, since they are very long: the number",) * 2,
     ),
     gaps.UNDECIDED: (
         *(Gap(gaps.UNDECIDED, how_many=5), ALL, "filter: some sockets may fit or not"),
@@ -122,7 +122,7 @@ def test_lists_and_warning(kind: str) -> None:
         concerns = grouping is not UNIT or kind not in OF_NAMES
         assert incomplete([gap], grouping) == (lists if concerns else set())
         found = warnings([gap, gap], grouping)
-        if kind in (gaps.DENIED, gaps.NAMESPACE, gaps.COMMANDS):  # they are added up
+        if kind in (gaps.DENIED, gaps.NAMESPACE, gaps.UNREAD_COMMANDS):  # they are added up
             found = [each.replace(str(2 * gap.how_many), str(gap.how_many), 1) for each in found]
         assert [each[: len(beginning)] for each in found] == [beginning] * bool(
             beginning and concerns

@@ -13,7 +13,7 @@ from zabbix_sockets.model.socket import TcpInfo
 from zabbix_sockets.model.text_width import text_width
 from zabbix_sockets.terminal.layout import Column, Style, _fit, render_table, shown_us
 from zabbix_sockets.terminal.sockets import JsonRow, render_sockets, socket_json
-from zabbix_sockets.terminal.tables import left_out, render
+from zabbix_sockets.terminal.tables import omitted_columns, render
 
 from ..snapshots import (  # noqa: TID252  # a test folder is no package
     outbound,
@@ -142,15 +142,15 @@ def test_names_before_figures() -> None:
         table = render("processes", rows, style)
         assert ("zabbix_agentd-with-a-longer-name" in table) is whole
         titles = table.splitlines()[0].split()
-        hidden = left_out("processes", rows, style)
+        hidden = omitted_columns("processes", rows, style)
         assert hidden
         assert {"PROCESS", "SOCKETS", "ESTAB"} <= set(titles)
         assert not set(titles) & set(hidden)
         assert len(titles) + len(hidden) == len(
             render("processes", rows, PIPED).splitlines()[0].split()
         )
-    assert left_out("processes", rows, PIPED) == []
-    assert left_out("processes", rows, Style(colours=False, width=300)) == []
+    assert omitted_columns("processes", rows, PIPED) == []
+    assert omitted_columns("processes", rows, Style(colours=False, width=300)) == []
 
 
 def test_columns_give_way_alike() -> None:

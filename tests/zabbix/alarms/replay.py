@@ -23,6 +23,9 @@ MINUTE, HOUR = 60, 3600
 _ON_ITS_WAY = 1.2
 """Seconds in which values may be in no queue: preprocessing passes few of them on in a second."""
 
+_IDLE_CPU_SECONDS = 0.05
+"""What a server and its database take in that time to answer how long their queues are."""
+
 TABLES = ("history", "history_uint", "history_str", "history_text", "history_log")
 
 
@@ -151,20 +154,33 @@ def import_template(server: Server, source: str) -> str:
 
 
 def settle(server: Server) -> None:
-    """Return when the server has nothing left to preprocess, to store and to discover."""
-    busy_at = time.monotonic()
+    """Return when the server has nothing left to preprocess, to store and to discover.
+
+    What a process has taken from a queue is in none: so neither the server nor its database may
+    have worked for a while, which on a busy machine they do in small slices.
+    """
     left: list[Any] = []
+    quiet_since: float | None = None
+    spent = 0.0
 
     def is_quiet() -> bool:
-        nonlocal busy_at
+        nonlocal quiet_since, spent
         data = _stats(server.port)
-        now = time.monotonic()
         left[:] = data["preprocessing_queue"], data["lld_queue"], data["wcache"]["history"]["used"]
+        now = time.monotonic()
         if any(left):
-            busy_at = now
-        return now - busy_at > _ON_ITS_WAY
+            quiet_since = None
+        elif quiet_since is None or (now > quiet_since + _ON_ITS_WAY and has_worked()):
+            quiet_since, spent = now, cpu_seconds()
+        return quiet_since is not None and now > quiet_since + _ON_ITS_WAY
 
-    wait_for(is_quiet, lambda: tuple(left))
+    def has_worked() -> bool:
+        return cpu_seconds() > spent + _IDLE_CPU_SECONDS
+
+    def cpu_seconds() -> float:
+        return server.cpu_seconds() + server.database.cluster.program.cpu_seconds()
+
+    wait_for(is_quiet, lambda: (tuple(left), spent), pause=0.2)
 
 
 def _stats(port: int) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The collection of what fits a filter: chosen by the kernel as far as it can."""
+"""Collection of the sockets that match a filter, which the kernel applies as far as it can."""

@@ -1,19 +1,19 @@
-"""A Snapshot of the sockets that fit a filter.
+"""Collection of a Snapshot of the sockets that match a filter.
 
-They are the tables' whatever the source, since netlink can leave the others out; with the
-iterators, these tell the owners.
+They are read from the tables whatever the source is, since netlink can leave the other sockets out;
+the owners are read from the iterators if there are any.
 """
 
 from collections.abc import Iterable, Iterator
 from itertools import repeat
 
+from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.filtered.selection import Selection
 from zabbix_sockets.collector.iterator.record_owners import read_owners
-from zabbix_sockets.collector.namespaces import Found
+from zabbix_sockets.collector.namespaces import FoundNamespace
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.row_fold import TableFold
-from zabbix_sockets.collector.shared import Shared
-from zabbix_sockets.collector.sources import ChosenRows, Plan
+from zabbix_sockets.collector.sources import MatchingRows, Plan
 from zabbix_sockets.collector.tables.collection import SHARE_OF_WALK, TableCollection
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import DeadlineError, SourceUnavailableError
@@ -26,30 +26,30 @@ from zabbix_sockets.readers.sock_diag.attributes import decode_figures
 
 
 class FilteredCollection(TableCollection):
-    """Fills a Snapshot with the sockets that fit."""
+    """The collection of a Snapshot of the sockets that match the query's filter."""
 
-    _lists_first = False
+    _may_read_listeners_first = False
 
-    def __init__(self, plan: Plan, query: Query, shared: Shared, snapshot: Snapshot) -> None:
-        self._selection = Selection(query, shared.once(Places).mounts)
+    def __init__(self, plan: Plan, query: Query, context: CallContext, snapshot: Snapshot) -> None:
+        self._selection = Selection(query, context.once(Places).mounts)
         snapshot.filter = query.filter
-        super().__init__(plan, query, shared, snapshot)
+        super().__init__(plan, query, context, snapshot)
         self._selection.owners = self._owners
 
     def _read_owners(self) -> Owners:
         if self._plan.open_iterator:
             try:
-                return self._iterated()
+                return self._owners_by_iterator()
             except SourceUnavailableError as error:
                 self._plan.give_up_iterator(error)
                 self._snapshot.visibility = self._plan.visibility
         return self._walk() if self._selection.needs_owners else super()._read_owners()
 
-    def _iterated(self) -> Owners:
-        """Return the owners by the iterator.
+    def _owners_by_iterator(self) -> Owners:
+        """Return the owners as the iterator tells them; incomplete ones if the time is over.
 
         Raises:
-            SourceUnavailableError: it failed.
+            SourceUnavailableError: the iterator failed.
         """
         assert self._plan.open_iterator
         try:
@@ -64,9 +64,11 @@ class FilteredCollection(TableCollection):
         """Read the own namespace, then the others.
 
         Raises:
-            SourceUnavailableError, ParseError: as the readers do.
-            SocketsError: as TableCollection; the source can't know what the filter needs; or
-                what it names is nowhere on this host.
+            SourceUnavailableError: no table can be read.
+            ParseError: the kernel's answer could not be understood.
+            SocketsError: there is no network namespace of the query's name, the source doesn't
+                have a field that the filter needs, or the filter names something that is not on
+                this host.
         """
         super().collect()
         snapshot = self._snapshot
@@ -97,21 +99,27 @@ class FilteredCollection(TableCollection):
         if plan.has_netlink:
             self._selection.look_for_devices(netns)
 
-    def _worth_visiting(self, found: list[Found]) -> list[Found]:
-        self._selection.find_called(self._snapshot.namespaces)
+    def _worth_visiting(self, found: list[FoundNamespace]) -> list[FoundNamespace]:
+        self._selection.find_named_namespaces(self._snapshot.namespaces)
         return [each for each in found if self._selection.wants(each.number)]
 
 
 def _with_directions(
-    fold: TableFold, chosen: Iterator[ChosenRows], sampler: Sampler | None
+    fold: TableFold, batches: Iterator[MatchingRows], sampler: Sampler | None
 ) -> Iterator[tuple[Iterable[Row], Iterable[Quality]]]:
-    """Yield the rows that fit, with their samples; listeners that don't still tell directions."""
-    for ends, wholes in chosen:
-        for port, address in ends:
+    """Yield the rows that match, with their samples.
+
+    The other listeners are added to the directions of *fold*.
+    """
+    for listeners, rows_with_messages in batches:
+        for port, address in listeners:
             fold.directions.add_listener(port, address)
-        kept = list(wholes)
-        rows = [row for row, _ in kept]
+        matching = list(rows_with_messages)
+        rows = [row for row, _ in matching]
         if sampler:
-            yield rows, [sampler(decode_figures(message)) if message else 0 for _, message in kept]
+            yield (
+                rows,
+                [sampler(decode_figures(message)) if message else 0 for _, message in matching],
+            )
         else:
             yield rows, repeat(0)

@@ -1,4 +1,4 @@
-"""What the names in a filter stand for on this host; None: there is no such thing."""
+"""Numbers for the names in a filter: of network devices, local users and cgroups of this host."""
 
 import _socket
 import os
@@ -9,7 +9,7 @@ from zabbix_sockets.readers.proc.passwd import read_users
 
 
 def device_index(name: str) -> int | None:
-    """Return the index of a device of the network namespace that this thread is in."""
+    """Return the index of a device in this thread's network namespace; None if it has none such."""
     try:
         return _socket.if_nametoindex(name)
     except (OSError, ValueError):  # ValueError: a NUL in it
@@ -17,13 +17,16 @@ def device_index(name: str) -> int | None:
 
 
 def uid_of(name: str) -> int | None:
-    """Return a local user's uid; NSS could wait for a network."""
+    """Return the uid of a user in /etc/passwd, else None: NSS may have to wait for a server."""
     wanted = name.encode()
     return next((user.uid for user in read_users() if user.name == wanted), None)
 
 
 def cgroup_id(mounts: Mounts, path: str) -> int | None:
-    """Return the id of a cgroup v2 by its path, with or without that of the mount point."""
+    """Return the id of a cgroup v2; None if there is none such.
+
+    *path* may begin with the mount point's or at the root of the hierarchy.
+    """
     mount = mounts.cgroup2
     if not mount:
         return None

@@ -1,6 +1,6 @@
-"""The sockets that fit a filter: what the kernel can't decide is decided here.
+"""The selection of sockets by a filter: the kernel decides what it can, a test of rows the rest.
 
-Source: docs/filters.md says what each source can't know.
+docs/filters.md says which fields each source lacks.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,10 +11,10 @@ from zabbix_sockets.collector.filtered.row_test import (
     OWNER_KINDS,
     Dumping,
     RowTest,
-    chosen,
+    select_matching,
 )
 from zabbix_sockets.collector.namespaces import is_own, select
-from zabbix_sockets.collector.sources import ChosenRows, Opened, Plan, Wish, started
+from zabbix_sockets.collector.sources import MatchingRows, Opened, Plan, TableRequest, fetch_first
 from zabbix_sockets.filters.evaluate import OwnerMatcher, RowContext
 from zabbix_sockets.filters.faults import fault
 from zabbix_sockets.filters.kernel import Dump, by_state, dump_for, in_table
@@ -48,16 +48,18 @@ _NETLINK_KINDS = {"dev": "device", "fwmark": "mark", "cgroup": "cgroup"}
 
 
 class Selection:
-    """A filter, with its names looked up on this host.
+    """The filter of a query, with its names looked up on this host.
 
     Attributes:
-        needs_owners: it asks for processes.
-        owners: who holds which socket, as far as it is known: to be set before anything is read.
-        undecided: how many sockets may fit or not, since their owners can't be seen.
+        needs_owners: the filter asks for processes.
+        owners: the owners of sockets as far as they are known, to be set before anything is read.
+        undecided: the number of sockets that may match or not, since their owners could not be
+            seen.
 
     Raises:
-        UsageError: the expression is wrong, or names what this host doesn't have.
-        SocketsError: it needs a privilege that the caller has not.
+        UsageError: the expression is wrong, or names a user, a cgroup or (with the own namespace
+            alone) a device that this host doesn't have.
+        SocketsError: it needs CAP_NET_ADMIN, which the caller lacks.
     """
 
     def __init__(self, query: Query, mounts: Mounts) -> None:
@@ -66,7 +68,7 @@ class Selection:
         found = expression.kinds
         self._netns = query.netns
         self._node = rewrite(expression.node, self._looked_up)
-        self._called: dict[str, frozenset[int]] = {}  # other network namespaces by their names
+        self._named_namespaces: dict[str, frozenset[int]] = {}  # numbers of other ones by name
         self._devices: dict[str, bool] = {}  # whether there is one, of those looked for
         self.undecided = 0
         self.owners = Owners()
@@ -92,30 +94,35 @@ class Selection:
             raise fault(self._text, leaf.at, leaf.end, otherwise)
         return number
 
-    def find_called(self, namespaces: Mapping[int, Namespace]) -> None:
-        """Look for the names of network namespaces among the others that were found.
+    def find_named_namespaces(self, namespaces: Mapping[int, Namespace]) -> None:
+        """Look for the filter's names of network namespaces among *namespaces*.
 
-        Not where the own one alone is read: a name of another fits nothing in it.
+        These are the other ones that were found, by their numbers. Nothing is looked for if the own
+        namespace alone is read, where the name of another one matches no socket.
 
         Raises:
-            SocketsError: one is not there, as if it had been asked for by --netns.
+            SocketsError: one of the names is not there.
         """
         if self._netns == OWN:
             return
         for leaf in leaves(self._node):
             if isinstance(leaf, Named) and leaf.what == "netns" and not self._is_own(leaf.name):
                 try:
-                    self._called[leaf.name] = select(namespaces, leaf.name)
+                    self._named_namespaces[leaf.name] = select(namespaces, leaf.name)
                 except SocketsError as error:
                     what = "no network namespace of this name can be seen"
                     raise self._absent(leaf, what, error.hint) from None
 
     def look_for_devices(self, netns: int) -> None:
-        """Look for the names of devices in a network namespace, which this thread is in."""
-        rewrite(self._left_in(netns), partial(self._with_devices, netns))
+        """Look for the filter's devices in *netns*, the namespace that this thread is in."""
+        rewrite(self._reduced(netns), partial(self._with_devices, netns))
 
     def check_devices(self) -> None:
-        """Raise SocketsError if a device is in no namespace: call it when all have been read."""
+        """Check that each device of the filter was found; to be called when all has been read.
+
+        Raises:
+            SocketsError: a device is in none of the namespaces that were read.
+        """
         nowhere = {name for name, found in self._devices.items() if not found}
         for leaf in leaves(self._node):
             if isinstance(leaf, Named) and leaf.what == "dev" and leaf.name in nowhere:
@@ -123,12 +130,16 @@ class Selection:
                 raise self._absent(leaf, what)
 
     def _absent(self, leaf: Named, what: str, hint: str = "") -> SocketsError:
-        """Return the error for what may be there at another time: no wrong usage."""
+        """Return the error for a name that is not there now, which is no wrong usage."""
         error = fault(self._text, leaf.at, leaf.end, what)
         return SocketsError(str(error), f"{error.hint}\n{hint}" if hint else error.hint)
 
     def check_decided(self) -> None:
-        """Raise SocketsError if a socket may fit or not: a list would not be whole."""
+        """Check that every socket was decided.
+
+        Raises:
+            SocketsError: some may match or not, so a list of sockets would not be complete.
+        """
         if self.undecided:
             raise SocketsError(
                 f"filter: {self.undecided} sockets may fit or not: their processes can't be seen",
@@ -136,11 +147,11 @@ class Selection:
             )
 
     def wants(self, netns: int) -> bool:
-        """Whether a socket of a namespace may fit."""
-        return self._left_in(netns) != FALSE
+        """Whether a socket of the network namespace with the number *netns* may match."""
+        return self._reduced(netns) != FALSE
 
-    def _left_in(self, netns: int) -> Node:
-        """Return what is left of the expression for sockets of a namespace."""
+    def _reduced(self, netns: int) -> Node:
+        """Return the expression for sockets of *netns*, with names of namespaces decided."""
 
         def replace(leaf: Leaf, _wanted: bool) -> Node:
             if isinstance(leaf, Named) and leaf.what == "netns":
@@ -152,7 +163,7 @@ class Selection:
     def _is_called(self, netns: int, name: str) -> bool:
         if netns == OWN_NETNS:
             return self._is_own(name)
-        return netns in self._called.get(name, ())
+        return netns in self._named_namespaces.get(name, ())
 
     def _is_own(self, name: str) -> bool:
         return name == OWN or is_own(self._mounts, name)
@@ -165,34 +176,37 @@ class Selection:
         *,
         tcp_info: bool,
         observer: CgroupObserver | None = None,
-    ) -> Opened[ChosenRows]:
-        """Start reading the sockets of *table* that fit; *observer* sees their cgroups.
+    ) -> Opened[MatchingRows]:
+        """Start to read the sockets of *table* that match.
 
-        *tcp_info*: the messages have it.
+        With *tcp_info* the netlink messages have that. *observer* is called with the cgroups of
+        the sockets that match.
 
         Raises:
-            SocketsError: this source can't know what the expression asks for.
-            SourceUnavailableError, DeadlineError, ParseError: as Plan.open().
+            SocketsError: the expression needs a field that this source lacks.
+            SourceUnavailableError: no reader can read the table.
+            DeadlineError: the time is over.
+            ParseError: the kernel's answer could not be understood.
         """
-        node = in_table(self._left_in(table.netns), table.family)
+        node = in_table(self._reduced(table.netns), table.family)
         if node == FALSE:
             return Opened(ENCODING, iter(()), is_netlink=True)
-        wish = Wish(
+        request = TableRequest(
             table,
             lambda netlink: self._from_netlink(
                 Dumping(netlink, table, deadline, observer, tcp_info), node
             ),
             lambda procnet: self._from_procnet(procnet, table, deadline, node),
         )
-        return plan.open(wish)
+        return plan.open(request)
 
     def _from_procnet(
         self, procnet: ProcTables, table: Table, deadline: Deadline, node: Node
-    ) -> Iterator[ChosenRows]:
-        left = by_state(node, sum(STATES[table.protocol]))
-        if not left:
+    ) -> Iterator[MatchingRows]:
+        remaining = by_state(node, sum(STATES[table.protocol]))
+        if not remaining:
             return
-        for kind in sorted(_NETLINK_KINDS.keys() & frozenset[str]().union(*map(kinds, left))):
+        for kind in sorted(_NETLINK_KINDS.keys() & frozenset[str]().union(*map(kinds, remaining))):
             raise SocketsError(
                 f"filter: procfs, which {table} is read from, tells no socket's"
                 f" {_NETLINK_KINDS[kind]}: {kind} can't be decided",
@@ -202,46 +216,50 @@ class Selection:
             node, RowContext(table.family, PROCNET_ENCODING, OwnerMatcher(self.owners))
         )
         for rows in procnet.read(table, deadline):
-            wholes = [(row, b"") for row in rows]
-            yield chosen(wholes, LISTENING_MASK[table.protocol], test)
+            with_messages = [(row, b"") for row in rows]
+            yield select_matching(with_messages, LISTENING_MASK[table.protocol], test)
 
-    def _from_netlink(self, dumping: Dumping, node: Node) -> Iterator[ChosenRows]:
+    def _from_netlink(self, dumping: Dumping, node: Node) -> Iterator[MatchingRows]:
         table = dumping.table
         node = rewrite(node, partial(self._with_devices, table.netns))
         listening = LISTENING_MASK[table.protocol]
         dumps = [dump_for(node, states) for states in STATES[table.protocol]]
-        whole = any(each.states & listening and not each.program for each in dumps)
-        if not whole and any(each.states & ~listening for each in dumps):
+        has_all_listeners = any(each.states & listening and not each.program for each in dumps)
+        if not has_all_listeners and any(each.states & ~listening for each in dumps):
             yield from dumping.listeners(listening)
-        reading = RowContext(table.family, ENCODING, OwnerMatcher(self.owners))
+        context = RowContext(table.family, ENCODING, OwnerMatcher(self.owners))
         for each in dumps:
             if each.states:
-                yield from self._dumped(dumping, each, node, reading)
+                yield from self._dumped(dumping, each, node, context)
 
     def _dumped(
-        self, dumping: Dumping, dump: Dump, node: Node, reading: RowContext
-    ) -> Iterator[ChosenRows]:
-        """Yield what the kernel lets through, and the test if there is more to decide.
+        self, dumping: Dumping, dump: Dump, node: Node, context: RowContext
+    ) -> Iterator[MatchingRows]:
+        """Yield the rows that the kernel lets through, and the test where that can't decide all.
 
-        A kernel that doesn't know an operation of the program refuses it: it has to do without.
+        A kernel that doesn't know an operation of the program refuses it: then it gets none, and
+        the test decides all.
         """
-        test = None if dump.exact else self._test(node, reading)
+        test = None if dump.exact else self._test(node, context)
         try:
-            batches = started(dumping.batches(dump, test))
+            batches = fetch_first(dumping.batches(dump, test))
         except SourceUnavailableError:
             if not dump.program:
                 raise
             if "fwmark" in kinds(node):
                 raise _no_marks() from None
             dump = dump._replace(program=b"", exact=False)
-            batches = dumping.batches(dump, self._test(node, reading))
+            batches = dumping.batches(dump, self._test(node, context))
         yield from batches
 
-    def _test(self, node: Node, reading: RowContext) -> RowTest:
-        return RowTest(node, reading, self.owners, self._note_undecided)
+    def _test(self, node: Node, context: RowContext) -> RowTest:
+        return RowTest(node, context, self.owners, self._note_undecided)
 
     def _with_devices(self, netns: int, leaf: Leaf, _wanted: bool) -> Node:
-        """Replace a device's name by its index in *netns*, which this thread is in; note it."""
+        """Replace a device's name by its index in *netns*, which this thread is in.
+
+        Whether there is one is kept for check_devices().
+        """
         if not isinstance(leaf, Named) or leaf.what != "dev":
             return leaf
         index = device_index(leaf.name)

@@ -1,1 +1,1 @@
-"""The collection by the BPF iterator: its records, and what it does not see."""
+"""Collection by the BPF iterator, and from netlink of the sockets that it does not see."""

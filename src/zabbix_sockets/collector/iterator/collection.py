@@ -1,22 +1,22 @@
-"""A Snapshot from the BPF iterator, and from netlink what the iterator can't see.
+"""Collection of a Snapshot from the BPF iterator, and from netlink what the iterator can't see.
 
-The iterator sees sockets that a process of this pid namespace has a descriptor of. What is
-left netlink is asked for (unseen), but never for the established connections: those without
-a descriptor are counted by the accept queues and the kernel's own count.
+The iterator sees the sockets of which a process of this pid namespace has a descriptor. Of the
+others netlink is asked for all but the established connections (unseen): those without a descriptor
+are counted by the accept queues and by the kernel's own count.
 """
 
 from functools import cache
 
+from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.iterator.record_fold import RecordFold
 from zabbix_sockets.collector.iterator.record_owners import RecordOwners
 from zabbix_sockets.collector.iterator.unseen import (
     Unseen,
     add_requests,
     add_unaccepted,
-    add_unheld,
+    add_without_descriptor,
 )
 from zabbix_sockets.collector.record_reader import RecordReader
-from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
@@ -27,23 +27,31 @@ from zabbix_sockets.readers.proc.counters import read_current_established, read_
 from zabbix_sockets.readers.proc.process import read_netns, read_uptime
 
 
-class Iteration:
-    """Fills a Snapshot from the iterator, with what netlink knows besides."""
+class IteratorCollection:
+    """The collection of a Snapshot from the BPF iterator and netlink.
+
+    Args:
+        open_iterator: opens a BPF iterator by the name of its program.
+        plan: the readers.
+        query: the query.
+        context: the deadline and the mounts of the call.
+        snapshot: the Snapshot to fill, which has no sockets yet.
+    """
 
     def __init__(
         self,
         open_iterator: Opener,
         plan: Plan,
         query: Query,
-        shared: Shared,
+        context: CallContext,
         snapshot: Snapshot,
     ) -> None:
-        self._shared = shared
+        self._context = context
         self._open_iterator = open_iterator
         self._plan = plan
         self._query = query
         self._proc = query.proc
-        self._deadline = shared.deadline
+        self._deadline = context.deadline
         self._snapshot = snapshot
         self._complete = False
         self._established: int | None = None
@@ -51,12 +59,12 @@ class Iteration:
     def collect(self) -> None:
         """Fill the Snapshot.
 
-        The kernel iterates for another thread; this one asks netlink, and counts what comes.
-        What netlink fails to tell makes the Snapshot incomplete.
+        Another thread reads the iterator; this one asks netlink, and counts the records. A table
+        that netlink can't read to its end is a gap of the Snapshot.
 
         Raises:
-            SourceUnavailableError: the iterator failed; the Snapshot is of no use.
-            SocketsError: there is no network namespace as asked for.
+            SourceUnavailableError: the iterator failed; the Snapshot must not be used.
+            SocketsError: there is no network namespace of the query's name.
         """
         snapshot = self._snapshot
         try:
@@ -64,12 +72,12 @@ class Iteration:
             with self._read() as records:
                 unseen = Unseen(self._plan, snapshot, self._proc, self._deadline)
                 fold = self._fold(records, netns, uptime)
-            if fold.mistaken:
+            if fold.needs_second_pass:
                 with self._read() as records:
                     fold = self._fold(records, netns, uptime)
         except (OSError, ParseError) as error:
             raise SourceUnavailableError(f"the iterator failed: {error}") from error
-        _take_owners(snapshot, fold)
+        _move_owners(snapshot, fold)
         device_name = self._device_names(fold)
         fold.move_listeners(snapshot, device_name)
         seen_listeners = list(snapshot.listeners)
@@ -79,7 +87,7 @@ class Iteration:
         add_requests(snapshot, fold.requests)
         if self._complete:
             after = read_current_established(self._proc)
-            add_unheld(snapshot, self._established, after)
+            add_without_descriptor(snapshot, self._established, after)
         else:
             for protocol in PROTOCOLS:
                 snapshot.visibility.add_gap(gaps.TABLE, protocol)
@@ -91,7 +99,7 @@ class Iteration:
     def _fold(self, records: RecordReader, netns: int, uptime: float) -> RecordFold:
         programs = Programs(self._open_iterator, self._deadline)
         owners = RecordOwners(self._proc, uptime, programs, self._deadline)
-        owners.left_out = self._query.left_out
+        owners.excluded_pids = self._query.excluded_pids
         fold = RecordFold(
             netns,
             self._snapshot.ports,
@@ -106,23 +114,23 @@ class Iteration:
         return fold
 
     def _device_names(self, fold: RecordFold) -> DeviceName:
-        """Return what names devices; name the namespaces, if there are others."""
+        """Return the function that names devices; add the other namespaces to the Snapshot."""
         wanted = self._query.netns
         if wanted == OWN or (wanted == ALL_NETNS and not fold.holders):
             own = cache(read_device_name)
             return lambda _, index: own(index)
-        from zabbix_sockets.collector import namespaces  # noqa: PLC0415  # 2 ms
-        from zabbix_sockets.collector.places import Places  # noqa: PLC0415  # the same
+        from zabbix_sockets.collector import namespaces  # noqa: PLC0415  # takes 2 ms
+        from zabbix_sockets.collector.places import Places  # noqa: PLC0415  # takes 1 ms
 
-        snapshot, places = self._snapshot, self._shared.once(Places)
+        snapshot, places = self._snapshot, self._context.once(Places)
         pids = {
             number: sorted(snapshot.processes[index].pid for index in holders)
             for number, holders in fold.holders.items()
         }
-        found = namespaces.held(places.mounts, pids)
-        whole = True
+        found = namespaces.namespaces_of(places.mounts, pids)
+        complete = True
         if wanted != ALL_NETNS:
-            others, whole = namespaces.look_for(places.mounts, self._deadline, self._plan)
+            others, complete = namespaces.find_or_warn(places.mounts, self._deadline, self._plan)
             for each in others:
                 found.setdefault(each.number, each)
         snapshot.namespaces = {
@@ -131,12 +139,12 @@ class Iteration:
         if namespaces.are_names_hidden(self._proc, found, snapshot.namespaces):
             snapshot.visibility.add_gap(gaps.NAMESPACE_NAMES)
         if wanted != ALL_NETNS:
-            snapshot.selected = namespaces.select(snapshot.namespaces, wanted, whole=whole)
+            snapshot.selected = namespaces.select(snapshot.namespaces, wanted, complete=complete)
         return namespaces.device_names(places, found)
 
 
-def _take_owners(snapshot: Snapshot, fold: RecordFold) -> None:
-    """Let the Snapshot have the owners, and what belongs to them."""
+def _move_owners(snapshot: Snapshot, fold: RecordFold) -> None:
+    """Move the owners, their processes, limits and gaps to the Snapshot."""
     snapshot.processes = fold.owners.processes
     snapshot.fds_limits = fold.fds_limits
     snapshot.owners = {owner: fold.owners.members(owner) for owner in fold.sums.uids}

@@ -1,9 +1,9 @@
-"""From the BPF iterator's records to sums: a million records a second.
+"""Sums over the BPF iterator's records: a million records a second.
 
-Equal sockets of one process give equal bytes, so whole records are counted as they come,
-unread, by a Counter; only distinct ones are ever decoded, and of these what socket it is and how
-good its connection is apart: busy connections differ in the latter alone. The Counter is emptied
-when it grows, so memory stays bounded however many endpoints there are.
+Equal sockets of one process give equal bytes, so records are counted undecoded, as they come, by a
+Counter; only distinct ones are decoded. A record has two parts, the socket and its round-trip time
+and retransmissions, which are decoded apart: busy connections differ in the latter alone. The
+Counter is emptied when it grows, so memory stays bounded however many endpoints there are.
 """
 
 from _socket import AF_INET, AF_INET6
@@ -27,50 +27,53 @@ from zabbix_sockets.model.snapshot import (
     PortRange,
     Snapshot,
 )
-from zabbix_sockets.model.wire import OWN_NETNS
+from zabbix_sockets.model.wire import OWN_NETNS, PROTOCOL_NAMES, PROTOCOL_NUMBERS
 from zabbix_sockets.readers.bpf import records
 from zabbix_sockets.readers.proc.process import count_fds
 
 _MAX_DISTINCT = 16384  # records in the Counter before it is emptied
 _MAX_SAMPLES = 4096  # kept to be found again
-_TCP, _UDP = 6, 17
-_TOLD = {records.INBOUND: INBOUND, records.OUTBOUND: OUTBOUND}
-"""What the kernel decides of a connection's direction (collector.directions), by its kind."""
+_TCP, _UDP = PROTOCOL_NUMBERS["tcp"], PROTOCOL_NUMBERS["udp"]
+_KERNEL_DIRECTIONS = {records.INBOUND: INBOUND, records.OUTBOUND: OUTBOUND}
+"""The kernel's own decision of a connection's direction (collector.directions), by the record's
+kind."""
 
 RecordKey = tuple[int, int, int, int, int, int, int, int, bytes, int, int]
-"""What tells two counted sockets apart, as in struct record: owner's number, kind, protocol,
+"""The key of equal sockets, its items as in struct record: owner's number, kind, protocol,
 flags & IPV6, state, local port, remote port, bound, address, namespace (OWN_NETNS: the own),
-requests (LISTENER) or device (OUTBOUND, UNDECIDED: the others have it as bound). No names: a
-tuple is made for each distinct record."""
+requests (LISTENER) or device (OUTBOUND, UNDECIDED: the others have it as bound). It is no
+NamedTuple, since one is made for each distinct record."""
 
 RecordListener = tuple[RecordKey, int, int]
-"""A listener, with its receive and send queue."""
+"""A listener's key, accept queue and backlog; of UDP receive and send queue in bytes."""
 
 SharedSocket = tuple[RecordKey, int, int, int, Quality]
-"""A socket that may have more owners than that of the key; its uid, receive and send queue; how
-good its connection is."""
+"""A socket that may have more owners than the key's: its key, uid, receive queue, send queue, and
+sample of round-trip time and retransmissions."""
 
 
 class RecordFold:
-    """Counts records.
+    """The sums of the iterator's records.
 
     Args:
         netns: inode number of the caller's network namespace.
         ports: the ephemeral ports of that namespace; others are taken to have the same.
-        proc: where procfs is mounted.
-        owners: knows the processes that records tell of, and names them.
-        own_only: pass over the records of other namespaces.
-        active_within: how good connections are counts those that sent or received data in as
-            many seconds, one of ACTIVE_WITHIN; 0: none.
+        proc: the path where procfs is mounted.
+        owners: the owners, to which the processes of the records are added.
+        own_only: skip the records of other namespaces.
+        active_within: round-trip times and retransmissions are those of the connections that sent
+            or received data in the last so many seconds, one of ACTIVE_WITHIN; 0: of none.
 
     Attributes:
-        complete: every record was counted: the names of all owners could be had in time.
-        fds_limits: soft RLIMIT_NOFILE by the index of the process.
-        inodes: those of listeners and UDP sockets.
+        complete: every record was counted; else the time was over before an owner's name was read.
+        fds_limits: the soft RLIMIT_NOFILE by the index of the process.
+        inodes: the inodes of listeners and UDP sockets.
         has_requests: there are connections in SYN_RECV in the own namespace.
-        requests: listeners of other namespaces, with how many there are at each.
-        mistaken: inbound connections may be among the outbound ones: read again.
-        holders: other namespaces: the processes that hold their sockets, as indices.
+        requests: the listeners of other namespaces, each with the number of its connections in
+            SYN_RECV.
+        needs_second_pass: inbound connections may be among the outbound ones, so the records have
+            to be read a second time.
+        holders: the indices of the processes that hold sockets of another namespace, by its number.
     """
 
     def __init__(
@@ -90,7 +93,7 @@ class RecordFold:
         self.inodes: set[int] = set()
         self.has_requests = False
         self.requests: list[tuple[ListenerSocket, int]] = []
-        self.mistaken = False
+        self.needs_second_pass = False
         self.holders: dict[int, set[int]] = {}
         self._netns = netns
         self._own_only = own_only
@@ -101,7 +104,10 @@ class RecordFold:
         self._samples: dict[bytes, Quality] = {}
 
     def add(self, chunks: Iterable[records.Chunk]) -> None:
-        """Count all records of *chunks*, or those that come before the deadline."""
+        """Count the records of *chunks*.
+
+        If the deadline passes while an owner's name has still to be read, *complete* is False then.
+        """
         try:
             self._add_chunks(chunks)
         except DeadlineError:
@@ -123,7 +129,7 @@ class RecordFold:
     def _sockets(
         self, counter: "Counter[tuple[bytes, bytes]]"
     ) -> Iterator[tuple[bytes, int, Quality]]:
-        """Yield each distinct socket with its number, and how good all of them are together."""
+        """Yield each distinct socket, the number of such ones, and the sum of their samples."""
         counts: dict[bytes, int] = {}
         qualities: dict[bytes, Quality] = {}
         sample_of = self._samples.get
@@ -142,7 +148,7 @@ class RecordFold:
             yield data, count, qualities.get(data, 0)
 
     def _sample(self, figures: bytes) -> Quality:
-        """Return what the figures of a record tell of its connection, and keep it."""
+        """Return the sample in *figures*, the second part of a record, and keep it."""
         quality = 0
         if figures:
             rtt, idle, receiver, sender, retransmitting, retransmits, lost = records.QUALITY.unpack(
@@ -157,7 +163,9 @@ class RecordFold:
         return quality
 
     def _drain(self, counter: "Counter[tuple[bytes, bytes]]") -> None:
-        """Take over the distinct records; with a crawler or many forks that is each one.
+        """Add the distinct records to the sums, and empty the Counter.
+
+        With a crawler or many forks each record is distinct.
 
         Raises:
             DeadlineError: the time is over, and the owner of a record has no name yet.
@@ -168,10 +176,7 @@ class RecordFold:
                 pid, where, cgroup, uid, kind, state, protocol, flags, local_port, remote_port,
                 bound, comm, address, recv, send, inode, started, limit, requests_or_device,
             ) = unpack(data)  # fmt: skip
-            if (
-                not records.LISTENER <= kind <= records.UNDECIDED
-                or protocol not in records.PROTOCOL_NAMES
-            ):
+            if not records.LISTENER <= kind <= records.UNDECIDED or protocol not in PROTOCOL_NAMES:
                 raise ParseError("BPF record", data)
             if where == netns:
                 where = OWN_NETNS
@@ -189,7 +194,7 @@ class RecordFold:
             )  # fmt: skip
             if kind == records.LISTENER or protocol == _UDP:
                 self.inodes.add(inode)
-                self.mistaken |= bool(flags & records.AGAIN)
+                self.needs_second_pass |= bool(flags & records.AGAIN)
             if flags & records.SHARED:
                 self.owners.share(owner, inode)
                 self._shared.setdefault(inode, (key, uid, recv, send, quality))
@@ -209,7 +214,7 @@ class RecordFold:
     def _add(  # a socket's fields; a tuple of them would be made for each
         self, key: RecordKey, uid: int, recv: int, send: int, quality: Quality, count: int = 1
     ) -> None:
-        """Count equal sockets; *quality* is that of all together."""
+        """Add *count* equal sockets; *quality* is the sum of their samples."""
         listening = key[1] == records.LISTENER
         if (recv or send) and not (listening and key[2] == _TCP):
             self.sums.add_queues(key[0], key[9], recv * count, send * count)
@@ -219,10 +224,10 @@ class RecordFold:
             self.sums.add(key, uid, count, quality)
 
     def _without_endpoint(self, key: RecordKey) -> RecordKey:
-        """Return a connection's key without what may be distinct for each socket.
+        """Return a connection's key without the items that may be distinct for each socket.
 
-        Enough stays to tell the direction once all listeners are known: the local end
-        where the program gave one, and whether the remote port may be the kernel's choice.
+        The items stay that decide the direction once all listeners are known: the local address
+        and port, and whether the kernel may have picked the remote port.
         """
         (
             owner, kind, protocol, ipv6, state, local_port, remote_port,
@@ -240,7 +245,7 @@ class RecordFold:
         return *head, remote_port, bound, b"", netns, device
 
     def move_listeners(self, snapshot: Snapshot, device_name: DeviceName) -> None:
-        """Let the Snapshot have the listening TCP and bound UDP sockets."""
+        """Move the listening TCP and bound UDP sockets to the Snapshot."""
         listener_of = partial(_listener, device_name)
         for each in self.sums.listeners:
             (_, _, protocol, *_, netns, requests), _, _ = each
@@ -249,7 +254,7 @@ class RecordFold:
         self.sums.move_listeners(snapshot, listener_of)
 
     def move(self, snapshot: Snapshot, device_name: DeviceName) -> None:
-        """Let the Snapshot have all else, once it has the listeners of all sources."""
+        """Move all other sums to the Snapshot, which has the listeners of all sources by then."""
         directions = DirectionsByTable(snapshot.listeners, records.ENCODING, self._ports)
         source_of = cache(fold_address)
 
@@ -258,9 +263,9 @@ class RecordFold:
                 owner, kind, number, ipv6, state, local_port, remote_port,
                 bound, address, netns, device,
             ) = key  # fmt: skip
-            protocol, told = records.PROTOCOL_NAMES[number], _TOLD.get(kind)
+            protocol, kernel_direction = PROTOCOL_NAMES[number], _KERNEL_DIRECTIONS.get(kind)
             table = directions.table(protocol, AF_INET6 if ipv6 else AF_INET, netns)
-            if told == INBOUND:
+            if kernel_direction == INBOUND:
                 local: bytes | int = address if ipv6 else address[:4]
                 device = bound
             elif address and not ipv6:
@@ -268,7 +273,7 @@ class RecordFold:
                 address = address[:4]
             else:
                 local = bound
-            direction, server = table.of(local_port, local, remote_port, told)
+            direction, server = table.of(local_port, local, remote_port, kernel_direction)
             head = protocol, netns, owner, state, direction
             if server is not None:
                 packed = records.ENCODING.address(server)
@@ -276,14 +281,14 @@ class RecordFold:
             if direction != OUTBOUND or not address:
                 return Connection(*head)
             place = unmapped(address), remote_port, device_name(netns, device)
-            ephemeral = told == OUTBOUND or bool(table.ephemeral[local_port])
+            ephemeral = kernel_direction == OUTBOUND or bool(table.ephemeral[local_port])
             return Connection(*head, *place, source=bound, ephemeral=ephemeral)
 
         self.sums.move(snapshot, connection_of)
 
 
 def _listener(device_name: DeviceName, listener: RecordListener) -> ListenerSocket:
-    """Return a listener in the model's terms."""
+    """Return a listener as a ListenerSocket; *device_name* names its device."""
     key, accept_queue, backlog = listener
     owner, _, number, ipv6, _, port, _, bound, address, netns, _ = key
     place = address if ipv6 else address[:4], port, device_name(netns, bound)

@@ -1,4 +1,4 @@
-"""Whose sockets the iterators' records are of: processes, with their names and numbers."""
+"""The owners of sockets by the BPF iterators' records: processes, with their names and numbers."""
 
 from functools import partial
 
@@ -16,20 +16,20 @@ from zabbix_sockets.readers.bpf.records import (
 from zabbix_sockets.readers.proc.process import is_hidden, read_name, read_uptime
 
 ProcessKey = tuple[int, bytes, int]
-"""What a record tells of its process: pid, comm, seconds from boot to its start."""
+"""The identity of a process in a record: pid, comm, seconds from boot to its start."""
 
 
 class RecordOwners(Owners):
-    """Owners by what records tell of them.
+    """The owners of sockets by records.
 
     Args:
-        proc: where procfs is mounted; names that comm doesn't tell are looked up there.
+        proc: the path where procfs is mounted, from which names are read that comm doesn't have.
         uptime: seconds since boot.
-        programs: tells what processes execute where procfs doesn't.
+        programs: returns the names of executables where procfs hides them.
         deadline: the moment from which no process is asked for its name any more.
 
     Attributes:
-        numbers: the owner that stands for a process alone.
+        numbers: by a process's identity, the number of the owner that is this process alone.
     """
 
     def __init__(self, proc: str, uptime: float, programs: Programs, deadline: Deadline) -> None:
@@ -41,7 +41,10 @@ class RecordOwners(Owners):
         self._deadline = deadline
 
     def add_process(self, key: ProcessKey, fds: int | None = None, cgroup: int = 0) -> int:
-        """Note a process, with what else is known of it, and return its number.
+        """Add a process, and return the number of the owner that is this process alone.
+
+        *fds* is the number of its descriptors (None: unknown), *cgroup* the id of its cgroup (0:
+        unknown). Its name is read from /proc if comm is cut.
 
         Raises:
             DeadlineError: the time is over. A user may have thousands of processes with long
@@ -50,16 +53,18 @@ class RecordOwners(Owners):
         self._deadline.check()
         pid, comm, started = key
         executable = partial(self._programs.executable, pid, started)
-        called = read_name(self._proc, str(pid), comm.split(b"\0", 1)[0], executable)
-        if not called.certain and is_hidden(self._proc, pid):
+        name = read_name(self._proc, str(pid), comm.split(b"\0", 1)[0], executable)
+        if not name.certain and is_hidden(self._proc, pid):
             self.uncertain.add(len(self.processes))
         age = max(0.0, self._uptime - started)
-        number = self.numbers[key] = self.number(Process(pid, called.name, age, fds, cgroup))
+        number = self.numbers[key] = self.number(Process(pid, name.name, age, fds, cgroup))
         return number
 
 
 def read_owners(open_iterator: Opener, proc: str, deadline: Deadline) -> Owners:
-    """Return who holds which inode, as own_sockets tells; /proc is asked for names.
+    """Return the owners of all sockets by inode, from the BPF iterator own_sockets.
+
+    Their names are completed from /proc.
 
     Raises:
         DeadlineError: the time is over.
@@ -74,13 +79,13 @@ def read_owners(open_iterator: Opener, proc: str, deadline: Deadline) -> Owners:
 def _owners(open_iterator: Opener, proc: str, deadline: Deadline) -> Owners:
     owners = RecordOwners(proc, read_uptime(proc), Programs(open_iterator, deadline), deadline)
     last: ProcessKey = (0, b"", 0)
-    number, note = 0, owners.by_inode.setdefault
+    number, first_owner = 0, owners.by_inode.setdefault
     for chunk in read_chunks(open_iterator(OWN_SOCKETS), OWNER.size, deadline):
         for pid, inode, started, comm in OWNER.iter_unpack(chunk):
             key = pid, comm, started
             if key != last:  # one process's sockets come together
                 last = key
                 number = owners.numbers.get(key) or owners.add_process(key)
-            if note(inode, number) != number:
+            if first_owner(inode, number) != number:
                 owners.share(number, inode)
     return owners

@@ -1,12 +1,12 @@
-"""What the iterator can't see, from netlink, as cheaply as possible.
+"""The sockets that the BPF iterator can't see, from netlink, as cheaply as possible.
 
-Sockets in TIME_WAIT and SYN_RECV, orphans, connections not yet accepted, the kernel's own
+They are those in TIME_WAIT and SYN_RECV, orphans, connections not yet accepted, the kernel's own
 sockets, those of processes outside the pid namespace, descriptors in flight. Listeners and UDP
-sockets have tables of their own, which are small. All else takes a scan of the host's table of
-connections: not done where the kernel's counters say that there is nothing to find.
+sockets have tables of their own, which are small. All others take a scan of the host's table of
+connections, which is left out where the kernel's counters say that there are none.
 
-Established connections are never asked for: those that nobody has are told by the accept queues
-and by the kernel's own count. Those being opened in other namespaces are told by their listeners.
+Established connections are never asked for: those without a descriptor are counted by the accept
+queues and by the kernel's own count, and those being opened in other namespaces by their listeners.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -56,8 +56,14 @@ _UNACCEPTED = 1 << TcpState.CLOSE_WAIT  # may have none while they wait to be ac
 class Unseen:
     """The sockets of the own namespace that the iterator can't see.
 
-    What can be asked while the kernel iterates is asked at once. Past the deadline, and where
-    a table can't be read, that is a gap of the Snapshot.
+    Most of them are read at once, while the kernel iterates. A table that can't be read to its end
+    before the deadline is a gap of the Snapshot.
+
+    Args:
+        plan: the readers.
+        snapshot: the Snapshot whose gaps and ports are used.
+        proc: the path where procfs is mounted.
+        deadline: the moment after which nothing is read.
     """
 
     def __init__(self, plan: Plan, snapshot: Snapshot, proc: str, deadline: Deadline) -> None:
@@ -76,9 +82,9 @@ class Unseen:
         self._try("tcp", partial(self._read_tcp, states))
 
     def _try(self, protocol: str, read: Callable[[], None]) -> None:
-        """Let *read* do it; what it can't read to the end is missing in every list.
+        """Call *read*; if it fails, the tables of *protocol* are a gap of the Snapshot.
 
-        The iterator's own sockets are there whatever it is that fails.
+        The sockets that the iterator sees are counted all the same.
         """
         try:
             read()
@@ -111,10 +117,10 @@ class Unseen:
             fold.add(_ownerless(rows, fold, listeners, states))
 
     def move(self, seen: RecordFold, device_name: DeviceName) -> None:
-        """Let the Snapshot have what the iterator has not *seen*.
+        """Move the sockets to the Snapshot that are not among those the iterator has *seen*.
 
-        What it has seen may call for another look: at connections without a descriptor, and at
-        those in CLOSE_WAIT that may wait in the accept queues.
+        By what it has seen a second scan may be necessary: for connections without a descriptor,
+        and for those in CLOSE_WAIT that may wait in the accept queues.
         """
         listening = [row for table in TCP_TABLES for row in self._candidates.get(table, ())]
         states = 0
@@ -134,7 +140,7 @@ class Unseen:
 def _ownerless(
     rows: Iterable[Row], fold: TableFold, listeners: list[Row], states: int
 ) -> Iterator[Row]:
-    """Yield rows without an inode; put listeners aside, if they are asked for."""
+    """Yield the rows in *states* (a mask) without an inode; append those of listeners to a list."""
     for row in rows:
         state = row[0]
         if states >> state & 1:
@@ -146,9 +152,9 @@ def _ownerless(
 
 
 def add_unaccepted(snapshot: Snapshot, listeners: Iterable[ListenerSocket]) -> None:
-    """Count what waits in the accept queues of *listeners*.
+    """Count the connections that wait in the accept queues of *listeners*, as nobody's.
 
-    These connections are established, but for those that the Snapshot has in CLOSE_WAIT.
+    They are established, except those that the Snapshot has in CLOSE_WAIT already.
     """
     waiting: dict[tuple[int, bytes, int, str], int] = {}
     for listener in listeners:
@@ -165,18 +171,22 @@ def add_unaccepted(snapshot: Snapshot, listeners: Iterable[ListenerSocket]) -> N
 
 
 def add_requests(snapshot: Snapshot, requests: Iterable[tuple[ListenerSocket, int]]) -> None:
-    """Count what is in SYN_RECV in other namespaces, by how many there are at a listener."""
+    """Count the connections in SYN_RECV in other namespaces.
+
+    *requests* are listeners, each with the number of these connections.
+    """
     for (_, netns, address, port, device, *_), count in requests:
         state = TcpState.SYN_RECV.value
         key = Connection("tcp", netns, NOBODY, state, INBOUND, address, port, device)
         add_connections(snapshot, key, count)
 
 
-def add_unheld(snapshot: Snapshot, before: int | None, after: int | None) -> None:
-    """Count established connections that nobody here has: the kernel's, or other processes'.
+def add_without_descriptor(snapshot: Snapshot, before: int | None, after: int | None) -> None:
+    """Count the established connections of which no process of this pid namespace has a descriptor.
 
-    The kernel's own count was read before and after: only what both say counts, so that
-    what opens or closes meanwhile doesn't.
+    *before* and *after* are the kernel's own counts of established connections before and after the
+    iteration (None: unknown, and nothing is counted). The smaller one is taken, so that connections
+    which open or close meanwhile don't count.
     """
     if before is None or after is None:
         return
@@ -187,7 +197,7 @@ def add_unheld(snapshot: Snapshot, before: int | None, after: int | None) -> Non
         and connection.netns == OWN_NETNS
         and connection.state in (TcpState.ESTABLISHED, TcpState.CLOSE_WAIT)
     )
-    unheld = min(before, after) - counted
-    if unheld > 0:
+    without_descriptor = min(before, after) - counted
+    if without_descriptor > 0:
         key = Connection("tcp", OWN_NETNS, UNOWNED, TcpState.ESTABLISHED.value, UNKNOWN)
-        add_connections(snapshot, key, unheld)
+        add_connections(snapshot, key, without_descriptor)

@@ -1,1 +1,1 @@
-"""The collection by tables: of netlink or /proc/net, with owners from elsewhere."""
+"""Collection by the socket tables of netlink or /proc/net; the owners are read from elsewhere."""

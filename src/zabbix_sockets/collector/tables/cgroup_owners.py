@@ -1,7 +1,8 @@
-"""Owners without a walk: the cgroups in which sockets were made.
+"""Owners without a walk over /proc/PID/fd: the cgroups in which sockets were made.
 
-netlink tells them with each socket (INET_DIAG_CGROUP_ID, Linux 5.8), to everybody. A socket
-that was handed on, as by systemd's socket activation, is its maker's still.
+netlink tells them with each socket (INET_DIAG_CGROUP_ID, Linux 5.8), whatever the caller's
+privileges are. A socket that was passed to another process, as by systemd's socket activation,
+remains that of the cgroup in which it was made.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,30 +23,30 @@ _BY_CGROUP = frozenset(("unit", "container"))
 
 
 class CgroupOwners(Owners):
-    """A process without a pid for each cgroup: it stands for all of that cgroup.
+    """The owners of sockets as cgroups: a Process without a pid stands for all of one.
 
     Attributes:
-        untold: a socket came without its cgroup, as on kernels before 5.8.
+        lacks_cgroup: a socket came without its cgroup, as on kernels before 5.8.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.untold = False
+        self.lacks_cgroup = False
         self._numbers: dict[int, int] = {}
 
     def gaps(self) -> list[Gap]:
-        """Return what was not seen of who holds which socket, so far."""
-        return [*super().gaps(), *([Gap(CGROUPS)] if self.untold else [])]
+        """Return the gaps in the owners of the rows that observe() has yielded so far."""
+        return [*super().gaps(), *([Gap(CGROUPS)] if self.lacks_cgroup else [])]
 
     def observe(self, rows: Iterable[CgroupRow]) -> Iterator[Row]:
-        """Yield the rows, and note their owners as they come."""
+        """Yield the rows without their cgroups, and add the owner of each by its inode."""
         by_inode, numbers = self.by_inode, self._numbers
         for cgroup, row in rows:
             inode = row[9]
             if not inode:
                 pass  # an orphan, or not accepted yet: nobody's
             elif not cgroup:
-                self.untold = True
+                self.lacks_cgroup = True
             else:
                 number = numbers.get(cgroup)
                 if number is None:
@@ -54,8 +55,12 @@ class CgroupOwners(Owners):
             yield row
 
 
-def may_not_walk(query: Query, mounts: Mounts) -> bool:
-    """Whether cgroups are the better owners: they answer the question, and a walk is denied."""
+def must_use_cgroups(query: Query, mounts: Mounts) -> bool:
+    """Whether cgroups are to be the owners instead of processes.
+
+    They are if the query's grouping needs units or containers alone, cgroup v2 is mounted, and the
+    caller lacks a capability that a walk over the descriptors of all processes takes.
+    """
     if not query.needs or not query.needs <= _BY_CGROUP or not mounts.cgroup2:
         return False
     return not all(

@@ -1,29 +1,29 @@
-"""A Snapshot from the socket tables, one namespace after another.
+"""Collection of a Snapshot from the socket tables, one namespace after another.
 
-The owners are from a walk over /proc/PID/fd. Where that is denied and the grouping asks for no
-process, they are the cgroups in which the sockets were made, which netlink tells to all.
+The owners are read by a walk over /proc/PID/fd. Where that is denied and the grouping needs no
+processes, they are the cgroups in which the sockets were made, which netlink tells everybody.
 """
 
 from collections.abc import Iterable, Iterator
 from itertools import repeat
 from time import monotonic, time
 
+from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.namespaces import (
-    Found,
+    FoundNamespace,
     Visitor,
     describe,
     device_names,
+    find_or_warn,
     in_fair_order,
-    look_for,
     select,
     ways_into,
 )
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.row_fold import TableFold
-from zabbix_sockets.collector.shared import Shared
 from zabbix_sockets.collector.sources import Plan, measured_rows_of, rows_of
 from zabbix_sockets.collector.sums import MAX_ENDPOINTS
-from zabbix_sockets.collector.tables.cgroup_owners import CgroupOwners, may_not_walk
+from zabbix_sockets.collector.tables.cgroup_owners import CgroupOwners, must_use_cgroups
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
@@ -50,33 +50,42 @@ from zabbix_sockets.readers.proc.descriptors import walk
 from zabbix_sockets.readers.proc.process import read_fds_limit
 from zabbix_sockets.readers.sock_diag.messages import CgroupObserver
 
-# The walk over the descriptors is what takes long; the tables that follow tell the most.
 SHARE_OF_WALK = 0.6
+"""The share of the remaining time that the walk over the descriptors may take, which is long; the
+tables, which come after it, matter most."""
 _SHARE_OF_SCANS = 0.5
-"""Of the time left: if reading all namespaces may take more, their listeners come first."""
+"""The share of the remaining time that reading all namespaces may take; if it may take more, the
+listeners of all of them are read first."""
 
 
 class TableCollection:
-    """Fills a Snapshot."""
+    """The collection of a Snapshot from the socket tables.
 
-    _lists_first = True  # listeners alone, where the time may not be enough for all
+    Args:
+        plan: the readers.
+        query: the query.
+        context: the deadline and the mounts of the call.
+        snapshot: the Snapshot to fill, which has no sockets yet.
+    """
 
-    def __init__(self, plan: Plan, query: Query, shared: Shared, snapshot: Snapshot) -> None:
-        self._places = shared.once(Places)
+    _may_read_listeners_first = True  # where the time may not be enough for all
+
+    def __init__(self, plan: Plan, query: Query, context: CallContext, snapshot: Snapshot) -> None:
+        self._places = context.once(Places)
         self._plan = plan
         self._query = query
-        self._deadline = shared.deadline
+        self._deadline = context.deadline
         self._snapshot = snapshot
-        self._found: dict[int, Found] = {}  # as far as they are read
+        self._found: dict[int, FoundNamespace] = {}  # as far as they are read
         self._device_name = device_names(self._places, self._found)
         self._room = MAX_ENDPOINTS
         self._observe: CgroupObserver | None = None
         self._sampler = Sampler(query.active_within) if query.tcp_info else None
         self._owners = self._read_owners()
-        self._owners.left_out = query.left_out
+        self._owners.excluded_pids = query.excluded_pids
 
     def _read_owners(self) -> Owners:
-        if not (self._plan.has_netlink and may_not_walk(self._query, self._places.mounts)):
+        if not (self._plan.has_netlink and must_use_cgroups(self._query, self._places.mounts)):
             return self._walk()
         owners = CgroupOwners()
         self._observe = owners.observe
@@ -87,13 +96,13 @@ class TableCollection:
         return walk(self._query.proc, self._deadline.part(SHARE_OF_WALK))
 
     def collect(self) -> None:
-        """Read the own namespace, then the others.
+        """Fill the Snapshot from the own namespace, then from the others that the query names.
 
-        A table that can't be read makes the Snapshot incomplete.
+        A table that can't be read to its end is a gap of the Snapshot.
 
         Raises:
-            SourceUnavailableError: not one table can be read.
-            SocketsError: there is no network namespace as asked for.
+            SourceUnavailableError: no table of the own namespace can be read.
+            SocketsError: there is no network namespace of the query's name.
         """
         snapshot, owners = self._snapshot, self._owners
         snapshot.processes = owners.processes
@@ -104,7 +113,7 @@ class TableCollection:
         if self._sampler:
             snapshot.lacks_limited_times = self._sampler.lacks_limited_times
         if snapshot.unmeasured and OWN_NETNS in snapshot.unmeasured:
-            snapshot.unmeasured = None  # as if nobody had asked: this source doesn't tell
+            snapshot.unmeasured = None  # as without tcp_info in the query: this source has none
         snapshot.visibility.gaps += owners.gaps()
         snapshot.visibility.vanished = owners.vanished
         holders = [owner for owner in snapshot.uids if owner >= FIRST_OWNER]
@@ -130,10 +139,10 @@ class TableCollection:
             raise refusals[0]
 
     def _fold(self, plan: Plan, table: Table, ports: PortRange) -> tuple[TableFold | None, bool]:
-        """Return a table's sums, None if it was not begun, and whether nothing is missing.
+        """Return a table's sums (None if no reader started), and whether it was read to its end.
 
         Raises:
-            SourceUnavailableError: no reader can read it.
+            SourceUnavailableError: no reader can read the table.
         """
         fold = None
         try:
@@ -150,14 +159,17 @@ class TableCollection:
     def _open(
         self, plan: Plan, table: Table, ports: PortRange
     ) -> tuple[TableFold, Iterator[tuple[Iterable[Row], Iterable[Quality]]]]:
-        """Return what counts a table's rows; the rows, and how good each one's connection is."""
-        encoding, batches = self._opened(plan, table)
+        """Return the empty sums of a table, and its rows in batches.
+
+        Each row has a sample of round-trip time and retransmissions (0: none).
+        """
+        encoding, batches = self._open_measured(plan, table)
         return self._new_fold(table, encoding, ports), batches
 
     def _new_fold(self, table: Table, encoding: Encoding, ports: PortRange) -> TableFold:
         return TableFold(table, encoding, ports, self._owners.by_inode, self._room)
 
-    def _opened(
+    def _open_measured(
         self, plan: Plan, table: Table
     ) -> tuple[Encoding, Iterator[tuple[Iterable[Row], Iterable[Quality]]]]:
         sampler, unmeasured = self._sampler, self._snapshot.unmeasured
@@ -177,13 +189,16 @@ class TableCollection:
         fold.move(self._snapshot, self._device_name)
 
     def _visit(self, scan_seconds: float) -> None:
-        """Read the other namespaces, as many as the time allows."""
+        """Read the other namespaces, as many as the time allows.
+
+        *scan_seconds* is the time that the own one took.
+        """
         snapshot, query = self._snapshot, self._query
         visibility = snapshot.visibility
-        found, whole = look_for(self._places.mounts, self._deadline, self._plan)
+        found, complete = find_or_warn(self._places.mounts, self._deadline, self._plan)
         snapshot.namespaces = {each.number: describe(self._places, each) for each in found}
         if query.netns != ALL_NETNS:
-            snapshot.selected = select(snapshot.namespaces, query.netns, whole=whole)
+            snapshot.selected = select(snapshot.namespaces, query.netns, complete=complete)
             found = [each for each in found if each.number in snapshot.selected]
         found = self._worth_visiting(found)
         self._found.update((each.number, each) for each in found)
@@ -191,7 +206,7 @@ class TableCollection:
         listening: dict[int, list[TableFold]] = {}
         order = in_fair_order(found, time())
         if (
-            self._lists_first
+            self._may_read_listeners_first
             and scan_seconds * len(order) > self._deadline.remaining() * _SHARE_OF_SCANS
         ):
             listening = {each.number: self._read_listening(each, visitor) for each in order}
@@ -202,10 +217,8 @@ class TableCollection:
                 continue
             if not complete:
                 visibility.add_gap(gaps.NAMESPACE, netns=each.number)
-                begun = {fold.table for fold in folds}
-                folds += [
-                    fold for fold in listening.get(each.number, ()) if fold.table not in begun
-                ]
+                read = {fold.table for fold in folds}
+                folds += [fold for fold in listening.get(each.number, ()) if fold.table not in read]
             if ports:
                 named = snapshot.namespaces[each.number]
                 snapshot.namespaces[each.number] = named._replace(ports=ports)
@@ -214,17 +227,20 @@ class TableCollection:
             if visibility.ownership == BY_CGROUPS and folds and ports is None:
                 visibility.add_gap(gaps.FOREIGN_OWNERS, netns=each.number)
 
-    def _worth_visiting(self, found: list[Found]) -> list[Found]:
-        """Return the namespaces to read."""
+    def _worth_visiting(self, found: list[FoundNamespace]) -> list[FoundNamespace]:
+        """Return those of the namespaces *found* that are to be read."""
         return found
 
     def _begin(self, plan: Plan, netns: int) -> None:
-        """Do what is to be done within another namespace before its tables are read."""
+        """Prepare for another namespace, which this thread is in, before its tables are read."""
 
     def _read(
-        self, found: Found, visitor: Visitor
+        self, found: FoundNamespace, visitor: Visitor
     ) -> tuple[list[TableFold], bool, PortRange | None]:
-        """Return a namespace's tables, whether nothing is missing, and its ephemeral ports."""
+        """Return the sums of a namespace's tables, whether all were read to the end, and its ports.
+
+        The ports are its ephemeral ones; None where they can't be read from outside.
+        """
         for pid in ways_into(found):
             folds: list[TableFold] = []
             if self._deadline.passed():
@@ -236,10 +252,10 @@ class TableCollection:
                     for table in TABLES:
                         if str(table) in unused:
                             continue  # each scan is one of the host's whole table
-                        fold, whole = self._fold(
+                        fold, read_to_end = self._fold(
                             plan, table._replace(netns=found.number), ports or self._snapshot.ports
                         )
-                        complete &= whole
+                        complete &= read_to_end
                         if fold:
                             folds.append(fold)
                     return folds, complete, ports
@@ -250,8 +266,8 @@ class TableCollection:
                 self._owners.forget_counted()
         return [], False, None
 
-    def _read_listening(self, found: Found, visitor: Visitor) -> list[TableFold]:
-        """Return a namespace's TCP listeners alone, which takes no scan of the host's table."""
+    def _read_listening(self, found: FoundNamespace, visitor: Visitor) -> list[TableFold]:
+        """Return the sums of a namespace's TCP listeners, which have a small table."""
         folds: list[TableFold] = []
         for pid in ways_into(found):
             if not visitor.may_enter or self._deadline.passed():
@@ -270,12 +286,12 @@ class TableCollection:
         return folds
 
     def _fold_listening(
-        self, plan: Plan, found: Found, table: Table, ports: PortRange | None
+        self, plan: Plan, found: FoundNamespace, table: Table, ports: PortRange | None
     ) -> TableFold:
         table = table._replace(netns=found.number)
         encoding, batches, _ = plan.open(rows_of(table, self._deadline, LISTENING_MASK["tcp"]))
         rows = [row for batch in batches for row in batch if row[0] == LISTENING["tcp"]]
-        # Marks of its own: the same listeners come again when all is read.
+        # Counted ones are marked in a dict of their own: all are read again later.
         by_inode = self._owners.by_inode
         marks = {row[9]: by_inode[row[9]] for row in rows if row[9] in by_inode}
         fold = TableFold(table, encoding, ports or self._snapshot.ports, marks)
@@ -283,9 +299,10 @@ class TableCollection:
         return fold
 
     def _read_limits(self) -> None:
-        """Note the descriptor limits of the processes that hold sockets, unless unlimited.
+        """Read the descriptor limits of the processes that hold sockets, unless unlimited.
 
-        Past the deadline none: the worst instance of a name might be among those not asked.
+        Past the deadline the Snapshot gets none at all: the process that is closest to its limit
+        might be among those not read.
         """
         snapshot = self._snapshot
         for index in {index for members in snapshot.owners.values() for index in members}:

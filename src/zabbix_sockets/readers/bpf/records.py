@@ -23,8 +23,6 @@ NAME_PROGRAMS = "name_programs"
 PROGRAMS = (COUNT_SOCKETS, OWN_SOCKETS, INFORM_SOCKETS, NAME_PROGRAMS)
 """The iterators of sockets.bpf.c, by their functions' names; their pins are called so, too."""
 
-PROTOCOL_NAMES = {6: "tcp", 17: "udp"}
-
 ENCODING = Encoding(
     address=lambda address: address if isinstance(address, bytes) else b"",
     port=lambda port: port,

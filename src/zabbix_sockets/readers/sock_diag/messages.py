@@ -17,7 +17,7 @@ from functools import cache
 from itertools import groupby, repeat
 
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model.wire import Encoding, Row, Table
+from zabbix_sockets.model.wire import PROTOCOL_NUMBERS, Encoding, Row, Table
 from zabbix_sockets.readers.sock_diag.attributes import (
     MESSAGE_MIN,
     NLATTR,
@@ -47,9 +47,6 @@ CgroupObserver = Callable[[Iterable[CgroupRow]], Iterable[Row]]
 
 MeasuredBatch = tuple[Iterable[Row], Iterable[Figures]]
 """Rows, and for each of them the figures of its tcp_info (empty without)."""
-
-IPPROTO = {"tcp": _socket.IPPROTO_TCP, "udp": _socket.IPPROTO_UDP}
-"""The kernel's numbers of protocols by their names in Table."""
 
 _MAX_ERRNO = 4095  # include/linux/err.h
 
@@ -91,7 +88,7 @@ def encode_request(
         0,
     )
     ext = sum(1 << number - 1 for number in extensions)
-    request = INET_DIAG_REQ_V2.pack(table.family, IPPROTO[table.protocol], ext, 0, states)
+    request = INET_DIAG_REQ_V2.pack(table.family, PROTOCOL_NUMBERS[table.protocol], ext, 0, states)
     return header + request + bytecode
 
 

@@ -159,10 +159,10 @@ OTHERS = {5: Namespace("shop", "net:[5]"), 6: Namespace("", "net:[6]")}
 def test_namespaces() -> None:
     """A namespace in which nothing can fit is not read."""
     selection = Selection(Query(filter="netns shop or (netns own and sport 80)"), MOUNTS)
-    selection.find_called(OTHERS)
+    selection.find_named_namespaces(OTHERS)
     assert [selection.wants(number) for number in (0, 5, 6)] == [True, True, False]
     selection = Selection(Query(filter="not netns own"), MOUNTS)
-    selection.find_called({})
+    selection.find_named_namespaces({})
     assert [selection.wants(number) for number in (0, 6)] == [False, True]
 
 
@@ -170,7 +170,7 @@ def test_namespaces() -> None:
 def test_unknown_namespace(expression: str) -> None:
     """As with --netns it is an error, shown at its place, and no wrong usage: it may come back."""
     with pytest.raises(SocketsError, match='"nope": no network namespace of this name') as raised:
-        Selection(Query(filter=expression), MOUNTS).find_called(OTHERS)
+        Selection(Query(filter=expression), MOUNTS).find_named_namespaces(OTHERS)
     assert not isinstance(raised.value, UsageError)
     _, carets, known = raised.value.hint.split("\n")
     assert carets == " " * (2 + expression.index("nope")) + "^^^^"
@@ -181,10 +181,10 @@ def test_names_of_namespaces_where_one_alone_is_read() -> None:
     """In the own one alone, another's name fits nothing, whether it is there or not."""
     for name in ("shop", "nope"):
         selection = Selection(Query(filter=f"netns {name}", netns="own"), MOUNTS)
-        selection.find_called({})
+        selection.find_named_namespaces({})
         assert not selection.wants(0)
     selection = Selection(Query(filter="netns shop", netns="net:[6]"), MOUNTS)
-    selection.find_called(OTHERS)
+    selection.find_named_namespaces(OTHERS)
     assert [selection.wants(number) for number in (5, 6)] == [True, False]
 
 
@@ -212,7 +212,7 @@ def test_device_that_is_nowhere(
         lambda name: 3 if name in there else None,
     )
     selection = Selection(Query(filter=expression, netns=asked), MOUNTS)
-    selection.find_called(OTHERS)
+    selection.find_named_namespaces(OTHERS)
     for netns, devices in {0: ["eth0"], 5: ["eth5"]}.items():
         there[:] = devices
         selection.look_for_devices(netns)

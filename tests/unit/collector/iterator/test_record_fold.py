@@ -223,17 +223,19 @@ def test_device_of_outbound_connections(listener: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("netns", "own_only", "mistaken"),
+    ("netns", "own_only", "needs_second_pass"),
     [(NETNS, True, True), (NETNS, False, True), (OTHER, False, True), (OTHER, True, False)],
 )
-def test_mistaken(netns: int, own_only: bool, mistaken: bool) -> None:
+def test_mistaken(netns: int, own_only: bool, needs_second_pass: bool) -> None:
     """What a listener says of earlier records counts if its namespace is asked for."""
     listener = pack(kind=bpf.LISTENER, state=10, local_port=150, inode=1)
     flagged = pack(
         kind=bpf.LISTENER, state=10, local_port=151, inode=2, netns=netns, flags=bpf.AGAIN
     )
-    assert not fold([listener, pack()]).mistaken
-    assert fold([pack(), flagged, listener], own_only=own_only).mistaken is mistaken
+    assert not fold([listener, pack()]).needs_second_pass
+    assert (
+        fold([pack(), flagged, listener], own_only=own_only).needs_second_pass is needs_second_pass
+    )
 
 
 def test_equal_ends_of_two_namespaces(listener: bytes) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from json_documents import json_document
 
 from zabbix_sockets import Query, Snapshot, collect
-from zabbix_sockets.collector.tables.cgroup_owners import CgroupOwners, may_not_walk
+from zabbix_sockets.collector.tables.cgroup_owners import CgroupOwners, must_use_cgroups
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.snapshot import BY_CGROUPS, BY_DESCRIPTORS, UNOWNED
@@ -49,7 +49,7 @@ def proc(tmp_path: Path) -> ProcTree:
 
 def refuses(proc: ProcTree, needs: frozenset[str]) -> bool:
     """Whether a call that needs these does without a walk."""
-    return may_not_walk(Query(proc=str(proc), needs=needs), Mounts(str(proc), Deadline(600)))
+    return must_use_cgroups(Query(proc=str(proc), needs=needs), Mounts(str(proc), Deadline(600)))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_noted(sockets: list[tuple[int, int]]) -> None:
     }
     assert found == expected
     assert len(owners.processes) == len({number for number, inode in sockets if inode} - {0})
-    assert owners.untold == any(inode and not number for number, inode in sockets)
+    assert owners.lacks_cgroup == any(inode and not number for number, inode in sockets)
     assert not any(each.pid for each in owners.processes)
 
 

@@ -4,14 +4,14 @@ import errno
 
 import pytest
 
-from zabbix_sockets.collector.shared import Shared
+from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline
 
 
-def shared() -> Shared:
+def shared() -> CallContext:
     """Return a call's."""
-    return Shared("/proc", Deadline(600))
+    return CallContext("/proc", Deadline(600))
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
@@ -35,9 +35,9 @@ def test_facts_are_no_shortage(error: Exception) -> None:
 
 def test_once() -> None:
     """What is made for a call is made when it is first asked for, and once."""
-    made: list[Shared] = []
+    made: list[CallContext] = []
 
-    def make(call: Shared) -> list[Shared]:
+    def make(call: CallContext) -> list[CallContext]:
         made.append(call)
         return made
 
