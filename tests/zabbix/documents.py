@@ -122,7 +122,7 @@ def upstream(owner: str, place: str, *, taken: float = 0.0, **counts: Any) -> Ro
 
 
 _TOLD = {field.needs for row in ROWS.values() for field in fields_of(row).values()}
-"""Every fact that fields need: see told_by()."""
+"""Every fact that fields need: see facts_of()."""
 ABSENT: Mapping[str, Row] = {name: absent_row(row, _TOLD) for name, row in ROWS.items()}
 """The row of each complete list that stands for all that it has not."""
 

@@ -297,7 +297,7 @@ def test_a_command_is_read_as_far_as_rules_look(proc: ProcTree) -> None:
 
 
 def test_commands_of_one_user(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user's command lines have a bound together; equal ones count once; none is called hidden."""
+    """A user's command lines have a bound together, in which equal ones count once."""
     monkeypatch.setattr(process_facts, "_USER_COMMANDS", 5000)
     uids = dict.fromkeys(range(20, 40), 1000) | dict.fromkeys(range(40, 50), 1001)
     for pid in uids:
