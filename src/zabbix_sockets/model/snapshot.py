@@ -220,7 +220,7 @@ class Snapshot:
         return {gap.netns for gap in self.visibility.gaps if gap.kind == NAMESPACE}
 
     def ports_of(self, netns: int) -> PortRange | None:
-        """Return the ephemeral ports of a namespace; None if not all sockets that take them were seen."""
+        """Return the ephemeral ports of a namespace; None if some may be taken unseen."""
         if netns == OWN_NETNS:
             return self.ports
         found = self.namespaces.get(netns)

@@ -43,7 +43,7 @@ def _owners_cell(row: JsonRow) -> str:
 
 
 def _us(*path: str) -> Callable[[JsonRow], object]:
-    """Return the function for a cell with the time at *path*, as people read it: 87us, 4.2ms, 1.5s."""
+    """Return the function for a cell with the time at *path*, such as 87us, 4.2ms, 1.5s."""
     field = _field(*path)
 
     def cell(row: JsonRow) -> object:
@@ -54,7 +54,7 @@ def _us(*path: str) -> Callable[[JsonRow], object]:
 
 
 def _bytes(*path: str) -> Callable[[JsonRow], object]:
-    """Return the function for a cell with the bytes at *path*, as people read them: 87, 4.2k, 31M."""
+    """Return the function for a cell with the bytes at *path*, such as 87, 4.2k, 31M."""
     field = _field(*path)
 
     def cell(row: JsonRow) -> object:
@@ -158,7 +158,7 @@ def socket_json(socket: Socket) -> JsonRow:
 
 
 def socket_order(socket: Socket) -> tuple[object, ...]:
-    """Return the key that sorts sockets: by namespace, listeners first, then by address and port."""
+    """Return the key that sorts sockets: listeners first, then by address and port."""
     return (
         socket.netns,
         PROTOCOLS.index(socket.protocol),

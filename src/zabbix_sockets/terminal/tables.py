@@ -15,7 +15,7 @@ from zabbix_sockets.terminal.layout import Column, Style, columns_that_fit, rend
 
 
 def _column(title: str, record: type[Record], path: str, **layout: Any) -> Column[Row]:
-    """Return the column of the field at *path*: numbers are set to the right, times are readable."""
+    """Return the column of the field at *path*: numbers at the right, times readable."""
     field = field_at(record, path)
     return Column(title, _cell(path, field.unit), right=field.kind != TEXT, **layout)
 
@@ -101,7 +101,7 @@ def omitted_columns(kind: str, rows: Sequence[Row], style: Style) -> list[str]:
 
 
 def notes_of(document: Document, kind: str) -> list[str]:
-    """Return the notes for people beside the rows of *kind*: the things that are missing, and why."""
+    """Return the notes for people beside the rows of *kind*: missing things, and why."""
     collector = document.collector
     notes = [collector.reason] if collector.degraded and collector.reason else []
     notes += collector.warnings
