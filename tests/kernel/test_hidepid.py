@@ -2,7 +2,6 @@
 
 import ctypes
 import grp
-import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 import netns
 import pytest
 import zoo
-from children import Child, run_as
+from children import Child, run_as, run_forked
 from json_documents import json_document
 
 from zabbix_sockets import Query, collect
@@ -55,20 +54,7 @@ def hiding(hidepid: int, folder: Path, work: Callable[[str], object]) -> object:
         _call(_libc.mount(b"proc", os.fsencode(folder), b"proc", 0, options), "mount proc")
         return run_as(NOBODY, partial(work, str(folder)), grp.getgrnam(PINS_GROUP).gr_gid)
 
-    read, write = os.pipe()
-    pid = os.fork()
-    if not pid:
-        status = 1
-        try:
-            os.write(write, json.dumps(mounted()).encode())
-            status = 0
-        finally:
-            os._exit(status)
-    os.close(write)
-    with os.fdopen(read, "rb") as pipe:
-        answer = pipe.read()
-    assert os.waitpid(pid, 0)[1] == 0
-    return json.loads(answer)
+    return run_forked(mounted)
 
 
 def ask(source: str, pins: str, grouping: Grouping, proc: str) -> object:

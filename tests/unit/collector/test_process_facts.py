@@ -23,6 +23,7 @@ from zabbix_sockets.readers.proc.passwd import User, read_users
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
 from ..snapshots import snapshot_of  # noqa: TID252  # likewise
+from .fakes import Looks
 
 ID = "3f4e1c0b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f00f"
 NGINX, DOCKER = "system.slice/nginx.service", f"system.slice/docker-{ID}.scope"
@@ -233,19 +234,6 @@ def test_only_holders(proc: ProcTree) -> None:
         snapshot, Query(proc=str(proc), needs=PLACES), CallContext(str(proc), TIME)
     )
     assert [each.unit for each in snapshot.processes] == ["", "nginx.service"]
-
-
-class Looks(Deadline):
-    """A deadline that passes when it has been looked at so many times."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__(600)
-        self.left = looks
-
-    def passed(self) -> bool:
-        """Count down."""
-        self.left -= 1
-        return self.left < 0
 
 
 def rows_of(document: JsonDocument) -> list[JsonDocument]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from zabbix_sockets.command import call
 from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Process, Query, Snapshot
@@ -25,14 +24,7 @@ from ..snapshots import (  # noqa: TID252  # a test folder is no package
 RULES = "[[group]]\nname = 'web'\nprocess = '^nginx$'\ncommand = 'daemon'\n"
 A = FIRST_OWNER
 
-
-@pytest.fixture(autouse=True)
-def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The path of a configuration file that is not there; other calls don't matter."""
-    path = tmp_path / "zabbix-sockets.toml"
-    monkeypatch.setattr("zabbix_sockets.command.lock._SHARED_FOLDERS", ())
-    monkeypatch.setattr(call, "CONFIG", str(path))
-    return path
+pytestmark = pytest.mark.usefixtures("config")
 
 
 @pytest.fixture
