@@ -87,8 +87,10 @@ class Level:
 
 
 def pairs(now: Sequence[float], before: Sequence[float]) -> Pairs | None:
-    """What the rounds in which both ran say, from the first on; None: there was none."""
-    ratios = [ours / theirs for ours, theirs in zip(now, before, strict=False) if theirs]
+    """What the rounds say, of which each is one run of both; None: one of the two has none."""
+    if not (now and before):
+        return None
+    ratios = [ours / theirs for ours, theirs in zip(now, before, strict=True) if theirs]
     if not ratios:
         return None
     middle = median(ratios)

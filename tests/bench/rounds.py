@@ -33,7 +33,9 @@ class Tally:
         return turn < max(1, int(PATIENCE_SECONDS / self._outcomes[0].wall))
 
     def run(self, launcher: Launcher) -> None:
-        """Measure it once."""
+        """Measure it once, unless it has failed already."""
+        if self._failure:
+            return
         command, keep_output = self.candidate.command, self.candidate.check is not None
         outcome = launcher.run(command, keep_output=keep_output, uid=self.candidate.uid)
         self._outcomes.append(outcome)
@@ -86,25 +88,27 @@ def measure(
 ) -> dict[str, Figures]:
     """Run every candidate once in each round, so that noise meets all alike.
 
-    A version and the one before it run one right after the other, the first of one round second
-    in the next, so that neither always has what the other left in the caches.
+    A version and the one before it are a pair: they run one right after the other, the first of
+    one round second in the next, so that neither always has what the other left in the caches,
+    and in as many rounds.
     """
     tallies = [Tally(candidate, stage.sockets) for candidate in candidates]
+    groups = _groups(tallies)
     for turn in range(repeat):
-        for tally in _in_order(tallies, turn):
-            if tally.wants(turn):
-                show(f"{stage}, round {turn + 1} of {repeat}", tally.candidate.name)
-                tally.run(launcher)
+        for group in groups:
+            if any(tally.wants(turn) for tally in group):
+                for tally in reversed(group) if turn % 2 else group:
+                    show(f"{stage}, round {turn + 1} of {repeat}", tally.candidate.name)
+                    tally.run(launcher)
     return {tally.candidate.name: tally.figures(launcher.limit) for tally in tallies}
 
 
-def _in_order(tallies: Sequence[Tally], turn: int) -> list[Tally]:
-    """The order of round *turn*: in every second one, what was before goes before."""
-    ordered: list[Tally] = []
+def _groups(tallies: Sequence[Tally]) -> list[list[Tally]]:
+    """The pairs, and those that are in none by themselves."""
+    groups: dict[str, list[Tally]] = {}
     for tally in tallies:
-        ahead = turn % 2 and tally.candidate.name.endswith(BEFORE)
-        ordered.insert(len(ordered) - bool(ahead), tally)
-    return ordered
+        groups.setdefault(tally.candidate.name.removesuffix(BEFORE), []).append(tally)
+    return list(groups.values())
 
 
 def warm_up(walk: str, launcher: Launcher) -> int:

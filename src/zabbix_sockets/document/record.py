@@ -276,8 +276,11 @@ _encode = make_encoder(None, _content, encode_basestring, None, ":", ",", False,
 
 
 def to_json(value: object) -> bytes:
-    """Return the JSON of Records, or lists and dicts of them, in one line without a line feed."""
-    return "".join(_encode(value, 0)).encode()
+    """Return the JSON of Records, or lists and dicts of them, in one line without a line feed.
+
+    Each lone surrogate, which Python has for a byte of a path that is no UTF-8, becomes "?".
+    """
+    return "".join(_encode(value, 0)).encode(errors="replace")
 
 
 def records_of(record: type[R], contents: Iterable[Mapping[str, Any]]) -> list[R]:

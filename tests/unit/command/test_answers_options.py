@@ -221,7 +221,7 @@ def test_wrong_file(
 def test_who_asks_for_tcp_info(
     monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot, arguments: str, asked: bool
 ) -> None:
-    """Verbs that print how good connections are ask for it, unless told not to."""
+    """Verbs that print round-trip times and retransmissions ask for them, unless told not to."""
     queries = answer_with(monkeypatch, snapshot)
     run(*arguments.split())
     (query,) = queries

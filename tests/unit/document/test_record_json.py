@@ -1,6 +1,7 @@
 """The JSON of answers, against another writer."""
 
 import json
+import os
 
 import orjson
 import pytest
@@ -35,3 +36,9 @@ def test_what_json_has_not(value: object) -> None:
     """It is refused, so that an answer is JSON or an error."""
     with pytest.raises((TypeError, ValueError)):
         to_json({"a": value})
+
+
+def test_what_is_no_unicode_is_a_question_mark() -> None:
+    """The reason for a source may name a path whose bytes are no UTF-8: there is an answer."""
+    reason = os.fsdecode(b"/run/\xff/\xc3\xa9")
+    assert to_json({"reason": reason}) == '{"reason":"/run/?/é"}'.encode()
