@@ -209,7 +209,7 @@ def _assemble(
         version=__version__,
         time=snapshot.time,
         complete=int(all(complete.values())),
-        lists={name: int(whole) for name, whole in complete.items()},
+        lists={name: int(is_complete) for name, is_complete in complete.items()},
         collector=collector,
         host=host,
         **kept,

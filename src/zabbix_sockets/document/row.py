@@ -74,12 +74,13 @@ R = TypeVar("R", bound=Row)
 
 
 class RankedRow(Generic[R]):
-    """A row with its rank; when there are too many, the lowest ranks stay.
+    """A row with its rank; if there are too many, those with the lowest ranks stay.
 
     Attributes:
-        quality: the sum of its connections' samples (model/quality.py); None: not known, or UDP.
-            The row gets the fields that are made of it when it is known to stay: see
-                set_measured_fields().
+        rank: the row's rank, as rank() returns it.
+        row: the row; its measured fields are set when it is known to stay.
+        quality: the sum of its connections' samples (model.quality), of which these fields are
+            made; None: not known, or UDP.
     """
 
     def __init__(

@@ -75,10 +75,10 @@ _INDICES = {state: place for place, state in enumerate(_STATES)}
 def upstream_rows(
     snapshot: Snapshot, groups: Groups, usage: Usage, label: NetnsLabel
 ) -> tuple[list[RankedRow[UpstreamRow]], RankedRow[UpstreamRow]]:
-    """Make a row for each group and remote end; and one for what has no remote end of its own.
+    """Return a row for each group and remote endpoint, and one for connections without endpoints.
 
-    The latter, whose texts are empty, has the connections row_without_endpoint the collector's
-    bound on distinct remote ends. *label* returns the label of a network namespace by its number.
+    The latter, whose texts are empty, has the connections beyond the collector's bound on distinct
+    endpoints. *label* returns the label of a network namespace by its number.
     """
     sums: dict[_UpstreamKey, list[int]] = {}  # by _INDICES
     without_endpoint = [0] * len(_STATES)
