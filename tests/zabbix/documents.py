@@ -121,9 +121,9 @@ def upstream(owner: str, place: str, *, taken: float = 0.0, **counts: Any) -> Ro
     }
 
 
-_TOLD = {field.needs for row in ROWS.values() for field in fields_of(row).values()}
+_FACTS = {field.needs for row in ROWS.values() for field in fields_of(row).values()}
 """Every fact that fields need: see facts_of()."""
-ABSENT: Mapping[str, Row] = {name: absent_row(row, _TOLD) for name, row in ROWS.items()}
+ABSENT: Mapping[str, Row] = {name: absent_row(row, _FACTS) for name, row in ROWS.items()}
 """The row of each complete list that stands for all that it has not."""
 
 
@@ -204,7 +204,7 @@ def document(
         "host": _host(rows["processes"]) | dict(host or {}) | ephemeral,
         **{name: [*rows[name], *[ABSENT[name]] * whole[name]] for name in LISTS},
         "other": {
-            name: {"rows": left_out[name]} | sum_of(row, (), _TOLD) for name, row in ROWS.items()
+            name: {"rows": left_out[name]} | sum_of(row, (), _FACTS) for name, row in ROWS.items()
         },
     }
 

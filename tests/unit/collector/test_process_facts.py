@@ -203,7 +203,7 @@ def test_only_what_is_needed(proc: ProcTree) -> None:
 
 @pytest.mark.parametrize("hidden", [True, False])
 @pytest.mark.parametrize(
-    ("needs", "noted"),
+    ("needs", "kinds"),
     [
         ({"unit"}, {gaps.CGROUPS}),
         ({"container"}, {gaps.CGROUPS}),
@@ -213,15 +213,15 @@ def test_only_what_is_needed(proc: ProcTree) -> None:
     ],
     ids=",".join,
 )
-def test_hidden_or_ended(proc: ProcTree, needs: set[str], noted: set[str], *, hidden: bool) -> None:
-    """What /proc hides of a process is noted; of one that has ended nothing is."""
+def test_hidden_or_ended(proc: ProcTree, needs: set[str], kinds: set[str], *, hidden: bool) -> None:
+    """What /proc hides of a process is kinds; of one that has ended nothing is."""
     add(proc, 20, NGINX)
     if hidden:
         (proc.root / "1").rename(proc.root / "init")
     snapshot = snapshot_of([Process(20, "a"), Process(99, "b")])
     query = Query(proc=str(proc), needs=frozenset(needs))
     process_facts.complete(snapshot, query, CallContext(str(proc), TIME))
-    assert {gap.kind for gap in snapshot.visibility.gaps} == (noted if hidden else set())
+    assert {gap.kind for gap in snapshot.visibility.gaps} == (kinds if hidden else set())
 
 
 def test_only_holders(proc: ProcTree) -> None:
