@@ -30,7 +30,7 @@ _STATES = (
 
 
 def quality(*, measured: int = 0, retransmitting: int = 0, rtt: float = 0.0) -> Row:
-    """Return how good the connections of a row are; *rtt* in seconds is the median."""
+    """Return a row's round-trip times and retransmissions; *rtt* in seconds is the median."""
     row: Row = {"measured": measured, "retransmitting": retransmitting}
     row["retransmitting_pct"] = round(100 * retransmitting / max(1, measured), 1)
     row |= dict.fromkeys(
@@ -121,9 +121,9 @@ def upstream(owner: str, place: str, *, taken: float = 0.0, **counts: Any) -> Ro
     }
 
 
-_TOLD = {field.needs for row in ROWS.values() for field in fields_of(row).values()}
-"""Every fact that fields need: see told_by()."""
-ABSENT: Mapping[str, Row] = {name: absent_row(row, _TOLD) for name, row in ROWS.items()}
+_FACTS = {field.needs for row in ROWS.values() for field in fields_of(row).values()}
+"""Every fact that fields need: see facts_of()."""
+ABSENT: Mapping[str, Row] = {name: absent_row(row, _FACTS) for name, row in ROWS.items()}
 """The row of each complete list that stands for all that it has not."""
 
 
@@ -204,7 +204,7 @@ def document(
         "host": _host(rows["processes"]) | dict(host or {}) | ephemeral,
         **{name: [*rows[name], *[ABSENT[name]] * whole[name]] for name in LISTS},
         "other": {
-            name: {"rows": left_out[name]} | sum_of(row, (), _TOLD) for name, row in ROWS.items()
+            name: {"rows": left_out[name]} | sum_of(row, (), _FACTS) for name, row in ROWS.items()
         },
     }
 

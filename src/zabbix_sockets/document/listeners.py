@@ -1,4 +1,4 @@
-"""`listeners[]`: each distinct listening TCP and bound UDP address."""
+"""Rows of the list `listeners`: each distinct listening TCP and bound UDP address."""
 
 from collections.abc import Iterable
 
@@ -10,8 +10,8 @@ from zabbix_sockets.document.row import (
     RankedRow,
     Row,
     accept_queue_pct,
+    facts_of,
     rank,
-    told_by,
 )
 from zabbix_sockets.grouping.grouping import Groups
 from zabbix_sockets.model.addresses import format_address, format_endpoint
@@ -23,10 +23,10 @@ _MAX_LABELS = 3
 
 
 class ListenerRow(Row):
-    """What listens, or is bound, at one address; its established connections.
+    """The sockets that listen (TCP) or are bound (UDP) at one address, and their connections.
 
-    *established*: unknown where its namespace was not read to the end. *accept_queue* and what
-    belongs to it: of TCP; *backlog* and the percentage are unknown where one socket's is.
+    *established* is absent if the namespace was not read to its end. *accept_queue*, *backlog* and
+    *accept_queue_pct* are of TCP; the latter two are absent if one socket's backlog is unknown.
     """
 
     SINGULAR = "listener"
@@ -49,12 +49,12 @@ class ListenerRow(Row):
     accept_queue_pct: float | None = percentage(zero=0, default=None)
 
 
-_Place = tuple[str, str, bytes, int, str]
-"""What tells listeners apart: protocol, namespace, address, port, device."""
+_ListenerKey = tuple[str, str, bytes, int, str]
+"""The identity of a listener: protocol, label of its namespace, address, port, device."""
 
 
 class _ListenerSums:
-    """What the sockets at one address add up to."""
+    """The sums over the sockets at one address."""
 
     def __init__(self) -> None:
         self.sockets: list[ListenerSocket] = []
@@ -65,8 +65,11 @@ class _ListenerSums:
 def listener_rows(
     snapshot: Snapshot, groups: Groups, label: NetnsLabel
 ) -> list[RankedRow[ListenerRow]]:
-    """Make a row for each address that is listened on (TCP) or bound to (UDP)."""
-    sums: dict[_Place, _ListenerSums] = {}
+    """Return a row for each address that sockets listen on (TCP) or are bound to (UDP).
+
+    *label* returns the label of a network namespace by its number.
+    """
+    sums: dict[_ListenerKey, _ListenerSums] = {}
     partly_read = {label(netns) for netns in snapshot.skipped}
     for listener in snapshot.listeners:
         key = listener.protocol, label(listener.netns), *listener[2:5]
@@ -77,7 +80,7 @@ def listener_rows(
         each.owners.add(listener.owner)
         if key[1] in partly_read:
             each.established = None
-    qualities: Qualities[_Place] = Qualities(snapshot)
+    qualities: Qualities[_ListenerKey] = Qualities(snapshot)
     for connection, count in snapshot.connections.items():
         if connection.direction == INBOUND and connection.state == TcpState.ESTABLISHED:
             protocol, netns, _, _, _, address, port, device, *_ = connection
@@ -90,14 +93,14 @@ def listener_rows(
             if found and found.established is not None:
                 found.established += count
                 qualities.add(key, connection)
-    told = told_by(snapshot, groups.grouping)
+    facts = facts_of(snapshot, groups.grouping)
     return [
         _listener_row(
             snapshot,
             groups,
             each,
             label,
-            told,
+            facts,
             None if key[0] == "udp" or each.established is None else qualities.of(key),
         )
         for key, each in sums.items()
@@ -109,7 +112,7 @@ def _listener_row(
     groups: Groups,
     sums: _ListenerSums,
     label: NetnsLabel,
-    told: set[str],
+    facts: set[str],
     quality: Quality | None,
 ) -> RankedRow[ListenerRow]:
     protocol, in_netns, address, port, device, *_ = sums.sockets[0]
@@ -128,7 +131,7 @@ def _listener_row(
         ephemeral=int(snapshot.ports.low <= port <= snapshot.ports.high),
         process=",".join(names[:_MAX_LABELS]) + (",..." if len(names) > _MAX_LABELS else ""),
         sockets=len(sums.sockets),
-        processes=_count_processes(snapshot, sums.owners) if OF_PROCESSES in told else None,
+        processes=_count_processes(snapshot, sums.owners) if OF_PROCESSES in facts else None,
         established=sums.established,
         accept_queue=waiting,
         backlog=backlog,
@@ -140,16 +143,16 @@ def _listener_row(
 
 
 def _count_processes(snapshot: Snapshot, owners: Iterable[int]) -> int:
-    """Count the processes that are owners, each once."""
+    """Return the number of distinct processes among the *owners*."""
     return len({index for owner in owners for index in snapshot.owners.get(owner, ())})
 
 
 def _accept_queue(sockets: Iterable[ListenerSocket]) -> tuple[int, int | None, float | None]:
-    """Return queue and backlog of all sockets at one address, and the percentage of the worst.
+    """Return the sums of accept queues and of backlogs, and the highest percentage of one socket.
 
-    The latter two are None where the backlog of one is unknown.
+    The latter two are None if the backlog of one is unknown.
     """
-    waiting, together, worst = 0, 0, 0.0
+    waiting, backlogs, worst = 0, 0, 0.0
     known = True
     for each in sockets:
         queue = each.accept_queue or 0
@@ -157,6 +160,6 @@ def _accept_queue(sockets: Iterable[ListenerSocket]) -> tuple[int, int | None, f
         if each.backlog is None:
             known = False
         else:
-            together += each.backlog
+            backlogs += each.backlog
             worst = max(worst, accept_queue_pct(queue, each.backlog))
-    return (waiting, together, worst) if known else (waiting, None, None)
+    return (waiting, backlogs, worst) if known else (waiting, None, None)

@@ -30,7 +30,7 @@ from zabbix_sockets.document.record import (
     fields_of,
     to_json,
 )
-from zabbix_sockets.document.row import Row, told_by
+from zabbix_sockets.document.row import Row, facts_of
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS
 from zabbix_sockets.model.quality import sample
 from zabbix_sockets.model.snapshot import LISTS, Snapshot
@@ -117,7 +117,7 @@ def test_absent_row(whole: Snapshot, name: str) -> None:
 @pytest.mark.parametrize("record", RECORDS)
 def test_descriptions_make_sense(record: type[Record]) -> None:
     """What is summed is a number and has a zero; facts and kinds are some that there are."""
-    facts = told_by(snapshot_of(), GROUPINGS[DEFAULT_GROUPING]) | told_by(
+    facts = facts_of(snapshot_of(), GROUPINGS[DEFAULT_GROUPING]) | facts_of(
         measured(), GROUPINGS[DEFAULT_GROUPING]
     )
     for name, field in fields_of(record).items():
