@@ -85,7 +85,7 @@ def _memory_bars(level: Level) -> Iterator[Bar]:
 
 
 def _traffic_bars(level: Level) -> Iterator[Bar]:
-    """What asking how good connections are costs, where they have carried data."""
+    """The cost of round-trip times and retransmissions, where connections have carried data."""
     for source, limit in OF_WITHOUT_TCP_INFO.items():
         ratio = level.ratio(source, [f"{source}{WITHOUT}"])
         yield Bar(f"{source} at {level.sockets:,} traffic, against {source}{WITHOUT}", limit, ratio)

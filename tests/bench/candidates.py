@@ -172,7 +172,7 @@ def _may_start(python: str, uid: int) -> bool:
 
 
 def _without_tcp_info(own: Candidate) -> Candidate:
-    """The product as far as it was without: what asking how good connections are costs."""
+    """The product without round-trip times and retransmissions, to see their cost."""
     command = (*own.command, "--no-tcp-info") if own.command else ()
     return replace(own, name=f"{own.name}{WITHOUT}", command=command, scenario="traffic")
 

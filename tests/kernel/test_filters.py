@@ -86,10 +86,10 @@ def decided_here(expression: str) -> list[Key]:
     """Return the sockets that fit, of all that the kernel has."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(selection, "dump_for", lambda _node, states: Dump(states, b"", exact=False))
-        return chosen(expression)
+        return matching_sockets(expression)
 
 
-def chosen(expression: str, source: str = "sock_diag") -> list[Key]:
+def matching_sockets(expression: str, source: str = "sock_diag") -> list[Key]:
     """Return the sockets that fit, as a source has them."""
     query = Query(source, 30, netns="own", filter=expression)
     return sorted(key(ss.as_ss(each)) for each in iter_sockets(query))
@@ -100,7 +100,7 @@ def key(found: ss.SsSocket) -> Key:
     return found.protocol, found.state, found.local, found.remote, found.inode, found.device
 
 
-def chosen_by_ss(expression: str) -> list[Key]:
+def matching_by_ss(expression: str) -> list[Key]:
     """Return the sockets that ss shows."""
     command = ["ss", "-tuaneHO", *expression.split()]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -124,7 +124,7 @@ def agreed(*choices: Callable[[], list[Any]]) -> list[list[Any]]:
 
 def values(*, facts: bool = True) -> Values:
     """Return ports and addresses of the sockets that there are."""
-    keys = chosen("")
+    keys = matching_sockets("")
     ends = {end for each in keys for end in (each[2], each[3])}
     assert len(keys) > 250
     ports = sorted({port for _, port in ends})
@@ -163,7 +163,9 @@ def test_agrees_with_ss(
     expressions = {each: Expressions(each, there, for_ss=True).whole() for each in numbers}
     kept = 0
     for number, expression in expressions.items():
-        choices = (partial(each, expression) for each in (chosen_by_ss, chosen, decided_here))
+        choices = (
+            partial(each, expression) for each in (matching_by_ss, matching_sockets, decided_here)
+        )
         shown, kernel, here = agreed(*choices)
         assert kernel == shown, f"seed {number}: {expression}"
         assert here == shown, f"decided here, seed {number}: {expression}"
@@ -182,7 +184,7 @@ def test_sources_agree(pins: str, refusals: list[int]) -> None:
     )
     there = values(facts=False)._replace(others=others)
     for expression in (Expressions(number, there).any() for number in range(rounds.EXPRESSIONS)):
-        choices = [partial(chosen_without_device, expression, each, pins) for each in SOURCES]
+        choices = [partial(matching_without_device, expression, each, pins) for each in SOURCES]
         choices.append(partial(decided_here_without_device, expression))
         kernel, iterators, procfs, here = agreed(*choices)
         assert kernel == iterators == procfs == here, expression
@@ -194,7 +196,7 @@ def decided_here_without_device(expression: str) -> list[Key]:
     return sorted((*each[:-1], "") for each in decided_here(expression))
 
 
-def chosen_without_device(expression: str, source: str, pins: str = "") -> list[Key]:
+def matching_without_device(expression: str, source: str, pins: str = "") -> list[Key]:
     """Return the sockets that fit, as procfs can have them."""
     query = Query(source, 30, pins=pins, netns="own", filter=expression)
     return sorted(key(ss.as_ss(each, backlog=False, device=False)) for each in iter_sockets(query))
@@ -206,7 +208,7 @@ def test_owners(source: str, pins: str) -> None:
     server = zoo.listener(port=7001)
     with Child(lambda: (server, zoo.listener(port=7003)), b"a b") as child:
         zoo.udp_bound(port=7002)
-        ports = partial(chosen_ports, source=source, pins=pins)
+        ports = partial(matching_ports, source=source, pins=pins)
         assert ports("process 'a b'") == {7001, 7003}
         assert ports(f"pid {child.pid}") == {7001, 7003}
         assert ports(f"pid {os.getpid()}") == {7001, 7002}
@@ -227,7 +229,7 @@ def test_users(source: str, pins: str) -> None:
         return zoo.listener(port=7003)
 
     with Child(work):
-        ports = partial(chosen_ports, source=source, pins=pins)
+        ports = partial(matching_ports, source=source, pins=pins)
         assert ports("user nobody") == ports("user 65534") == {7003}
         assert 7001 in ports("user root")
         assert ports("user root state time-wait") == set()
@@ -246,7 +248,9 @@ def test_namespaces(source: str, pins: str) -> None:
         return zoo.listener(port=7004)
 
     with netns.named(name), Child(work):
-        ends = partial(chosen_ends, source=source, pins=pins)  # other programs' may come, too
+        ends = partial(
+            matching_endpoints, source=source, pins=pins
+        )  # other programs' may come, too
         there, here = f"{name} (net:[{os.stat(netns.path_of(name)).st_ino}])", ""
         assert ends(f"netns {name}") == {(there, 7004)}
         assert ends(f"netns {name} or sport 7001") >= {(there, 7004), (here, 7001)}
@@ -257,13 +261,13 @@ def test_namespaces(source: str, pins: str) -> None:
         assert [each.port for each in snapshot.listeners] == [7004]
 
 
-def chosen_ends(expression: str, **options: str) -> set[tuple[str, int]]:
+def matching_endpoints(expression: str, **options: str) -> set[tuple[str, int]]:
     """Return namespaces and local ports of the sockets that fit, of all namespaces."""
     query = Query(options["source"], 30, pins=options["pins"], filter=expression)
     return {(each.netns, each.local_port) for each in iter_sockets(query)}
 
 
-def chosen_ports(expression: str, **options: str) -> set[int]:
+def matching_ports(expression: str, **options: str) -> set[int]:
     """Return the local ports of the sockets that fit."""
     query = Query(options["source"], 30, pins=options["pins"], netns="own", filter=expression)
     return {each.local_port for each in iter_sockets(query)}
@@ -277,8 +281,8 @@ def test_procfs_says_what_it_cannot_know(condition: str) -> None:
     zoo.listener()
     kind, _ = condition.split()
     with pytest.raises(SocketsError, match=f"procfs.*{kind} can't be decided"):
-        chosen(condition, "procfs")
-    assert chosen(f"{condition} and not state all", "procfs") == []
+        matching_sockets(condition, "procfs")
+    assert matching_sockets(f"{condition} and not state all", "procfs") == []
 
 
 @pytest.mark.parametrize("expression", ["fwmark 1", "sport 1 or not fwmark = 1/3"])
@@ -286,12 +290,12 @@ def test_marks_take_a_capability(expression: str) -> None:
     """Without CAP_NET_ADMIN there is an error that names it, not an empty answer."""
     marked = zoo.listener()
     marked.setsockopt(socket.SOL_SOCKET, SO_MARK, 1)
-    assert chosen("fwmark 1")
-    assert chosen("process '' or fwmark 1")
+    assert matching_sockets("fwmark 1")
+    assert matching_sockets("process '' or fwmark 1")
 
     def ask() -> str:
         try:
-            return f"answered {chosen(expression)}"
+            return f"answered {matching_sockets(expression)}"
         except SocketsError as error:
             return str(error)
 
@@ -303,7 +307,7 @@ def test_unseen_owners_are_an_error() -> None:
 
     def ask(expression: str) -> str:
         try:
-            return str([each[2] for each in chosen(expression)])
+            return str([each[2] for each in matching_sockets(expression)])
         except SocketsError as error:
             return str(error)
 

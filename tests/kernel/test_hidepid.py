@@ -2,7 +2,6 @@
 
 import ctypes
 import grp
-import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 import netns
 import pytest
 import zoo
-from children import Child, run_as
+from children import Child, run_as, run_forked
 from json_documents import json_document
 
 from zabbix_sockets import Query, collect
@@ -55,20 +54,7 @@ def hiding(hidepid: int, folder: Path, work: Callable[[str], object]) -> object:
         _call(_libc.mount(b"proc", os.fsencode(folder), b"proc", 0, options), "mount proc")
         return run_as(NOBODY, partial(work, str(folder)), grp.getgrnam(PINS_GROUP).gr_gid)
 
-    read, write = os.pipe()
-    pid = os.fork()
-    if not pid:
-        status = 1
-        try:
-            os.write(write, json.dumps(mounted()).encode())
-            status = 0
-        finally:
-            os._exit(status)
-    os.close(write)
-    with os.fdopen(read, "rb") as pipe:
-        answer = pipe.read()
-    assert os.waitpid(pid, 0)[1] == 0
-    return json.loads(answer)
+    return run_forked(mounted)
 
 
 def ask(source: str, pins: str, grouping: Grouping, proc: str) -> object:
@@ -96,7 +82,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def said(answer: object) -> tuple[dict[str, int], set[str], str, object]:
+def parts_of(answer: object) -> tuple[dict[str, int], set[str], str, object]:
     """Return the answer's parts."""
     assert isinstance(answer, list)
     lists, ids, warnings, counted = answer
@@ -121,7 +107,7 @@ def test_what_decides_a_group_is_hidden(
     """The iterator's sockets may be in other groups then: no row that is missing is a 0."""
     with Child(lambda: zoo.pair(zoo.listener(port=7601)), b"web"):
         work = partial(ask, "bpf", pins, grouping)
-        lists, ids, warnings, counted = said(hiding(hidepid, folder, work))
+        lists, ids, warnings, counted = parts_of(hiding(hidepid, folder, work))
     if hidepid in hides:
         assert lists == INCOMPLETE
         assert "(absent)" not in ids
@@ -158,8 +144,8 @@ def long_name(folder: Path) -> Iterator[None]:
 def test_how_a_name_goes_on_is_hidden(pins: str, folder: Path, hidepid: int, grouping: str) -> None:
     """A process that the kernel knows by 15 bytes alone has another row than without hidepid."""
     work = partial(ask, "bpf", pins, GROUPINGS[grouping])
-    lists, ids, warnings, counted = said(hiding(hidepid, folder, work))
-    assert os.fsdecode(LONG) in said(ask("bpf", pins, GROUPINGS["process"], "/proc"))[1]
+    lists, ids, warnings, counted = parts_of(hiding(hidepid, folder, work))
+    assert os.fsdecode(LONG) in parts_of(ask("bpf", pins, GROUPINGS["process"], "/proc"))[1]
     if grouping == "process":
         assert os.fsdecode(LONG) not in ids
         assert lists == INCOMPLETE
@@ -174,7 +160,7 @@ def test_how_a_name_goes_on_is_hidden(pins: str, folder: Path, hidepid: int, gro
 def test_filter_by_a_name_that_is_hidden(
     pins: str, folder: Path, condition: str, undecided: bool
 ) -> None:
-    """Its sockets may fit or not, which is said; also of groups that need no names."""
+    """Its sockets may fit or not, which is parts_of; also of groups that need no names."""
 
     def work(proc: str) -> object:
         expression = condition.format(os.fsdecode(LONG))
@@ -202,7 +188,7 @@ def test_without_the_iterator(
     """The other sources see the caller's own processes alone, and say so."""
     zoo.listener(port=7603)
     work = partial(ask, source, pins, GROUPINGS[grouping])
-    lists, ids, warnings, counted = said(hiding(hidepid, folder, work))
+    lists, ids, warnings, counted = parts_of(hiding(hidepid, folder, work))
     assert lists == INCOMPLETE
     assert "(absent)" not in ids
     assert warnings

@@ -229,7 +229,7 @@ def test_no_such_group(tmp_path: Path) -> None:
     assert "load --group NAME" in caught.value.hint
 
 
-def told(work: Callable[[], object]) -> list[str]:
+def error_and_hint_of(work: Callable[[], object]) -> list[str]:
     """Return the error of *work* and its hint."""
     try:
         work()
@@ -241,19 +241,22 @@ def told(work: Callable[[], object]) -> list[str]:
 def test_what_is_lacking_is_told(pins: str) -> None:
     """To root without the capabilities, to root without CAP_CHOWN, and to others."""
     both = ("CAP_BPF", "CAP_PERFMON")
-    root = run_as(0, lambda: told(lambda: load(pins)), capabilities=("CAP_BPF",))
+    root = run_as(0, lambda: error_and_hint_of(lambda: load(pins)), capabilities=("CAP_BPF",))
     assert isinstance(root, list)
     assert root[0] == "can't load: loading needs CAP_PERFMON, which root has not here"
     assert "container" in root[1]
-    other = run_as(NOBODY, lambda: told(lambda: load(pins)))
+    other = run_as(NOBODY, lambda: error_and_hint_of(lambda: load(pins)))
     assert other == ["can't load: loading needs CAP_PERFMON and CAP_BPF", "run it as root"]
-    giver = run_as(0, lambda: told(lambda: load(pins)), gid=0, capabilities=both)
+    giver = run_as(0, lambda: error_and_hint_of(lambda: load(pins)), gid=0, capabilities=both)
     assert isinstance(giver, list)
     assert giver[0].endswith("to the group zabbix: Operation not permitted")
     assert giver[1] == "that takes CAP_CHOWN, or a process of that group"
-    assert run_as(0, lambda: told(lambda: load(pins)), gid=group_id(), capabilities=both) == []
+    assert (
+        run_as(0, lambda: error_and_hint_of(lambda: load(pins)), gid=group_id(), capabilities=both)
+        == []
+    )
     path = records.pin_path(pins, records.COUNT_SOCKETS)
-    assert run_as(NOBODY, lambda: told(lambda: unload(pins))) == [
+    assert run_as(NOBODY, lambda: error_and_hint_of(lambda: unload(pins))) == [
         f"can't remove {path}: Permission denied",
         "run it as root",
     ]

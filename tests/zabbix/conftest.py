@@ -15,6 +15,7 @@ from .agents import CACHE, KINDS, Agent, Agents, Kind, Way
 from .browser import Browser
 from .browser import running as browsing
 from .processes import HOSTILE, Holder, free_ports, hold
+from .provisioning import Target, imported
 from .proxies import Proxy
 from .servers import SERVER_VERSIONS, Server, Servers
 from .stage import Stage, UnavailableError, require, set_up
@@ -168,3 +169,13 @@ def browser(lab: Path) -> Iterator[Browser]:
 def local(agents: Agents, server: Server) -> Agent:
     """An agent of the server's version, on a host where the BPF iterators are loaded."""
     return _get(agents, Kind("zabbix_agentd", server.version), Way.PINNED)
+
+
+@pytest.fixture(scope="module", params=SERVER_VERSIONS)
+def target(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Target]:
+    """A server that no other module changes, with all templates imported."""
+    try:
+        with imported(servers, request.param) as target:
+            yield target
+    except UnavailableError as exc:
+        pytest.skip(str(exc))

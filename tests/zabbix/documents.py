@@ -30,7 +30,7 @@ _STATES = (
 
 
 def quality(*, measured: int = 0, retransmitting: int = 0, rtt: float = 0.0) -> Row:
-    """Return how good the connections of a row are; *rtt* in seconds is the median."""
+    """Return a row's round-trip times and retransmissions; *rtt* in seconds is the median."""
     row: Row = {"measured": measured, "retransmitting": retransmitting}
     row["retransmitting_pct"] = round(100 * retransmitting / max(1, measured), 1)
     row |= dict.fromkeys(

@@ -1,7 +1,6 @@
 """`provision` on real servers: what it imports, and as whom."""
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,28 +14,16 @@ from .provisioning import (
     USER_ROLE,
     Target,
     add_user,
-    imported,
     make_certificate,
     tls_before,
     unique,
 )
-from .servers import SERVER_VERSIONS, Servers
 from .stage import UnavailableError
 
 pytestmark = pytest.mark.zabbix
 
 BY_AGENT = ("--template", "agent")
 UNCHANGED = [f"unchanged: template {name}" for name in TEMPLATES]
-
-
-@pytest.fixture(scope="module", params=SERVER_VERSIONS)
-def target(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Target]:
-    """A server that no other module changes, with all templates imported."""
-    try:
-        with imported(servers, request.param) as target:
-            yield target
-    except UnavailableError as exc:
-        pytest.skip(str(exc))
 
 
 def test_second_import_changes_nothing(target: Target) -> None:

@@ -1,29 +1,17 @@
 """`provision` on real servers: what it does to hosts, and what it leaves alone."""
 
 import json
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
 
 from .programs import wait_for
-from .provisioning import ACTIVE, AGENT, SUPER_ADMIN_ROLE, Target, add_user, imported, unique
-from .servers import SERVER_VERSIONS, Servers
-from .stage import UnavailableError
+from .provisioning import ACTIVE, AGENT, SUPER_ADMIN_ROLE, Target, add_user, unique
+from .servers import Servers
 
 pytestmark = pytest.mark.zabbix
 
 BY_AGENT = ("--template", "agent")
-
-
-@pytest.fixture(scope="module", params=SERVER_VERSIONS)
-def target(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Target]:
-    """A server that no other module changes, with all templates imported."""
-    try:
-        with imported(servers, request.param) as target:
-            yield target
-    except UnavailableError as exc:
-        pytest.skip(str(exc))
 
 
 class Template(NamedTuple):

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 def good(number: int) -> Row:
-    """Return how good connections are: a figure in every field, another one for each number."""
+    """Return round-trip times and retransmissions: others for each number, in every field."""
     made = quality(measured=number, rtt=number / 1000)
     return made | {key: number for key, value in made.items() if not isinstance(value, dict)}
 

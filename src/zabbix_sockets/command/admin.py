@@ -1,4 +1,4 @@
-"""The verbs of this host's administrator: load, unload and files, which collect nothing."""
+"""The verbs load, unload and files, for this host's administrator; they collect nothing."""
 
 import os
 import sys
@@ -36,22 +36,30 @@ class FilesOptions(NamedTuple):
 
 
 def load(options: LoadOptions, _call: Call) -> None:
-    """Pin the BPF iterators."""
-    from zabbix_sockets.readers.bpf import pins  # noqa: PLC0415  # ctypes
+    """Load and pin the BPF iterators, and print the path of each pin.
+
+    Raises:
+        SocketsError: they can't be loaded or pinned; the message says which privilege that takes.
+    """
+    from zabbix_sockets.readers.bpf import pins  # noqa: PLC0415  # imports ctypes: 2 ms
 
     for path in pins.load(options.pins, options.group):
         sys.stdout.write(f"loaded {path}, readable by group {options.group}\n")
 
 
 def unload(options: UnloadOptions, _call: Call) -> None:
-    """Unpin the BPF iterators."""
-    from zabbix_sockets.readers.bpf import pins  # noqa: PLC0415  # ctypes
+    """Remove the pins of the BPF iterators, and print the path of each.
+
+    Raises:
+        SocketsError: they can't be removed.
+    """
+    from zabbix_sockets.readers.bpf import pins  # noqa: PLC0415  # imports ctypes: 2 ms
 
     for path in pins.unload(options.pins):
         sys.stdout.write(f"unloaded {path}\n")
 
 
 def files(_options: FilesOptions, _call: Call) -> None:
-    """Print the folder of the files to copy: conf/ and zabbix_templates/."""
+    """Print the path of the folder that has conf/ and zabbix_templates/."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     sys.stdout.write(os.path.join(package, "share") + "\n")

@@ -8,7 +8,11 @@ from zabbix_sockets.model.errors import UsageError
 
 
 def get(options: GetOptions, call: Call) -> None:
-    """Print the document."""
+    """Print the document as one line of JSON.
+
+    Raises:
+        SocketsError: the options are wrong, or there is no answer in time.
+    """
     collecting = options.collecting
     if options.grouping:
         if options.grouping not in GROUPINGS:
@@ -19,7 +23,7 @@ def get(options: GetOptions, call: Call) -> None:
 
     def make(deadline: Deadline) -> str:
         snapshot, grouping = collected(collecting, deadline, options.measuring)
-        from zabbix_sockets.document.document import Limits, document_json  # noqa: PLC0415  # late
+        from zabbix_sockets.document.document import Limits, document_json  # noqa: PLC0415  # collected() has it imported at a better time
 
         limits = Limits(max_bytes=options.bounds.max_bytes)
         return document_json(snapshot, limits, grouping).decode() + "\n"
@@ -28,14 +32,22 @@ def get(options: GetOptions, call: Call) -> None:
 
 
 def discover(options: DiscoverOptions, call: Call) -> None:
-    """Print the LLD rows of one list."""
+    """Print the LLD objects of one list as one line of JSON.
+
+    Raises:
+        SocketsError: the options are wrong, or there is no answer in time.
+    """
     collecting = with_filter(options.collecting)
 
     def make(deadline: Deadline) -> str:
         snapshot, grouping = collected(collecting, deadline)
-        from zabbix_sockets.document.discovery import discovery  # noqa: PLC0415  # late
-        from zabbix_sockets.document.document import ROWS, Limits, build_document  # noqa: PLC0415
-        from zabbix_sockets.document.record import to_json  # noqa: PLC0415
+        from zabbix_sockets.document.discovery import discovery  # noqa: PLC0415  # for this verb alone
+        from zabbix_sockets.document.document import (  # noqa: PLC0415  # collected() has it imported at a better time
+            ROWS,
+            Limits,
+            build_document,
+        )
+        from zabbix_sockets.document.record import to_json  # noqa: PLC0415  # as document is
 
         limits = Limits(max_bytes=options.bounds.max_bytes)
         document = build_document(snapshot, limits, grouping)
@@ -46,8 +58,13 @@ def discover(options: DiscoverOptions, call: Call) -> None:
 
 
 def count(options: CountOptions, call: Call) -> None:
-    """Print one number."""
-    from zabbix_sockets.document import count as counting  # noqa: PLC0415  # get does without
+    """Print the number of sockets of the processes of one name.
+
+    Raises:
+        SocketsError: the options are wrong, the number can't be known, or there is no answer in
+            time.
+    """
+    from zabbix_sockets.document import count as counting  # noqa: PLC0415  # for this verb alone
 
     question = options.process, options.protocol, options.state
     counting.check_arguments(*question)

@@ -1,4 +1,4 @@
-"""From the command line to a request, by argparse: what is asked for, and what is wrong with it."""
+"""Parser of the command line, by argparse: from arguments to a Request, or an error for people."""
 
 import argparse
 import os
@@ -43,11 +43,11 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: list[str]) -> Request:
-    """Return what the arguments ask for; only the parser of the verb in question is made.
+    """Return the request that the arguments make; only the parser of its verb is built.
 
     Raises:
-        UsageError: they are wrong.
-        SystemExit: help or the version was asked for, and has been printed.
+        UsageError: the arguments are wrong.
+        SystemExit: they are --help or --version, which has been printed.
     """
     if arguments and arguments[0] in VERBS:
         verb = VERBS[arguments[0]]
@@ -70,8 +70,8 @@ def parse(arguments: list[str]) -> Request:
 
 
 def _unknown(verb: str) -> str:
-    """Return what is wrong with a verb that there isn't, and which ones are like it."""
-    from difflib import get_close_matches  # noqa: PLC0415  # for people's slips
+    """Return the message for an unknown verb, with the verbs that are spelt like it."""
+    from difflib import get_close_matches  # noqa: PLC0415  # takes 2 ms, for mistyped verbs alone
 
     like = get_close_matches(verb, VERBS)
     return f"no verb {verb!r}: " + (
@@ -80,7 +80,7 @@ def _unknown(verb: str) -> str:
 
 
 def _overview() -> argparse.ArgumentParser:
-    """Return the parser for calls without a known verb: help, version or an error."""
+    """Return the parser for calls without a verb: --help, --version or an error."""
     parser = _Parser(PROGRAM, "Tell which process holds which TCP and UDP sockets.")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
@@ -91,7 +91,7 @@ def _overview() -> argparse.ArgumentParser:
 
 
 def _add_fields(parser: _Options, options: type) -> None:
-    """Add the options of a type, as its fields describe them."""
+    """Add an option for each field of *options*, a type of options (model.option)."""
     groups: dict[str, _Options] = {}
     for field in option_fields_of(options):
         if field.inner:
@@ -107,7 +107,10 @@ def _add_fields(parser: _Options, options: type) -> None:
 
 
 def _add(parser: _Options, name: str, option: Option, *, optional: bool) -> None:
-    """Add an option, or an argument if it has no flag, for the field of a name."""
+    """Add the option, or positional argument, of the field *name*.
+
+    *optional*: the field has a default.
+    """
     how: dict[str, Any] = {"help": option.help}
     if option.action == "optional":
         how["action"] = argparse.BooleanOptionalAction
@@ -130,7 +133,7 @@ def _add(parser: _Options, name: str, option: Option, *, optional: bool) -> None
 
 
 def _checked(parse: Callable[[str], object]) -> Callable[[str], object]:
-    """Return *parse* for argparse, which tells the message of one kind of exception only."""
+    """Return *parse* for argparse, which drops the message of a ValueError."""
     if parse is int:
         return parse  # argparse says by itself what is no number
 

@@ -1,8 +1,8 @@
-"""One call: how every verb that collects comes to its answer.
+"""One call of a verb that collects: the steps from its options to its answer.
 
-The verb's function says what to print of a Snapshot; here is all that is around it: the user's
-lock and the answers that calls share (lock), the configuration file, the query, the plan, and the
-collection. The process that waits meanwhile, and ends in time, is supervisor's.
+The verb's function makes the text of a Snapshot; this module has the steps that all verbs share:
+the user's lock and the answers that calls share (lock), the configuration file, the query, the
+plan, and the collection. The process that waits meanwhile, and ends in time, is supervisor's.
 """
 
 import os
@@ -19,13 +19,13 @@ from zabbix_sockets.model.snapshot import ALL_NETNS, Query, Snapshot
 
 
 class Call(NamedTuple):
-    """What a verb knows of its caller, besides the options.
+    """The circumstances of a call, besides its options.
 
     Attributes:
-        lock: the user's lock, which the waiting parent has open, too; None: it is opened here.
+        lock: the user's lock, which the waiting parent has open, too; None: this process opens it.
         started: the moment of the monotonic clock since which the caller waits; None: now.
-        question: the arguments of an agent's call, by which calls tell that they ask the same;
-            empty: this call shares no answer.
+        question: the arguments of an agent's call, which may share its answer with calls of equal
+            arguments; empty: it shares none.
     """
 
     lock: Lock | None = None
@@ -53,14 +53,14 @@ def print_answer(options: Collecting, call: Call, make: Callable[[Deadline], str
 
 
 def with_filter(options: Collecting) -> Collecting:
-    """Return the options with the filter parsed, which nobody does again.
+    """Return the options with their filter parsed, so that it is parsed only once.
 
     Raises:
-        UsageError: the expression is wrong.
+        UsageError: the filter's expression is wrong.
     """
     if not options.filter:
         return options
-    from zabbix_sockets.filters.parser import parse  # noqa: PLC0415  # few calls have one
+    from zabbix_sockets.filters.parser import parse  # noqa: PLC0415  # takes 2 ms, and few calls have a filter
 
     return options._replace(filter=parse(options.filter))
 
@@ -73,9 +73,10 @@ def query_of(
     netns: str = ALL_NETNS,
     needs: frozenset[str] = frozenset(),
 ) -> Query:
-    """Return the query, with the time that is left.
+    """Return the query of a verb's options, with the time until *deadline* as its timeout.
 
-    *netns* is the default; *needs* are the fields of processes that the grouping looks at.
+    *netns* is used if the options name no namespace; *needs* are the fields of processes that the
+    grouping looks at.
     """
     return Query(
         options.source,
@@ -97,30 +98,34 @@ def collected(
     *,
     by_file: bool = True,
 ) -> tuple[Snapshot, Grouping]:
-    """Collect, and return the Snapshot and the grouping for its owners.
+    """Return a Snapshot, collected by *deadline*, and the grouping for its owners.
 
-    *by_file*: where no filter is given, the configuration file's applies.
+    *by_file*: the filter of the configuration file is used if the options have none.
 
     Raises:
-        SocketsError: as collect(); or the configuration file has errors.
+        SocketsError: nothing can be collected as the options say, or the configuration file has
+            errors.
     """
     grouping, expression = _configured(options, by_file=by_file)
     options = options._replace(filter=expression)
     query = query_of(options, deadline, measuring, needs=grouping.needs)
-    from zabbix_sockets.collector.sources import choose  # noqa: PLC0415  # show sockets has its own
+    from zabbix_sockets.collector.sources import choose  # noqa: PLC0415  # after the lock and the arguments
 
     with choose(query) as plan:
         plan.begin(query)
-        # All else is imported while the kernel is at work.
-        import zabbix_sockets.document.document  # noqa: PLC0415
-        from zabbix_sockets.collector.collect import collect  # noqa: PLC0415
+        # These are imported while the kernel is at work.
+        import zabbix_sockets.document.document  # noqa: PLC0415  # as said above
+        from zabbix_sockets.collector.collect import collect  # noqa: PLC0415  # as said above
 
         del zabbix_sockets  # imported only to be loaded
         return collect(query, plan), grouping
 
 
 def _configured(options: Collecting, *, by_file: bool) -> tuple[Grouping, str]:
-    """Return the grouping and the filter: the options', else those of the configuration file.
+    """Return the grouping and the filter of the options, completed by the configuration file.
+
+    Rules of the file apply to the grouping by process; with *by_file* its filter does if the
+    options have none.
 
     Raises:
         SocketsError: the file has errors.
@@ -131,13 +136,13 @@ def _configured(options: Collecting, *, by_file: bool) -> tuple[Grouping, str]:
     path = options.config or CONFIG
     if not (has_rules or by_file) or not (options.config or os.path.exists(path)):
         return grouping, expression or ""
-    from zabbix_sockets.configuration import load  # noqa: PLC0415  # hosts with a file
+    from zabbix_sockets.configuration import load  # noqa: PLC0415  # takes 1 ms, and most hosts have no such file
 
     configuration = load(path, required=bool(options.config), rules=has_rules)
     if by_file:
         expression = configuration.filter
     if configuration.groups and has_rules:
-        from zabbix_sockets.grouping.by_rules import by_rules  # noqa: PLC0415  # hosts with a file
+        from zabbix_sockets.grouping.by_rules import by_rules  # noqa: PLC0415  # for files with rules alone
 
         grouping = by_rules(configuration.groups)
     return grouping, expression or ""

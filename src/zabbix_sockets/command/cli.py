@@ -23,19 +23,22 @@ from zabbix_sockets.model.errors import InternalError, SocketsError, UsageError,
 ANSWERED, FAILED, USAGE = 0, 1, 2
 INTERRUPTED = 130  # as a shell says it: 128 and SIGINT
 FOR_AGENT = ("get", "discover", "count")
-"""Verbs of which an agent takes stdout for the value, also that of a failure."""
+"""The verbs whose stdout an agent takes for the value, that of a failure included."""
 _QUOTED = str.maketrans({'"': "'", "\\": "/"})
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command and exit: 0 answered, 1 could not, 2 usage."""
+    """Run the command with the arguments *argv* (None: sys.argv's) and exit.
+
+    The exit status is 0 if there is an answer, 1 if there is none, 2 if the arguments are wrong.
+    """
     gc.disable()  # a short life makes little garbage, and looking for it costs 5 %
     # Ignored, as a caller may leave it, children vanish with their status: see waitpid(2).
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if sys.stdout is None:  # closed by the caller, who gets no answer and no work done
         os._exit(FAILED)
     if sys.stderr is None:  # closed, too: there is still an answer
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # to the end
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # open until the process ends
     for stream in (sys.stdout, sys.stderr):
         assert isinstance(stream, io.TextIOWrapper)
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -45,13 +48,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _limit_of(arguments: Sequence[str]) -> float | None:
-    """Return the seconds that a call may take; None for what takes as long as it takes.
+    """Return the seconds that a call may take; None for verbs without a time limit.
 
-    Of the options only --timeout and --interval are looked at: checking them all is a part of the
-    work, which the child does.
+    The arguments are not checked: that is a part of the work.
     """
-    verb, *rest = arguments or [""]
-    options = rest[: rest.index("--")] if "--" in rest else rest
+    verb, *options = arguments or [""]
+    if "--" in options:
+        options = options[: options.index("--")]
     if verb not in (*FOR_AGENT, "show") or any(each.startswith("--interval") for each in options):
         return None
     seconds = DEFAULT_SECONDS
@@ -68,9 +71,9 @@ def _limit_of(arguments: Sequence[str]) -> float | None:
 
 
 def _supervised(arguments: list[str], limit: float) -> int:
-    """Let a child do the work; write its answer, or an error if there is none in time.
+    """Do the work in a child, write its answer, and return the exit status.
 
-    The exit status is returned.
+    If the child gives no answer within *limit* seconds and a grace, an error is written.
     """
     for_agent = arguments[0] in FOR_AGENT
     try:
@@ -91,7 +94,11 @@ def _supervised(arguments: list[str], limit: float) -> int:
 
 
 def _answer_of_child(arguments: list[str], limit: float, *, for_agent: bool) -> Answer:
-    """Return what a child says within *limit* and a grace, as answer_within() does."""
+    """Return the answer of a child, within *limit* seconds and a grace.
+
+    Raises:
+        SocketsError: there is none in time, or the work failed.
+    """
 
     def give_up(message: str) -> None:
         _exit(_report(SocketsError(message), for_agent=for_agent))
@@ -108,25 +115,26 @@ def _answer_of_child(arguments: list[str], limit: float, *, for_agent: bool) -> 
 
 
 _FromParent = tuple[Lock, float]
-"""What a child has of its parent: the user's lock, and since when the caller waits."""
+"""The user's lock, open in the parent, and the moment of the monotonic clock since which the caller
+waits."""
 
 
 class _Captured(io.StringIO):
-    """What is written to a stream, which tells of itself what the stream would."""
+    """A buffer in the place of a stream; *is_terminal* says whether that is a terminal."""
 
-    def __init__(self, is_terminal: bool) -> None:  # the one thing to say of it
+    def __init__(self, is_terminal: bool) -> None:
         super().__init__()
         self._is_terminal = is_terminal
 
     def isatty(self) -> bool:
-        """Whether it will go to a terminal."""
+        """Whether the stream is a terminal."""
         return self._is_terminal
 
 
 def _captured(
     arguments: list[str], given: _FromParent, text: _Captured, notes: _Captured
 ) -> Answer:
-    """Run a verb, and return what it writes."""
+    """Run a verb; return the texts that it writes to stdout and stderr, and its exit status."""
     streams = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = text, notes
     try:
@@ -137,9 +145,9 @@ def _captured(
 
 
 def _run(arguments: list[str], given: _FromParent | None) -> int:
-    """Return the exit status, after the answer or the error has been written.
+    """Run a verb, write its answer or an error, and return the exit status.
 
-    *given* is what the parent gives to a child; None: there is no parent that waits.
+    *given* is from the parent; None: this process has no parent that waits.
     """
     for_agent = bool(arguments) and arguments[0] in FOR_AGENT
     try:
@@ -164,12 +172,12 @@ def _run(arguments: list[str], given: _FromParent | None) -> int:
 def _parsed(
     arguments: list[str], given: _FromParent | None, *, for_agent: bool
 ) -> Callable[[], None]:
-    """Return what does and prints all that is asked for.
+    """Return the function that does the work and prints the answer.
 
-    All imports are a part of this, so that also a module that is not there is told as an error.
+    The imports are made here, so that a missing module is reported as any other error.
     """
-    from zabbix_sockets.command.call import Call  # noqa: PLC0415  # in the child
-    from zabbix_sockets.command.verbs import parse_plain  # noqa: PLC0415  # in the child
+    from zabbix_sockets.command.call import Call  # noqa: PLC0415  # the parent, which only waits, doesn't need it
+    from zabbix_sockets.command.verbs import parse_plain  # noqa: PLC0415  # nor this
 
     request = parse_plain(arguments)
     if not request:
@@ -186,7 +194,7 @@ def _known(error: BaseException) -> SocketsError:
 
 
 def _output_failed(error: OSError, *, for_agent: bool) -> int:
-    """Say why the answer could not be written, where that can be said, and return the exit status.
+    """Report that the answer could not be written, if that is possible; return the exit status.
 
     An error without a file's name is one of writing to stdout or stderr. A part of the answer may
     be out by then, so an agent gets no more on stdout; a person is told on stderr, unless it is the
@@ -210,7 +218,7 @@ def _exit(status: int) -> None:
 
 
 def _report(error: SocketsError, *, for_agent: bool) -> int:
-    """Write an error to where the caller looks for it, and return the exit status."""
+    """Write an error to stdout for an agent, else to stderr; return the exit status."""
     message = str(error)
     try:
         if for_agent:
@@ -225,5 +233,5 @@ def _report(error: SocketsError, *, for_agent: bool) -> int:
 
 
 def error_json(message: str) -> str:
-    """Return a failure as the agent's master item expects it; no import that could fail."""
+    """Return the JSON object of a failure, as agents get it; made without any import."""
     return f'{{"error":"{printable(message).translate(_QUOTED)}"}}'

@@ -1,4 +1,4 @@
-"""One snapshot at a time per user: the others wait for their turn, or share an answer.
+"""The lock that one call of a user holds for its snapshot, and the answers that calls share.
 
 A snapshot costs the host a pass over all sockets, so a user's calls take them one after the other,
 however many there are: who takes one holds a lock, a file in a folder of the user's.
@@ -22,7 +22,7 @@ from zabbix_sockets.model.errors import BusyError
 
 # World-writable: others may have made a folder of our name before us; one that is not
 # ours is passed over. /dev/shm first: the same for a service with PrivateTmp= and a shell.
-_SHARED_FOLDERS = ("/dev/shm", "/run/lock", "/tmp")  # noqa: S108
+_SHARED_FOLDERS = ("/dev/shm", "/run/lock", "/tmp")  # noqa: S108  # the folder is made and checked by lock_folders()
 _LOCK, _WAITING = "zabbix-sockets.lock", "zabbix-sockets.waiting"
 _FIRST_POLL, _LAST_POLL, _SLOWER = 0.005, 0.1, 1.5
 """Seconds from one look at the lock to the next: the first, the longest, and the factor by which
@@ -31,10 +31,11 @@ _LEAST_LEFT = 0.1
 """Share of a call's timeout that must be left when it gets the lock: with less it gives up, since
 no snapshot would be done in time."""
 _ANSWERS = 16
-"""How many files with answers there are at most. Each question belongs to one of them, which has
-the last answer to any of its questions."""
+"""The number of files with answers. A question belongs to one of them by its hash; the file has the
+last answer to any of its questions."""
 _STAMP = 8
-"""Bytes at the begin of such a file: when its snapshot was begun, in ns of the monotonic clock."""
+"""The length in bytes of the number at the begin of such a file: the moment at which its snapshot
+was begun, in ns of the monotonic clock."""
 _OPENING = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
@@ -61,7 +62,7 @@ class Turn:
         self._asked = self._began = monotonic_ns()
 
     def acquire(self, deadline: Deadline) -> None:
-        """Wait for the lock, or for an answer.
+        """Wait until this call holds the lock, or *answer* is another call's answer.
 
         Raises:
             BusyError: another call held it until *deadline*, or until too little time was left.
@@ -96,7 +97,7 @@ class Turn:
 
     @contextmanager
     def _marked_as_waiting(self) -> Iterator[None]:
-        """Let the lock's holder know that somebody would take its answer."""
+        """Mark in the folder that a call waits, so that the lock's holder leaves its answer."""
         try:
             flags = os.O_RDWR | os.O_CREAT | _OPENING
             fd = os.open(f"{self._folder}/{_WAITING}", flags, 0o600)
@@ -113,7 +114,7 @@ class Turn:
             os.close(fd)
 
     def share(self, answer: str) -> None:
-        """Share an answer with those who wait with the same question, if anybody waits."""
+        """Write *answer* to a file for calls with the same question, if any call waits."""
         try:
             if self._question and self._is_waited_for():
                 self._write(answer)
@@ -162,11 +163,11 @@ def _slot(identity: str) -> str:
 
 
 def _identity(question: Sequence[str]) -> str:
-    """Return in one line all that an answer depends on: the question, and who asks it from where.
+    """Return in one line all that an answer depends on: the question and its caller's context.
 
     Two calls of one user may have different groups and capabilities, be in different namespaces,
-    and mean different files by the same relative path. Empty for an empty question, and where
-    /proc doesn't tell: then no answer is shared.
+    and mean different files by the same relative path. It is empty for an empty question, and if
+    /proc can't be read: then no answer is shared.
     """
     if not question:
         return ""
@@ -194,7 +195,7 @@ def _busy(deadline: Deadline) -> BusyError:
 
 
 def lock_folders() -> Iterator[str]:
-    """Yield folders for the lock that only this user can write to; they are made if need be."""
+    """Yield folders for the lock that only this user can write to; a missing one is made."""
     uid = os.geteuid()
     for shared in _SHARED_FOLDERS:
         folder = f"{shared}/zabbix-sockets-{uid}"
@@ -226,8 +227,8 @@ class Lock:
     """A user's lock, which is open but not held yet; a context manager that closes it.
 
     A lock that is opened before a fork belongs to both processes (flock(2)): if the child has taken
-    it and is stuck in the kernel, the parent can still let go of it. When all processes that have
-    it open have ended, the kernel lets go of it.
+    it and is stuck in the kernel, the parent can still release it. When all processes that have
+    it open have ended, the kernel releases it.
 
     Attributes:
         fd: its descriptor; -1 where there is no safe place for one.
@@ -236,7 +237,7 @@ class Lock:
     def __init__(self) -> None:
         self._folder, self.fd = _open_first()
 
-    def __enter__(self) -> "Lock":  # noqa: PYI034  # typing is not for the parent: see supervisor
+    def __enter__(self) -> "Lock":  # noqa: PYI034  # the waiting parent must not import typing
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -247,9 +248,9 @@ class Lock:
 
     @contextmanager
     def held(self, deadline: Deadline, question: Sequence[str] = ()) -> Iterator[Turn]:
-        """Hold the lock, or have the answer to *question*.
+        """Hold the lock, or get another call's answer to *question*, for the time of the block.
 
-        Where there is no safe place for a lock, the call goes on without.
+        Without a folder that is safe for a lock, the call goes on without one.
 
         Raises:
             BusyError: another call held it until *deadline*, or until too little time was left.
@@ -263,7 +264,7 @@ class Lock:
             self.release()
 
     def release(self) -> None:
-        """Let go of the lock, whichever process has taken it; it can be taken again."""
+        """Release the lock, whichever process has taken it; it can be taken again."""
         if self.fd >= 0:
             try:
                 fcntl.flock(self.fd, fcntl.LOCK_UN)
@@ -272,7 +273,7 @@ class Lock:
 
 
 def _open_first() -> tuple[str, int]:
-    """Return the first folder that has room for a lock, and the lock's descriptor; or -1."""
+    """Open the lock in the first folder that allows it; return both, or "" and -1."""
     for folder in lock_folders():
         try:
             return folder, os.open(f"{folder}/{_LOCK}", os.O_RDWR | os.O_CREAT | _OPENING, 0o600)
@@ -283,6 +284,10 @@ def _open_first() -> tuple[str, int]:
 
 @contextmanager
 def one_at_a_time(deadline: Deadline, question: Sequence[str] = ()) -> Iterator[Turn]:
-    """Open this user's lock, and hold it as Lock.held() does."""
+    """Open this user's lock, and hold it or get another call's answer; see Lock.held().
+
+    Raises:
+        BusyError: another call held it until *deadline*, or until too little time was left.
+    """
     with Lock() as lock, lock.held(deadline, question) as turn:
         yield turn

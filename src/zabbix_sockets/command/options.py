@@ -1,4 +1,4 @@
-"""The options of every verb that collects, and of the agent's verbs: the one place to add one."""
+"""Options of all verbs that collect, and of the agent's verbs."""
 
 from typing import Annotated, NamedTuple
 
@@ -9,13 +9,15 @@ from zabbix_sockets.model.snapshot import ACTIVE_WITHIN as CHOICES
 from zabbix_sockets.model.snapshot import LISTS, PINS
 
 CONFIG = "/etc/zabbix/zabbix-sockets.toml"
-"""The configuration file, if there is one."""
+"""The path of the configuration file, which need not be there."""
 
 SOURCES = ("bpf", "sock_diag", "procfs")
 _MAX_BYTES = 500_000
 _DEFAULT_CHOICE = CHOICES[2]
 
-PINS_FOLDER = Option("--pins", f"the bpffs with the BPF iterators (default: {PINS})", "FOLDER")
+PINS_FOLDER = Option(
+    "--pins", f"the bpffs with the BPF iterators (default: {PINS})", "FOLDER", name
+)
 ACTIVE_WITHIN = Option(
     "--active-within",
     "round-trip times and retransmissions are those of connections that sent or"
@@ -29,7 +31,7 @@ ACTIVE_WITHIN = Option(
 
 
 class Collecting(NamedTuple):
-    """What to collect, and how: the options of every verb that does."""
+    """The options of every verb that collects: source, time, and choice of sockets."""
 
     source: Annotated[
         str | None,
@@ -87,7 +89,7 @@ class Collecting(NamedTuple):
 
 
 class Measuring(NamedTuple):
-    """Whether and of which connections round-trip times and retransmissions are collected."""
+    """The options for round-trip times and retransmissions: of which connections, or none."""
 
     active_within: Annotated[int, ACTIVE_WITHIN] = _DEFAULT_CHOICE
     tcp_info: Annotated[
@@ -104,7 +106,7 @@ NOT_MEASURING = Measuring(tcp_info=False)
 
 
 class Bounds(NamedTuple):
-    """How long a document may be."""
+    """The option for the bound of a document's length."""
 
     max_bytes: Annotated[
         int,
@@ -118,7 +120,7 @@ class Bounds(NamedTuple):
 
 
 class GetOptions(NamedTuple):
-    """The options of `get`; *grouping*, where it is not empty, goes before --group-by."""
+    """The options of `get`; *grouping*, unless it is empty, is used in the place of --group-by."""
 
     collecting: Collecting = Collecting()
     bounds: Bounds = Bounds()
@@ -135,7 +137,7 @@ class DiscoverOptions(NamedTuple):
 
 
 class CountOptions(NamedTuple):
-    """The options of `count`; a *protocol* or *state* that is empty is any."""
+    """The options of `count`; an empty *protocol* or *state* stands for all."""
 
     process: Annotated[
         str,

@@ -27,20 +27,24 @@ class SendOptions(NamedTuple):
 
 
 def send(options: SendOptions, _call: Call) -> None:
-    """Push the document, once or at every interval."""
+    """Push the document, or its figures, through zabbix_sender, once or at every interval.
+
+    Raises:
+        SocketsError: the options are wrong, or nothing could be sent.
+    """
     options = options._replace(collecting=with_filter(options.collecting))
     timeout = options.collecting.timeout
     command.send(options.pushing, timeout, partial(_document_to_send, options))
 
 
 def _document_to_send(options: SendOptions) -> str:
-    """Return the JSON of a document.
+    """Return the JSON of a new document.
 
-    It is made in a child, so that a service that stays has no garbage of a hundred to collect.
+    It is made in a child, so that a long-running service doesn't gather the garbage of hundreds.
 
     Raises:
-        SocketsError: as collected(), or as Lock.held(); but others are waited for, which no
-            agent waits for.
+        SocketsError: nothing can be collected as the options say, or another call of this user held
+            the lock for too long.
     """
     timeout = options.collecting.timeout
     patience = timeout / 2 if options.pushing.how.interval else _PATIENCE

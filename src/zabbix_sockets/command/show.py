@@ -1,4 +1,4 @@
-"""The verb for people: show, a table of a list of the document or of single sockets."""
+"""The verb show, for people: a table of a list of the document, or of single sockets."""
 
 import sys
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from zabbix_sockets.document.document import NO_LIMITS, build_document
 from zabbix_sockets.document.record import to_json
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.errors import UsageError
+from zabbix_sockets.model.errors import DeadlineError, UsageError
 from zabbix_sockets.model.option import Option, positive, seconds
 from zabbix_sockets.model.snapshot import ALL_NETNS, LISTS, OWN
 from zabbix_sockets.model.socket import Socket
@@ -83,7 +83,12 @@ class ShowOptions(NamedTuple):
 
 
 def show(options: ShowOptions, call: Call) -> None:
-    """Print a table, or the same rows as JSON; with an interval again and again."""
+    """Print a table, or the same rows as JSON; with --interval again and again.
+
+    Raises:
+        UsageError: options don't go together, or are wrong.
+        SocketsError: nothing can be collected as the options say.
+    """
     if options.keys and (options.kind, options.collecting.group_by) != (
         "processes",
         DEFAULT_GROUPING,
@@ -109,15 +114,14 @@ def _measuring(options: ShowOptions) -> Measuring:
 
 
 def _note_left_out(titles: Sequence[str]) -> None:
-    """Say which columns a table lacks."""
+    """Write to stderr the titles of the columns that a table lacks."""
     if titles:
         sys.stderr.write(f"note: no room for {', '.join(titles)} (all of it: | less -S)\n")
 
 
 def _show_rows(options: ShowOptions, deadline: Deadline) -> str:
-    """Return a list of the document as a table, as JSON or as keys; say what it lacks."""
-    found = collected(options.collecting, deadline, _measuring(options), by_file=False)
-    snapshot, grouping = found
+    """Return a list of the document as a table, as JSON or as keys; write notes to stderr."""
+    snapshot, grouping = collected(options.collecting, deadline, _measuring(options), by_file=False)
     document = build_document(snapshot, NO_LIMITS, grouping, for_people=True)
     kind, rows = options.kind, document.rows_of(options.kind)
     for note in notes_of(document, kind):
@@ -158,38 +162,44 @@ def _show_sockets(options: ShowOptions, deadline: Deadline) -> str:
 
 
 class SingleSockets:
-    """The sockets that the options ask for, taken once or again; what they lack is said once."""
+    """The sockets that the options ask for, collected once or again; notes are written once."""
 
     def __init__(self, options: ShowOptions) -> None:
         self._options = options
         self._measuring = _measuring(options)
-        self._said: set[str] = set()
+        self._written: set[str] = set()
         kinds = frozenset[str]()
         if options.collecting.filter:
-            from zabbix_sockets.filters.parser import parse  # noqa: PLC0415  # few calls have one
+            from zabbix_sockets.filters.parser import parse  # noqa: PLC0415  # takes 2 ms, and few calls have a filter
 
             kinds = parse(options.collecting.filter).kinds
         self._states = options.state or (("all",) if "state" in kinds else ())
         self._netns = ALL_NETNS if "netns" in kinds else OWN
 
     def take(self, deadline: Deadline) -> list[Socket]:
-        """Return the sockets in the states that are wanted.
+        """Return the sockets in the states that the options name, collected by *deadline*.
 
         Raises:
-            SocketsError: as iter_sockets().
+            SocketsError: the sockets can't be collected, or a list of them would be incomplete.
         """
         query = query_of(self._options.collecting, deadline, self._measuring, netns=self._netns)
-        sockets = list(iter_sockets(query))
+        try:
+            sockets = list(iter_sockets(query))
+        except DeadlineError:
+            deadline.check()  # its message has the caller's seconds, not those that were left
+            raise
         if query.tcp_info and sockets and not any(each.cookie for each in sockets):
-            self._say("no tcp_info: the sockets are read from /proc/net")
-        if "owners" not in self._said and any(not each.owners and each.inode for each in sockets):
-            self._said.add("owners")
+            self._note("no tcp_info: the sockets are read from /proc/net")
+        if "owners" not in self._written and any(
+            not each.owners and each.inode for each in sockets
+        ):
+            self._written.add("owners")
             why = why_without_owners(query)
             if why:
-                self._say(f"not all owners are seen: {why}")
+                self._note(f"not all owners are seen: {why}")
         return [each for each in sockets if wants_state(each, self._states)]
 
-    def _say(self, note: str) -> None:
-        if note not in self._said:
-            self._said.add(note)
+    def _note(self, note: str) -> None:
+        if note not in self._written:
+            self._written.add(note)
             sys.stderr.write(f"note: {note}\n")

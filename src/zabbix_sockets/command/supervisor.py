@@ -1,4 +1,4 @@
-"""A call's work in a child process, and an answer in time whatever becomes of the child.
+"""Supervision of a call's work in a child process, with an answer in time whatever that does.
 
 The agent waits for a process that does nothing but wait: its child works, without a copy of the
 agent's pipe. However the child fails, be it an endless read in the kernel, a crash of a library
@@ -31,29 +31,31 @@ a configuration file on a network file system that does not answer."""
 _READ_SIZE = 1 << 20
 _POLL = 0.001
 _REAPING = 0.05
-"""Seconds that a child which was killed has to be gone: one that hangs in the kernel stays."""
+"""The seconds to wait for the end of a child that was killed: one that hangs in the kernel
+stays."""
 
 _ENDING = 0.2
-"""Seconds that a child which has said everything has to end by itself."""
+"""The seconds to wait for the end of a child that has written its whole message."""
 
 _ANSWER, _ERROR, _USAGE, _INTERNAL = range(4)
 _LENGTH = 8
-"""Bytes before a message that say how long it is: a child can be done and hang in its end."""
+"""The bytes of a message's length, which precedes it: so a child that hangs while it ends is no
+loss."""
 _NO_MEMORY = b"no memory left"
 _NO_MEMORY_FRAMED = len(_NO_MEMORY).to_bytes(_LENGTH) + _NO_MEMORY
-"""What the child says when there is not even memory to say anything else."""
+"""The message of a child without memory, made beforehand since that takes memory."""
 
 _stuck: list[int] = []
 """Children that were killed and did not end; a service looks for them at its next call."""
 
 
 class Answer:
-    """What a call says.
+    """The answer of a call.
 
     Attributes:
-        text: on stdout.
-        notes: on stderr.
-        status: its exit status.
+        text: the text for stdout.
+        notes: the text for stderr.
+        status: the exit status.
     """
 
     __slots__ = ("notes", "status", "text")
@@ -65,6 +67,7 @@ class Answer:
 
 
 Make = Callable[[], Answer]
+"""The work of a call, which returns its answer or raises an error."""
 
 
 def give_up(message: str) -> None:
@@ -78,14 +81,14 @@ def give_up(message: str) -> None:
 
 
 def answer_within(seconds: float, make: Make, *, close: int = -1, silent: bool = True) -> Answer:
-    """Return what *make* returns, made in a child.
+    """Call *make* in a child, and return the Answer that it returns there.
 
-    *close* is a descriptor that the child has no business with. A *silent* child has none of the
+    *close* is a descriptor that the child closes; -1: none. A *silent* child has none of the
     caller's streams: whoever waits for their end need not wait for a child that is stuck.
 
     Raises:
         TimedOutError: that took longer than *seconds*; the child is killed.
-        UsageError, SocketsError: as *make* raised them.
+        UsageError, SocketsError: *make* raised it.
         InternalError: *make* raised something else, or the child ended without a word.
     """
     end = monotonic() + seconds
@@ -105,23 +108,27 @@ def answer_within(seconds: float, make: Make, *, close: int = -1, silent: bool =
         return _answer_here(seconds, make)
     if not child:
         _be_child(make, (send, receive, close), end, silent=silent)
-    said = _Said(receive, end)
+    reader = _PipeReader(receive, end)
     try:
         os.close(send)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        said.read()
+        reader.read()
     finally:
         os.close(receive)
-        status = _end(child, ended=said.closed)
+        status = _end(child, ended=reader.closed)
     # A child that closed the pipe without a message has crashed, unless its own timer ended it.
     killed_by_timer = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM
-    if not said.complete and (not said.closed or killed_by_timer):
+    if not reader.complete and (not reader.closed or killed_by_timer):
         raise TimedOutError(f"timed out after {seconds:.3g} s: something hung")
-    return _understood(said.message, status)
+    return _decoded(reader.message, status)
 
 
 def _answer_here(seconds: float, make: Make) -> Answer:
-    """Return what *make* returns without a child; a hang in the kernel is not ended then."""
+    """Call *make* in this process and return its Answer; a hang in the kernel is not ended then.
+
+    Raises:
+        UsageError, SocketsError, InternalError: as for answer_within().
+    """
 
     def late(_signal: int, _frame: object) -> None:
         give_up(f"timed out after {seconds:.3g} s: something hung")
@@ -130,7 +137,7 @@ def _answer_here(seconds: float, make: Make) -> Answer:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGALRM,))
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        return _understood(_message_of(make), 0)
+        return _decoded(_message_of(make), 0)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -173,23 +180,29 @@ def _detach_streams() -> None:
 
 
 def _message_of(make: Make) -> bytes:
-    """Return what became of *make* as the child tells it: a kind and its parts."""
+    """Call *make*; return the message with its Answer or its error, in the form of marshal."""
     try:
         answer = make()
-        said: tuple[object, ...] = (_ANSWER, answer.text, answer.notes, answer.status)
+        message: tuple[object, ...] = (_ANSWER, answer.text, answer.notes, answer.status)
     except UsageError as error:
-        said = _USAGE, str(error), error.hint
+        message = _USAGE, str(error), error.hint
     except InternalError as error:
-        said = _INTERNAL, str(error), error.trace
+        message = _INTERNAL, str(error), error.trace
     except SocketsError as error:
-        said = _ERROR, str(error), error.hint
+        message = _ERROR, str(error), error.hint
     except Exception as error:  # noqa: BLE001  # the last resort: whatever it is, it is said
         internal = InternalError.of(error)
-        said = _INTERNAL, str(internal), internal.trace
-    return marshal.dumps(said)  # type: ignore[arg-type]  # numbers and texts
+        message = _INTERNAL, str(internal), internal.trace
+    return marshal.dumps(message)  # type: ignore[arg-type]  # numbers and texts
 
 
-def _understood(message: bytes, status: int) -> Answer:
+def _decoded(message: bytes, status: int) -> Answer:
+    """Return the Answer in a child's message; *status* is the child's, as of waitpid(2).
+
+    Raises:
+        UsageError, SocketsError: that was the message.
+        InternalError: that was the message, or there was none.
+    """
     if message == _NO_MEMORY:
         raise InternalError(_NO_MEMORY.decode())
     try:
@@ -204,12 +217,12 @@ def _understood(message: bytes, status: int) -> Answer:
     raise kinds[kind](text, *more)
 
 
-class _Said:
-    """What comes through the child's pipe until its end, or until the moment *end*.
+class _PipeReader:
+    """The message that a child writes to its pipe, read until its end or the moment *end*.
 
     Attributes:
-        message: what has come, without its length.
-        complete: that is all of it.
+        message: the bytes that have come, without the length before them.
+        complete: the message has the length that it says.
         closed: the child has closed its side: it has ended, or is about to.
     """
 
@@ -240,7 +253,7 @@ class _Said:
 
 
 def _end(child: int, *, ended: bool) -> int:
-    """Return the status of the child, which has *ended* or is killed now; 0 while it is stuck."""
+    """Wait for a child that has *ended*, or kill it; return its status, 0 if it is stuck."""
     if ended:
         return os.waitpid(child, 0)[1]
     os.kill(child, signal.SIGKILL)
@@ -255,5 +268,5 @@ def _end(child: int, *, ended: bool) -> int:
 
 
 def _reap() -> None:
-    """Let go of the children that were stuck, as far as they have ended meanwhile."""
+    """Wait for those of the stuck children that have ended meanwhile."""
     _stuck[:] = [child for child in _stuck if not os.waitpid(child, os.WNOHANG)[0]]

@@ -1,7 +1,7 @@
-"""The verbs: what each does in a line, its options, and the function that does it.
+"""The verbs: the summary of each, its options, and its function.
 
-Read by two parsers, of which one knows agents' plain calls alone: to import argparse takes
-milliseconds, and what a verb for people needs is imported for that verb.
+Two parsers use them, of which the one here knows agents' plain calls alone: to import argparse
+takes milliseconds. The modules of a verb for people are imported for that verb.
 """
 
 from collections.abc import Callable
@@ -14,29 +14,36 @@ from zabbix_sockets.command.options import CountOptions, DiscoverOptions, GetOpt
 from zabbix_sockets.model.option import Option, Section
 
 Definition = tuple[type, Callable[[Any, Call], None]]
-"""The type of a verb's options, and the function that takes them."""
+"""The type of a verb's options, and its function, which takes options and Call."""
 
 
 class Verb(NamedTuple):
-    """A verb: what it does in a line, and what returns its definition."""
+    """A verb: its summary in one line, and the function that returns its Definition."""
 
     summary: str
     define: Callable[[], Definition]
 
 
 class Request(NamedTuple):
-    """A verb that is asked for: its function and what it takes."""
+    """A request for a verb: its function, and the options to call it with."""
 
     run: Callable[[Any, Call], None]
     options: Any
 
     def answer(self, call: Call) -> None:
-        """Do it, and print the answer."""
+        """Call the verb's function, which prints the answer."""
         self.run(self.options, call)
 
 
 class OptionField(NamedTuple):
-    """A field of a type of options: *inner* are options of their own, below *section*."""
+    """A field of a type of options.
+
+    Attributes:
+        name: the field's name.
+        options: the options that fill it.
+        inner: the type of options that is its value; None: it is filled by *options*.
+        section: the title of the inner options in the help; None: none.
+    """
 
     name: str
     options: tuple[Option, ...]
@@ -45,20 +52,20 @@ class OptionField(NamedTuple):
 
 
 def option_fields_of(options: type) -> list[OptionField]:
-    """Return the fields of a type of options, with what their annotations say."""
+    """Return the fields of a type of options, from their annotations (model.option)."""
     found = []
     for name, annotation in options.__annotations__.items():
-        said: tuple[Any, ...] = getattr(annotation, "__metadata__", ())
-        kind = annotation.__origin__ if said else annotation
-        described = tuple(each for each in said if isinstance(each, Option))
+        metadata: tuple[Any, ...] = getattr(annotation, "__metadata__", ())
+        kind = annotation.__origin__ if metadata else annotation
+        described = tuple(each for each in metadata if isinstance(each, Option))
         inner = None if described or not hasattr(kind, "_fields") else kind
-        section = next((each for each in said if isinstance(each, Section)), None)
+        section = next((each for each in metadata if isinstance(each, Section)), None)
         found.append(OptionField(name, described, inner, section))
     return found
 
 
 def filled(options: Any, given: dict[str, Any]) -> Any:
-    """Return options of a type with the values that are *given*; the others have their defaults."""
+    """Return options of that type, with the values *given* by field name, else the defaults."""
     values = {}
     for field in option_fields_of(options):
         if field.inner:
@@ -70,9 +77,9 @@ def filled(options: Any, given: dict[str, Any]) -> Any:
 
 
 def parse_plain(arguments: list[str]) -> Request | None:
-    """Return what an agent's call without an option asks for; None for all other calls.
+    """Return the request of an agent's call without options, such as `get -- process`.
 
-    What is not as plain as `get -- process` is left to arguments.parse(), errors among it.
+    None for all other calls, wrong ones included: arguments.parse() is for these.
     """
     verb, *values = arguments or [""]
     if verb not in FOR_AGENT:
@@ -96,38 +103,38 @@ def parse_plain(arguments: list[str]) -> Request | None:
 
 
 def _show() -> Definition:
-    from zabbix_sockets.command.show import ShowOptions, show  # noqa: PLC0415  # for people only
+    from zabbix_sockets.command.show import ShowOptions, show  # noqa: PLC0415  # for this verb alone
 
     return ShowOptions, show
 
 
 def _send() -> Definition:
-    from zabbix_sockets.command.send import SendOptions, send  # noqa: PLC0415  # subprocess, sqlite
+    from zabbix_sockets.command.send import SendOptions, send  # noqa: PLC0415  # imports subprocess and sqlite3
 
     return SendOptions, send
 
 
 def _load() -> Definition:
-    from zabbix_sockets.command import admin  # noqa: PLC0415  # no agent's
+    from zabbix_sockets.command import admin  # noqa: PLC0415  # for this verb alone
 
     return admin.LoadOptions, admin.load
 
 
 def _unload() -> Definition:
-    from zabbix_sockets.command import admin  # noqa: PLC0415  # no agent's
+    from zabbix_sockets.command import admin  # noqa: PLC0415  # for this verb alone
 
     return admin.UnloadOptions, admin.unload
 
 
 def _files() -> Definition:
-    from zabbix_sockets.command import admin  # noqa: PLC0415  # no agent's
+    from zabbix_sockets.command import admin  # noqa: PLC0415  # for this verb alone
 
     return admin.FilesOptions, admin.files
 
 
 def _provision() -> Definition:
-    from zabbix_sockets.command.provision import provision  # noqa: PLC0415  # no agent's
-    from zabbix_sockets.provision.options import ProvisionOptions  # noqa: PLC0415  # the same
+    from zabbix_sockets.command.provision import provision  # noqa: PLC0415  # for this verb alone
+    from zabbix_sockets.provision.options import ProvisionOptions  # noqa: PLC0415  # for this verb alone
 
     return ProvisionOptions, provision
 

@@ -1,4 +1,4 @@
-"""Why a list is not complete: what each kind of gap means for what a document says.
+"""Completeness of the document's lists, and its warnings, by the gaps of a Snapshot.
 
 A row that is missing means 0 only if its list is complete. So a gap makes each list incomplete that
 may lack a row because of it, or sockets in a row.
@@ -15,19 +15,19 @@ from zabbix_sockets.model.wire import PROTOCOLS
 
 _OF_GROUPS = ("processes", "upstreams")
 """The lists whose rows are of groups of owners: a socket whose owner, or its group, was not seen is
-in none of them. A listener's row is told by its address."""
+in none of them. (A listener's row has the address as its identity.)"""
 
 _HIDES = "/proc hides {} of some processes (hidepid): which group they are in is not known"
 _HIDES_FROM_COUNT = "/proc hides {} of some processes: the number can't be known"
 
 
 class Effect(NamedTuple):
-    """What a kind of gap means.
+    """The effect of one kind of gap on a document.
 
     Attributes:
         incomplete: the lists that are not complete.
-        warning: what `collector.warnings` say; empty: nothing. `{count}` is of all gaps of the
-            kind together; with `{where}` there is a warning for each.
+        warning: the line in `collector.warnings`; empty: none. `{count}` stands for the sum of
+            `how_many` of all gaps of the kind; with `{where}` there is a line for each place.
     """
 
     incomplete: tuple[str, ...]
@@ -37,13 +37,13 @@ class Effect(NamedTuple):
 EFFECTS: Mapping[str, Effect] = {
     # `fds_max_pct` is absent from the rows, which are all there.
     gaps.DESCRIPTOR_LIMITS: Effect((), "timed out: descriptor limits are not known"),
-    # What these hold is nobody's.
+    # The sockets of these processes have no owner.
     gaps.DENIED: Effect(
         _OF_GROUPS,
         "{count} processes may not be inspected: that takes CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH"
         " and every capability they have",
     ),
-    # Whatever row such a socket belongs to may lack it.
+    # Any row may lack such a socket.
     gaps.UNDECIDED: Effect(
         LISTS, "filter: some sockets may fit or not: their processes can't be seen"
     ),
@@ -80,9 +80,9 @@ EFFECTS: Mapping[str, Effect] = {
     # Of the list that the gap names; `collector.truncated` says how many.
     gaps.ROWS: Effect(()),
 }
-"""Of each of gaps.KINDS, in the order of the warnings."""
+"""The effect of each of gaps.KINDS, in the order of the warnings."""
 
-_UNKNOWN = (
+_REASONS = (
     ((gaps.HIDDEN_NAMES,), _HIDES_FROM_COUNT.format("the whole name")),
     ((gaps.HIDDEN_USERS,), _HIDES_FROM_COUNT.format("the user")),
     ((gaps.HIDDEN_COMMANDS,), _HIDES_FROM_COUNT.format("the command line")),
@@ -99,21 +99,25 @@ _UNKNOWN = (
     ((gaps.SHORTAGE,), "no descriptor or memory was left: the number can't be known"),
     ((gaps.UNASKED, gaps.PLACES), "timed out: the number can't be known"),
 )
-"""Why one number is not known, by the kinds of gaps; of several that is said which comes first."""
+"""Kinds of gaps, and the reason that each gives why the number of a group's sockets is not known;
+of several reasons the first one here is said."""
 
 
 def complete_lists(found: Iterable[Gap], grouping: Grouping) -> dict[str, bool]:
-    """Decide of each of LISTS whether it is complete; a document is if all of them are."""
+    """Return for each of LISTS whether it is complete, for groups by *grouping*.
+
+    A document is complete if all of them are.
+    """
     incomplete: set[str] = set()
-    for gap in _concerning(found, grouping):
+    for gap in _relevant(found, grouping):
         incomplete.update((gap.where,) if gap.kind == gaps.ROWS else EFFECTS[gap.kind].incomplete)
     return {name: name not in incomplete for name in LISTS}
 
 
 def warnings(found: Iterable[Gap], grouping: Grouping) -> list[str]:
-    """Put the gaps into words for people, in the order of EFFECTS."""
+    """Return the warnings about gaps, in words for people, in the order of EFFECTS."""
     by_kind: dict[str, list[Gap]] = {}
-    for gap in _concerning(found, grouping):
+    for gap in _relevant(found, grouping):
         by_kind.setdefault(gap.kind, []).append(gap)
     lines = []
     for kind, effect in EFFECTS.items():
@@ -126,22 +130,25 @@ def warnings(found: Iterable[Gap], grouping: Grouping) -> list[str]:
 
 
 def unread_protocols(found: Iterable[Gap]) -> set[str]:
-    """Tell of which protocols `host` has no figures: their tables were not read to the end."""
+    """Return the protocols whose tables of the own namespace were not read to their ends.
+
+    The document's `host` has no figures of these.
+    """
     return {*_where(gap for gap in found if gap.kind == gaps.TABLE)}
 
 
 def why_unknown(found: Iterable[Gap], grouping: Grouping, name: str, protocol: str) -> str:
-    """Say why it is not known how many sockets the group *name* holds; "" if it is.
+    """Return the reason why it is not known how many sockets the group *name* holds; "" if it is.
 
-    One number needs less than a list: that other processes may be inspected, or the tables of
-    another *protocol* (empty: of all) were read, is nothing to it. Where groups are the names of
-    processes it needs no cgroup either, and no name but these.
+    *protocol* is that of the sockets; empty: all. A number needs less than a list: gaps in other
+    protocols' tables, and other processes that may not be inspected, don't matter. If groups are
+    the names of processes, neither do gaps in cgroups and in other names.
     """
     by_name = grouping.is_plain
     protocols = (protocol,) if protocol else PROTOCOLS
     kinds: set[str] = set()
     denied = 0
-    for gap in _concerning(found, grouping):
+    for gap in _relevant(found, grouping):
         if gap.kind == gaps.DENIED and by_name and gap.where != name:
             kinds.update(() if gap.where else (gaps.HIDDEN,))  # it may be called so
         elif gap.kind == gaps.DENIED:
@@ -150,15 +157,15 @@ def why_unknown(found: Iterable[Gap], grouping: Grouping, name: str, protocol: s
         elif not (by_name and gap.kind in (gaps.CGROUPS, gaps.PLACES)):
             kinds.update((gap.kind,) if gap.kind != gaps.TABLE or gap.where in protocols else ())
     named = f" named {name}" if by_name else ""
-    reasons = (words for of_kinds, words in _UNKNOWN if not kinds.isdisjoint(of_kinds))
+    reasons = (words for of_kinds, words in _REASONS if not kinds.isdisjoint(of_kinds))
     return next(reasons, "").format(denied=denied, named=named)
 
 
-def _concerning(found: Iterable[Gap], grouping: Grouping) -> Iterator[Gap]:
+def _relevant(found: Iterable[Gap], grouping: Grouping) -> Iterator[Gap]:
     """Yield the gaps that matter to *grouping*.
 
-    Hidden names of processes matter only where groups have these names: in the grouping by process,
-    also with rules, as most processes fit none and keep theirs. All other gaps always matter.
+    Gaps in processes' names matter to groups by process alone, with rules or without: rules leave
+    most processes their names.
     """
     by_process = grouping.name == DEFAULT_GROUPING
     return (gap for gap in found if by_process or gap.kind != gaps.HIDDEN_NAMES)

@@ -1,4 +1,4 @@
-"""One number for one process: `count`, and why it can't be said."""
+"""The number of sockets that the processes of one name hold, for the verb `count`."""
 
 import os
 
@@ -16,7 +16,12 @@ _HINT = "zabbix-sockets show processes --keys prints a key for each process"
 
 
 def check_arguments(process: str, protocol: str, state: str) -> None:
-    """Raise UsageError for what no process can have."""
+    """Check a name, a protocol and a state, of which the latter two may be empty.
+
+    Raises:
+        UsageError: the name is empty, there is no such protocol or no such state of it, or a state
+            comes without a protocol.
+    """
     if not process:
         raise UsageError("no process named", _HINT)
     if protocol not in ("", *PROTOCOLS):
@@ -35,14 +40,14 @@ def count(
     state: str = "",
     grouping: Grouping = GROUPINGS[DEFAULT_GROUPING],
 ) -> int:
-    """Count the sockets that the processes named *process* hold, or those in a *state*.
+    """Return the number of sockets that the processes named *process* hold.
 
-    *process* is a name as the document shows it, as as_parameter() spells it, or the raw one. In
-    state `syn_recv` there are the connections being opened at its listeners, too, which no process
-    holds yet.
+    *process* is a name as the document shows it, as as_parameter() spells it, or the raw one.
+    *protocol* and *state* choose the sockets; empty: all. In state `syn_recv` are the connections
+    being opened at its listeners, too, which no process holds yet.
 
     Raises:
-        SocketsError: it can't be known: a process of that name is hidden, or time ran out.
+        SocketsError: the number can't be known, such as if a process of that name is hidden.
     """
     listed = snapshot.listed()
     rows = {each.row.id: each.row for each in process_rows(listed, Groups(listed, grouping))}

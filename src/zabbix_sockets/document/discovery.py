@@ -1,4 +1,4 @@
-"""Low-level discovery: the document's rows as objects of LLD macros."""
+"""Low-level discovery (LLD): the document's rows as objects of macros."""
 
 from collections.abc import Iterable
 
@@ -7,11 +7,14 @@ from zabbix_sockets.document.row import Row
 
 
 def macros_of(row: type[Row]) -> dict[str, str]:
-    """Return the LLD macros of such rows, and the field that each is made of."""
+    """Return the name of the field that each LLD macro of rows of that class is made of."""
     return {field.macro: name for name, field in fields_of(row).items() if field.macro}
 
 
 def discovery(row: type[Row], rows: Iterable[Row]) -> list[dict[str, str | int]]:
-    """Make the LLD objects of rows of that class, in their order: labels only, no counts."""
+    """Return the LLD object of each of *rows*, of the class *row*, in their order.
+
+    An object has a value for each macro: labels only, no counts.
+    """
     macros = macros_of(row).items()
     return [{macro: getattr(each, name) for macro, name in macros} for each in rows]

@@ -1,6 +1,6 @@
-"""The document: what it is made of, and what its bounds leave out.
+"""The document: made of a Snapshot, within bounds of rows and bytes.
 
-docs/document.md has its fields; each is described once, where its Record's class is.
+docs/document.md explains its fields; each is described in code once, in its Record's class.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,14 @@ from zabbix_sockets.document.record import (
     to_json,
     yes_no,
 )
-from zabbix_sockets.document.row import R, RankedRow, Row, facts_of, measure, netns_labels
+from zabbix_sockets.document.row import (
+    R,
+    RankedRow,
+    Row,
+    facts_of,
+    netns_labels,
+    set_measured_fields,
+)
 from zabbix_sockets.document.upstreams import UpstreamRow, ephemeral_usage, upstream_rows
 from zabbix_sockets.grouping.grouping import (
     DEFAULT_GROUPING,
@@ -52,9 +59,9 @@ class Document(Record):
     Attributes:
         time: Unix seconds.
         lists: for each list whether it is complete.
-        absent: for each complete list the fields of its row `(absent)`, as Field.zero has them.
-        other: for each list the sums of what is in none of its rows: `rows`, and the additive
-            fields.
+        absent: for each complete list the fields of its row `(absent)`.
+        other: for each list the number of rows that the bounds left out (`rows`), and the sums of
+            their additive fields.
     """
 
     version: str = text()
@@ -70,7 +77,7 @@ class Document(Record):
     absent: dict[str, Figures]
 
     def content(self) -> dict[str, Any]:
-        """Give the fields of its JSON object: each row `(absent)` is the last of its list."""
+        """Return the fields of its JSON object, where `(absent)` is the last row of a list."""
         content = dict(super().content())
         for name, row in content.pop("absent").items():
             content[name] = [*content[name], row]
@@ -83,7 +90,7 @@ class Document(Record):
 
 
 class Limits(NamedTuple):
-    """How many rows each list may have, and how many bytes the document."""
+    """The bounds of a document: the number of rows of each list, and of bytes of all."""
 
     processes: int = 200
     listeners: int = 300
@@ -95,8 +102,8 @@ NO_LIMITS = Limits(*(1 << 62,) * 4)
 
 
 def read_document(text: str) -> Document:
-    """Make a Document of its JSON, as another process of the same version has written it."""
-    import orjson  # noqa: PLC0415  # no agent reads one
+    """Return the Document of a JSON text which a process of the same version has written."""
+    import orjson  # noqa: PLC0415  # takes 15 ms, and no call of an agent reads a document
 
     content = orjson.loads(text)
     absent = {}
@@ -114,9 +121,10 @@ def build_document(
     *,
     for_people: bool = False,
 ) -> Document:
-    """Make the document of a Snapshot.
+    """Return the document of a Snapshot.
 
-    *for_people* names network namespaces by all that is known of them, not for ids that last.
+    *limits* None: those of Limits(); *grouping* None: by process. With *for_people* the labels of
+    network namespaces have numbers and ids in them, else only names that survive recreation.
 
     Raises:
         SocketsError: not even a document without rows fits into *limits*.
@@ -125,10 +133,10 @@ def build_document(
 
 
 def document_json(snapshot: Snapshot, limits: Limits, grouping: Grouping) -> bytes:
-    """Make the JSON of the document of a Snapshot, in one line without its end.
+    """Return the JSON of a Snapshot's document, in one line without a line feed.
 
     Raises:
-        SocketsError: as build_document().
+        SocketsError: not even a document without rows fits into *limits*.
     """
     return _bounded(snapshot, limits, grouping, for_people=False)[1]
 
@@ -136,7 +144,7 @@ def document_json(snapshot: Snapshot, limits: Limits, grouping: Grouping) -> byt
 def _bounded(
     snapshot: Snapshot, limits: Limits | None, grouping: Grouping | None, *, for_people: bool
 ) -> tuple[Document, bytes]:
-    """Make the document within *limits*, and its JSON, by which its length is known."""
+    """Return the document within *limits* and its JSON, which tells its length."""
     grouping = grouping or GROUPINGS[DEFAULT_GROUPING]
     usage = {} if snapshot.filter else ephemeral_usage(snapshot)
     listed = snapshot.listed()
@@ -159,10 +167,10 @@ def _bounded(
 
 
 def _tightened(limits: Limits, document: Document, share: float) -> Limits:
-    """Make limits under which about *share* of a document's rows stay, and always fewer.
+    """Return limits under which about *share* of a document's rows stay, and always fewer than now.
 
     Raises:
-        SocketsError: it has none.
+        SocketsError: it has no rows.
     """
     kept = {name: len(document.rows_of(name)) for name in LISTS}
     if not any(kept.values()):
@@ -178,10 +186,10 @@ def _assemble(
     without_endpoint: RankedRow[UpstreamRow],
     limits: Limits,
 ) -> Document:
-    """Make the document of the rows that stay by their ranks, whatever its length.
+    """Return the document with the rows of lowest rank within the limits of rows.
 
-    *ranked*: the rows of each list before any bound, those that stay first. *without_endpoint*: see
-    upstream_rows().
+    *ranked* has all rows of each list by rising rank. *without_endpoint* is the row of outbound
+    connections whose endpoints were not kept, which is added to `other`.
     """
     truncated = {name: max(0, len(each) - getattr(limits, name)) for name, each in ranked.items()}
     cut = [Gap(gaps.ROWS, name, count) for name, count in truncated.items() if count]
@@ -201,7 +209,7 @@ def _assemble(
         version=__version__,
         time=snapshot.time,
         complete=int(all(complete.values())),
-        lists={name: int(whole) for name, whole in complete.items()},
+        lists={name: int(is_complete) for name, is_complete in complete.items()},
         collector=collector,
         host=host,
         **kept,
@@ -211,11 +219,13 @@ def _assemble(
 
 
 def _kept(ranked: Iterable[RankedRow[R]], snapshot: Snapshot) -> list[R]:
-    """Return the rows sorted by id, with what is known of round-trip times in them."""
+    """Return rows sorted by id, with their round-trip times and retransmissions set."""
     kept = []
     for each in ranked:
         if each.quality is not None:
-            measure(each.row, each.quality, lacks_limited_times=snapshot.lacks_limited_times)
+            set_measured_fields(
+                each.row, each.quality, lacks_limited_times=snapshot.lacks_limited_times
+            )
         kept.append(each.row)
     return sorted(kept, key=_id_of)
 
@@ -227,9 +237,9 @@ def _id_of(row: Row) -> str:
 def _sums_of(
     record: type[Row], ranked: Sequence[RankedRow[R]], snapshot: Snapshot, facts: set[str]
 ) -> Figures:
-    """Add up the additive fields of rows of that class which are in no list."""
+    """Return the sums of the additive fields of rows of that class, which are in no list."""
     sums = sum_of(record, (each.row for each in ranked), facts)
-    together = Row(id="")  # only to turn the sum of their samples into fields
+    totals = Row(id="")  # rows that are left out have no measured fields, but samples
     samples = sum(each.quality or 0 for each in ranked)
-    measure(together, samples, lacks_limited_times=snapshot.lacks_limited_times)
-    return sums | {name: value for name, value in vars(together).items() if name in sums}
+    set_measured_fields(totals, samples, lacks_limited_times=snapshot.lacks_limited_times)
+    return sums | {name: value for name, value in vars(totals).items() if name in sums}

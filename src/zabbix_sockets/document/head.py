@@ -1,4 +1,4 @@
-"""The document's head: how it came about, and the host's own figures."""
+"""The document's objects `collector` and `host`: the collection itself, and the host's figures."""
 
 from zabbix_sockets.document.completeness import unread_protocols, warnings
 from zabbix_sockets.document.record import (
@@ -26,7 +26,10 @@ _UDP_PARTS = tuple(UDP_STATES.values())
 
 
 class Spool(Record):
-    """What waits in the spool of `send`; *oldest* is 0 where nothing waits."""
+    """The documents that wait in the spool of `send`, and those dropped so far.
+
+    *oldest* is the Unix time of the oldest that waits; 0 if none does.
+    """
 
     waiting: int = number("documents")
     dropped: int = number("documents")
@@ -34,10 +37,10 @@ class Spool(Record):
 
 
 class Collector(Record):
-    """How the document came about.
+    """The collection that the document was made by.
 
-    *filter*: absent without one. *truncated*: how many rows the bounds left out of each list.
-    *spool*: of `send` with a spool only.
+    *filter* is absent without one. *truncated* has the number of rows that the bounds left out of
+    each list. *spool* is there with `send` and a spool alone.
     """
 
     filter: str | None = text(default=None)
@@ -60,9 +63,9 @@ class Collector(Record):
 
 
 class Ephemeral(Record):
-    """Ephemeral ports of the own namespace, and the destination that takes most of them.
+    """The ephemeral ports of the own namespace, and the destination that takes most of them.
 
-    *worst_endpoint*: protocol, address and port; empty where none is taken.
+    *worst_endpoint* is protocol, address and port of that; empty if no port is taken.
     """
 
     size: int = number("ports")
@@ -72,9 +75,9 @@ class Ephemeral(Record):
 
 
 class Host(Record):
-    """Figures of the collector's own network namespace; orphans and memory: of the whole host.
+    """Figures of the collector's own network namespace; orphans and memory are of the host.
 
-    Each is absent where it is not known; those that count sockets are so with a filter, too.
+    Each is absent if it is not known; those that count sockets are absent with a filter, too.
     """
 
     tcp: dict[str, int] | None = numbers("sockets", _TCP_PARTS, default=None)
@@ -89,7 +92,7 @@ class Host(Record):
 
 
 def collector_of(snapshot: Snapshot, grouping: Grouping) -> Collector:
-    """Say how the document came about; `truncated` is empty until bounds leave something out."""
+    """Return the object `collector` of a Snapshot's document; its `truncated` is empty as yet."""
     visibility = snapshot.visibility
     others = snapshot.namespaces if snapshot.selected is None else snapshot.selected
     skipped = len(snapshot.skipped)
@@ -122,9 +125,10 @@ def collector_of(snapshot: Snapshot, grouping: Grouping) -> Collector:
 
 
 def host_of(snapshot: Snapshot, usage: Usage) -> Host:
-    """Make the figures of the collector's own namespace.
+    """Return the object `host` of a Snapshot's document.
 
-    With a filter sockets that don't fit are not known, so nothing that counts sockets is.
+    *usage* is ephemeral_usage()'s. With a filter the other sockets are not known, and so no figure
+    that counts sockets is there.
     """
     states = {"tcp": dict.fromkeys(_TCP_PARTS, 0), "udp": dict.fromkeys(_UDP_PARTS, 0)}
     for listener in snapshot.listeners:

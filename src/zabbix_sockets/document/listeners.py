@@ -1,4 +1,4 @@
-"""`listeners[]`: each distinct listening TCP and bound UDP address."""
+"""Rows of the list `listeners`: each distinct listening TCP and bound UDP address."""
 
 from collections.abc import Iterable
 
@@ -23,10 +23,10 @@ _MAX_LABELS = 3
 
 
 class ListenerRow(Row):
-    """What listens, or is bound, at one address; its established connections.
+    """The sockets that listen (TCP) or are bound (UDP) at one address, and their connections.
 
-    *established*: unknown where its namespace was not read to the end. *accept_queue* and what
-    belongs to it: of TCP; *backlog* and the percentage are unknown where one socket's is.
+    *established* is absent if the namespace was not read to its end. *accept_queue*, *backlog* and
+    *accept_queue_pct* are of TCP; the latter two are absent if one socket's backlog is unknown.
     """
 
     SINGULAR = "listener"
@@ -50,11 +50,11 @@ class ListenerRow(Row):
 
 
 _ListenerKey = tuple[str, str, bytes, int, str]
-"""What tells listeners apart: protocol, namespace, address, port, device."""
+"""The identity of a listener: protocol, label of its namespace, address, port, device."""
 
 
 class _ListenerSums:
-    """What the sockets at one address add up to."""
+    """The sums over the sockets at one address."""
 
     def __init__(self) -> None:
         self.sockets: list[ListenerSocket] = []
@@ -65,7 +65,10 @@ class _ListenerSums:
 def listener_rows(
     snapshot: Snapshot, groups: Groups, label: NetnsLabel
 ) -> list[RankedRow[ListenerRow]]:
-    """Make a row for each address that is listened on (TCP) or bound to (UDP)."""
+    """Return a row for each address that sockets listen on (TCP) or are bound to (UDP).
+
+    *label* returns the label of a network namespace by its number.
+    """
     sums: dict[_ListenerKey, _ListenerSums] = {}
     partly_read = {label(netns) for netns in snapshot.skipped}
     for listener in snapshot.listeners:
@@ -140,16 +143,16 @@ def _listener_row(
 
 
 def _count_processes(snapshot: Snapshot, owners: Iterable[int]) -> int:
-    """Count the processes that are owners, each once."""
+    """Return the number of distinct processes among the *owners*."""
     return len({index for owner in owners for index in snapshot.owners.get(owner, ())})
 
 
 def _accept_queue(sockets: Iterable[ListenerSocket]) -> tuple[int, int | None, float | None]:
-    """Return queue and backlog of all sockets at one address, and the percentage of the worst.
+    """Return the sums of accept queues and of backlogs, and the highest percentage of one socket.
 
-    The latter two are None where the backlog of one is unknown.
+    The latter two are None if the backlog of one is unknown.
     """
-    waiting, together, worst = 0, 0, 0.0
+    waiting, backlogs, worst = 0, 0, 0.0
     known = True
     for each in sockets:
         queue = each.accept_queue or 0
@@ -157,6 +160,6 @@ def _accept_queue(sockets: Iterable[ListenerSocket]) -> tuple[int, int | None, f
         if each.backlog is None:
             known = False
         else:
-            together += each.backlog
+            backlogs += each.backlog
             worst = max(worst, accept_queue_pct(queue, each.backlog))
-    return (waiting, together, worst) if known else (waiting, None, None)
+    return (waiting, backlogs, worst) if known else (waiting, None, None)

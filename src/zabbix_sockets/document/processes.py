@@ -1,4 +1,4 @@
-"""`processes[]`: what each group of processes holds."""
+"""Rows of the list `processes`: the sockets that each group of processes holds."""
 
 from collections.abc import Iterable, Iterator
 
@@ -33,8 +33,7 @@ from zabbix_sockets.model.snapshot import (
 from zabbix_sockets.model.wire import TCP_STATES, TcpState, state_name
 
 SETTLED_AGE = 600.0
-"""The age of its oldest process, in seconds, above which a group without a listening TCP socket is
-`settled`: worth discovering."""
+"""The age in seconds from which a process that doesn't listen is offered to discovery."""
 
 TCP_PARTS = (
     *("listen", "established", INBOUND, OUTBOUND, UNKNOWN),
@@ -44,15 +43,16 @@ TCP_PARTS = (
         if name not in ("established", "time_wait", "close", "listen")
     ),
 )
-"""States of a process's sockets, and the directions of the established ones."""
+"""The numbers in a row's `tcp`: sockets by state, and established ones by direction."""
 
 UDP_PARTS = ("bound", "connected")
+"""The numbers in a row's `udp`: sockets by state."""
 
 _NO_TCP, _NO_UDP = dict.fromkeys(TCP_PARTS, 0), dict.fromkeys(UDP_PARTS, 0)
 
 
 class ProcessRow(Row):
-    """What the processes of one name hold, or those of one unit, container or user."""
+    """The sockets that the processes of one name, unit, container or user hold."""
 
     SINGULAR = "process"
 
@@ -76,7 +76,7 @@ class ProcessRow(Row):
 
 
 class _ProcessSums:
-    """What the sockets of one group add up to."""
+    """The sums over the sockets of one group."""
 
     def __init__(self) -> None:
         self.sockets = 0
@@ -90,7 +90,7 @@ class _ProcessSums:
 
     @property
     def is_listening(self) -> bool:
-        """Whether TCP sockets listen."""
+        """Whether one of the TCP sockets listens."""
         return bool(self.tcp.get("listen"))
 
     def add(self, protocol: str, state: str, count: int) -> None:
@@ -110,7 +110,7 @@ class _ProcessSums:
 
 
 def process_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow[ProcessRow]]:
-    """Make a row for each group that holds sockets."""
+    """Return a row for each group that holds sockets."""
     sums: dict[str, _ProcessSums] = {name: _ProcessSums() for name in groups.instances}
     for listener in snapshot.listeners:
         for name in groups.of(listener.owner):
@@ -146,11 +146,11 @@ def process_rows(snapshot: Snapshot, groups: Groups) -> list[RankedRow[ProcessRo
 
 
 def _add_requests(snapshot: Snapshot, groups: Groups, sums: dict[str, _ProcessSums]) -> None:
-    """Add the connections being opened (SYN_RECV) to the state of those who listen.
+    """Add the connections being opened (SYN_RECV) to the groups whose listeners they came to.
 
-    These have neither descriptor nor inode, and are nobody's sockets yet. They belong to a
-    listener: that of the device that they came by, if there is one. Where several groups listen
-    they are each one's.
+    They have neither descriptor nor inode yet, and so no owner. The listener that is bound to the
+    device that they came by goes before one that is bound to none. If several groups listen there,
+    they are counted in each.
     """
     requests = {
         connection: count
@@ -182,8 +182,13 @@ def _process_row(
     name: str,
     denied: int,
 ) -> ProcessRow:
-    """Make a row of the Snapshot's processes at *indices*; *denied* more may not be inspected."""
-    by_processes = OF_PROCESSES in facts  # else they are cgroups: these last, but aren't counted
+    """Return the row of the group *name*, of the Snapshot's processes at *indices*.
+
+    *denied* further processes of that name may not be inspected.
+    """
+    by_processes = (
+        OF_PROCESSES in facts
+    )  # else owners are cgroups, which have neither age nor number
     ages = [age for index in indices if (age := snapshot.processes[index].age) is not None]
     is_old = max(ages, default=0.0) > SETTLED_AGE
     used = max(_fds_used(snapshot, indices), default=None)

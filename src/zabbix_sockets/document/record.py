@@ -1,12 +1,12 @@
-"""Records, which the document is made of: a class says all of its fields, each once.
+"""Records, the objects of the document: a class describes all of its fields, each once.
 
 ::
 
     class ListenerRow(Row):
         backlog: int | None = number("connections", additive=True, zero=0, default=None)
 
-That line is what the document builder, tables, `count`, discovery, `send --values` and the
-templates' generator know of a field. An object within a row (`totals` in a row, say) is a Record,
+The document builder, tables, `count`, discovery, `send --values` and the templates' generator all
+use this one line. An object within a row (`totals` in a row, say) is a Record,
 too: `totals: Totals | None = part(Totals, needs=..., default=None)`.
 """
 
@@ -20,29 +20,30 @@ TEXT, YES_NO, INTEGER, FRACTION, COUNTER, MOMENT, OBJECT = (
 """Kinds of fields; COUNTER: an integer that only rises until the next boot."""
 
 ABSENT_ID = "(absent)"
-"""Id of the row that stands for every row that is not in a complete list."""
+"""The id of the reserved row that ends a complete list: its zeros hold for all rows not in the
+list."""
 
 
 Figures = dict[str, Any]
-"""Fields by name: each a text, a number or a dict of numbers."""
+"""The fields of a JSON object by name: each is a text, a number or a dict of numbers by name."""
 
 
 class Field:
-    """What is known of one field.
+    """The description of one field.
 
     Attributes:
         kind: one of the kinds above.
-        unit: what it counts (`sockets`, `connections`), or `%`, `B`, `s`, `ms`, `us`; a text has
-            none.
+        unit: the things that it counts (`sockets`, `connections`), or `%`, `B`, `s`, `ms`, `us`;
+            empty for a text.
         macro: the LLD macro that discovery makes of it; empty: none.
-        additive: what the document's bounds left out is summed in `other`.
-        zero: what the row `(absent)` holds; None: that row lacks the field.
-        needs: a fact that must hold for the Snapshot, see row.facts_of(); else the field isn't in
-            `(absent)` and `other`. Empty: it needs none.
-        parts: names of the numbers in it, where it is a dict of them; there may be more of them.
-        record: the class of what is in it, where it is a Record.
-        is_list: it is a list of `record`, or of texts.
-        optional: it may be lacking: `default=None` says so to mypy, too.
+        additive: `other` has the sum of the field in the rows that the bounds left out.
+        zero: its value in the row `(absent)`; None: that row lacks the field.
+        needs: a fact that must hold of the Snapshot (row.facts_of), else `(absent)` and `other`
+            lack the field; empty: none.
+        parts: the names of the numbers in it if it is a dict; a Record may have further ones.
+        record: the class of the Record, or Records, in it; None: it has none.
+        is_list: it is a list, of Records or of texts.
+        optional: a Record may lack it.
     """
 
     unit = ""
@@ -59,23 +60,23 @@ class Field:
         self.optional = default is None
 
     def __get__(self, record: object, owner: type) -> "Field | None":
-        """Be the description on a class, and None on a Record that lacks the field."""
+        """Return this description on a class, and None on a Record that lacks the field."""
         return self if record is None else None
 
 
-# These are what a class gives for a field, as dataclasses.field() is. mypy takes the field's type
-# from the annotation, so what they return is Any.
+# The next functions are for the right side of a field in a class, as dataclasses.field() is. mypy
+# takes the field's type from the annotation, so their return type is Any.
 
 
 def text(*, macro: str = "", zero: str | None = None, default: object = ...) -> Any:
-    """Describe a text."""
+    """Return the description of a text; see Field for the arguments."""
     field = Field(TEXT, default)
     field.macro, field.zero = macro, zero
     return field
 
 
 def yes_no(*, macro: str = "", default: object = ...) -> Any:
-    """Describe what is 1 or 0."""
+    """Return the description of a number that is 1 (yes) or 0 (no); see Field."""
     field = Field(YES_NO, default)
     field.macro = macro
     return field
@@ -91,7 +92,7 @@ def number(
     needs: str = "",
     default: object = ...,
 ) -> Any:
-    """Describe a number."""
+    """Return the description of a number, INTEGER or another *kind*; see Field."""
     field = Field(kind, default)
     field.unit, field.macro, field.additive = unit, macro, additive
     field.zero, field.needs = zero, needs
@@ -99,7 +100,7 @@ def number(
 
 
 def percentage(*, zero: float | None = None, needs: str = "", default: object = ...) -> Any:
-    """Describe a share in percent, which can't be summed."""
+    """Return the description of a share in percent, a fraction that is never summed; see Field."""
     return number("%", FRACTION, zero=zero, needs=needs, default=default)
 
 
@@ -113,7 +114,7 @@ def numbers(
     needs: str = "",
     default: object = ...,
 ) -> Any:
-    """Describe a dict of numbers by name: `tcp`, by state."""
+    """Return the description of a dict of numbers by name, such as `tcp` by state; see Field."""
     field: Field = number(unit, kind, additive=additive, zero=zero, needs=needs, default=default)
     field.parts = parts
     return field
@@ -127,21 +128,24 @@ def part(
     needs: str = "",
     default: object = ...,
 ) -> Any:
-    """Describe a Record within another one; *additive* and *zero* go for all numbers in it."""
+    """Return the description of a Record within another one.
+
+    *additive* and *zero* are those of all numbers in it; see Field.
+    """
     field: Field = number("", OBJECT, additive=additive, zero=zero, needs=needs, default=default)
     field.record = record
     return field
 
 
 def rows(record: "type[Record]") -> Any:
-    """Describe a list of Records."""
+    """Return the description of a list of Records of the class *record*."""
     field = Field(OBJECT)
     field.record, field.is_list = record, True
     return field
 
 
 def texts() -> Any:
-    """Describe a list of texts."""
+    """Return the description of a list of texts."""
     field = Field(TEXT)
     field.is_list = True
     return field
@@ -152,11 +156,10 @@ def texts() -> Any:
     field_specifiers=(text, yes_no, number, percentage, numbers, part, rows, texts),
 )
 class Record:
-    """Values by the names of fields, in the order in which the JSON has them.
+    """An object of the document: values by the names of fields, in the order of its JSON.
 
-    To make a class of it takes 2 microseconds for each field, where a NamedTuple, which every call
-    of an agent would have to pay for, takes 25. A field that is not given, or given as None, reads
-    as None and is not in the JSON.
+    A field that is not given, or given as None, is None and not in the JSON. To define a subclass
+    takes 2 microseconds for each field, a NamedTuple 25: every call of an agent pays for that.
     """
 
     def __init__(self, **values: object) -> None:
@@ -165,17 +168,17 @@ class Record:
         self.__dict__ = values
 
     def content(self) -> dict[str, Any]:
-        """Give the fields of its JSON object, by name and in order."""
+        """Return the fields of its JSON object, by name and in their order."""
         return self.__dict__
 
     __hash__ = None  # type: ignore[assignment]  # its values may be lists
 
     def __eq__(self, other: object) -> bool:
-        """Whether *other* has the same values."""
+        """Whether *other* is of the same class and has the same values."""
         return type(self) is type(other) and vars(self) == vars(other)
 
     def __repr__(self) -> str:
-        """Return its class and values."""
+        """Return the class's name and the values, for error messages of tests."""
         values = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
         return f"{type(self).__name__}({values})"
 
@@ -184,7 +187,7 @@ R = TypeVar("R", bound=Record)
 
 
 def fields_of(record: type[Record]) -> dict[str, Field]:
-    """Describe a class's fields by name: its own first, then those that it shares with others."""
+    """Return the descriptions of a class's fields by name: its own first, then its bases'."""
     return {
         name: field
         for each in record.__mro__
@@ -194,10 +197,12 @@ def fields_of(record: type[Record]) -> dict[str, Field]:
 
 
 def field_at(record: type[Record], path: str) -> Field:
-    """Describe the field at a path such as `tcp.established` below a Record of that class.
+    """Return the description of the field at a path such as `tcp.established` in a Record.
+
+    For a number in a dict it is the dict's.
 
     Raises:
-        KeyError: there is none.
+        KeyError: *record* has no such field.
     """
     name, _, inner = path.partition(".")
     field = fields_of(record)[name]
@@ -209,16 +214,16 @@ def field_at(record: type[Record], path: str) -> Field:
 
 
 def value_at(value: object, path: Iterable[str]) -> object:
-    """Follow a path of names below a Record or a dict: the value there, or None without one."""
+    """Return the value at a path of names below a Record or a dict; None if there is none."""
     for name in path:
         value = value.get(name) if isinstance(value, dict) else getattr(value, name, None)
     return value
 
 
 def absent_row(record: type[Record], facts: Collection[str]) -> Figures:
-    """Make the row that stands for every row of that class which is not in a complete list.
+    """Return the fields of the row `(absent)` of a complete list of Records of that class.
 
-    It lacks what no row of the list has: the fields that need a fact which is not among *facts*.
+    It lacks the fields that need a fact which is not among *facts*: no row of the list has these.
     """
     return {
         name: _zero(field.zero, field.parts, field.record)
@@ -228,15 +233,16 @@ def absent_row(record: type[Record], facts: Collection[str]) -> Figures:
 
 
 def _zero(zero: str | float, parts: Collection[str], record: type[Record] | None) -> object:
-    """Make the zero of a field, or an object with that of each part of it."""
+    """Return the zero of a field; for a dict or a Record one with the zero of each number in it."""
     names = fields_of(record) if record else parts
     return dict.fromkeys(names, zero) if names else zero
 
 
 def sum_of(record: type[Record], rows: Iterable[Record], facts: Collection[str]) -> Figures:
-    """Add up the additive fields of rows of that class; a field that a row lacks counts as 0.
+    """Return the sums of the additive fields of *rows*, Records of that class.
 
-    *facts* are as for absent_row(): of no rows the sums are 0.
+    A field that a row lacks counts as 0. Fields that need a fact which is not among *facts* are
+    left out.
     """
     zeros, fields = absent_row(record, facts), fields_of(record)
     sums = {name: zero for name, zero in zeros.items() if fields[name].additive}
@@ -252,7 +258,7 @@ def sum_of(record: type[Record], rows: Iterable[Record], facts: Collection[str])
 
 
 def _parts_of(value: Record | dict[str, int] | None) -> dict[str, int]:
-    """Return the numbers of an object by name."""
+    """Return the numbers of a Record or dict by name; none of None."""
     return value.content() if isinstance(value, Record) else value or {}
 
 
@@ -264,21 +270,21 @@ def _content(value: object) -> dict[str, Any]:
 
 # The encoder in C beneath the standard library's json (Modules/_json.c): importing json itself
 # takes 2 ms, and orjson, which writes the same, imports some thirty modules in 15 ms. Its
-# arguments: no look-out for circles, what a Record is written as, texts as they are, no indent,
-# what separates, no sorting, no keys left out, and no NaN.
+# arguments: no check for circles, the function that returns a Record's dict, the function that
+# writes texts (not as ASCII), no indent, the two separators, no sorting, no keys left out, no NaN.
 _encode = make_encoder(None, _content, encode_basestring, None, ":", ",", False, False, False)
 
 
 def to_json(value: object) -> bytes:
-    """Encode Records, and lists and objects of them, in one line without its end.
+    """Return the JSON of Records, or lists and dicts of them, in one line without a line feed.
 
-    A path may have bytes that are no UTF-8, which Python has as lone surrogates: "?" is for each.
+    Each lone surrogate, which Python has for a byte of a path that is no UTF-8, becomes "?".
     """
     return "".join(_encode(value, 0)).encode(errors="replace")
 
 
 def records_of(record: type[R], contents: Iterable[Mapping[str, Any]]) -> list[R]:
-    """Make Records of that class of their JSON objects; what these lack the Records lack."""
+    """Return a Record of that class for each JSON object, with the fields that this has."""
     inner = {name: field for name, field in fields_of(record).items() if field.record}
     made = []
     for content in contents:

@@ -1,4 +1,4 @@
-"""What the rows of the three lists share: their fields, and which of them stay."""
+"""Rows of the three lists: their common fields, their ranks, and the facts that fields need."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -18,33 +18,36 @@ OF_PROCESSES = "owners are processes, not cgroups"
 OF_PROCESS_NAMES = "groups are processes of one name"
 OF_ALL_SOCKETS = "no filter leaves sockets out"
 OF_ROUND_TRIPS = "every connection was asked for its round-trip time"
-OF_LIMITED_TIMES = "every connection was asked for the time that a limit held it up"
-"""Facts that fields need: see Field.needs and facts_of()."""
+OF_LIMITED_TIMES = "every connection was asked for the times in which it was held up"
+"""Facts that may hold of a Snapshot, and that fields need (Field.needs)."""
 
 
 def facts_of(snapshot: Snapshot, grouping: Grouping) -> set[str]:
-    """Return the facts that hold for all that is in a Snapshot, and "", which always does."""
+    """Return the facts that hold of a Snapshot, and "", which always holds.
+
+    They are facts that fields need (Field.needs).
+    """
     measured = snapshot.unmeasured is not None and not snapshot.unmeasured
-    holds = {
+    facts = {
         OF_PROCESSES: snapshot.visibility.ownership != BY_CGROUPS,
         OF_PROCESS_NAMES: grouping.is_plain,
         OF_ALL_SOCKETS: not snapshot.filter,
         OF_ROUND_TRIPS: measured,
         OF_LIMITED_TIMES: measured and not snapshot.lacks_limited_times,
     }
-    return {"", *(fact for fact, it_holds in holds.items() if it_holds)}
+    return {"", *(fact for fact, holds in facts.items() if holds)}
 
 
 class Row(Record):
-    """What rows of all lists have: an id, round-trip times and retransmissions (all but `id`).
+    """A row of any list: an id, and the measured fields, round-trip times and retransmissions.
 
-    These are of the row's TCP connections that count (docs/document.md says which). They are None
-    for UDP, where nobody asked for them, and where a connection couldn't be asked; *rtt_us* also
-    where none counts.
+    The latter are of the row's TCP connections that sent or received data lately
+    (docs/document.md). They are None for UDP, without tcp_info in the query, and if a connection of
+    the row couldn't be measured; *rtt_us* also if no connection counts.
     """
 
     SINGULAR = ""
-    """What one of them is called: the second part of an item's key, as in `sockets.process.*`."""
+    """The word for one row of the list in items' keys, as `process` in `sockets.process.*`."""
 
     id: str
     measured: int | None = number(
@@ -71,11 +74,13 @@ R = TypeVar("R", bound=Row)
 
 
 class RankedRow(Generic[R]):
-    """A row with its rank; when there are too many, the lowest ranks stay.
+    """A row with its rank; if there are too many, those with the lowest ranks stay.
 
     Attributes:
-        quality: the sum of its connections' samples (model/quality.py); None: not known, or UDP.
-            The row gets the fields that are made of it when it is known to stay: see measure().
+        rank: the row's rank, as rank() returns it.
+        row: the row; its measured fields are set when it is known to stay.
+        quality: the sum of its connections' samples (model.quality), of which these fields are
+            made; None: not known, or UDP.
     """
 
     def __init__(
@@ -86,14 +91,14 @@ class RankedRow(Generic[R]):
         self.quality = quality
 
     def __lt__(self, other: "RankedRow[R]") -> bool:
-        """Whether it stays rather than *other*: no two have the same rank."""
+        """Whether its rank is lower than that of *other*; no two rows have the same."""
         return self.rank < other.rank
 
 
-def measure(row: Row, quality: Quality, *, lacks_limited_times: bool) -> None:
-    """Give a row the fields of round-trip times and retransmissions that samples say.
+def set_measured_fields(row: Row, quality: Quality, *, lacks_limited_times: bool) -> None:
+    """Set the round-trip times and retransmissions of a row, from the sum of samples *quality*.
 
-    *lacks_limited_times*: the kernel doesn't tell the last two of them.
+    *lacks_limited_times*: the kernel doesn't tell the last two fields, which stay absent.
     """
     figures = figures_of(quality)
     if lacks_limited_times:
@@ -103,7 +108,7 @@ def measure(row: Row, quality: Quality, *, lacks_limited_times: bool) -> None:
 
 
 class Qualities(Generic[Key]):
-    """Sums of the samples of each row's connections, by what tells the rows apart."""
+    """The sums of the samples of each row's connections, by the rows' keys."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._qualities = snapshot.qualities
@@ -140,21 +145,25 @@ class Qualities(Generic[Key]):
 def rank(
     uid: int | None, listening: bool, sockets: int, row_id: str
 ) -> tuple[bool, bool, int, str]:
-    """Return the key by which rows are ranked, the first to stay being the least.
+    """Return a row's rank, by which rows are sorted: the lowest ones stay in the document.
 
-    The system's uids (below 1000) first, then who listens, then by the number of binary digits of
-    *sockets*, then by id: what a user can't choose, and what seldom changes. *uid* is the lowest
-    of its sockets; None: unknown, as a user's.
+    Rows of system users (uids below 1000) come first, then listening ones, then those with more
+    binary digits in the number of *sockets*, then by id: so the order is by things that a user
+    can't choose, and that seldom change. *uid* is the lowest of the row's sockets; None: unknown,
+    which ranks as a user's.
     """
     return uid is None or uid >= FIRST_USER_UID, not listening, -sockets.bit_length(), row_id
 
 
 NetnsLabel = Callable[[int], str]
-"""Returns what a row shows of a network namespace; empty for the collector's own."""
+"""Returns the label of a network namespace in rows, by its number; empty for the own one."""
 
 
 def netns_labels(snapshot: Snapshot, *, for_people: bool) -> NetnsLabel:
-    """Make the names of network namespaces: lasting ones, or for people all that is known."""
+    """Return the function that labels network namespaces.
+
+    Labels are names that survive recreation; with *for_people* numbers and ids are added.
+    """
     labels = {OWN_NETNS: ""}
     for netns, namespace in snapshot.namespaces.items():
         labels[netns] = (namespace.shown if for_people else namespace.name) or UNNAMED
@@ -162,5 +171,5 @@ def netns_labels(snapshot: Snapshot, *, for_people: bool) -> NetnsLabel:
 
 
 def accept_queue_pct(accept_queue: int, backlog: int) -> float:
-    """Return how full an accept queue is, in percent: the kernel refuses at backlog + 1."""
+    """Return the percentage of an accept queue that is taken: its size is *backlog* + 1."""
     return round(100 * accept_queue / (backlog + 1), 1)

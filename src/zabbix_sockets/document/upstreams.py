@@ -1,4 +1,4 @@
-"""`upstreams[]`: each remote end that a group connects to, and the ephemeral ports it takes."""
+"""Rows of the list `upstreams`: each remote endpoint of a group, with the ephemeral ports taken."""
 
 from zabbix_sockets.document.record import ABSENT_ID, number, percentage, text
 from zabbix_sockets.document.row import (
@@ -18,9 +18,9 @@ from zabbix_sockets.model.wire import TcpState
 
 
 class UpstreamRow(Row):
-    """The connections from the processes of one name to one remote end.
+    """The connections from the processes of one group to one remote endpoint.
 
-    *ephemeral_pct*: unknown where not all that takes ephemeral ports was seen.
+    *ephemeral_pct* is absent if sockets that take ephemeral ports may not have been seen.
     """
 
     SINGULAR = "upstream"
@@ -38,14 +38,15 @@ class UpstreamRow(Row):
 
 
 Usage = dict[tuple[str, int, int, bytes, int, str], int]
-"""Ephemeral ports taken, by (protocol, netns, source, address, port, device)."""
+"""The number of ephemeral ports taken, by protocol, number of the network namespace, source address
+(addresses.fold_address), and address, port and device of the destination."""
 
 
 def ephemeral_usage(snapshot: Snapshot) -> Usage:
-    """Count the ephemeral ports that are taken, by source and destination.
+    """Return the number of ephemeral ports that are taken, by source and destination.
 
-    A port is taken from one source address to one destination by whatever process, and by
-    TIME_WAIT too. What is bound to another device takes other ports, as in another VRF.
+    A port from one source address to one destination is taken whichever process has the connection,
+    and in TIME_WAIT, too. Sockets that are bound to another device, as in a VRF, take other ports.
     """
     usage: Usage = {}
     for connection, count in snapshot.connections.items():
@@ -64,21 +65,20 @@ def ephemeral_pct(used: int, ports: PortRange) -> float:
 
 
 _UpstreamKey = tuple[str, str, str, bytes, int, str]
-"""What tells upstreams apart: process, protocol, namespace, address, port, device."""
+"""The identity of an upstream: group, protocol, label of its namespace, address, port, device."""
 
 _STATES = (TcpState.ESTABLISHED.value, TcpState.SYN_SENT.value, TcpState.CLOSE_WAIT.value)
 _INDICES = {state: index for index, state in enumerate(_STATES)}
-"""Where the number of a state is in a list of sums: of many, a list is half of a dict."""
+"""The index of a state's number in a list of sums, which takes half of a dict's memory."""
 
 
 def upstream_rows(
     snapshot: Snapshot, groups: Groups, usage: Usage, label: NetnsLabel
 ) -> tuple[list[RankedRow[UpstreamRow]], RankedRow[UpstreamRow]]:
-    """Make a row for each group and remote end, and one for all connections without a remote end.
+    """Return a row for each group and remote endpoint, and one for connections without endpoints.
 
-    The latter, whose texts are empty, has those beyond the collector's bound on distinct remote
-    ends (gaps.ENDPOINTS): they are outbound, but their addresses were not kept. *label* names
-    namespaces.
+    The latter, whose texts are empty, has the connections beyond the collector's bound on distinct
+    endpoints. *label* returns the label of a network namespace by its number.
     """
     sums: dict[_UpstreamKey, list[int]] = {}  # by _INDICES
     without_endpoint = [0] * len(_STATES)
@@ -109,7 +109,7 @@ def upstream_rows(
         for key, states in sums.items()
     ]
     established, syn_sent, close_wait = without_endpoint
-    row = UpstreamRow(
+    row_without_endpoint = UpstreamRow(
         id="",
         process="",
         protocol="",
@@ -120,16 +120,16 @@ def upstream_rows(
         syn_sent=syn_sent,
         close_wait=close_wait,
     )
-    return rows, RankedRow(rank(None, False, 0, ""), row, qualities.of(None))
+    return rows, RankedRow(rank(None, False, 0, ""), row_without_endpoint, qualities.of(None))
 
 
 def _worst_pct(
     snapshot: Snapshot, usage: Usage, label: NetnsLabel
 ) -> dict[tuple[str, str, bytes, int, str], float | None]:
-    """Return the percentage of ephemeral ports taken to each remote end, of the worst source.
+    """Return the percentage of ephemeral ports taken to each endpoint, from the worst source.
 
-    By protocol, the namespace's label, address, port, device; None where the namespace's range, or
-    its sockets in TIME_WAIT, are not known.
+    Its key is protocol, label of the namespace, address, port and device; it is None if the
+    namespace's range of ports, or its sockets in TIME_WAIT, are not known.
     """
     worst: dict[tuple[str, str, bytes, int, str], float | None] = {}
     for (protocol, netns, _source, address, port, device), used in usage.items():

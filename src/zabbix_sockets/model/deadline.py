@@ -5,7 +5,7 @@ from time import monotonic
 from zabbix_sockets.model.errors import DeadlineError
 
 DEFAULT_SECONDS = 2.5
-"""What a call may take if nothing else is said: an agent waits for 3 s by default."""
+"""The default timeout of a call in seconds: an agent waits for 3 s by default."""
 
 MAX_SECONDS = 3600.0
 """The longest timeout or interval."""

@@ -21,7 +21,7 @@ class SocketsError(Exception):
 
 
 class ParseError(SocketsError):
-    """What the kernel gave could not be understood.
+    """Data from the kernel could not be understood.
 
     Attributes:
         source: the interface that it came from, such as "/proc/net/tcp".

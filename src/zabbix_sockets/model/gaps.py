@@ -1,7 +1,8 @@
-"""What was not seen of a moment: one list of it, in which nothing is decided.
+"""Gaps of a Snapshot: the things that could not be seen.
 
-Whoever passes something over adds a Gap to the list (Visibility.gaps). What that means, which lists
-are not complete, which warnings are given, which numbers are not known, document.completeness says.
+Code that passes something over adds a Gap to Visibility.gaps and decides nothing:
+document.completeness says which lists are not complete because of it, which warnings are given, and
+which numbers are not known.
 """
 
 from typing import NamedTuple
@@ -16,12 +17,14 @@ NAMESPACE = "namespace"
 NAMESPACES = "namespaces"
 """Whole namespaces: there may be some that were not found."""
 NAMESPACE_NAMES = "names of namespaces"
-"""They may have names, but /proc hides the processes that tell them (hidepid)."""
+"""Names of network namespaces: there may be some, but /proc hides the processes that tell them
+(hidepid)."""
 
 PLACES = "places"
 """Names of units, containers, users, namespaces and command lines: the deadline was before them."""
 SHORTAGE = "shortage"
-"""The same, for want of a descriptor or memory."""
+"""Names of units, containers, users, namespaces and command lines: no descriptor or memory was left
+to read them."""
 
 DENIED = "denied processes"
 """Processes named *where* (empty: not even that is known), which may not be inspected."""
@@ -34,7 +37,7 @@ FOREIGN_OWNERS = "owners in other namespaces"
 CGROUPS = "cgroups"
 """The cgroups of sockets, or of their owners."""
 HIDDEN_NAMES = "hidden names"
-"""Names of owners that are longer than comm: /proc hides the rest (hidepid)."""
+"""Names of owners that are longer than comm: /proc hides the part behind that (hidepid)."""
 HIDDEN_USERS = "hidden users"
 """Users of owners, which /proc hides (hidepid)."""
 HIDDEN_COMMANDS = "hidden command lines"
@@ -48,7 +51,7 @@ UNDECIDED = "undecided"
 ENDPOINTS = "endpoints"
 """Remote endpoints beyond the bound: their connections are counted without them."""
 DESCRIPTOR_LIMITS = "descriptor limits"
-"""How many descriptors the owners may have: the deadline was before them."""
+"""Limits of the owners' descriptors: the deadline was before them."""
 ROWS = "rows"
 """Rows of a list (*where*) that are more than the document has room for."""
 
@@ -63,9 +66,13 @@ UNREAD = (TABLE, NAMESPACE, NAMESPACES)
 
 
 class Gap(NamedTuple):
-    """Something that was not seen: what *kind* of thing, one of KINDS; *where*, as its kind says.
+    """Something that could not be seen.
 
-    *how_many* there are, where that can be told. *netns*: the number of a network namespace.
+    Attributes:
+        kind: one of KINDS.
+        where: a protocol, a list or the name of a process, for the kinds that say so; else empty.
+        how_many: the number of such things; 1 if it isn't known.
+        netns: the number of a network namespace, for the kinds that say so.
     """
 
     kind: str

@@ -18,19 +18,19 @@ _MAX_DIGITS = 18  # of a whole number: more than any that is meant, and below 2^
 
 
 class Option(NamedTuple):
-    """How an option is written.
+    """An option of the command line.
 
     Attributes:
-        flag: its name, with dashes; empty: it is an argument, known by its position, and has to
-            be there if the field has no default.
-        help: what it means.
-        metavar: what stands for the value in the help.
-        parse: makes the value of what is given; it raises ValueError with what is wrong.
-        choices: the values that there are.
+        flag: its name, with dashes; empty: it is a positional argument, which must be given if the
+            field has no default.
+        help: its explanation in the help.
+        metavar: the word for its value in the help.
+        parse: returns the value for a text; it raises ValueError with the reason if that is wrong.
+        choices: the values that are allowed; empty: all.
         action: as argparse has it: store_true and store_false for an option without a value,
             append for one that adds a value to a tuple, optional for one with a form --no-...
         nargs: as argparse has it: "*" for any number of values.
-        either: options of which this has the same are given one at a time.
+        either: a word; of the options with the same one at most one may be given.
     """
 
     flag: str
@@ -44,14 +44,18 @@ class Option(NamedTuple):
 
 
 class Section(NamedTuple):
-    """The title of some options in the help, and what it says below."""
+    """The title of a group of options in the help, and the description below it."""
 
     title: str
     description: str | None = None
 
 
 def seconds(text: str) -> float:
-    """Return a number of seconds above 0, up to MAX_SECONDS."""
+    """Return the seconds that *text* says: a number above 0, up to MAX_SECONDS.
+
+    Raises:
+        ValueError: it is none.
+    """
     try:
         value = float(text)
     except ValueError:
@@ -62,7 +66,11 @@ def seconds(text: str) -> float:
 
 
 def positive(text: str) -> int:
-    """Return a whole number above 0, of at most 18 digits."""
+    """Return the whole number that *text* says: above 0, of at most 18 digits.
+
+    Raises:
+        ValueError: it is none.
+    """
     if not (text.isascii() and text.isdecimal() and text.strip("0")):
         raise ValueError("not a whole number above 0")
     if len(text) > _MAX_DIGITS:
@@ -71,7 +79,11 @@ def positive(text: str) -> int:
 
 
 def number(text: str, least: int, most: int, what: str) -> int:
-    """Return a whole number from *least* to *most*; *what* it counts is for the message."""
+    """Return the whole number that *text* says: from *least* to *most*.
+
+    Raises:
+        ValueError: it is none; the message calls it *what*, such as "a port".
+    """
     # Zeros in front of a number are no reason to read half of it.
     digits = text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
     if not (digits and least <= int(text) <= most):
@@ -80,7 +92,11 @@ def number(text: str, least: int, most: int, what: str) -> int:
 
 
 def name(text: str) -> str:
-    """Return a name that is not empty."""
+    """Return *text*, a name.
+
+    Raises:
+        ValueError: it is empty.
+    """
     if not text:
         raise ValueError("no name")
     return text

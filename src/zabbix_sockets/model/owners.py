@@ -72,7 +72,7 @@ class Owners:
             self.by_inode[inode] = self._share(index, before)
 
     def gaps(self) -> list[Gap]:
-        """Return what was not seen of who holds which socket."""
+        """Return the gaps in the owners: processes that could not be inspected or asked."""
         found = [Gap(gaps.DENIED, name, count) for name, count in self.denied.items()]
         if self.hidden:
             found.append(Gap(gaps.HIDDEN))

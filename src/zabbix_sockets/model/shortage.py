@@ -1,9 +1,10 @@
-"""What this process itself lacks for a moment: descriptors, memory.
+"""Shortage of descriptors and memory in this process, counted.
 
-A file that may not be read, or is not there, is a fact about the host, and what it would have
-named has another name as long as that is so. Without a descriptor or memory it has the other name
-for once, and under its own it seems to be gone. So who goes on without a file notes that here, and
-the answer of a call in whose time that happened (collector.call_context) is not called complete.
+A file that may not be read, or is not there, is a fact about the host: the process or namespace
+that it would name has another name as long as that is so. For want of a descriptor or memory it has
+the other name for one moment, and seems to be gone under its own. So code that goes on without a
+file counts that here, and the answer of a call during which that happened (collector.call_context)
+is not called complete.
 """
 
 from errno import EMFILE, ENFILE, ENOMEM
@@ -13,11 +14,11 @@ _times = [0]
 
 
 def note(error: Exception) -> None:
-    """Note *error* if it is a shortage."""
+    """Count *error* if it is a shortage (EMFILE, ENFILE, ENOMEM)."""
     if isinstance(error, OSError) and error.errno in _SHORTAGES:
         _times[0] += 1
 
 
 def times() -> int:
-    """Return how often this process has gone on without something since it began."""
+    """Return the number of shortages that this process has counted since its start."""
     return _times[0]

@@ -1,4 +1,4 @@
-"""One moment of a host: what is asked for, and what is counted, with its owners.
+"""A query, and the Snapshot of a host that answers it: sums over sockets, with their owners.
 
 Nothing here does I/O. `None` means "not available from this source"; 0 was measured.
 """
@@ -53,7 +53,7 @@ class Namespace(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """What people read."""
+        """The name and the detail, as people read them."""
         return (
             f"{self.name} ({self.detail})"
             if self.name and self.detail
@@ -62,7 +62,7 @@ class Namespace(NamedTuple):
 
 
 DeviceName = Callable[[int, int], str]
-"""Returns the safe name of a network device by its namespace and index; empty for 0."""
+"""Returns the safe name of a network device by its namespace and index; empty for index 0."""
 
 
 class ListenerSocket(NamedTuple):
@@ -125,28 +125,29 @@ class HostCounters(NamedTuple):
 
 
 BY_DESCRIPTORS, BY_CGROUPS = "descriptors", "cgroups"
-"""Who owns a socket: the processes that have a descriptor of it, or the cgroup in which it
-was made."""
+"""The two kinds of owners: the processes that have a descriptor of a socket, or the cgroup in which
+it was made."""
 
 ALL_NETNS, OWN = "all", "own"
 
 LISTS = ("processes", "listeners", "upstreams")
-"""Of the document, and kinds of discovery."""
+"""The lists of the document, which are also the kinds of discovery."""
 
 # The next two are no dataclasses: a call imports this before the kernel is at work for it.
 
 
 class Visibility:
-    """How what was seen came about, and what was not.
+    """The source of a Snapshot, and its gaps.
 
     Attributes:
-        source: `bpf`, `sock_diag` or `procfs`; *reason*: why that one.
+        source: `bpf`, `sock_diag` or `procfs`.
+        reason: the reason why it is that source.
         ownership: BY_DESCRIPTORS or BY_CGROUPS.
-        degraded: this host could do better.
-        seconds: how long the collection took.
-        vanished: processes that ended before they could be asked.
-        gaps: what was not seen. document.completeness decides what that means.
-        warnings: what else people should know, in words: errors, readers that were replaced.
+        degraded: this host could have a better source.
+        seconds: the time that the collection took.
+        vanished: the number of processes that ended before they could be asked.
+        gaps: the things that could not be seen; document.completeness decides on their effects.
+        warnings: other things that people should know: errors, readers that were replaced.
     """
 
     __slots__ = (
@@ -167,11 +168,11 @@ class Visibility:
     def add_gap(
         self, kind: str, where: str = "", how_many: int = 1, netns: int = OWN_NETNS
     ) -> None:
-        """Note that something was not seen; see Gap."""
+        """Add a Gap, something that could not be seen, of these fields."""
         self.gaps.append(Gap(kind, where, how_many, netns))
 
     def has_gap(self, *kinds: str) -> bool:
-        """Whether something of one of *kinds* was not seen."""
+        """Whether there is a Gap of one of *kinds*."""
         return any(gap.kind in kinds for gap in self.gaps)
 
 
@@ -201,11 +202,11 @@ class Snapshot:
         self.uids: dict[int, int] = {}  # owner: lowest uid seen on its sockets
         self.fds_limits: dict[int, int] = {}  # process: soft RLIMIT_NOFILE
         self.namespaces: dict[int, Namespace] = {}  # others that were found, by number
-        self.selected: frozenset[int] | None = None  # what the lists are of; None: all
-        self.filter = ""  # the expression that every socket here fits
+        self.selected: frozenset[int] | None = None  # the namespaces in the lists; None: all
+        self.filter = ""  # the expression that every socket here matches
 
     def listed(self) -> "Snapshot":
-        """Return the part that the lists are of: itself, unless namespaces are selected."""
+        """Return the Snapshot for the lists: itself, or that of the selected namespaces alone."""
         if self.selected is None:
             return self
         part = Snapshot(self.time, self.visibility, self.ports, self.host)
@@ -227,7 +228,7 @@ class Snapshot:
         return {gap.netns for gap in self.visibility.gaps if gap.kind == NAMESPACE}
 
     def ports_of(self, netns: int) -> PortRange | None:
-        """Return the ephemeral ports of a namespace, None where what takes them is unknown."""
+        """Return the ephemeral ports of a namespace; None if some may be taken unseen."""
         if netns == OWN_NETNS:
             return self.ports
         found = self.namespaces.get(netns)
@@ -235,26 +236,33 @@ class Snapshot:
 
 
 PINS = "/run/zabbix-sockets"
-"""Where the BPF iterators are pinned: a bpffs of their own, since /sys/fs/bpf is closed."""
+"""The folder of the pinned BPF iterators: a bpffs of their own, since /sys/fs/bpf is root's
+alone."""
 
 PINS_GROUP = "zabbix"
-"""The group that may read them, if no other is named."""
+"""The group that may read the pinned iterators, if no other is named."""
 
 
 ACTIVE_WITHIN = (10, 30, 60, 120, 300, 600, 3600)
-"""The choices: a BPF record tells no more of the time since a connection was used."""
+"""The seconds to choose from: a BPF record has no finer time since a connection was used."""
 
 
 class Query(NamedTuple):
-    """What to collect, and how long it may take.
+    """A question for a Snapshot or for single sockets.
 
-    *source*: `bpf`, `sock_diag` or `procfs`; None chooses the best that works. *proc* is where
-    procfs is mounted, *pins* where the BPF iterators are pinned. *netns*: `all`, `own`, or the name
-    or number of a network namespace. *needs*: the fields of Process that the grouping looks at.
-    *filter*: an expression that chooses sockets (docs/filters.md). *tcp_info*: how good connections
-    are, too; for a Snapshot, of those that sent or received data in the last *active_within*
-    seconds, one of ACTIVE_WITHIN. *excluded_pids*: pids of processes that own nothing here, such as
-    those that ask; what nobody else has is in the host's figures alone.
+    Attributes:
+        source: `bpf`, `sock_diag` or `procfs`; None: the best that works.
+        timeout: the seconds within which the answer is due.
+        proc: the path where procfs is mounted.
+        pins: the folder of the pinned BPF iterators.
+        netns: `all`, `own`, or the name or number of a network namespace.
+        needs: the fields of Process that the grouping looks at.
+        filter: an expression that chooses sockets (docs/filters.md); empty: all.
+        tcp_info: round-trip times and retransmissions are collected, too.
+        active_within: for a Snapshot they are those of connections that sent or received data in
+            the last so many seconds, one of ACTIVE_WITHIN.
+        excluded_pids: pids of processes that own nothing here, such as those that ask; a socket
+            that no other process has counts in the host's figures alone.
     """
 
     source: str | None = None

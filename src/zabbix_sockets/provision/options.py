@@ -110,7 +110,7 @@ class HostOptions(NamedTuple):
 
 
 class LoginOptions(NamedTuple):
-    """Who logs in to the API, and how the server is known."""
+    """The options for the login to the API, and for the server's certificate."""
 
     token_file: Annotated[
         str | None, Option("--token-file", "a file with an API token", "FILE", _parse_path)

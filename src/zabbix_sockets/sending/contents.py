@@ -1,4 +1,4 @@
-"""What a push is made of: the document as one value, or its figures as values of their own."""
+"""Contents of a push: the document as one value, or its figures as values of their own."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -14,15 +14,15 @@ from zabbix_sockets.sending.spool import LINE, Spool
 from zabbix_sockets.sending.transport import BATCH, Outcome
 
 MASTER_KEY = "sockets.get"
-"""Key of the trapper template's master item."""
+"""The key of the trapper template's master item."""
 
 ASKING_SECONDS = 10.0
-"""How long a push may try groups one by one, for all destinations together."""
+"""The seconds for which a push may send groups one by one, for all destinations together."""
 _TIDY_SECONDS = 3600
 
 
 class Moment(NamedTuple):
-    """When a document was made: all values of it carry the same time."""
+    """The moment of a document, in Unix seconds and nanoseconds, for all its values."""
 
     clock: int
     ns: int
@@ -34,25 +34,28 @@ class Moment(NamedTuple):
 
 
 class Content(Protocol):
-    """Makes packets of a document, and has a say in what became of them."""
+    """The content of pushes: it makes packets of a document, and judges the outcomes."""
 
     def packets(
         self, document: Document, moment: Moment, destinations: Iterable[str]
     ) -> dict[str, list[Packet]]:
-        """Return the packets that go to each destination, one after the other."""
+        """Return for each destination the packets to push, in their order."""
 
     def judge(self, destination: str, values: Packet, outcome: Outcome) -> Outcome:
-        """Correct an outcome: values that the server has no items for have not failed."""
+        """Return an outcome in which values that the server has no items for have not failed."""
 
     def finish(self, reports: Sequence[Report], is_stopping: Callable[[], bool]) -> list[Report]:
-        """Do what is left to do after a push, and return what became of all."""
+        """Push the remaining values after a push, and return the reports of both together.
+
+        It ends early if *is_stopping* returns True.
+        """
 
     def awaits_items(self) -> bool:
-        """Whether something waits for a server to make items."""
+        """Whether values wait for a server to create their items."""
 
 
 class WholeDocument:
-    """One value: the master item of the trapper template."""
+    """The document as one value, for the master item of the trapper template."""
 
     def __init__(self, host: str) -> None:
         self._host = host
@@ -60,27 +63,33 @@ class WholeDocument:
     def packets(
         self, document: Document, moment: Moment, destinations: Iterable[str]
     ) -> dict[str, list[Packet]]:
-        """Return the same for each destination."""
+        """Return for each destination the one packet with the document."""
         value = Value(self._host, MASTER_KEY, *moment, to_json(document).decode())
         return {each: [[value]] for each in destinations}
 
     def judge(self, _destination: str, _values: Packet, outcome: Outcome) -> Outcome:
-        """Return it as it is."""
+        """Return the outcome unchanged."""
         return outcome
 
     def finish(self, reports: Sequence[Report], _is_stopping: Callable[[], bool]) -> list[Report]:
-        """Return them as they are."""
+        """Return the reports unchanged: nothing remains to be pushed."""
         return list(reports)
 
     def awaits_items(self) -> bool:
-        """Return no: the template has its master item."""
+        """Return False: the template has its master item."""
         return False
 
 
 class SingleValues:
-    """A value for each figure; for whom the server has no items yet, they wait until it has.
+    """A value for each figure; groups for which the server has no items yet wait until it has.
 
-    In the spool a group that waits for its items has a line of its own, for each destination.
+    In the spool such a group has a line of its own for each destination.
+
+    Args:
+        host: the host's name in Zabbix.
+        figures: the figures to send.
+        spool: the spool in which groups wait.
+        push: hands a packet to zabbix_sender.
     """
 
     def __init__(self, host: str, figures: Figures, spool: Spool, push: Push) -> None:
@@ -94,7 +103,10 @@ class SingleValues:
     def packets(
         self, document: Document, moment: Moment, destinations: Iterable[str]
     ) -> dict[str, list[Packet]]:
-        """Return the host's group, and those that each destination is known to have items for."""
+        """Return for each destination the host's group, and the groups that it has items for.
+
+        All other groups are added to the spool.
+        """
         groups = {each.name: each for each in self._figures.groups(document)}
         packets: dict[str, list[Packet]] = {}
         destinations = tuple(destinations)
@@ -103,27 +115,27 @@ class SingleValues:
             ledger = self._ledger(destination)
             ledger.see(groups, moment.clock)
             gone = (self._figures.zeros(document, name) for name in ledger.names() - groups.keys())
-            every = groups | {each.name: each for each in gone if each}
-            host = every.pop(HOST)
-            known, lone = [], []
-            behind = set(self._spool.lines(destination))  # nothing overtakes what waits
-            for group in every.values():
-                if group.name not in behind and ledger.is_known(group.name, len(group.values)):
+            groups_of_rows = groups | {each.name: each for each in gone if each}
+            host = groups_of_rows.pop(HOST)
+            known, unknown = [], []
+            waiting = set(self._spool.lines(destination))  # a later document must not overtake
+            for group in groups_of_rows.values():
+                if group.name not in waiting and ledger.is_known(group.name, len(group.values)):
                     known.append(group)
                 elif not ledger.is_given_up(group.name, moment.clock):
-                    lone.append(group)
+                    unknown.append(group)
             packets[destination] = [
                 self._values(batch, moment) for batch in ([host], *_batches(known))
             ]
             self._spool.add_all(
-                (_line(destination, each.name), self._values([each], moment)) for each in lone
+                (_line(destination, each.name), self._values([each], moment)) for each in unknown
             )
         return packets
 
     def judge(self, destination: str, values: Packet, outcome: Outcome) -> Outcome:
-        """Leave out of the failed those that are known to have no item.
+        """Return the outcome without the failures of values that are known to have no item.
 
-        Of the host's group that is whatever is refused when it goes for the first time.
+        In the host's group these are the values that are refused the first time it is sent.
         """
         if outcome.error or not outcome.processed:
             return outcome
@@ -138,16 +150,16 @@ class SingleValues:
         return outcome._replace(failed=failed, final=True)
 
     def finish(self, reports: Sequence[Report], is_stopping: Callable[[], bool]) -> list[Report]:
-        """Send by themselves the groups that the server may have items for by now.
+        """Send the groups that wait, each by itself, since the server may have their items by now.
 
-        Nothing is asked of a server that has just not answered.
+        Nothing is sent to a server that has not answered the push before.
         """
         deadline = time.monotonic() + ASKING_SECONDS
         finished = []
         for report in reports:
             ledger, sent = self._ledger(report.destination), 0
             if report.outcome.delivered:
-                for outcome in self._ask(report.destination):
+                for outcome in self._send_waiting(report.destination):
                     sent += outcome.processed
                     if time.monotonic() > deadline or is_stopping():
                         break
@@ -159,12 +171,15 @@ class SingleValues:
         return finished
 
     def awaits_items(self) -> bool:
-        """Whether a group waits for a server to make its items."""
+        """Whether a group waits for a server to create its items."""
         now = int(time.time())
         return any(ledger.awaited(now) for ledger in self._ledgers.values())
 
-    def _ask(self, destination: str) -> Iterator[Outcome]:
-        """Send groups by themselves, as long as the server answers."""
+    def _send_waiting(self, destination: str) -> Iterator[Outcome]:
+        """Send the groups that are due, each by itself, until the server doesn't answer.
+
+        The outcome of each is yielded.
+        """
         ledger = self._ledger(destination)
         for name in self._spool.lines(destination):
             now = int(time.time())
@@ -184,7 +199,7 @@ class SingleValues:
                     break
 
     def _tidy(self, destinations: Collection[str], now: int) -> None:
-        """Forget destinations that nobody sends to any more; once an hour is enough."""
+        """Forget destinations that nobody sends to any more, once an hour at most."""
         if self._tidied is None or not 0 <= now - self._tidied < _TIDY_SECONDS:
             self._tidied = now
             forget_abandoned(self._spool.path, destinations, now)
@@ -205,7 +220,7 @@ class SingleValues:
 
 
 def _batches(groups: Iterable[Group]) -> Iterator[list[Group]]:
-    """Yield groups together, as many as go in one connection."""
+    """Yield the groups in lists, each with as many values as go in one connection (BATCH)."""
     batch: list[Group] = []
     size = 0
     for group in groups:
@@ -219,5 +234,5 @@ def _batches(groups: Iterable[Group]) -> Iterator[list[Group]]:
 
 
 def _line(destination: str, name: str) -> str:
-    """Return the spool's destination for a group: none of the servers' has a line feed in it."""
+    """Return the spool's line for a group of a destination."""
     return f"{destination}{LINE}{name}"

@@ -1,7 +1,7 @@
-"""A database file that several processes use, and that outlives damage: sqlite in a folder.
+"""The sqlite file of the spool and the ledger, which several processes use at the same time.
 
-Who keeps tables in it makes, checks and clears these alone: the spool and the ledger each know
-their own.
+The spool and the ledger each make, check and clear their own tables alone. A damaged file is moved
+away and replaced.
 """
 
 import fcntl
@@ -14,12 +14,14 @@ from contextlib import closing, contextmanager, suppress
 from zabbix_sockets.model.errors import SocketsError
 
 ALONE_SECONDS = 30.0
+"""The seconds that a process waits by default for another one that sends from the same file."""
 _BUSY_SECONDS = 5.0
 _WORTH_BYTES = 1_000_000
+"""The free bytes in a file from which it is worth to shrink it."""
 
 
 class HeldError(SocketsError):
-    """Another process has been sending what is in the same file for too long."""
+    """Another process has been sending from the same file for too long."""
 
 
 def _nothing() -> None:
@@ -27,9 +29,10 @@ def _nothing() -> None:
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """Open a file, or make it: never more readable than for its group.
+    """Return a connection to a file; a missing one is made, readable by its group at most.
 
-    Each statement is a transaction of its own, if none is begun. It waits 5 seconds for others.
+    Each statement is a transaction of its own, unless one has been started. Statements wait up to
+    5 seconds for other processes.
 
     Raises:
         sqlite3.Error: it can't be opened.
@@ -43,11 +46,10 @@ def connect(path: str) -> sqlite3.Connection:
 
 
 def conflicting_objects(schema: str, database: sqlite3.Connection) -> dict[str, str]:
-    """Compare a file with *schema*, the statements that make tables and indices of this version.
+    """Return the objects in *database* that have the name of an object of *schema*, but differ.
 
-    Returns:
-        dict[str, str]: all that has the name of one of them and is something else; by name its
-        type: `table`, `index`, `view` or `trigger`.
+    By name, the type of each: `table`, `index`, `view` or `trigger`. *schema* is the SQL statements
+    that make the tables and indices of this version.
 
     Raises:
         sqlite3.Error: it can't be read, or is no database.
@@ -62,12 +64,14 @@ def conflicting_objects(schema: str, database: sqlite3.Connection) -> dict[str, 
 
 
 class Database:
-    """A file, made with the tables of *schema* where there is none.
+    """A database file with the tables of *schema*, made if it isn't there.
 
-    One that is no database, or has other tables of these names, is set aside.
+    A file that is no database, or has different tables of these names, is renamed and replaced.
 
     Attributes:
-        renamed: where a file has gone that was no database any more; empty: nowhere.
+        path: the file.
+        connection: the connection to it.
+        renamed: the path to which such a file was renamed; empty: there was none.
 
     Raises:
         SocketsError: it can't be opened.
@@ -81,7 +85,7 @@ class Database:
         self.connection = self._open()
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection and the lock."""
         self.connection.close()
         os.close(self._lock)
 
@@ -89,13 +93,13 @@ class Database:
     def alone(
         self, seconds: float = ALONE_SECONDS, meanwhile: Callable[[], None] = _nothing
     ) -> Iterator[None]:
-        """Keep other processes from sending what this one sends.
+        """Hold the lock that keeps other processes from sending, for the time of the block.
 
-        Nothing is put off till then that could be lost: writing needs no more than sqlite's own
-        lock. *meanwhile* is called again and again while another process has it.
+        Writing doesn't need it: for that sqlite has a lock of its own. While another process holds
+        it, *meanwhile* is called again and again.
 
         Raises:
-            HeldError: another one had it for all these *seconds*.
+            HeldError: another one held it for all these *seconds*.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -134,7 +138,7 @@ class Database:
                 return self._begin_anew()
 
     def _begin_anew(self) -> sqlite3.Connection:
-        """Set the file aside, for a person to look at, and make another one."""
+        """Rename the file, for a person to look at, and make another one."""
         self.renamed = f"{self.path}.corrupt-{time.time():.0f}"
         try:
             os.replace(self.path, self.renamed)
@@ -160,10 +164,11 @@ class Database:
         return database
 
     def shrink(self) -> None:
-        """Give back what most of a large file is free of: an outage's documents have gone.
+        """Shrink the file if at least half of it, and a megabyte, is free, as after an outage.
 
-        It takes room for what is left, twice, and nobody else who is writing: else it is for
-        another time.
+        Raises:
+            sqlite3.Error: there is no room for the copies that this takes, or another process
+                writes.
         """
         pages, free, size = (
             self.connection.execute(f"PRAGMA {name}").fetchone()[0]
@@ -174,10 +179,10 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Do all of something, or nothing.
+        """Make the statements of the block one transaction, which is undone if it raises.
 
         Raises:
-            SocketsError: the disk is full, somebody else holds the file, and the like.
+            SocketsError: a statement failed: the disk is full, or another process holds the file.
         """
         try:
             self.connection.execute("BEGIN IMMEDIATE")

@@ -172,13 +172,13 @@ class Delivery:
         before them, all are pushed as long as the server takes them and there is time.
         """
         assert self._spool
-        begun = time.monotonic()
+        started = time.monotonic()
         heads = {each: self._spool.oldest(each) for each in self._destinations}
         waited = [each for each, head in heads.items() if head and head.number not in own]
         reports = {each.destination: each for each in self._push_heads(self._destinations)}
         for _ in range(max(map(len, packets.values())) - 1):
             goes_on = [each for each in reports if each not in waited and reports[each].catches_up]
-            if not goes_on or self._wait_policy.is_stopping() or _is_over(begun):
+            if not goes_on or self._wait_policy.is_stopping() or _is_over(started):
                 break
             for report in self._push_heads(goes_on):
                 reports[report.destination] = reports[report.destination].plus(report)
@@ -318,9 +318,9 @@ def push_all(
     return outcomes
 
 
-def _is_over(begun: float) -> bool:
-    """Whether a delivery that began at *begun* begins no further packet (BATCHES_SECONDS)."""
-    return time.monotonic() - begun > BATCHES_SECONDS
+def _is_over(started: float) -> bool:
+    """Whether the time of a delivery that started at *started* is over (BATCHES_SECONDS)."""
+    return time.monotonic() - started > BATCHES_SECONDS
 
 
 def catching_up(reports: Sequence[Report]) -> list[str]:

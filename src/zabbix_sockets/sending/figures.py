@@ -17,28 +17,33 @@ from zabbix_sockets.document.row import Row
 
 FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "figures.json")
 HOST = ""
-"""Name of the group of what belongs to no row: discovery, the host, the collector."""
+"""The name of the group of the figures that belong to no row: discovery, the host, the
+collector."""
 
 _KINDS = {row.SINGULAR: kind for kind, row in ROWS.items()}
-"""Lists by the second part of their keys."""
+"""The names of the lists by the second part of their keys."""
 
 Key = str
 Text = str
 
 
 class Group(NamedTuple):
-    """What goes to the items of one row, or of the host: they come into being together."""
+    """The values for the items of one row, or of the host, which a server creates together.
+
+    Attributes:
+        name: the list and the id of the row, such as `processes nginx`; HOST for the host's.
+        values: key and text of each.
+    """
 
     name: str
-    """List and id of the row: `processes nginx`."""
     values: tuple[tuple[Key, Text], ...]
 
 
 class Figures:
-    """What of a document becomes a value of its own.
+    """The figures of a document that are sent as values of their own.
 
     Args:
-        wanted: patterns (fnmatch) of keys without their parameter; none: all.
+        wanted: patterns (fnmatch) of their keys without the parameter; empty: all figures.
     """
 
     def __init__(self, wanted: Sequence[str] = ()) -> None:
@@ -58,7 +63,7 @@ class Figures:
         return [key for paths in self._paths.values() for key in paths]
 
     def groups(self, document: Document) -> Iterator[Group]:
-        """Yield the host's group, discovery first, then one for each row that it offers."""
+        """Yield the host's group, in which discovery is first, then one for each discovered row."""
         offered = {
             kind: _offered(document, kind) for kind, paths in self._paths.items() if kind and paths
         }
@@ -74,7 +79,10 @@ class Figures:
                     yield Group(f"{kind} {row.id}", values)
 
     def zeros(self, document: Document, name: str) -> Group | None:
-        """Return the group of a row that has gone, or None where that is not known."""
+        """Return the group *name* with the values of a row that is in no list any more.
+
+        None if the list is not complete, so that the row may be missing for another reason.
+        """
         kind, _, row_id = name.partition(" ")
         values = self._values(kind, document.absent.get(kind, {}), row_id)
         return Group(name, values) if values else None
@@ -86,25 +94,25 @@ class Figures:
 
 
 def _offered(document: Document, kind: str) -> list[Row]:
-    """Return the rows that the templates' discovery is offered, too."""
+    """Return the rows of a list that discovery offers: of processes the settled ones."""
     return [row for row in document.rows_of(kind) if getattr(row, "settled", 1)]
 
 
 def _text(value: object) -> Text | None:
-    """Make the text of a value: numbers and texts as they are, warnings a line each."""
+    """Return a value as text, a list as a line for each item; None for None."""
     if isinstance(value, list):
         return "\n".join(map(str, value))
     return None if value is None else str(value)
 
 
 def _quoted(parameter: str) -> str:
-    """Return a parameter of a key in quotes, as Zabbix expands "{#ID}" in a prototype's key."""
+    """Return a key's parameter in quotes, as Zabbix expands "{#ID}" in a prototype's key."""
     escaped = parameter.replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def group_of(key: str) -> str:
-    """Return the name of the group that a key belongs to."""
+    """Return the name of the group that the figure with a key belongs to."""
     head, quote, parameter = key.partition('["')
     if not quote:
         return HOST

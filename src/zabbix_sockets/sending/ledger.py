@@ -1,11 +1,11 @@
-"""What a server is known to have items for, with `send --values`: in the file of the spool.
+"""Ledger of the groups of values for which a server has items, for `send --values`.
 
-zabbix_sender tells how many values a server refused, never which. So a group of values whose
-items come into being together (see figures) is sent by itself, until it is known how many of
-it are refused because there are no such items; from then on it goes with all others.
+zabbix_sender tells the number of values that a server refused, never which. So a group of values
+whose items are created together (figures.Group) is sent by itself until the number of its values
+is known that are refused for want of an item; from then on it is sent with all others.
 
-What is in the file can be found out again: where it can't be read or written, or where another
-version has made the table, the server is asked anew.
+The ledger is a table in the file of the spool. If that can't be read or written, or has a table of
+another version, the groups are tried anew.
 """
 
 import sqlite3
@@ -29,35 +29,44 @@ CREATE TABLE IF NOT EXISTS groups (
 """
 
 SYNC = 10
-"""Seconds until a group that was refused is tried again, at first; then twice as long each time.
-A server reads its configuration anew every minute (6.0) or every ten seconds (7.0)."""
+"""The seconds until a group that was refused is tried again the first time; each further time it
+takes twice as long. A server reads its configuration anew every minute (6.0) or every ten seconds
+(7.0)."""
 ATTEMPTS = 10
-"""Within these, 85 minutes, items have to come into being: a proxy of 6.0 asks for them once an
-hour. They are counted while the server answers: an outage is no reason to give up."""
+"""The number of attempts, which take 85 minutes, before a group is given up: a proxy of 6.0 asks
+for new items once an hour. Attempts count only if the server answers."""
 _FORGOTTEN = 86_400
-"""Seconds after which a group that had no items is tried again."""
+"""The seconds after which a group that was given up is tried again."""
 _KEPT = 30 * 86_400
-"""Seconds for which zeros are sent for a row that has gone: as long as servers keep its items."""
+"""The seconds for which zeros are sent for a row that is gone: servers keep its items that long."""
 _ABANDONED = 7 * 86_400
-"""Seconds after which a destination is forgotten that nobody sends to any more."""
+"""The seconds after which a destination is forgotten that nobody sends to any more."""
 
 
 class Entry(NamedTuple):
-    """What is known of a group; moments are Unix seconds."""
+    """The state of a group; moments are Unix seconds.
+
+    Attributes:
+        refused: the number of its values that have no item; None: not known, the server has taken
+            none yet.
+        size: the number of its values when that was found out.
+        seen: the moment when it was last in a document.
+        attempts: the number of times the server has refused all of it since it last took some.
+        tried: the moment of the last of these attempts.
+    """
 
     refused: int | None
-    """Of its values, how many have no item; None until the server took some of it."""
     size: int
-    """How many values it had then."""
     seen: int
-    """When it was last in a document."""
     attempts: int = 0
-    """How often the server has refused all of it since it last took some."""
     tried: int = 0
 
 
 class Ledger:
-    """The groups of one destination; kept in a file, so that each call need not ask anew."""
+    """The groups of one destination, read from the file *path*; save() writes them.
+
+    If the file can't be read, no group is known.
+    """
 
     def __init__(self, path: str, destination: str) -> None:
         self._path = path
@@ -76,7 +85,7 @@ class Ledger:
         self._stored = dict(self._entries)
 
     def known(self) -> dict[str, int]:
-        """Return the groups that have items, and how many values of each have none."""
+        """Return, by the names of the groups that have items, the number of values without one."""
         return {
             name: entry.refused
             for name, entry in self._entries.items()
@@ -84,37 +93,40 @@ class Ledger:
         }
 
     def is_known(self, name: str, size: int) -> bool:
-        """Whether a group of *size* values has items, and it is known how many have none."""
+        """Whether the server has items for a group of *size* values, as far as is known.
+
+        Not if it has more values than when that was found out.
+        """
         entry = self._entries.get(name)
         return entry is not None and entry.refused is not None and size <= entry.size
 
     def names(self) -> set[str]:
-        """Return all groups that have or may have items."""
+        """Return the names of the groups that the server has not refused the last time."""
         return {name for name, entry in self._entries.items() if not entry.attempts}
 
     def awaited(self, now: int) -> int:
-        """Return how many groups wait for items that may still come into being."""
+        """Return the number of groups that were refused, but not given up."""
         return sum(
             bool(entry.attempts) and not self.is_given_up(name, now)
             for name, entry in self._entries.items()
         )
 
     def is_given_up(self, name: str, now: int) -> bool:
-        """Whether it was tried often enough, and there were no items."""
+        """Whether a group was refused ATTEMPTS times, the last time within a day."""
         entry = self._entries.get(name)
         return (
             entry is not None and entry.attempts >= ATTEMPTS and 0 <= now - entry.tried < _FORGOTTEN
         )
 
     def is_due(self, name: str, now: int) -> bool:
-        """Whether to try a group by itself."""
+        """Whether it is time to send a group by itself."""
         entry = self._entries.get(name)
         if entry is None or not entry.attempts or now < entry.tried:  # the clock was set back
             return True
         return now - entry.tried >= SYNC << min(entry.attempts, ATTEMPTS) - 1
 
     def learn(self, name: str, processed: int, refused: int, now: int) -> None:
-        """Note what became of a group by itself: *refused* of its values have no item."""
+        """Keep the numbers of processed and refused values of a group sent by itself at *now*."""
         entry = self._entries.get(name)
         if processed:
             self._entries[name] = Entry(refused, processed + refused, now)
@@ -124,13 +136,13 @@ class Ledger:
         self._entries[name] = Entry(None, 0, seen, attempts, now)
 
     def forget(self, names: Iterable[str]) -> None:
-        """Know no more of these groups than that they may have items."""
+        """Forget the numbers of refused values of these groups: they are to be found out anew."""
         for name in names:
             if name in self._entries:
                 self._entries[name] = Entry(None, 0, self._entries[name].seen)
 
     def see(self, names: Iterable[str], now: int) -> None:
-        """Note that these are in a document; drop those that were long ago."""
+        """Keep that these groups are in a document; drop those that were in none for 30 days."""
         for name in names:
             if name in self._entries:
                 self._entries[name] = self._entries[name]._replace(seen=now)
@@ -138,7 +150,7 @@ class Ledger:
             del self._entries[name]
 
     def save(self) -> None:
-        """Write what has changed, if that can be."""
+        """Write the changes to the file; if that fails, they are tried to write the next time."""
         gone = [(self._destination, name) for name in self._stored.keys() - self._entries.keys()]
         new = [
             (self._destination, name, *entry)
@@ -158,7 +170,7 @@ class Ledger:
 
 @contextmanager
 def _table(path: str) -> Iterator[sqlite3.Connection]:
-    """Open the file with the ledger's table in it, and do all of something there, or nothing.
+    """Open the file with the ledger's table, and make the block one transaction there.
 
     Raises:
         sqlite3.Error: the file can't be read or written.
@@ -173,10 +185,10 @@ def _table(path: str) -> Iterator[sqlite3.Connection]:
 
 
 def forget_abandoned(path: str, destinations: Collection[str], now: int) -> None:
-    """Forget what is known of others than *destinations*, if it is of before the last week.
+    """Delete the groups of other destinations than *destinations* that are older than a week.
 
-    *now* is Unix seconds. A clock that was set back makes no moment one of the future for long.
-    What fails is for the next time.
+    *now* is Unix seconds; moments after it, from a clock that was set back, become *now*. If the
+    file can't be written, nothing is deleted.
     """
     try:
         with _table(path) as database:

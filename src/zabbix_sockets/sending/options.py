@@ -33,12 +33,15 @@ def _of_sender(flag: str, meaning: str, metavar: str = "X", called: str = "") ->
 
 
 def _within(least: int, most: int, what: str, unit: int = 1) -> Callable[[str], int]:
-    """Return what reads a number from *least* to *most*, of so many *unit*s."""
+    """Return the function that parses a number from *least* to *most* and multiplies it by *unit*.
+
+    It raises ValueError for other texts, with a message that calls the number *what*.
+    """
     return lambda text: number(text, least, most, what) * unit
 
 
 class Destination(NamedTuple):
-    """Where to push, and as which host; what is not said is as the agent has it."""
+    """The options for the destination and the host's name, by default those of the agent."""
 
     agent_config: Annotated[
         str | None,
@@ -83,7 +86,7 @@ class Destination(NamedTuple):
 
 
 class Manner(NamedTuple):
-    """What to push, when, and where it waits meanwhile."""
+    """The options for the content of pushes, their interval, and the spool."""
 
     values: Annotated[
         tuple[str, ...] | None,

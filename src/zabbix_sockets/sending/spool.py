@@ -1,8 +1,8 @@
-"""What could not be delivered, on disk until it can: bounded, oldest first, for each destination.
+"""Spool of documents that could not be delivered: on disk, bounded, for each destination.
 
-A document goes in with its own clock and comes out as it was; it leaves only when the server has
-taken it, so at most the one that is on its way at a kill is sent twice. sqlite keeps the file
-whole through a kill -9 and a full disk. What the disk has no room for waits in memory.
+Documents are delivered oldest first, with their own clocks. Each is deleted only when the server
+has taken it, so at most the one that is being sent at a kill is sent twice. sqlite keeps the file
+intact through a kill -9 and a full disk. Documents for which the disk has no room wait in memory.
 """
 
 import sqlite3
@@ -18,9 +18,10 @@ from zabbix_sockets.sending.database import Database
 from zabbix_sockets.sending.lines import Value, encode_line
 
 FILE, VALUES_FILE = "spool.sqlite", "values.sqlite"
-"""Of documents, and of single values: what can't be delivered of one must not hold up the other."""
+"""The names of the files of documents and of single values, of which neither must hold up the
+other."""
 FOLDER = "/var/lib/zabbix-sockets"
-"""The StateDirectory= of the unit."""
+"""The folder of these files: the StateDirectory= of the unit."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS waiting (
@@ -41,15 +42,15 @@ CREATE TABLE IF NOT EXISTS used (
 ) STRICT;
 """
 LINE = "\n"
-"""Between a destination and the name of one of several lines in which packets wait for it; they
-share its bound."""
+"""The separator between a destination and the name of one of its lines: packets may wait for it in
+several lines, which share its bound."""
 
 _COUNT_DROPPED = (
     "INSERT INTO dropped VALUES (?, ?) ON CONFLICT (destination)"
     " DO UPDATE SET documents = documents + excluded.documents"
 )
 _OWNED = "(destination = ?1 OR destination > ?1 || char(10) AND destination < ?1 || char(11))"
-"""Of a destination and all its lines."""
+"""The SQL condition for packets of a destination and all its lines."""
 
 _FIRST_SEEN = """
 INSERT OR IGNORE INTO used
@@ -57,37 +58,42 @@ SELECT CASE instr(destination, char(10)) WHEN 0 THEN destination
     ELSE substr(destination, 1, instr(destination, char(10)) - 1) END, ?1 FROM waiting
 UNION SELECT destination, ?1 FROM dropped WHERE destination <> ''
 """
-"""Destinations of which it is not known when they were sent to are as if it were now."""
+"""The SQL statement by which destinations without a time of their last use get the time now."""
 
 KEPT_SECONDS = 7 * 86_400
-"""For how long documents wait for a server that nobody sends to any more: it may come back into
-the configuration."""
+"""The time in seconds that documents wait for a server which nobody sends to any more: it may come
+back into the configuration."""
 _TIDY_SECONDS = 3600
 NOBODY = ""
-"""Where the dropped documents of servers that were forgotten are counted."""
+"""The destination under which the dropped documents of servers that were forgotten are counted."""
 
 _LEVEL = 6
 _MAX_UNPACKED = 64_000_000
-"""Bytes of a document, unpacked; longer ones come from nobody but who made the file grow so."""
+"""The bound of an unpacked document in bytes; a longer one can only be forged."""
 _MOST_ROWS = 64
 _MAX_IN_MEMORY = 1000
 """Documents; compressed, an ordinary host's has 3 kB."""
 
 
 class Waiting(NamedTuple):
-    """A document that waits; *number* tells it from all others."""
+    """A document that waits: the number that identifies it in the spool, and its values."""
 
     number: int
     values: tuple[Value, ...]
 
 
 class State(NamedTuple):
-    """What a spool holds, as `collector.spool` tells it."""
+    """The state of a spool, as `collector.spool` has it.
+
+    Attributes:
+        waiting: the number of documents that wait.
+        dropped: the number of documents that were dropped so far.
+        oldest: the clock of the oldest that waits, in Unix seconds; None: none waits.
+    """
 
     waiting: int
     dropped: int
     oldest: int | None
-    """Clock of the oldest that waits, in Unix seconds."""
 
 
 class _Packet(NamedTuple):
@@ -100,14 +106,25 @@ class _Packet(NamedTuple):
 class Spool:
     """A file of documents that wait; several processes may use it, one at a time.
 
-    A file that can't be read or written for a while is no reason to lose anything: see trouble.
+    While the file can't be read or written, documents wait in memory.
+
+    Args:
+        path: the file; it is made if it isn't there.
+        max_bytes: the bound of the compressed documents of each destination.
+
+    Attributes:
+        trouble: the reason why the file could not be used the last time; empty: it could.
+        renamed: the path to which a damaged file was moved; empty: there was none.
+        alone: a context manager that keeps other processes from sending (Database.alone).
+
+    Raises:
+        SocketsError: the file can't be opened.
     """
 
     def __init__(self, path: str, max_bytes: int) -> None:
         self.path = path
         self.max_bytes = max_bytes
         self.trouble = ""
-        """Why the file could not be used last, and documents are in memory; else empty."""
         self._memory: list[_Packet] = []
         self._numbers = count(-1, -1)  # of packets in memory, for which the disk has no number
         self._gone: set[int] = set()  # delivered, but still on a disk that is full
@@ -129,16 +146,20 @@ class Spool:
             raise SocketsError(f"{len(self._memory)} documents are lost: {self.trouble}")
 
     def add(self, destination: str, values: Sequence[Value]) -> None:
-        """Put a document behind all that wait; the oldest go where there is no room."""
+        """Add a document for a destination; if there is no room, the oldest ones are dropped.
+
+        Raises:
+            SocketsError: a value has text that can't be encoded.
+        """
         self.add_all([(destination, values)])
 
     def add_all(self, packets: Iterable[tuple[str, Sequence[Value]]]) -> list[int]:
-        """Do the same for several destinations, or lines of one, in one go; return the numbers.
+        """Add documents, each with its destination (or a line of one), and return their numbers.
 
-        They are good until the next are added: what is in memory gets another one on disk.
+        The numbers hold until the next call: a document in memory gets another one on disk.
 
         Raises:
-            SocketsError: values have text that is none.
+            SocketsError: a value has text that can't be encoded.
         """
         numbers = []
         for destination, values in packets:
@@ -160,7 +181,7 @@ class Spool:
         self._lost[owner] = self._lost.get(owner, 0) + 1
 
     def lines(self, destination: str) -> list[str]:
-        """Return the names of a destination's lines in which something waits."""
+        """Return the names of the lines of a destination in which documents wait."""
         prefix = destination + LINE
         rows = self._database_rows(
             "SELECT DISTINCT destination FROM waiting"
@@ -174,11 +195,11 @@ class Spool:
         return [line.removeprefix(prefix) for line in found]
 
     def oldest(self, destination: str) -> Waiting | None:
-        """Return the document that has waited longest."""
+        """Return the oldest document for a destination, or None."""
         return next(self.all(destination), None)
 
     def all(self, destination: str) -> Iterator[Waiting]:
-        """Yield all that waits, the oldest first; a few at a time are in memory."""
+        """Yield all documents for a destination, the oldest first, a few at a time in memory."""
         after, most = 0, 1
         while rows := self._database_rows(
             "SELECT number, packet FROM waiting WHERE destination = ? AND number > ?"
@@ -193,7 +214,7 @@ class Spool:
             yield from self._readable(each.number, destination, each.content)
 
     def _readable(self, number: int, destination: str, content: bytes) -> Iterator[Waiting]:
-        """Yield a document; or drop it, if it can't be one that was put here."""
+        """Yield the document in *content*, or drop it if that is damaged."""
         try:
             values = _unpacked(content)
         except (zlib.error, ValueError, TypeError, SocketsError):
@@ -202,7 +223,7 @@ class Spool:
             yield Waiting(number, values)
 
     def remove(self, number: int) -> None:
-        """Forget a document: it has been delivered."""
+        """Delete the document with a number, which has been delivered."""
         if number < 0:
             self._memory = [each for each in self._memory if each.number != number]
         else:
@@ -210,17 +231,17 @@ class Spool:
             self._delete()
 
     def drop(self, number: int, destination: str) -> None:
-        """Forget a document that can't be delivered, and count it."""
+        """Delete the document with a number, which can't be delivered, and count it as dropped."""
         self._count_lost(destination)
         self.remove(number)
 
     def state(self, destination: str | None = None) -> State:
-        """Count the documents that wait for a destination, and those dropped so far.
+        """Return the numbers of documents that wait for a destination, and of those dropped so far.
 
-        None: for all, also for those that nobody sends to any more.
+        None: for all destinations, also those that nobody sends to any more.
 
         Raises:
-            SocketsError: the file can't be read now, and what is in it is not known.
+            SocketsError: the file can't be read now.
         """
         rows = self._rows(
             "SELECT number, clock, 0 FROM waiting WHERE destination = ?1"
@@ -247,9 +268,11 @@ class Spool:
         return State(len(clocks), dropped, min(clocks, default=None))
 
     def tidy(self, destinations: Sequence[str], now: int) -> None:
-        """Note that these are sent to; drop, and count, what waits for others for too long.
+        """Keep the time *now* at which *destinations* are sent to; forget the others in the end.
 
-        Once an hour is enough; *now* is Unix seconds. What fails is for the next time.
+        Documents for a destination that nobody has sent to for KEPT_SECONDS are dropped and
+        counted. It is done once an hour at most; *now* is Unix seconds. If it fails, it is done the
+        next time.
         """
         if self._tidied is not None and 0 <= now - self._tidied < _TIDY_SECONDS:
             return
@@ -266,7 +289,7 @@ class Spool:
             pass  # no room for it, or somebody else writes
 
     def _forget_others(self, database: sqlite3.Connection, now: int) -> None:
-        """Drop what is kept for destinations which nobody has sent to for KEPT_SECONDS."""
+        """Drop the documents for destinations which nobody has sent to for KEPT_SECONDS."""
         database.execute(_FIRST_SEEN, (now,))
         # A clock that was set back makes nobody's moment one of the future for long.
         database.execute("UPDATE used SET clock = ?1 WHERE clock > ?1", (now,))
@@ -274,7 +297,7 @@ class Spool:
             "SELECT destination FROM used WHERE clock < ?", (now - KEPT_SECONDS,)
         ).fetchall()
         for (destination,) in abandoned:
-            gone = database.execute(f"DELETE FROM waiting WHERE {_OWNED}", (destination,)).rowcount  # noqa: S608
+            gone = database.execute(f"DELETE FROM waiting WHERE {_OWNED}", (destination,)).rowcount  # noqa: S608  # only a constant of this module is put in
             earlier = database.execute(
                 "DELETE FROM dropped WHERE destination = ? RETURNING documents", (destination,)
             ).fetchall()
@@ -286,7 +309,7 @@ class Spool:
         return self._rows(query, parameters) or []
 
     def _rows(self, query: str, parameters: tuple[object, ...]) -> list[Any] | None:
-        """Return the rows of a query; None where the file can't be read, and trouble says why."""
+        """Return the rows of a query; None if the file can't be read: see *trouble*."""
         try:
             rows = self._database.connection.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
@@ -297,7 +320,7 @@ class Spool:
         return rows
 
     def _save(self) -> dict[int, int]:
-        """Write to disk what is in memory; where that fails it stays there.
+        """Write the documents in memory to disk; if that fails, they stay in memory.
 
         Return the numbers on disk by those in memory.
         """
@@ -328,7 +351,7 @@ class Spool:
         return numbers
 
     def _delete(self) -> None:
-        """Delete on disk what has been delivered; where that fails, later: not to send it again."""
+        """Delete the delivered documents on disk; if that fails, it is tried again later."""
         if not self._gone:
             return
         try:
@@ -341,12 +364,12 @@ class Spool:
             self._gone.clear()
 
     def _make_room(self, database: sqlite3.Connection, destination: str) -> None:
-        """Drop the oldest of a destination until it is within its bound, and count them."""
-        query = f"SELECT sum(bytes), count(*) FROM waiting WHERE {_OWNED}"  # noqa: S608
+        """Drop and count the oldest documents of a destination until it is within its bound."""
+        query = f"SELECT sum(bytes), count(*) FROM waiting WHERE {_OWNED}"  # noqa: S608  # only a constant of this module is put in
         total, documents = database.execute(query, (destination,)).fetchone()
         gone: list[tuple[int]] = []
         rows = database.execute(
-            f"SELECT number, bytes FROM waiting WHERE {_OWNED} ORDER BY number",  # noqa: S608
+            f"SELECT number, bytes FROM waiting WHERE {_OWNED} ORDER BY number",  # noqa: S608  # only a constant of this module is put in
             (destination,),
         )
         for number, size in rows:
@@ -360,10 +383,10 @@ class Spool:
 
 
 def _unpacked(content: bytes) -> tuple[Value, ...]:
-    """Return the values of a packet: some, each of which zabbix_sender can be given.
+    """Return the values of a packet, at least one, all of which zabbix_sender can take.
 
     Raises:
-        ValueError, TypeError, zlib.error, SocketsError: it is none of ours.
+        ValueError, TypeError, zlib.error, SocketsError: it is damaged, or was not written by Spool.
     """
     unpacking = zlib.decompressobj()
     text = unpacking.decompress(content, _MAX_UNPACKED)

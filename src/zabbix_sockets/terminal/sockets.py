@@ -29,7 +29,7 @@ def _field(*path: str) -> Callable[[JsonRow], object]:
     return cell
 
 
-def _end(row: JsonRow, side: str) -> str:
+def _endpoint(row: JsonRow, side: str) -> str:
     address, port = str(row[f"{side}_address"]), row[f"{side}_port"]
     device = f"%{row['device']}" if side == "local" and row.get("device") else ""
     port = port or "*"
@@ -43,7 +43,7 @@ def _owners_cell(row: JsonRow) -> str:
 
 
 def _us(*path: str) -> Callable[[JsonRow], object]:
-    """Make the cell of a time, as people read it: 87us, 4.2ms, 31ms, 1.5s."""
+    """Return the function for a cell with the time at *path*, such as 87us, 4.2ms, 1.5s."""
     field = _field(*path)
 
     def cell(row: JsonRow) -> object:
@@ -54,7 +54,7 @@ def _us(*path: str) -> Callable[[JsonRow], object]:
 
 
 def _bytes(*path: str) -> Callable[[JsonRow], object]:
-    """Make the cell of bytes, as people read them: 87, 4.2k, 31M."""
+    """Return the function for a cell with the bytes at *path*, such as 87, 4.2k, 31M."""
     field = _field(*path)
 
     def cell(row: JsonRow) -> object:
@@ -83,10 +83,10 @@ _CHANGES = (
 )
 
 _NETNS = Column[JsonRow]("NETNS", lambda row: row["netns"] or "-", shrinks=True)
-"""A column only where there is another namespace than the own."""
-_ENDS = (
-    Column[JsonRow]("LOCAL", lambda row: _end(row, "local"), shrinks=True, port=True),
-    Column[JsonRow]("REMOTE", lambda row: _end(row, "remote"), shrinks=True, port=True),
+"""A column that is there only if a socket is in another namespace than the own."""
+_ADDRESSES = (
+    Column[JsonRow]("LOCAL", lambda row: _endpoint(row, "local"), shrinks=True, port=True),
+    Column[JsonRow]("REMOTE", lambda row: _endpoint(row, "remote"), shrinks=True, port=True),
 )
 _STATE = (
     Column("PROTO", _field("protocol"), optional=8),
@@ -108,12 +108,12 @@ _OWNERS = Column("PROCESS", _owners_cell, shrinks=True)
 
 
 def render_sockets(rows: Sequence[JsonRow], style: Style) -> str:
-    """Set the objects of sockets as a table."""
+    """Return the objects of sockets as the text of a table."""
     return render_table(_columns(rows), rows, style)
 
 
 def omitted_socket_columns(rows: Sequence[JsonRow], style: Style) -> list[str]:
-    """Return the titles of the columns for which the terminal has no room."""
+    """Return the titles of the columns that render_sockets() leaves out for want of room."""
     columns = _columns(rows)
     kept = columns_that_fit(columns, rows, style.width)
     return [column.title for column in columns if column not in kept]
@@ -126,7 +126,7 @@ def _columns(rows: Sequence[JsonRow]) -> list[Column[JsonRow]]:
         *_STATE,
         *(_CHANGES if any("rates" in row for row in rows) else ()),
         *(_TCP_INFO if any("tcp_info" in row for row in rows) else ()),
-        *_ENDS,
+        *_ADDRESSES,
         *([_NETNS] if any(row["netns"] for row in rows) else ()),
         _OWNERS,
     ]
@@ -136,7 +136,7 @@ def socket_json(socket: Socket) -> JsonRow:
     """Return a socket as the object of `show sockets --json`."""
     row: JsonRow = {
         "protocol": socket.protocol,
-        "family": "ipv4" if len(socket.local_address) == 4 else "ipv6",  # noqa: PLR2004
+        "family": "ipv4" if len(socket.local_address) == 4 else "ipv6",  # noqa: PLR2004  # bytes of an IPv4 address
         "local_address": format_address(socket.local_address),
         "local_port": socket.local_port,
         "remote_address": format_address(socket.remote_address),
@@ -158,7 +158,7 @@ def socket_json(socket: Socket) -> JsonRow:
 
 
 def socket_order(socket: Socket) -> tuple[object, ...]:
-    """Return the key by which sockets are listed: listeners first, then by their ends."""
+    """Return the key that sorts sockets: listeners first, then by address and port."""
     return (
         socket.netns,
         PROTOCOLS.index(socket.protocol),
@@ -173,17 +173,22 @@ def socket_order(socket: Socket) -> tuple[object, ...]:
 
 
 ALL_STATES = ("all", *TCP_STATES.values(), *UDP_STATES.values())
+"""The values of `show sockets --state`."""
 
 
 def check_states(states: Sequence[str]) -> None:
-    """Raise SocketsError for a state that no socket has."""
+    """Check that each of *states* is one of ALL_STATES.
+
+    Raises:
+        UsageError: one is not.
+    """
     for state in states:
         if state not in ALL_STATES:
             raise UsageError(f"no state {state!r}: it is one of {', '.join(ALL_STATES)}")
 
 
 def wants_state(socket: Socket, states: Sequence[str]) -> bool:
-    """Whether a socket is in one of *states*; by default listening, established and all UDP."""
+    """Whether a socket is in one of *states*; none: listening, established, or UDP in any state."""
     if "all" in states:
         return True
     if states:

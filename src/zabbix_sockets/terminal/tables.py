@@ -15,7 +15,7 @@ from zabbix_sockets.terminal.layout import Column, Style, columns_that_fit, rend
 
 
 def _column(title: str, record: type[Record], path: str, **layout: Any) -> Column[Row]:
-    """Make the column of a field: numbers are set to the right, times are as people read them."""
+    """Return the column of the field at *path*: numbers at the right, times readable."""
     field = field_at(record, path)
     return Column(title, _cell(path, field.unit), right=field.kind != TEXT, **layout)
 
@@ -84,9 +84,9 @@ _ROUND_TRIPS = (
 
 
 def render(kind: str, rows: Sequence[Row], style: Style, grouping: str = DEFAULT_GROUPING) -> str:
-    """Set the rows of a list as a table; *grouping* is the title of its groups.
+    """Return the rows of the list *kind* as the text of a table; *grouping* is the title of groups.
 
-    Those that hold most come first, but listeners are sorted by id.
+    Rows with most sockets come first, but listeners are sorted by id.
     """
     if kind != "listeners":
         rows = sorted(rows, key=_heaviest_first)
@@ -94,14 +94,14 @@ def render(kind: str, rows: Sequence[Row], style: Style, grouping: str = DEFAULT
 
 
 def omitted_columns(kind: str, rows: Sequence[Row], style: Style) -> list[str]:
-    """Return the titles of the columns for which the terminal has no room."""
+    """Return the titles of the columns that render() leaves out, since the terminal has no room."""
     columns = _columns(kind, rows, DEFAULT_GROUPING)
     kept = columns_that_fit(columns, rows, style.width)
     return [column.title for column in columns if column not in kept]
 
 
 def notes_of(document: Document, kind: str) -> list[str]:
-    """Say what people should know beside the rows of *kind*: what is missing, and why."""
+    """Return the notes for people beside the rows of *kind*: missing things, and why."""
     collector = document.collector
     notes = [collector.reason] if collector.degraded and collector.reason else []
     notes += collector.warnings

@@ -23,6 +23,7 @@ from zabbix_sockets.readers.proc.passwd import User, read_users
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
 from ..snapshots import snapshot_of  # noqa: TID252  # likewise
+from .fakes import Looks
 
 ID = "3f4e1c0b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f00f"
 NGINX, DOCKER = "system.slice/nginx.service", f"system.slice/docker-{ID}.scope"
@@ -202,7 +203,7 @@ def test_only_what_is_needed(proc: ProcTree) -> None:
 
 @pytest.mark.parametrize("hidden", [True, False])
 @pytest.mark.parametrize(
-    ("needs", "noted"),
+    ("needs", "kinds"),
     [
         ({"unit"}, {gaps.CGROUPS}),
         ({"container"}, {gaps.CGROUPS}),
@@ -212,15 +213,15 @@ def test_only_what_is_needed(proc: ProcTree) -> None:
     ],
     ids=",".join,
 )
-def test_hidden_or_ended(proc: ProcTree, needs: set[str], noted: set[str], *, hidden: bool) -> None:
-    """What /proc hides of a process is noted; of one that has ended nothing is."""
+def test_hidden_or_ended(proc: ProcTree, needs: set[str], kinds: set[str], *, hidden: bool) -> None:
+    """What /proc hides of a process is kinds; of one that has ended nothing is."""
     add(proc, 20, NGINX)
     if hidden:
         (proc.root / "1").rename(proc.root / "init")
     snapshot = snapshot_of([Process(20, "a"), Process(99, "b")])
     query = Query(proc=str(proc), needs=frozenset(needs))
     process_facts.fill_in(snapshot, query, CallContext(str(proc), TIME))
-    assert {gap.kind for gap in snapshot.visibility.gaps} == (noted if hidden else set())
+    assert {gap.kind for gap in snapshot.visibility.gaps} == (kinds if hidden else set())
 
 
 def test_only_holders(proc: ProcTree) -> None:
@@ -233,19 +234,6 @@ def test_only_holders(proc: ProcTree) -> None:
         snapshot, Query(proc=str(proc), needs=PLACES), CallContext(str(proc), TIME)
     )
     assert [each.unit for each in snapshot.processes] == ["", "nginx.service"]
-
-
-class Looks(Deadline):
-    """A deadline that passes when it has been looked at so many times."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__(600)
-        self.left = looks
-
-    def passed(self) -> bool:
-        """Count down."""
-        self.left -= 1
-        return self.left < 0
 
 
 def rows_of(document: JsonDocument) -> list[JsonDocument]:
@@ -297,7 +285,7 @@ def test_a_command_is_read_as_far_as_rules_look(proc: ProcTree) -> None:
 
 
 def test_commands_of_one_user(proc: ProcTree, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command lines of one user have a bound together; equal ones count once."""
+    """A user's command lines have a bound together, in which equal ones count once."""
     monkeypatch.setattr(process_facts, "_USER_COMMANDS", 5000)
     uids = dict.fromkeys(range(20, 40), 1000) | dict.fromkeys(range(40, 50), 1001)
     for pid in uids:

@@ -35,20 +35,20 @@ def _threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def iterator_of(path: Path, data: bytes) -> bpf.Opener:
-    """Return what opens a file that stands for an iterator: reading means the same."""
+    """Return the opener of a file that stands for an iterator."""
     path.write_bytes(data)
     return lambda _program: os.open(path, os.O_RDONLY)
 
 
-def whole(data: bytes) -> bytes:
-    """Return as much of *data* as are whole records."""
+def complete_records(data: bytes) -> bytes:
+    """Return *data* without an incomplete record at its end."""
     return data[: len(data) - len(data) % bpf.RECORD.size]
 
 
 @pytest.mark.usefixtures("_threads")
 def test_records(tmp_path: Path) -> None:
     """All records come, and that these are all is known."""
-    data = whole(RECORDS)
+    data = complete_records(RECORDS)
     with RecordReader(iterator_of(tmp_path / "pin", data), "/proc", Deadline(60)) as records:
         assert b"".join(records) == data
         assert records.complete
@@ -58,7 +58,7 @@ def test_records(tmp_path: Path) -> None:
 def test_past_the_deadline(tmp_path: Path) -> None:
     """Past the deadline they are not all."""
     with RecordReader(
-        iterator_of(tmp_path / "pin", whole(RECORDS)), "/proc", Deadline(0)
+        iterator_of(tmp_path / "pin", complete_records(RECORDS)), "/proc", Deadline(0)
     ) as records:
         assert list(records) == []
         assert not records.complete
@@ -67,7 +67,7 @@ def test_past_the_deadline(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_threads")
 def test_end_within_a_record(tmp_path: Path) -> None:
     """What reading raises is raised where the records are missed."""
-    opener = iterator_of(tmp_path / "pin", whole(RECORDS) + b"half")
+    opener = iterator_of(tmp_path / "pin", complete_records(RECORDS) + b"half")
     with (
         RecordReader(opener, "/proc", Deadline(60)) as records,
         pytest.raises(ParseError, match="BPF iterator"),

@@ -254,7 +254,7 @@ def plan_by(tmp_path: Path, opened: list[str]) -> Plan:
     return Plan(None, ProcTables("/nowhere"), Visibility("bpf"), open_iterator)
 
 
-def test_begun_reading_is_read_once(tmp_path: Path) -> None:
+def test_started_reading_is_used_once(tmp_path: Path) -> None:
     """What the plan has begun to read is what is read; who reads again, reads anew."""
     opened: list[str] = []
     with plan_by(tmp_path, opened) as plan:
@@ -267,7 +267,7 @@ def test_begun_reading_is_read_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("expression", ["", "sport = :1"])
-def test_nothing_is_begun_in_vain(tmp_path: Path, expression: str) -> None:
+def test_no_reading_is_started_in_vain(tmp_path: Path, expression: str) -> None:
     """What fits a filter is not read from these records; a plan ends what it has begun."""
     opened: list[str] = []
     before = sys.getswitchinterval()

@@ -3,6 +3,7 @@
 import pytest
 
 from zabbix_sockets.command import call
+from zabbix_sockets.model.errors import DeadlineError
 from zabbix_sockets.model.gaps import DENIED, Gap
 from zabbix_sockets.model.socket import Owner, Socket
 
@@ -115,3 +116,9 @@ def test_why_owners_of_sockets_are_not_seen(
         assert capsys.readouterr().err == (wanted if told else "")
         run("show", "sockets", "--interval", "0.001", "--count", "3")
         assert capsys.readouterr().err == (wanted if told else "")
+
+
+def test_time_that_a_person_gave_is_told() -> None:
+    """Where it is over, the message has it, and not what of it was left for the sockets."""
+    with pytest.raises(DeadlineError, match=r"^timed out after 1e-09 s$"):
+        run("show", "sockets", "--source", "procfs", "--timeout", "1e-9")

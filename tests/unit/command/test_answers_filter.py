@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from zabbix_sockets.command import call
 from zabbix_sockets.filters import parser
 from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Process, Query, Snapshot
@@ -21,14 +20,7 @@ from ..snapshots import snapshot_of, tcp_listener  # noqa: TID252  # a test fold
 A = FIRST_OWNER
 EXPRESSION = "sport = :80"
 
-
-@pytest.fixture(autouse=True)
-def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The path of a configuration file that is not there; other calls don't matter."""
-    path = tmp_path / "zabbix-sockets.toml"
-    monkeypatch.setattr("zabbix_sockets.command.lock._SHARED_FOLDERS", ())
-    monkeypatch.setattr(call, "CONFIG", str(path))
-    return path
+pytestmark = pytest.mark.usefixtures("config")
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from zabbix_sockets.command import call
 from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Process, Query, Snapshot
@@ -25,14 +24,7 @@ from ..snapshots import (  # noqa: TID252  # a test folder is no package
 RULES = "[[group]]\nname = 'web'\nprocess = '^nginx$'\ncommand = 'daemon'\n"
 A = FIRST_OWNER
 
-
-@pytest.fixture(autouse=True)
-def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The path of a configuration file that is not there; other calls don't matter."""
-    path = tmp_path / "zabbix-sockets.toml"
-    monkeypatch.setattr("zabbix_sockets.command.lock._SHARED_FOLDERS", ())
-    monkeypatch.setattr(call, "CONFIG", str(path))
-    return path
+pytestmark = pytest.mark.usefixtures("config")
 
 
 @pytest.fixture
@@ -229,7 +221,7 @@ def test_wrong_file(
 def test_who_asks_for_tcp_info(
     monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot, arguments: str, asked: bool
 ) -> None:
-    """Verbs that print how good connections are ask for it, unless told not to."""
+    """Verbs that print round-trip times and retransmissions ask for them, unless told not to."""
     queries = answer_with(monkeypatch, snapshot)
     run(*arguments.split())
     (query,) = queries

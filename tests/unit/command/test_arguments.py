@@ -116,6 +116,8 @@ def test_zeros_in_front(option: str) -> None:
         ["get", "--group-by"],
         ["get", "--netns"],
         ["get", "--netns", ""],
+        ["get", "--pins", ""],
+        ["load", "--pins", ""],
         ["load", "--netns", "web"],
         ["files", "--config", "x"],
         ["discover"],

@@ -1,4 +1,4 @@
-"""The document's figures of how good connections are, and where these are absent."""
+"""The document's round-trip times and retransmissions, and where these are absent."""
 
 from typing import Any
 

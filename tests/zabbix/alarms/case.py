@@ -72,7 +72,7 @@ _QUALITY = ("measured", "retransmitting", "rtt")
 
 
 def _quality(figures: Mapping[str, Levels], minute: int) -> Row:
-    """Return the part of a row that says how good its connections are."""
+    """Return the round-trip times and retransmissions of a row."""
     made = {each: at(minute, figures[each]) for each in _QUALITY if each in figures}
     rtt = made.pop("rtt", 0.0)
     return quality(rtt=rtt, **{each: int(figure) for each, figure in made.items()})

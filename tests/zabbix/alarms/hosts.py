@@ -111,7 +111,7 @@ class _Life:
 
 
 def _quality(load: int, what: str) -> Row:
-    """Return how good its connections are: on a way that is not bad, but not short either."""
+    """Return its round-trip times and retransmissions: on a way that is neither bad nor short."""
     if not load:
         return quality()
     retransmitting = load if what == "lossy" else load // 30

@@ -83,8 +83,8 @@ def read(
     _, batches, _ = selection.read(plan, TCP, Deadline(60), tcp_info=False)
     inodes: set[int] = set()
     ports: set[int] = set()
-    for ends, rows in batches:
-        ports |= {socket.ntohs(port) for port, _ in ends}
+    for listeners, rows in batches:
+        ports |= {socket.ntohs(port) for port, _ in listeners}
         inodes |= {each[9] for each, _ in rows}
     selection.check_decided()
     return inodes, ports

@@ -338,9 +338,9 @@ def test_shared_socket_is_sampled_once() -> None:
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 255)] * 5, *[st.integers(0, 1 << 31)] * 2), max_size=30))
-def test_bounds_change_no_quality(ends: list[tuple[int, ...]]) -> None:
+def test_bounds_change_no_quality(endpoints: list[tuple[int, ...]]) -> None:
     """With room for few endpoints, records and samples, the sums are the same."""
-    data = [pack(remote_port=at % 7, quality=end) for at, end in enumerate(ends)]
+    data = [pack(remote_port=at % 7, quality=end) for at, end in enumerate(endpoints)]
     free = sum(qualities_of(data, 3600))
     with (
         mock.patch.object(record_fold, "MAX_ENDPOINTS", 2),
@@ -348,7 +348,7 @@ def test_bounds_change_no_quality(ends: list[tuple[int, ...]]) -> None:
         mock.patch.object(record_fold, "_MAX_SAMPLES", 2),
     ):
         assert sum(qualities_of(data, 3600)) == free
-    measured = sum(1 for end in ends if 0 < end[1] <= 7)
+    measured = sum(1 for end in endpoints if 0 < end[1] <= 7)
     assert figures_of(free)["measured"] == measured
 
 

@@ -140,8 +140,8 @@ def test_walk_where_the_grouping_needs_processes(
     assert {key.owner for key in snapshot.connections} == {2, UNOWNED}
 
 
-def noted_in(cgroup: int) -> Callable[[CgroupOwners, Iterable[CgroupRow]], Iterator[SocketRow]]:
-    """Return what notes all sockets as made in one cgroup."""
+def observer_in(cgroup: int) -> Callable[[CgroupOwners, Iterable[CgroupRow]], Iterator[SocketRow]]:
+    """Return a CgroupOwners.observe() for which all sockets were made in one cgroup."""
     observe = CgroupOwners.observe
     return lambda owners, rows: observe(owners, [(cgroup, each) for _, each in rows])
 
@@ -150,7 +150,7 @@ def test_document(proc: ProcTree, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     """A unit's row has no number of processes, and is settled without listening."""
     inode = (tmp_path / "cgroup/system.slice/nginx.service").stat().st_ino
     monkeypatch.setattr(
-        "zabbix_sockets.collector.tables.cgroup_owners.CgroupOwners.observe", noted_in(inode)
+        "zabbix_sockets.collector.tables.cgroup_owners.CgroupOwners.observe", observer_in(inode)
     )
     snapshot = collect_with(proc, monkeypatch, [[[row(5)]]], UNIT)
     document = json_document(snapshot, grouping=GROUPINGS["unit"])

@@ -25,14 +25,6 @@ from ..hosts import (  # noqa: TID252  # a test folder is no package
 )
 
 
-@pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """A host whose reader may enter namespaces."""
-    made = Host(tmp_path, monkeypatch)
-    made.proc.write_capabilities(ADMIN)
-    return made
-
-
 def test_namespaces_are_read_one_after_another(host: Host) -> None:
     """Each namespace has its own sockets, by its own netlink socket, with the host's owners."""
     number = number_of(host.add_netns("web", 30))

@@ -1,7 +1,6 @@
 """Several network namespaces in one Snapshot, where time or room is short."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,15 +15,7 @@ from zabbix_sockets.model.wire import Table
 
 from ...proctree import number_of  # noqa: TID252  # a test folder is no package
 from ..fakes import TCP, Step, row  # noqa: TID252  # a test folder is no package
-from ..hosts import ADMIN, LISTEN, Host, counts  # noqa: TID252  # a test folder is no package
-
-
-@pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """A host whose reader may enter namespaces."""
-    made = Host(tmp_path, monkeypatch)
-    made.proc.write_capabilities(ADMIN)
-    return made
+from ..hosts import LISTEN, Host, counts  # noqa: TID252  # a test folder is no package
 
 
 def rows_of(document: dict[str, object], name: str) -> list[dict[str, Any]]:

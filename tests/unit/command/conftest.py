@@ -1,0 +1,16 @@
+"""The place of the configuration file for tests of whole verbs."""
+
+from pathlib import Path
+
+import pytest
+
+from zabbix_sockets.command import call
+
+
+@pytest.fixture
+def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The path of a configuration file that is not there; and no call waits for others."""
+    path = tmp_path / "zabbix-sockets.toml"
+    monkeypatch.setattr("zabbix_sockets.command.lock._SHARED_FOLDERS", ())
+    monkeypatch.setattr(call, "CONFIG", str(path))
+    return path
