@@ -197,7 +197,7 @@ class Snapshot:
         self.qualities: dict[Connection, int] = {}  # established ones; see quality.py
         # Namespaces whose connections could not be asked for tcp_info; None: nothing was asked.
         self.unmeasured: set[int] | None = None
-        self.lacks_limited_times = False  # the kernel doesn't tell these of connections
+        self.lacks_limited_times = False  # the kernel has no limited times of connections
         self.queues: dict[tuple[int, int], tuple[int, int]] = {}  # by owner and namespace
         self.uids: dict[int, int] = {}  # owner: lowest uid seen on its sockets
         self.fds_limits: dict[int, int] = {}  # process: soft RLIMIT_NOFILE
