@@ -110,9 +110,9 @@ def test_kill(version: str, tmp_path: Path, record_property: Callable[[str, obje
             wait_for(lambda: not senders(server.address))
             kept |= moments_waiting(tmp_path)
         server.mood = Mood.TAKE
-        before = len(server.taken)
+        enough = max(len(server.taken) + 1, KILLS)  # for their order to say something
         process = start(version, server.address, tmp_path, *SERVICE)
-        wait_for(lambda: len(server.taken) > before)
+        wait_for(lambda: len(server.taken) >= enough, lambda: len(server.taken))
         # The one that is on its way is in the spool as well.
         wait_for(lambda: len(moments_waiting(tmp_path)) <= 1, lambda: moments_waiting(tmp_path))
         process.terminate()
@@ -121,7 +121,6 @@ def test_kill(version: str, tmp_path: Path, record_property: Callable[[str, obje
         moments = [(value["clock"], value["ns"]) for value in server.taken]
         offered = {(value["clock"], value["ns"]) for value in server.offered}
     contents = {moment: value["value"] for moment, value in zip(moments, server.taken, strict=True)}
-    assert len(contents) > KILLS / 2
     for moment, value in zip(moments, server.taken, strict=True):
         assert contents[moment] == value["value"]
     first_time = list(dict.fromkeys(moments))

@@ -171,7 +171,8 @@ def test_history_is_kept(upgrade: Upgrade) -> None:
             assert old.items.items() <= new.items.items()
             assert old.triggers.items() <= new.triggers.items()
             assert {new.graphs[name] == old.graphs[name] for name in common(new, old)} == {True}
-            assert {itemid: new.history[itemid] for itemid in old.history} == old.history
+            for itemid, values in old.history.items():  # others may have come meanwhile
+                assert set(values) <= set(new.history[itemid])
     before = upgrade.states[upgrade.trapped][0]
     assert sum(map(bool, before.history.values())) > 80
 

@@ -234,9 +234,9 @@ def test_interrupt(verb: str) -> None:
 def test_busy() -> None:
     """A call that finds another one running gives up at its timeout."""
     with one_at_a_time(Deadline(60)):
-        answer = run("get", "--timeout", "0.2")
+        answer = run("get", "--timeout", "2")
     assert answer.returncode == 1
-    assert error_of(answer) == "another snapshot of this user did not end within 0.2 s"
+    assert error_of(answer) == "another snapshot of this user did not end within 2 s"
 
 
 NARROW = 56
