@@ -1,5 +1,7 @@
 """Verbs without a host: what they collect is given."""
 
+import os
+
 import pytest
 
 import zabbix_sockets.collector.single  # noqa: F401  # so that it has the real choose()
@@ -24,7 +26,10 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot) -> list[Que
         return Plan(None, ProcTables("/nowhere"), Visibility("procfs"))
 
     def collect(query: Query, plan: Plan) -> Snapshot:
-        assert (query, plan.open_iterator) == (queries[-1], None)
+        assert os.getpid() in query.excluded_pids
+        assert query._replace(excluded_pids=queries[-1].excluded_pids) == queries[-1]
+        assert plan.open_iterator is None
+        queries[-1] = query
         return snapshot
 
     monkeypatch.setattr("zabbix_sockets.collector.sources.choose", choose)

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from zabbix_sockets.collector.asking import asking_processes
 from zabbix_sockets.command.lock import Lock
 from zabbix_sockets.command.options import CONFIG, NOT_MEASURING, Collecting, Measuring
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Grouping
@@ -76,7 +75,7 @@ def query_of(
     """Return the query of a verb's options, with the time until *deadline* as its timeout.
 
     *netns* is used if the options name no namespace; *needs* are the fields of processes that the
-    grouping looks at.
+    grouping looks at. Who asks is not excluded yet.
     """
     return Query(
         options.source,
@@ -87,7 +86,6 @@ def query_of(
         filter=options.filter or "",
         tcp_info=measuring.tcp_info,
         active_within=measuring.active_within,
-        excluded_pids=asking_processes(),
     )
 
 
@@ -113,12 +111,13 @@ def collected(
 
     with choose(query) as plan:
         plan.begin(query)
-        # These are imported while the kernel is at work.
+        # What follows is done while the kernel is at work, these imports too.
         import zabbix_sockets.document.document  # noqa: PLC0415  # as said above
+        from zabbix_sockets.collector.asking import asking_processes  # noqa: PLC0415  # as said above
         from zabbix_sockets.collector.collect import collect  # noqa: PLC0415  # as said above
 
         del zabbix_sockets  # imported only to be loaded
-        return collect(query, plan), grouping
+        return collect(query._replace(excluded_pids=asking_processes()), plan), grouping
 
 
 def _configured(options: Collecting, *, by_file: bool) -> tuple[Grouping, str]:

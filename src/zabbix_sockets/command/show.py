@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
+from zabbix_sockets.collector.asking import asking_processes
 from zabbix_sockets.collector.single import iter_sockets, why_without_owners
 from zabbix_sockets.command.call import Call, collected, print_answer, query_of, with_filter
 from zabbix_sockets.command.lock import one_at_a_time
@@ -183,6 +184,7 @@ class SingleSockets:
             SocketsError: the sockets can't be collected, or a list of them would be incomplete.
         """
         query = query_of(self._options.collecting, deadline, self._measuring, netns=self._netns)
+        query = query._replace(excluded_pids=asking_processes())
         try:
             sockets = list(iter_sockets(query))
         except DeadlineError:
