@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from zabbix_sockets.collector.collect import collect
     from zabbix_sockets.collector.single import iter_sockets
     from zabbix_sockets.document.document import Limits, build_document
-    from zabbix_sockets.document.record import to_json
+    from zabbix_sockets.document.json_text import to_json
     from zabbix_sockets.model.errors import SocketsError
     from zabbix_sockets.model.names import safe_name
     from zabbix_sockets.model.snapshot import Query, Snapshot
@@ -52,7 +52,7 @@ _HOMES = {
     "collect": "collector.collect",
     "iter_sockets": "collector.single",
     "safe_name": "model.names",
-    "to_json": "document.record",
+    "to_json": "document.json_text",
     "__version__": "version",
 }
 

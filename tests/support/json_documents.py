@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from zabbix_sockets.document.document import Limits, build_document
-from zabbix_sockets.document.record import to_json
+from zabbix_sockets.document.json_text import to_json
 from zabbix_sockets.grouping.grouping import Grouping
 from zabbix_sockets.model.snapshot import Snapshot
 

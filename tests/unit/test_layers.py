@@ -29,8 +29,9 @@ PURE = (
     *("filters.words", "filters.states", "filters.parser", "filters.faults", "provision.plan"),
     *("provision.options", "provision.frontend", "provision.interfaces", "provision.macros"),
 )
-BUT_FOR = ("model.addresses", "document.count")
-"""They write addresses as the C library does, and read names as arguments of the command are."""
+BUT_FOR = ("model.addresses", "document.count", "document.json_text")
+"""They write addresses as the C library does, read names as arguments of the command are, and look
+whether orjson is imported."""
 IO = {"os", "sys", "io", "socket", "_socket", "subprocess", "ctypes", "select", "resource"}
 VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc", "tools"}
 

@@ -47,7 +47,7 @@ def discover(options: DiscoverOptions, call: Call) -> None:
             Limits,
             build_document,
         )
-        from zabbix_sockets.document.record import to_json  # noqa: PLC0415  # as document is
+        from zabbix_sockets.document.json_text import to_json  # noqa: PLC0415  # as document is
 
         limits = Limits(max_bytes=options.bounds.max_bytes)
         document = build_document(snapshot, limits, grouping)

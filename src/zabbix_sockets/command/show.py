@@ -10,7 +10,7 @@ from zabbix_sockets.command.call import Call, collected, print_answer, query_of,
 from zabbix_sockets.command.lock import one_at_a_time
 from zabbix_sockets.command.options import ACTIVE_WITHIN, Collecting, Measuring
 from zabbix_sockets.document.document import NO_LIMITS, build_document
-from zabbix_sockets.document.record import to_json
+from zabbix_sockets.document.json_text import to_json
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, UsageError

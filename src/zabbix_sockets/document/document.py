@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from zabbix_sockets.document.completeness import complete_lists
 from zabbix_sockets.document.head import Collector, Host, collector_of, host_of
+from zabbix_sockets.document.json_text import to_json
 from zabbix_sockets.document.listeners import ListenerRow, listener_rows
 from zabbix_sockets.document.processes import ProcessRow, process_rows
 from zabbix_sockets.document.record import (
@@ -23,7 +24,6 @@ from zabbix_sockets.document.record import (
     rows,
     sum_of,
     text,
-    to_json,
     yes_no,
 )
 from zabbix_sockets.document.row import (

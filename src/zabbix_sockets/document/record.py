@@ -10,7 +10,6 @@ use this one line. An object within a row (`totals` in a row, say) is a Record,
 too: `totals: Totals | None = part(Totals, needs=..., default=None)`.
 """
 
-from _json import encode_basestring, make_encoder
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeVar, dataclass_transform
 
@@ -260,27 +259,6 @@ def sum_of(record: type[Record], rows: Iterable[Record], facts: Collection[str])
 def _parts_of(value: Record | dict[str, int] | None) -> dict[str, int]:
     """Return the numbers of a Record or dict by name; none of None."""
     return value.content() if isinstance(value, Record) else value or {}
-
-
-def _content(value: object) -> dict[str, Any]:
-    if isinstance(value, Record):
-        return value.content()
-    raise TypeError(f"{type(value).__name__} is no part of a document")
-
-
-# The encoder in C beneath the standard library's json (Modules/_json.c): importing json itself
-# takes 2 ms, and orjson, which writes the same, imports some thirty modules in 15 ms. Its
-# arguments: no check for circles, the function that returns a Record's dict, the function that
-# writes texts (not as ASCII), no indent, the two separators, no sorting, no keys left out, no NaN.
-_encode = make_encoder(None, _content, encode_basestring, None, ":", ",", False, False, False)
-
-
-def to_json(value: object) -> bytes:
-    """Return the JSON of Records, or lists and dicts of them, in one line without a line feed.
-
-    Each lone surrogate, which Python has for a byte of a path that is no UTF-8, becomes "?".
-    """
-    return "".join(_encode(value, 0)).encode(errors="replace")
 
 
 def records_of(record: type[R], contents: Iterable[Mapping[str, Any]]) -> list[R]:

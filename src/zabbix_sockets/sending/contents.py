@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from zabbix_sockets.document.document import Document
-from zabbix_sockets.document.record import to_json
+from zabbix_sockets.document.json_text import to_json
 from zabbix_sockets.sending.delivery import Packet, Push, Report
 from zabbix_sockets.sending.figures import HOST, Figures, Group, group_of
 from zabbix_sockets.sending.ledger import Ledger, forget_abandoned

@@ -12,7 +12,8 @@ import orjson
 
 from zabbix_sockets.document.discovery import discovery
 from zabbix_sockets.document.document import ROWS, Document
-from zabbix_sockets.document.record import to_json, value_at
+from zabbix_sockets.document.json_text import to_json
+from zabbix_sockets.document.record import value_at
 from zabbix_sockets.document.row import Row
 
 FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "figures.json")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TextIO
 
-from zabbix_sockets.document.record import to_json
+from zabbix_sockets.document.json_text import to_json
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.socket import Socket
 from zabbix_sockets.terminal.layout import Style, style_of

@@ -17,6 +17,7 @@ from json_documents import json_document
 from zabbix_sockets.document.discovery import macros_of
 from zabbix_sockets.document.document import ROWS, Document, build_document, read_document
 from zabbix_sockets.document.head import Collector, Ephemeral, Host, Spool
+from zabbix_sockets.document.json_text import to_json
 from zabbix_sockets.document.record import (
     COUNTER,
     FRACTION,
@@ -28,7 +29,6 @@ from zabbix_sockets.document.record import (
     Field,
     Record,
     fields_of,
-    to_json,
 )
 from zabbix_sockets.document.row import Row, facts_of
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS

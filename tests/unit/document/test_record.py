@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from zabbix_sockets.document.json_text import to_json
 from zabbix_sockets.document.record import (
     Field,
     Record,
@@ -19,7 +20,6 @@ from zabbix_sockets.document.record import (
     rows,
     sum_of,
     text,
-    to_json,
     value_at,
     yes_no,
 )

@@ -1,14 +1,16 @@
-"""The JSON of answers, against another writer."""
+"""The JSON of answers: the same with orjson and without it."""
 
 import json
 import os
+import sys
+from collections.abc import Iterator
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.document.record import to_json
+from zabbix_sockets.document.json_text import to_json
 
 TEXTS = st.text(st.characters(codec="utf-8"))
 VALUES = st.recursive(
@@ -17,8 +19,17 @@ VALUES = st.recursive(
 )
 
 
+@pytest.fixture(scope="module", params=["with orjson", "without"], autouse=True)
+def with_orjson(request: pytest.FixtureRequest) -> Iterator[bool]:
+    """Have a process that has imported orjson, and one that hasn't."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "without":
+            patch.delitem(sys.modules, "orjson")
+        yield request.param != "without"
+
+
 @given(VALUES)
-def test_as_others_write_it(value: object) -> None:
+def test_as_orjson_writes_it(value: object) -> None:
     """It is the shortest JSON, and in UTF-8 what orjson makes of the same, byte for byte."""
     text = to_json(value)
     assert text == orjson.dumps(value)
@@ -31,11 +42,21 @@ def test_numbers(value: float) -> None:
     assert json.loads(to_json([value])) == [value]
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), b"x", {1, 2}, object()], ids=str)
+@pytest.mark.parametrize("value", [b"x", {1, 2}, object()], ids=str)
 def test_what_json_has_not(value: object) -> None:
     """It is refused, so that an answer is JSON or an error."""
     with pytest.raises((TypeError, ValueError)):
         to_json({"a": value})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number(value: float, *, with_orjson: bool) -> None:
+    """JSON has none of these: there is none in an answer."""
+    if with_orjson:
+        assert to_json([value]) == b"[null]"
+    else:
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            to_json([value])
 
 
 def test_what_is_no_unicode_is_a_question_mark() -> None:

@@ -1,0 +1,44 @@
+"""The JSON of answers, the only place that writes it.
+
+orjson writes a document of 370 kB in 2 ms, for which the encoder in C beneath the standard
+library's json (Modules/_json.c) takes 20, and the same bytes. But orjson takes 15 ms to import, for
+some thirty modules, which is a quarter of the call of an idle host. So it is used where it is
+imported already: in the service, and where many sockets make a long document likely
+(command/call.py).
+"""
+
+from _json import encode_basestring, make_encoder
+from sys import modules
+from typing import Any
+
+from zabbix_sockets.document.record import Record
+
+
+def _content(value: object) -> dict[str, Any]:
+    if isinstance(value, Record):
+        return value.content()
+    raise TypeError(f"{type(value).__name__} is no part of a document")
+
+
+# Its arguments: no check for circles, the function that returns a Record's dict, the function that
+# writes texts (not as ASCII), no indent, the two separators, no sorting, no keys left out, no NaN.
+_encode = make_encoder(None, _content, encode_basestring, None, ":", ",", False, False, False)
+
+
+def to_json(value: object) -> bytes:
+    """Return the JSON of Records, or lists and dicts of them, in one line without a line feed.
+
+    Each lone surrogate, which Python has for a byte of a path that is no UTF-8, becomes "?".
+
+    Raises:
+        TypeError: something in it has no JSON.
+    """
+    orjson = modules.get("orjson")
+    if orjson:
+        try:
+            text: bytes = orjson.dumps(value, default=_content)
+        except TypeError:
+            pass  # a surrogate, perhaps
+        else:
+            return text
+    return "".join(_encode(value, 0)).encode(errors="replace")
