@@ -69,9 +69,8 @@ class TableFold:
     def add(self, rows: Iterable[SocketRow], samples: Iterable[Quality] = repeat(0)) -> None:  # noqa: C901, PLR0912  # a call per socket would double its cost
         """Count *rows*, of which a table's listeners come before its connections.
 
-        *samples* has a sample of round-trip time and retransmissions (model.quality) for each row,
-        0 for none. Those of established connections with an inode, which a process has or had, are
-        added up.
+        *samples* has one of model.quality for each row, 0 for none. Of established connections with
+        an inode, which a process has or had, they are added up.
         """
         sums, netns, by_inode = self.sums, self.table.netns, self._by_inode
         listening_state, established = LISTENING[self.table.protocol], TcpState.ESTABLISHED.value
