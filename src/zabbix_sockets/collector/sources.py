@@ -17,9 +17,6 @@ from zabbix_sockets.readers.sock_diag.tables import NetlinkTables
 
 TCP_TABLES = tuple(table for table in TABLES if table.protocol == "tcp")
 
-MANY = 20_000
-"""Established connections that the kernel takes longer to tell than an import takes."""
-
 Batch = TypeVar("Batch")
 
 RowWithMessage = tuple[SocketRow, bytes]
@@ -170,12 +167,6 @@ class Plan:
                 self._started_reader = self.records(query.proc, Deadline(query.timeout))
             except (OSError, SourceUnavailableError):
                 pass  # records() raises it again
-
-    @property
-    def reads_many(self) -> bool:
-        """Whether begin() has started to read the records of MANY sockets or more."""
-        reader = self._started_reader
-        return bool(reader and reader.current_established and reader.current_established >= MANY)
 
     def records(self, proc: str, deadline: Deadline) -> RecordReader:
         """Return a reader of the iterator's records of all sockets.

@@ -116,10 +116,6 @@ def collected(
         from zabbix_sockets.collector.asking import asking_processes  # noqa: PLC0415  # as said above
         from zabbix_sockets.collector.collect import collect  # noqa: PLC0415  # as said above
 
-        if plan.reads_many:
-            import orjson  # noqa: PLC0415  # as said above: to_json uses it then
-
-            del orjson
         del zabbix_sockets  # imported only to be loaded
         return collect(query._replace(excluded_pids=asking_processes()), plan), grouping
 

@@ -3,8 +3,7 @@
 orjson writes a document of 370 kB in 2 ms, for which the encoder in C beneath the standard
 library's json (Modules/_json.c) takes 20, and the same bytes. But orjson takes 15 ms to import, for
 some thirty modules, which is a quarter of the call of an idle host. So it is used where it is
-imported already: in the service, and where many sockets make a long document likely
-(command/call.py).
+imported already, as in the service, and not imported for one document.
 """
 
 from _json import encode_basestring, make_encoder

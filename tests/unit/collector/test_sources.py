@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from zabbix_sockets.collector import record_reader
 from zabbix_sockets.collector.sources import (
-    MANY,
     Plan,
     TableRequest,
     choose,
@@ -277,22 +275,6 @@ def test_no_reading_is_started_in_vain(tmp_path: Path, expression: str) -> None:
         plan.begin(Query(filter=expression))
     assert opened == ([] if expression else [records.COUNT_SOCKETS])
     assert sys.getswitchinterval() == before
-
-
-@pytest.mark.parametrize(
-    ("established", "many"), [(MANY, True), (MANY - 1, False), (0, False), (None, False)]
-)
-def test_many_sockets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, established: int | None, *, many: bool
-) -> None:
-    """By the kernel's own count, where there is one, and for as long as their reading waits."""
-    monkeypatch.setattr(record_reader, "read_current_established", lambda _proc: established)
-    with plan_by(tmp_path, []) as plan:
-        assert not plan.reads_many
-        plan.begin(Query())
-        assert plan.reads_many is many
-        plan.records("/proc", TIME).end()
-        assert not plan.reads_many
 
 
 def test_nothing_to_begin_with(tmp_path: Path) -> None:

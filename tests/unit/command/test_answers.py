@@ -1,10 +1,7 @@
 """What keeps a call from running on or giving half an answer."""
 
-import sys
-
 import pytest
 
-from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.command import call
 from zabbix_sockets.model.errors import DeadlineError
 from zabbix_sockets.model.gaps import DENIED, Gap
@@ -125,13 +122,3 @@ def test_time_that_a_person_gave_is_told() -> None:
     """Where it is over, the message has it, and not what of it was left for the sockets."""
     with pytest.raises(DeadlineError, match=r"^timed out after 1e-09 s$"):
         run("show", "sockets", "--source", "procfs", "--timeout", "1e-9")
-
-
-@pytest.mark.parametrize("many", [False, True])
-def test_orjson_is_for_many_sockets(monkeypatch: pytest.MonkeyPatch, *, many: bool) -> None:
-    """It is imported where the document is likely to be long, and else not for one answer."""
-    monkeypatch.delitem(sys.modules, "orjson", raising=False)
-    monkeypatch.setattr(Plan, "reads_many", many)
-    answer_with(monkeypatch, snapshot_of())
-    run("get")
-    assert ("orjson" in sys.modules) is many
