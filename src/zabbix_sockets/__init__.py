@@ -1,4 +1,4 @@
-"""Which process holds which TCP and UDP sockets, for Zabbix.
+"""Which process holds which TCP, UDP and unix sockets, for Zabbix.
 
 The public interface, as the command itself uses it::
 

@@ -7,10 +7,11 @@ not the elements of an array of many lines, and would take seconds where the fil
 """
 
 import re
+import sys
 from collections.abc import Iterator
 from errno import EFBIG
 from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 from zabbix_sockets.grouping.rules import FIELDS, Rule, RuleError, make_rule
 from zabbix_sockets.model.errors import SocketsError, UsageError
@@ -23,7 +24,7 @@ MAX_RULES = 1000
 _KEYS = ("name", *FIELDS)
 _HINT = "conf/zabbix-sockets.toml has examples; zabbix-sockets files prints where it is"
 
-_Path = tuple[str | int, ...]
+_Path = tuple[Union[str, int], ...]
 """The keys that lead to a value, and the indices of arrays among them."""
 
 # The tokens of TOML; strings first, for they may hold all others. Compiled when needed.
@@ -39,10 +40,15 @@ class Configuration(NamedTuple):
     Attributes:
         groups: the rules that name groups, in their order.
         filter: the expression for the sockets that count; empty for all.
+        clients: the clients of listeners are counted.
+        aliases: names of addresses and networks on maps, as they are written; `provision map` alone
+            looks at them.
     """
 
     groups: tuple[Rule, ...] = ()
     filter: str = ""
+    clients: bool = False
+    aliases: tuple[tuple[str, str], ...] = ()
 
 
 class _FaultError(ValueError):
@@ -57,15 +63,16 @@ class _FaultError(ValueError):
 def load(path: str, *, required: bool, rules: bool = True) -> Configuration:
     """Return the configuration of the file *path*; that of a missing one is empty.
 
-    A missing file is an error if it is *required*. Without *rules* the caller needs the filter
+    A missing file is an error if it is *required*. Without *rules* the caller needs the other keys
     alone: a file that has none is not parsed then, so a fault in its rules is no error.
 
     Raises:
         SocketsError: it can't be read, or something in it is wrong; the message says where.
     """
     raw = _read(path, required=required)
-    may_filter = b"filter" in raw or b"\\" in raw  # a key may be written with escapes
-    if not raw or not (rules or may_filter):
+    # A key may be written with escapes.
+    may_have_keys = any(each in raw for each in (b"filter", b"clients", b"\\"))
+    if not raw or not (rules or may_have_keys):
         return Configuration()
     try:
         text = raw.decode("utf-8-sig")  # some editors begin a file with a mark
@@ -74,7 +81,9 @@ def load(path: str, *, required: bool, rules: bool = True) -> Configuration:
         raise SocketsError(f"{path} line {line}: not UTF-8") from None
     document = _parsed(path, text)
     try:
-        return Configuration(tuple(_rules(document)), _filter(document))
+        return Configuration(
+            tuple(_rules(document)), _filter(document), _clients(document), _aliases(document)
+        )
     except _FaultError as fault:
         line = _Lines(text).of(fault.path)
         raise SocketsError(f"{path} line {line}: {fault}", fault.hint) from None
@@ -108,7 +117,10 @@ def _loads(text: str) -> dict[str, Any]:
         tomllib.TOMLDecodeError: it is none.
         RecursionError, ValueError: it has too many brackets within each other, or digits.
     """
-    import tomllib  # noqa: PLC0415  # takes milliseconds, and most hosts have no file
+    if sys.version_info >= (3, 11):
+        import tomllib  # noqa: PLC0415  # takes milliseconds, and most hosts have no file
+    else:
+        import tomli as tomllib  # noqa: PLC0415  # likewise; it is what became tomllib
 
     return tomllib.loads(text)
 
@@ -138,8 +150,6 @@ def _parsed(path: str, text: str) -> dict[str, Any]:
 
 def _line_of_failure(text: str, kind: type[Exception]) -> int:
     """Return the line at which the parser, which reads from start to end, raises *kind*."""
-    from bisect import bisect_left  # noqa: PLC0415  # for this rare fault only
-
     lines = text.splitlines(keepends=True)
 
     def fails(count: int) -> bool:
@@ -149,8 +159,14 @@ def _line_of_failure(text: str, kind: type[Exception]) -> int:
             return type(error) is kind
         return False
 
-    beginning = "".join(lines[: bisect_left(range(len(lines)), True, key=fails)])
-    return beginning.rstrip().count("\n") + 1
+    parsed, failing = 0, len(lines)  # how many lines surely don't fail, and how many do
+    while parsed < failing:
+        middle = (parsed + failing) // 2
+        if fails(middle):
+            failing = middle
+        else:
+            parsed = middle + 1
+    return "".join(lines[:failing]).rstrip().count("\n") + 1
 
 
 def _rules(document: dict[str, Any]) -> Iterator[Rule]:
@@ -159,7 +175,7 @@ def _rules(document: dict[str, Any]) -> Iterator[Rule]:
     Raises:
         _FaultError: a key is unknown, or a value can't be.
     """
-    _refuse_unknown(document, ("filter", "group"), ())
+    _refuse_unknown(document, ("filter", "clients", "group", "map"), ())
     groups = document.get("group", [])
     if isinstance(groups, dict):
         raise _FaultError(
@@ -203,6 +219,37 @@ def _filter(document: dict[str, Any]) -> str:
         except UsageError as error:
             raise _FaultError(("filter",), str(error), error.hint) from None
     return expression
+
+
+def _aliases(document: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return the addresses and names of the table [map.aliases] of *document*.
+
+    Raises:
+        _FaultError: it is none, or a name is no text.
+    """
+    table = document.get("map", {})
+    if not isinstance(table, dict):
+        raise _FaultError(("map",), '"map" must be a table: write [map.aliases]')
+    _refuse_unknown(table, ("aliases",), ("map",))
+    aliases = table.get("aliases", {})
+    if not isinstance(aliases, dict):
+        raise _FaultError(("map", "aliases"), '"aliases" must be a table: write [map.aliases]')
+    for address, name in aliases.items():
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
+            raise _FaultError(("map", "aliases", address), f'"{address[:64]}" must be a name')
+    return tuple(aliases.items())
+
+
+def _clients(document: dict[str, Any]) -> bool:
+    """Return whether *document* wants the clients of listeners counted.
+
+    Raises:
+        _FaultError: it says neither true nor false.
+    """
+    clients = document.get("clients", False)
+    if not isinstance(clients, bool):
+        raise _FaultError(("clients",), '"clients" must be true or false')
+    return clients
 
 
 def _refuse_unknown(table: dict[str, Any], known: tuple[str, ...], path: _Path) -> None:

@@ -8,11 +8,15 @@ time (one for each server, one for each item), so the questions of all of them a
 Source: proc(5): /proc/PID/stat, /proc/PID/task/TID/children (CONFIG_PROC_CHILDREN, Linux 4.2).
 """
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Iterator
 
-from zabbix_sockets.readers.proc.process import MAX_BYTES, read_bytes, read_command
+from zabbix_sockets.model import shortage
+from zabbix_sockets.readers.proc.files import MAX_BYTES, read_bytes
+from zabbix_sockets.readers.proc.process import read_command
 
 _AGENT = b"zabbix_agent"  # zabbix_agentd, zabbix_agent2
 _MOST_ANCESTORS = 64
@@ -42,16 +46,25 @@ def asking_processes(
         else:
             chain.append(ancestor)
     if agents:
-        others = _requests(proc, agents[-1], _own_program() if program is None else program)
+        program = _own_program() if program is None else program
+        others = _requests(proc, agents[-1], program) if program else ()
         return frozenset({*chain, *_descendants(proc, chain[-1]), *others})
     copies = [each for each in chain[1:2] if _is_copy(proc, each, pid)]
     return frozenset((pid, *copies))
 
 
 def _own_program() -> bytes:
-    """Return the beginning of this process's command line: interpreter, its options, program."""
-    begin = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
-    return b" ".join(map(os.fsencode, begin))
+    """Return the beginning of this process's command line: interpreter, its options, program.
+
+    b"" if it can't be read.
+    """
+    try:
+        command = read_bytes("/proc/self/cmdline")
+    except OSError as error:
+        shortage.note(error)
+        return b""
+    arguments = command.split(b"\0")[:-1]
+    return b" ".join(arguments[: len(arguments) - len(sys.argv) + 1])
 
 
 def _requests(proc: str, agent: int, program: bytes) -> Iterator[int]:

@@ -21,12 +21,14 @@ class CallContext:
 
     Attributes:
         checks: functions that return False if an object left something out for lack of time.
+        unlisted_containers: ids of containers that the file of containers' names doesn't have yet.
     """
 
     def __init__(self, proc: str, deadline: Deadline) -> None:
         self.proc = proc
         self.deadline = deadline
         self.checks: list[Callable[[], bool]] = []
+        self.unlisted_containers: set[str] = set()
         self._made: dict[object, object] = {}
         self._shortages_before = shortage.times()
 

@@ -1,5 +1,7 @@
 """Collection of a Snapshot: by the source that the plan chose, by the tables if that fails."""
 
+from __future__ import annotations
+
 from time import monotonic, time
 
 from zabbix_sockets.collector.call_context import CallContext
@@ -45,10 +47,18 @@ def collect(query: Query, plan: Plan | None = None) -> Snapshot:
     if snapshot is None:
         snapshot = _by_tables(plan, query, context)
     _add_facts(snapshot, query, context)
+    _add_socket_units(snapshot, context)
+    if query.addresses:
+        from zabbix_sockets.collector.own_addresses import add_addresses  # noqa: PLC0415  # for documents alone
+
+        add_addresses(snapshot, query, context)
     if not context.complete:
         snapshot.visibility.add_gap(gaps.PLACES)
     if context.is_short:
         snapshot.visibility.add_gap(gaps.SHORTAGE)
+    if context.unlisted_containers:
+        unlisted = len(context.unlisted_containers)
+        snapshot.visibility.add_gap(gaps.CONTAINER_NAMES, how_many=unlisted)
     snapshot.visibility.seconds = monotonic() - started
     return snapshot
 
@@ -117,3 +127,14 @@ def _add_facts(snapshot: Snapshot, query: Query, context: CallContext) -> None:
         from zabbix_sockets.collector.process_facts import fill_in  # noqa: PLC0415  # takes 1 ms
 
         fill_in(snapshot, query, context)
+
+
+def _add_socket_units(snapshot: Snapshot, context: CallContext) -> None:
+    """Add the socket units if pid 1, which systemd is, holds a listener."""
+    init = next((at for at, each in enumerate(snapshot.processes) if each.pid == 1), None)
+    of_unix = snapshot.unix.listeners if snapshot.unix else ()
+    owners = (each.owner for of_kind in (snapshot.listeners, of_unix) for each in of_kind)
+    if init is not None and any(init in snapshot.owners.get(owner, ()) for owner in owners):
+        from zabbix_sockets.readers.socket_units import read_socket_units  # noqa: PLC0415  # takes 1 ms
+
+        snapshot.socket_units = read_socket_units(context.deadline)

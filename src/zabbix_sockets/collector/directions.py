@@ -16,8 +16,11 @@ The first of these that holds decides:
    listener that has closed. It is unknown, and never an upstream.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from functools import cache
+from typing import Optional
 
 from zabbix_sockets.model.addresses import family_of, fold_address
 from zabbix_sockets.model.snapshot import (
@@ -29,7 +32,7 @@ from zabbix_sockets.model.snapshot import (
 )
 from zabbix_sockets.model.wire import AddressToken, Encoding
 
-Direction = tuple[str, AddressToken | None]
+Direction = tuple[str, Optional[AddressToken]]
 """A direction (INBOUND, OUTBOUND or UNKNOWN) and, for an inbound connection, the address of the
 listener that accepted it; None where that listener has closed, and for the other directions."""
 

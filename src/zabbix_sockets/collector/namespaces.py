@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
-from zabbix_sockets.collector.places import Places
+from zabbix_sockets.collector.places import SHORT_ID, Places, short_id
 from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.collector.table_readers import TableReaders
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import (
@@ -19,7 +20,7 @@ from zabbix_sockets.model.errors import (
 )
 from zabbix_sockets.model.gaps import NAMESPACES
 from zabbix_sockets.model.names import UNNAMED, safe_name
-from zabbix_sockets.model.placement import Container, Placement, is_lasting
+from zabbix_sockets.model.placement import Placement, is_lasting
 from zabbix_sockets.model.snapshot import DeviceName, Namespace, PortRange, Visibility
 from zabbix_sockets.model.wire import OWN_NETNS
 from zabbix_sockets.readers.proc import namespaces as netns
@@ -43,7 +44,6 @@ _MOST_ASKED = 64
 _MINUTE, _GOLDEN = 60, 0.6180339887498949
 _SUGGESTED = 20
 _NAMED_BY_IP = ("/run/netns/", "/var/run/netns/")
-_SHORT_ID = 12
 
 
 class FoundNamespace(NamedTuple):
@@ -182,12 +182,17 @@ def describe(places: Places, found: FoundNamespace) -> Namespace:
     placement = _oldest_placement(places, found.pids)
     container = placement.container
     name = _name(places, found, placement)
-    details = [_short(container)] if container and container.id else []
+    details = [short_id(container)] if container and container.id else []
     if found.known:
         details.append(f"net:[{found.number}]")
     elif found.pids:
         details.append(f"pid {found.pids[0]}")
-    return Namespace(name, " ".join(details))
+    described = Namespace(name, " ".join(details), pid=next(iter(found.pids), 0))
+    if container is None:
+        return described
+    return described._replace(
+        container=places.container_label(container), published=places.published_ports(container)
+    )
 
 
 def are_names_hidden(
@@ -237,10 +242,6 @@ def _name(places: Places, found: FoundNamespace, placement: Placement) -> str:
     return safe_name(os.fsencode(name)) if name else ""
 
 
-def _short(container: Container) -> str:
-    return safe_name(os.fsencode(container.id[:_SHORT_ID]))
-
-
 def in_fair_order(found: Iterable[FoundNamespace], seconds: float) -> list[FoundNamespace]:
     """Return the namespaces sorted by number, rotated by an offset that depends on the time.
 
@@ -272,8 +273,8 @@ class Visitor:
 
     @contextmanager
     def plan(
-        self, found: FoundNamespace, pid: int | None
-    ) -> Iterator[tuple[Plan, PortRange | None]]:
+        self, found: FoundNamespace, pid: Optional[int]
+    ) -> Iterator[tuple[Plan, Optional[PortRange]]]:
         """Enter a namespace if possible; yield its readers and its ephemeral ports.
 
         *pid* is a process in it; None: it is entered where it is mounted. The ports are None where
@@ -294,17 +295,16 @@ class Visitor:
                     plan, ports = self._inside(str(pid), entered)
             yield stack.enter_context(plan), ports
 
-    def _inside(self, pid: str, netlink: bool) -> tuple[Plan, PortRange | None]:
+    def _inside(self, pid: str, netlink: bool) -> tuple[Plan, Optional[PortRange]]:
         """Return the readers and the ephemeral ports of a namespace.
 
         With *netlink* this thread is in it; without, the ports are None.
         """
         procnet = ProcTables(f"{self._proc}/{pid}/net")
         if not netlink:
-            return Plan(None, procnet, self._visibility), None
-        return Plan(NetlinkTables(stays=False), procnet, self._visibility), read_port_range(
-            self._proc
-        )
+            return Plan(self._visibility, TableReaders(procnet)), None
+        readers = TableReaders(procnet, NetlinkTables(stays=False))
+        return Plan(self._visibility, readers), read_port_range(self._proc)
 
     @staticmethod
     def _enter(path: str, stack: ExitStack) -> bool:
@@ -321,12 +321,12 @@ class Visitor:
             raise SourceUnavailableError("the network namespace is gone") from error
         return True
 
-    def unused(self, pid: int | None) -> frozenset[str]:
+    def unused(self, pid: Optional[int]) -> frozenset[str]:
         """Return the names of the empty tables of the namespace that plan() has for *pid*."""
         return netns.read_unused(self._proc, "thread-self" if pid is None else str(pid))
 
 
-def ways_into(found: FoundNamespace) -> Iterator[int | None]:
+def ways_into(found: FoundNamespace) -> Iterator[Optional[int]]:
     """Yield the values of *pid* for Visitor.plan(): None if it is mounted, then processes."""
     if found.path:
         yield None
@@ -347,13 +347,13 @@ def select(
     wanted_name = "" if wanted == UNNAMED else wanted
     numbers = frozenset(
         number
-        for number, (name, detail, _) in namespaces.items()
+        for number, (name, detail, *_) in namespaces.items()
         if name in (wanted_name, safe)
         or wanted in (str(number), f"net:[{number}]", detail)
-        or (len(wanted) >= _SHORT_ID and wanted in detail.split())
+        or (len(wanted) >= SHORT_ID and wanted in detail.split())
     )
     if not numbers and complete:
-        names = sorted({name for name, _, _ in namespaces.values() if name})
+        names = sorted({each.name for each in namespaces.values() if each.name})
         known = f"with a name there are: {', '.join(names[:_SUGGESTED])}" if names else ""
         raise SocketsError(f"no network namespace {wanted!r}", known)
     return numbers

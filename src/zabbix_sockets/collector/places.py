@@ -1,9 +1,12 @@
 """Units and containers of processes and cgroups; each file is read once in a call."""
 
+from __future__ import annotations
+
 import os
 from functools import cached_property
 
 from zabbix_sockets.collector.call_context import CallContext
+from zabbix_sockets.model.container_names import PublishedPorts
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.model.placement import Container, Placement, parse_path
 from zabbix_sockets.readers.containers.homes import Homes
@@ -11,6 +14,8 @@ from zabbix_sockets.readers.containers.runtimes import ContainerNames
 from zabbix_sockets.readers.proc.cgroup import CgroupTree, read_placement
 from zabbix_sockets.readers.proc.mounts import Mounts
 
+SHORT_ID = 12
+"""The number of characters of a container's short id."""
 _SHARE_OF_NAMES = 0.3
 """Of the time left when the first container is met: for the files of their names."""
 
@@ -56,6 +61,14 @@ class Places:
         name = self._names.of(container)
         return safe_name(os.fsencode(name)) if name else ""
 
+    def container_label(self, container: Container) -> str:
+        """Return the safe name of a container; its short id if it has none; empty without an id."""
+        return self.container_name(container) or short_id(container)
+
+    def published_ports(self, container: Container) -> tuple[PublishedPorts, ...]:
+        """Return the ports of the host that are published for a container, as far as is known."""
+        return self._names.ports_of(container)
+
     @cached_property
     def _tree(self) -> CgroupTree | None:
         mount = self.mounts.cgroup2
@@ -66,4 +79,10 @@ class Places:
         time = self._context.deadline.part(_SHARE_OF_NAMES)
         names = ContainerNames(Homes(self.mounts), time)
         self._context.checks.append(lambda: names.complete)
+        self._context.unlisted_containers = names.unlisted
         return names
+
+
+def short_id(container: Container) -> str:
+    """Return the first characters of a container's id, as runtimes show them, safe to print."""
+    return safe_name(os.fsencode(container.id[:SHORT_ID])) if container.id else ""

@@ -3,6 +3,8 @@
 They are read of the processes that hold sockets alone, only those needed, and until the deadline.
 """
 
+from __future__ import annotations
+
 import os
 
 from zabbix_sockets.collector.call_context import CallContext
@@ -49,9 +51,27 @@ def fill_in(snapshot: Snapshot, query: Query, context: CallContext) -> None:
             break
         process = snapshot.processes[index] = facts.of(snapshot.processes[index])
         kinds |= _hidden(query, process)
+    _fill_in_of_connected(snapshot, facts, context)
+    snapshot.counted = [facts.of_counted(process) for process in snapshot.counted]
     if facts.unread:
         snapshot.visibility.add_gap(gaps.UNREAD_COMMANDS, how_many=facts.unread)
     snapshot.visibility.gaps += map(Gap, sorted(kinds))
+
+
+def _fill_in_of_connected(snapshot: Snapshot, facts: _Facts, context: CallContext) -> None:
+    """Fill in the fields of processes that hold nothing but connected unix sockets.
+
+    They come last, and what can't be seen of them is no gap: no row is theirs alone.
+    """
+    if not snapshot.unix:
+        return
+    known = {index for members in snapshot.owners.values() for index in members}
+    others = {index for members in snapshot.unix.owners.values() for index in members} - known
+    for index in sorted(others):
+        if context.deadline.passed():
+            snapshot.visibility.add_gap(gaps.UNIX)
+            return
+        snapshot.processes[index] = facts.of(snapshot.processes[index])
 
 
 def _hidden(query: Query, process: Process) -> set[str]:
@@ -102,6 +122,16 @@ class _Facts:
             process = process._replace(command=self._command(process))
         return process
 
+    def of_counted(self, process: Process) -> Process:
+        """Return a Process without a pid, that stands for others, with what the query needs.
+
+        The unit and the container of a cgroup that is gone stay empty.
+        """
+        process = self.of(process)
+        if process.uid is None or "user" not in self._needs:
+            return process
+        return process._replace(user=self._user_name(process.uid))
+
     def _placement(self, process: Process) -> Placement | None:
         places = self._context.once(Places)
         if process.cgroup > _ROOT_CGROUP:
@@ -143,10 +173,13 @@ class _Facts:
         except OSError as error:
             shortage.note(error)
             return process
+        return process._replace(uid=uid, user=self._user_name(uid))
+
+    def _user_name(self, uid: int) -> str:
         if self._users is None:
             self._users = _read_names()
         name = self._users.get(uid)
-        return process._replace(uid=uid, user=f"uid {uid}" if name is None else safe_name(name))
+        return f"uid {uid}" if name is None else safe_name(name)
 
 
 def _read_names() -> dict[int, bytes]:

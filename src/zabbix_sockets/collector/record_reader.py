@@ -1,7 +1,10 @@
 """The reading of the BPF iterator by a thread of its own: the kernel works while Python does.
 
-A call starts to read as soon as it has a plan, and imports its other modules meanwhile.
+The read is what takes a call longest, so it begins before all else, and the call imports its other
+modules meanwhile. This module and those that it needs are small therefore, and don't need typing.
 """
+
+from __future__ import annotations
 
 import os
 import sys
@@ -10,12 +13,11 @@ from _thread import start_new_thread  # threading takes a millisecond to import
 from collections.abc import Iterator
 from time import sleep
 from types import TracebackType
-from typing import Self
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError
 from zabbix_sockets.readers.bpf import records
-from zabbix_sockets.readers.proc.counters import read_current_established
+from zabbix_sockets.readers.proc.snmp import read_current_established
 
 _CHUNKS = 16  # of 1 MB at most in the queue: what the kernel gives while netlink is asked
 _PAUSE = 0.001  # seconds
@@ -50,7 +52,7 @@ class RecordReader:
         self._open_iterator = open_iterator
         self._deadline = deadline
         self._fd = open_iterator(records.COUNT_SOCKETS)
-        self._queue: SimpleQueue[records.Chunk | Exception | None] = SimpleQueue()
+        self._queue: SimpleQueue[memoryview | bytes | Exception | None] = SimpleQueue()
         self._ended = False
         self._interval = sys.getswitchinterval()
         self._has_thread = True  # before the thread looks at it
@@ -66,7 +68,7 @@ class RecordReader:
         sys.setswitchinterval(_SWITCH_INTERVAL)
         return True
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> RecordReader:
         return self
 
     def __exit__(
@@ -96,7 +98,7 @@ class RecordReader:
             queue.put(error)
         queue.put(None)
 
-    def _read_to_deadline(self) -> Iterator[records.Chunk]:
+    def _read_to_deadline(self) -> Iterator[memoryview | bytes]:
         """Yield the records until the deadline; set *complete* if that were all."""
         fd = self._fd if self._has_thread else self._open_iterator(records.COUNT_SOCKETS)
         try:
@@ -105,7 +107,7 @@ class RecordReader:
             return
         self.complete = True
 
-    def __iter__(self) -> Iterator[records.Chunk]:
+    def __iter__(self) -> Iterator[memoryview | bytes]:
         """Yield the records in pieces; fewer than all if the deadline passes."""
         if not self._has_thread:
             yield from self._read_to_deadline()

@@ -4,9 +4,12 @@ The hot path of every source but BPF: a row is a tuple on its way into a counter
 of it, and nothing of it is kept but one mark beside its inode.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from functools import cache
 from itertools import repeat
+from typing import Optional
 
 from zabbix_sockets.collector.directions import Directions
 from zabbix_sockets.collector.sums import MAX_ENDPOINTS, Sums
@@ -22,16 +25,27 @@ from zabbix_sockets.model.snapshot import (
     PortRange,
     Snapshot,
 )
-from zabbix_sockets.model.wire import LISTENING, AddressToken, Encoding, SocketRow, Table, TcpState
+from zabbix_sockets.model.wire import (
+    LISTENING,
+    AddressToken,
+    Drops,
+    Encoding,
+    SocketRow,
+    Table,
+    TcpState,
+)
 
-RowListener = tuple[int, int, AddressToken, int, int, int]
+RowListener = tuple[int, int, AddressToken, int, int, int, int]
 """A listener as its row has it: owner, port, address, index of the device that it is bound to,
-accept queue, backlog."""
+accept queue, backlog (UDP: receive and send queue in bytes), inode."""
 
-RowKey = tuple[int, int, str, AddressToken | None, int | None, int, AddressToken | None, int]
+RowKey = tuple[
+    int, int, str, Optional[AddressToken], Optional[int], int, Optional[AddressToken], int
+]
 """The key of equal connections of a table, its items in the order of model.snapshot.Connection:
 owner, state, direction, address, port, index of the device that the socket is bound to (0: none),
-and for outbound connections the local address and 1 if the local port is ephemeral (else 0)."""
+and for outbound connections the local address and 1 if the local port is ephemeral (else 0). For
+others in CLOSE_WAIT that have an owner it is the remote address, not the local one."""
 
 _NO_ENDPOINT = None, None, 0, None, 0
 
@@ -49,6 +63,7 @@ class TableFold:
 
     Attributes:
         directions: the decisions by the listeners among the rows; others may be added to it.
+        drops: what was dropped at listeners and UDP sockets; set by whoever adds rows of them.
     """
 
     def __init__(
@@ -62,6 +77,7 @@ class TableFold:
         self.table = table
         self.directions = Directions(encoding, table.family, ports)
         self.sums: Sums[RowListener, RowKey] = Sums(_without_endpoint, max_endpoints)
+        self.drops: Drops = {}
         self._encoding = encoding
         self._by_inode = by_inode
         self._unowned: set[int] = set()
@@ -74,11 +90,13 @@ class TableFold:
         """
         sums, netns, by_inode = self.sums, self.table.netns, self._by_inode
         listening_state, established = LISTENING[self.table.protocol], TcpState.ESTABLISHED.value
+        close_wait = TcpState.CLOSE_WAIT.value
+        first_special = min(listening_state, close_wait)
         listening, ephemeral = self.directions.listening, self.directions.ephemeral
         connections, owner_of, count_of = sums.connections, by_inode.get, sums.connections.get
         accepting, direction_of = self.directions.accepting, self.directions.of
         outbound, nobody_or_unowned = OUTBOUND, self._nobody_or_unowned
-        for row, sample in zip(rows, samples):  # noqa: B905  # repeat(0) has no end, so strict=True would raise
+        for row, sample in zip(rows, samples):  # repeat(0) has no end
             state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
             owner = owner_of(inode)
             if owner is None:
@@ -89,9 +107,13 @@ class TableFold:
                 by_inode[inode] = -owner
             else:
                 continue  # the same
-            if state == listening_state:
-                self._add_listener(owner, row)
-                continue
+            if state >= first_special:  # one comparison for all others
+                if state == listening_state:
+                    self._add_listener(owner, row)
+                    continue
+                if state == close_wait and owner > UNOWNED:
+                    self._add_close_wait(owner, row)
+                    continue
             if recv or send:
                 sums.add_queues(owner, netns, recv, send)
             if lport not in listening and ephemeral[lport]:
@@ -131,11 +153,26 @@ class TableFold:
 
     def _add_listener(self, owner: int, row: SocketRow) -> None:
         """Count a listener; the queues of a UDP socket are bytes, as a connection's are."""
-        _, port, _, address, _, ifindex, recv, send, uid, _ = row
-        self.sums.add_listener(owner, (owner, port, address, ifindex, recv, send), uid)
+        _, port, _, address, _, ifindex, recv, send, uid, inode = row
+        self.sums.add_listener(owner, (owner, port, address, ifindex, recv, send, inode), uid)
         self.directions.add_listener(port, address)
         if self.table.protocol == "udp" and (recv or send):
             self.sums.add_queues(owner, self.table.netns, recv, send)
+
+    def _add_close_wait(self, owner: int, row: SocketRow) -> None:
+        """Count a connection in CLOSE_WAIT; if it is not outbound, by its remote address, too."""
+        state, lport, rport, laddr, raddr, ifindex, recv, send, uid, _ = row
+        if recv or send:
+            self.sums.add_queues(owner, self.table.netns, recv, send)
+        directions = self.directions
+        direction, server = directions.of(lport, laddr, rport)
+        if direction == OUTBOUND:
+            local = laddr, directions.ephemeral[lport]
+            self.sums.add((owner, state, OUTBOUND, raddr, rport, ifindex, *local), uid)
+            return
+        endpoint = _NO_ENDPOINT[:3] if server is None else (server, lport, ifindex)
+        head = owner, state, direction, *endpoint
+        self.sums.add_with_remote((*head, raddr, 0), (*head, None, 0), uid)
 
     def move(self, snapshot: Snapshot, device_name: DeviceName) -> None:
         """Move the sums to the Snapshot; *device_name* names the devices by namespace and index."""
@@ -144,21 +181,25 @@ class TableFold:
         source_of = cache(lambda token: fold_address(address(token)))
 
         def listener_of(listener: RowListener) -> ListenerSocket:
-            owner, number, token, ifindex, accept_queue, backlog = listener
-            endpoint = address(token), port(number), device_name(netns, ifindex)
+            owner, number, token, ifindex, recv, send, inode = listener
+            head = netns, address(token), port(number), device_name(netns, ifindex), owner
+            drops = self.drops.get(inode)
             if protocol == "udp":
-                return ListenerSocket(protocol, netns, *endpoint, owner, None, None)
-            known_backlog = backlog if backlog >= 0 else None
-            return ListenerSocket(protocol, netns, *endpoint, owner, accept_queue, known_backlog)
+                return ListenerSocket(protocol, *head, None, None, recv, drops)
+            return ListenerSocket(protocol, *head, recv, send if send >= 0 else None, None, drops)
 
         def connection_of(key: RowKey) -> Connection:
             owner, state, direction, token, number, ifindex, local, ephemeral = key
+            remote = None
+            if local is not None and direction != OUTBOUND:
+                remote = unmapped(address(local))
             if token is None or number is None:
-                return Connection(protocol, netns, owner, state, direction)
+                return Connection(protocol, netns, owner, state, direction, remote=remote)
             packed, device = address(token), device_name(netns, ifindex) if ifindex else ""
-            if local is None:
+            if local is None or remote is not None:
+                endpoint = packed, port(number), device
                 return Connection(
-                    protocol, netns, owner, state, direction, packed, port(number), device
+                    protocol, netns, owner, state, direction, *endpoint, remote=remote
                 )
             return Connection(
                 protocol,
@@ -173,8 +214,16 @@ class TableFold:
                 ephemeral == 1,
             )
 
+        self._add_drops()
         self.sums.move_listeners(snapshot, listener_of)
         self.sums.move(snapshot, connection_of)
+
+    def _add_drops(self) -> None:
+        """Add up the drops of the sockets that were counted and have an owner."""
+        for inode, drops in self.drops.items():
+            owner = self._by_inode.get(inode, 0) if drops else 0
+            if owner < 0:  # counted, see by_inode
+                self.sums.add_drops(-owner, self.table.netns, drops)
 
 
 def _without_endpoint(key: RowKey) -> RowKey:

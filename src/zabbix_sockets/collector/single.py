@@ -1,5 +1,7 @@
 """Collection of single sockets, each with its owners and, on request, its tcp_info."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Protocol
@@ -17,12 +19,11 @@ from zabbix_sockets.collector.namespaces import (
     ways_into,
 )
 from zabbix_sockets.collector.places import Places
-from zabbix_sockets.collector.sources import (
+from zabbix_sockets.collector.sources import Plan, choose
+from zabbix_sockets.collector.table_readers import (
     MatchingRows,
     Opened,
-    Plan,
     RowWithMessage,
-    choose,
     rows_with_messages_of,
 )
 from zabbix_sockets.model.deadline import Deadline
@@ -50,6 +51,7 @@ from zabbix_sockets.model.wire import (
 from zabbix_sockets.readers.bpf import records
 from zabbix_sockets.readers.proc.counters import read_port_range
 from zabbix_sockets.readers.proc.descriptors import walk
+from zabbix_sockets.readers.sock_diag.attributes import decode_drops
 from zabbix_sockets.readers.sock_diag.tcp_info import (
     TcpInfoByInode,
     decode_details,
@@ -94,17 +96,17 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         from zabbix_sockets.collector.filtered.selection import Selection  # noqa: PLC0415  # takes 2 ms
 
         selection = Selection(query, places.mounts)
-    with choose(query, _programs_of(query)) as plan:
-        owners, tcp_info_by_inode = _read_owners(plan, query, deadline)
+    with choose(query, programs_of(query)) as plan:
+        owners, tcp_info_by_inode = read_owners_of(plan, query, deadline)
         owners.excluded_pids = query.excluded_pids
-        others, described = _others(query, places, deadline)
+        others, described = other_namespaces(query, places, deadline)
         shown = {number: each.shown for number, each in described.items()}
         if selection:
             selection.owners = owners
             selection.find_named_namespaces(described)
             others = {number: each for number, each in others.items() if selection.wants(number)}
         read = selection.read if selection else _read_all
-        holders = _Holders(owners)
+        holders = Holders(owners)
         details = _Details(tcp_info_by_inode, tcp_info=query.tcp_info)
         names = device_names(places, others)
         decoding = _Decoding(holders, names, shown, details, read)
@@ -129,7 +131,7 @@ def why_without_owners(query: Query) -> str:
         return plan.visibility.reason if plan.visibility.degraded else ""
 
 
-def _others(
+def other_namespaces(
     query: Query, places: Places, deadline: Deadline
 ) -> tuple[dict[int, FoundNamespace], dict[int, Namespace]]:
     """Return the other namespaces to read, and the names of all others; both by number.
@@ -156,10 +158,10 @@ def _read_all(
 ) -> Opened[MatchingRows]:
     opened = plan.open(rows_with_messages_of(table, deadline, tcp_info=tcp_info))
     batches: Iterator[MatchingRows] = (((), rows) for rows in opened.batches)
-    return Opened(opened.encoding, batches, opened.is_netlink)
+    return opened.with_batches(batches)
 
 
-class _Holders:
+class Holders:
     """The owners of sockets by inode, as Owner tuples sorted by pid."""
 
     def __init__(self, owners: Owners) -> None:
@@ -167,6 +169,7 @@ class _Holders:
         self._known: dict[int, tuple[Owner, ...]] = {}
 
     def of(self, inode: int) -> tuple[Owner, ...]:
+        """Return the owners of the socket *inode*; none if it has none that are seen."""
         number = self._owners.by_inode.get(inode, 0)
         if number not in self._known:
             processes = [self._owners.processes[at] for at in self._owners.members(number)]
@@ -174,7 +177,7 @@ class _Holders:
         return self._known[number]
 
 
-def _read_owners(
+def read_owners_of(
     plan: Plan, query: Query, deadline: Deadline
 ) -> tuple[Owners, TcpInfoByInode | None]:
     """Return the owners, and by inode the tcp_info of sockets; None if netlink is to tell that.
@@ -199,7 +202,7 @@ def _read_owners(
     return owners, None
 
 
-def _programs_of(query: Query) -> tuple[str, ...]:
+def programs_of(query: Query) -> tuple[str, ...]:
     """Return the names of the BPF iterators that single sockets are read from."""
     owners, tcp_info = records.SOCKET_OWNERS, records.INFORM_SOCKETS
     return (owners, tcp_info) if query.tcp_info else (owners,)
@@ -253,7 +256,7 @@ class _Decoding:
 
     def __init__(
         self,
-        holders: _Holders,
+        holders: Holders,
         device_name: DeviceName,
         shown: dict[int, str],
         details: _Details,
@@ -318,11 +321,11 @@ class _Decoding:
             state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
             cookie, tcp_info = self._details.of(row, message)
             accepting = state == TcpState.LISTEN
-            direction = None
+            direction = server = None
             if state == listening:
                 directions.add_listener(lport, laddr)
             else:
-                direction, _ = directions.of(lport, laddr, rport)
+                direction, server = directions.of(lport, laddr, rport)
             yield Socket(
                 protocol=table.protocol,
                 family=table.family,
@@ -341,9 +344,16 @@ class _Decoding:
                 send_queue=None if accepting else send,
                 accept_queue=recv if accepting else None,
                 backlog=send if accepting and send >= 0 else None,
+                drops=_drops_of(row, message, opened),
+                listener=None if server is None else address(server),
                 cookie=cookie,
                 tcp_info=tcp_info,
             )
+
+
+def _drops_of(row: SocketRow, message: bytes, opened: Opened[MatchingRows]) -> int | None:
+    """Return the packets dropped at a socket; None where its netlink message or procfs lacks it."""
+    return decode_drops(message) if message else opened.drops.get(row[INODE])
 
 
 def _without_repeats(

@@ -1,172 +1,82 @@
-"""The readers that this host allows: probed, chosen, opened, with the reason why no better one."""
+"""The source of a call: which ones this host allows, the best of them, and why no better one.
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, repeat
-from typing import Generic, NamedTuple, Self, TypeVar
+A call by the iterator begins to read as soon as its source is chosen. All that it takes to read
+the tables, which come after that, is imported when the first of them is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 from zabbix_sockets.collector.record_reader import RecordReader
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.errors import SourceUnavailableError
+from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import Query, Visibility
-from zabbix_sockets.model.wire import TABLES, AddressToken, Encoding, SocketRow, Table
 from zabbix_sockets.readers.bpf import records
-from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
-from zabbix_sockets.readers.proc.net_tables import ProcTables
-from zabbix_sockets.readers.sock_diag.messages import ENCODING, CgroupObserver, MeasuredBatch
-from zabbix_sockets.readers.sock_diag.tables import NetlinkTables
 
-TCP_TABLES = tuple(table for table in TABLES if table.protocol == "tcp")
-
-Batch = TypeVar("Batch")
-
-RowWithMessage = tuple[SocketRow, bytes]
-"""A row, and the netlink message that it was decoded from; b"" from procfs."""
-
-ListenerAddress = tuple[int, AddressToken]
-"""The port and the address of a listener, as the rows write them."""
-
-MatchingRows = tuple[Iterable[ListenerAddress], Iterable[RowWithMessage]]
-"""A batch: the listeners in it, matching or not, by which directions are decided; and the rows that
-match the filter (all without one)."""
-
-
-class TableRequest(NamedTuple, Generic[Batch]):
-    """A request for batches of a table's rows, as a function for each kind of reader.
-
-    Attributes:
-        table: the table, or `tcp` for those of both address families, as warnings name it.
-        by_netlink: yields the batches from sock_diag.
-        by_procfs: yields the batches from /proc/net.
-    """
-
-    table: Table | str
-    by_netlink: Callable[[NetlinkTables], Iterator[Batch]]
-    by_procfs: Callable[[ProcTables], Iterator[Batch]]
-
-
-class Opened(NamedTuple, Generic[Batch]):
-    """A table that is being read.
-
-    Attributes:
-        encoding: the form of the addresses and ports in the rows.
-        batches: the rows, of listeners (UDP: bound sockets) first.
-        is_netlink: the rows are from netlink, so they have the device that /proc/net lacks, and if
-            they were requested cgroups, figures and messages.
-    """
-
-    encoding: Encoding
-    batches: Iterator[Batch]
-    is_netlink: bool
-
-
-def rows_of(
-    table: Table,
-    deadline: Deadline,
-    states: int | None = None,
-    observer: CgroupObserver | None = None,
-) -> TableRequest[Iterable[SocketRow]]:
-    """Return the request for a table's rows.
-
-    *states* is a mask of the TCP states that are needed, though rows in others may come, too; None:
-    all. *observer* is called with each socket's cgroup if netlink is the reader.
-    """
-    return TableRequest(
-        table,
-        lambda netlink: netlink.read(table, deadline, states, observer),
-        lambda procfs: procfs.read(table, deadline),
-    )
-
-
-def measured_rows_of(
-    table: Table, deadline: Deadline, observer: CgroupObserver | None = None
-) -> TableRequest[MeasuredBatch]:
-    """Return the request for a table's rows with the figures of tcp_info of each.
-
-    A batch is the rows and their figures in the same order; from procfs there are no figures.
-    *observer* is called with each socket's cgroup if netlink is the reader.
-    """
-    return TableRequest(
-        table,
-        lambda netlink: netlink.read_measured(table, deadline, observer),
-        lambda procfs: ((rows, ()) for rows in procfs.read(table, deadline)),
-    )
-
-
-def rows_with_messages_of(
-    table: Table, deadline: Deadline, *, tcp_info: bool
-) -> TableRequest[Iterable[RowWithMessage]]:
-    """Return the request for a table's rows, each with its netlink message (procfs: b"").
-
-    With *tcp_info* the kernel puts that into the messages.
-    """
-    return TableRequest(
-        table,
-        lambda netlink: netlink.read_with_messages(table, deadline, tcp_info=tcp_info),
-        lambda procfs: (zip(rows, repeat(b"")) for rows in procfs.read(table, deadline)),
-    )
-
-
-def tcp_rows(deadline: Deadline, states: int) -> TableRequest[tuple[int, Iterable[SocketRow]]]:
-    """Return the request for the TCP rows of both address families, each batch with its family.
-
-    *states* is a mask of the TCP states. netlink reads both in one scan of the host's table; procfs
-    reads one table after the other, with rows in all states.
-    """
-    return TableRequest(
-        "tcp",
-        lambda netlink: netlink.read_both(deadline, states),
-        lambda procfs: (
-            (table.family, rows) for table in TCP_TABLES for rows in procfs.read(table, deadline)
-        ),
-    )
+TYPE_CHECKING = False  # as in zabbix_sockets/__init__.py
+if TYPE_CHECKING:
+    from zabbix_sockets.collector.table_readers import Batch, Opened, TableReaders, TableRequest
+    from zabbix_sockets.model.wire import Table
 
 
 class Plan:
     """The readers to use, best first; a context manager that closes them.
 
     Args:
-        netlink: the reader by sock_diag; None where it can't be used.
-        procnet: the reader by /proc/net.
         visibility: the source that was chosen, and why; later also warnings and gaps.
+        readers: the readers of the tables; None: those of the own network namespace, which are
+            opened when they are first needed.
+        proc: the path where procfs is mounted.
         open_iterator: opens a BPF iterator by the name of its program; None without iterators.
         release: closes what *open_iterator* needs.
     """
 
     def __init__(
         self,
-        netlink: NetlinkTables | None,
-        procnet: ProcTables,
         visibility: Visibility,
+        readers: TableReaders | None = None,
+        *,
+        proc: str = "/proc",
         open_iterator: records.Opener | None = None,
         release: Callable[[], None] = lambda: None,
     ) -> None:
         self.visibility = visibility
         self.open_iterator = open_iterator
-        self._netlink = netlink
-        self._procnet = procnet
+        self._opened_readers = readers
+        self._proc = proc
         self._release = release
         self._started_reader: RecordReader | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Plan:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._started_reader:
-            self._started_reader.end()
+        self._end_started_reader()
         self._release()
-        if self._netlink:
-            self._netlink.close()
+        if self._opened_readers:
+            self._opened_readers.close()
 
-    def begin(self, query: Query) -> None:
+    def begin(self, query: Query, reader: RecordReader | None = None) -> None:
         """Start to read the records that records() returns later, if there are iterators.
 
-        Not with a filter, which needs the tables' rows. An error is left for records() to raise.
+        *reader* is one that has been started for a call with this *query*; None: there is none yet.
+        With a filter, which needs the tables' rows, or without iterators it is ended. An error is
+        left for records() to raise.
         """
-        if self.open_iterator and not query.filter:
+        self._started_reader = reader
+        if query.filter or not self.open_iterator:
+            self._end_started_reader()
+        elif not reader:
             try:
                 self._started_reader = self.records(query.proc, Deadline(query.timeout))
-            except (OSError, SourceUnavailableError):
+            except (OSError, ParseError, SourceUnavailableError):
                 pass  # records() raises it again
+
+    def _end_started_reader(self) -> None:
+        if self._started_reader:
+            self._started_reader.end()
+            self._started_reader = None
 
     def records(self, proc: str, deadline: Deadline) -> RecordReader:
         """Return a reader of the iterator's records of all sockets.
@@ -186,14 +96,19 @@ class Plan:
         *visibility* is replaced by a new one: the gaps of the iterator are none of the tables'.
         """
         self.open_iterator = None
-        source = (self._netlink or self._procnet).name
-        self.visibility = Visibility(source, f"bpf: {error}")
+        self.visibility = Visibility(self._readers.source, f"bpf: {error}")
         self.visibility.degraded = True
+
+    @property
+    def _readers(self) -> TableReaders:
+        if not self._opened_readers:
+            self._opened_readers = _open_readers(self._proc)
+        return self._opened_readers
 
     @property
     def has_netlink(self) -> bool:
         """Whether the tables are read by netlink, which also tells the cgroups of sockets."""
-        return self._netlink is not None
+        return self._readers.has_netlink
 
     def open(self, request: TableRequest[Batch]) -> Opened[Batch]:
         """Start to read the requested table with netlink, or with /proc/net where netlink can't.
@@ -206,20 +121,13 @@ class Plan:
             DeadlineError: the time is over.
             ParseError: the kernel's answer could not be understood.
         """
-        if self._netlink:
+        if self.has_netlink:
             try:
-                return Opened(
-                    ENCODING, fetch_first(request.by_netlink(self._netlink)), is_netlink=True
-                )
+                return self._readers.open_by_netlink(request)
             except SourceUnavailableError as error:
-                self._note_refusal(request.table, error)
-        return Opened(
-            PROCNET_ENCODING, fetch_first(request.by_procfs(self._procnet)), is_netlink=False
-        )
-
-    def _note_refusal(self, table: Table | str, error: SourceUnavailableError) -> None:
-        self.visibility.degraded = True
-        self.warn(f"{table}: sock_diag: {error}; read elsewhere")
+                self.visibility.degraded = True
+                self.warn(f"{request.table}: sock_diag: {error}; read elsewhere")
+        return self._readers.open_by_procfs(request)
 
     def warn(self, warning: str) -> None:
         """Add a warning to the visibility, unless it is there already (from another namespace)."""
@@ -231,21 +139,10 @@ class Plan:
 
         If one can, since /proc/net changed meanwhile, there is a warning.
         """
-        if table not in self._procnet.approximate:
+        if not self._readers.is_approximate(table):
             return True
         self.warn(f"{table}: /proc/net changed while it was read: approximate")
         return False
-
-
-def fetch_first(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Fetch the first of *batches*, and return an iterator over all of them, that one included.
-
-    So the errors of a reader that can't read are raised here. A batch may be valid only until the
-    next one is fetched, which chain() respects.
-    """
-    for first in batches:
-        return chain((first,), batches)
-    return iter(())
 
 
 def choose(query: Query, programs: Sequence[str] = ()) -> Plan:
@@ -257,26 +154,40 @@ def choose(query: Query, programs: Sequence[str] = ()) -> Plan:
     Raises:
         SourceUnavailableError: the source that the query names can't be used.
     """
-    procnet = ProcTables(f"{query.proc}/net")
-    if query.source == "procfs":
-        return Plan(None, procnet, Visibility("procfs", "asked for"))
-    netlink, netlink_reason = _open_netlink()
-    if query.source == "sock_diag":
-        if not netlink:
-            raise _unusable("sock_diag", netlink_reason)
-        return Plan(netlink, procnet, Visibility("sock_diag", "asked for"))
+    if query.source in ("sock_diag", "procfs"):
+        return _tables_asked_for(query.source, query.proc)
     try:
         open_iterator, release = _open_iterators(query.pins, programs or _programs_of(query))
     except SourceUnavailableError as error:
         if query.source == "bpf":
             raise _unusable("bpf", str(error)) from error
-        reasons = [f"bpf: {error}", *([] if netlink else [f"sock_diag: {netlink_reason}"])]
-        visibility = Visibility("sock_diag" if netlink else "procfs", "; ".join(reasons))
-        # Where the kernel can't, this is the best that the host can do.
-        visibility.degraded = not netlink or records.why_kernel_cannot() is None
-        return Plan(netlink, procnet, visibility)
+        return _tables_instead_of_iterators(query.proc, error)
     visibility = Visibility("bpf", "asked for" if query.source else "")
-    return Plan(netlink, procnet, visibility, open_iterator, release)
+    return Plan(visibility, proc=query.proc, open_iterator=open_iterator, release=release)
+
+
+def _tables_asked_for(source: str, proc: str) -> Plan:
+    readers = _open_readers(proc, netlink=source == "sock_diag")
+    if source == "sock_diag" and not readers.has_netlink:
+        raise _unusable(source, readers.why_no_netlink)
+    return Plan(Visibility(source, "asked for"), readers)
+
+
+def _tables_instead_of_iterators(proc: str, error: SourceUnavailableError) -> Plan:
+    readers = _open_readers(proc)
+    reasons = [f"bpf: {error}"]
+    if not readers.has_netlink:
+        reasons.append(f"sock_diag: {readers.why_no_netlink}")
+    visibility = Visibility(readers.source, "; ".join(reasons))
+    # Where the kernel has no iterators, netlink is the best that the host can do.
+    visibility.degraded = not readers.has_netlink or records.why_kernel_cannot() is None
+    return Plan(visibility, readers)
+
+
+def _open_readers(proc: str, *, netlink: bool = True) -> TableReaders:
+    from zabbix_sockets.collector.table_readers import open_readers  # noqa: PLC0415  # takes 4 ms, in which the iterator is read
+
+    return open_readers(proc, netlink=netlink)
 
 
 def _programs_of(query: Query) -> tuple[str, ...]:
@@ -287,13 +198,6 @@ def _unusable(source: str, reason: str) -> SourceUnavailableError:
     return SourceUnavailableError(
         f"{source} can't be used: {reason}", "leave --source out to use the best that works"
     )
-
-
-def _open_netlink() -> tuple[NetlinkTables | None, str]:
-    try:
-        return NetlinkTables(), ""
-    except SourceUnavailableError as error:
-        return None, str(error)
 
 
 def _open_iterators(

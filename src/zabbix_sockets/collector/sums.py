@@ -7,7 +7,7 @@ sockets, and distinct endpoints are bounded.
 """
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.quality import Quality, add_to
@@ -18,7 +18,10 @@ MAX_ENDPOINTS = 50_000
 without their endpoints. The kernel's tables are in the order of a hash, so a connection that is
 frequent in a table is among its first rows, too."""
 
-Key = TypeVar("Key", bound=tuple[int, *tuple[object, ...]])
+MAX_REMOTES = 500
+"""The number of distinct keys with a remote address (add_with_remote) of each owner."""
+
+Key = TypeVar("Key", bound=tuple[Any, ...])
 Listener = TypeVar("Listener")
 
 
@@ -43,6 +46,7 @@ class Sums(Generic[Listener, Key]):
             each key; only keys with samples.
         listeners: the listening TCP and bound UDP sockets, each once.
         queues: the receive and the send queue in bytes, by owner and network namespace.
+        drops: the packets dropped at listeners and UDP sockets, by owner and network namespace.
         uids: the lowest uid of each owner's sockets.
         overflowed: there were more than *max_endpoints* keys.
     """
@@ -54,17 +58,20 @@ class Sums(Generic[Listener, Key]):
         self.qualities: dict[Key, Quality] = {}
         self.listeners: list[Listener] = []
         self.queues: dict[tuple[int, int], tuple[int, int]] = {}
+        self.drops: dict[tuple[int, int], int] = {}
         self.uids: dict[int, int] = {}
         self.overflowed = False
         self._without_endpoint = without_endpoint
         self._max_endpoints = max_endpoints
+        self._remotes: dict[int, int] = {}
 
     def add(self, key: Key, uid: int, sockets: int = 1, quality: Quality = 0) -> None:
         """Add a number of equal *sockets* under one key, or without an endpoint beyond the bound.
 
         *uid* is their user's; *quality* is the sum of the samples of all of them, 0 for none.
         """
-        connections, owner = self.connections, key[0]
+        connections = self.connections
+        owner: int = key[0]
         lowest = self.uids.get(owner)
         if lowest is None or uid < lowest:
             self.uids[owner] = uid
@@ -77,9 +84,28 @@ class Sums(Generic[Listener, Key]):
         if quality:
             add_to(self.qualities, key, quality)
 
+    def add_with_remote(self, key: Key, without_remote: Key, uid: int, sockets: int = 1) -> None:
+        """Add a number of equal *sockets* under *key*, which has their remote address.
+
+        Only the first MAX_REMOTES such keys of an owner are counted one by one, so that those who
+        connect take no room from endpoints; the sockets of others are added under *without_remote*.
+        """
+        owner: int = key[0]
+        if key not in self.connections:
+            remotes = self._remotes.get(owner, 0)
+            if remotes < MAX_REMOTES and len(self.connections) < self._max_endpoints:
+                self._remotes[owner] = remotes + 1
+            else:
+                key = without_remote
+        self.add(key, uid, sockets)
+
     def add_listener(self, owner: int, listener: Listener, uid: int, sockets: int = 1) -> None:
         """Add a number of equal listening *sockets*, each of which is listed by itself."""
         self.listeners += [listener] * sockets
+        self.add_uid(owner, uid)
+
+    def add_uid(self, owner: int, uid: int) -> None:
+        """Note the user of a socket of that owner."""
         self.uids[owner] = min(uid, self.uids.get(owner, uid))
 
     def add_queues(self, owner: int, netns: int, recv: int, send: int) -> None:
@@ -87,6 +113,11 @@ class Sums(Generic[Listener, Key]):
         key = owner, netns
         before = self.queues.get(key)
         self.queues[key] = (before[0] + recv, before[1] + send) if before else (recv, send)
+
+    def add_drops(self, owner: int, netns: int, drops: int) -> None:
+        """Add the packets dropped at a listener or UDP socket to those of its owner."""
+        key = owner, netns
+        self.drops[key] = self.drops.get(key, 0) + drops
 
     def move_listeners(
         self, snapshot: Snapshot, listener_of: Callable[[Listener], ListenerSocket]
@@ -106,6 +137,8 @@ class Sums(Generic[Listener, Key]):
         for queue_key, (recv, send) in self.queues.items():
             before = snapshot.queues.get(queue_key, (0, 0))
             snapshot.queues[queue_key] = before[0] + recv, before[1] + send
+        for drops_key, drops in self.drops.items():
+            snapshot.drops[drops_key] = snapshot.drops.get(drops_key, 0) + drops
         while self.connections:  # both at once would be the peak of a crawler's memory
             key, sockets = self.connections.popitem()
             quality = self.qualities.pop(key, 0) if self.qualities else 0

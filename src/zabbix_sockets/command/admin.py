@@ -1,28 +1,28 @@
 """The verbs load, unload and files, for this host's administrator; they collect nothing."""
 
-import os
 import sys
 from typing import Annotated, NamedTuple
 
 from zabbix_sockets.command.call import Call
-from zabbix_sockets.command.options import PINS_FOLDER
-from zabbix_sockets.model.option import Option, name
-from zabbix_sockets.model.snapshot import PINS, PINS_GROUP
+from zabbix_sockets.command.options import PINS_FOLDER, READERS_GROUP
+from zabbix_sockets.host.own_files import share_folder
+from zabbix_sockets.model.option import Option
+from zabbix_sockets.model.paths import PINS, PINS_GROUP
 
 
 class LoadOptions(NamedTuple):
     """The options of `load`."""
 
     pins: Annotated[str, PINS_FOLDER] = PINS
-    group: Annotated[
-        str,
+    group: Annotated[str, READERS_GROUP] = PINS_GROUP
+    totals: Annotated[
+        bool,
         Option(
-            "--group",
-            f"who may read them: the group of the agent's user (default: {PINS_GROUP})",
-            "NAME",
-            name,
+            "--no-totals",
+            "without the programs that count connections and bytes in the kernel",
+            action="store_false",
         ),
-    ] = PINS_GROUP
+    ] = True
 
 
 class UnloadOptions(NamedTuple):
@@ -36,14 +36,24 @@ class FilesOptions(NamedTuple):
 
 
 def load(options: LoadOptions, _call: Call) -> None:
-    """Load and pin the BPF iterators, and print the path of each pin.
+    """Load and pin the BPF programs, and print the path of each pin.
+
+    Where those that count can't be loaded, the reason is printed on standard error.
+
+    Where one that calls can do without can't be loaded, the reason is printed on standard error.
 
     Raises:
         SocketsError: they can't be loaded or pinned; the message says which privilege that takes.
     """
     from zabbix_sockets.readers.bpf import pins  # noqa: PLC0415  # imports ctypes: 2 ms
 
-    for path in pins.load(options.pins, options.group):
+    paths = pins.load(
+        options.pins,
+        options.group,
+        with_totals=options.totals,
+        warn=lambda reason: sys.stderr.write(f"{reason}\n"),
+    )
+    for path in paths:
         sys.stdout.write(f"loaded {path}, readable by group {options.group}\n")
 
 
@@ -61,5 +71,4 @@ def unload(options: UnloadOptions, _call: Call) -> None:
 
 def files(_options: FilesOptions, _call: Call) -> None:
     """Print the path of the folder that has conf/ and zabbix_templates/."""
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    sys.stdout.write(os.path.join(package, "share") + "\n")
+    sys.stdout.write(f"{share_folder()}\n")

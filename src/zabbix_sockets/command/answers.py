@@ -19,14 +19,20 @@ def get(options: GetOptions, call: Call) -> None:
             choices = ", ".join(GROUPINGS)
             raise UsageError(f"no grouping {options.grouping!r}: it is one of {choices}")
         collecting = collecting._replace(group_by=options.grouping)
+    if options.namespace:
+        collecting = collecting._replace(netns=options.namespace)
     collecting = with_filter(collecting)
 
     def make(deadline: Deadline) -> str:
-        snapshot, grouping = collected(collecting, deadline, options.measuring)
+        snapshot, grouping = collected(
+            collecting, deadline, options.measuring, addresses=True, reader=call.reader
+        )
+        from zabbix_sockets.command.admitted import admission_of  # noqa: PLC0415  # as the next one
         from zabbix_sockets.document.document import Limits, document_json  # noqa: PLC0415  # collected() has it imported at a better time
 
         limits = Limits(max_bytes=options.bounds.max_bytes)
-        return document_json(snapshot, limits, grouping).decode() + "\n"
+        admission = admission_of(snapshot, grouping, deadline)
+        return document_json(snapshot, limits, grouping, admission).decode() + "\n"
 
     print_answer(collecting, call, make)
 
@@ -40,7 +46,8 @@ def discover(options: DiscoverOptions, call: Call) -> None:
     collecting = with_filter(options.collecting)
 
     def make(deadline: Deadline) -> str:
-        snapshot, grouping = collected(collecting, deadline)
+        snapshot, grouping = collected(collecting, deadline, reader=call.reader)
+        from zabbix_sockets.command.admitted import admission_of  # noqa: PLC0415  # as document is
         from zabbix_sockets.document.discovery import discovery  # noqa: PLC0415  # for this verb alone
         from zabbix_sockets.document.document import (  # noqa: PLC0415  # collected() has it imported at a better time
             ROWS,
@@ -50,7 +57,8 @@ def discover(options: DiscoverOptions, call: Call) -> None:
         from zabbix_sockets.document.json_text import to_json  # noqa: PLC0415  # as document is
 
         limits = Limits(max_bytes=options.bounds.max_bytes)
-        document = build_document(snapshot, limits, grouping)
+        admission = admission_of(snapshot, grouping, deadline)
+        document = build_document(snapshot, limits, grouping, admission=admission)
         rows = discovery(ROWS[options.kind], document.rows_of(options.kind))
         return to_json(rows).decode() + "\n"
 
@@ -71,7 +79,7 @@ def count(options: CountOptions, call: Call) -> None:
     collecting = with_filter(options.collecting)
 
     def make(deadline: Deadline) -> str:
-        snapshot, grouping = collected(collecting, deadline)
+        snapshot, grouping = collected(collecting, deadline, reader=call.reader)
         return f"{counting.count(snapshot, *question, grouping)}\n"
 
     print_answer(collecting, call, make)

@@ -5,7 +5,8 @@ import os
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from zabbix_sockets.command.verbs import VERBS, Request, filled, option_fields_of
+from zabbix_sockets.command.cli import FOR_AGENT
+from zabbix_sockets.command.verbs import VERBS, Request, filled, option_fields_of, verb_of
 from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.model.option import Option
 from zabbix_sockets.version import __version__
@@ -49,17 +50,20 @@ def parse(arguments: list[str]) -> Request:
         UsageError: the arguments are wrong.
         SystemExit: they are --help or --version, which has been printed.
     """
-    if arguments and arguments[0] in VERBS:
-        verb = VERBS[arguments[0]]
-        parser = _Parser(
-            f"{PROGRAM} {arguments[0]}", f"{verb.summary[0].upper()}{verb.summary[1:]}."
-        )
+    name = verb_of(arguments)
+    if name in VERBS:
+        verb = VERBS[name]
+        parser = _Parser(f"{PROGRAM} {name}", f"{verb.summary[0].upper()}{verb.summary[1:]}.")
         options, run = verb.define()
         _add_fields(parser, options)
+        parser.epilog = verb.statuses and f"exit status: {verb.statuses}."
         parser.add_argument(
             "--debug", action="store_true", help="show where an error comes from, on stderr"
         )
-        return Request(run, filled(options, vars(parser.parse_args(arguments[1:]))))
+        # People may put arguments behind options, also those that need not be given.
+        by_people = arguments[0] not in FOR_AGENT
+        read = parser.parse_intermixed_args if by_people else parser.parse_args
+        return Request(run, filled(options, vars(read(arguments[len(name.split()) :]))))
     if arguments and not arguments[0].startswith("-"):
         raise UsageError(_unknown(arguments[0]), f"try: {PROGRAM} --help")
     overview = _overview()
@@ -81,11 +85,11 @@ def _unknown(verb: str) -> str:
 
 def _overview() -> argparse.ArgumentParser:
     """Return the parser for calls without a verb: --help, --version or an error."""
-    parser = _Parser(PROGRAM, "Tell which process holds which TCP and UDP sockets.")
+    parser = _Parser(PROGRAM, "Tell which process holds which TCP, UDP and unix sockets.")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     parser.add_argument("verb", metavar="VERB", choices=tuple(VERBS), help="one of these:")
-    summaries = "\n".join(f"  {name:10}{verb.summary}" for name, verb in VERBS.items())
+    summaries = "\n".join(f"  {name:15}{verb.summary}" for name, verb in VERBS.items())
     parser.epilog = f"verbs:\n{summaries}\n\n{PROGRAM} VERB --help tells more of each."
     return parser
 

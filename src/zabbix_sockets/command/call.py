@@ -8,12 +8,14 @@ plan, and the collection. The process that waits meanwhile, and ends in time, is
 import os
 import sys
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
+from zabbix_sockets.collector.record_reader import RecordReader
 from zabbix_sockets.command.lock import Lock
-from zabbix_sockets.command.options import CONFIG, NOT_MEASURING, Collecting, Measuring
+from zabbix_sockets.command.options import NOT_MEASURING, Collecting, Measuring
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Grouping
 from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.paths import CONFIG
 from zabbix_sockets.model.snapshot import ALL_NETNS, Query, Snapshot
 
 
@@ -25,11 +27,13 @@ class Call(NamedTuple):
         started: the moment of the monotonic clock since which the caller waits; None: now.
         question: the arguments of an agent's call, which may share its answer with calls of equal
             arguments; empty: it shares none.
+        reader: the records of all sockets, which are being read (early_read); None: not yet.
     """
 
-    lock: Lock | None = None
-    started: float | None = None
+    lock: Optional[Lock] = None
+    started: Optional[float] = None
     question: tuple[str, ...] = ()
+    reader: Optional[RecordReader] = None
 
 
 def print_answer(options: Collecting, call: Call, make: Callable[[Deadline], str]) -> None:
@@ -86,6 +90,7 @@ def query_of(
         filter=options.filter or "",
         tcp_info=measuring.tcp_info,
         active_within=measuring.active_within,
+        clients=bool(measuring.clients),
     )
 
 
@@ -95,23 +100,30 @@ def collected(
     measuring: Measuring = NOT_MEASURING,
     *,
     by_file: bool = True,
+    addresses: bool = False,
+    reader: Optional[RecordReader] = None,
 ) -> tuple[Snapshot, Grouping]:
     """Return a Snapshot, collected by *deadline*, and the grouping for its owners.
 
-    *by_file*: the filter of the configuration file is used if the options have none.
+    *by_file*: the filter of the configuration file is used if the options have none; what it says
+    of clients is if *measuring* says nothing. *addresses*: the host's own are collected. *reader*:
+    the records that the call has begun to read; None: they are read as soon as there is a plan.
 
     Raises:
         SocketsError: nothing can be collected as the options say, or the configuration file has
             errors.
     """
-    grouping, expression = _configured(options, by_file=by_file)
+    grouping, expression, clients = _configured(options, measuring.clients, by_file=by_file)
     options = options._replace(filter=expression)
+    measuring = measuring._replace(clients=clients)
     query = query_of(options, deadline, measuring, needs=grouping.needs)
+    query = query._replace(addresses=addresses)
     from zabbix_sockets.collector.sources import choose  # noqa: PLC0415  # after the lock and the arguments
 
     with choose(query) as plan:
-        plan.begin(query)
+        plan.begin(query, reader)
         # What follows is done while the kernel is at work, these imports too.
+        import zabbix_sockets.command.admitted  # noqa: PLC0415  # as said above
         import zabbix_sockets.document.document  # noqa: PLC0415  # as said above
         from zabbix_sockets.collector.asking import asking_processes  # noqa: PLC0415  # as said above
         from zabbix_sockets.collector.collect import collect  # noqa: PLC0415  # as said above
@@ -120,11 +132,13 @@ def collected(
         return collect(query._replace(excluded_pids=asking_processes()), plan), grouping
 
 
-def _configured(options: Collecting, *, by_file: bool) -> tuple[Grouping, str]:
-    """Return the grouping and the filter of the options, completed by the configuration file.
+def _configured(
+    options: Collecting, clients: Optional[bool], *, by_file: bool
+) -> tuple[Grouping, str, bool]:
+    """Return the options' grouping and filter, and *clients*, completed by the configuration file.
 
     Rules of the file apply to the grouping by process; with *by_file* its filter does if the
-    options have none.
+    options have none. *clients* is whether clients are counted; None: as the file says.
 
     Raises:
         SocketsError: the file has errors.
@@ -133,8 +147,9 @@ def _configured(options: Collecting, *, by_file: bool) -> tuple[Grouping, str]:
     by_file = by_file and expression is None
     has_rules = grouping.name == DEFAULT_GROUPING
     path = options.config or CONFIG
-    if not (has_rules or by_file) or not (options.config or os.path.exists(path)):
-        return grouping, expression or ""
+    may_need = has_rules or by_file or clients is None
+    if not may_need or not (options.config or os.path.exists(path)):
+        return grouping, expression or "", bool(clients)
     from zabbix_sockets.configuration import load  # noqa: PLC0415  # takes 1 ms, and most hosts have no such file
 
     configuration = load(path, required=bool(options.config), rules=has_rules)
@@ -144,4 +159,4 @@ def _configured(options: Collecting, *, by_file: bool) -> tuple[Grouping, str]:
         from zabbix_sockets.grouping.by_rules import by_rules  # noqa: PLC0415  # for files with rules alone
 
         grouping = by_rules(configuration.groups)
-    return grouping, expression or ""
+    return grouping, expression or "", configuration.clients if clients is None else clients

@@ -6,6 +6,8 @@ a message on stderr that says what to do next. Stdout holds a complete answer or
 This is the one place that turns errors into messages, those that nobody foresaw among them.
 """
 
+from __future__ import annotations
+
 import _signal as signal  # type: ignore[import-not-found]  # as _socket, see __init__
 import gc
 import io
@@ -17,10 +19,12 @@ from time import monotonic
 from zabbix_sockets.command import supervisor
 from zabbix_sockets.command.lock import Lock
 from zabbix_sockets.command.supervisor import Answer
-from zabbix_sockets.model.deadline import DEFAULT_SECONDS, MAX_SECONDS
+from zabbix_sockets.model.deadline import DEFAULT_SECONDS, MAX_SECONDS, Deadline
 from zabbix_sockets.model.errors import InternalError, SocketsError, UsageError, printable
 
 ANSWERED, FAILED, USAGE = 0, 1, 2
+NOT_CHECKED = 3
+"""The exit status of `check` where it fails, as 1 and 2 say what it has found (command.check)."""
 INTERRUPTED = 130  # as a shell says it: 128 and SIGINT
 FOR_AGENT = ("get", "discover", "count")
 """The verbs whose stdout an agent takes for the value, that of a failure included."""
@@ -30,19 +34,20 @@ _QUOTED = str.maketrans({'"': "'", "\\": "/"})
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command with the arguments *argv* (None: sys.argv's) and exit.
 
-    The exit status is 0 if there is an answer, 1 if there is none, 2 if the arguments are wrong.
+    The exit status is 0 if there is an answer, 1 if there is none, 2 if the arguments are wrong;
+    `check` has others.
     """
     gc.disable()  # a short life makes little garbage, and looking for it costs 5 %
     # Ignored, as a caller may leave it, children vanish with their status: see waitpid(2).
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    arguments = sys.argv[1:] if argv is None else list(argv)
     if sys.stdout is None:  # closed by the caller, who gets no answer and no work done
-        os._exit(FAILED)
+        os._exit(_failure(arguments, FAILED))
     if sys.stderr is None:  # closed, too: there is still an answer
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # open until the process ends
     for stream in (sys.stdout, sys.stderr):
         assert isinstance(stream, io.TextIOWrapper)
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    arguments = sys.argv[1:] if argv is None else list(argv)
     limit = _limit_of(arguments)
     _exit(_run(arguments, None) if limit is None else _supervised(arguments, limit))
 
@@ -58,16 +63,29 @@ def _limit_of(arguments: Sequence[str]) -> float | None:
     if verb not in (*FOR_AGENT, "show") or any(each.startswith("--interval") for each in options):
         return None
     seconds = DEFAULT_SECONDS
-    for at, option in enumerate(options):
-        name, equals, value = option.partition("=")
-        if name == "--timeout":
-            given = value if equals else "".join(options[at + 1 : at + 2])
-            try:
-                seconds = float(given)
-            except ValueError:
-                pass  # the verb will refuse it
+    given = last_value(arguments, "--timeout")
+    if given is not None:
+        try:
+            seconds = float(given)
+        except ValueError:
+            pass  # the verb will refuse it
     in_bounds = min(max(seconds, 0.0), MAX_SECONDS)
     return in_bounds if in_bounds == seconds else DEFAULT_SECONDS  # what it refuses, nan among it
+
+
+def last_value(arguments: Sequence[str], option: str) -> str | None:
+    """Return the value of the last *option* of that name: "" without one, None if it isn't given.
+
+    The arguments are not checked.
+    """
+    given = None
+    for at, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if argument == "--":
+            break
+        if name == option:
+            given = value if equals else "".join(arguments[at + 1 : at + 2])
+    return given
 
 
 def _supervised(arguments: list[str], limit: float) -> int:
@@ -109,14 +127,14 @@ def _answer_of_child(arguments: list[str], limit: float, *, for_agent: bool) -> 
     with Lock() as lock:
         return supervisor.answer_within(
             limit + supervisor.GRACE,
-            lambda: _captured(arguments, (lock, started), *streams),
+            lambda: _captured(arguments, (lock, started, limit), *streams),
             silent=for_agent,
         )
 
 
-_FromParent = tuple[Lock, float]
-"""The user's lock, open in the parent, and the moment of the monotonic clock since which the caller
-waits."""
+_FromParent = tuple[Lock, float, float]
+"""The user's lock, open in the parent; the moment of the monotonic clock since which the caller
+waits; and the seconds that the call may take."""
 
 
 class _Captured(io.StringIO):
@@ -155,28 +173,42 @@ def _run(arguments: list[str], given: _FromParent | None) -> int:
             answer = _parsed(arguments, given, for_agent=for_agent)
         except SystemExit as done:  # --help, --version
             return done.code if isinstance(done.code, int) else ANSWERED
-        answer()
+        status = answer()
         sys.stdout.flush()
-        return ANSWERED
+        return status or ANSWERED
     except KeyboardInterrupt:
         return INTERRUPTED
     except BaseException as error:  # noqa: BLE001  # the last resort: whatever it is, it is said
         if given is None and isinstance(error, OSError):  # else all that is written is captured
-            return _output_failed(error, for_agent=for_agent)
-        known = _known(error)
-        if isinstance(known, InternalError) and "--debug" in arguments:
-            sys.stderr.write(known.trace)
-        return _report(known, for_agent=for_agent)
+            failed = _output_failed(error, for_agent=for_agent)
+        else:
+            known = _known(error)
+            if isinstance(known, InternalError) and "--debug" in arguments:
+                sys.stderr.write(known.trace)
+            failed = _report(known, for_agent=for_agent)
+        return _failure(arguments, failed)
+
+
+def _failure(arguments: list[str], status: int) -> int:
+    """Return the exit status of a failure, FAILED or USAGE for all verbs but one."""
+    return NOT_CHECKED if arguments[:1] == ["check"] else status
 
 
 def _parsed(
     arguments: list[str], given: _FromParent | None, *, for_agent: bool
-) -> Callable[[], None]:
-    """Return the function that does the work and prints the answer.
+) -> Callable[[], int | None]:
+    """Return the function that does the work, prints the answer, and returns the exit status.
 
     The imports are made here, so that a missing module is reported as any other error.
     """
-    from zabbix_sockets.command.call import Call  # noqa: PLC0415  # the parent, which only waits, doesn't need it
+    lock, started, reader = None, None, None
+    if given:
+        lock, started, limit = given
+        if for_agent:
+            from zabbix_sockets.command.early_read import begin_to_read  # noqa: PLC0415  # the parent, which only waits, doesn't need it
+
+            reader = begin_to_read(arguments, Deadline(limit, started), lock)
+    from zabbix_sockets.command.call import Call  # noqa: PLC0415  # nor this
     from zabbix_sockets.command.verbs import parse_plain  # noqa: PLC0415  # nor this
 
     request = parse_plain(arguments)
@@ -184,8 +216,7 @@ def _parsed(
         from zabbix_sockets.command.arguments import parse  # noqa: PLC0415  # argparse takes 3 ms
 
         request = parse(arguments)
-    lock, started = given or (None, None)
-    call = Call(lock, started, tuple(arguments) if for_agent else ())
+    call = Call(lock, started, tuple(arguments) if for_agent else (), reader)
     return lambda: request.answer(call)
 
 

@@ -10,6 +10,8 @@ the question was asked, so that no answer is older than its question. Of a hundr
 at the same moment two take a snapshot: the first, and the first of those that waited.
 """
 
+from __future__ import annotations
+
 import fcntl
 import os
 import stat
@@ -47,19 +49,21 @@ class Turn:
         fd: the lock's descriptor.
         question: the arguments of the call; calls with equal ones ask the same. Empty: this call
             neither takes nor shares an answer.
+        began: the moment, in ns of the monotonic clock, since which the call asks, and before which
+            its snapshot was not begun.
 
     Attributes:
         answer: the one that another call has shared; None: there is none, so this call takes a
             snapshot, and holds the lock.
     """
 
-    def __init__(self, folder: str, fd: int, question: Sequence[str]) -> None:
+    def __init__(self, folder: str, fd: int, question: Sequence[str], began: int) -> None:
         self.answer: str | None = None
         self._fd = fd
         self._folder = folder
         self._question = question
         self._identity = ""
-        self._asked = self._began = monotonic_ns()
+        self._asked = self._began = began
 
     def acquire(self, deadline: Deadline) -> None:
         """Wait until this call holds the lock, or *answer* is another call's answer.
@@ -67,13 +71,13 @@ class Turn:
         Raises:
             BusyError: another call held it until *deadline*, or until too little time was left.
         """
-        if self._try():
+        if take(self._fd):
             return
         self._identity = _identity(self._question)
         pause = _FIRST_POLL
         with self._marked_as_waiting():
             while True:
-                locked = self._try()
+                locked = take(self._fd)
                 self.answer = self._shared_by_others()
                 if self.answer is not None:
                     return
@@ -85,15 +89,6 @@ class Turn:
                 sleep(pause)
                 pause = min(_LAST_POLL, pause * _SLOWER)
         self._began = monotonic_ns()
-
-    def _try(self) -> bool:
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:
-            pass  # a file system without locks: rather several snapshots than none
-        return True
 
     @contextmanager
     def _marked_as_waiting(self) -> Iterator[None]:
@@ -139,7 +134,7 @@ class Turn:
         new = f"{path}.new"
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _OPENING, 0o600)
         with open(fd, "wb") as file:
-            file.write(self._began.to_bytes(_STAMP) + f"{identity}\n{answer}".encode())
+            file.write(self._began.to_bytes(_STAMP, "big") + f"{identity}\n{answer}".encode())
         os.replace(new, path)
 
     def _shared_by_others(self) -> str | None:
@@ -149,13 +144,24 @@ class Turn:
         try:
             fd = os.open(f"{self._folder}/{_slot(self._identity)}", os.O_RDONLY | _OPENING)
             with open(fd, "rb") as file:
-                began = int.from_bytes(file.read(_STAMP))
+                began = int.from_bytes(file.read(_STAMP), "big")
                 if not self._asked <= began <= monotonic_ns():
                     return None
                 answered, _, answer = file.read().decode("utf-8", "replace").partition("\n")
         except OSError:
             return None
         return answer if answered == self._identity else None
+
+
+def take(fd: int) -> bool:
+    """Take the lock *fd* if it is free, or held already; return whether that is so."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks: rather several snapshots than none
+    return True
 
 
 def _slot(identity: str) -> str:
@@ -194,22 +200,35 @@ def _busy(deadline: Deadline) -> BusyError:
     )
 
 
+def shared_folders(uid: int) -> list[str]:
+    """Return where folders of the user *uid* may be in which all may write, the best one first."""
+    return [f"{shared}/zabbix-sockets-{uid}" for shared in _SHARED_FOLDERS]
+
+
 def lock_folders() -> Iterator[str]:
-    """Yield folders for the lock that only this user can write to; a missing one is made."""
+    """Yield folders for the lock that only this user can write to; a missing one is made.
+
+    Where other users have taken all names in the shared ones, it is the folder that `setup` makes.
+    """
     uid = os.geteuid()
-    for shared in _SHARED_FOLDERS:
-        folder = f"{shared}/zabbix-sockets-{uid}"
+    for folder in shared_folders(uid):
         try:
             os.mkdir(folder, 0o700)
         except FileExistsError:
             pass
         except OSError:
             continue
-        if _is_ours(folder, uid):
+        if is_ours(folder, uid):
             yield folder
+    from zabbix_sockets.model.paths import STATE_FOLDER  # noqa: PLC0415  # hardly any call comes so far
+
+    kept = f"{STATE_FOLDER}-{uid}"
+    if is_ours(kept, uid):
+        yield kept
 
 
-def _is_ours(folder: str, uid: int) -> bool:
+def is_ours(folder: str, uid: int) -> bool:
+    """Whether *folder* is the user *uid*'s, may be written by this process, and by nobody else."""
     try:
         found = os.lstat(folder)
     except OSError:
@@ -236,8 +255,9 @@ class Lock:
 
     def __init__(self) -> None:
         self._folder, self.fd = _open_first()
+        self._taken = 0  # by take_if_free(), in ns of the monotonic clock
 
-    def __enter__(self) -> "Lock":  # noqa: PYI034  # the waiting parent must not import typing
+    def __enter__(self) -> Lock:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -245,6 +265,14 @@ class Lock:
             self.release()
             os.close(self.fd)
             self.fd = -1
+
+    def take_if_free(self) -> bool:
+        """Take the lock if nobody holds it, for held() later; return whether that is so.
+
+        A snapshot may be begun at once. Without a folder that is safe for a lock, so it may, too.
+        """
+        self._taken = monotonic_ns()
+        return self.fd < 0 or take(self.fd)
 
     @contextmanager
     def held(self, deadline: Deadline, question: Sequence[str] = ()) -> Iterator[Turn]:
@@ -255,7 +283,7 @@ class Lock:
         Raises:
             BusyError: another call held it until *deadline*, or until too little time was left.
         """
-        turn = Turn(self._folder, self.fd, question)
+        turn = Turn(self._folder, self.fd, question, self._taken or monotonic_ns())
         if self.fd >= 0:
             turn.acquire(deadline)
         try:

@@ -1,15 +1,14 @@
 """Options of all verbs that collect, and of the agent's verbs."""
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, Optional
 
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS
 from zabbix_sockets.model.deadline import DEFAULT_SECONDS
 from zabbix_sockets.model.option import Option, name, positive, seconds
+from zabbix_sockets.model.paths import CONFIG, PINS, PINS_GROUP
 from zabbix_sockets.model.snapshot import ACTIVE_WITHIN as CHOICES
-from zabbix_sockets.model.snapshot import LISTS, PINS
-
-CONFIG = "/etc/zabbix/zabbix-sockets.toml"
-"""The path of the configuration file, which need not be there."""
+from zabbix_sockets.model.snapshot import ALL_NETNS, LISTS, OWN
+from zabbix_sockets.model.wire import PROTOCOLS, UNIX
 
 SOURCES = ("bpf", "sock_diag", "procfs")
 _MAX_BYTES = 500_000
@@ -17,6 +16,12 @@ _DEFAULT_CHOICE = CHOICES[2]
 
 PINS_FOLDER = Option(
     "--pins", f"the bpffs with the BPF iterators (default: {PINS})", "FOLDER", name
+)
+READERS_GROUP = Option(
+    "--group",
+    f"who may read them: the group of the agent's user (default: {PINS_GROUP})",
+    "NAME",
+    name,
 )
 ACTIVE_WITHIN = Option(
     "--active-within",
@@ -34,7 +39,7 @@ class Collecting(NamedTuple):
     """The options of every verb that collects: source, time, and choice of sockets."""
 
     source: Annotated[
-        str | None,
+        Optional[str],
         Option(
             "--source",
             "read from this source only (default: the best that works here)",
@@ -51,17 +56,18 @@ class Collecting(NamedTuple):
         ),
     ] = DEFAULT_SECONDS
     netns: Annotated[
-        str | None,
+        Optional[str],
         Option(
             "--netns",
             "network namespaces: all, own, or one by its name or number"
             " (default: all; for show sockets own)",
             "NAME",
             name,
+            words=(ALL_NETNS, OWN),
         ),
     ] = None
     filter: Annotated[
-        str | None,
+        Optional[str],
         Option(
             "--filter",
             "only the sockets that fit, such as 'dport = :443 and state established':"
@@ -78,7 +84,7 @@ class Collecting(NamedTuple):
         ),
     ] = DEFAULT_GROUPING
     config: Annotated[
-        str | None,
+        Optional[str],
         Option(
             "--config",
             f"file with rules that name processes (default: {CONFIG}, if it is there)",
@@ -89,7 +95,10 @@ class Collecting(NamedTuple):
 
 
 class Measuring(NamedTuple):
-    """The options for round-trip times and retransmissions: of which connections, or none."""
+    """The options for what is measured of connections: round-trip times, and whose they are.
+
+    *clients* None: as the configuration file says.
+    """
 
     active_within: Annotated[int, ACTIVE_WITHIN] = _DEFAULT_CHOICE
     tcp_info: Annotated[
@@ -100,9 +109,18 @@ class Measuring(NamedTuple):
             action="store_false",
         ),
     ] = True
+    clients: Annotated[
+        Optional[bool],
+        Option(
+            "--clients",
+            "count the remote addresses of each listener, and say which has most connections"
+            " (default: as the configuration file says, else no)",
+            action="optional",
+        ),
+    ] = None
 
 
-NOT_MEASURING = Measuring(tcp_info=False)
+NOT_MEASURING = Measuring(tcp_info=False, clients=False)
 
 
 class Bounds(NamedTuple):
@@ -120,12 +138,16 @@ class Bounds(NamedTuple):
 
 
 class GetOptions(NamedTuple):
-    """The options of `get`; *grouping*, unless it is empty, is used in the place of --group-by."""
+    """The options of `get`.
+
+    *grouping* and *namespace*, unless empty, are used in the place of --group-by and --netns.
+    """
 
     collecting: Collecting = Collecting()
     bounds: Bounds = Bounds()
     measuring: Measuring = Measuring()
-    grouping: Annotated[str, Option("", "as --group-by", "GROUPING")] = ""
+    grouping: Annotated[str, Option("", "as --group-by", "GROUPING", words=tuple(GROUPINGS))] = ""
+    namespace: Annotated[str, Option("", "as --netns", "NETNS", words=(ALL_NETNS, OWN))] = ""
 
 
 class DiscoverOptions(NamedTuple):
@@ -134,6 +156,13 @@ class DiscoverOptions(NamedTuple):
     kind: Annotated[str, Option("", ", ".join(LISTS), "KIND", choices=LISTS)]
     collecting: Collecting = Collecting()
     bounds: Bounds = Bounds()
+
+
+def _states() -> tuple[str, ...]:
+    """Return what `count` takes for a state, of each protocol: for completions alone."""
+    from zabbix_sockets.document.processes import TCP_PARTS, UDP_PARTS  # noqa: PLC0415  # no call has them so early
+
+    return (*TCP_PARTS, *UDP_PARTS)  # those of unix sockets are among them
 
 
 class CountOptions(NamedTuple):
@@ -147,6 +176,22 @@ class CountOptions(NamedTuple):
             "PROCESS",
         ),
     ]
-    protocol: Annotated[str, Option("", "tcp or udp", "PROTOCOL")] = ""
-    state: Annotated[str, Option("", "such as listen", "STATE")] = ""
+    protocol: Annotated[
+        str,
+        Option(
+            "",
+            "tcp, udp or unix (default: tcp and udp)",
+            "PROTOCOL",
+            words=(*PROTOCOLS, UNIX),
+        ),
+    ] = ""
+    state: Annotated[
+        str,
+        Option(
+            "",
+            "of that protocol, such as listen, close_wait or inbound (default: all)",
+            "STATE",
+            words=_states,
+        ),
+    ] = ""
     collecting: Collecting = Collecting()

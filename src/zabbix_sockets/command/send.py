@@ -3,6 +3,7 @@
 from functools import partial
 from typing import NamedTuple
 
+from zabbix_sockets.command.admitted import admission_of
 from zabbix_sockets.command.call import Call, collected, with_filter
 from zabbix_sockets.command.lock import Lock
 from zabbix_sockets.command.options import Bounds, Collecting, Measuring
@@ -57,6 +58,7 @@ def _document_to_send(options: SendOptions) -> str:
 
 
 def _text(options: SendOptions, deadline: Deadline) -> str:
-    snapshot, grouping = collected(options.collecting, deadline, options.measuring)
+    snapshot, grouping = collected(options.collecting, deadline, options.measuring, addresses=True)
     limits = Limits(max_bytes=options.bounds.max_bytes)
-    return document_json(snapshot, limits, grouping).decode()
+    admission = admission_of(snapshot, grouping, deadline)
+    return document_json(snapshot, limits, grouping, admission).decode()

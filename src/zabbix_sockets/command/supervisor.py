@@ -42,7 +42,7 @@ _LENGTH = 8
 """The bytes of a message's length, which precedes it: so a child that hangs while it ends is no
 loss."""
 _NO_MEMORY = b"no memory left"
-_NO_MEMORY_FRAMED = len(_NO_MEMORY).to_bytes(_LENGTH) + _NO_MEMORY
+_NO_MEMORY_FRAMED = len(_NO_MEMORY).to_bytes(_LENGTH, "big") + _NO_MEMORY
 """The message of a child without memory, made beforehand since that takes memory."""
 
 _stuck: list[int] = []
@@ -110,8 +110,10 @@ def answer_within(seconds: float, make: Make, *, close: int = -1, silent: bool =
         _be_child(make, (send, receive, close), end, silent=silent)
     reader = _PipeReader(receive, end)
     try:
-        os.close(send)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        try:
+            os.close(send)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         reader.read()
     finally:
         os.close(receive)
@@ -159,7 +161,7 @@ def _be_child(make: Make, pipes: tuple[int, int, int], end: float, *, silent: bo
         if silent:
             _detach_streams()
         message = _message_of(make)
-        left = memoryview(len(message).to_bytes(_LENGTH) + message)
+        left = memoryview(len(message).to_bytes(_LENGTH, "big") + message)
         while left:
             left = left[os.write(send, left) :]
     except MemoryError:
@@ -246,7 +248,7 @@ class _PipeReader:
                 self.closed = True
                 return
             self._data += part
-            wanted = _LENGTH + int.from_bytes(self._data[:_LENGTH])
+            wanted = _LENGTH + int.from_bytes(self._data[:_LENGTH], "big")
             if len(self._data) >= max(wanted, _LENGTH):
                 self.complete = True
                 self._end = min(self._end, monotonic() + _ENDING)

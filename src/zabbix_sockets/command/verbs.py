@@ -5,7 +5,7 @@ takes milliseconds. The modules of a verb for people are imported for that verb.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 from zabbix_sockets.command import answers
 from zabbix_sockets.command.call import Call
@@ -13,26 +13,34 @@ from zabbix_sockets.command.cli import FOR_AGENT
 from zabbix_sockets.command.options import CountOptions, DiscoverOptions, GetOptions
 from zabbix_sockets.model.option import Option, Section
 
-Definition = tuple[type, Callable[[Any, Call], None]]
-"""The type of a verb's options, and its function, which takes options and Call."""
+Definition = tuple[type, Callable[[Any, Call], Optional[int]]]
+"""The type of a verb's options, and its function, which takes options and Call, and returns the
+exit status; None: 0."""
 
 
 class Verb(NamedTuple):
-    """A verb: its summary in one line, and the function that returns its Definition."""
+    """A verb.
+
+    Attributes:
+        summary: what it does, in one line.
+        define: returns its Definition.
+        statuses: its exit statuses, in words; empty: those of all verbs.
+    """
 
     summary: str
     define: Callable[[], Definition]
+    statuses: str = ""
 
 
 class Request(NamedTuple):
     """A request for a verb: its function, and the options to call it with."""
 
-    run: Callable[[Any, Call], None]
+    run: Callable[[Any, Call], Optional[int]]
     options: Any
 
-    def answer(self, call: Call) -> None:
-        """Call the verb's function, which prints the answer."""
-        self.run(self.options, call)
+    def answer(self, call: Call) -> Optional[int]:
+        """Call the verb's function, which prints the answer; return the exit status; None: 0."""
+        return self.run(self.options, call)
 
 
 class OptionField(NamedTuple):
@@ -47,8 +55,8 @@ class OptionField(NamedTuple):
 
     name: str
     options: tuple[Option, ...]
-    inner: type | None
-    section: Section | None
+    inner: Optional[type]
+    section: Optional[Section]
 
 
 def option_fields_of(options: type) -> list[OptionField]:
@@ -76,7 +84,7 @@ def filled(options: Any, given: dict[str, Any]) -> Any:
     return options(**values)
 
 
-def parse_plain(arguments: list[str]) -> Request | None:
+def parse_plain(arguments: list[str]) -> Optional[Request]:
     """Return the request of an agent's call without options, such as `get -- process`.
 
     None for all other calls, wrong ones included: arguments.parse() is for these.
@@ -132,11 +140,37 @@ def _files() -> Definition:
     return admin.FilesOptions, admin.files
 
 
+def _setup() -> Definition:
+    from zabbix_sockets.command.setup import setup  # noqa: PLC0415  # for this verb alone
+    from zabbix_sockets.setup.options import SetupOptions  # noqa: PLC0415  # for this verb alone
+
+    return SetupOptions, setup
+
+
+def _names() -> Definition:
+    from zabbix_sockets.command.names import NamesOptions, names  # noqa: PLC0415  # for this verb alone
+
+    return NamesOptions, names
+
+
+def _check() -> Definition:
+    from zabbix_sockets.command.check import CheckOptions, check  # noqa: PLC0415  # for this verb alone
+
+    return CheckOptions, check
+
+
 def _provision() -> Definition:
     from zabbix_sockets.command.provision import provision  # noqa: PLC0415  # for this verb alone
     from zabbix_sockets.provision.options import ProvisionOptions  # noqa: PLC0415  # for this verb alone
 
     return ProvisionOptions, provision
+
+
+def _provision_map() -> Definition:
+    from zabbix_sockets.command.provision import provision_map  # noqa: PLC0415  # for this verb alone
+    from zabbix_sockets.service_map.options import MapOptions  # noqa: PLC0415  # for this verb alone
+
+    return MapOptions, provision_map
 
 
 VERBS = {
@@ -145,8 +179,32 @@ VERBS = {
     "count": Verb("print how many sockets a process holds", lambda: (CountOptions, answers.count)),
     "send": Verb("push the document with zabbix_sender", _send),
     "show": Verb("print a table for people", _show),
+    "setup": Verb(
+        "set this host up: agents' keys, BPF iterators at boot",
+        _setup,
+        "0 it is set up, though something may be degraded; 1 a step failed, something is missing,"
+        " or check finds something broken; 2 the arguments are wrong",
+    ),
     "load": Verb("pin the BPF iterators, for the agent to read", _load),
     "unload": Verb("remove the pinned BPF iterators", _unload),
+    "names": Verb("leave the names of containers for the agent to read", _names),
     "files": Verb("print the folder that holds conf/ and zabbix_templates/", _files),
+    "check": Verb(
+        "say what works here, and what to do about what doesn't",
+        _check,
+        "that of the worst line: 0 all is ok, or unknown; 1 something is degraded;"
+        " 2 something is broken. 3 there are no lines: the arguments are wrong, or check failed",
+    ),
     "provision": Verb("import the templates into a Zabbix server, link hosts", _provision),
+    "provision map": Verb("draw on a Zabbix server who talks to whom", _provision_map),
 }
+"""The verbs by name; one of two words is a part of what the first of them is for."""
+
+
+def verb_of(arguments: list[str]) -> str:
+    """Return the name of the verb that arguments begin with, of two words if that is one.
+
+    It may be none of VERBS; empty without an argument.
+    """
+    both = " ".join(arguments[:2])
+    return both if both in VERBS else "".join(arguments[:1])

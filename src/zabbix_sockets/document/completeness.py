@@ -11,7 +11,7 @@ from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, Grouping
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.snapshot import LISTS
-from zabbix_sockets.model.wire import PROTOCOLS
+from zabbix_sockets.model.wire import PROTOCOLS, UNIX
 
 _OF_GROUPS = ("processes", "upstreams")
 """The lists whose rows are of groups of owners: a socket whose owner, or its group, was not seen is
@@ -37,6 +37,8 @@ class Effect(NamedTuple):
 EFFECTS: Mapping[str, Effect] = {
     # `fds_max_pct` is absent from the rows, which are all there.
     gaps.DESCRIPTOR_LIMITS: Effect((), "timed out: descriptor limits are not known"),
+    # `clients` is absent from the rows, which are all there.
+    gaps.CLIENTS: Effect((), "the clients of listeners were not read to the end"),
     # The sockets of these processes have no owner.
     gaps.DENIED: Effect(
         _OF_GROUPS,
@@ -63,6 +65,11 @@ EFFECTS: Mapping[str, Effect] = {
         LISTS, "timed out: not every unit, container, user or command was looked for"
     ),
     gaps.SHORTAGE: Effect(LISTS, "no descriptor or memory was left for some names"),
+    gaps.CONTAINER_NAMES: Effect(
+        LISTS,
+        "the names of {count} containers are not known yet: zabbix-sockets-names.service has not"
+        " seen them",
+    ),
     gaps.UNASKED: Effect(_OF_GROUPS, "timed out: not every process was asked for its sockets"),
     # An owner may belong to another group than it seems to.
     gaps.HIDDEN_NAMES: Effect(_OF_GROUPS, _HIDES.format("the whole name")),
@@ -75,6 +82,7 @@ EFFECTS: Mapping[str, Effect] = {
     ),
     # The protocol's figures are absent from `host`, too: see unread_protocols().
     gaps.TABLE: Effect(LISTS, "timed out or approximate: {where}"),
+    gaps.UNIX: Effect(("processes", "listeners"), "timed out: not every unix socket was read"),
     # Connections whose remote ends were not kept are in no upstream's row, but in `other`.
     gaps.ENDPOINTS: Effect(("upstreams",)),
     # Of the list that the gap names; `collector.truncated` says how many.
@@ -96,7 +104,9 @@ _REASONS = (
     ((gaps.UNDECIDED,), "filter: some sockets may fit or not: their processes can't be seen"),
     ((gaps.HIDDEN,), "/proc hides other users' processes: the number can't be known"),
     (gaps.UNREAD, "not every socket was read: the number can't be known"),
+    ((gaps.UNIX,), "not every unix socket was read: the number can't be known"),
     ((gaps.SHORTAGE,), "no descriptor or memory was left: the number can't be known"),
+    ((gaps.CONTAINER_NAMES,), "the names of some containers are not known yet"),
     ((gaps.UNASKED, gaps.PLACES), "timed out: the number can't be known"),
 )
 """Kinds of gaps, and the reason that each gives why the number of a group's sockets is not known;
@@ -140,12 +150,13 @@ def unread_protocols(found: Iterable[Gap]) -> set[str]:
 def why_unknown(found: Iterable[Gap], grouping: Grouping, name: str, protocol: str) -> str:
     """Return the reason why it is not known how many sockets the group *name* holds; "" if it is.
 
-    *protocol* is that of the sockets; empty: all. A number needs less than a list: gaps in other
-    protocols' tables, and other processes that may not be inspected, don't matter. If groups are
-    the names of processes, neither do gaps in cgroups and in other names.
+    *protocol* is that of the sockets; empty: TCP and UDP. A number needs less than a list: gaps in
+    other protocols' tables, and other processes that may not be inspected, don't matter. If groups
+    are the names of processes, neither do gaps in cgroups and in other names.
     """
     by_name = grouping.is_plain
     protocols = (protocol,) if protocol else PROTOCOLS
+    found = [gap for gap in found if gap.kind != gaps.UNIX or protocol == UNIX]
     kinds: set[str] = set()
     denied = 0
     for gap in _relevant(found, grouping):
@@ -154,7 +165,7 @@ def why_unknown(found: Iterable[Gap], grouping: Grouping, name: str, protocol: s
         elif gap.kind == gaps.DENIED:
             denied += gap.how_many
             kinds.add(gap.kind)
-        elif not (by_name and gap.kind in (gaps.CGROUPS, gaps.PLACES)):
+        elif not (by_name and gap.kind in (gaps.CGROUPS, gaps.PLACES, gaps.CONTAINER_NAMES)):
             kinds.update((gap.kind,) if gap.kind != gaps.TABLE or gap.where in protocols else ())
     named = f" named {name}" if by_name else ""
     reasons = (words for of_kinds, words in _REASONS if not kinds.isdisjoint(of_kinds))

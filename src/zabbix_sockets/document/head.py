@@ -1,6 +1,11 @@
 """The document's objects `collector` and `host`: the collection itself, and the host's figures."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 from zabbix_sockets.document.completeness import unread_protocols, warnings
+from zabbix_sockets.document.processes import ProcessRow, stuck
 from zabbix_sockets.document.record import (
     COUNTER,
     FRACTION,
@@ -14,6 +19,7 @@ from zabbix_sockets.document.record import (
     texts,
     yes_no,
 )
+from zabbix_sockets.document.totals import Counting
 from zabbix_sockets.document.upstreams import Usage, ephemeral_pct
 from zabbix_sockets.grouping.grouping import Grouping
 from zabbix_sockets.model.addresses import format_endpoint
@@ -40,7 +46,9 @@ class Collector(Record):
     """The collection that the document was made by.
 
     *filter* is absent without one. *truncated* has the number of rows that the bounds left out of
-    each list. *spool* is there with `send` and a spool alone.
+    each list. *not_admitted* is the number of processes and listeners of the host itself that are
+    not admitted to discovery; absent if that was not asked for. *spool* is there with `send` and a
+    spool alone.
     """
 
     filter: str | None = text(default=None)
@@ -59,7 +67,9 @@ class Collector(Record):
     namespaces_skipped: int = number("namespaces")
     warnings: list[str] = texts()
     truncated: dict[str, int] = numbers("rows", LISTS)
+    not_admitted: int | None = number("rows", default=None)
     spool: Spool | None = part(Spool, default=None)
+    totals: Counting | None = part(Counting, default=None)
 
 
 class Ephemeral(Record):
@@ -74,10 +84,40 @@ class Ephemeral(Record):
     worst_endpoint: str = text()
 
 
+class HostTotals(Record):
+    """What the kernel has counted since the own network namespace began, of all protocols' users.
+
+    UDP's are the sums of IPv4 and IPv6. Each is absent where the kernel doesn't count it.
+    """
+
+    active_opens: int | None = number("connections", COUNTER, default=None)
+    passive_opens: int | None = number("connections", COUNTER, default=None)
+    attempt_fails: int | None = number("connections", COUNTER, default=None)
+    estab_resets: int | None = number("connections", COUNTER, default=None)
+    out_rsts: int | None = number("segments", COUNTER, default=None)
+    syn_cookies_sent: int | None = number("segments", COUNTER, default=None)
+    udp_in_errors: int | None = number("datagrams", COUNTER, default=None)
+    udp_rcvbuf_errors: int | None = number("datagrams", COUNTER, default=None)
+    udp_no_ports: int | None = number("datagrams", COUNTER, default=None)
+
+
+class Unseen(Record):
+    """The group of processes, of those not offered to discovery, with most connections stuck.
+
+    *id* is empty, and the figures are 0, if none of these groups has any.
+    """
+
+    id: str = text()
+    stuck: int = number("connections")
+    close_wait: int = number("connections")
+    syn_sent: int = number("connections")
+
+
 class Host(Record):
-    """Figures of the collector's own network namespace; orphans and memory are of the host.
+    """Figures of the collector's own network namespace; orphans, memory, uptime are of the host.
 
     Each is absent if it is not known; those that count sockets are absent with a filter, too.
+    *unseen* is of the list `processes` and all that its bounds left out.
     """
 
     tcp: dict[str, int] | None = numbers("sockets", _TCP_PARTS, default=None)
@@ -88,12 +128,17 @@ class Host(Record):
     listen_overflows: int | None = number("connections", COUNTER, default=None)
     listen_drops: int | None = number("connections", COUNTER, default=None)
     retransmitted_segments: int | None = number("segments", COUNTER, default=None)
+    tcp_max_orphans: int | None = number("sockets", default=None)
+    tcp_max_tw_buckets: int | None = number("sockets", default=None)
+    totals: HostTotals | None = part(HostTotals, default=None)
+    uptime: int | None = number("s", default=None)
     ephemeral: Ephemeral | None = part(Ephemeral, default=None)
+    unseen: Unseen | None = part(Unseen, default=None)
 
 
 def collector_of(snapshot: Snapshot, grouping: Grouping) -> Collector:
     """Return the object `collector` of a Snapshot's document; its `truncated` is empty as yet."""
-    visibility = snapshot.visibility
+    visibility, totals = snapshot.visibility, snapshot.totals
     others = snapshot.namespaces if snapshot.selected is None else snapshot.selected
     skipped = len(snapshot.skipped)
     unowned = sum(listener.owner == UNOWNED for listener in snapshot.listeners)
@@ -121,14 +166,15 @@ def collector_of(snapshot: Snapshot, grouping: Grouping) -> Collector:
         namespaces_skipped=skipped,
         warnings=[*visibility.warnings, *warnings(visibility.gaps, grouping)],
         truncated={},
+        totals=Counting(**totals.figures) if totals else None,
     )
 
 
 def host_of(snapshot: Snapshot, usage: Usage) -> Host:
     """Return the object `host` of a Snapshot's document.
 
-    *usage* is ephemeral_usage()'s. With a filter the other sockets are not known, and so no figure
-    that counts sockets is there.
+    *usage* is ephemeral_usage()'s; *unseen* is missing as yet. With a filter the other sockets are
+    not known, and so no figure that counts sockets is there.
     """
     states = {"tcp": dict.fromkeys(_TCP_PARTS, 0), "udp": dict.fromkeys(_UDP_PARTS, 0)}
     for listener in snapshot.listeners:
@@ -139,13 +185,34 @@ def host_of(snapshot: Snapshot, usage: Usage) -> Host:
             counts = states[connection.protocol]
             name = state_name(connection.protocol, connection.state)
             counts[name] = counts.get(name, 0) + count
+    counters = snapshot.host._asdict()
+    totals = counters.pop("totals")
     known = set() if snapshot.filter else states.keys() - unread_protocols(snapshot.visibility.gaps)
     return Host(
         tcp=states["tcp"] if "tcp" in known else None,
         udp=states["udp"] if "udp" in known else None,
-        **snapshot.host._asdict(),
+        **counters,
+        totals=HostTotals(**totals) if totals else None,
         ephemeral=_ephemeral(snapshot, usage) if "tcp" in known else None,
     )
+
+
+def unseen_of(rows: Iterable[ProcessRow], *, is_complete: bool) -> Unseen | None:
+    """Return the worst of *rows*, those of processes that are not offered to discovery.
+
+    Of equal ones it is the first. None if nothing is stuck in any, and *is_complete* is False, so
+    that there may be others.
+    """
+    worst = max(rows, key=stuck, default=None)
+    if worst is not None and stuck(worst):
+        tcp = worst.tcp
+        return Unseen(
+            id=worst.id,
+            stuck=stuck(worst),
+            close_wait=tcp["close_wait"],
+            syn_sent=tcp["syn_sent"],
+        )
+    return Unseen(id="", stuck=0, close_wait=0, syn_sent=0) if is_complete else None
 
 
 def _ephemeral(snapshot: Snapshot, usage: Usage) -> Ephemeral:

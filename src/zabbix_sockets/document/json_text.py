@@ -24,13 +24,15 @@ def _content(value: object) -> dict[str, Any]:
 _encode = make_encoder(None, _content, encode_basestring, None, ":", ",", False, False, False)
 
 
-def to_json(value: object) -> bytes:
+def to_json(value: object, errors: str = "replace") -> bytes:
     """Return the JSON of Records, or lists and dicts of them, in one line without a line feed.
 
-    Each lone surrogate, which Python has for a byte of a path that is no UTF-8, becomes "?".
+    Each lone surrogate, which Python has for a byte of a path that is no UTF-8, becomes "?", or
+    what *errors* says (str.encode).
 
     Raises:
         TypeError: something in it has no JSON.
+        ValueError: *errors* is strict, and there is a lone surrogate.
     """
     orjson = modules.get("orjson")
     if orjson:
@@ -40,4 +42,4 @@ def to_json(value: object) -> bytes:
             pass  # a surrogate, perhaps
         else:
             return text
-    return "".join(_encode(value, 0)).encode(errors="replace")
+    return "".join(_encode(value, 0)).encode(errors=errors)

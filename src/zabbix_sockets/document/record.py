@@ -10,13 +10,25 @@ use this one line. An object within a row (`totals` in a row, say) is a Record,
 too: `totals: Totals | None = part(Totals, needs=..., default=None)`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, TypeVar
+
+TYPE_CHECKING = False  # as in zabbix_sockets/__init__.py
+if TYPE_CHECKING:  # what it says is for mypy alone, and Python has it from 3.11 on
+    from typing_extensions import dataclass_transform
+else:
+
+    def dataclass_transform(**_described: object) -> object:
+        """Return what leaves a class as it is."""
+        return lambda record: record
+
 
 TEXT, YES_NO, INTEGER, FRACTION, COUNTER, MOMENT, OBJECT = (
     *("text", "yes or no", "integer", "fraction", "counter", "moment", "object"),
 )
-"""Kinds of fields; COUNTER: an integer that only rises until the next boot."""
+"""Kinds of fields; COUNTER: an integer that rises, of which people want to know how fast."""
 
 ABSENT_ID = "(absent)"
 """The id of the reserved row that ends a complete list: its zeros hold for all rows not in the
@@ -51,14 +63,14 @@ class Field:
     zero: str | float | None = None
     needs = ""
     parts: tuple[str, ...] = ()
-    record: "type[Record] | None" = None
+    record: type[Record] | None = None
     is_list = False
 
     def __init__(self, kind: str, default: object = ...) -> None:
         self.kind = kind
         self.optional = default is None
 
-    def __get__(self, record: object, owner: type) -> "Field | None":
+    def __get__(self, record: object, owner: type) -> Field | None:
         """Return this description on a class, and None on a Record that lacks the field."""
         return self if record is None else None
 
@@ -120,7 +132,7 @@ def numbers(
 
 
 def part(
-    record: "type[Record]",
+    record: type[Record],
     *,
     additive: bool = False,
     zero: int | None = None,
@@ -136,7 +148,7 @@ def part(
     return field
 
 
-def rows(record: "type[Record]") -> Any:
+def rows(record: type[Record]) -> Any:
     """Return the description of a list of Records of the class *record*."""
     field = Field(OBJECT)
     field.record, field.is_list = record, True
@@ -233,8 +245,9 @@ def absent_row(record: type[Record], facts: Collection[str]) -> Figures:
 
 def _zero(zero: str | float, parts: Collection[str], record: type[Record] | None) -> object:
     """Return the zero of a field; for a dict or a Record one with the zero of each number in it."""
-    names = fields_of(record) if record else parts
-    return dict.fromkeys(names, zero) if names else zero
+    if record:
+        parts = [name for name, field in fields_of(record).items() if field.kind != TEXT]
+    return dict.fromkeys(parts, zero) if parts else zero
 
 
 def sum_of(record: type[Record], rows: Iterable[Record], facts: Collection[str]) -> Figures:

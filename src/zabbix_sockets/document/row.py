@@ -1,24 +1,32 @@
 """Rows of the three lists: their common fields, their ranks, and the facts that fields need."""
 
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any, Generic, TypeVar
 
 from zabbix_sockets.document.record import Record, number, numbers, percentage
 from zabbix_sockets.grouping.grouping import Grouping
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.names import UNNAMED
 from zabbix_sockets.model.quality import LIMITED_TIMES, Quality, add_to, figures_of
-from zabbix_sockets.model.snapshot import BY_CGROUPS, Connection, Snapshot
+from zabbix_sockets.model.snapshot import (
+    BY_CGROUPS,
+    FIRST_USER_UID,
+    Connection,
+    ListenerSocket,
+    Snapshot,
+)
 from zabbix_sockets.model.wire import OWN_NETNS, TcpState
 
 Key = TypeVar("Key")
-
-FIRST_USER_UID = 1000
 
 OF_PROCESSES = "owners are processes, not cgroups"
 OF_PROCESS_NAMES = "groups are processes of one name"
 OF_ALL_SOCKETS = "no filter leaves sockets out"
 OF_ROUND_TRIPS = "every connection was asked for its round-trip time"
 OF_LIMITED_TIMES = "every connection was asked for the times in which it was held up"
+OF_CLIENTS = "the clients of listeners were counted"
 """Facts that may hold of a Snapshot, and that fields need (Field.needs)."""
 
 
@@ -34,14 +42,27 @@ def facts_of(snapshot: Snapshot, grouping: Grouping) -> set[str]:
         OF_ALL_SOCKETS: not snapshot.filter,
         OF_ROUND_TRIPS: measured,
         OF_LIMITED_TIMES: measured and not snapshot.lacks_limited_times,
+        OF_CLIENTS: snapshot.clients is not None and not _lacks_connections(snapshot),
     }
     return {"", *(fact for fact, holds in facts.items() if holds)}
+
+
+def _lacks_connections(snapshot: Snapshot) -> bool:
+    """Whether TCP connections of the own namespace, or clients, were not read to their end."""
+    return any(
+        gap.kind == gaps.CLIENTS or (gap.kind, gap.where) == (gaps.TABLE, "tcp")
+        for gap in snapshot.visibility.gaps
+    )
 
 
 class Row(Record):
     """A row of any list: an id, and the measured fields, round-trip times and retransmissions.
 
-    The latter are of the row's TCP connections that sent or received data lately
+    *netns* is the label of its network namespace, empty for the own one. *admitted* is the number
+    of the row among those that are discovered (document.admission), 0 of one that is not one of
+    them; absent if that was not asked for.
+
+    The measured fields are of the row's TCP connections that sent or received data lately
     (docs/document.md). They are None for UDP, without tcp_info in the query, and if a connection of
     the row couldn't be measured; *rtt_us* also if no connection counts.
     """
@@ -50,6 +71,8 @@ class Row(Record):
     """The word for one row of the list in items' keys, as `process` in `sockets.process.*`."""
 
     id: str
+    netns: str
+    admitted: int | None
     measured: int | None = number(
         "connections", additive=True, zero=0, needs=OF_ROUND_TRIPS, default=None
     )
@@ -73,6 +96,20 @@ class Row(Record):
 R = TypeVar("R", bound=Row)
 
 
+def is_settled(row: Row) -> bool:
+    """Whether a row is worth discovering: all are, but for processes that are no settled ones."""
+    return bool(getattr(row, "settled", True))
+
+
+def is_offered(row: Row) -> bool:
+    """Whether a row of the document is offered to discovery.
+
+    Admitted ones are, also those of processes that were settled once and have begun anew; where
+    admission was not asked for, those that are settled.
+    """
+    return is_settled(row) if row.admitted is None else row.admitted > 0
+
+
 class RankedRow(Generic[R]):
     """A row with its rank; if there are too many, those with the lowest ranks stay.
 
@@ -81,16 +118,30 @@ class RankedRow(Generic[R]):
         row: the row; its measured fields are set when it is known to stay.
         quality: the sum of its connections' samples (model.quality), of which these fields are
             made; None: not known, or UDP.
+        members: the indices in the Snapshot of the processes that hold its sockets.
+        totals: makes the row's totals, when it is known to stay; None: it has none.
+        is_open: sockets of it are open; otherwise the row is there for its totals, and adds nothing
+            to `other`.
+        fields: makes the fields of such a row, which has only an id, its network namespace, and
+            whether it is settled and admitted, until it is known to stay; None: it has all.
     """
 
     def __init__(
-        self, rank: tuple[bool, bool, int, str], row: R, quality: Quality | None = None
+        self,
+        rank: tuple[bool, bool, int, str],
+        row: R,
+        quality: Quality | None = None,
+        members: Collection[int] = (),
     ) -> None:
         self.rank = rank
         self.row = row
         self.quality = quality
+        self.members = members
+        self.totals: Callable[[], Record] | None = None
+        self.is_open = True
+        self.fields: Callable[[], dict[str, Any]] | None = None
 
-    def __lt__(self, other: "RankedRow[R]") -> bool:
+    def __lt__(self, other: RankedRow[R]) -> bool:
         """Whether its rank is lower than that of *other*; no two rows have the same."""
         return self.rank < other.rank
 
@@ -155,6 +206,15 @@ def rank(
     return uid is None or uid >= FIRST_USER_UID, not listening, -sockets.bit_length(), row_id
 
 
+_DROPPING = "tcp", "udp"
+"""The protocols whose listeners have drops, if the source tells them."""
+
+
+def has_unknown_drops(listener: ListenerSocket) -> bool:
+    """Whether it is not known how many packets were dropped at a listener."""
+    return listener.drops is None and listener.protocol in _DROPPING
+
+
 NetnsLabel = Callable[[int], str]
 """Returns the label of a network namespace in rows, by its number; empty for the own one."""
 
@@ -171,5 +231,9 @@ def netns_labels(snapshot: Snapshot, *, for_people: bool) -> NetnsLabel:
 
 
 def accept_queue_pct(accept_queue: int, backlog: int) -> float:
-    """Return the percentage of an accept queue that is taken: its size is *backlog* + 1."""
-    return round(100 * accept_queue / (backlog + 1), 1)
+    """Return the percentage of an accept queue that is taken: its size is *backlog* + 1.
+
+    It is 0 only of an empty queue, however long the backlog is.
+    """
+    share = round(100 * accept_queue / (backlog + 1), 1)
+    return max(share, 0.1) if accept_queue else share

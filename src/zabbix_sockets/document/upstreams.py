@@ -1,8 +1,9 @@
 """Rows of the list `upstreams`: each remote endpoint of a group, with the ephemeral ports taken."""
 
-from zabbix_sockets.document.record import ABSENT_ID, number, percentage, text
+from __future__ import annotations
+
+from zabbix_sockets.document.record import ABSENT_ID, number, part, percentage, text
 from zabbix_sockets.document.row import (
-    FIRST_USER_UID,
     OF_ALL_SOCKETS,
     NetnsLabel,
     Qualities,
@@ -10,10 +11,11 @@ from zabbix_sockets.document.row import (
     Row,
     rank,
 )
+from zabbix_sockets.document.totals import UpstreamTotals
 from zabbix_sockets.grouping.grouping import Groups
 from zabbix_sockets.model.addresses import format_address, format_endpoint
 from zabbix_sockets.model.quality import Quality
-from zabbix_sockets.model.snapshot import OUTBOUND, PortRange, Snapshot
+from zabbix_sockets.model.snapshot import FIRST_USER_UID, OUTBOUND, PortRange, Snapshot
 from zabbix_sockets.model.wire import TcpState
 
 
@@ -31,10 +33,12 @@ class UpstreamRow(Row):
     address: str = text(macro="{#ADDRESS}")
     port: int = number("", macro="{#PORT}")
     netns: str = text(macro="{#NETNS}")
+    admitted: int | None = number("", macro="{#ADMITTED}", default=None)
     established: int = number("connections", additive=True, zero=0)
     syn_sent: int = number("connections", additive=True, zero=0)
     close_wait: int = number("connections", additive=True, zero=0)
     ephemeral_pct: float | None = percentage(zero=0, needs=OF_ALL_SOCKETS, default=None)
+    totals: UpstreamTotals | None = part(UpstreamTotals, default=None)
 
 
 Usage = dict[tuple[str, int, int, bytes, int, str], int]
@@ -50,7 +54,7 @@ def ephemeral_usage(snapshot: Snapshot) -> Usage:
     """
     usage: Usage = {}
     for connection, count in snapshot.connections.items():
-        protocol, netns, _, _, direction, address, port, device, source, ephemeral = connection
+        protocol, netns, _, _, direction, address, port, device, source, ephemeral, _ = connection
         if direction == OUTBOUND and ephemeral and protocol == "tcp":
             if address is None or source is None or port is None:
                 continue
@@ -105,7 +109,7 @@ def upstream_rows(
             qualities.add(key, connection)
     worst = _worst_pct(snapshot, usage, label)
     rows = [
-        _upstream_row(key, states, worst.get(key[1:]), uids[key[0]], qualities.of(key))
+        _upstream_row(key, states, worst.get(key[1:]), uids[key[0]], qualities.of(key), groups)
         for key, states in sums.items()
     ]
     established, syn_sent, close_wait = without_endpoint
@@ -149,6 +153,7 @@ def _upstream_row(
     pct: float | None,
     uid: int,
     quality: Quality | None,
+    groups: Groups,
 ) -> RankedRow[UpstreamRow]:
     name, protocol, netns, address, port, device = key
     established, syn_sent, close_wait = counts
@@ -167,4 +172,5 @@ def _upstream_row(
         ephemeral_pct=pct,
     )
     ranked = rank(uid, False, sum(counts), row_id)
-    return RankedRow(ranked, row, quality if protocol == "tcp" else None)
+    members = groups.instances[name]
+    return RankedRow(ranked, row, quality if protocol == "tcp" else None, members)

@@ -6,6 +6,8 @@ end behind the last one accepts a socket, 4 bytes further rejects it. A jump mus
 operation that is also reached by `yes` alone, so here `yes` always leads to the next one.
 """
 
+from __future__ import annotations
+
 import struct
 from _socket import AF_INET, AF_INET6
 from itertools import count
@@ -88,7 +90,7 @@ class _Program:
 
         *following* is the label of the operation that will come right behind them.
         """
-        if isinstance(node, And | Or):
+        if isinstance(node, (And, Or)):
             *first, last = node.parts
             for part in first:
                 behind = next(self._labels)
@@ -101,7 +103,7 @@ class _Program:
             return
         if isinstance(node, Not):
             node, true, false = node.part, false, true
-        assert not isinstance(node, Constant | And | Or | Not)
+        assert not isinstance(node, (Constant, And, Or, Not))
         code, operand = _operation(node)
         self._append(code, operand, false)
         if true != following:
@@ -125,18 +127,17 @@ class _Program:
 
 def _operation(leaf: Leaf) -> tuple[int, bytes]:
     """Return the code of a condition's operation, and the operand that follows it."""
-    match leaf:
-        case Port(local, operator, number):
-            return _PORT_CODES[local, operator], OP.pack(0, 0, number)
-        case Host(local, address, prefix, port):
-            family = AF_INET if len(address) == IPV4_LENGTH else AF_INET6
-            condition = HOSTCOND.pack(family, prefix, -1 if port is None else port)
-            code = INET_DIAG_BC_S_COND if local else INET_DIAG_BC_D_COND
-            return code, condition + address
-        case Device(ifindex):
-            return INET_DIAG_BC_DEV_COND, IFINDEX.pack(ifindex)
-        case Mark(value, mask):
-            return INET_DIAG_BC_MARK_COND, MARKCOND.pack(value, mask)
-        case Cgroup(number):
-            return INET_DIAG_BC_CGROUP_COND, CGROUP_ID.pack(number)
+    if isinstance(leaf, Port):
+        return _PORT_CODES[leaf.local, leaf.operator], OP.pack(0, 0, leaf.number)
+    if isinstance(leaf, Host):
+        family = AF_INET if len(leaf.address) == IPV4_LENGTH else AF_INET6
+        condition = HOSTCOND.pack(family, leaf.prefix, -1 if leaf.port is None else leaf.port)
+        code = INET_DIAG_BC_S_COND if leaf.local else INET_DIAG_BC_D_COND
+        return code, condition + leaf.address
+    if isinstance(leaf, Device):
+        return INET_DIAG_BC_DEV_COND, IFINDEX.pack(leaf.ifindex)
+    if isinstance(leaf, Mark):
+        return INET_DIAG_BC_MARK_COND, MARKCOND.pack(leaf.value, leaf.mask)
+    if isinstance(leaf, Cgroup):
+        return INET_DIAG_BC_CGROUP_COND, CGROUP_ID.pack(leaf.number)
     raise TypeError(f"the kernel has no operation for {leaf!r}")

@@ -3,6 +3,8 @@
 It decides as inet_diag_bc_run() of net/ipv4/inet_diag.c does.
 """
 
+from __future__ import annotations
+
 import os
 from _socket import AF_INET
 from collections.abc import Callable, Container, Iterable, Mapping
@@ -71,16 +73,16 @@ def compile_test(node: Node, context: RowContext) -> Test:
     Raises:
         TypeError: a condition is Named.
     """
-    match node:
-        case Constant(value):
-            return lambda _row, _cgroup, _mark: value
-        case Not(part):
-            inner = compile_test(part, context)
-            return lambda row, cgroup, mark: not inner(row, cgroup, mark)
-        case And(parts):
-            return _all(_tests_of_all(parts, context))
-        case Or(parts):
-            return _any(_tests_of_any(parts, context))
+    if isinstance(node, Constant):
+        value = node.value
+        return lambda _row, _cgroup, _mark: value
+    if isinstance(node, Not):
+        inner = compile_test(node.part, context)
+        return lambda row, cgroup, mark: not inner(row, cgroup, mark)
+    if isinstance(node, And):
+        return _all(_tests_of_all(node.parts, context))
+    if isinstance(node, Or):
+        return _any(_tests_of_any(node.parts, context))
     return _leaf_test(node, context)
 
 
@@ -158,7 +160,7 @@ def _address_test(
     prefixes = tuple(by_shift.items())
 
     def test(row: SocketRow, _cgroup: int, _mark: int) -> bool:
-        number = int.from_bytes(decode(row[at]))
+        number = int.from_bytes(decode(row[at]), "big")
         for shift, known in prefixes:  # noqa: SIM110  # a generator for each socket costs more
             if number >> shift in known:
                 return True
@@ -178,45 +180,48 @@ def _prefix(host: Host, family: int) -> tuple[int, int] | None:
     elif len(address) != IPV4_LENGTH and family == AF_INET:
         return None
     shift = len(address) * 8 - length
-    return shift, int.from_bytes(address) >> shift
+    return shift, int.from_bytes(address, "big") >> shift
 
 
 def _leaf_test(leaf: Leaf, context: RowContext) -> Test:
     """Return the test of one condition."""
-    match leaf:
-        case States(mask):
-            return lambda row, _cgroup, _mark: bool(mask >> row[0] & 1)
-        case Port(local, operator, number):
-            return _port_test(1 if local else 2, operator, number, context.encoding)
-        case Host():
-            return _host_test(leaf, context)
-        case Device(ifindex):
-            return lambda row, _cgroup, _mark: row[5] == ifindex
+    if isinstance(leaf, States):
+        mask = leaf.mask
+        return lambda row, _cgroup, _mark: bool(mask >> row[0] & 1)
+    if isinstance(leaf, Port):
+        return _port_test(1 if leaf.local else 2, leaf.operator, leaf.number, context.encoding)
+    if isinstance(leaf, Host):
+        return _host_test(leaf, context)
+    if isinstance(leaf, Device):
+        ifindex = leaf.ifindex
+        return lambda row, _cgroup, _mark: row[5] == ifindex
     return _fact_test(leaf, context)
 
 
 def _fact_test(leaf: Leaf, context: RowContext) -> Test:
     """Return the test of a condition on the mark, the cgroup, the user or the owners."""
-    match leaf:
-        case Mark(value, mask):
-            return lambda _row, _cgroup, mark: mark & mask == value
-        case Cgroup(number):
-            return lambda _row, cgroup, _mark: cgroup == number
-        case User(uid):
-            return lambda row, _cgroup, _mark: row[8] == uid and row[9] != 0
+    if isinstance(leaf, Mark):
+        value, bits = leaf.value, leaf.mask
+        return lambda _row, _cgroup, mark: mark & bits == value
+    if isinstance(leaf, Cgroup):
+        number = leaf.number
+        return lambda _row, cgroup, _mark: cgroup == number
+    if isinstance(leaf, User):
+        uid = leaf.uid
+        return lambda row, _cgroup, _mark: row[8] == uid and row[9] != 0
     return _owner_test(leaf, context.owners)
 
 
 def _owner_test(leaf: Leaf, owners: OwnerMatcher) -> Test:
     """Return the test of a condition on the owners."""
-    match leaf:
-        case ProcessName(name):
-            names = name, safe_name(os.fsencode(name))
-            is_matched = owners.matching(lambda process: process.name in names)
-        case Pid(pid):
-            is_matched = owners.matching(lambda process: process.pid == pid)
-        case _:
-            raise TypeError(f"{leaf!r} has not been looked up")
+    if isinstance(leaf, ProcessName):
+        names = leaf.name, safe_name(os.fsencode(leaf.name))
+        is_matched = owners.matching(lambda process: process.name in names)
+    elif isinstance(leaf, Pid):
+        pid = leaf.pid
+        is_matched = owners.matching(lambda process: process.pid == pid)
+    else:
+        raise TypeError(f"{leaf!r} has not been looked up")
     return lambda row, _cgroup, _mark: is_matched(row[9])
 
 

@@ -1,5 +1,7 @@
 """Parser of ports and addresses in the syntax of ss(8)."""
 
+from __future__ import annotations
+
 import _socket
 from typing import NamedTuple
 

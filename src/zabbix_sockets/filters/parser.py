@@ -4,7 +4,7 @@ Operators have no precedence over each other: `a or b and c` is `(a or b) and c`
 ss(8) says of it; ss itself reads it so, from left to right.
 """
 
-from typing import Self
+from __future__ import annotations
 
 from zabbix_sockets.filters import terms
 from zabbix_sockets.filters.faults import fault
@@ -36,7 +36,7 @@ class Filter(str):
 
     node: Node
 
-    def __new__(cls, text: str, node: Node) -> Self:
+    def __new__(cls, text: str, node: Node) -> Filter:
         """Make it of its text, and of the conditions that were read in that."""
         made = super().__new__(cls, text)
         made.node = node
@@ -267,6 +267,10 @@ _EXPECTED = {
 }
 
 
+_NEGATED = {"!=": "=", "<": ">=", ">": "<="}
+"""The comparisons that the kernel lacks, and those of which they are the negation."""
+
+
 def _compared(local: bool, comparison: str, number: int | None) -> Node:
     """Return the condition for a port and an operator, by those that the kernel has: =, >=, <=.
 
@@ -274,11 +278,6 @@ def _compared(local: bool, comparison: str, number: int | None) -> Node:
     """
     if number is None:
         return terms.Constant(comparison == "=")
-    match comparison:
-        case "!=":
-            return Not(Port(local, "=", number))
-        case "<":
-            return Not(Port(local, ">=", number))
-        case ">":
-            return Not(Port(local, "<=", number))
+    if comparison in _NEGATED:
+        return Not(Port(local, _NEGATED[comparison], number))
     return Port(local, comparison, number)

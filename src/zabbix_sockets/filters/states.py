@@ -1,5 +1,7 @@
 """Masks of states by their names in ss(8), and in the document. Pure."""
 
+from __future__ import annotations
+
 from zabbix_sockets.model.wire import TcpState
 
 ALL = 0xFFFFFFFF

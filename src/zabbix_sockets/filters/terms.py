@@ -3,8 +3,10 @@
 Each class says its *kind*, so that equal fields of different ones are not equal.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Union
 
 
 class Constant(NamedTuple):
@@ -17,21 +19,21 @@ class Constant(NamedTuple):
 class And(NamedTuple):
     """Matches a socket if all parts do."""
 
-    parts: "tuple[Node, ...]"
+    parts: tuple[Node, ...]
     kind: str = "and"
 
 
 class Or(NamedTuple):
     """Matches a socket if one part does at least."""
 
-    parts: "tuple[Node, ...]"
+    parts: tuple[Node, ...]
     kind: str = "or"
 
 
 class Not(NamedTuple):
     """Matches a socket if the part doesn't."""
 
-    part: "Node"
+    part: Node
     kind: str = "not"
 
 
@@ -120,9 +122,9 @@ class Pid(NamedTuple):
     kind: str = "pid"
 
 
-Leaf = States | Port | Host | Named | Device | Mark | Cgroup | User | ProcessName | Pid
+Leaf = Union[States, Port, Host, Named, Device, Mark, Cgroup, User, ProcessName, Pid]
 """A condition."""
-Node = Constant | And | Or | Not | Leaf
+Node = Union[Constant, And, Or, Not, Leaf]
 """An expression, or a part of one."""
 
 TRUE, FALSE = Constant(True), Constant(False)
@@ -134,7 +136,7 @@ Replace = Callable[[Leaf, bool], Node]
 
 def leaves(node: Node) -> Iterator[Leaf]:
     """Yield the conditions of an expression, from left to right."""
-    if isinstance(node, And | Or):
+    if isinstance(node, (And, Or)):
         for part in node.parts:
             yield from leaves(part)
     elif isinstance(node, Not):
@@ -163,11 +165,11 @@ def rewrite(node: Node, replace: Replace = keep, *, positive: bool = True) -> No
         return Constant(node.value == positive)
     if isinstance(node, Not):
         return rewrite(node.part, replace, positive=not positive)
-    if isinstance(node, And | Or):
+    if isinstance(node, (And, Or)):
         parts = (rewrite(part, replace, positive=positive) for part in node.parts)
         return conjunction(parts) if isinstance(node, And) == positive else disjunction(parts)
     new = replace(node, positive)
-    if isinstance(new, Constant | And | Or | Not):
+    if isinstance(new, (Constant, And, Or, Not)):
         return rewrite(new, positive=positive)
     return new if positive else Not(new)
 

@@ -53,20 +53,27 @@ class Groups:
 
     Attributes:
         grouping: the way they are made.
-        instances: the indices in the Snapshot's `processes` of each group's members, by its name.
+        instances: the indices in the Snapshot's `processes` of each group's members, by its name:
+            those that hold a TCP or UDP socket, or a unix socket that listens.
     """
 
     def __init__(self, snapshot: Snapshot, grouping: Grouping) -> None:
         self.grouping = grouping
-        held = sorted({index for members in snapshot.owners.values() for index in members})
+        of_unix = snapshot.unix.owners if snapshot.unix else {}
+        owners = (*snapshot.owners.values(), *of_unix.values())
+        held = sorted({index for members in owners for index in members})
         names_held = grouping.names_of([snapshot.processes[index] for index in held])
-        names = dict(zip(held, names_held, strict=True))
+        names = dict(zip(held, names_held))
         self.instances: dict[str, set[int]] = {}
-        self._names: dict[int, tuple[str, ...]] = {}
-        for owner, members in snapshot.owners.items():
+        for members in snapshot.owners.values():
             for index in members:
                 self.instances.setdefault(names[index], set()).add(index)
-            self._names[owner] = tuple(sorted({names[index] for index in members}))
+
+        def names_of(members: Iterable[int]) -> tuple[str, ...]:
+            return tuple(sorted({names[index] for index in members}))
+
+        self._names = {owner: names_of(members) for owner, members in snapshot.owners.items()}
+        self._of_unix = {owner: names_of(members) for owner, members in of_unix.items()}
 
     def of_all(self, owners: Collection[int]) -> Sequence[str]:
         """Return the names of the groups that have a member of any of *owners*, sorted."""
@@ -80,3 +87,10 @@ class Groups:
         There is none for NOBODY and UNOWNED.
         """
         return self._names.get(owner, ())
+
+    def of_connected(self, owner: int) -> tuple[str, ...]:
+        """Return the names of the groups that hold the connected unix sockets of *owner*, sorted.
+
+        Groups that hold nothing else are among them, which are none of `instances`.
+        """
+        return self._of_unix.get(owner, ())

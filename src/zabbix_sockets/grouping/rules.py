@@ -7,9 +7,12 @@ order of `FIELDS`.
 A user's process says in its command line whatever it likes, so it can put itself into
 another group, or make up a name of a rule that captures: that is inherent. A rule that also
 has an expression on `user` or `unit`, which a process can't choose, prevents it, when it is
-anchored (^...$): a user's own services may be called anything. Names stay bounded in any
-case, and of too many those of system users stay.
+anchored (^...$): a user's own services may be called anything. Such a rule looks at no command line
+of others, either, however long its expression would take for what a user has put there. Names stay
+bounded in any case, and of too many those of system users stay.
 """
+
+from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,6 +45,8 @@ class Facts(NamedTuple):
 
 FIELDS = Facts._fields
 """The keys of a rule that are expressions, in the order in which captured parts are numbered."""
+_TRIED = ("user", "unit", "container", "process", "command")
+"""The same in the order in which they are tried: what a user can't choose, then what is short."""
 
 
 class Rule(NamedTuple):
@@ -50,23 +55,26 @@ class Rule(NamedTuple):
     Attributes:
         parts: the parts of the name: literal text, or the index, from 0, of a captured part.
         expressions: pairs of a field and its regular expression, in the order of FIELDS.
+        tried: the same in the order in which they are tried, until one doesn't match.
     """
 
     parts: tuple[str | int, ...]
     expressions: tuple[tuple[str, re.Pattern[str]], ...]
+    tried: tuple[tuple[str, re.Pattern[str]], ...]
 
     def captured(self, facts: Facts) -> list[str] | None:
         """Return the parts of *facts* that the expressions capture, each cut at MAX_LENGTH.
 
         A group that took no part in a match captures "". None if an expression doesn't match.
         """
-        captured: list[str] = []
-        for field, expression in self.expressions:
+        found: dict[str, re.Match[str]] = {}
+        for field, expression in self.tried:
             match = expression.search(getattr(facts, field)[:MAX_MATCHED])
             if match is None:
                 return None
-            captured += (part[:MAX_LENGTH] for part in match.groups(""))
-        return captured
+            found[field] = match
+        groups = (found[field].groups("") for field, _ in self.expressions)
+        return [part[:MAX_LENGTH] for captured in groups for part in captured]
 
     def name(self, captured: Sequence[str] | None = None) -> str:
         """Return the name with the parts *captured*, safe to print; it may be empty.
@@ -114,7 +122,9 @@ def make_rule(name: str, expressions: Mapping[str, str]) -> Rule:
             indices[group] = total + number - 1
         total += expression.groups
     indices |= {str(index + 1): index for index in range(total)}
-    return Rule(tuple(part for part in _parts(name, indices, total) if part != ""), compiled)
+    tried = sorted(compiled, key=lambda each: _TRIED.index(each[0]))
+    parts = tuple(part for part in _parts(name, indices, total) if part != "")
+    return Rule(parts, compiled, tuple(tried))
 
 
 def _compiled(field: str, expression: str) -> re.Pattern[str]:
@@ -209,9 +219,7 @@ class RuleNames:
             made.append((rule, name))
             if rule >= 0:
                 systems[rule][name] = systems[rule].get(name, False) or uid < SYSTEM_UIDS
-        instead = [
-            self._bounded(rule, names) for rule, names in zip(self._rules, systems, strict=True)
-        ]
+        instead = [self._bounded(rule, names) for rule, names in zip(self._rules, systems)]
         return [name if rule < 0 else instead[rule].get(name, name) for rule, name in made]
 
     def _first(self, facts: Facts) -> tuple[int, str]:

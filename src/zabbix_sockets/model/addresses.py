@@ -1,7 +1,9 @@
 """Addresses and endpoints as text (RFC 5952), and as a number where only equality counts."""
 
+from __future__ import annotations
+
 import struct
-from _socket import AF_INET, AF_INET6, inet_ntop
+from _socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 IPV4_LENGTH, IPV6_LENGTH = 4, 16
 """Bytes of a packed address."""
@@ -21,6 +23,18 @@ def family_of(address: bytes) -> int:
 def format_address(address: bytes) -> str:
     """Return the text of a packed address: "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"."""
     return inet_ntop(family_of(address), address)
+
+
+def parse_address(text: str) -> bytes:
+    """Return the packed address of a text such as "192.0.2.1" or "2001:db8::1".
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
+    except OSError:
+        raise ValueError(f"no address: {text!r}") from None
 
 
 def format_endpoint(address: bytes, port: int | str, device: str = "") -> str:
@@ -49,6 +63,6 @@ def fold_address(address: bytes) -> int:
     if len(address) == IPV4_LENGTH:
         address = MAPPED_PREFIX + address
     folded = 0
-    for word, factor in zip(_WORDS.unpack(address), _FACTORS, strict=True):
+    for word, factor in zip(_WORDS.unpack(address), _FACTORS):
         folded ^= word * factor & 0xFFFFFFFF
     return folded

@@ -1,5 +1,7 @@
 """The deadline of a call."""
 
+from __future__ import annotations
+
 from time import monotonic
 
 from zabbix_sockets.model.errors import DeadlineError
@@ -39,6 +41,6 @@ class Deadline:
         if self.passed():
             raise DeadlineError(f"timed out after {self.seconds:g} s")
 
-    def part(self, share: float) -> "Deadline":
+    def part(self, share: float) -> Deadline:
         """Return a deadline after *share*, 0 to 1, of the time that remains: 0 s if none does."""
         return Deadline(max(0.0, self.remaining()) * share)

@@ -54,7 +54,7 @@ class InternalError(SocketsError):
     """
 
     def __init__(self, message: str, trace: str = "") -> None:
-        super().__init__(message, "--debug shows where")
+        super().__init__(message, "--debug shows where" if trace else "")
         self.trace = trace
 
     @classmethod
@@ -74,7 +74,7 @@ def _trace_of(error: BaseException) -> str:
     try:
         from traceback import format_exception  # noqa: PLC0415  # 5 ms, and no answer needs it
 
-        return "".join(format_exception(error))
+        return "".join(format_exception(type(error), error, error.__traceback__))
     except Exception:  # noqa: BLE001  # the message is worth more
         return ""
 

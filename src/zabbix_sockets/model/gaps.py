@@ -12,6 +12,8 @@ from zabbix_sockets.model.wire import OWN_NETNS
 TABLE = "table"
 """Sockets of the own namespace: the tables of a protocol (*where*) were not read to their end, or
 are approximate."""
+UNIX = "unix sockets"
+"""Unix sockets of any namespace, which were not read to their end."""
 NAMESPACE = "namespace"
 """Sockets of another namespace (*netns*), which was not read to its end."""
 NAMESPACES = "namespaces"
@@ -25,6 +27,9 @@ PLACES = "places"
 SHORTAGE = "shortage"
 """Names of units, containers, users, namespaces and command lines: no descriptor or memory was left
 to read them."""
+CONTAINER_NAMES = "names of containers"
+"""Names of containers (*how_many*): the file that `zabbix-sockets names` keeps is older than these
+containers."""
 
 DENIED = "denied processes"
 """Processes named *where* (empty: not even that is known), which may not be inspected."""
@@ -52,14 +57,16 @@ ENDPOINTS = "endpoints"
 """Remote endpoints beyond the bound: their connections are counted without them."""
 DESCRIPTOR_LIMITS = "descriptor limits"
 """Limits of the owners' descriptors: the deadline was before them."""
+CLIENTS = "clients"
+"""Clients of listeners, which were asked for: they were not read to the end."""
 ROWS = "rows"
 """Rows of a list (*where*) that are more than the document has room for."""
 
 KINDS = (
-    *(TABLE, NAMESPACE, NAMESPACES, NAMESPACE_NAMES, PLACES, SHORTAGE),
+    *(TABLE, UNIX, NAMESPACE, NAMESPACES, NAMESPACE_NAMES, PLACES, SHORTAGE, CONTAINER_NAMES),
     *(DENIED, HIDDEN, UNASKED, FOREIGN_OWNERS, CGROUPS),
     *(HIDDEN_NAMES, HIDDEN_USERS, HIDDEN_COMMANDS, UNREAD_COMMANDS),
-    *(UNDECIDED, ENDPOINTS, DESCRIPTOR_LIMITS, ROWS),
+    *(UNDECIDED, ENDPOINTS, DESCRIPTOR_LIMITS, CLIENTS, ROWS),
 )
 UNREAD = (TABLE, NAMESPACE, NAMESPACES)
 """The kinds of gaps in which there may be sockets that were not read."""

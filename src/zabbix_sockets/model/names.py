@@ -2,7 +2,8 @@
 
 A process chooses its name freely (prctl(2) PR_SET_NAME, argv[0]); so does whoever names a
 network device or a namespace. A safe name can't break JSON, an LLD row, a quoted item key,
-a line for zabbix_sender, a terminal or a log, and no Zabbix macro is expanded in it.
+a line for zabbix_sender, a terminal or a log, no Zabbix macro is expanded in it, and it is no
+markup in a mail or a chat.
 """
 
 from collections.abc import Collection
@@ -10,13 +11,19 @@ from functools import lru_cache
 
 MAX_LENGTH = 64
 """The most characters of a safe name."""
+MAX_UNIX_LENGTH = 60
+"""The most characters of a unix socket's name, so that no listener has a longer id than others."""
 
 # What this package calls what has no name; no safe name begins with a parenthesis.
 UNNAMED, HOST, NO_UNIT, UNKNOWN_NAME = "(unnamed)", "(host)", "(no unit)", "(unknown)"
+KERNEL = "(kernel)"
 
 # Quotes and backslash end or escape quoted strings; "$", "{" and "}" begin and end Zabbix
-# macros, which a server would expand in item names; "%" and "~" are this function's own.
-_ESCAPED = frozenset("\"'`\\${}%~")
+# macros, which a server would expand in item names; "<" begins a tag, or what Slack takes for a
+# mention, and servers put names into mails and webhooks as they are; "%" and "~" are this
+# function's own.
+_ESCAPED = frozenset("\"'`\\${}<%~")
+_ESCAPED_IN_PATHS = _ESCAPED | {"@"}
 
 
 # What an agent lets through and a key's parameter may hold unquoted; "%" leads an escape.
@@ -24,6 +31,8 @@ _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 
 _HEXADECIMAL = frozenset(b"0123456789abcdefABCDEF")
 _ESCAPE_DIGITS = 2
+_LOWER_DIGITS = frozenset(b"0123456789abcdef")
+_AUTOBOUND = 6  # unix_autobind() in net/unix/af_unix.c: a NUL and "%05x"
 
 
 @lru_cache(1024)  # processes of a host have few names
@@ -31,38 +40,66 @@ def safe_name(raw: bytes) -> str:
     """Return the bytes of a name as 1 to 64 printable characters; distinct names stay distinct.
 
     What may do harm becomes the %XX of its UTF-8 bytes: control and format characters,
-    separators, quotes, backslashes, the characters of Zabbix macros, invalid UTF-8, a
+    separators, quotes, backslashes, the characters of Zabbix macros, "<", invalid UTF-8, a
     leading parenthesis (names like "(absent)" are reserved) or a space at either end. What
     is longer ends with "~" and a digest of all of the name. An empty name is "%".
     """
     text = raw.decode("utf-8", "surrogateescape")
     if text.isalnum() and text.isascii() and len(text) <= MAX_LENGTH:
         return text  # nearly every name
+    return _made_safe(raw, text, _ESCAPED, MAX_LENGTH)
+
+
+def _made_safe(raw: bytes, text: str, escaped: frozenset[str], longest: int) -> str:
+    """Return the safe name of the bytes *raw*, which are *text*; see safe_name().
+
+    The characters *escaped* become escapes, and what has more than *longest* ends with a digest.
+    """
     last = len(text) - 1
     name = "".join(
         _escape(char)
-        if char in _ESCAPED
+        if char in escaped
         or not char.isprintable()
         or (char == "(" and not at)
         or (char == " " and at in (0, last))
         else char
-        for at, char in enumerate(text[: MAX_LENGTH + 1])  # no more can be kept
+        for at, char in enumerate(text[: longest + 1])  # no more can be kept
     )
-    if len(name) > MAX_LENGTH:
-        return _shorten(name, raw)
+    if len(name) > longest:
+        return _shorten(name, raw, longest)
     return name or "%"
+
+
+def unix_name(raw: bytes) -> str:
+    """Return a unix socket's name as 1 to 60 printable characters; distinct ones stay distinct.
+
+    *raw* is the path that it is bound to, or an abstract name behind a NUL, which is shown as "@".
+    It is made safe as by safe_name(), and no other "@" is left: the name of a network namespace may
+    follow behind one.
+    """
+    is_abstract = raw[:1] == b"\0"
+    body = raw[1:] if is_abstract else raw
+    text = body.decode("utf-8", "surrogateescape")
+    if is_abstract:
+        return "@" + _made_safe(body, text, _ESCAPED_IN_PATHS, MAX_UNIX_LENGTH - 1)
+    return _made_safe(body, text, _ESCAPED_IN_PATHS, MAX_UNIX_LENGTH)
+
+
+def is_autobound(raw: bytes) -> bool:
+    """Whether the name of a unix socket is as the kernel picks them: abstract, five digits."""
+    return len(raw) == _AUTOBOUND and raw[0] == 0 and _LOWER_DIGITS.issuperset(raw[1:])
 
 
 def _escape(char: str) -> str:
     return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogateescape"))
 
 
-def _shorten(name: str, raw: bytes) -> str:
+def _shorten(name: str, raw: bytes, longest: int) -> str:
     """Return the beginning of *name*, the escaped *raw*, with "~" and 64 bits of its digest."""
     from hashlib import blake2b  # noqa: PLC0415  # few hosts need it
 
     digest = blake2b(raw, digest_size=8).hexdigest()
-    kept = name[: MAX_LENGTH - len(digest) - 1]
+    kept = name[: longest - len(digest) - 1]
     percent = kept.rfind("%", len(kept) - 2)
     return f"{kept if percent < 0 else kept[:percent]}~{digest}"
 

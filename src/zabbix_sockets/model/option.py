@@ -10,7 +10,7 @@ its annotation has a Section.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Optional, Union
 
 from zabbix_sockets.model.deadline import MAX_SECONDS
 
@@ -31,23 +31,26 @@ class Option(NamedTuple):
             append for one that adds a value to a tuple, optional for one with a form --no-...
         nargs: as argparse has it: "*" for any number of values.
         either: a word; of the options with the same one at most one may be given.
+        words: what a shell completes a value to where others are allowed too, or where something
+            else than the parser checks it, or the function that returns it; empty: the choices.
     """
 
     flag: str
     help: str
-    metavar: str | None = None
-    parse: Callable[[str], object] | None = None
+    metavar: Optional[str] = None
+    parse: Optional[Callable[[str], object]] = None
     choices: tuple[object, ...] = ()
     action: str = "store"
-    nargs: str | None = None
+    nargs: Optional[str] = None
     either: str = ""
+    words: Union[tuple[str, ...], Callable[[], tuple[str, ...]]] = ()
 
 
 class Section(NamedTuple):
     """The title of a group of options in the help, and the description below it."""
 
     title: str
-    description: str | None = None
+    description: Optional[str] = None
 
 
 def seconds(text: str) -> float:
@@ -61,7 +64,7 @@ def seconds(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value <= MAX_SECONDS:
-        raise ValueError(f"not a number of seconds from 0 to {MAX_SECONDS:g}")
+        raise ValueError(f"not a number of seconds above 0, up to {MAX_SECONDS:g}")
     return value
 
 

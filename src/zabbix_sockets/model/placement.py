@@ -11,7 +11,7 @@ those that a host needs; all of them take milliseconds.
 """
 
 import re
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 _HEX = "[0-9a-fA-F]"
 _ID = "[0-9a-f]{12,64}"
@@ -79,7 +79,7 @@ class Container(NamedTuple):
     runtime: str
     id: str
     pod: str = ""
-    user: int | None = None
+    user: Optional[int] = None
 
 
 class Placement(NamedTuple):
@@ -89,7 +89,7 @@ class Placement(NamedTuple):
     """
 
     unit: str = ""
-    container: Container | None = None
+    container: Optional[Container] = None
 
 
 def choose_path(data: bytes) -> str:
@@ -206,7 +206,7 @@ def _without_changing(unit: str) -> str:
     return unit
 
 
-def _find_container(parts: list[str]) -> Container | None:
+def _find_container(parts: list[str]) -> Optional[Container]:
     pod = ""
     for at, part in enumerate(parts):
         if part.startswith(_NO_CONTAINER):
@@ -220,13 +220,13 @@ def _find_container(parts: list[str]) -> Container | None:
     return Container("", "", pod) if pod else None
 
 
-def _user_of(slice_name: str) -> int | None:
+def _user_of(slice_name: str) -> Optional[int]:
     """Return the uid of the user whose slice it is; None for root's and for no user's slice."""
     found = re.fullmatch(_USER_SLICE, slice_name)
     return (int(found[1]) or None) if found else None
 
 
-def _by_id(parts: list[str], at: int, pod: str) -> Container | None:
+def _by_id(parts: list[str], at: int, pod: str) -> Optional[Container]:
     part, above = parts[at], parts[at - 1] if at else ""
     if len(part) < _SHORTEST_WITH_ID:
         return None
@@ -240,7 +240,7 @@ def _by_id(parts: list[str], at: int, pod: str) -> Container | None:
     return Container("containerd" if above in ("default", "k8s.io") else "", part, pod)
 
 
-def _by_name(parts: list[str], at: int) -> Container | None:
+def _by_name(parts: list[str], at: int) -> Optional[Container]:
     part = parts[at]
     if part in ("lxc", "lxc.payload") and at + 1 < len(parts):
         return Container("lxc", parts[at + 1])
@@ -251,7 +251,7 @@ def _by_name(parts: list[str], at: int) -> Container | None:
     return _machine(part)
 
 
-def _machine(part: str) -> Container | None:
+def _machine(part: str) -> Optional[Container]:
     if not part.startswith(("machine-", "systemd-nspawn@")):
         return None
     if not (found := re.fullmatch(_MACHINE, part)):

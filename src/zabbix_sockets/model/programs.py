@@ -8,7 +8,7 @@ they like: a title with a version, a state or a role; a path; what the thread do
 import re
 from collections.abc import Callable
 from functools import cache, lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from zabbix_sockets.model.names import safe_name
 
@@ -28,7 +28,7 @@ THREADS = frozenset(
 )
 """Names (comm) of main threads that say nothing of their program."""
 
-FieldReader = Callable[[], bytes | None]
+FieldReader = Callable[[], Optional[bytes]]
 """Returns the bytes of a field of a process, such as its command line.
 
 None: it may not be read, or the process is gone."""
@@ -75,7 +75,7 @@ def program_name(comm: bytes, command_line: FieldReader, executable: FieldReader
 
 
 @lru_cache(1024)  # processes of a host have few names
-def name_by_comm(comm: bytes) -> ProgramName | None:
+def name_by_comm(comm: bytes) -> Optional[ProgramName]:
     """Return the name of a process whose *comm* decides it, as that of most; else None."""
     if len(comm) >= COMM_MAX or comm in THREADS or b" " in comm or b"/" in comm:
         return None
@@ -94,7 +94,7 @@ class _Process:
         self._executable = executable
         self._read_arguments = cache(lambda: self._checked(command_line()))
 
-    def _checked(self, field: bytes | None) -> bytes:
+    def _checked(self, field: Optional[bytes]) -> bytes:
         if field is None:
             self.certain = False
             return b""

@@ -4,10 +4,16 @@ Nothing here does I/O. `None` means "not available from this source"; 0 was meas
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from zabbix_sockets.model.gaps import NAMESPACE, Gap
+from zabbix_sockets.model.paths import PINS
 from zabbix_sockets.model.wire import OWN_NETNS
+
+TYPE_CHECKING = False  # as in zabbix_sockets/__init__.py
+if TYPE_CHECKING:  # a call without them does without the modules
+    from zabbix_sockets.model.clients import ClientSums, ListenerEnd
+    from zabbix_sockets.model.totals import Totals
 
 INBOUND, OUTBOUND, UNKNOWN = "inbound", "outbound", "unknown"
 
@@ -20,6 +26,10 @@ not be inspected, or is outside of this pid namespace, or the kernel itself uses
 FIRST_OWNER = 2
 
 
+FIRST_USER_UID = 1000
+"""The least uid of people; those below are the system's."""
+
+
 class Process(NamedTuple):
     """A process that holds sockets, or a cgroup that stands for all of its own (pid 0).
 
@@ -29,14 +39,34 @@ class Process(NamedTuple):
 
     pid: int
     name: str
-    age: float | None = None  # seconds since it started
-    fds: int | None = None  # open file descriptors
+    age: Optional[float] = None  # seconds since it started
+    fds: Optional[int] = None  # open file descriptors
     cgroup: int = 0  # id of its cgroup v2 directory, where the source tells it
     unit: str = ""
     container: str = ""
     user: str = ""
-    uid: int | None = None
+    uid: Optional[int] = None
     command: str = ""
+
+
+class Standing(NamedTuple):
+    """The standing of a row: whose it is, by facts that a user can't choose.
+
+    Attributes:
+        order: SYSTEM_UNIT, SYSTEM_USER or USER.
+        share: the name of the one whose share of a bounded number the row counts in; empty: root's,
+            which has no bound of its own.
+        age: the age in seconds of its oldest process; 0: unknown.
+    """
+
+    order: int
+    share: str
+    age: float = 0.0
+
+
+SYSTEM_UNIT, SYSTEM_USER, USER = range(3)
+"""A process in a unit that root has made; another one of root or of a system's user; one of a user,
+in a container, or of which nothing is known."""
 
 
 class Namespace(NamedTuple):
@@ -44,12 +74,17 @@ class Namespace(NamedTuple):
 
     *name* is one that survives recreation, empty without one; *detail* is for people: the
     namespace's number, a container's short id. *ports* is None where its sockets in TIME_WAIT
-    were not seen, or its range is unknown.
+    were not seen, or its range is unknown. *container* is the name of the container that it is of,
+    or its short id; empty if it is of none. *published* are the ports of the host that lead to that
+    (model.container_names.PublishedPorts). *pid* is a process in it; 0: none is known.
     """
 
     name: str = ""
     detail: str = ""
-    ports: "PortRange | None" = None
+    ports: Optional["PortRange"] = None
+    container: str = ""
+    published: tuple[tuple[str, bytes, int, int], ...] = ()
+    pid: int = 0
 
     @property
     def shown(self) -> str:
@@ -74,8 +109,36 @@ class ListenerSocket(NamedTuple):
     port: int
     device: str
     owner: int
-    accept_queue: int | None  # connections; None for UDP
-    backlog: int | None  # connections; None for UDP, and where the source has it not
+    accept_queue: Optional[int]  # connections; None for UDP
+    backlog: Optional[int]  # connections; None for UDP, and where the source has it not
+    recv_queue: Optional[int] = None  # bytes; None for TCP
+    drops: Optional[int] = None  # since it was made; None where the source has it not
+
+
+class UnixListener(NamedTuple):
+    """One listening unix socket, a stream or seqpacket one.
+
+    Attributes:
+        name: the path that it is bound to, or an abstract name behind a NUL.
+        accepted: the number of connections that it has accepted and that are open; None where the
+            source can't tell it apart from another one that was bound to the same name.
+        accept_queue: the number of connections that wait to be accepted; None as *accepted*.
+        backlog: the number that may wait, less one; None where the source doesn't tell it.
+        uid: the uid of its creator; None where the source doesn't tell it.
+    """
+
+    netns: int
+    name: bytes
+    owner: int
+    accepted: Optional[int]
+    accept_queue: Optional[int]
+    backlog: Optional[int]
+    uid: Optional[int]
+
+
+ListeningEnd = tuple[str, bytes, int, str]
+"""At what a socket listens: the protocol, the packed address, the port, the safe name of the device
+that it is bound to (empty: none). Of a unix socket its name as of UnixListener, 0 and empty."""
 
 
 class Connection(NamedTuple):
@@ -91,6 +154,8 @@ class Connection(NamedTuple):
         source: if outbound, the local address as a number (addresses.fold_address); None without
             *address*.
         ephemeral: it is outbound, and its local port is one of ip_local_port_range.
+        remote: the remote end's address if it is in CLOSE_WAIT, has an owner and is not outbound;
+            None for others, and beyond the bound on these addresses (sums.MAX_REMOTES).
     """
 
     protocol: str
@@ -98,11 +163,12 @@ class Connection(NamedTuple):
     owner: int
     state: int
     direction: str
-    address: bytes | None = None
-    port: int | None = None
+    address: Optional[bytes] = None
+    port: Optional[int] = None
     device: str = ""
-    source: int | None = None
+    source: Optional[int] = None
     ephemeral: bool = False
+    remote: Optional[bytes] = None
 
 
 class PortRange(NamedTuple):
@@ -113,15 +179,42 @@ class PortRange(NamedTuple):
     size: int
 
 
-class HostCounters(NamedTuple):
-    """Figures of one namespace (memory and orphans: of the host) that no socket row has."""
+HOST_ADDRESS, BRIDGE_ADDRESS, LOOPBACK_ADDRESS = "", "bridge", "loopback"
+"""The kinds of a host's own addresses: by which others reach it; of a bridge that containers or
+virtual machines are on, which other hosts may have as well; one that lo has besides 127.0.0.1."""
+ADDRESSES_UNKNOWN = "own addresses are not known: "
+"""What a warning begins with that says why a host tells nothing for a map."""
 
-    orphans: int | None = None
-    tcp_memory_bytes: int | None = None
-    tcp_memory_limit_bytes: int | None = None
-    listen_overflows: int | None = None
-    listen_drops: int | None = None
-    retransmitted_segments: int | None = None
+
+class OwnAddress(NamedTuple):
+    """An address of the host itself, packed, with the length of its prefix in bits.
+
+    *kind* is one of those above; *netns* the number of the network namespace that has it.
+    """
+
+    address: bytes
+    prefix: int
+    kind: str
+    netns: int
+
+
+class HostCounters(NamedTuple):
+    """Figures of one namespace (memory, orphans, their limit, uptime: of the host) that no row has.
+
+    *totals* has the counters of document.head.HostTotals by name, as far as the kernel has them;
+    None without any.
+    """
+
+    orphans: Optional[int] = None
+    tcp_memory_bytes: Optional[int] = None
+    tcp_memory_limit_bytes: Optional[int] = None
+    listen_overflows: Optional[int] = None
+    listen_drops: Optional[int] = None
+    retransmitted_segments: Optional[int] = None
+    tcp_max_orphans: Optional[int] = None
+    tcp_max_tw_buckets: Optional[int] = None
+    totals: Optional[dict[str, int]] = None
+    uptime: Optional[int] = None
 
 
 BY_DESCRIPTORS, BY_CGROUPS = "descriptors", "cgroups"
@@ -176,6 +269,33 @@ class Visibility:
         return any(gap.kind in kinds for gap in self.gaps)
 
 
+class UnixSockets:
+    """The unix sockets of a Snapshot: stream and seqpacket ones, no datagrams.
+
+    Attributes:
+        listeners: those that listen, each by itself.
+        connected: the number of connected ones by owner and network namespace: accepted ones, those
+            that connected, and pairs.
+        owners: the members of the owners in *connected*, as Snapshot.owners has them of all other
+            sockets: processes that hold nothing but connected unix sockets are here alone.
+    """
+
+    __slots__ = ("connected", "listeners", "owners")
+
+    def __init__(self) -> None:
+        self.listeners: list[UnixListener] = []
+        self.connected: dict[tuple[int, int], int] = {}
+        self.owners: dict[int, tuple[int, ...]] = {}
+
+    def within(self, wanted: frozenset[int]) -> "UnixSockets":
+        """Return those in the network namespaces of the numbers *wanted*."""
+        part = UnixSockets()
+        part.listeners = [each for each in self.listeners if each.netns in wanted]
+        part.connected = {key: count for key, count in self.connected.items() if key[1] in wanted}
+        part.owners = self.owners
+        return part
+
+
 class Snapshot:
     """One moment of a host; its size grows with what is distinct, not with the sockets.
 
@@ -196,14 +316,23 @@ class Snapshot:
         self.connections: dict[Connection, int] = {}
         self.qualities: dict[Connection, int] = {}  # established ones; see quality.py
         # Namespaces whose connections could not be asked for tcp_info; None: nothing was asked.
-        self.unmeasured: set[int] | None = None
+        self.unmeasured: Optional[set[int]] = None
         self.lacks_limited_times = False  # the kernel has no limited times of connections
         self.queues: dict[tuple[int, int], tuple[int, int]] = {}  # by owner and namespace
+        # What was dropped at listeners and UDP sockets, as far as known, by owner and namespace.
+        self.drops: dict[tuple[int, int], int] = {}
+        self.unix: Optional[UnixSockets] = None  # None: they are not known, such as with a filter
+        # For which socket units systemd listens; empty if it holds no listener.
+        self.socket_units: dict[ListeningEnd, str] = {}
         self.uids: dict[int, int] = {}  # owner: lowest uid seen on its sockets
         self.fds_limits: dict[int, int] = {}  # process: soft RLIMIT_NOFILE
         self.namespaces: dict[int, Namespace] = {}  # others that were found, by number
-        self.selected: frozenset[int] | None = None  # the namespaces in the lists; None: all
+        self.addresses: Optional[list[OwnAddress]] = None  # None: not asked for, or not known
+        self.selected: Optional[frozenset[int]] = None  # the namespaces in the lists; None: all
         self.filter = ""  # the expression that every socket here matches
+        self.totals: Optional[Totals] = None  # those of all of its namespaces
+        self.clients: Optional[ClientSums[ListenerEnd]] = None  # None: nobody asked for them
+        self.counted: list[Process] = []  # for each of the totals' processes one that stands for it
 
     def listed(self) -> "Snapshot":
         """Return the Snapshot for the lists: itself, or that of the selected namespaces alone."""
@@ -217,30 +346,31 @@ class Snapshot:
             each: count for each, count in self.connections.items() if each.netns in wanted
         }
         part.queues = {key: sums for key, sums in self.queues.items() if key[1] in wanted}
+        part.drops = {key: drops for key, drops in self.drops.items() if key[1] in wanted}
         holders = {each.owner for each in part.listeners}
         holders.update(each.owner for each in part.connections)
+        if self.unix:
+            part.unix = self.unix.within(wanted)
+            holders.update(each.owner for each in part.unix.listeners)
         part.owners = {owner: self.owners[owner] for owner in holders if owner in self.owners}
         return part
+
+    @property
+    def lacks_without_file(self) -> bool:
+        """Whether sockets without a file, such as in TIME_WAIT, are unseen in other namespaces."""
+        return self.visibility.source == "bpf" and not self.filter
 
     @property
     def skipped(self) -> set[int]:
         """Numbers of the other namespaces that were not read to the end."""
         return {gap.netns for gap in self.visibility.gaps if gap.kind == NAMESPACE}
 
-    def ports_of(self, netns: int) -> PortRange | None:
+    def ports_of(self, netns: int) -> Optional[PortRange]:
         """Return the ephemeral ports of a namespace; None if some may be taken unseen."""
         if netns == OWN_NETNS:
             return self.ports
         found = self.namespaces.get(netns)
         return found.ports if found else None
-
-
-PINS = "/run/zabbix-sockets"
-"""The folder of the pinned BPF iterators: a bpffs of their own, since /sys/fs/bpf is root's
-alone."""
-
-PINS_GROUP = "zabbix"
-"""The group that may read the pinned iterators, if no other is named."""
 
 
 ACTIVE_WITHIN = (10, 30, 60, 120, 300, 600, 3600)
@@ -261,11 +391,13 @@ class Query(NamedTuple):
         tcp_info: round-trip times and retransmissions are collected, too.
         active_within: for a Snapshot they are those of connections that sent or received data in
             the last so many seconds, one of ACTIVE_WITHIN.
+        clients: the clients of listeners are counted, too.
         excluded_pids: pids of processes that own nothing here, such as those that ask; a socket
             that no other process has counts in the host's figures alone.
+        addresses: the host's own addresses are collected, too.
     """
 
-    source: str | None = None
+    source: Optional[str] = None
     timeout: float = 2.5
     proc: str = "/proc"
     pins: str = PINS
@@ -274,4 +406,6 @@ class Query(NamedTuple):
     filter: str = ""
     tcp_info: bool = False
     active_within: int = 60
+    clients: bool = False
     excluded_pids: frozenset[int] = frozenset()
+    addresses: bool = False

@@ -1,5 +1,7 @@
 """Values of single sockets, for people: `show sockets`."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 
@@ -68,6 +70,9 @@ class Socket(NamedTuple):
         recv_queue, send_queue: bytes; None for a listener.
         accept_queue, backlog: connections of a listener; None for all others, *backlog* from
             procfs, too.
+        drops: packets that the kernel dropped at a listener or UDP socket since it was made; None
+            for other sockets, and for TCP from procfs.
+        listener: the address of the listener that accepted it, as that has it; None for others.
         cookie: the kernel's number for this socket, which no other one gets; None from procfs.
         tcp_info: None where nobody asked, or the source doesn't tell.
     """
@@ -89,5 +94,49 @@ class Socket(NamedTuple):
     send_queue: int | None = None
     accept_queue: int | None = None
     backlog: int | None = None
+    drops: int | None = None
+    listener: bytes | None = None
     cookie: int | None = None
     tcp_info: TcpInfo | None = None
+
+
+class UnixEnd(NamedTuple):
+    """The other end of a unix connection: its inode, its name as the kernel has it, its owners."""
+
+    inode: int
+    name: bytes
+    owners: tuple[Owner, ...]
+
+
+class UnixSocket(NamedTuple):
+    """One unix socket, for people: an object of `show sockets --protocol unix --json`.
+
+    Attributes:
+        netns: the name of its network namespace for people; empty for the caller's own.
+        type: the kernel's number, SOCK_STREAM or SOCK_SEQPACKET.
+        state: the kernel's number, LISTEN or ESTABLISHED.
+        name: the path that it is bound to, or an abstract name behind a NUL; empty if to none.
+        direction: inbound if a listener has its name, outbound if one has its peer's, else unknown;
+            None for listeners.
+        inode: 0 if it waits to be accepted.
+        owners: the processes that hold it; none if they can't be seen.
+        peer: the other end; None from procfs, of a listener, and if that end is closed.
+        uid: of its creator; None from procfs and before Linux 5.3.
+        recv_queue, send_queue: bytes; None for a listener, and from procfs.
+        accept_queue, backlog: connections of a listener; None for all others. From procfs *backlog*
+            is None, and *accept_queue* where two listeners have one name.
+    """
+
+    netns: str
+    type: int
+    state: int
+    name: bytes
+    direction: str | None
+    inode: int
+    owners: tuple[Owner, ...]
+    peer: UnixEnd | None = None
+    uid: int | None = None
+    recv_queue: int | None = None
+    send_queue: int | None = None
+    accept_queue: int | None = None
+    backlog: int | None = None

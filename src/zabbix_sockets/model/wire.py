@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Union
 
 
 class TcpState(IntEnum):
@@ -23,6 +23,7 @@ class TcpState(IntEnum):
 
 TCP_STATES = {int(state): state.name.lower() for state in TcpState}
 UDP_STATES = {TcpState.ESTABLISHED.value: "connected", TcpState.CLOSE.value: "bound"}
+UNIX_STATES = {TcpState.ESTABLISHED.value: "connected", TcpState.LISTEN.value: "listen"}
 """The names of states in the document, by the kernel's numbers."""
 PROTOCOL_NUMBERS = {"tcp": 6, "udp": 17}
 """The kernel's numbers (IPPROTO_*, include/uapi/linux/in.h) of the protocols that are read, by
@@ -32,12 +33,15 @@ PROTOCOLS = tuple(PROTOCOL_NUMBERS)
 """The names of the protocols that are read."""
 
 
+_STATES = {"tcp": TCP_STATES, "udp": UDP_STATES, "unix": UNIX_STATES}
+
+
 def state_name(protocol: str, state: int) -> str:
-    """Return the name of the kernel's *state* of a socket of *protocol*, tcp or udp.
+    """Return the name of the kernel's *state* of a socket of *protocol*, tcp, udp or unix.
 
     Kernel enums grow: a number without a name is called such as `state_13`.
     """
-    names = TCP_STATES if protocol == "tcp" else UDP_STATES
+    names = _STATES.get(protocol, UDP_STATES)
     return names.get(state) or f"state_{state}"
 
 
@@ -67,7 +71,7 @@ class Table(NamedTuple):
 TABLES = tuple(Table(protocol, family) for protocol in PROTOCOLS for family in (2, 10))
 """The tables of the caller's own namespace; 2 and 10 are AF_INET and AF_INET6."""
 
-AddressToken = bytes | str
+AddressToken = Union[bytes, str]
 """An address as a reader found it, in its own Encoding."""
 
 SocketRow = tuple[int, int, int, AddressToken, AddressToken, int, int, int, int, int]
@@ -78,12 +82,29 @@ Ports and addresses are tokens of the reader's own encoding: hashing them needs 
 and only distinct ones are ever decoded. A listener's queues are the accept queue and its
 backlog, in connections; backlog -1 is unknown."""
 
+UnixRow = tuple[int, int, int, bytes, bytes, int, int, int, int]
+"""A unix socket as readers yield it: type (SOCK_STREAM or SOCK_SEQPACKET), state (LISTEN or
+ESTABLISHED), inode (0: not accepted yet), name (a path, or an abstract name behind a NUL; empty:
+none), bytes that tell one bound name from an equal one (empty: unknown), inode of the peer (0:
+unknown), receive queue, send queue, uid (each -1: unknown). A listener's queues are the accept
+queue and its backlog."""
+
+UNIX = "unix"
+"""The protocol of unix sockets: in rows, and where a protocol is asked for."""
+UNIX_TYPES = {1: "stream", 5: "seqpacket"}
+"""The types of unix sockets that are read, by the kernel's numbers (SOCK_*)."""
+
 STATE: Final = 0
 LOCAL_PORT: Final = 1
 LOCAL_ADDRESS: Final = 3
 RECV_QUEUE: Final = 6
 INODE: Final = 9
 """The indices of fields in a SocketRow. Hot loops have the numbers: names are looked up."""
+
+
+Drops = dict[int, int]
+"""The number of packets that the kernel dropped at a socket since that was made, by its inode.
+Readers tell it of listeners and UDP sockets; those that are not in it are unknown."""
 
 
 class Encoding(NamedTuple):

@@ -1,5 +1,7 @@
 """Client of the Zabbix API: the only module that uses pyzabbix and its HTTP client."""
 
+from __future__ import annotations
+
 import logging
 import ssl
 from collections.abc import Callable, Iterator
@@ -24,8 +26,18 @@ Row = dict[str, Any]
 """An object of the API's JSON, as get methods return them."""
 _Decoded = TypeVar("_Decoded")
 
-_ADMIN = 2  # the type of a role: 1 User, 2 Admin, 3 Super admin
+USER_ROLE, ADMIN_ROLE = 1, 2
+"""Types of roles; 3 is Super admin."""
 _LOGOUT_SECONDS = 5.0
+_MISUNDERSTANDINGS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""The errors of decoding an answer that is another than the API's: an infinite number, say."""
 _GRACE = 1.0
 """Seconds after which a server that answers byte by byte is given up."""
 
@@ -56,11 +68,12 @@ class Api:
         self._client = ZabbixAPI(frontend.url, session=_Session(frontend.url, ca_file))
         self.version: Version = self.decoded("apiinfo.version", parse_version)
 
-    def login(self, credentials: Token | Login) -> None:
+    def login(self, credentials: Token | Login, least_role: int = ADMIN_ROLE) -> None:
         """Begin a session with a user and a password, or check that a token is taken.
 
         Raises:
-            RefusedError: the server refuses, or the user's role may not change templates.
+            RefusedError: the server refuses, or the type of the user's role is below *least_role*;
+                one below Admin may not change templates.
             UnreachableError: as of call().
         """
         try:
@@ -78,13 +91,13 @@ class Api:
             name, self._role = self.decoded("user.checkAuthentication", _decode_user, **who)
         except failures.RefusedError as error:
             raise failures.login_refused(error, with_token=isinstance(credentials, Token)) from None
-        if self._role < _ADMIN:
+        if self._role < least_role:
             raise failures.refused(f"no permission: user {name} has a role of type User", ())
 
     @property
     def is_super_admin(self) -> bool:
         """Whether the user's role is of the type Super admin, which alone may create groups."""
-        return self._role > _ADMIN
+        return self._role > ADMIN_ROLE
 
     def logout(self) -> None:
         """End the session that a password began, if one did; errors are passed over."""
@@ -106,6 +119,15 @@ class Api:
         with self._errors():
             return self._client.do_request(method, parameters)["result"]
 
+    def delete(self, method: str, ids: list[str]) -> None:
+        """Call an API method that deletes the objects of these ids.
+
+        Raises:
+            RefusedError, UnreachableError: as call().
+        """
+        with self._errors():
+            self._client.do_request(method, ids)
+
     def decoded(
         self, method: str, decode: Callable[[Any], _Decoded], **parameters: object
     ) -> _Decoded:
@@ -117,7 +139,7 @@ class Api:
         result = self.call(method, **parameters)
         try:
             return decode(result)
-        except (TypeError, ValueError, LookupError, AttributeError):
+        except _MISUNDERSTANDINGS:
             raise failures.no_api(
                 self._url, f"its answer to {method} can't be understood"
             ) from None
@@ -148,7 +170,7 @@ class Api:
         except OSError as error:  # requests' exceptions among them
             found = failures.unreachable(self._url, error, self._timeout)
             raise (failures.by_proxy(found) if self._has_proxy() else found) from None
-        except (TypeError, ValueError, LookupError, AttributeError, RecursionError):
+        except _MISUNDERSTANDINGS:
             raise failures.no_api(self._url, "its answer is not that of a Zabbix API") from None
 
     def _has_proxy(self) -> bool:

@@ -3,6 +3,8 @@
 From a file that an option names, else from the environment, else asked at the terminal.
 """
 
+from __future__ import annotations
+
 import getpass
 import os
 import stat
@@ -23,14 +25,14 @@ _WAYS = (
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Token:
     """An API token."""
 
     token: str
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Login:
     """A user and the password."""
 
@@ -38,7 +40,7 @@ class Login:
     password: str
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Incomplete:
     """A user or a password, of which at least one has to be asked for; that is None."""
 

@@ -9,6 +9,7 @@ import ssl
 import sys
 from collections.abc import Iterator
 
+from zabbix_sockets.host import own_files
 from zabbix_sockets.model.errors import SocketsError
 
 PY_ZABBIX = "py-zabbix"
@@ -52,13 +53,14 @@ class UnreachableError(SocketsError):
     """There was no answer, or none of a Zabbix API."""
 
 
-def without_extra(error: ImportError) -> SocketsError:
-    """Return the error for a failed import of what zabbix-sockets[provision] brings.
+def without_extra(error: ImportError, extra: str = "provision") -> SocketsError:
+    """Return the error for a failed import of what zabbix-sockets[*extra*] brings.
 
     *error* has the name of the missing module, or PY_ZABBIX where that has taken its place.
     """
     pip = f"{sys.executable} -m pip"
-    install = f"{pip} install '.[provision]' in the folder of zabbix-sockets' source"
+    install = _how_to_install(pip, extra)
+    verb = "provision" if extra == "provision" else f"provision {extra}"
     try:
         importlib.metadata.distribution(PY_ZABBIX)
         module = PY_ZABBIX
@@ -66,12 +68,30 @@ def without_extra(error: ImportError) -> SocketsError:
         module = (error.name or "pyzabbix").partition(".")[0]
     if module == PY_ZABBIX:
         return SocketsError(
-            "provision needs the pyzabbix of zabbix-sockets[provision];"
+            f"{verb} needs the pyzabbix of zabbix-sockets[{extra}];"
             f" {PY_ZABBIX} has put another, abandoned package of this name in its place",
             f"{pip} uninstall {PY_ZABBIX} pyzabbix, then {install}",
         )
-    return SocketsError(
-        f"provision needs {module}, which zabbix-sockets[provision] brings", install
+    return SocketsError(f"{verb} needs {module}, which zabbix-sockets[{extra}] brings", install)
+
+
+def _how_to_install(pip: str, extra: str) -> str:
+    """Return what brings zabbix-sockets[*extra*], or does without it, for this installation.
+
+    A package has a Python without pip and without its libraries, which an environment then has.
+    """
+    commands = f"{pip} install '.[{extra}]'"
+    if own_files.is_packaged():
+        commands = (
+            f"python3 -m venv provision && provision/bin/pip install '.[{extra}]',"
+            " then provision/bin/zabbix-sockets provision"
+        )
+    if extra != "provision":
+        return f"in the folder of zabbix-sockets' source: {commands}"
+    templates = f"{own_files.share_folder()}/zabbix_templates"
+    return (
+        f"in the folder of zabbix-sockets' source: {commands}; or import the YAML files in"
+        f" {templates} by hand, in the frontend"
     )
 
 
@@ -95,7 +115,7 @@ def login_refused(error: RefusedError, *, with_token: bool) -> RefusedError:
 def in_one_line(text: str) -> str:
     """Return *text* as one line of at most 400 printable characters."""
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return line if len(line) <= _MAX_LENGTH else f"{line[: _MAX_LENGTH - 1]}…"
+    return line if len(line) <= _MAX_LENGTH else f"{line[: _MAX_LENGTH - 3]}..."
 
 
 def no_api(url: str, what: str) -> UnreachableError:

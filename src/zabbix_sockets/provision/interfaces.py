@@ -1,5 +1,7 @@
 """Host interfaces: the address at which a server asks an agent."""
 
+from __future__ import annotations
+
 import ipaddress
 import re
 from typing import Any, NamedTuple

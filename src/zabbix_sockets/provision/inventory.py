@@ -1,6 +1,8 @@
 """Reader of the actual state of hosts on the server; it changes nothing."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from zabbix_sockets.model.errors import SocketsError
@@ -78,6 +80,22 @@ def _read_proxyid(api: Api, name: str) -> str:
     return found
 
 
+def read_linked(api: Api, host: str) -> list[str]:
+    """Return the names of our templates that the host is linked to, also by way of others.
+
+    *host* is its technical name. None are returned for a host that the API user doesn't see.
+    """
+    found = api.rows(
+        "host.get",
+        lambda row: _names_by_id(row["parentTemplates"]),
+        output=["hostid"],
+        selectParentTemplates=["templateid", "host"],
+        filter={"host": [host]},
+    )
+    known = _read_ancestors(api, found)
+    return [name for templates in found for name in _ours(templates, known)]
+
+
 def _exact(api: Api, method: str, key: str, field: str, name: str, **only: bool) -> str | None:
     rows = api.rows(
         method,
@@ -127,7 +145,7 @@ def _read_hosts(api: Api, desired: DesiredState) -> dict[str, Host]:
     }
 
 
-def _read_ancestors(api: Api, linked: list[Mapping[str, str]]) -> dict[str, _Template]:
+def _read_ancestors(api: Api, linked: Sequence[Mapping[str, str]]) -> dict[str, _Template]:
     """Return by id the templates that hosts are linked to, and all that these are linked to."""
     known: dict[str, _Template] = {}
     asked = {templateid for templates in linked for templateid in templates}

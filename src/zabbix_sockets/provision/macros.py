@@ -7,10 +7,12 @@ _MAX_NAME, _MAX_VALUE = 255, 2048
 _BARE = re.compile(r"[A-Z0-9_.]+(?==)")
 
 # A quoted context ends at the first quote without a backslash before it, any other one at the
-# first brace: CUserMacroParser of the frontend.
+# first brace: CUserMacroParser of the frontend. What is within the quotes is found ahead and then
+# taken whole, or not at all: a possessive *+ is of Python 3.11.
 _MACRO = re.compile(
     r"\{\$(?P<name>[A-Z0-9_.]+)"
-    r"(?::(?P<regex>regex:)?\ *(?:\"(?P<quoted>(?:\\\"|[^\"])*+)\"\ *|(?P<plain>[^\"}][^}]*|)))?\}"
+    r"(?::(?P<regex>regex:)?\ *"
+    r"(?:\"(?=(?P<quoted>(?:\\\"|[^\"])*))(?P=quoted)\"\ *|(?P<plain>[^\"}][^}]*|)))?\}"
 )
 _HOW = "write '{$NAME}=VALUE' in single quotes, with capitals, digits, _ and . for NAME"
 

@@ -1,7 +1,7 @@
 """Options of `provision`, and their check before a server is asked."""
 
 import re
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, Optional
 
 from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.model.option import Option, Section, seconds
@@ -34,14 +34,19 @@ class DesiredState(NamedTuple):
     templates: tuple[Template, ...]
     linked: Template
     hosts: tuple[str, ...] = ()
-    group: str | None = None
-    proxy: str | None = None
-    interface: Interface | None = None
+    group: Optional[str] = None
+    proxy: Optional[str] = None
+    interface: Optional[Interface] = None
     macros: tuple[Macro, ...] = ()
     delete_missing: bool = False
 
 
-def _parse_host(text: str) -> str:
+def parse_host(text: str) -> str:
+    """Return *text*, a host's technical name in Zabbix.
+
+    Raises:
+        ValueError: it is none.
+    """
     if not _HOST.fullmatch(text) or text != text.strip() or len(text) > _MAX_HOST:
         raise ValueError(
             f"not a host's technical name: letters, digits, '_', '.', '-' and spaces, at most"
@@ -71,12 +76,12 @@ class HostOptions(NamedTuple):
             "--host",
             "link this host, by its technical name (repeatable); one that is missing is created",
             "NAME",
-            _parse_host,
+            parse_host,
             action="append",
         ),
     ] = ()
     group: Annotated[
-        str | None,
+        Optional[str],
         Option(
             "--group",
             f"the host group of hosts that are created (default: {DEFAULT_GROUP})",
@@ -85,11 +90,11 @@ class HostOptions(NamedTuple):
         ),
     ] = None
     proxy: Annotated[
-        str | None,
+        Optional[str],
         Option("--proxy", "the proxy of hosts that are created", "NAME", _parse_name),
     ] = None
     interface: Annotated[
-        Interface | None,
+        Optional[Interface],
         Option(
             "--interface",
             "the agent's address, for a host that has none",
@@ -113,15 +118,17 @@ class LoginOptions(NamedTuple):
     """The options for the login to the API, and for the server's certificate."""
 
     token_file: Annotated[
-        str | None, Option("--token-file", "a file with an API token", "FILE", _parse_path)
+        Optional[str], Option("--token-file", "a file with an API token", "FILE", _parse_path)
     ] = None
-    user: Annotated[str | None, Option("--user", "log in as this user", "NAME", _parse_name)] = None
+    user: Annotated[Optional[str], Option("--user", "log in as this user", "NAME", _parse_name)] = (
+        None
+    )
     password_file: Annotated[
-        str | None,
+        Optional[str],
         Option("--password-file", "a file with the user's password", "FILE", _parse_path),
     ] = None
     ca_file: Annotated[
-        str | None,
+        Optional[str],
         Option("--ca-file", "trust the certificates in this file (PEM)", "FILE", _parse_path),
     ] = None
 

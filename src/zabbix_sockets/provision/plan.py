@@ -1,5 +1,7 @@
 """Plan of the changes to hosts, from the desired and the actual state. Pure."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 

@@ -1,21 +1,19 @@
 """Reader of the agent's configuration file, for the servers and the host's name.
 
-zabbix_sender reads the other settings, such as TLS, itself.
-
-The syntax is that of Zabbix's own parser: NAME=VALUE, # comments, Include= of a file, of all
-files of a folder, or of those that fit a pattern there.
+zabbix_sender reads the other settings, such as TLS, itself. Relative paths of Include are from the
+file's folder, in which zabbix_sender runs, too.
 """
 
-import fnmatch
+from __future__ import annotations
+
 import os
 import pwd
-import re
 import shutil
 import socket
-import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from zabbix_sockets.host.zabbix_config import ZabbixConfig, read_config, syntax_of
 from zabbix_sockets.model.errors import UsageError
 
 PLACES = {
@@ -24,10 +22,6 @@ PLACES = {
 }
 """The files of the agents' packages, by the name of the agent's process."""
 
-_MAX_DEPTH = 10  # as the parser of Zabbix
-_MAX_BYTES = 1_000_000
-_MAX_FILES = 1000
-_SETTING = re.compile(r"^([A-Za-z0-9.]+)\s*=\s*(.*)$")
 _SYSTEM_NAME = "system.hostname"
 _ELSEWHERE = "name another with --agent-config"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -125,84 +119,23 @@ def read_agent_config(path: str) -> AgentConfig:
     Raises:
         UsageError: it can't be read.
     """
-    settings = _Reader(os.path.dirname(path)).read(path)
-    hostname = settings.get("Hostname", "").split(",")[0].strip()
-    if not hostname and settings.get("HostnameItem", _SYSTEM_NAME) == _SYSTEM_NAME:
+    config = read_config(path, syntax_of(path, is_agent2=False))
+    folders = {each.folder for each in config.includes}
+    for fault in config.faults:
+        if fault.path not in folders:  # of a missing folder zabbix_sender tells, if it minds
+            raise UsageError(str(fault), _ELSEWHERE)
+    servers = (config.value("ServerActive") or "").split(",")
+    return AgentConfig(
+        path, tuple(each.strip() for each in servers if each.strip()), named_host(config)
+    )
+
+
+def named_host(config: ZabbixConfig) -> str:
+    """Return the host's name by *config*, without Hostname the system's.
+
+    Empty: the agent takes it from another item.
+    """
+    hostname = (config.value("Hostname") or "").split(",")[0].strip()
+    if not hostname and (config.value("HostnameItem") or _SYSTEM_NAME) == _SYSTEM_NAME:
         hostname = socket.gethostname()
-    servers = settings.get("ServerActive", "").split(",")
-    return AgentConfig(path, tuple(each.strip() for each in servers if each.strip()), hostname)
-
-
-class _Reader:
-    """Reads a file and the files that it includes.
-
-    Relative paths are from *folder*, in which zabbix_sender runs, too.
-    """
-
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-        self._settings: dict[str, str] = {}
-        self._files = 0
-
-    def read(self, path: str) -> dict[str, str]:
-        """Return the settings of the file *path* by name; of several of one name the last.
-
-        Raises:
-            UsageError: a file can't be read, or includes go too deep or are too many.
-        """
-        self._read_into(path, 0)
-        return self._settings
-
-    def _read_into(self, path: str, depth: int) -> None:
-        self._files += 1
-        if depth > _MAX_DEPTH or self._files > _MAX_FILES:
-            raise UsageError(f"{path}: Include goes too deep, or has too many files")
-        for line in _read_file(path).split("\n"):
-            found = _SETTING.match(line.strip())
-            if not found:
-                continue
-            name, value = found[1], found[2].strip()
-            if name != "Include":
-                self._settings[name] = value
-                continue
-            for each in self._included(value, path):
-                self._read_into(each, depth + 1)
-
-    def _included(self, pattern: str, path: str) -> list[str]:
-        """Return the paths of Include=*pattern* in the file *path*.
-
-        They are itself, the files of a folder, or those that match the pattern's last part.
-        """
-        if "\0" in pattern:
-            raise UsageError(f"{path}: an Include has a NUL in it")
-        pattern = os.path.join(self._folder, pattern)
-        folder, last = os.path.split(pattern.rstrip("/"))
-        if os.path.isdir(pattern):
-            folder, last = pattern, "*"
-        elif "*" not in last:
-            return [pattern]
-        try:
-            names = sorted(os.listdir(folder))
-        except OSError:
-            return []  # zabbix_sender says it, if it minds
-        paths = [os.path.join(folder, name) for name in names if fnmatch.fnmatchcase(name, last)]
-        return [path for path in paths if os.path.isfile(path)]
-
-
-def _read_file(path: str) -> str:
-    """Return the text of the regular file *path*, of at most 1,000,000 bytes.
-
-    Raises:
-        UsageError: it can't be read, is longer, or is no regular file.
-    """
-    try:  # without waiting for somebody to write, should it be a FIFO
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise UsageError(f"{path}: not a regular file", _ELSEWHERE)
-            content = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", _ELSEWHERE) from None
-    if len(content) > _MAX_BYTES:
-        raise UsageError(f"{path}: longer than {_MAX_BYTES} bytes", _ELSEWHERE)
-    return content.decode("utf-8", "surrogateescape")
+    return hostname

@@ -1,5 +1,7 @@
 """The verb `send`: pushes a document to every destination, once or at every interval."""
 
+from __future__ import annotations
+
 import sys
 import time
 

@@ -7,6 +7,7 @@ away and replaced.
 import fcntl
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -20,12 +21,31 @@ _WORTH_BYTES = 1_000_000
 """The free bytes in a file from which it is worth to shrink it."""
 
 
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
 class HeldError(SocketsError):
     """Another process has been sending from the same file for too long."""
 
 
 def _nothing() -> None:
     """Do nothing while somebody waits."""
+
+
+def is_trap_for_root(folder: str) -> bool:
+    """Whether this process is root's, and others than root may put files into *folder*.
+
+    SQLite follows links, and does what it finds in a journal: it writes to the files, and removes
+    those, that are named there. So root would lend its hands to the service's user, whose the
+    folder of the unit is. In a folder such as /tmp the kernel sees to others' links (proc(5),
+    fs.protected_symlinks).
+    """
+    try:
+        found = os.stat(folder or ".")
+    except OSError:
+        return False  # it isn't there, and made anew
+    is_open = found.st_mode & _OTHERS_WRITE and not found.st_mode & stat.S_ISVTX
+    return os.geteuid() == 0 and bool(found.st_uid or is_open)
 
 
 def connect(path: str) -> sqlite3.Connection:
@@ -49,7 +69,8 @@ def conflicting_objects(schema: str, database: sqlite3.Connection) -> dict[str, 
     """Return the objects in *database* that have the name of an object of *schema*, but differ.
 
     By name, the type of each: `table`, `index`, `view` or `trigger`. *schema* is the SQL statements
-    that make the tables and indices of this version.
+    that make the tables and indices of this version. Tables that 0.1.0 made differ in being STRICT,
+    for which SQLite 3.37 is needed, and are as good.
 
     Raises:
         sqlite3.Error: it can't be read, or is no database.
@@ -58,8 +79,14 @@ def conflicting_objects(schema: str, database: sqlite3.Connection) -> dict[str, 
     with closing(sqlite3.connect(":memory:")) as model:
         model.executescript(schema)
         wanted = {name: sql for name, _, sql in model.execute(query)}
+    try:
+        found = database.execute(query).fetchall()
+    except UnicodeDecodeError as error:  # the words of SQLite's own error are damaged, too
+        raise sqlite3.DatabaseError(str(error)) from None
     return {
-        name: kind for name, kind, sql in database.execute(query) if wanted.get(name, sql) != sql
+        name: kind
+        for name, kind, sql in found
+        if name in wanted and wanted[name] != sql.removesuffix(" STRICT")
     }
 
 
@@ -117,10 +144,17 @@ class Database:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def _open_lock(self) -> int:
+        folder = os.path.dirname(self.path)
         with suppress(OSError):  # opening says it better
-            os.makedirs(os.path.dirname(self.path), mode=0o750, exist_ok=True)
+            os.makedirs(folder, mode=0o750, exist_ok=True)
+        if is_trap_for_root(folder):
+            raise SocketsError(
+                f"spool {self.path}: its folder is another user's, and this is root",
+                "name a file in one of root's: --spool FILE",
+            )
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            return os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            return os.open(f"{self.path}.lock", flags, 0o640)
         except OSError as error:
             raise SocketsError(f"spool {self.path}: {error.strerror}") from None
 

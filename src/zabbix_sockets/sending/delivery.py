@@ -1,5 +1,7 @@
 """Delivery of packets of values to every destination, by way of the spool."""
 
+from __future__ import annotations
+
 import math
 import random
 import threading
@@ -30,7 +32,7 @@ DRAIN_SECONDS = 1.0
 """Between two packets that waited, on the average: a fleet that comes back is no storm."""
 
 
-@dataclass(slots=True)
+@dataclass
 class WaitPolicy:
     """The conduct of the process while it waits for a lock, or for pushes.
 
@@ -73,7 +75,7 @@ class Report(NamedTuple):
         """Whether the server answered, and took no value."""
         return not self.outcome.error and not self.outcome.processed
 
-    def plus(self, later: "Report") -> "Report":
+    def plus(self, later: Report) -> Report:
         """Return the sum of this report and of a *later* one for the same destination."""
         outcome = later.outcome._replace(
             processed=self.outcome.processed + later.outcome.processed,

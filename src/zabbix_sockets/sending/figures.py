@@ -3,18 +3,19 @@
 Keys and fields are those of the templates, in figures.json, which their generator writes.
 """
 
+from __future__ import annotations
+
 import fnmatch
 import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import orjson
-
 from zabbix_sockets.document.discovery import discovery
 from zabbix_sockets.document.document import ROWS, Document
 from zabbix_sockets.document.json_text import to_json
 from zabbix_sockets.document.record import value_at
-from zabbix_sockets.document.row import Row
+from zabbix_sockets.document.row import is_offered
+from zabbix_sockets.model.json_reading import read_json
 
 FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "figures.json")
 HOST = ""
@@ -49,7 +50,7 @@ class Figures:
 
     def __init__(self, wanted: Sequence[str] = ()) -> None:
         with open(FILE, "rb") as file:
-            described = orjson.loads(file.read())
+            described = read_json(file.read())
         self._paths: dict[str, dict[str, list[str]]] = {
             kind: {
                 key: path.split(".")
@@ -66,7 +67,9 @@ class Figures:
     def groups(self, document: Document) -> Iterator[Group]:
         """Yield the host's group, in which discovery is first, then one for each discovered row."""
         offered = {
-            kind: _offered(document, kind) for kind, paths in self._paths.items() if kind and paths
+            kind: [row for row in document.rows_of(kind) if is_offered(row)]
+            for kind, paths in self._paths.items()
+            if kind and paths
         }
         discovered = [
             (f"sockets.{kind}.discovery", to_json(discovery(ROWS[kind], rows)).decode())
@@ -92,11 +95,6 @@ class Figures:
         suffix = "[" + _quoted(row_id) + "]" if kind else ""
         texts = ((key, _text(value_at(fields, path))) for key, path in self._paths[kind].items())
         return tuple((key + suffix, text) for key, text in texts if text is not None)
-
-
-def _offered(document: Document, kind: str) -> list[Row]:
-    """Return the rows of a list that discovery offers: of processes the settled ones."""
-    return [row for row in document.rows_of(kind) if getattr(row, "settled", 1)]
 
 
 def _text(value: object) -> Text | None:

@@ -1,5 +1,7 @@
 """Launcher of foreign programs, which inherit no capability and end with the caller."""
 
+from __future__ import annotations
+
 import ctypes
 import errno
 import os
@@ -22,8 +24,9 @@ _GUARDED = (
 
 Descriptor 2 is at first the end to read of a pipe that only the caller holds open for writing. A
 process waits there for its end, which comes with the caller's own, however that ends, and then
-kills the whole process group: the command, and what the command has forked. PR_SET_PDEATHSIG would
-reach the first of these only, and has to be set between fork and exec, which threads forbid.
+kills the whole process group, that of a session of its own: the command, and what the command has
+forked. PR_SET_PDEATHSIG would reach the first of these only, and has to be set between fork and
+exec, which threads forbid.
 """
 _LAST_OUTPUT_SECONDS = 5.0
 """After a kill: the time to wait for the rest of the program's output, and for its end."""
@@ -76,7 +79,7 @@ def run(command: Sequence[str], given: bytes, folder: str | None, timeout: float
             stdout=subprocess.PIPE,
             stderr=to_read,
             cwd=folder,
-            process_group=0,
+            start_new_session=True,
         )
     except OSError as error:  # no process, descriptor or memory left
         os.close(held)

@@ -8,6 +8,8 @@ The ledger is a table in the file of the spool. If that can't be read or written
 another version, the groups are tried anew.
 """
 
+from __future__ import annotations
+
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -25,7 +27,7 @@ CREATE TABLE IF NOT EXISTS groups (
     attempts INTEGER NOT NULL,
     tried INTEGER NOT NULL,
     PRIMARY KEY (destination, name)
-) STRICT;
+);
 """
 
 SYNC = 10
@@ -41,6 +43,15 @@ _KEPT = 30 * 86_400
 """The seconds for which zeros are sent for a row that is gone: servers keep its items that long."""
 _ABANDONED = 7 * 86_400
 """The seconds after which a destination is forgotten that nobody sends to any more."""
+
+
+_ENTRIES = """
+SELECT CAST(name AS TEXT), CAST(refused AS INTEGER), CAST(size AS INTEGER), CAST(seen AS INTEGER),
+    max(0, CAST(attempts AS INTEGER)), CAST(tried AS INTEGER)
+FROM groups WHERE destination = ?
+"""
+"""The SQL query for the groups of a destination. A damaged file, in which SQLite finds nothing
+wrong, may have anything in a column: so each is read as what it should be."""
 
 
 class Entry(NamedTuple):
@@ -74,11 +85,7 @@ class Ledger:
         self._entries: dict[str, Entry] = {}
         try:
             with _table(path) as database:
-                rows = database.execute(
-                    "SELECT name, refused, size, seen, attempts, tried FROM groups"
-                    " WHERE destination = ?",
-                    (destination,),
-                ).fetchall()
+                rows = database.execute(_ENTRIES, (destination,)).fetchall()
         except sqlite3.Error:
             rows = []
         self._entries = {name: Entry(*entry) for name, *entry in rows}

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Callable
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, Optional
 
-from zabbix_sockets.model.option import Option, Section, number
+from zabbix_sockets.model.option import Option, Section, name, number
 
 CONNECT = "--tls-connect"
 """The option that says whether connections are encrypted, and how."""
@@ -20,7 +20,13 @@ SenderOption = tuple[str, str]
 """The name of an option in zabbix_sender, and its value."""
 
 
-def _of_sender(flag: str, meaning: str, metavar: str = "X", called: str = "") -> Option:
+def _of_sender(
+    flag: str,
+    meaning: str,
+    metavar: str = "TEXT",
+    called: str = "",
+    words: tuple[str, ...] = (),
+) -> Option:
     """Return an option for zabbix_sender, which has the same name there or is *called* so.
 
     A file has its absolute path: zabbix_sender runs in the folder of the agent's file.
@@ -29,7 +35,7 @@ def _of_sender(flag: str, meaning: str, metavar: str = "X", called: str = "") ->
     def parse(text: str) -> SenderOption:
         return called or flag, os.path.abspath(text) if flag in FILES else text
 
-    return Option(flag, meaning, metavar, parse, action="append")
+    return Option(flag, meaning, metavar, parse, action="append", words=words)
 
 
 def _within(least: int, most: int, what: str, unit: int = 1) -> Callable[[str], int]:
@@ -44,7 +50,7 @@ class Destination(NamedTuple):
     """The options for the destination and the host's name, by default those of the agent."""
 
     agent_config: Annotated[
-        str | None,
+        Optional[str],
         Option(
             "--agent-config",
             "the agent's configuration: ServerActive, Hostname, SourceIP and TLS settings"
@@ -58,28 +64,33 @@ class Destination(NamedTuple):
             "--server",
             "server or proxy (repeatable; nodes of a cluster: a;b)",
             "HOST[:PORT]",
+            name,
             action="append",
         ),
     ] = ()
     port: Annotated[
-        int | None,
+        Optional[int],
         Option("--port", "its port, where none is given", "N", _within(1, 65535, "a port")),
     ] = None
-    host: Annotated[str | None, Option("--host", "the host's name in Zabbix", "NAME")] = None
+    host: Annotated[Optional[str], Option("--host", "the host's name in Zabbix", "NAME")] = None
     sender_options: Annotated[
         tuple[SenderOption, ...],
         _of_sender(
             "--source-address", "the address that connections come from (SourceIP)", "ADDRESS", "-I"
         ),
-        _of_sender(CONNECT, "unencrypted, psk or cert"),
-        _of_sender("--tls-ca-file", "certificates of the CAs that may have signed the server's"),
-        _of_sender("--tls-crl-file", "revoked certificates"),
+        _of_sender(
+            CONNECT, "unencrypted, psk or cert", "HOW", words=("unencrypted", "psk", "cert")
+        ),
+        _of_sender(
+            "--tls-ca-file", "certificates of the CAs that may have signed the server's", "FILE"
+        ),
+        _of_sender("--tls-crl-file", "revoked certificates", "FILE"),
         _of_sender("--tls-server-cert-issuer", "allowed issuer of the server's certificate"),
         _of_sender("--tls-server-cert-subject", "allowed subject of the server's certificate"),
-        _of_sender("--tls-cert-file", "the host's certificate"),
-        _of_sender("--tls-key-file", "the host's private key"),
+        _of_sender("--tls-cert-file", "the host's certificate", "FILE"),
+        _of_sender("--tls-key-file", "the host's private key", "FILE"),
         _of_sender("--tls-psk-identity", "identity of the pre-shared key"),
-        _of_sender("--tls-psk-file", "file with the pre-shared key"),
+        _of_sender("--tls-psk-file", "file with the pre-shared key", "FILE"),
         _of_sender("--tls-cipher13", "cipher suites for TLS 1.3"),
         _of_sender("--tls-cipher", "cipher suites for TLS 1.2"),
     ] = ()
@@ -89,7 +100,7 @@ class Manner(NamedTuple):
     """The options for the content of pushes, their interval, and the spool."""
 
     values: Annotated[
-        tuple[str, ...] | None,
+        Optional[tuple[str, ...]],
         Option(
             "--values",
             "push discovery and a value for each figure of each row instead, to items of your"
@@ -99,7 +110,7 @@ class Manner(NamedTuple):
         ),
     ] = None
     interval: Annotated[
-        int | None,
+        Optional[int],
         Option(
             "--interval",
             "stay, and push at this interval",
@@ -117,7 +128,7 @@ class Manner(NamedTuple):
         ),
     ] = 10
     spool: Annotated[
-        str | None,
+        Optional[str],
         Option(
             "--spool",
             "file in which documents wait that could not be delivered"

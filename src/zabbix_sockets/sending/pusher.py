@@ -1,5 +1,7 @@
 """Pusher: makes documents and delivers them, by the options of `send`."""
 
+from __future__ import annotations
+
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +12,7 @@ from zabbix_sockets.document.head import Spool as SpoolFields
 from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.sending import transport
 from zabbix_sockets.sending.contents import Content, Moment, SingleValues, WholeDocument
-from zabbix_sockets.sending.database import ALONE_SECONDS, HeldError
+from zabbix_sockets.sending.database import ALONE_SECONDS, HeldError, is_trap_for_root
 from zabbix_sockets.sending.delivery import Delivery, Report, WaitPolicy, push_all
 from zabbix_sockets.sending.figures import Figures
 from zabbix_sockets.sending.lines import Value
@@ -145,11 +147,14 @@ class Pusher:
 def _open_spool(how: Manner) -> Spool | None:
     """Return the spool; None for a single push whose user may not write into its folder.
 
+    So is root's, where the folder is the service's (is_trap_for_root).
+
     Raises:
         SocketsError: it can't be opened.
     """
     folder = os.environ.get("STATE_DIRECTORY", FOLDER).split(":")[0]
     path = how.spool or os.path.join(folder, FILE if how.values is None else VALUES_FILE)
-    if not how.spool and not how.interval and not os.access(folder, os.W_OK):
+    may_do_without = not how.spool and not how.interval
+    if may_do_without and (not os.access(folder, os.W_OK) or is_trap_for_root(folder)):
         return None
     return Spool(path, how.spool_bytes)

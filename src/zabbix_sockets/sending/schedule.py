@@ -10,7 +10,7 @@ def offset(host: str, interval: float) -> float:
     It is from 0 to below *interval*, in seconds, and spread evenly over a fleet.
     """
     digest = hashlib.sha256(host.encode("utf-8", "surrogateescape")).digest()
-    return int.from_bytes(digest[:8]) / 2**64 * interval
+    return int.from_bytes(digest[:8], "big") / 2**64 * interval
 
 
 def seconds_to_first(now: float, interval: float, own: float) -> float:

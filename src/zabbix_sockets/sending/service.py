@@ -1,5 +1,7 @@
 """The service of `send --interval`: pushes at every interval until a signal ends it."""
 
+from __future__ import annotations
+
 import os
 import random
 import select

@@ -5,22 +5,25 @@ has taken it, so at most the one that is being sent at a kill is sent twice. sql
 intact through a kill -9 and a full disk. Documents for which the disk has no room wait in memory.
 """
 
+from __future__ import annotations
+
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
-import orjson
-
+from zabbix_sockets.document.json_text import to_json
 from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.model.json_reading import read_json
+from zabbix_sockets.model.paths import SPOOL_FILE, SPOOL_FOLDER
 from zabbix_sockets.sending.database import Database
 from zabbix_sockets.sending.lines import Value, encode_line
 
-FILE, VALUES_FILE = "spool.sqlite", "values.sqlite"
+FILE, VALUES_FILE = SPOOL_FILE, "values.sqlite"
 """The names of the files of documents and of single values, of which neither must hold up the
 other."""
-FOLDER = "/var/lib/zabbix-sockets"
+FOLDER = SPOOL_FOLDER
 """The folder of these files: the StateDirectory= of the unit."""
 
 _SCHEMA = """
@@ -30,16 +33,16 @@ CREATE TABLE IF NOT EXISTS waiting (
     clock INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
     packet BLOB NOT NULL
-) STRICT;
+);
 CREATE INDEX IF NOT EXISTS by_destination ON waiting (destination, number);
 CREATE TABLE IF NOT EXISTS dropped (
     destination TEXT PRIMARY KEY,
     documents INTEGER NOT NULL
-) STRICT;
+);
 CREATE TABLE IF NOT EXISTS used (
     destination TEXT PRIMARY KEY,
     clock INTEGER NOT NULL
-) STRICT;
+);
 """
 LINE = "\n"
 """The separator between a destination and the name of one of its lines: packets may wait for it in
@@ -51,6 +54,13 @@ _COUNT_DROPPED = (
 )
 _OWNED = "(destination = ?1 OR destination > ?1 || char(10) AND destination < ?1 || char(11))"
 """The SQL condition for packets of a destination and all its lines."""
+
+_BYTES = "CAST(bytes AS INTEGER)"
+"""The SQL expression for the length of a packet. A damaged file, in which SQLite finds nothing
+wrong, may have anything in a column of integers: so each is read as one."""
+_MOST_DROPPED = 1 << 62
+"""The most documents that are counted, whatever a damaged file has: SQLite's integers are below
+2^63."""
 
 _FIRST_SEEN = """
 INSERT OR IGNORE INTO used
@@ -164,8 +174,8 @@ class Spool:
         numbers = []
         for destination, values in packets:
             try:
-                content = zlib.compress(orjson.dumps([tuple(each) for each in values]), _LEVEL)
-            except TypeError as error:  # half of a surrogate
+                content = zlib.compress(to_json([tuple(each) for each in values], "strict"), _LEVEL)
+            except ValueError as error:  # half of a surrogate
                 raise SocketsError(f"values for {destination} can't be kept: {error}") from None
             packet = _Packet(next(self._numbers), destination, values[0].clock, content)
             self._memory.append(packet)
@@ -244,9 +254,9 @@ class Spool:
             SocketsError: the file can't be read now.
         """
         rows = self._rows(
-            "SELECT number, clock, 0 FROM waiting WHERE destination = ?1"
+            "SELECT number, CAST(clock AS INTEGER), 0 FROM waiting WHERE destination = ?1"
             " OR ?1 IS NULL AND instr(destination, char(10)) = 0"
-            " UNION ALL SELECT NULL, NULL, documents FROM dropped"
+            " UNION ALL SELECT NULL, NULL, CAST(documents AS INTEGER) FROM dropped"
             " WHERE destination = ?1 OR ?1 IS NULL",
             (destination,),
         )
@@ -299,9 +309,12 @@ class Spool:
         for (destination,) in abandoned:
             gone = database.execute(f"DELETE FROM waiting WHERE {_OWNED}", (destination,)).rowcount  # noqa: S608  # only a constant of this module is put in
             earlier = database.execute(
-                "DELETE FROM dropped WHERE destination = ? RETURNING documents", (destination,)
+                "SELECT CAST(documents AS INTEGER) FROM dropped WHERE destination = ?",
+                (destination,),
             ).fetchall()
-            database.execute(_COUNT_DROPPED, (NOBODY, gone + sum(each for (each,) in earlier)))
+            dropped = min(gone + sum(each for (each,) in earlier), _MOST_DROPPED)
+            database.execute("DELETE FROM dropped WHERE destination = ?", (destination,))
+            database.execute(_COUNT_DROPPED, (NOBODY, dropped))
             database.execute("DELETE FROM used WHERE destination = ?", (destination,))
 
     def _database_rows(self, query: str, parameters: tuple[object, ...]) -> list[Any]:
@@ -365,11 +378,11 @@ class Spool:
 
     def _make_room(self, database: sqlite3.Connection, destination: str) -> None:
         """Drop and count the oldest documents of a destination until it is within its bound."""
-        query = f"SELECT sum(bytes), count(*) FROM waiting WHERE {_OWNED}"  # noqa: S608  # only a constant of this module is put in
+        query = f"SELECT total({_BYTES}), count(*) FROM waiting WHERE {_OWNED}"  # noqa: S608  # only constants of this module are put in
         total, documents = database.execute(query, (destination,)).fetchone()
         gone: list[tuple[int]] = []
         rows = database.execute(
-            f"SELECT number, bytes FROM waiting WHERE {_OWNED} ORDER BY number",  # noqa: S608  # only a constant of this module is put in
+            f"SELECT number, {_BYTES} FROM waiting WHERE {_OWNED} ORDER BY number",  # noqa: S608  # likewise
             (destination,),
         )
         for number, size in rows:
@@ -392,7 +405,7 @@ def _unpacked(content: bytes) -> tuple[Value, ...]:
     text = unpacking.decompress(content, _MAX_UNPACKED)
     if not unpacking.eof:
         raise ValueError("damaged, or too long")
-    values = tuple(Value(*each) for each in orjson.loads(text))
+    values = tuple(Value(*each) for each in read_json(text))
     for value in values:
         if [type(field) for field in value] != [str, str, int, int, str]:
             raise TypeError("not the fields of a value")

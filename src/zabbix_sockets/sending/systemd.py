@@ -1,5 +1,7 @@
 """Notifications to systemd that a service is ready, alive or stopping. See sd_notify(3)."""
 
+from __future__ import annotations
+
 import os
 import socket
 import time

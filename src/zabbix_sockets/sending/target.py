@@ -1,5 +1,7 @@
 """Destinations of a push, the host's name and the settings: by options, else as the agent's."""
 
+from __future__ import annotations
+
 import os
 
 from zabbix_sockets.model.errors import SocketsError, UsageError, printable
@@ -29,11 +31,15 @@ class Target:
         destinations: each as zabbix_sender takes it: a server, a proxy, or the nodes of a cluster.
         sender: how zabbix_sender is called.
 
+    Args:
+        options: those of `send`.
+        credentials: the folder of systemd's credentials; None: that of $CREDENTIALS_DIRECTORY.
+
     Raises:
         UsageError: it is not known where to, or as whom, or the agent's file can't be read.
     """
 
-    def __init__(self, options: Destination) -> None:
+    def __init__(self, options: Destination, credentials: str | None = None) -> None:
         self.config = _read_config(options)
         self.has_alternatives = bool(self.config) and options.agent_config is None and has_several()
         self.host: str = options.host or (self.config.hostname if self.config else "")
@@ -44,7 +50,9 @@ class Target:
         self._check_host()
         path = self.config.path if self.config else None
         sender_options = tuple(part for each in options.sender_options for part in each)
-        self.sender = Sender(path, (*sender_options, *_credentials(sender_options)), options.port)
+        folder = credentials or os.environ.get("CREDENTIALS_DIRECTORY")
+        files = _credentials(folder, sender_options) if folder else []
+        self.sender = Sender(path, (*sender_options, *files), options.port)
 
     def __str__(self) -> str:
         """Return in words the destinations, the host, and the file that the settings are of."""
@@ -85,15 +93,12 @@ def _read_config(options: Destination) -> AgentConfig | None:
         raise
 
 
-def _credentials(given: tuple[str, ...]) -> list[str]:
+def _credentials(folder: str, given: tuple[str, ...]) -> list[str]:
     """Return options of zabbix_sender for credentials of systemd, but for options that are *given*.
 
     LoadCredential=tls-psk-file:/... stands for --tls-psk-file, and so on: so a service can have a
     key which only the agent's user may read. See systemd.exec(5).
     """
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    if not folder:
-        return []
     paths = {name: os.path.join(folder, name.removeprefix("--")) for name in FILES}
     return [
         part

@@ -5,6 +5,8 @@ none of the values. What counts is that the numbers which the server took and re
 those handed over.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import re
@@ -17,19 +19,27 @@ from zabbix_sockets.sending.lines import Value, encode_line
 
 PROGRAM = "zabbix_sender"
 """The name of the program, which is looked for in $PATH."""
-_PACKAGES = "install it: the package is zabbix-sender (zabbix.com), or zabbix-agent (Debian 12)"
+PACKAGES = (
+    "install the package zabbix-sender (of zabbix.com, or of Debian from 13 on); Debian 12 and"
+    " Ubuntu 24.04 have it in zabbix-agent"
+)
+"""Where zabbix_sender 6.0 or later is; the packages of older releases have one that is too old."""
+_LACKS_TIMEOUT = re.compile(r"^zabbix_sender \[\d+\]: invalid option -- t$", re.MULTILINE)
+"""What zabbix_sender before 6.0 says of its option -t, above its usage."""
+_TOO_OLD = f"this {PROGRAM} is older than Zabbix 6.0"
 
 _RESPONSE = re.compile(
-    r'^(?:Response from "[^"\n]*"|info from server): "processed: (\d+); failed: (\d+); total: \d+;',
+    r'^(?:Response from "[^"\n]*"|info from server):'
+    r' "processed: (\d{1,9}); failed: (\d{1,9}); total: \d+;',
     re.MULTILINE,
 )
 """The line of its output for an answer whose "response" is "success". Of others it prints that they
-are incorrect, and repeats them."""
+are incorrect, and repeats them. The numbers are the server's words: longer ones are none."""
 _PREFIX = re.compile(r"^zabbix_sender \[\d+\]: (?:(DEBUG|WARNING|ERROR|CRITICAL): )?")
 _REASONS = re.compile(
     r"unable to connect|cannot |timed? ?out|time-out|TLS|SSL|PSK|certificate|interrupted|refused"
     r"|invalid |not allowed|failed to|reset by peer|no default hostname|negative response"
-    r"|incorrect answer",
+    r"|incorrect answer|missing header",
     re.IGNORECASE,
 )
 _TRACE = re.compile(r"\b(?:In|End of) \w+\(\)")
@@ -92,8 +102,10 @@ class Sender(NamedTuple):
         """
         return os.path.dirname(self.agent_config) if self.agent_config else None
 
-    def command(self, destination: str, timeout: int) -> list[str]:
-        """Return the command line for one destination; *timeout* is in seconds.
+    def call(self, destination: str, timeout: int) -> list[str]:
+        """Return the command line for one destination, without what is sent.
+
+        *timeout* is in seconds, for each connection. All that the program does is told (-vv).
 
         Raises:
             UsageError: there is no such program.
@@ -101,21 +113,39 @@ class Sender(NamedTuple):
         config = ["-c", self.agent_config] if self.agent_config else []
         port = ["-p", str(self.port)] if self.port else []
         to = ["-z", destination, *port, "-t", str(timeout)]
-        program = find(self.program, _PACKAGES)
-        return [program, "-vv", *config, *to, *self.options, "-T", "-N", "-i", "-"]
+        program = find(self.program, PACKAGES)
+        return [program, "-vv", *config, *to, *self.options]
+
+    def command(self, destination: str, timeout: int) -> list[str]:
+        """Return the command line that sends the lines of its standard input.
+
+        Raises:
+            UsageError: there is no such program.
+        """
+        return [*self.call(destination, timeout), "-T", "-N", "-i", "-"]
 
 
-def push(sender: Sender, destination: str, values: Sequence[Value], timeout: int) -> Outcome:
+def push(
+    sender: Sender,
+    destination: str,
+    values: Sequence[Value],
+    timeout: int,
+    grace: float = GRACE,
+) -> Outcome:
     """Hand *values* to zabbix_sender for one destination; return the outcome.
 
-    *timeout* is in seconds, 1 to 300, for each connection of BATCH values.
+    *timeout* is in seconds, 1 to 300, for each connection of BATCH values; *grace* what it may take
+    beyond.
 
     Raises:
         SocketsError: zabbix_sender can't be started, or a value can't be put into a line.
     """
     lines = b"".join(map(encode_line, values))
-    completion = run(sender.command(destination, timeout), lines, sender.folder, timeout + GRACE)
-    return parse_answer(completion.output, len(values), _end(completion, timeout))
+    seconds = timeout + grace
+    completion = run(sender.command(destination, timeout), lines, sender.folder, seconds)
+    # Of one that was killed, the last word is what it has just done, which failed at nothing.
+    text = _without_debug(completion.output) if completion.timed_out else completion.output
+    return parse_answer(text, len(values), _end(completion, seconds))
 
 
 def check(sender: Sender, destination: str) -> None:
@@ -127,24 +157,29 @@ def check(sender: Sender, destination: str) -> None:
         UsageError: there is no zabbix_sender, or it can't use them.
         SocketsError: it can't be started just now, or hangs.
     """
-    command = sender.command(destination, _CHECK_SECONDS)
-    completion = run(command, b"", sender.folder, _CHECK_SECONDS + GRACE)
+    command, seconds = sender.command(destination, _CHECK_SECONDS), _CHECK_SECONDS + GRACE
+    completion = run(command, b"", sender.folder, seconds)
     if completion.timed_out:
-        raise SocketsError(_end(completion, _CHECK_SECONDS))
+        raise SocketsError(_end(completion, seconds))
     if completion.status:
-        reason = _reason(completion.output) or _end(completion, _CHECK_SECONDS)
+        reason = _reason(completion.output) or _end(completion, seconds)
         raise UsageError(
             f"{PROGRAM} can't work so: {reason}",
-            "a key of another user: see docs/send.md, Keys of other users"
-            if os.strerror(errno.EACCES) in reason
-            else "",
+            _hint(reason),
         )
 
 
-def _end(completion: Completion, timeout: int) -> str:
+def _hint(reason: str) -> str:
+    if reason == _TOO_OLD:
+        return PACKAGES
+    closed = os.strerror(errno.EACCES) in reason
+    return "a key of another user: see docs/send.md, Keys of other users" if closed else ""
+
+
+def _end(completion: Completion, seconds: float) -> str:
     """Return in words the end of zabbix_sender: its last line of output, or its status."""
     if completion.timed_out:
-        return f"{PROGRAM} did not end within {timeout + GRACE:g} s"
+        return f"{PROGRAM} did not end within {seconds:g} s"
     lines = [line for line in _candidates(completion.output) if "DEBUG:" not in line]
     if lines:
         return _shown(lines[-1])
@@ -156,7 +191,7 @@ def parse_answer(text: str, sent: int, otherwise: str) -> Outcome:
 
     *otherwise* is the error's text where the output has no reason.
     """
-    answers = [tuple(map(int, found)) for found in _RESPONSE.findall(_without_payload(text))]
+    answers = [tuple(map(int, found)) for found in _RESPONSE.findall(_without_debug(text))]
     processed = sum(answer[0] for answer in answers)
     failed = sum(answer[1] for answer in answers)
     if processed + failed == sent:
@@ -167,13 +202,18 @@ def parse_answer(text: str, sent: int, otherwise: str) -> Outcome:
     return Outcome(processed, failed, reason)
 
 
-def _without_payload(text: str) -> str:
-    """Return *text* without the lines that repeat sent or received values, which are no answers."""
+def _without_debug(text: str) -> str:
+    """Return *text* without debugging: such lines repeat values, which are no answers."""
     return "\n".join(line for line in text.split("\n") if "DEBUG:" not in line)
 
 
 def _reason(text: str) -> str:
-    """Return the last line of *text* that is known to give a reason; empty: there is none."""
+    """Return the last line of *text* that is known to give a reason; empty: there is none.
+
+    Of a program that is too old, which prints its usage, that is the reason.
+    """
+    if _LACKS_TIMEOUT.search(text):
+        return _TOO_OLD
     reasons = [line for line in _candidates(text) if _REASONS.search(_PREFIX.sub("", line))]
     messages = [line for line in reasons if "DEBUG:" not in line]
     return _shown((messages or reasons)[-1]) if reasons else ""

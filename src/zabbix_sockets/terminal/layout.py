@@ -1,15 +1,19 @@
 """Layout of tables for people: columns that fit the terminal."""
 
+from __future__ import annotations
+
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from itertools import repeat
 from typing import Generic, NamedTuple, TextIO, TypeVar
 
 from zabbix_sockets.model.text_width import text_width
 
-BOLD, DIM, GREEN, YELLOW, RESET = "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
+BOLD, DIM, RESET = "\x1b[1m", "\x1b[2m", "\x1b[0m"
+RED, GREEN, YELLOW = "\x1b[31m", "\x1b[32m", "\x1b[33m"
 """Escape sequences of terminals (ECMA-48, SGR)."""
 _STATE_COLOURS = {"listen": GREEN, "bound": GREEN, "close_wait": YELLOW, "syn_sent": YELLOW}
 
@@ -23,10 +27,10 @@ ELLIPSIS, PLAIN_ELLIPSIS = "…", "..."
 Row = TypeVar("Row")
 
 
-class Column(NamedTuple, Generic[Row]):
+class Column(Generic[Row]):
     """A column of a table.
 
-    Attributes:
+    Args:
         title: the text of its head.
         cell: returns the content of a row's cell, which str() makes a text of.
         right: the text is set to the right.
@@ -34,15 +38,35 @@ class Column(NamedTuple, Generic[Row]):
         optional: the column is left out where there is no room, the highest rank first; 0: never.
         port: the text is an address and a port, of which the address is cut.
         readable: the cells that a column that shrinks keeps as long as there are optional ones.
+        value: returns what rows are sorted by; None: the cell.
     """
 
-    title: str
-    cell: Callable[[Row], object]
-    right: bool = False
-    shrinks: bool = False
-    optional: int = 0
-    port: bool = False
-    readable: int = _LEAST
+    def __init__(
+        self,
+        title: str,
+        cell: Callable[[Row], object],
+        *,
+        right: bool = False,
+        shrinks: bool = False,
+        optional: int = 0,
+        port: bool = False,
+        readable: int = _LEAST,
+        value: Callable[[Row], object] | None = None,
+    ) -> None:
+        self.title = title
+        self.cell = cell
+        self.right = right
+        self.shrinks = shrinks
+        self.optional = optional
+        self.port = port
+        self.readable = readable
+        self.value = value or cell
+
+    def titled(self, title: str) -> Column[Row]:
+        """Return the same column with another *title*."""
+        made = copy(self)
+        made.title = title
+        return made
 
 
 class Style(NamedTuple):
@@ -88,6 +112,11 @@ def _fit(text: str, width: int, ellipsis: str, *, port: bool = False) -> str:
     room = max(0, width - text_width(found[0]))
     netns = _cut_within(netns, max(room // 2, room - text_width(address)), ellipsis)
     return _cut(address, room - text_width(netns), ellipsis) + found[0] + netns
+
+
+def cut(text: str, style: Style) -> str:
+    """Return *text* if it fits into a line, else what fits of it with the mark for that."""
+    return text if style.width is None else _cut(text, style.width, style.ellipsis)
 
 
 def _cut(text: str, width: int, ellipsis: str) -> str:
@@ -171,7 +200,7 @@ def _line(
 ) -> str:
     parts = [
         _pad(_fit(cell, width, ellipsis, port=column.port), width, right=column.right)
-        for cell, column, width in zip(cells, columns, widths, strict=True)
+        for cell, column, width in zip(cells, columns, widths)
     ]
     return "  ".join(parts).rstrip()
 
@@ -191,9 +220,24 @@ def _shrink(widths: list[int], columns: Sequence[Column[Row]], available: int) -
 
 def _coloured(line: str, columns: Sequence[Column[Row]], row: Sequence[str]) -> str:
     """Return the line of a row in the colour of the state in its column STATE, if there is one."""
-    states = (cell for column, cell in zip(columns, row, strict=True) if column.title == "STATE")
+    states = (cell for column, cell in zip(columns, row) if column.title == "STATE")
     colour = _STATE_COLOURS.get(next(states, ""), "")
     return f"{colour}{line}{RESET}" if colour else line
+
+
+def sorted_by(column: Column[Row], rows: Iterable[Row]) -> list[Row]:
+    """Return *rows* by a column: the greatest number first, or texts as they are in a dictionary.
+
+    Those without a value come last, and equal ones as they came.
+    """
+
+    def key(row: Row) -> tuple[bool, float, str]:
+        value = column.value(row)
+        if isinstance(value, (int, float)):
+            return False, -value, ""
+        return not value or value == "-", 0, str(value)
+
+    return sorted(rows, key=key)
 
 
 def shown_us(microseconds: int) -> str:
@@ -212,3 +256,8 @@ def shown_bytes(count: float) -> str:
             value = count / size
             return f"{value:.1f}{unit}" if value < 10 else f"{value:.0f}{unit}"  # noqa: PLR2004
     return f"{count:.0f}"
+
+
+def shown_rate(count: float) -> str:
+    """Return so many a second: with a decimal below 10, and else as shown_bytes()."""
+    return f"{count:.1f}" if 0 < count < 10 else shown_bytes(count)  # noqa: PLR2004

@@ -1,126 +1,107 @@
-"""Monitor of single sockets (`show sockets --interval`): changes between two snapshots.
+"""Monitor (`show --interval`): snapshots again and again, each compared with the one before.
 
-Sockets are told apart by the kernel's cookie, which no two ever share; procfs has none, so
-there by inode, addresses and ports.
+What is compared, and how it looks, is said by Changes: socket_changes has those of single sockets,
+row_changes those of the document's rows.
 """
 
+from __future__ import annotations
+
 import gc
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple, TextIO
+from functools import partial
+from itertools import chain
+from typing import Generic, NamedTuple, Protocol, TextIO, TypeVar, Union
 
 from zabbix_sockets.document.json_text import to_json
+from zabbix_sockets.document.record import Figures
 from zabbix_sockets.model.errors import SocketsError
-from zabbix_sockets.model.socket import Socket
-from zabbix_sockets.terminal.layout import Style, style_of
-from zabbix_sockets.terminal.sockets import (
-    JsonRow,
-    omitted_socket_columns,
-    render_sockets,
-    socket_json,
-    socket_order,
-)
+from zabbix_sockets.terminal.layout import Style, cut, style_of
+from zabbix_sockets.terminal.screen import Screen, can_renew
 
 NEW, GONE = "new", "gone"
 """Values of a row's field `change`."""
 
-_RATES = {
-    "bytes_sent": "sent_bytes_per_s",
-    "bytes_acked": "acked_bytes_per_s",
-    "bytes_received": "received_bytes_per_s",
-    "bytes_retransmitted": "retransmitted_bytes_per_s",
-    "retransmits": "retransmits_per_s",
-}
-"""Names of rates, by the counter of TcpInfo whose change per second each is."""
+T = TypeVar("T")
 
-_CLEAR = "\x1b[H\x1b[J"
+Take = Callable[[], tuple[T, Sequence[str]]]
+"""Returns what there is now, and notes for people on what of it can't be seen."""
 
-Key = tuple[object, ...]
-"""The values by which a socket is told from all others."""
+Wait = Callable[[float], bool]
+"""Waits so many seconds, and returns whether to go on."""
 
 
-class SocketSnapshot(NamedTuple):
-    """All sockets of a moment; *at* is on the monotonic clock, *time* in Unix seconds."""
+class Moment(Generic[T]):
+    """What was seen at a moment: *at* is on the monotonic clock, *time* in Unix seconds."""
 
-    at: float
-    time: float
-    sockets: Sequence[Socket]
-
-
-Take = Callable[[], Sequence[Socket]]
-"""Returns the sockets that there are now."""
+    def __init__(self, at: float, time: float, seen: T, notes: Sequence[str] = ()) -> None:
+        self.at = at
+        self.time = time
+        self.seen = seen
+        self.notes = notes
 
 
-def run(take: Take, interval: float, count: int | None, *, as_json: bool) -> None:
+class Table(NamedTuple):
+    """A table: its *text*, titles that had no room, and the number of rows that had none."""
+
+    text: str
+    omitted: Sequence[str]
+    left_out: int
+
+
+class Changes(Protocol):
+    """What there is at a moment, and what of it has changed since the one before.
+
+    *names* are the words for one row and for several; the latter is their name in JSON.
+    """
+
+    names: tuple[str, str]
+
+    def counts(self) -> tuple[int, int, int]:
+        """Return the number of rows that there are, of new ones, and of those that are gone."""
+
+    def json_rows(self) -> list[Figures]:
+        """Return the rows; new ones and those that are gone have `change`, others `rates`."""
+
+    def table(self, style: Style, most: int | None) -> Table:
+        """Return a table of at most so many rows, titles not counted; None: of all."""
+
+
+Compare = Callable[[Union[Moment[T], None], Moment[T]], Changes]
+"""Compares a moment with the one before, or with None if there was none."""
+
+
+def run(
+    take: Take[T], compare: Compare[T], interval: float, count: int | None, *, as_json: bool
+) -> None:
     """Print what *take* returns at every *interval* seconds, *count* times or until Ctrl-C.
+
+    On a terminal each table takes the place of the one before, and q ends it, too.
 
     Raises:
         SocketsError, OSError: there was not even a first snapshot.
     """
     gc.enable()  # a command that stays collects its garbage
-    seen = snapshots(take, interval, count)
     with suppress(KeyboardInterrupt):  # the way to end it
+        if not as_json and can_renew(sys.stdout):
+            _show_on(Screen(sys.stdout, sys.stdin), take, compare, interval, count)
+            return
+        seen = moments(take, interval, count)
         if as_json:
-            print_json(seen, sys.stdout)
+            print_json(seen, compare, sys.stdout)
         else:
-            height = shutil.get_terminal_size().lines if sys.stdout.isatty() else None
-            print_tables(seen, sys.stdout, lambda: style_of(sys.stdout), height)
+            print_tables(seen, compare, sys.stdout)
 
 
-def key_of(socket: Socket) -> Key:
-    """Return the values that tell a socket from all others."""
-    if socket.cookie:
-        return socket.netns, socket.protocol, socket.cookie
-    endpoints = socket.local_address, socket.local_port, socket.remote_address, socket.remote_port
-    return socket.netns, socket.protocol, socket.inode, *endpoints
+def moments(
+    take: Take[T], interval: float, count: int | None, wait: Wait | None = None
+) -> Iterator[Moment[T] | str]:
+    """Yield a Moment at every *interval* seconds, or in words why there is none; *count* in all.
 
-
-def compare(before: SocketSnapshot | None, now: SocketSnapshot) -> list[JsonRow]:
-    """Return the rows of the sockets of *now*, and behind them of those that are gone.
-
-    A row is as `show sockets --json` has it. That of a socket which was not in *before* has
-    `change` "new", that of one which is in it alone "gone"; that of one which is in both has
-    `rates`, changes per second, where the kernel has its counters. Without *before* none has.
-    """
-    known = {key_of(each): each for each in before.sockets} if before else {}
-    rows = []
-    for socket in sorted(now.sockets, key=socket_order):
-        row = socket_json(socket)
-        earlier = known.pop(key_of(socket), None)
-        if before and earlier is None:
-            row["change"] = NEW
-        elif before and earlier:
-            rates = _rates(earlier, socket, now.at - before.at)
-            if rates:
-                row["rates"] = rates
-        rows.append(row)
-    gone = sorted(known.values(), key=socket_order)
-    return rows + [socket_json(socket) | {"change": GONE} for socket in gone]
-
-
-def _rates(before: Socket, now: Socket, seconds: float) -> dict[str, float]:
-    """Return the changes per second of the counters of tcp_info, by the names of _RATES.
-
-    The kernel sets none of the counters back. A rate is left out where it has no counter.
-    """
-    if before.tcp_info is None or now.tcp_info is None or seconds <= 0:
-        return {}
-    rates = {}
-    for counter, name in _RATES.items():
-        earlier, later = getattr(before.tcp_info, counter), getattr(now.tcp_info, counter)
-        if earlier is not None and later is not None:
-            rates[name] = round((later - earlier) / seconds, 3)
-    return rates
-
-
-def snapshots(take: Take, interval: float, count: int | None) -> Iterator[SocketSnapshot | str]:
-    """Yield a snapshot at every *interval* seconds, or in words why there is none; *count* in all.
-
-    *count* None is without end. Moments that pass while one is taken are left out, and the others
-    stay where they were.
+    *count* None is until *wait* says so; without that it is without end. Moments that pass while
+    one is taken are left out, and the others stay where they were.
 
     Raises:
         SocketsError, OSError: there was not even a first one.
@@ -128,8 +109,8 @@ def snapshots(take: Take, interval: float, count: int | None) -> Iterator[Socket
     start, taken = time.monotonic(), 0
     while True:
         try:
-            sockets = take()
-            yield SocketSnapshot(time.monotonic(), time.time(), sockets)
+            seen, notes = take()
+            yield Moment(time.monotonic(), time.time(), seen, tuple(notes))
         except (SocketsError, OSError) as error:  # of the latter: no descriptor left, for one
             if not taken:
                 raise
@@ -138,79 +119,112 @@ def snapshots(take: Take, interval: float, count: int | None) -> Iterator[Socket
         if taken == count:
             return
         passed = time.monotonic() - start
-        time.sleep(interval - passed % interval)
+        remaining = interval - passed % interval
+        if wait is None:
+            time.sleep(remaining)
+        elif not wait(remaining):
+            return
 
 
-def print_json(seen: Iterable[SocketSnapshot | str], out: TextIO) -> None:
-    """Write a line of JSON for each snapshot: `time`, `seconds` since the last one, `sockets`.
-
-    Where there is none the line has `time` and `error`.
-    """
-    before: SocketSnapshot | None = None
+def _compared(
+    seen: Iterable[Moment[T] | str], compare: Compare[T]
+) -> Iterator[tuple[Moment[T], float | None, Changes] | str]:
+    """Yield each moment, the seconds since the one before it (None: the first) and the changes."""
+    before: Moment[T] | None = None
     for now in seen:
-        line: JsonRow
         if isinstance(now, str):
-            line = {"time": round(time.time(), 3), "error": now}
+            yield now
         else:
-            seconds = round(now.at - before.at, 3) if before else None
-            line = {"time": round(now.time, 3), "seconds": seconds}
-            line["sockets"] = compare(before, now)
+            yield now, now.at - before.at if before else None, compare(before, now)
             before = now
+
+
+def print_json(seen: Iterable[Moment[T] | str], compare: Compare[T], out: TextIO) -> None:
+    """Write a line of JSON for each moment: `time`, `seconds` since the last one, and the rows.
+
+    Where there is none the line has `time` and `error`. Notes are written to stderr, each once.
+    """
+    notes = _Notes()
+    for each in _compared(seen, compare):
+        line: Figures
+        if isinstance(each, str):
+            line = {"time": round(time.time(), 3), "error": each}
+        else:
+            now, seconds, changes = each
+            notes.write(now.notes)
+            line = {
+                "time": round(now.time, 3),
+                "seconds": None if seconds is None else round(seconds, 3),
+                changes.names[1]: changes.json_rows(),
+            }
         out.write(to_json(line).decode() + "\n")
         out.flush()
 
 
-def print_tables(
-    seen: Iterable[SocketSnapshot | str],
-    out: TextIO,
-    style_of: Callable[[], Style],
-    height: int | None,
-) -> None:
-    """Write a table for each snapshot, in the style that *style_of* returns then.
-
-    On a terminal of *height* lines each takes the place of the one before, and has as many rows as
-    there is room for: those that changed most. Elsewhere *height* is None.
-    """
-    before: SocketSnapshot | None = None
-    for now in seen:
-        if isinstance(now, str):
-            out.write(f"no snapshot: {now}\n")
-            out.flush()
-            continue
-        rows = compare(before, now)
-        clock = time.strftime("%H:%M:%S", time.localtime(now.time))
-        shown = rows if height is None else _first(rows, max(1, height - 4))
-        style = style_of()
-        headline = _headline(clock, rows, omitted_socket_columns(shown, style))[: style.width]
-        out.write((_CLEAR if height else "") + headline + "\n")
-        out.write(render_sockets(shown, style))
-        if len(shown) < len(rows):
-            out.write(f"and {len(rows) - len(shown)} more\n")
-        elif not height:
-            out.write("\n")
+def print_tables(seen: Iterable[Moment[T] | str], compare: Compare[T], out: TextIO) -> None:
+    """Write a table for each moment, one below the other; notes to stderr, each once."""
+    notes = _Notes()
+    for each in _compared(seen, compare):
+        if isinstance(each, str):
+            out.write(f"no snapshot: {each}\n")
+        else:
+            now, _, changes = each
+            notes.write(now.notes)
+            style = style_of(out)
+            table = changes.table(style, None)
+            out.write(f"{headline(now, changes, table, style)}\n{table.text}\n")
         out.flush()
-        before = now
 
 
-def _headline(clock: str, rows: Sequence[JsonRow], hidden: Sequence[str]) -> str:
-    changes = [row.get("change") for row in rows]
-    gone, new = changes.count(GONE), changes.count(NEW)
-    room = f"; no room for {', '.join(hidden)}" if hidden else ""
-    return f"{clock}  {len(rows) - gone} sockets, {new} new (+), {gone} gone (-){room}"
+def _show_on(
+    screen: Screen, take: Take[T], compare: Compare[T], interval: float, count: int | None
+) -> None:
+    """Show each moment in the place of the one before; what can't be seen is said below it."""
+    seen = moments(take, interval, count, screen.wait)
+    first = next(seen)  # an error of which is told where others are
+    with screen:
+        for each in _compared(chain([first], seen), compare):
+            if isinstance(each, str):
+                screen.draw(partial(_without, each))
+            else:
+                now, _, changes = each
+                screen.draw(partial(frame, now, changes))
 
 
-def _activity(row: JsonRow) -> tuple[float, float]:
-    """Return the key by which the rows with most retransmissions, then bytes, sort to the front."""
-    rates = row.get("rates")
-    if not isinstance(rates, dict):
-        return 0.0, 0.0
-    bytes_moved = rates.get("sent_bytes_per_s", 0.0) + rates.get("received_bytes_per_s", 0.0)
-    return -rates.get("retransmits_per_s", 0.0), -bytes_moved
+def _without(why: str, style: Style, _height: int) -> str:
+    """Return the text for a terminal where there is no snapshot."""
+    return cut(f"no snapshot: {why}", style) + "\n"
 
 
-def _first(rows: Sequence[JsonRow], most: int) -> list[JsonRow]:
-    """Return *most* of the rows: up to half of them new or gone, then the most active ones."""
-    changed = [row for row in rows if "change" in row]
-    others = sorted((row for row in rows if "change" not in row), key=_activity)
-    room = max(most // 2, most - len(others))
-    return [*changed[:room], *others][:most]
+def frame(now: Moment[T], changes: Changes, style: Style, height: int) -> str:
+    """Return the text for a terminal of *height* lines: a headline, a table and notes."""
+    notes = [cut(f"note: {note}", style) for note in now.notes]
+    room = max(1, height - 2 - len(notes))
+    table = changes.table(style, room)
+    if table.left_out:
+        table = changes.table(style, max(1, room - 1))
+        notes.insert(0, cut(f"and {table.left_out} more", style))
+    lines = [headline(now, changes, table, style), table.text.rstrip("\n"), *notes]
+    return "\n".join(lines) + "\n"
+
+
+def headline(now: Moment[T], changes: Changes, table: Table, style: Style) -> str:
+    """Return the line above a table: when it was, and how many rows there are, new and gone."""
+    number, new, gone = changes.counts()
+    name = changes.names[number != 1]
+    clock = time.strftime("%H:%M:%S", time.localtime(now.time))
+    room = f"; no room for {', '.join(table.omitted)}" if table.omitted else ""
+    return cut(f"{clock}  {number} {name}, {new} new (+), {gone} gone (-){room}", style)
+
+
+class _Notes:
+    """Notes for people on stderr, each of which is written once."""
+
+    def __init__(self) -> None:
+        self._written: set[str] = set()
+
+    def write(self, notes: Iterable[str]) -> None:
+        for note in notes:
+            if note not in self._written:
+                self._written.add(note)
+                sys.stderr.write(f"note: {note}\n")

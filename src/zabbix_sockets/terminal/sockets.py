@@ -1,11 +1,22 @@
 """`show sockets`: single sockets as a table for people, or as JSON for programs."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 
 from zabbix_sockets.model.addresses import format_address
 from zabbix_sockets.model.errors import UsageError
-from zabbix_sockets.model.socket import Socket
-from zabbix_sockets.model.wire import PROTOCOLS, TCP_STATES, UDP_STATES, TcpState, state_name
+from zabbix_sockets.model.names import unix_name
+from zabbix_sockets.model.socket import Owner, Socket, UnixSocket
+from zabbix_sockets.model.wire import (
+    PROTOCOLS,
+    TCP_STATES,
+    UDP_STATES,
+    UNIX,
+    UNIX_TYPES,
+    TcpState,
+    state_name,
+)
 from zabbix_sockets.terminal.layout import (
     Column,
     Style,
@@ -30,14 +41,16 @@ def _field(*path: str) -> Callable[[JsonRow], object]:
 
 
 def _endpoint(row: JsonRow, side: str) -> str:
+    if row["protocol"] == UNIX:
+        return str(row.get(f"{side}_address", "-") or "*")
     address, port = str(row[f"{side}_address"]), row[f"{side}_port"]
     device = f"%{row['device']}" if side == "local" and row.get("device") else ""
     port = port or "*"
     return f"[{address}{device}]:{port}" if row["family"] == "ipv6" else f"{address}{device}:{port}"
 
 
-def _owners_cell(row: JsonRow) -> str:
-    owners = row["owners"]
+def _owners_cell(row: JsonRow, field: str = "owners") -> str:
+    owners = row.get(field, [])
     assert isinstance(owners, list)
     return ",".join(f"{owner['name']}:{owner['pid']}" for owner in owners) or "-"
 
@@ -59,7 +72,7 @@ def _bytes(*path: str) -> Callable[[JsonRow], object]:
 
     def cell(row: JsonRow) -> object:
         value = field(row)
-        return shown_bytes(value) if isinstance(value, float | int) else value
+        return shown_bytes(value) if isinstance(value, (float, int)) else value
 
     return cell
 
@@ -84,6 +97,8 @@ _CHANGES = (
 
 _NETNS = Column[JsonRow]("NETNS", lambda row: row["netns"] or "-", shrinks=True)
 """A column that is there only if a socket is in another namespace than the own."""
+_DROPS = Column("DROPS", _field("drops"), right=True, optional=3)
+"""A column that is there only if something was dropped."""
 _ADDRESSES = (
     Column[JsonRow]("LOCAL", lambda row: _endpoint(row, "local"), shrinks=True, port=True),
     Column[JsonRow]("REMOTE", lambda row: _endpoint(row, "remote"), shrinks=True, port=True),
@@ -93,7 +108,7 @@ _STATE = (
     Column("STATE", _field("state")),
     Column[JsonRow](
         "RECV-Q",
-        lambda row: row.get("recv_queue", row.get("accept_queue")),
+        lambda row: row.get("recv_queue", row.get("accept_queue", "-")),
         right=True,
         optional=9,
     ),
@@ -105,6 +120,12 @@ _STATE = (
     ),
 )
 _OWNERS = Column("PROCESS", _owners_cell, shrinks=True)
+_PEERS = Column[JsonRow]("PEER", lambda row: _owners_cell(row, "remote_owners"), shrinks=True)
+"""A column that is there only if a socket is a unix socket."""
+
+
+_OPTIONAL = (*("device", "recv_queue", "send_queue", "accept_queue", "backlog", "drops", "cookie"),)
+"""The fields of a Socket that its object has if they are known."""
 
 
 def render_sockets(rows: Sequence[JsonRow], style: Style) -> str:
@@ -124,11 +145,13 @@ def _columns(rows: Sequence[JsonRow]) -> list[Column[JsonRow]]:
     return [
         *([_CHANGE] if any("change" in row for row in rows) else ()),
         *_STATE,
+        *([_DROPS] if any(row.get("drops") for row in rows) else ()),
         *(_CHANGES if any("rates" in row for row in rows) else ()),
         *(_TCP_INFO if any("tcp_info" in row for row in rows) else ()),
         *_ADDRESSES,
         *([_NETNS] if any(row["netns"] for row in rows) else ()),
         _OWNERS,
+        *([_PEERS] if any(row["protocol"] == UNIX for row in rows) else ()),
     ]
 
 
@@ -144,10 +167,10 @@ def socket_json(socket: Socket) -> JsonRow:
         "state": state_name(socket.protocol, socket.state),
         "direction": socket.direction,
         "netns": socket.netns,
-        "owners": [{"pid": owner.pid, "name": owner.name} for owner in socket.owners],
+        "owners": _owners_json(socket.owners),
         "uid": socket.uid,
     }
-    for name in ("device", "recv_queue", "send_queue", "accept_queue", "backlog", "cookie"):
+    for name in _OPTIONAL:
         value = getattr(socket, name)
         if value is not None:
             row[name] = value
@@ -155,6 +178,47 @@ def socket_json(socket: Socket) -> JsonRow:
         fields = socket.tcp_info._asdict().items()
         row["tcp_info"] = {name: value for name, value in fields if value is not None}
     return row
+
+
+def _owners_json(owners: Sequence[Owner]) -> list[dict[str, object]]:
+    return [{"pid": owner.pid, "name": owner.name} for owner in owners]
+
+
+def unix_socket_json(socket: UnixSocket) -> JsonRow:
+    """Return a unix socket as the object of `show sockets --protocol unix --json`.
+
+    Addresses are names that are safe to print, empty where there is none. *remote_address* and
+    *remote_owners* are there only if the peer is known.
+    """
+    peer = socket.peer
+    row: JsonRow = {
+        "protocol": UNIX,
+        "family": UNIX,
+        "type": UNIX_TYPES[socket.type],
+        "local_address": _unix_address(socket.name),
+        "state": state_name(UNIX, socket.state),
+        "direction": socket.direction,
+        "netns": socket.netns,
+        "owners": _owners_json(socket.owners),
+    }
+    if peer:
+        row["remote_address"] = _unix_address(peer.name)
+        row["remote_owners"] = _owners_json(peer.owners)
+    for name in ("uid", "recv_queue", "send_queue", "accept_queue", "backlog"):
+        value = getattr(socket, name)
+        if value is not None:
+            row[name] = value
+    return row
+
+
+def _unix_address(name: bytes) -> str:
+    return unix_name(name) if name else ""
+
+
+def unix_socket_order(socket: UnixSocket) -> tuple[object, ...]:
+    """Return the key that sorts unix sockets: listeners first, then by name."""
+    is_connected = socket.direction is not None
+    return socket.netns, is_connected, not socket.name, socket.name, socket.inode
 
 
 def socket_order(socket: Socket) -> tuple[object, ...]:
@@ -187,10 +251,11 @@ def check_states(states: Sequence[str]) -> None:
             raise UsageError(f"no state {state!r}: it is one of {', '.join(ALL_STATES)}")
 
 
-def wants_state(socket: Socket, states: Sequence[str]) -> bool:
+def wants_state(socket: Socket | UnixSocket, states: Sequence[str]) -> bool:
     """Whether a socket is in one of *states*; none: listening, established, or UDP in any state."""
     if "all" in states:
         return True
+    protocol = UNIX if isinstance(socket, UnixSocket) else socket.protocol
     if states:
-        return state_name(socket.protocol, socket.state) in states
-    return socket.protocol == "udp" or socket.state in (TcpState.LISTEN, TcpState.ESTABLISHED)
+        return state_name(protocol, socket.state) in states
+    return protocol == "udp" or socket.state in (TcpState.LISTEN, TcpState.ESTABLISHED)

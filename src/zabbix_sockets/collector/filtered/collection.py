@@ -4,6 +4,8 @@ They are read from the tables whatever the source is, since netlink can leave th
 the owners are read from the iterators if there are any.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from itertools import repeat
 
@@ -13,22 +15,25 @@ from zabbix_sockets.collector.iterator.record_owners import read_owners
 from zabbix_sockets.collector.namespaces import FoundNamespace
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.row_fold import TableFold
-from zabbix_sockets.collector.sources import MatchingRows, Plan
+from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.collector.table_readers import MatchingRows, RowWithMessage
 from zabbix_sockets.collector.tables.collection import SHARE_OF_WALK, TableCollection
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import DeadlineError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.quality import Quality, Sampler
 from zabbix_sockets.model.snapshot import PortRange, Query, Snapshot
-from zabbix_sockets.model.wire import SocketRow, Table
+from zabbix_sockets.model.wire import INODE, LISTENING, STATE, SocketRow, Table
 from zabbix_sockets.readers.proc.process import count_fds
-from zabbix_sockets.readers.sock_diag.attributes import decode_figures
+from zabbix_sockets.readers.sock_diag.attributes import decode_drops, decode_figures
 
 
 class FilteredCollection(TableCollection):
     """The collection of a Snapshot of the sockets that match the query's filter."""
 
     _may_read_listeners_first = False
+    _may_read_time_wait_apart = False
+    _may_read_unix = False
 
     def __init__(self, plan: Plan, query: Query, context: CallContext, snapshot: Snapshot) -> None:
         self._selection = Selection(query, context.once(Places).mounts)
@@ -92,7 +97,7 @@ class FilteredCollection(TableCollection):
         )
         if not opened.is_netlink and sampler and unmeasured is not None:
             unmeasured.add(table.netns)
-        fold = self._new_fold(table, opened.encoding, ports)
+        fold = self._new_fold(table, opened, ports)
         return fold, _with_directions(fold, opened.batches, sampler)
 
     def _begin(self, plan: Plan, netns: int) -> None:
@@ -116,6 +121,7 @@ def _with_directions(
             fold.directions.add_listener(port, address)
         matching = list(rows_with_messages)
         rows = [row for row, _ in matching]
+        _add_drops(fold, matching)
         if sampler:
             yield (
                 rows,
@@ -123,3 +129,13 @@ def _with_directions(
             )
         else:
             yield rows, repeat(0)
+
+
+def _add_drops(fold: TableFold, rows: list[RowWithMessage]) -> None:
+    """Add to a fold what was dropped at its listeners and UDP sockets, as far as messages tell."""
+    protocol = fold.table.protocol
+    for row, message in rows:
+        if message and (protocol == "udp" or row[STATE] == LISTENING[protocol]):
+            drops = decode_drops(message)
+            if drops is not None:
+                fold.drops[row[INODE]] = drops

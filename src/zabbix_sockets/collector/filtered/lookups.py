@@ -1,5 +1,7 @@
 """Numbers for the names in a filter: of network devices, local users and cgroups of this host."""
 
+from __future__ import annotations
+
 import _socket
 import os
 import stat

@@ -1,9 +1,11 @@
 """The test whether a row matches a filter, and the dump of a table by netlink with that test."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from zabbix_sockets.collector.sources import ListenerAddress, MatchingRows, RowWithMessage
+from zabbix_sockets.collector.table_readers import ListenerAddress, MatchingRows, RowWithMessage
 from zabbix_sockets.filters.evaluate import RowContext, Test, compile_test
 from zabbix_sockets.filters.kernel import Dump, weakened
 from zabbix_sockets.filters.terms import Node, kinds, rewrite
@@ -104,7 +106,7 @@ class Dumping(NamedTuple):
     def _observed(self, rows: list[RowWithMessage]) -> Iterable[RowWithMessage]:
         assert self.observer
         cgroups = ((decode_cgroup_and_mark(message)[0], row) for row, message in rows)
-        return zip(self.observer(cgroups), (message for _, message in rows), strict=True)
+        return zip(self.observer(cgroups), (message for _, message in rows))
 
 
 def select_matching(

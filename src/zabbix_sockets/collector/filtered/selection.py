@@ -3,6 +3,8 @@
 docs/filters.md says which fields each source lacks.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from functools import partial
 
@@ -14,7 +16,8 @@ from zabbix_sockets.collector.filtered.row_test import (
     select_matching,
 )
 from zabbix_sockets.collector.namespaces import is_own, select
-from zabbix_sockets.collector.sources import MatchingRows, Opened, Plan, TableRequest, fetch_first
+from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.collector.table_readers import MatchingRows, Opened, TableRequest, fetch_first
 from zabbix_sockets.filters.evaluate import OwnerMatcher, RowContext
 from zabbix_sockets.filters.faults import fault
 from zabbix_sockets.filters.kernel import Dump, by_state, dump_for, in_table
@@ -36,7 +39,7 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, Namespace, Query
-from zabbix_sockets.model.wire import LISTENING_MASK, OWN_NETNS, Table
+from zabbix_sockets.model.wire import LISTENING_MASK, OWN_NETNS, Drops, Table
 from zabbix_sockets.readers.proc.mounts import Mounts
 from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.proc.net_tables import ProcTables
@@ -51,6 +54,7 @@ class Selection:
     """The filter of a query, with its names looked up on this host.
 
     Attributes:
+        kinds: the kinds of its conditions (filters.terms.kinds).
         needs_owners: the filter asks for processes.
         owners: the owners of sockets as far as they are known, to be set before anything is read.
         undecided: the number of sockets that may match or not, since their owners could not be
@@ -65,7 +69,7 @@ class Selection:
     def __init__(self, query: Query, mounts: Mounts) -> None:
         self._mounts = mounts
         self._text = expression = parse(query.filter)
-        found = expression.kinds
+        self.kinds = found = expression.kinds
         self._netns = query.netns
         self._node = rewrite(expression.node, self._looked_up)
         self._named_namespaces: dict[str, frozenset[int]] = {}  # numbers of other ones by name
@@ -115,7 +119,7 @@ class Selection:
 
     def look_for_devices(self, netns: int) -> None:
         """Look for the filter's devices in *netns*, the namespace that this thread is in."""
-        rewrite(self._reduced(netns), partial(self._with_devices, netns))
+        rewrite(self.reduced(netns), partial(self._with_devices, netns))
 
     def check_devices(self) -> None:
         """Check that each device of the filter was found; to be called when all has been read.
@@ -148,9 +152,9 @@ class Selection:
 
     def wants(self, netns: int) -> bool:
         """Whether a socket of the network namespace with the number *netns* may match."""
-        return self._reduced(netns) != FALSE
+        return self.reduced(netns) != FALSE
 
-    def _reduced(self, netns: int) -> Node:
+    def reduced(self, netns: int) -> Node:
         """Return the expression for sockets of *netns*, with names of namespaces decided."""
 
         def replace(leaf: Leaf, _wanted: bool) -> Node:
@@ -180,7 +184,7 @@ class Selection:
         """Start to read the sockets of *table* that match.
 
         With *tcp_info* the netlink messages have that. *observer* is called with the cgroups of
-        the sockets that match.
+        the sockets that match. Messages of listeners and UDP sockets have their drops.
 
         Raises:
             SocketsError: the expression needs a field that this source lacks.
@@ -188,20 +192,22 @@ class Selection:
             DeadlineError: the time is over.
             ParseError: the kernel's answer could not be understood.
         """
-        node = in_table(self._reduced(table.netns), table.family)
+        node = in_table(self.reduced(table.netns), table.family)
         if node == FALSE:
             return Opened(ENCODING, iter(()), is_netlink=True)
+        drops: Drops = {}
         request = TableRequest(
             table,
             lambda netlink: self._from_netlink(
                 Dumping(netlink, table, deadline, observer, tcp_info), node
             ),
-            lambda procnet: self._from_procnet(procnet, table, deadline, node),
+            lambda procnet: self._from_procnet(procnet, table, deadline, node, drops),
+            drops,
         )
         return plan.open(request)
 
     def _from_procnet(
-        self, procnet: ProcTables, table: Table, deadline: Deadline, node: Node
+        self, procnet: ProcTables, table: Table, deadline: Deadline, node: Node, drops: Drops
     ) -> Iterator[MatchingRows]:
         remaining = by_state(node, sum(STATES[table.protocol]))
         if not remaining:
@@ -215,7 +221,7 @@ class Selection:
         test = self._test(
             node, RowContext(table.family, PROCNET_ENCODING, OwnerMatcher(self.owners))
         )
-        for rows in procnet.read(table, deadline):
+        for rows in procnet.read(table, deadline, drops):
             with_messages = [(row, b"") for row in rows]
             yield select_matching(with_messages, LISTENING_MASK[table.protocol], test)
 
@@ -253,7 +259,7 @@ class Selection:
         yield from batches
 
     def _test(self, node: Node, context: RowContext) -> RowTest:
-        return RowTest(node, context, self.owners, self._note_undecided)
+        return RowTest(node, context, self.owners, self.note_undecided)
 
     def _with_devices(self, netns: int, leaf: Leaf, _wanted: bool) -> Node:
         """Replace a device's name by its index in *netns*, which this thread is in.
@@ -267,7 +273,8 @@ class Selection:
             self._devices[leaf.name] = index is not None or self._devices.get(leaf.name, False)
         return FALSE if index is None else Device(index)
 
-    def _note_undecided(self) -> None:
+    def note_undecided(self) -> None:
+        """Count a socket that may match or not."""
         self.undecided += 1
 
 

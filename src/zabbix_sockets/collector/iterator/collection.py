@@ -22,9 +22,10 @@ from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, DeviceName, Query, Snapshot
 from zabbix_sockets.model.wire import PROTOCOLS
-from zabbix_sockets.readers.bpf.records import Opener, Programs
-from zabbix_sockets.readers.proc.counters import read_current_established, read_device_name
+from zabbix_sockets.readers.bpf.records import Opener, Programs, are_totals_pinned
+from zabbix_sockets.readers.proc.counters import read_device_name
 from zabbix_sockets.readers.proc.process import read_netns, read_uptime
+from zabbix_sockets.readers.proc.snmp import read_current_established
 
 
 class IteratorCollection:
@@ -77,6 +78,9 @@ class IteratorCollection:
                     fold = self._fold(records, netns, uptime)
         except (OSError, ParseError) as error:
             raise SourceUnavailableError(f"the iterator failed: {error}") from error
+        fold.move_unix(snapshot)
+        if not (self._complete and fold.unix.complete):
+            snapshot.visibility.add_gap(gaps.UNIX)
         _move_owners(snapshot, fold)
         device_name = self._device_names(fold)
         fold.move_listeners(snapshot, device_name)
@@ -92,6 +96,29 @@ class IteratorCollection:
             for protocol in PROTOCOLS:
                 snapshot.visibility.add_gap(gaps.TABLE, protocol)
             snapshot.visibility.add_gap(gaps.UNASKED)
+        if self._query.clients:
+            self._add_clients(netns, device_name)
+        if are_totals_pinned(self._query.pins):
+            self._add_totals(fold, netns, device_name)
+
+    def _add_clients(self, netns: int, device_name: DeviceName) -> None:
+        """Add the clients of all listeners, which are known by now, by a pass of its own."""
+        from zabbix_sockets.collector.iterator.clients import add_clients  # noqa: PLC0415  # for those who ask
+
+        own_only = self._query.netns == OWN
+        place = netns, device_name
+        add_clients(self._snapshot, self._plan, self._deadline, *place, own_only=own_only)
+
+    def _add_totals(self, fold: RecordFold, netns: int, device_name: DeviceName) -> None:
+        """Add what the kernel has counted up to now, after the pass that the records are of."""
+        from zabbix_sockets.collector.iterator.counted import add_totals  # noqa: PLC0415  # takes 1 ms
+        from zabbix_sockets.readers.bpf.totals import TotalsReader  # noqa: PLC0415
+
+        own_only = self._query.netns == OWN
+        reader = TotalsReader(
+            self._query.pins, netns, device_name, self._deadline, own_only=own_only
+        )
+        add_totals(self._snapshot, reader, fold.owners)
 
     def _read(self) -> RecordReader:
         return self._plan.records(self._proc, self._deadline)

@@ -6,16 +6,19 @@ and retransmissions, which are decoded apart: busy connections differ in the lat
 Counter is emptied when it grows, so memory stays bounded however many endpoints there are.
 """
 
+from __future__ import annotations
+
 from _socket import AF_INET, AF_INET6
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, partial
 
 from zabbix_sockets.collector.directions import DirectionsByTable
 from zabbix_sockets.collector.iterator.record_owners import RecordOwners
+from zabbix_sockets.collector.iterator.unix_fold import UnixFold
 from zabbix_sockets.collector.sums import MAX_ENDPOINTS, Sums
 from zabbix_sockets.model.addresses import fold_address, unmapped
-from zabbix_sockets.model.errors import DeadlineError, ParseError
+from zabbix_sockets.model.errors import DeadlineError
 from zabbix_sockets.model.quality import VALUES, Quality, add_to, sample
 from zabbix_sockets.model.snapshot import (
     ACTIVE_WITHIN,
@@ -27,12 +30,25 @@ from zabbix_sockets.model.snapshot import (
     PortRange,
     Snapshot,
 )
-from zabbix_sockets.model.wire import OWN_NETNS, PROTOCOL_NAMES, PROTOCOL_NUMBERS
+from zabbix_sockets.model.wire import (
+    OWN_NETNS,
+    PROTOCOL_NAMES,
+    PROTOCOL_NUMBERS,
+    Encoding,
+    TcpState,
+)
 from zabbix_sockets.readers.bpf import records
 from zabbix_sockets.readers.proc.process import count_fds
 
+ENCODING = Encoding(
+    address=lambda address: address if isinstance(address, bytes) else b"",
+    port=lambda port: port,
+    wildcard={AF_INET: bytes(4), AF_INET6: bytes(16)},
+)
+"""Ports and addresses of records are as the model has them."""
 _MAX_DISTINCT = 16384  # records in the Counter before it is emptied
 _MAX_SAMPLES = 4096  # kept to be found again
+_CLOSE_WAIT = TcpState.CLOSE_WAIT.value
 _TCP, _UDP = PROTOCOL_NUMBERS["tcp"], PROTOCOL_NUMBERS["udp"]
 _KERNEL_DIRECTIONS = {records.KIND_INBOUND: INBOUND, records.KIND_OUTBOUND: OUTBOUND}
 """The kernel's own decision of a connection's direction (collector.directions), by the record's
@@ -41,11 +57,11 @@ kind."""
 RecordKey = tuple[int, int, int, int, int, int, int, int, bytes, int, int]
 """The key of equal sockets, its items as in struct record: owner's number, kind, protocol,
 flags & IPV6, state, local port, remote port, bound, address, namespace (OWN_NETNS: the own),
-requests (KIND_LISTENER) or device (KIND_OUTBOUND and KIND_UNDECIDED; the others have it as bound).
+requests (KIND_LISTENER) or device (where address is the remote one; the others have it as bound).
 It is no NamedTuple, since one is made for each distinct record."""
 
-RecordListener = tuple[RecordKey, int, int]
-"""A listener's key, accept queue and backlog; of UDP receive and send queue in bytes."""
+RecordListener = tuple[RecordKey, int, int, int]
+"""A listener's key, accept queue and backlog (UDP: receive and send queue in bytes), and inode."""
 
 SharedSocket = tuple[RecordKey, int, int, int, Quality]
 """A socket that may have more owners than the key's: its key, uid, receive queue, send queue, and
@@ -74,6 +90,7 @@ class RecordFold:
         needs_second_pass: inbound connections may be among the outbound ones, so the records have
             to be read a second time.
         holders: the indices of the processes that hold sockets of another namespace, by its number.
+        unix: the sums of the unix sockets.
     """
 
     def __init__(
@@ -95,15 +112,17 @@ class RecordFold:
         self.requests: list[tuple[ListenerSocket, int]] = []
         self.needs_second_pass = False
         self.holders: dict[int, set[int]] = {}
+        self.unix = UnixFold(netns, owners, self._add_owner, own_only=own_only)
         self._netns = netns
         self._own_only = own_only
         self._ports = ports
         self._proc = proc
         self._shared: dict[int, SharedSocket] = {}
+        self._drops: dict[int, tuple[RecordKey, int]] = {}  # by inode; only those with some
         self._idle_classes = sum(seconds <= active_within for seconds in ACTIVE_WITHIN)
         self._samples: dict[bytes, Quality] = {}
 
-    def add(self, chunks: Iterable[records.Chunk]) -> None:
+    def add(self, chunks: Iterable[memoryview | bytes]) -> None:
         """Add the records of *chunks* to the sums.
 
         Sockets that may have several owners follow at the end, when all of these are known. If the
@@ -114,10 +133,12 @@ class RecordFold:
         except DeadlineError:
             self.complete = False
         for inode, (key, *socket) in self._shared.items():
-            self._add((self.owners.by_inode[inode], *key[1:]), *socket)
+            self._add((self.owners.by_inode[inode], *key[1:]), inode, *socket)
         self._shared.clear()
+        for inode, (key, drops) in self._drops.items():
+            self.sums.add_drops(self.owners.by_inode.get(inode, key[0]), key[9], drops)
 
-    def _add_chunks(self, chunks: Iterable[records.Chunk]) -> None:
+    def _add_chunks(self, chunks: Iterable[memoryview | bytes]) -> None:
         """Count equal records undecoded; add the distinct ones whenever they are many, and last.
 
         Raises:
@@ -133,7 +154,7 @@ class RecordFold:
         self._drain(counter)
 
     def _sockets(
-        self, counter: "Counter[tuple[bytes, bytes]]"
+        self, counter: Counter[tuple[bytes, bytes]]
     ) -> Iterator[tuple[bytes, int, Quality]]:
         """Yield each distinct socket, the number of such ones, and the sum of their samples."""
         counts: dict[bytes, int] = {}
@@ -168,13 +189,14 @@ class RecordFold:
         self._samples[figures] = quality
         return quality
 
-    def _drain(self, counter: "Counter[tuple[bytes, bytes]]") -> None:
+    def _drain(self, counter: Counter[tuple[bytes, bytes]]) -> None:
         """Add the distinct records to the sums, and empty the Counter.
 
         With a crawler or many forks each record is distinct.
 
         Raises:
             DeadlineError: the time is over, and the owner of a record has no name yet.
+            ParseError: one is no record.
         """
         unpack, netns, numbers = records.SOCKET.unpack, self._netns, self.owners.numbers
         for data, count, quality in self._sockets(counter):
@@ -186,7 +208,8 @@ class RecordFold:
                 not records.KIND_LISTENER <= kind <= records.KIND_UNDECIDED
                 or protocol not in PROTOCOL_NAMES
             ):
-                raise ParseError("BPF record", data)
+                self.unix.add(data, kind, count)  # or it is no record
+                continue
             if where == netns:
                 where = OWN_NETNS
             elif self._own_only:
@@ -202,13 +225,16 @@ class RecordFold:
                 local_port, remote_port, bound, address, where, requests_or_device,
             )  # fmt: skip
             if kind == records.KIND_LISTENER or protocol == _UDP:
+                if flags & records.DROPS:
+                    self._drops[inode] = key, recv
+                    continue
                 self.inodes.add(inode)
                 self.needs_second_pass |= bool(flags & records.AGAIN)
             if flags & records.SHARED:
                 self.owners.share(owner, inode)
                 self._shared.setdefault(inode, (key, uid, recv, send, quality))
             else:
-                self._add(key, uid, recv, send, quality, count)
+                self._add(key, inode, uid, recv, send, quality, count)
         counter.clear()
 
     def _add_holder(self, netns: int, owner: int) -> None:
@@ -221,14 +247,23 @@ class RecordFold:
         return number
 
     def _add(  # a socket's fields; a tuple of them would be made for each
-        self, key: RecordKey, uid: int, recv: int, send: int, quality: Quality, count: int = 1
+        self,
+        key: RecordKey,
+        inode: int,
+        uid: int,
+        recv: int,
+        send: int,
+        quality: Quality,
+        count: int = 1,
     ) -> None:
         """Add *count* equal sockets; *quality* is the sum of their samples."""
         listening = key[1] == records.KIND_LISTENER
         if (recv or send) and not (listening and key[2] == _TCP):
             self.sums.add_queues(key[0], key[9], recv * count, send * count)
         if listening:
-            self.sums.add_listener(key[0], (key, recv, send), uid, count)
+            self.sums.add_listener(key[0], (key, recv, send, inode), uid, count)
+        elif key[4] == _CLOSE_WAIT and key[1] == records.KIND_INBOUND:
+            self.sums.add_with_remote(key, _without_remote(key), uid, count)
         else:
             self.sums.add(key, uid, count, quality)
 
@@ -244,6 +279,7 @@ class RecordFold:
         ) = key  # fmt: skip
         head = owner, kind, protocol, ipv6, state, local_port
         if kind == records.KIND_INBOUND:  # a proxy that takes any address (TPROXY)
+            bound = 0 if state == _CLOSE_WAIT else bound
             return *head, 0, bound, b"", netns, 0
         low, high, _ = self._ports
         remote_port = low if low <= remote_port <= high else 0
@@ -253,18 +289,27 @@ class RecordFold:
             bound = fold_address(address[4:8])
         return *head, remote_port, bound, b"", netns, device
 
+    def move_unix(self, snapshot: Snapshot) -> None:
+        """Move the unix sockets to the Snapshot, before the owners and namespaces are moved."""
+        snapshot.unix = self.unix.move()
+        for listener in snapshot.unix.listeners:
+            assert listener.uid is not None
+            self.sums.add_uid(listener.owner, listener.uid)
+            if listener.netns:
+                self._add_holder(listener.netns, listener.owner)
+
     def move_listeners(self, snapshot: Snapshot, device_name: DeviceName) -> None:
         """Move the listening TCP and bound UDP sockets to the Snapshot."""
-        listener_of = partial(_listener, device_name)
+        listener_of = partial(_listener, device_name, self._drops)
         for each in self.sums.listeners:
-            (_, _, protocol, *_, netns, requests), _, _ = each
+            (_, _, protocol, *_, netns, requests), *_ = each
             if netns and protocol == _TCP and requests:
                 self.requests.append((listener_of(each), requests))
         self.sums.move_listeners(snapshot, listener_of)
 
     def move(self, snapshot: Snapshot, device_name: DeviceName) -> None:
         """Move all other sums to the Snapshot, which has the listeners of all sources by then."""
-        directions = DirectionsByTable(snapshot.listeners, records.ENCODING, self._ports)
+        directions = DirectionsByTable(snapshot.listeners, ENCODING, self._ports)
         source_of = cache(fold_address)
 
         def connection_of(key: RecordKey) -> Connection:
@@ -274,7 +319,7 @@ class RecordFold:
             ) = key  # fmt: skip
             protocol, kernel_direction = PROTOCOL_NAMES[number], _KERNEL_DIRECTIONS.get(kind)
             table = directions.table(protocol, AF_INET6 if ipv6 else AF_INET, netns)
-            if kernel_direction == INBOUND:
+            if kernel_direction == INBOUND and state != _CLOSE_WAIT:
                 local: bytes | int = address if ipv6 else address[:4]
                 device = bound
             elif address and not ipv6:
@@ -284,11 +329,13 @@ class RecordFold:
                 local = bound
             direction, server = table.of(local_port, local, remote_port, kernel_direction)
             head = protocol, netns, owner, state, direction
+            has_remote = state == _CLOSE_WAIT and direction != OUTBOUND and address
+            remote = unmapped(address) if has_remote else None
             if server is not None:
-                packed = records.ENCODING.address(server)
-                return Connection(*head, packed, local_port, device_name(netns, device))
+                server_end = ENCODING.address(server), local_port, device_name(netns, device)
+                return Connection(*head, *server_end, remote=remote)
             if direction != OUTBOUND or not address:
-                return Connection(*head)
+                return Connection(*head, remote=remote)
             endpoint = unmapped(address), remote_port, device_name(netns, device)
             ephemeral = kernel_direction == OUTBOUND or bool(table.ephemeral[local_port])
             return Connection(*head, *endpoint, source=bound, ephemeral=ephemeral)
@@ -296,11 +343,28 @@ class RecordFold:
         self.sums.move(snapshot, connection_of)
 
 
-def _listener(device_name: DeviceName, listener: RecordListener) -> ListenerSocket:
-    """Return a listener as a ListenerSocket; *device_name* names its device."""
-    key, accept_queue, backlog = listener
+def _without_remote(key: RecordKey) -> RecordKey:
+    """Return the key of an inbound connection in CLOSE_WAIT without the remote address.
+
+    The local address stays, as its number (addresses.fold_address).
+    """
+    *head, bound, address, netns, device = key
+    _, _, _, ipv6, *_ = key
+    bound = bound if ipv6 else fold_address(address[4:8])
+    return (*head, bound, b"", netns, device)  # type: ignore[return-value]  # a tuple of the same
+
+
+def _listener(
+    device_name: DeviceName, drops: Mapping[int, tuple[RecordKey, int]], listener: RecordListener
+) -> ListenerSocket:
+    """Return a listener as a ListenerSocket.
+
+    *device_name* names its device; *drops* has by inode, last, what was dropped at a socket.
+    """
+    key, recv, send, inode = listener
     owner, _, number, ipv6, _, port, _, bound, address, netns, _ = key
-    endpoint = address if ipv6 else address[:4], port, device_name(netns, bound)
+    head = netns, address if ipv6 else address[:4], port, device_name(netns, bound), owner
+    dropped = drops[inode][1] if inode in drops else 0
     if number == _UDP:
-        return ListenerSocket("udp", netns, *endpoint, owner, None, None)
-    return ListenerSocket("tcp", netns, *endpoint, owner, accept_queue, backlog)
+        return ListenerSocket("udp", *head, None, None, recv, dropped)
+    return ListenerSocket("tcp", *head, recv, send, None, dropped)

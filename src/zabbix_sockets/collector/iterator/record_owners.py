@@ -1,5 +1,7 @@
 """The owners of sockets by the BPF iterators' records: processes, with their names and numbers."""
 
+from __future__ import annotations
+
 from functools import partial
 
 from zabbix_sockets.model.deadline import Deadline
@@ -50,6 +52,11 @@ class RecordOwners(Owners):
             DeadlineError: the time is over. A user may have thousands of processes with long
                 names.
         """
+        number = self.numbers[key] = self.name(key, fds, cgroup)
+        return number
+
+    def name(self, key: ProcessKey, fds: int | None = None, cgroup: int = 0) -> int:
+        """Add a process as add_process() does, but not to `numbers`."""
         self._deadline.check()
         pid, comm, started = key
         executable = partial(self._programs.executable, pid, started)
@@ -57,8 +64,7 @@ class RecordOwners(Owners):
         if not name.certain and is_hidden(self._proc, pid):
             self.uncertain.add(len(self.processes))
         age = max(0.0, self._uptime - started)
-        number = self.numbers[key] = self.number(Process(pid, name.name, age, fds, cgroup))
-        return number
+        return self.number(Process(pid, name.name, age, fds, cgroup))
 
 
 def read_owners(open_iterator: Opener, proc: str, deadline: Deadline) -> Owners:

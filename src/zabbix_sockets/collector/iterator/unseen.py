@@ -1,13 +1,17 @@
-"""The sockets that the BPF iterator can't see, from netlink, as cheaply as possible.
+"""The sockets that the BPF iterator of files can't see, as cheaply as possible.
 
 They are those in TIME_WAIT and SYN_RECV, orphans, connections not yet accepted, the kernel's own
 sockets, those of processes outside the pid namespace, descriptors in flight. Listeners and UDP
-sockets have tables of their own, which are small. All others take a scan of the host's table of
-connections, which is left out where the kernel's counters say that there are none.
+sockets have tables of their own, which are small and read by netlink. All others take a scan of
+the host's table of connections, which is left out where the kernel's counters say that there are
+none: by the iterator of the sockets without a file, if it is pinned and most sockets are in
+TIME_WAIT, else by netlink.
 
 Established connections are never asked for: those without a descriptor are counted by the accept
 queues and by the kernel's CurrEstab, and those being opened in other namespaces by their listeners.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -15,8 +19,9 @@ from typing import Final
 
 from zabbix_sockets.collector.iterator.record_fold import RecordFold
 from zabbix_sockets.collector.row_fold import TableFold
-from zabbix_sockets.collector.sources import TCP_TABLES, Plan, rows_of, tcp_rows
+from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.collector.sums import add_connections
+from zabbix_sockets.collector.table_readers import TCP_TABLES, rows_of, tcp_rows
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.model.gaps import TABLE
@@ -44,7 +49,9 @@ from zabbix_sockets.model.wire import (
     Table,
     TcpState,
 )
-from zabbix_sockets.readers.proc.counters import may_lack_descriptors
+from zabbix_sockets.readers.bpf.records import COUNT_MINISOCKS
+from zabbix_sockets.readers.proc.counters import count_time_wait, may_lack_descriptors
+from zabbix_sockets.readers.proc.snmp import read_current_established
 
 # Masks of the states in which TCP sockets may have no descriptor; the established ones are
 # counted otherwise.
@@ -77,15 +84,17 @@ class Unseen:
         self._snapshot = snapshot
         self._deadline = deadline
         self._scanned = may_lack_descriptors(proc)
+        self._may_iterate = is_mostly_time_wait(proc)
         self._folds: dict[Table, TableFold] = {}
         self._candidates: dict[Table, list[SocketRow]] = {}  # of which the iterator sees most
+        self._moves: list[Callable[[Snapshot, DeviceName], None]] = []  # of minisocks
         for table in TABLES:
             if table.protocol == "udp":
                 self._try("udp", partial(self._read_udp, table))
                 if not plan.is_exact(table):
                     snapshot.visibility.add_gap(TABLE, "udp")
-        states = LISTENING_MASK["tcp"] | (_NO_DESCRIPTOR if self._scanned else 0)
-        self._try("tcp", partial(self._read_tcp, states))
+        states = _NO_DESCRIPTOR if self._scanned else 0
+        self._try("tcp", partial(self._read_tcp, states, listening=True))
 
     def _try(self, protocol: str, read: Callable[[], None]) -> None:
         """Call *read*; if it fails, the tables of *protocol* are a gap of the Snapshot.
@@ -101,24 +110,59 @@ class Unseen:
             self._plan.warn(f"{protocol}: sockets without a descriptor can't be read: {error}")
 
     def _read_udp(self, table: Table) -> None:
-        encoding, batches, _ = self._plan.open(rows_of(table, self._deadline))
-        fold = self._folds[table] = TableFold(table, encoding, self._snapshot.ports, {})
+        opened = self._plan.open(rows_of(table, self._deadline))
+        fold = self._folds[table] = TableFold(table, opened.encoding, self._snapshot.ports, {})
+        fold.drops = opened.drops
         candidates = self._candidates[table] = []
-        for rows in batches:
+        for rows in opened.batches:
             candidates += rows
         for row in candidates:
             if row[STATE] == LISTENING["udp"]:
                 fold.directions.add_listener(row[LOCAL_PORT], row[LOCAL_ADDRESS])
 
-    def _read_tcp(self, states: int) -> None:
-        encoding, batches, _ = self._plan.open(tcp_rows(self._deadline, states))
+    def _read_tcp(self, states: int, *, listening: bool = False) -> None:
+        """Read the connections without a descriptor in *states* (a mask), and all listeners."""
+        minisocks = self._open_minisocks() if states else None
+        by_netlink = states if minisocks is None else 0
+        if listening:
+            by_netlink |= LISTENING_MASK["tcp"]
+        try:
+            if by_netlink:
+                self._read_tables(by_netlink)
+        finally:
+            if minisocks is not None:
+                self._read_minisocks(minisocks, states)
+
+    def _read_minisocks(self, fd: int, states: int) -> None:
+        """Read the connections in *states* from *fd*, the iterator of sockets without a file."""
+        from zabbix_sockets.collector.iterator.minisocks import MinisockFold  # noqa: PLC0415  # not on an idle host
+
+        fold = MinisockFold(states)
+        self._moves.append(fold.move)
+        fold.read(fd, self._deadline)
+
+    def _open_minisocks(self) -> int | None:
+        """Return a descriptor of the iterator of sockets without a file; None: ask netlink."""
+        assert self._plan.open_iterator
+        if not self._may_iterate:
+            return None
+        try:
+            return self._plan.open_iterator(COUNT_MINISOCKS)
+        except OSError:
+            return None  # an older `load` pinned none
+
+    def _read_tables(self, states: int) -> None:
+        """Read by netlink the connections in *states*, and the listeners if LISTEN is in it."""
+        opened = self._plan.open(tcp_rows(self._deadline, states))
         folds = {}
         for table in TCP_TABLES:
             if table not in self._folds:
-                self._folds[table] = TableFold(table, encoding, self._snapshot.ports, {})
+                self._folds[table] = TableFold(table, opened.encoding, self._snapshot.ports, {})
                 self._candidates[table] = []
+            if states & LISTENING_MASK["tcp"]:
+                self._folds[table].drops = opened.drops
             folds[table.family] = self._folds[table], self._candidates[table]
-        for family, rows in batches:
+        for family, rows in opened.batches:
             fold, listeners = folds[family]
             fold.add(_without_inode(rows, fold, listeners, states))
 
@@ -141,6 +185,21 @@ class Unseen:
         for table, fold in self._folds.items():
             fold.add(row for row in self._candidates[table] if row[INODE] not in seen.inodes)
             fold.move(self._snapshot, device_name)
+        for move_minisocks in self._moves:  # now that all listeners are there
+            move_minisocks(self._snapshot, device_name)
+
+
+def is_mostly_time_wait(proc: str) -> bool:
+    """Whether at least as many TCP sockets are in TIME_WAIT as are established.
+
+    The iterator of sockets without a file takes less time than netlink for each of the former, and
+    more for each of the latter, which it locks. *proc* is the path where procfs is mounted.
+
+    Raises:
+        ParseError: *proc*/net/sockstat is none.
+    """
+    time_wait = count_time_wait(proc)
+    return time_wait > 0 and time_wait >= (read_current_established(proc) or 0)
 
 
 def _without_inode(

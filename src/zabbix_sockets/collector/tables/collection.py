@@ -4,9 +4,12 @@ The owners are read by a walk over /proc/PID/fd. Where that is denied and the gr
 processes, they are the cgroups in which the sockets were made, which netlink tells everybody.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from itertools import repeat
 from time import monotonic, time
+from typing import Any
 
 from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.namespaces import (
@@ -21,9 +24,12 @@ from zabbix_sockets.collector.namespaces import (
 )
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.row_fold import TableFold
-from zabbix_sockets.collector.sources import Plan, measured_rows_of, rows_of
+from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.collector.sums import MAX_ENDPOINTS
+from zabbix_sockets.collector.table_readers import Opened, measured_rows_of, rows_of, unix_rows
 from zabbix_sockets.collector.tables.cgroup_owners import CgroupOwners, must_use_cgroups
+from zabbix_sockets.collector.tables.time_wait import add_time_wait, has_much_time_wait
+from zabbix_sockets.collector.tables.unix_rows import UnixRows
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
@@ -44,9 +50,9 @@ from zabbix_sockets.model.wire import (
     OWN_NETNS,
     STATE,
     TABLES,
-    Encoding,
     SocketRow,
     Table,
+    TcpState,
 )
 from zabbix_sockets.readers.proc.descriptors import walk
 from zabbix_sockets.readers.proc.process import read_fds_limit
@@ -71,6 +77,8 @@ class TableCollection:
     """
 
     _may_read_listeners_first = True  # where the time may not be enough for all
+    _may_read_time_wait_apart = True  # as no filter looks at it
+    _may_read_unix = True  # of which no filter decides
 
     def __init__(self, plan: Plan, query: Query, context: CallContext, snapshot: Snapshot) -> None:
         self._places = context.once(Places)
@@ -81,6 +89,9 @@ class TableCollection:
         self._found: dict[int, FoundNamespace] = {}  # as far as they are read
         self._device_name = device_names(self._places, self._found)
         self._room = MAX_ENDPOINTS
+        self._states: int | None = None  # of TCP sockets, as a mask; None: all
+        self._without_time_wait: list[Table] = []  # read in all other states
+        self._unix: UnixRows | None = None
         self._observe: CgroupObserver | None = None
         self._sampler = Sampler(query.active_within) if query.tcp_info else None
         self._owners = self._read_owners()
@@ -108,6 +119,12 @@ class TableCollection:
         """
         snapshot, owners = self._snapshot, self._owners
         snapshot.processes = owners.processes
+        if self._may_read_unix:
+            self._unix = UnixRows(owners)
+        if self._query.clients:
+            from zabbix_sockets.model.clients import ClientSums  # noqa: PLC0415  # for those who ask
+
+            snapshot.clients = ClientSums()
         started = monotonic()
         self._read_own()
         if self._query.netns != OWN:
@@ -118,7 +135,11 @@ class TableCollection:
             snapshot.unmeasured = None  # as without tcp_info in the query: this source has none
         snapshot.visibility.gaps += owners.gaps()
         snapshot.visibility.vanished = owners.vanished
-        holders = [owner for owner in snapshot.uids if owner >= FIRST_OWNER]
+        holders = {owner for owner in snapshot.uids if owner >= FIRST_OWNER}
+        if self._unix:
+            snapshot.unix = self._unix.move(snapshot.uids)
+            listening = {each.owner for each in snapshot.unix.listeners}
+            holders.update(owner for owner in listening if owner >= FIRST_OWNER)
         snapshot.owners = {owner: owners.members(owner) for owner in holders}
         if snapshot.visibility.ownership != BY_CGROUPS:
             self._read_limits()
@@ -126,6 +147,9 @@ class TableCollection:
     def _read_own(self) -> None:
         snapshot = self._snapshot
         refusals: list[SourceUnavailableError] = []
+        folds: dict[Table, TableFold] = {}
+        if self._may_read_time_wait_apart and has_much_time_wait(self._query.proc):
+            self._states = ~(1 << TcpState.TIME_WAIT)
         for table in TABLES:
             try:
                 fold, complete = self._fold(self._plan, table, snapshot.ports)
@@ -136,9 +160,29 @@ class TableCollection:
             if not complete:
                 snapshot.visibility.add_gap(gaps.TABLE, table.protocol)
             if fold:
-                self._merge(fold)
+                folds[table] = fold
+        self._states = None
         if len(refusals) == len(TABLES):
             raise refusals[0]
+        apart = {table.family: folds[table] for table in self._without_time_wait if table in folds}
+        if apart and not add_time_wait(self._plan, apart, self._deadline):
+            snapshot.visibility.add_gap(gaps.TABLE, "tcp")
+        for fold in folds.values():
+            self._merge(fold)
+        self._read_unix(self._plan, OWN_NETNS)
+
+    def _read_unix(self, plan: Plan, netns: int) -> None:
+        """Read the unix sockets of a namespace; that not all could be read is a gap."""
+        if not self._unix:
+            return
+        try:
+            for rows in plan.open(unix_rows(self._deadline)).batches:
+                self._unix.add(rows, netns)
+        except DeadlineError:
+            self._snapshot.visibility.add_gap(gaps.UNIX)
+        except (OSError, ParseError, SourceUnavailableError) as error:
+            plan.warn(f"unix: {error}")
+            self._snapshot.visibility.add_gap(gaps.UNIX)
 
     def _fold(self, plan: Plan, table: Table, ports: PortRange) -> tuple[TableFold | None, bool]:
         """Return a table's sums (None if no reader started), and whether it was read to its end.
@@ -165,26 +209,39 @@ class TableCollection:
 
         Each row has a sample of round-trip time and retransmissions (0: none).
         """
-        encoding, batches = self._open_measured(plan, table)
-        return self._new_fold(table, encoding, ports), batches
+        opened = self._open_measured(plan, table)
+        return self._new_fold(table, opened, ports), opened.batches
 
-    def _new_fold(self, table: Table, encoding: Encoding, ports: PortRange) -> TableFold:
-        return TableFold(table, encoding, ports, self._owners.by_inode, self._room)
+    def _new_fold(self, table: Table, opened: Opened[Any], ports: PortRange) -> TableFold:
+        kind = TableFold
+        if self._query.clients and table.protocol == "tcp":
+            from zabbix_sockets.collector.row_clients import FoldWithClients  # noqa: PLC0415  # for those who ask
+
+            kind = FoldWithClients
+        fold = kind(table, opened.encoding, ports, self._owners.by_inode, self._room)
+        fold.drops = opened.drops
+        return fold
 
     def _open_measured(
         self, plan: Plan, table: Table
-    ) -> tuple[Encoding, Iterator[tuple[Iterable[SocketRow], Iterable[Quality]]]]:
+    ) -> Opened[tuple[Iterable[SocketRow], Iterable[Quality]]]:
         sampler, unmeasured = self._sampler, self._snapshot.unmeasured
         if not sampler or unmeasured is None or table.protocol != "tcp":
-            encoding, batches, _ = plan.open(rows_of(table, self._deadline, observer=self._observe))
-            return encoding, ((rows, repeat(0)) for rows in batches)
-        encoding, measured, is_netlink = plan.open(
-            measured_rows_of(table, self._deadline, self._observe)
-        )
-        if is_netlink:
-            return encoding, ((rows, map(sampler, figures)) for rows, figures in measured)
+            opened = plan.open(rows_of(table, self._deadline, self._states, self._observe))
+            self._note_states(table, is_netlink=opened.is_netlink)
+            return opened.with_batches((rows, repeat(0)) for rows in opened.batches)
+        measured = plan.open(measured_rows_of(table, self._deadline, self._states, self._observe))
+        self._note_states(table, is_netlink=measured.is_netlink)
+        batches = measured.batches
+        if measured.is_netlink:
+            return measured.with_batches((rows, map(sampler, figures)) for rows, figures in batches)
         unmeasured.add(table.netns)
-        return encoding, ((rows, repeat(0)) for rows, _ in measured)
+        return measured.with_batches((rows, repeat(0)) for rows, _ in batches)
+
+    def _note_states(self, table: Table, *, is_netlink: bool) -> None:
+        """Note a TCP table that is read without the sockets in TIME_WAIT, which procfs can't do."""
+        if self._states is not None and is_netlink and table.protocol == "tcp":
+            self._without_time_wait.append(table)
 
     def _merge(self, fold: TableFold) -> None:
         self._room -= len(fold.sums.connections)
@@ -260,6 +317,7 @@ class TableCollection:
                         complete &= read_to_end
                         if fold:
                             folds.append(fold)
+                    self._read_unix(plan, found.number)
                     return folds, complete, ports
             except SourceUnavailableError:
                 self._owners.forget_counted()
@@ -291,12 +349,13 @@ class TableCollection:
         self, plan: Plan, found: FoundNamespace, table: Table, ports: PortRange | None
     ) -> TableFold:
         table = table._replace(netns=found.number)
-        encoding, batches, _ = plan.open(rows_of(table, self._deadline, LISTENING_MASK["tcp"]))
-        rows = [row for batch in batches for row in batch if row[STATE] == LISTENING["tcp"]]
+        opened = plan.open(rows_of(table, self._deadline, LISTENING_MASK["tcp"]))
+        rows = [row for batch in opened.batches for row in batch if row[STATE] == LISTENING["tcp"]]
         # Counted ones are marked in a dict of their own: all are read again later.
         by_inode = self._owners.by_inode
         marks = {row[INODE]: by_inode[row[INODE]] for row in rows if row[INODE] in by_inode}
-        fold = TableFold(table, encoding, ports or self._snapshot.ports, marks)
+        fold = TableFold(table, opened.encoding, ports or self._snapshot.ports, marks)
+        fold.drops = opened.drops
         fold.add(rows)
         return fold
 

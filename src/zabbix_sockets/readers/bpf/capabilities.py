@@ -5,7 +5,10 @@ Apart from the loader, which imports ctypes: an agent's user has none of them, a
 Source: capabilities(7), include/uapi/linux/capability.h, proc(5): /proc/PID/status.
 """
 
-from zabbix_sockets.readers.proc.process import CAP_SYS_ADMIN, read_bytes
+from __future__ import annotations
+
+from zabbix_sockets.readers.proc.files import read_bytes
+from zabbix_sockets.readers.proc.process import CAP_SYS_ADMIN
 
 _LOADING = {"CAP_PERFMON": 38, "CAP_BPF": 39}  # CAP_SYS_ADMIN stands for both of them
 

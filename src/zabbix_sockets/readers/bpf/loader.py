@@ -1,34 +1,47 @@
-"""Loader of the BPF object, by libbpf through ctypes: loads, attaches and pins the iterators.
+"""Loader of the BPF objects, by libbpf through ctypes: loads, attaches and pins their programs.
 
 Source: libbpf's libbpf.h and libbpf_legacy.h; so.1 (1.0 and later) and so.0, which gives
 errors as pointers. Needs CAP_BPF and CAP_PERFMON, and /sys/kernel/btf/vmlinux. Nothing else
 in this package touches libbpf, and a call that reads a pinned iterator does without.
 """
 
+from __future__ import annotations
+
 import ctypes
+import errno
+import fcntl
 import os
+import struct
 import sys
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
 
 from zabbix_sockets.model.errors import SourceUnavailableError
-from zabbix_sockets.readers.bpf.records import PROGRAMS, why_kernel_cannot
+from zabbix_sockets.readers.bpf import totals
+from zabbix_sockets.readers.bpf.records import (
+    COUNT_MINISOCKS,
+    COUNT_SOCKETS,
+    PROGRAMS,
+    why_kernel_cannot,
+)
 
 _NAMES = ("libbpf.so.1", "libbpf.so.0")
 _PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 _WARN = 0  # LIBBPF_WARN
 _MESSAGE_SIZE = 1 << 16
+_CONSTANTS = struct.Struct("=I4x24s")  # hz and secrets of record.bpf.h
 _COARSE = 6  # CLOCK_MONOTONIC_COARSE: it goes on at each tick of the kernel
+_KERNEL_TYPES = "/sys/kernel/btf/vmlinux"
+_SINCE_0_5 = "btf__load_from_kernel_by_id"  # a function that came with btf_custom_path
 _BTF_UNREADABLE = "failed to find valid kernel BTF"  # what an old libbpf says to a newer kernel
 
 
-def object_path() -> str:
-    """Return the path of the compiled object for this machine's byte order."""
+def object_path(name: str = "sockets") -> str:
+    """Return the path of the compiled object of *name*.bpf.c for this machine's byte order."""
     order = "el" if sys.byteorder == "little" else "eb"
     folder = os.path.dirname(os.path.abspath(__file__))
-    return f"{folder}/sockets.bpf{order}.o"
+    return f"{folder}/{name}.bpf{order}.o"
 
 
 def _open_library() -> ctypes.CDLL:
@@ -46,6 +59,7 @@ def _open_library() -> ctypes.CDLL:
             "bpf_object__open_mem",
             "bpf_object__find_map_by_name",
             "bpf_object__find_program_by_name",
+            "bpf_program__attach",
             "bpf_program__attach_iter",
         ):
             getattr(library, function).restype = ctypes.c_void_p
@@ -55,13 +69,63 @@ def _open_library() -> ctypes.CDLL:
 
 
 class _OpenOptions(ctypes.Structure):
-    """The beginning of struct bpf_object_open_opts; the object's name begins those of its maps."""
+    """The beginning of struct bpf_object_open_opts; the object's name begins those of its maps.
 
-    _fields_ = (("sz", ctypes.c_size_t), ("object_name", ctypes.c_char_p))
+    With *btf_custom_path* libbpf looks for the kernel's types there alone. Else it also asks for
+    those of modules, if a type isn't there that only other kernels have: that takes CAP_SYS_ADMIN,
+    and up to libbpf 1.1 being refused is an error.
+    """
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("object_name", ctypes.c_char_p),
+        ("relaxed_maps", ctypes.c_bool),
+        ("pin_root_path", ctypes.c_char_p),
+        ("attach_prog_fd", ctypes.c_uint32),
+        ("kconfig", ctypes.c_char_p),
+        ("btf_custom_path", ctypes.c_char_p),
+    )
+
+
+class _MapToVisit(ctypes.Structure):
+    """The map of union bpf_iter_link_info."""
+
+    _fields_ = (("map_fd", ctypes.c_uint32),)
+
+
+class _IteratorOptions(ctypes.Structure):
+    """struct bpf_iter_attach_opts."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("link_info", ctypes.POINTER(_MapToVisit)),
+        ("link_info_len", ctypes.c_uint32),
+    )
+
+
+class _KeptInput:
+    """A context at whose end descriptor 0 is what it was.
+
+    libbpf 0.3 closes it with an object that it could not load, whatever it is by then: standard
+    input, or the next file that was opened.
+    """
+
+    def __enter__(self) -> None:
+        self._kept: int | None = None
+        try:
+            self._inheritable = os.get_inheritable(0)
+            self._kept = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3)
+        except OSError:
+            return  # it is closed, or there is no descriptor left
+
+    def __exit__(self, *_: object) -> None:
+        if self._kept is not None:
+            os.dup2(self._kept, 0, self._inheritable)
+            os.close(self._kept)
 
 
 class LoadedPrograms:
-    """Iterators, loaded and attached; at the end of its context they are let go of.
+    """Programs, loaded and attached; at the end of its context they are let go of.
 
     The verifier takes milliseconds for each program. So only *programs* are loaded at once, and
     any other one when it is opened.
@@ -86,14 +150,64 @@ class LoadedPrograms:
         """Load and attach *programs*; libbpf's warnings are kept for the error meanwhile."""
         before = self._set_print(self._print)
         try:
-            loaded = self._load_object(programs)
+            _, loaded = self._load_object("sockets", PROGRAMS, programs)
             for name in programs:
-                self._links[name] = self._checked(
-                    f"attach {name}",
-                    self._library.bpf_program__attach_iter(ctypes.c_void_p(loaded[name]), None),
-                )
+                self._links[name] = self._attach_iterator(name, loaded[name])
         finally:
             self._set_print(before)
+
+    def load_minisocks(self) -> None:
+        """Load and attach the iterator of sockets without a file.
+
+        Raises:
+            SourceUnavailableError: libbpf or the kernel refused; what was loaded before is as it
+                was.
+        """
+        name, before = COUNT_MINISOCKS, self._set_print(self._print)
+        try:
+            _, loaded = self._load_object("minisocks", (name,), (name,))
+            self._links[name] = self._attach_iterator(name, loaded[name])
+        finally:
+            self._set_print(before)
+
+    def load_totals(self) -> None:
+        """Load and attach the programs that count, and the iterator of sockets that goes with them.
+
+        That takes the place of the one that was loaded. They count from now on; what open
+        connections carried, too, once that iterator has been read to its end.
+
+        Raises:
+            SourceUnavailableError: libbpf or the kernel refused; what was loaded before is as it
+                was.
+        """
+        before, links = self._set_print(self._print), {}
+        try:
+            opened, loaded = self._load_object("totals", totals.PROGRAMS, totals.PROGRAMS)
+            for name in totals.TRACEPOINTS:
+                attached = self._library.bpf_program__attach(ctypes.c_void_p(loaded[name]))
+                links[name] = self._checked(f"attach {name}", attached)
+            for name, visited in totals.MAPS.items():
+                links[name] = self._attach_iterator(name, loaded[name], self._map(opened, visited))
+            links[COUNT_SOCKETS] = self._attach_iterator(COUNT_SOCKETS, loaded[COUNT_SOCKETS])
+        except BaseException:
+            self._let_go(links)
+            raise
+        finally:
+            self._set_print(before)
+        replaced = {name: self._links.pop(name) for name in links.keys() & self._links.keys()}
+        self._links.update(links)
+        self._let_go(replaced)
+
+    def _attach_iterator(self, name: str, program: int, visited: int | None = None) -> int:
+        """Return libbpf's pointer to the link of an iterator: over tasks or the map *visited*."""
+        options = None
+        if visited is not None:
+            descriptor = self._library.bpf_map__fd(ctypes.c_void_p(visited))
+            info = _MapToVisit(descriptor)
+            size = ctypes.sizeof(_IteratorOptions), ctypes.sizeof(_MapToVisit)
+            options = ctypes.byref(_IteratorOptions(size[0], ctypes.pointer(info), size[1]))
+        attach = self._library.bpf_program__attach_iter
+        return self._checked(f"attach {name}", attach(ctypes.c_void_p(program), options))
 
     def _set_print(self, function: object) -> object:
         set_print = self._library.libbpf_set_print
@@ -109,26 +223,36 @@ class LoadedPrograms:
             self._messages.append(buffer.value.decode("utf-8", "replace"))
         return 0
 
-    def _load_object(self, wanted: Sequence[str]) -> dict[str, int]:
-        """Load the *wanted* programs of a new BPF object, and return libbpf's pointers to them."""
+    def _load_object(
+        self, source: str, names: Sequence[str], wanted: Sequence[str]
+    ) -> tuple[int, dict[str, int]]:
+        """Load the *wanted* programs of the object of *source*.bpf.c, which has those of *names*.
+
+        Return libbpf's pointers to the object and to its programs.
+        """
         library = self._library
-        with open(object_path(), "rb") as file:
+        with open(object_path(source), "rb") as file:
             data = file.read()
-        options = _OpenOptions(ctypes.sizeof(_OpenOptions), b"sockets")
+        options = _OpenOptions(ctypes.sizeof(_OpenOptions), source.encode())
+        if hasattr(library, _SINCE_0_5) and os.path.exists(_KERNEL_TYPES):
+            options.btf_custom_path = _KERNEL_TYPES.encode()
         opened = self._checked(
             "open the BPF object",
             library.bpf_object__open_mem(data, ctypes.c_size_t(len(data)), ctypes.byref(options)),
         )
         self._objects.append(opened)
-        self._set_ticks(opened, round(1 / time.clock_getres(_COARSE)))
-        programs = {name: self._program(opened, name) for name in PROGRAMS}
+        if source != "minisocks":
+            self._set_constants(opened, source)
+        programs = {name: self._program(opened, name) for name in names}
         for name, program in programs.items():
             library.bpf_program__set_autoload(
                 ctypes.c_void_p(program), ctypes.c_bool(name in wanted)
             )
-        if library.bpf_object__load(ctypes.c_void_p(opened)):
+        with _KeptInput():
+            refused = library.bpf_object__load(ctypes.c_void_p(opened))
+        if refused:
             raise self._refused("load the BPF programs", ctypes.get_errno())
-        return programs
+        return opened, programs
 
     def _program(self, opened: int, name: str) -> int:
         """Return libbpf's pointer to a program of an object that is opened."""
@@ -137,16 +261,20 @@ class LoadedPrograms:
             self._library.bpf_object__find_program_by_name(ctypes.c_void_p(opened), name.encode()),
         )
 
-    def _set_ticks(self, opened: int, per_second: int) -> None:
-        """Tell the programs the kernel's HZ, their one constant."""
-        library, name = self._library, b"sockets.rodata"
-        constants = self._checked(
-            "find the constants",
-            library.bpf_object__find_map_by_name(ctypes.c_void_p(opened), name),
+    def _map(self, opened: int, name: str) -> int:
+        """Return libbpf's pointer to a map of an object that is opened."""
+        return self._checked(
+            f"find {name}",
+            self._library.bpf_object__find_map_by_name(ctypes.c_void_p(opened), name.encode()),
         )
-        value = ctypes.c_uint32(per_second)
-        if library.bpf_map__set_initial_value(
-            ctypes.c_void_p(constants), ctypes.byref(value), ctypes.c_size_t(4)
+
+    def _set_constants(self, opened: int, source: str) -> None:
+        """Set the programs' constants: the kernel's HZ, and random numbers (record.bpf.h)."""
+        data = _CONSTANTS.pack(round(1 / time.clock_getres(_COARSE)), os.urandom(24))
+        if self._library.bpf_map__set_initial_value(
+            ctypes.c_void_p(self._map(opened, f"{source}.rodata")),
+            ctypes.create_string_buffer(data, len(data)),
+            ctypes.c_size_t(len(data)),
         ):
             raise self._refused("set the constants", ctypes.get_errno())
 
@@ -176,12 +304,14 @@ class LoadedPrograms:
     def open(self, program: str) -> int:
         """Return a new descriptor, from which the records of *program* can be read once.
 
-        A program that is not loaded yet is loaded first.
+        A program of sockets.bpf.c that is not loaded yet is loaded first.
 
         Raises:
             SourceUnavailableError: it could not be loaded.
-            OSError: the kernel refused.
+            OSError: the kernel refused. FileNotFoundError: it is another one that is not loaded.
         """
+        if program not in self._links and program not in PROGRAMS:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
         if program not in self._links:
             self._load((program,))
         link = ctypes.c_void_p(self._links[program])
@@ -192,7 +322,7 @@ class LoadedPrograms:
         return fd
 
     def pin(self, program: str, path: str) -> None:
-        """Pin *program*'s iterator at *path*, in a bpffs.
+        """Pin the link of *program* at *path*, in a bpffs.
 
         Raises:
             OSError: the kernel refused; ENOENT or EPERM also where *path* is in no bpffs.
@@ -204,13 +334,18 @@ class LoadedPrograms:
 
     def close(self) -> None:
         """Detach and unload the programs, but for those that are pinned."""
-        while self._links:
-            _, link = self._links.popitem()
-            self._library.bpf_link__destroy(ctypes.c_void_p(link))
-        while self._objects:
-            self._library.bpf_object__close(ctypes.c_void_p(self._objects.pop()))
+        self._let_go(self._links)
+        with _KeptInput():
+            while self._objects:
+                self._library.bpf_object__close(ctypes.c_void_p(self._objects.pop()))
 
-    def __enter__(self) -> Self:
+    def _let_go(self, links: dict[str, int]) -> None:
+        """Detach the programs of *links*, but for those that are pinned, and empty it."""
+        while links:
+            _, link = links.popitem()
+            self._library.bpf_link__destroy(ctypes.c_void_p(link))
+
+    def __enter__(self) -> LoadedPrograms:
         return self
 
     def __exit__(

@@ -4,6 +4,8 @@ Source: stat(2), access(2), /proc/PID/mountinfo, which anybody may read, and the
 groups. A folder of pins is a bpffs, or a folder in one.
 """
 
+from __future__ import annotations
+
 import grp
 import os
 import pwd

@@ -1,4 +1,4 @@
-"""Pins of the BPF iterators: `load` makes them where the agent may read them, `unload` unpins them.
+"""Pins of the BPF programs: `load` makes them where the agent may read them, `unload` unpins them.
 
 After `load`, reading every socket's owner is open(2) and read(2) of a file that belongs to
 root and the group zabbix: no capability, no libbpf, no loading time. Loading needs CAP_BPF
@@ -7,49 +7,99 @@ caller isn't in, CAP_CHOWN.
 """
 
 import ctypes
-import grp
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError
-from zabbix_sockets.model.snapshot import PINS_GROUP
-from zabbix_sockets.readers.bpf import capabilities, loader, records
+from zabbix_sockets.model.paths import PINS_GROUP
+from zabbix_sockets.readers.bpf import capabilities, loader, records, totals
 from zabbix_sockets.readers.bpf.pinned import is_bpffs
+from zabbix_sockets.readers.groups import group_id
 
 _MODE = 0o440
+_FIRST_PASS = 20.0  # seconds; the unit has 30
 _MOUNT_FLAGS = 0xE  # MS_NOSUID | MS_NODEV | MS_NOEXEC
 _OF_EVERY_BPFFS = {"maps.debug", "progs.debug"}  # since 5.9
 _NEW = "-new"  # a bpffs reserves names with dots
+_ALL = (*records.PROGRAMS, records.COUNT_MINISOCKS, *totals.PINS)
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-def load(directory: str, group: str = PINS_GROUP) -> list[str]:
+def load(
+    directory: str,
+    group: str = PINS_GROUP,
+    *,
+    with_totals: bool = False,
+    warn: Callable[[str], object] = lambda _: None,
+) -> list[str]:
     """Pin the iterators in the folder *directory*, for *group* to read; return their paths.
 
-    Pins of the same version are replaced in one step each, so that no reader finds nothing;
-    those of other versions go afterwards.
+    *with_totals* the programs that count in the kernel are pinned, too, and begin from 0. Where
+    these or the iterator of the sockets without a file can't be loaded, all others are, and *warn*
+    is called with the reason. Pins of the same version are replaced in one step each, so that no
+    reader finds nothing, and nothing is left uncounted; those of other versions go afterwards.
 
     Raises:
         SocketsError: it can't be done; the message says why, the hint what to do.
     """
     directory = os.path.realpath(directory)
     _check_may_load()
-    group_id = _group_id(group)
+    gid = group_id(group, "load")
     paths = []
     with loader.LoadedPrograms() as programs:
         ensure_bpffs(directory)
-        for program in records.PROGRAMS:
+        has_minisocks = _load_minisocks(programs, warn)
+        has_totals = with_totals and _load_totals(programs, warn)
+        wanted = (
+            *records.PROGRAMS,
+            *((records.COUNT_MINISOCKS,) if has_minisocks else ()),
+            *(totals.PINS if has_totals else ()),
+        )
+        for program in wanted:
             path = records.pin_path(directory, program)
             _remove(path + _NEW)
             programs.pin(program, path + _NEW)
-            _give(path + _NEW, group, group_id)
+            if program not in totals.TRACEPOINTS:
+                _give(path + _NEW, group, gid)
             os.rename(path + _NEW, path)
             paths.append(path)
     for path in find_pins(directory):
         if path not in paths:
             _remove(path)
     return paths
+
+
+def _load_minisocks(programs: loader.LoadedPrograms, warn: Callable[[str], object]) -> bool:
+    """Load the iterator of the sockets without a file; whether that was possible.
+
+    If not, *warn* is called with the reason.
+    """
+    try:
+        programs.load_minisocks()
+    except SourceUnavailableError as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        warn(f"sockets in TIME_WAIT will be read by netlink: {error}{hint}")
+        return False
+    return True
+
+
+def _load_totals(programs: loader.LoadedPrograms, warn: Callable[[str], object]) -> bool:
+    """Load the programs that count, and note what open connections have carried up to now.
+
+    Whether that was possible; if not, *warn* is called with the reason.
+    """
+    try:
+        programs.load_totals()
+    except SourceUnavailableError as error:
+        warn(f"without totals: {error}" + (f" ({error.hint})" if error.hint else ""))
+        return False
+    for _ in records.read_chunks(
+        programs.open(records.COUNT_SOCKETS), records.RECORD.size, Deadline(_FIRST_PASS)
+    ):
+        pass
+    return True
 
 
 def unload(directory: str) -> list[str]:
@@ -84,7 +134,7 @@ def find_pins(directory: str) -> Iterator[str]:
     except OSError as error:
         raise SocketsError(f"can't list {directory}: {error.strerror}", "run it as root") from None
     for name in names:
-        if name.startswith(tuple(f"{program}-v" for program in records.PROGRAMS)):
+        if name.startswith(tuple(f"{program}-v" for program in _ALL)):
             yield f"{directory}/{name}"
 
 
@@ -137,32 +187,14 @@ def _check_may_load() -> None:
         )
 
 
-def _group_id(group: str) -> int:
-    """Return the id of the group with that name.
-
-    Raises:
-        SocketsError: there is none; the message names those with a similar name.
-    """
-    try:
-        return grp.getgrnam(group).gr_gid
-    except KeyError:
-        pass  # the message names those that might be meant
-    like = sorted(each.gr_name for each in grp.getgrall() if each.gr_name.startswith(PINS_GROUP))
-    found = f"; there is {', '.join(like)}" if like else ""
-    raise SocketsError(
-        f"no group {group}: nobody but root could read what is loaded{found}",
-        "install the Zabbix agent first, or name the group of its user: load --group NAME",
-    )
-
-
-def _give(path: str, group: str, group_id: int) -> None:
+def _give(path: str, group: str, gid: int) -> None:
     """Let the group *group* read the pin *path*; where that fails, remove the pin.
 
     Raises:
         SocketsError: this process is neither in the group nor has CAP_CHOWN.
     """
     try:
-        os.chown(path, -1, group_id)
+        os.chown(path, -1, gid)
         os.chmod(path, _MODE)
     except OSError as error:
         _remove(path)

@@ -6,6 +6,8 @@ serves (FUSE) are not touched, nor is what is mounted like that below a home. No
 followed there, and nothing but a regular file is opened.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 from functools import cached_property

@@ -3,7 +3,8 @@
 Source: docker's config.v2.json (moby, daemon/container), containers/storage's
 containers.json, the kubelet's log folders (pkg/kubelet/kuberuntime), the OCI run time
 specification's config.json, nerdctl's name store. Root reads all of them; the kubelet's log
-folders are world-readable, the others mostly not.
+folders are world-readable, the others mostly not. So what root has left for others, the file of
+docker's and podman's names (model.container_names), comes first, for every caller alike.
 
 A container in a user's slice (user-UID.slice) is one of that user's rootless docker or podman: only
 the files below that user's home tell its name, and they name no other container. For all other
@@ -11,42 +12,55 @@ containers no home is looked into. Nothing but a regular file of moderate size i
 wherever it is, and each at most once a call.
 """
 
+from __future__ import annotations
+
 import os
 import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
 
-from zabbix_sockets.model import shortage
+from zabbix_sockets.model.container_names import (
+    NAMES_FILE,
+    ContainerEntry,
+    PublishedPorts,
+    chosen_name,
+)
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.placement import Container, is_lasting, workload_name
+from zabbix_sockets.readers.containers.descriptions import (
+    docker_entry,
+    docker_is_running,
+    docker_ports,
+    stored_entries,
+)
 from zabbix_sockets.readers.containers.homes import Homes
-from zabbix_sockets.readers.files import read_regular
+from zabbix_sockets.readers.containers.names_file import read_names
+from zabbix_sockets.readers.containers.runtime_files import (
+    DOCKER_ROOTS,
+    STORAGE_ROOTS,
+    STORES,
+    list_folder,
+    load_json,
+    member,
+    read_file,
+    text_member,
+)
 
-MAX_SIZE = 4 * 1024 * 1024
-"""The longest file of the system that is read, in bytes."""
 MAX_LENGTH = 200
 """The longest name, in characters."""
 
-_DOCKER = ("var/lib/docker", "var/snap/docker/common/var-lib-docker")
 _DOCKER_HOME = ".local/share/docker"
-_STORAGE = ("var/lib/containers/storage", "run/containers/storage")
 _STORAGE_HOME = ".local/share/containers/storage"
-_STORES = tuple(
-    f"{driver}-containers/{name}"
-    for driver in ("overlay", "vfs", "btrfs")
-    for name in ("containers.json", "volatile-containers.json")  # the latter: podman run --rm
-)
 _BUNDLES = (
     "run/containerd/io.containerd.runtime.v2.task/k8s.io",
     "run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io",
 )
 _SANDBOX_KEYS = ("io.kubernetes.cri.sandbox-namespace", "io.kubernetes.cri.sandbox-name")
-_LABEL_KEYS = ("io.kubernetes.pod.namespace", "io.kubernetes.pod.name")
 _MACHINES = ("lxc", "nspawn", "libvirt")
+_PUBLISHING = ("docker", "podman")
+_NOTHING = ContainerEntry()
 
 _ID = "[0-9a-f]{12,64}"
-_NAME = "[a-zA-Z0-9][a-zA-Z0-9_.-]*"
-_GENERATED = "[a-z]+_[a-z]+[0-9]?"  # "eager_curie": docker's and podman's for want of a name
 
 
 class ContainerNames:
@@ -56,6 +70,10 @@ class ContainerNames:
         homes: the files below users' homes.
         deadline: the moment from which no file is looked for.
         root: the folder in which the host's files are.
+
+    Attributes:
+        unlisted: ids of containers of docker and podman without a name, that are not in the file
+            of names (model.container_names) either, although there is one: it is older than they.
     """
 
     def __init__(self, homes: Homes, deadline: Deadline, root: str = "/") -> None:
@@ -65,6 +83,8 @@ class ContainerNames:
         self._in_time = True
         self._known: dict[Container, str] = {}
         self._stores_of: dict[int, dict[str, str]] = {}
+        self._docker_entries: dict[str, ContainerEntry] = {}
+        self.unlisted: set[str] = set()
 
     @property
     def complete(self) -> bool:
@@ -81,8 +101,31 @@ class ContainerNames:
         if container not in self._known:
             machine = container.runtime in _MACHINES
             name = container.id if machine else self._first(self._places(container))
-            self._known[container] = name[:MAX_LENGTH] if is_lasting(name) else ""
+            shown = name[:MAX_LENGTH]  # the work of is_lasting() grows with the square of a length
+            self._known[container] = shown if is_lasting(shown) else ""
+            if not name and self._is_kept(container) and container.id not in (self._listed or {}):
+                self.unlisted.add(container.id)
         return self._known[container]
+
+    def ports_of(self, container: Container) -> tuple[PublishedPorts, ...]:
+        """Return the ports of the host that are published for a container of docker or podman.
+
+        They are those of the file of names; where nobody keeps one, those of the runtimes' files,
+        as far as the caller may read them. None is known of a rootless container's.
+        """
+        if container.user is not None or container.runtime not in _PUBLISHING:
+            return ()
+        if self._listed is not None:
+            return self._listed.get(container.id, _NOTHING).ports
+        if container.runtime == "docker":
+            return self._docker(container.id).ports
+        return self._podman.get(container.id, _NOTHING).ports
+
+    def _is_kept(self, container: Container) -> bool:
+        """Whether a container should be in the file of names: there is one, and it is for these."""
+        return (
+            container.user is None and container.runtime in _PUBLISHING and self._listed is not None
+        )
 
     def _first(self, places: Iterator[str]) -> str:
         """Return the first name among *places* that is not empty; empty without one in time."""
@@ -98,10 +141,7 @@ class ContainerNames:
         runtime, number, pod, user = container
         has_id = re.fullmatch(_ID, number)
         if user is not None:
-            if has_id and runtime in ("docker", ""):
-                yield _docker_name(_load(self._homes.read(user, f"{_DOCKER_HOME}/{_file(number)}")))
-            if has_id and runtime in ("podman", ""):
-                yield self._stored_by(user).get(number, "")
+            yield from self._rootless_places(runtime, number, user) if has_id else ()
             return
         if pod or runtime in ("containerd", "crio", ""):
             yield _pod(*self._pods_by_uid.get(pod, ("", ""))) if pod else ""
@@ -110,12 +150,20 @@ class ContainerNames:
                 yield self._pod_by_bundle(number)
         if not has_id:
             return
+        if self._listed:
+            yield self._listed.get(number, _NOTHING).lasting_name
         if runtime in ("docker", ""):
-            yield self._docker(number)
+            yield self._docker(number).lasting_name
         if runtime in ("podman", "crio", ""):
             yield self._stored.get(number, "")
         if runtime in ("containerd", "") and not pod:
             yield self._nerdctl.get(number, "")
+
+    def _rootless_places(self, runtime: str, number: str, user: int) -> Iterator[str]:
+        if runtime in ("docker", ""):
+            yield _docker_name(self._homes.read(user, f"{_DOCKER_HOME}/{_file(number)}"))
+        if runtime in ("podman", ""):
+            yield self._stored_by(user).get(number, "")
 
     def _path(self, *parts: str) -> str:
         return os.path.join(self._root, *parts)
@@ -127,7 +175,7 @@ class ContainerNames:
         Kubernetes' names have no "_".
         """
         found: dict[str, tuple[str, str]] = {}
-        for entry in _list(self._path("var/log/pods")):
+        for entry in list_folder(self._path("var/log/pods")):
             parts = entry.split("_")
             if len(parts) == 3:  # noqa: PLR2004
                 found.setdefault(parts[2], (parts[0], parts[1]))
@@ -140,7 +188,7 @@ class ContainerNames:
         They are called POD_NAMESPACE_CONTAINER-ID.log.
         """
         found: dict[str, tuple[str, str]] = {}
-        for entry in _list(self._path("var/log/containers")):
+        for entry in list_folder(self._path("var/log/containers")):
             parts = entry.removesuffix(".log").split("_")
             if entry.endswith(".log") and len(parts) == 3:  # noqa: PLR2004
                 found.setdefault(parts[2].rpartition("-")[2], (parts[1], parts[0]))
@@ -148,22 +196,42 @@ class ContainerNames:
 
     def _pod_by_bundle(self, number: str) -> str:
         for folder in _BUNDLES:
-            config = _load(_read(self._path(folder, number, "config.json")))
-            notes = _get(config, "annotations")
-            if name := _pod(*(_text(notes, key) for key in _SANDBOX_KEYS)):
+            config = load_json(read_file(self._path(folder, number, "config.json")))
+            notes = member(config, "annotations")
+            if name := _pod(*(text_member(notes, key) for key in _SANDBOX_KEYS)):
                 return name
         return ""
 
-    def _docker(self, number: str) -> str:
-        for folder in _DOCKER:
-            if data := _read(self._path(folder, _file(number))):
-                return _docker_name(_load(data))
-        return ""
+    @cached_property
+    def _listed(self) -> dict[str, ContainerEntry] | None:
+        """The entries of the file of names, by id; None where nobody keeps one for the caller."""
+        return read_names(self._path(NAMES_FILE.lstrip("/")))
+
+    def _docker(self, number: str) -> ContainerEntry:
+        """Return what docker's file says of a container, with its ports if it runs."""
+        if number not in self._docker_entries:
+            files = (read_file(self._path(folder, _file(number))) for folder in DOCKER_ROOTS)
+            config = load_json(next(filter(None, files), b""))
+            entry = docker_entry(config)
+            if docker_is_running(config):
+                entry = entry._replace(ports=docker_ports(config))
+            self._docker_entries[number] = entry
+        return self._docker_entries[number]
+
+    @cached_property
+    def _podman(self) -> dict[str, ContainerEntry]:
+        """What the database of the system's podman says of containers, by id."""
+        from zabbix_sockets.readers.containers.podman_state import read_podman_entries  # noqa: PLC0415  # for root
+
+        found: dict[str, ContainerEntry] = {}
+        for folder in STORAGE_ROOTS:
+            found |= read_podman_entries(self._path(folder))
+        return found
 
     @cached_property
     def _stored(self) -> dict[str, str]:
         """The names of containers in the system's stores of podman and CRI-O, by id."""
-        return self._all_stored(_STORAGE, lambda path: _read(self._path(path)))
+        return self._all_stored(STORAGE_ROOTS, lambda path: read_file(self._path(path)))
 
     def _stored_by(self, user: int) -> dict[str, str]:
         """Return the names of containers in the stores of a user's podman, by id."""
@@ -176,12 +244,12 @@ class ContainerNames:
     def _all_stored(self, folders: tuple[str, ...], read: Callable[[str], bytes]) -> dict[str, str]:
         found: dict[str, str] = {}
         for folder in folders:
-            for store in _STORES:
+            for store in STORES:
                 if self._deadline.passed():
                     self._in_time = False
                     return found
-                for number, name in _stored_names(read(f"{folder}/{store}")):
-                    found.setdefault(number, name)
+                for number, entry in stored_entries(read(f"{folder}/{store}")):
+                    found.setdefault(number, entry.lasting_name)
         return found
 
     @cached_property
@@ -191,15 +259,15 @@ class ContainerNames:
         Each file holds the id of the container with its name.
         """
         found: dict[str, str] = {}
-        for address in _list(self._path("var/lib/nerdctl")):
+        for address in list_folder(self._path("var/lib/nerdctl")):
             folder = self._path("var/lib/nerdctl", address, "names/default")
-            for name in _list(folder):
+            for name in list_folder(folder):
                 if self._deadline.passed():
                     self._in_time = False
                     return found
-                number = _read(os.path.join(folder, name)).strip().decode("ascii", "replace")
+                number = read_file(os.path.join(folder, name)).strip().decode("ascii", "replace")
                 # for want of a name it is the image's with the id's beginning
-                chosen = "" if name.endswith(f"-{number[:5]}") else _chosen(name)
+                chosen = "" if name.endswith(f"-{number[:5]}") else chosen_name(name)
                 found.setdefault(number, chosen)
         return found
 
@@ -213,81 +281,6 @@ def _pod(namespace: str, pod: str) -> str:
     return f"{namespace}/{workload_name(pod)}" if namespace and pod else ""
 
 
-def _docker_name(config: object) -> str:
-    labels = _get(_get(config, "Config"), "Labels")
-    project = _text(labels, "com.docker.compose.project")
-    service = _text(labels, "com.docker.compose.service")
-    if project and service:
-        return f"{project}/{service}"
-    return (
-        _text(labels, "com.docker.swarm.service.name")
-        or _pod(*(_text(labels, key) for key in _LABEL_KEYS))
-        or _chosen(_text(config, "Name").removeprefix("/"))
-    )
-
-
-def _stored_names(data: bytes) -> Iterator[tuple[str, str]]:
-    """Yield id and name of each container of the bytes of a store's containers.json.
-
-    The name is empty for a container without one that somebody chose.
-    """
-    entries = _load(data)
-    for entry in entries if isinstance(entries, list) else ():
-        names = _get(entry, "names")
-        first = names[0] if isinstance(names, list) and names else ""
-        if number := _text(entry, "id"):
-            yield number, (_stored_pod(first) or _chosen(first)) if isinstance(first, str) else ""
-
-
-def _stored_pod(name: str) -> str:
-    """Return namespace and workload of a name k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT of CRI-O's.
-
-    It is empty for any other name.
-    """
-    parts = name.split("_")
-    return _pod(parts[3], parts[2]) if len(parts) == 6 and parts[0] == "k8s" else ""  # noqa: PLR2004
-
-
-def _chosen(name: str) -> str:
-    """Return *name* if a person chose it; empty for a generated one, and for what is no name."""
-    if re.fullmatch(_GENERATED, name) or not re.fullmatch(_NAME, name):
-        return ""
-    return name
-
-
-def _list(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError as error:
-        shortage.note(error)
-        return []
-
-
-def _read(path: str) -> bytes:
-    """Return the bytes of a regular file up to MAX_SIZE; b"" of all else that may be at *path*."""
-    try:
-        return read_regular(path, MAX_SIZE, os.O_NOFOLLOW)
-    except OSError as error:
-        shortage.note(error)
-        return b""
-
-
-def _load(data: bytes) -> object:
-    """Return the value of the JSON *data*; None if it is none."""
-    if not data:
-        return None
-    import orjson  # noqa: PLC0415  # most hosts run no container whose files are open to us
-
-    try:
-        return orjson.loads(data)
-    except ValueError:
-        return None
-
-
-def _get(value: object, key: str) -> object:
-    return value.get(key) if isinstance(value, dict) else None
-
-
-def _text(value: object, key: str) -> str:
-    found = _get(value, key)
-    return found if isinstance(found, str) else ""
+def _docker_name(data: bytes) -> str:
+    """Return the name that lasts of a container, of the bytes of its config.v2.json."""
+    return docker_entry(load_json(data)).lasting_name

@@ -3,6 +3,8 @@
 Source: cgroups(7), fs/kernfs/mount.c. World-readable, unless /proc is mounted with hidepid.
 """
 
+from __future__ import annotations
+
 import os
 from collections import deque
 from collections.abc import Iterable
@@ -10,7 +12,7 @@ from collections.abc import Iterable
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.placement import Placement, choose_path, parse_path
-from zabbix_sockets.readers.proc.process import read_bytes
+from zabbix_sockets.readers.proc.files import read_bytes
 
 MAX_DIRECTORIES = 20_000
 """The most directories that are read of the system's cgroups, and as many again of users'."""

@@ -1,24 +1,47 @@
-"""Reader of /proc/net/{sockstat,netstat,snmp} and sysctls: counters and limits of no one socket.
+"""Reader of /proc/net/{sockstat,netstat,snmp,snmp6} and sysctls: what belongs to no one socket.
 
 Source: proc(5), net/ipv4/proc.c, Documentation/networking/ip-sysctl.rst. World-readable.
-Memory and orphans are the host's; all else is the network namespace's.
+Memory, orphans and their limit are the host's; all else is the network namespace's.
 """
+
+from __future__ import annotations
 
 import _socket
 import os
+import time
 from collections.abc import Mapping
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.model.snapshot import HostCounters, PortRange
-from zabbix_sockets.readers.proc.process import read_bytes
+from zabbix_sockets.readers.proc.files import read_bytes
+from zabbix_sockets.readers.proc.snmp import (
+    numbers_by_name,
+    parse_counters,
+    parse_counters6,
+)
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _UNLIMITED_PAGES = 1 << 40  # tcp_mem can be set to "never"
+_MOST_DIGITS = 20  # of 2^64
 _MAX_PORT = 65535
 DEFAULT_PORT_RANGE = PortRange(32768, 60999, 28232)
 """The kernel's ephemeral ports where nobody has set others (net/ipv4/af_inet.c, inet_init_net)."""
+
+_TOTALS = (
+    ("active_opens", "Tcp", "ActiveOpens"),
+    ("passive_opens", "Tcp", "PassiveOpens"),
+    ("attempt_fails", "Tcp", "AttemptFails"),
+    ("estab_resets", "Tcp", "EstabResets"),
+    ("out_rsts", "Tcp", "OutRsts"),
+    ("syn_cookies_sent", "TcpExt", "SyncookiesSent"),
+    ("udp_in_errors", "Udp", "InErrors"),
+    ("udp_rcvbuf_errors", "Udp", "RcvbufErrors"),
+    ("udp_no_ports", "Udp", "NoPorts"),
+)
+"""The totals by their names in the document, with group and column of snmp or netstat. TCP's are of
+both families; UDP's of IPv4 alone, to which those of IPv6 are added: Udp6 and the same column."""
 
 
 def parse_sockstat(text: str) -> dict[str, dict[str, int]]:
@@ -32,34 +55,21 @@ def parse_sockstat(text: str) -> dict[str, dict[str, int]]:
         name, _, figures = line.partition(":")
         words = figures.split()
         try:
-            pairs = zip(words[::2], words[1::2], strict=True)
-            found[name] = {key: int(value) for key, value in pairs}
+            found[name] = numbers_by_name(words[::2], words[1::2])
         except ValueError as error:
             raise ParseError("/proc/net/sockstat", line) from error
     return found
 
 
-def parse_counters(text: str) -> dict[str, dict[str, int]]:
-    """Return the counters of the text of /proc/net/netstat or snmp: {"TcpExt": {"ListenDrops": 0}}.
+def count_time_wait(proc: str) -> int:
+    """Return the number of TCP sockets in TIME_WAIT in the caller's namespace; 0: unknown, too.
 
-    Lines come in pairs: names, then values, both after the group's name.
+    Those that netlink shows in FIN_WAIT2, though no process has them, are among them.
 
     Raises:
-        ParseError: the two lines of a pair differ in group or number, or hold no numbers.
+        ParseError: *proc*/net/sockstat is none.
     """
-    lines = text.splitlines()
-    found: dict[str, dict[str, int]] = {}
-    for names, values in zip(lines[::2], lines[1::2], strict=False):
-        group, _, titles = names.partition(":")
-        same, _, figures = values.partition(":")
-        try:
-            if group != same:
-                raise ValueError("titles and values differ")
-            pairs = zip(titles.split(), figures.split(), strict=True)
-            found[group] = {key: int(value) for key, value in pairs}
-        except ValueError as error:
-            raise ParseError("/proc/net/netstat", values) from error
-    return found
+    return parse_sockstat(_read(f"{proc}/net/sockstat")).get("TCP", {}).get("tw", 0)
 
 
 def may_lack_descriptors(proc: str) -> bool:
@@ -75,8 +85,9 @@ def may_lack_descriptors(proc: str) -> bool:
 
 
 def read_host(proc: str) -> HostCounters:
-    """Return the counters of the caller's network namespace; None for each that isn't there.
+    """Return the counters of the caller's network namespace, and the seconds since boot.
 
+    None for each counter that isn't there.
     Memory is in bytes; its limit, the third value of tcp_mem, is None too where it was set so high
     that it limits nothing.
 
@@ -84,18 +95,48 @@ def read_host(proc: str) -> HostCounters:
         ParseError: a file of *proc*/net can't be understood.
     """
     sockstat = parse_sockstat(_read(f"{proc}/net/sockstat")).get("TCP", {})
-    netstat = parse_counters(_read(f"{proc}/net/netstat")).get("TcpExt", {})
-    snmp = parse_counters(_read(f"{proc}/net/snmp")).get("Tcp", {})
-    limits = _read(f"{proc}/sys/net/ipv4/tcp_mem").split()
-    limit = int(limits[2]) if len(limits) == 3 and limits[2].isdecimal() else None  # noqa: PLR2004
+    netstat = parse_counters(_read(f"{proc}/net/netstat"), ("TcpExt",)).get("TcpExt", {})
+    snmp = parse_counters(_read(f"{proc}/net/snmp"), ("Tcp", "Udp"))
+    snmp6 = parse_counters6(_read(f"{proc}/net/snmp6"))
+    sysctls = f"{proc}/sys/net/ipv4"
+    limits = _read(f"{sysctls}/tcp_mem").split()
+    limit = _number(limits[2]) if len(limits) == 3 else None  # noqa: PLR2004
     return HostCounters(
         orphans=sockstat.get("orphan"),
         tcp_memory_bytes=_pages(sockstat, "mem"),
         tcp_memory_limit_bytes=limit * _PAGE if limit and limit < _UNLIMITED_PAGES else None,
         listen_overflows=netstat.get("ListenOverflows"),
         listen_drops=netstat.get("ListenDrops"),
-        retransmitted_segments=snmp.get("RetransSegs"),
+        retransmitted_segments=snmp.get("Tcp", {}).get("RetransSegs"),
+        tcp_max_orphans=_limit(f"{sysctls}/tcp_max_orphans"),
+        tcp_max_tw_buckets=_limit(f"{sysctls}/tcp_max_tw_buckets"),
+        totals=_totals({**snmp, "TcpExt": netstat}, snmp6) or None,
+        uptime=int(time.clock_gettime(time.CLOCK_BOOTTIME)),
     )
+
+
+def _totals(groups: Mapping[str, Mapping[str, int]], udp6: Mapping[str, int]) -> dict[str, int]:
+    """Return the counters of _TOTALS that the kernel has, by their names in the document.
+
+    *groups* are those of snmp and netstat, *udp6* the counters of snmp6.
+    """
+    totals = {}
+    for name, group, column in _TOTALS:
+        found = groups.get(group, {}).get(column)
+        found6 = udp6.get(f"Udp6{column}") if group == "Udp" else None
+        if found is not None or found6 is not None:
+            totals[name] = (found or 0) + (found6 or 0)
+    return totals
+
+
+def _limit(path: str) -> int | None:
+    """Return the number in a sysctl's file; None where this namespace has none to read."""
+    return _number(_read(path).strip())
+
+
+def _number(text: str) -> int | None:
+    """Return the number that a text is; None if it is none, or more than 64 bits hold."""
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None
 
 
 def parse_port_range(text: str, reserved: str) -> PortRange:
@@ -163,14 +204,3 @@ def _read(path: str) -> str:
 
 def _pages(figures: Mapping[str, int], name: str) -> int | None:
     return figures[name] * _PAGE if name in figures else None
-
-
-def read_current_established(proc: str) -> int | None:
-    """Return how many TCP sockets are in ESTABLISHED or CLOSE_WAIT in the caller's namespace.
-
-    It is CurrEstab of *proc*/net/snmp; None where that is not there.
-
-    Raises:
-        ParseError: as parse_counters().
-    """
-    return parse_counters(_read(f"{proc}/net/snmp")).get("Tcp", {}).get("CurrEstab")

@@ -8,7 +8,7 @@ procfs: two system calls a process and one a descriptor.
 import os
 from collections.abc import Iterable
 from errno import ENAMETOOLONG
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
@@ -57,7 +57,7 @@ class _Walk(NamedTuple):
     deadline: Deadline
     owners: Owners
 
-    def visit(self, pids: Iterable[str], limit: int | None) -> list[str]:
+    def visit(self, pids: Iterable[str], limit: Optional[int]) -> list[str]:
         """Add the sockets of processes; return the pids of those put off.
 
         Put off are those with more descriptors than *limit* (None: nobody).
@@ -91,8 +91,8 @@ class _Holder(NamedTuple):
 
 
 def _read_holder(
-    proc: str, pid: str, uptime: float, deadline: Deadline, limit: int | None
-) -> _Holder | None:
+    proc: str, pid: str, uptime: float, deadline: Deadline, limit: Optional[int]
+) -> Optional[_Holder]:
     """Return the process *pid* with the links of its sockets; None if it has no socket.
 
     Raises:
@@ -125,7 +125,7 @@ def parse_links(links: Iterable[str]) -> list[int]:
         raise ParseError("/proc/PID/fd", list(links)) from error
 
 
-def _read_links(path: str, deadline: Deadline, limit: int | None) -> tuple[int, list[str]]:
+def _read_links(path: str, deadline: Deadline, limit: Optional[int]) -> tuple[int, list[str]]:
     """Return the number of descriptors in the folder *path*, and the links of those to sockets.
 
     Raises:
@@ -174,7 +174,7 @@ def _read_slice(fd: int, names: list[str], found: list[str]) -> None:
 
 
 def _read_thread_links(
-    proc: str, pid: str, deadline: Deadline, limit: int | None
+    proc: str, pid: str, deadline: Deadline, limit: Optional[int]
 ) -> tuple[int, list[str]]:
     """Return number and links, as _read_links(), of the first further thread that has descriptors.
 

@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterator
 from errno import EINVAL
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError
 
 _FIELDS = 5  # before the options: ID, parent, device, root, mount point
-_DEVICE_LENGTH = 16  # a major number has 12 bits, a minor one 20
+_DEVICE_DIGITS = 9  # a major number has 12 bits, a minor one 20
 _BETWEEN_LOOKS = 1024  # mounts between two looks at the clock; some hosts have tens of thousands
 _MAX_LINKS = 40  # as the kernel follows at most (MAXSYMLINKS)
 _NAMESPACE = b"net:["
@@ -66,7 +66,7 @@ def _read_lines(proc: str, process: str = "self") -> Iterator[tuple[list[bytes],
 def _device(raw: bytes) -> int:
     """Return st_dev (stat(2)) of "MAJOR:MINOR"; 0, which no filesystem has, for anything else."""
     major, _, minor = raw.partition(b":")
-    if not (major.isdigit() and minor.isdigit() and len(raw) < _DEVICE_LENGTH):
+    if not all(each.isdigit() and len(each) <= _DEVICE_DIGITS for each in (major, minor)):
         return 0
     return os.makedev(int(major), int(minor))
 
@@ -119,7 +119,7 @@ class Mounts:
         return not self._asked or self._table.complete
 
     @property
-    def cgroup2(self) -> str | None:
+    def cgroup2(self) -> Optional[str]:
         """The mount point of cgroup v2's root, else of a part of it; None: it is not mounted."""
         cgroups = self._table.cgroups
         return cgroups.get(True) or cgroups.get(False)
@@ -182,7 +182,7 @@ class Mounts:
             pass
         return False
 
-    def resolve(self, path: str) -> str | None:
+    def resolve(self, path: str) -> Optional[str]:
         """Return an absolute path with symbolic links and ".." resolved, as realpath(3).
 
         None if there is no such file, after more than 40 links, and if it leads through a mount

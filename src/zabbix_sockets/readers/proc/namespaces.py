@@ -5,13 +5,15 @@ namespace by its number takes ptrace-read access, to enter it CAP_SYS_ADMIN; the
 /proc/PID/net are open to all.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.names import safe_name
-from zabbix_sockets.readers.proc.process import read_lines
+from zabbix_sockets.readers.proc.files import read_lines
 
 CLONE_NEWNET = 0x40000000
 _IN_USE = (b"TCP: inuse", b"UDP: inuse", b"TCP6: inuse", b"UDP6: inuse")

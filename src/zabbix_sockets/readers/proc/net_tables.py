@@ -1,7 +1,9 @@
-"""Reader of /proc/net/{tcp,tcp6,udp,udp6}: the socket tables as text, for where netlink is not.
+"""Reader of /proc/net/{tcp,tcp6,udp,udp6,unix}: the tables as text, for where netlink is not.
 
-Source: proc(5), net/ipv4/tcp_ipv4.c get_tcp4_sock() and its siblings. The files show the
-reader's own network namespace, to everybody. They have no backlog, no device and no cookie.
+Source: proc(5), net/ipv4/tcp_ipv4.c get_tcp4_sock() and its siblings, net/unix/af_unix.c
+unix_seq_show(). The files show the reader's own network namespace, to everybody. They have no
+backlog, no device and no cookie; the last column of UDP's is what was dropped at a socket, which
+TCP's don't have.
 
 The tables are not consistent while sockets come and go: TCP rows may repeat, and UDP rows
 may be missed or repeated at every read, since it resumes by position. Repeated TCP rows of
@@ -18,14 +20,24 @@ from typing import BinaryIO
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model.wire import AddressToken, Encoding, SocketRow, Table, TcpState
+from zabbix_sockets.model.wire import (
+    INODE,
+    UNIX_TYPES,
+    AddressToken,
+    Drops,
+    Encoding,
+    SocketRow,
+    Table,
+    TcpState,
+    UnixRow,
+)
 
 UDP_READS = 3
 """The most reads of a UDP table, two of which in a row have to agree."""
 _READ_SIZE = 1 << 18
 _NO_QUEUES = b"00000000:00000000"
 _STATES = {b"%02X" % number: number for number in range(256)}
-_LISTEN = TcpState.LISTEN.value
+_LISTEN, _ESTABLISHED = TcpState.LISTEN.value, TcpState.ESTABLISHED.value
 
 
 def decode_address(token: AddressToken) -> bytes:
@@ -93,6 +105,41 @@ def parse_table(lines: Iterable[bytes], source: str) -> Iterator[SocketRow]:
             raise ParseError(source, line) from error
 
 
+_ACCEPTING = 0x10000  # __SO_ACCEPTCON, include/uapi/linux/net.h
+_INODE_AT = 35  # behind the address; the columns before it have a fixed width
+_SS_CONNECTING, _SS_CONNECTED = 2, 3  # socket_state of include/uapi/linux/net.h
+
+
+def parse_unix(lines: Iterable[bytes]) -> Iterator[UnixRow]:
+    """Yield the UnixRow of each line of a stream or seqpacket socket that listens or is connected.
+
+    A line is: address, reference count, protocol, flags, type, state, inode, and the name if there
+    is one. That is written as it is, with line feeds, and its NULs as "@". So what is no line of a
+    socket is the end of the name before it, and is skipped; but who binds a socket to a name with a
+    line feed can write a line of his own. Nothing tells peers, queues, uids, and which of two equal
+    names is which.
+    """
+    for line in lines:
+        _, _, fields = line.partition(b": ")
+        head, (inode, _, name) = (
+            fields[:_INODE_AT].split(),
+            fields[_INODE_AT:].lstrip().partition(b" "),
+        )
+        try:
+            _, _, flags, sock_type, state = (int(each, 16) for each in head)
+            number = int(inode)
+        except ValueError:
+            continue
+        if sock_type not in UNIX_TYPES:
+            continue
+        if name.startswith(b"@"):
+            name = b"\0" + name[1:]
+        if flags & _ACCEPTING:
+            yield sock_type, _LISTEN, number, name, b"", 0, -1, -1, -1
+        elif state == _SS_CONNECTED or (state == _SS_CONNECTING and not number):
+            yield sock_type, _ESTABLISHED, number, name, b"", 0, -1, -1, -1
+
+
 class ProcTables:
     """The socket tables of one network namespace, read from the folder *root*.
 
@@ -109,8 +156,10 @@ class ProcTables:
         self._root = root
         self.approximate: set[Table] = set()
 
-    def read(self, table: Table, deadline: Deadline) -> Iterator[Iterable[SocketRow]]:
+    def read(self, table: Table, deadline: Deadline, drops: Drops) -> Iterator[Iterable[SocketRow]]:
         """Yield batches of *table*'s rows in all states, listeners (UDP: bound sockets) first.
+
+        What was dropped at UDP sockets is added to *drops*.
 
         Raises:
             SourceUnavailableError: the file can't be opened or read.
@@ -119,8 +168,28 @@ class ProcTables:
         """
         path = f"{self._root}/{table}"
         if table.protocol == "udp":
-            return self._read_udp(table, path, deadline)
+            return self._read_udp(table, path, deadline, drops)
         return self._read_tcp(path, deadline)
+
+    def read_unix(self, deadline: Deadline) -> Iterator[list[UnixRow]]:
+        """Yield batches of the unix sockets that listen or are connected, each with an inode once.
+
+        Rows may be missing, and those without an inode may be repeated, if others come and go: the
+        file resumes by position.
+
+        Raises:
+            SourceUnavailableError: the file can't be opened or read.
+            DeadlineError: *deadline* has passed.
+        """
+        seen: set[int] = set()
+        for lines in self._chunks(f"{self._root}/unix", deadline):
+            rows = []
+            for row in parse_unix(lines):
+                if row[2] not in seen:
+                    rows.append(row)
+                    seen.add(row[2])
+                    seen.discard(0)  # which is no inode
+            yield rows
 
     def _read_tcp(self, path: str, deadline: Deadline) -> Iterator[Iterable[SocketRow]]:
         """Yield the rows of a TCP file; listeners come first, as the kernel walks them first."""
@@ -132,16 +201,16 @@ class ProcTables:
             yield rows
 
     def _read_udp(
-        self, table: Table, path: str, deadline: Deadline
+        self, table: Table, path: str, deadline: Deadline, drops: Drops
     ) -> Iterator[Iterable[SocketRow]]:
-        """Yield one batch of all rows of a UDP file, bound sockets first."""
+        """Yield one batch of all rows of a UDP file, bound sockets first; add to *drops*."""
         union: dict[tuple[object, ...], SocketRow] = {}
         before = None
         for _ in range(UDP_READS):
             read: dict[tuple[object, ...], SocketRow] = {
                 (*row[1:5], row[9]): row
                 for lines in self._chunks(path, deadline)
-                for row in parse_table(lines, path)
+                for row in _with_drops(lines, path, drops)
             }
             union |= read
             if read.keys() == before:
@@ -184,6 +253,20 @@ def _read(file: BinaryIO, path: str) -> bytes:
 
 def _unreadable(path: str, error: OSError) -> SourceUnavailableError:
     return SourceUnavailableError(f"{path} can't be read: {os.strerror(error.errno or 0)}")
+
+
+def _with_drops(lines: list[bytes], source: str, drops: Drops) -> Iterator[SocketRow]:
+    """Yield the rows of a UDP file as parse_table(); add the last column of each to *drops*.
+
+    Raises:
+        ParseError: as parse_table().
+    """
+    for line, row in zip(lines, parse_table(lines, source)):
+        try:
+            drops[row[INODE]] = int(line.split()[-1])
+        except ValueError as error:
+            raise ParseError(source, line) from error
+        yield row
 
 
 def _first_time(row: SocketRow, seen: set[tuple[object, ...]]) -> bool:

@@ -4,6 +4,8 @@ Source: proc(5), fs/proc/array.c. All but `read_fds_limit`'s fast way and the ex
 world-readable, unless /proc is mounted with hidepid.
 """
 
+from __future__ import annotations
+
 import os
 import resource
 from collections.abc import Callable
@@ -12,14 +14,12 @@ from errno import ENAMETOOLONG
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.programs import FieldReader, ProgramName, name_by_comm, program_name
+from zabbix_sockets.readers.proc.files import read_bytes
 
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
 CAP_DAC_READ_SEARCH, CAP_NET_ADMIN = 2, 12  # linux/capability.h
 CAP_SYS_PTRACE, CAP_SYS_ADMIN = 19, 21
-MAX_BYTES = 1 << 20
-"""The most that is read of a file of /proc: users make some of them as long as they like."""
-
-_PIECE = 65536
+_UID_DIGITS = 10  # of 2^32
 _COMMAND_LINE_READ = 4096  # bytes, for a name
 
 Stat = tuple[bytes, bool, float]
@@ -27,40 +27,6 @@ Stat = tuple[bytes, bool, float]
 kernel thread and no zombie can; its start in seconds since boot."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def read_bytes(path: str, limit: int = MAX_BYTES) -> bytes:
-    """Return the first *limit* bytes of a file of /proc, all of a shorter one.
-
-    One read(2) gives what fits into a page, of most files (fs/seq_file.c): so it is read until
-    nothing comes.
-
-    Raises:
-        OSError: as open(2) and read(2) give it.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        data = piece = os.read(fd, min(limit, _PIECE))
-        while piece and len(data) < limit:
-            piece = os.read(fd, min(limit - len(data), _PIECE))
-            data += piece
-    finally:
-        os.close(fd)
-    return data
-
-
-def read_lines(path: str) -> list[bytes]:
-    """Return the lines of a file of /proc without their ends, as far as MAX_BYTES reach.
-
-    Of a longer file the last line that is returned is complete.
-
-    Raises:
-        OSError: as read_bytes().
-    """
-    data = read_bytes(path)
-    if len(data) >= MAX_BYTES:
-        data = data[: data.rfind(b"\n") + 1]
-    return data.splitlines()
 
 
 def is_gone(error: Exception) -> bool:
@@ -192,6 +158,33 @@ def is_hidden(proc: str, pid: int) -> bool:
     return False
 
 
+def parse_user(status: bytes) -> tuple[int, bool] | None:
+    """Return the real uid of the bytes of /proc/PID/status, and whether the process is nested.
+
+    A nested one is in a pid namespace below that of procfs: NSpid has a number for each, from Linux
+    4.1 on. The owner of /proc/PID is not asked: a process that forbids its dump has root there.
+    None: there is no uid, as the process is gone.
+    """
+    uid, is_nested = None, False
+    for line in status.split(b"\n"):
+        name, _, value = line.partition(b":")
+        numbers = value.split()
+        if name == b"Uid" and numbers and numbers[0].isdigit() and len(numbers[0]) <= _UID_DIGITS:
+            uid = int(numbers[0])
+        elif name == b"NSpid":
+            is_nested = len(numbers) > 1
+    return None if uid is None else (uid, is_nested)
+
+
+def read_user(proc: str, pid: int) -> tuple[int, bool] | None:
+    """Return what parse_user() does of the process *pid*; None if it is gone or hidden."""
+    try:
+        return parse_user(read_bytes(f"{proc}/{pid}/status"))
+    except OSError as error:
+        shortage.note(error)
+        return None
+
+
 def parse_fds_limit(limits: bytes) -> int | None:
     """Return the soft "Max open files" of the bytes of /proc/PID/limits; None if unlimited.
 
@@ -245,10 +238,14 @@ def read_capabilities(proc: str) -> int:
 
     Raises:
         OSError: there is no thread-self/status below *proc*.
+        ParseError: they are no number there.
     """
     for line in read_bytes(f"{proc}/thread-self/status").splitlines():
         if line.startswith(b"CapEff:"):
-            return int(line.split()[1], 16)
+            try:
+                return int(line[len(b"CapEff:") :], 16)
+            except ValueError as error:
+                raise ParseError("/proc/thread-self/status", line) from error
     return 0
 
 
@@ -259,7 +256,7 @@ def has_capability(proc: str, capability: int) -> bool:
     """
     try:
         return bool(read_capabilities(proc) >> capability & 1)
-    except OSError:
+    except (OSError, ParseError):
         return True
 
 

@@ -1,7 +1,9 @@
-"""Decoder of the netlink attributes behind inet_diag_msg: tcp_info, cgroup id, socket mark.
+"""Decoder of the netlink attributes behind inet_diag_msg: tcp_info, cgroup id, mark, drops.
 
 Source: include/uapi/linux/{netlink,inet_diag,tcp}.h.
 """
+
+from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
@@ -11,9 +13,11 @@ from zabbix_sockets.model.errors import ParseError
 
 MESSAGE_MIN = 16 + 72  # nlmsghdr, inet_diag_msg
 NLATTR = struct.Struct("=HH")  # nla_len, nla_type
-INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_MARK, INET_DIAG_CGROUP_ID = 2, 4, 15, 21
+INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_SKMEMINFO = 2, 4, 7
+INET_DIAG_MARK, INET_DIAG_CGROUP_ID = 15, 21
 CGROUP_ID = struct.Struct("=Q")
 _MARK = struct.Struct("=I")
+_SK_MEMINFO_DROPS = struct.Struct("=32x I")  # of INET_DIAG_SKMEMINFO, since Linux 4.6
 COOKIE_AT = 16 + 4 + 40  # idiag_cookie, in nlmsghdr, inet_diag_msg, inet_diag_sockid
 
 Figures = tuple[int, ...]
@@ -41,13 +45,26 @@ def figures_struct(stride: int, offset: int, size: int) -> struct.Struct | None:
     return None
 
 
+@cache
+def drops_struct(stride: int, offset: int, size: int) -> struct.Struct | None:
+    """Return the layout of the packets dropped, in messages that are *stride* bytes apart.
+
+    Their INET_DIAG_SKMEMINFO is *size* bytes long and begins at *offset*, which is 0 if they have
+    none. None if it doesn't have that number.
+    """
+    if not offset or size < _SK_MEMINFO_DROPS.size:
+        return None
+    form = _SK_MEMINFO_DROPS.format.removeprefix("=")
+    return struct.Struct(f"={offset}x {form} {stride - offset - _SK_MEMINFO_DROPS.size}x")
+
+
 def equal_layouts(
-    messages: memoryview, stride: int, length: int
+    messages: memoryview, stride: int, length: int, attribute: int = INET_DIAG_INFO
 ) -> Iterator[tuple[memoryview, int, int]]:
-    """Yield runs of messages with the same attributes: the run, offset and size of INET_DIAG_INFO.
+    """Yield runs of messages with the same attributes: the run, offset and size of *attribute*.
 
     *messages* are *length* bytes long each and *stride* bytes apart; offset and size are 0 where
-    they have no INET_DIAG_INFO. Nearly all messages have the same attributes, so each attribute's
+    they have no such attribute. Nearly all messages have the same attributes, so each attribute's
     headers are compared in one go: they are words of a strided view.
 
     Raises:
@@ -58,9 +75,10 @@ def equal_layouts(
         headers = messages[at - NLATTR.size :].cast("I")[:: stride // 4].tolist()
         if headers.count(headers[0]) != len(headers):
             for start in range(0, len(messages), stride):
-                yield from equal_layouts(messages[start : start + stride], stride, length)
+                one = messages[start : start + stride]
+                yield from equal_layouts(one, stride, length, attribute)
             return
-        if kind == INET_DIAG_INFO:
+        if kind == attribute:
             offset, size = at, length_of
             break
     yield messages, offset, size
@@ -105,6 +123,18 @@ def decode_figures(message: bytes) -> Figures:
     offset, size = find_attribute(memoryview(message), INET_DIAG_INFO)
     figures = figures_struct(len(message), offset, size)
     return figures.unpack(message) if figures else ()
+
+
+def decode_drops(message: bytes) -> int | None:
+    """Return the number of packets dropped at the socket of one message, from its nlmsghdr on.
+
+    None where the message doesn't have it.
+
+    Raises:
+        ParseError: an attribute is shorter than its header.
+    """
+    layout = drops_struct(len(message), *find_attribute(memoryview(message), INET_DIAG_SKMEMINFO))
+    return layout.unpack(message)[0] if layout else None
 
 
 def decode_cgroup_and_mark(message: bytes) -> tuple[int, int]:

@@ -8,6 +8,8 @@ Source: sock_diag(7), include/uapi/linux/{netlink,sock_diag,inet_diag}.h and, fo
 fields mean, net/ipv4/{inet_diag,tcp_diag,udp_diag}.c.
 """
 
+from __future__ import annotations
+
 import _socket
 import errno
 import os
@@ -15,14 +17,24 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import groupby, repeat
+from operator import itemgetter
 
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model.wire import PROTOCOL_NUMBERS, Encoding, SocketRow, Table
+from zabbix_sockets.model.wire import (
+    INODE,
+    PROTOCOL_NUMBERS,
+    Drops,
+    Encoding,
+    SocketRow,
+    Table,
+)
 from zabbix_sockets.readers.sock_diag.attributes import (
+    INET_DIAG_SKMEMINFO,
     MESSAGE_MIN,
     NLATTR,
     Figures,
     cgroup_ids,
+    drops_struct,
     equal_layouts,
     figures_struct,
 )
@@ -87,19 +99,25 @@ def encode_request(
         1,
         0,
     )
-    ext = sum(1 << number - 1 for number in extensions)
+    ext = _mask_of(extensions)
     request = INET_DIAG_REQ_V2.pack(table.family, PROTOCOL_NUMBERS[table.protocol], ext, 0, states)
     return header + request + bytecode
 
 
-def encode_request_for_both(states: int) -> bytes:
+def _mask_of(extensions: tuple[int, ...]) -> int:
+    return sum(1 << number - 1 for number in extensions)
+
+
+def encode_request_for_both(states: int, extensions: tuple[int, ...] = ()) -> bytes:
     """Return a dump request for TCP sockets of both families with states in the mask *states*.
 
     Only the first interface, TCPDIAG_GETSOCK, has it: one scan of the table instead of two.
+    *extensions* are as of encode_request().
     """
+    ext = _mask_of(extensions)
     size = NLMSGHDR.size + INET_DIAG_REQ.size
     header = NLMSGHDR.pack(size, TCPDIAG_GETSOCK, NLM_F_REQUEST | NLM_F_DUMP, 1, 0)
-    return header + INET_DIAG_REQ.pack(_socket.AF_INET, 0, 0, 0, states, 0)
+    return header + INET_DIAG_REQ.pack(_socket.AF_INET, 0, 0, ext, states, 0)
 
 
 def decode_datagram(
@@ -121,9 +139,40 @@ def decode_datagram(
         messages, stride, length = run
         rows = row_struct(family, stride).iter_unpack(messages)
         if observer:
-            yield observer(zip(cgroup_ids(messages, stride, length), rows, strict=True))
+            yield observer(zip(cgroup_ids(messages, stride, length), rows))
         else:
             yield rows
+
+
+def decode_with_drops(
+    data: memoryview, family: int, drops: Drops, observer: CgroupObserver | None = None
+) -> Iterator[Iterable[SocketRow] | None]:
+    """Yield batches of rows, and add their drops to *drops*; else as decode_datagram()."""
+    for run in _runs(data, SOCK_DIAG_BY_FAMILY):
+        if run is None:
+            yield None
+            continue
+        messages, stride, length = run
+        rows = _rows_with_drops(messages, family, stride, drops)
+        if observer:
+            yield observer(zip(cgroup_ids(messages, stride, length), rows))
+        else:
+            yield rows
+
+
+def _rows_with_drops(
+    messages: memoryview, family: int, stride: int, drops: Drops
+) -> list[SocketRow]:
+    """Return the rows of messages that are *stride* bytes apart; add their drops to *drops*."""
+    rows: list[SocketRow] = []
+    for same, offset, size in equal_layouts(messages, stride, stride, INET_DIAG_SKMEMINFO):
+        found = list(row_struct(family, stride).iter_unpack(same))
+        layout = drops_struct(stride, offset, size)
+        if layout:
+            numbers = (number for (number,) in layout.iter_unpack(same))
+            drops.update(zip(map(itemgetter(INODE), found), numbers))
+        rows += found
+    return rows
 
 
 def decode_measured(
@@ -138,7 +187,7 @@ def decode_measured(
             _, stride, length = run
             rows: Iterable[SocketRow] = row_struct(family, stride).iter_unpack(messages)
             if observer:
-                rows = observer(zip(cgroup_ids(messages, stride, length), rows, strict=True))
+                rows = observer(zip(cgroup_ids(messages, stride, length), rows))
             figures = figures_struct(stride, offset, size)
             yield rows, figures.iter_unpack(messages) if figures else repeat(())
 
@@ -155,11 +204,30 @@ def decode_with_messages(
         rows = row_struct(family, stride).iter_unpack(messages)
         starts = range(0, len(messages), stride)
         copies = (bytes(messages[at : at + length]) for at in starts)
-        yield list(zip(rows, copies, strict=True))
+        yield list(zip(rows, copies))
 
 
-def decode_both(data: memoryview) -> Iterator[tuple[int, Iterable[SocketRow]] | None]:
+def decode_both(
+    data: memoryview, drops: Drops | None = None
+) -> Iterator[tuple[int, Iterable[SocketRow]] | None]:
     """Yield the family and the rows of each batch of an answer for both families.
+
+    The drops in the messages are added to *drops*; None: nobody asked for any. None and errors are
+    as of decode_datagram().
+    """
+    for run in decode_runs_of_both(data):
+        if run is None:
+            yield None
+            continue
+        family, messages, stride = run
+        if drops is None:
+            yield family, row_struct(family, stride).iter_unpack(messages)
+        else:
+            yield family, _rows_with_drops(messages, family, stride, drops)
+
+
+def decode_runs_of_both(data: memoryview) -> Iterator[tuple[int, memoryview, int] | None]:
+    """Yield runs of messages of an answer for both families: their family, bytes and stride.
 
     None and errors are as of decode_datagram().
     """
@@ -173,7 +241,7 @@ def decode_both(data: memoryview) -> Iterator[tuple[int, Iterable[SocketRow]] | 
             if family not in (_socket.AF_INET, _socket.AF_INET6):
                 raise ParseError("netlink message", bytes(messages[at : at + stride]))
             end = at + stride * sum(1 for _ in same)
-            yield family, row_struct(family, stride).iter_unpack(messages[at:end])
+            yield family, messages[at:end], stride
             at = end
 
 
@@ -193,16 +261,29 @@ def _runs(data: memoryview, socket_type: int) -> Iterator[tuple[memoryview, int,
             end = at + stride * _run(data[at:], stride)
             yield data[at:end], stride, length
             at = end
-        elif kind in (NLMSG_DONE, NLMSG_ERROR) and NLMSGHDR.size + 4 <= min(length, size - at):
-            (error,) = NLMSGERR.unpack_from(data, at + NLMSGHDR.size)
-            if error > 0 or error < -_MAX_ERRNO:
-                raise ParseError("netlink error", bytes(data[at : at + stride]))
-            if error:
-                raise _refusal(-error)
+        elif is_end(data, at):
             yield None
             at += stride
         else:
             raise ParseError("netlink message", bytes(data[at : at + MESSAGE_MIN]))
+
+
+def is_end(data: memoryview, at: int) -> bool:
+    """Whether the message that begins at *at* in a datagram ends a dump without an error.
+
+    Raises:
+        ParseError: it has an impossible error number.
+        SourceUnavailableError: it is an error.
+    """
+    length, kind, _flags, _seq, _pid = NLMSGHDR.unpack_from(data, at)
+    if kind not in (NLMSG_DONE, NLMSG_ERROR) or NLMSGHDR.size + 4 > min(length, len(data) - at):
+        return False
+    (error,) = NLMSGERR.unpack_from(data, at + NLMSGHDR.size)
+    if error > 0 or error < -_MAX_ERRNO:
+        raise ParseError("netlink error", bytes(data[at : at + (length + 3 & ~3)]))
+    if error:
+        raise _refusal(-error)
+    return True
 
 
 def _run(data: memoryview, stride: int) -> int:

@@ -4,22 +4,31 @@ A dump shows every socket of the network namespace in which the netlink socket w
 whoever owns it. Source: sock_diag(7).
 """
 
+from __future__ import annotations
+
 import _socket
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import repeat
 from typing import TypeVar
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model.wire import LISTENING_MASK, SocketRow, Table, TcpState
-from zabbix_sockets.readers.sock_diag.attributes import INET_DIAG_CONG, INET_DIAG_INFO
+from zabbix_sockets.model.wire import LISTENING_MASK, Drops, SocketRow, Table, TcpState, UnixRow
+from zabbix_sockets.readers.sock_diag.attributes import (
+    INET_DIAG_CONG,
+    INET_DIAG_INFO,
+    INET_DIAG_SKMEMINFO,
+)
+from zabbix_sockets.readers.sock_diag.ends import Ends, decode_ends
 from zabbix_sockets.readers.sock_diag.messages import (
     CgroupObserver,
     MeasuredBatch,
     decode_both,
     decode_datagram,
     decode_measured,
+    decode_with_drops,
     decode_with_messages,
     encode_request,
     encode_request_for_both,
@@ -27,18 +36,19 @@ from zabbix_sockets.readers.sock_diag.messages import (
 
 NETLINK_SOCK_DIAG = 4
 
-# A listener is needed before the connections that it accepted. The kernel dumps the TCP
-# listening table first by itself; UDP has one table, so its bound sockets are asked for
-# first. TCP's CLOSE and BOUND_INACTIVE (bound, neither connected nor listening) are left
-# out: no other source has them.
-_ALL_BUT_CLOSE = ~(1 << TcpState.CLOSE | 1 << 13 | 1) & 0xFFFF
+# A listener is needed before the connections that it accepted, so listeners are asked for
+# first. TCP has a table of its own for them, and only their messages have drops. TCP's CLOSE
+# and BOUND_INACTIVE (bound, neither connected nor listening) are left out: no other source
+# has them.
+_CONNECTIONS = ~(1 << TcpState.LISTEN | 1 << TcpState.CLOSE | 1 << 13 | 1) & 0xFFFF
 STATES = {
-    "tcp": (_ALL_BUT_CLOSE,),
+    "tcp": (LISTENING_MASK["tcp"], _CONNECTIONS),
     "udp": (LISTENING_MASK["udp"], 1 << TcpState.ESTABLISHED),
 }
 """The dumps that read a protocol's table, each as a mask of the states of its sockets."""
 
 _TCP_INFO = (INET_DIAG_INFO, INET_DIAG_CONG)
+_MEMORY = (INET_DIAG_SKMEMINFO,)
 
 # The kernel fills at most 32 KB of a larger buffer.
 _BUFFER = 65536
@@ -92,6 +102,22 @@ def _failed(error: OSError) -> SourceUnavailableError:
     return SourceUnavailableError(f"netlink failed: {os.strerror(error.errno or 0)}")
 
 
+def _masks(table: Table, states: int | None) -> Iterator[int]:
+    """Yield the mask of each dump of *table*; *states* as of NetlinkTables.read()."""
+    chosen = -1 if states is None or table.protocol != "tcp" else states
+    for mask in STATES[table.protocol]:
+        if mask & chosen:
+            yield mask & chosen
+
+
+def _have_drops(table: Table, states: int) -> bool:
+    """Whether drops are asked for of the sockets of *table* in *states*, a mask of one dump.
+
+    Nobody asks for those of connections, of which there may be a million.
+    """
+    return table.protocol == "udp" or not states & ~LISTENING_MASK["tcp"]
+
+
 class NetlinkTables:
     """The socket tables of the network namespace that the thread is in when this is made.
 
@@ -121,27 +147,48 @@ class NetlinkTables:
         self,
         table: Table,
         deadline: Deadline,
+        drops: Drops,
         states: int | None = None,
         observer: CgroupObserver | None = None,
     ) -> Iterator[Iterable[SocketRow]]:
         """Yield batches of *table*'s rows, listeners (UDP: bound sockets) first.
 
         Of a TCP table only sockets with states in the mask *states* are read; None: all. Rows go
-        through *observer*, if there is one.
+        through *observer*, if there is one. What was dropped at them is added to *drops*.
 
         Raises:
             SourceUnavailableError, DeadlineError, ParseError: while they are iterated; see
                 decode_datagram().
         """
-        decode = partial(decode_datagram, family=table.family, observer=observer)
-        return self._dump(table, deadline, decode, states=states)
+        for mask in _masks(table, states):
+            if _have_drops(table, mask):
+                request = encode_request(table, mask, _MEMORY)
+                decode = partial(
+                    decode_with_drops, family=table.family, drops=drops, observer=observer
+                )
+            else:
+                request = encode_request(table, mask)
+                decode = partial(decode_datagram, family=table.family, observer=observer)
+            yield from self._ask(request, deadline, decode)
 
     def read_measured(
-        self, table: Table, deadline: Deadline, observer: CgroupObserver | None = None
+        self,
+        table: Table,
+        deadline: Deadline,
+        drops: Drops,
+        states: int | None = None,
+        observer: CgroupObserver | None = None,
     ) -> Iterator[MeasuredBatch]:
-        """Yield batches of rows as read() does, with the figures of each row's tcp_info."""
+        """Yield batches of a TCP table's rows as read() does, with the figures of tcp_info of each.
+
+        Listeners have none.
+        """
+        mask = -1 if states is None else states
+        for rows in self.read(table, deadline, drops, mask & LISTENING_MASK["tcp"], observer):
+            yield rows, repeat(())
         decode = partial(decode_measured, family=table.family, observer=observer)
-        return self._dump(table, deadline, decode, (INET_DIAG_INFO,))
+        request = encode_request(table, mask & _CONNECTIONS, (INET_DIAG_INFO,))
+        yield from self._ask(request, deadline, decode)
 
     def read_with_messages(
         self, table: Table, deadline: Deadline, *, tcp_info: bool
@@ -149,31 +196,49 @@ class NetlinkTables:
         """Yield batches of *table*'s rows, each with its message, from its nlmsghdr on.
 
         With *tcp_info* the messages have that attribute, and the name of the congestion control.
+        Those of listeners and UDP sockets have the drops.
         """
-        decode = partial(decode_with_messages, family=table.family)
-        extensions = _TCP_INFO if tcp_info else ()
-        return self._dump(table, deadline, decode, extensions)
-
-    def _dump(
-        self,
-        table: Table,
-        deadline: Deadline,
-        decode: Callable[[memoryview], Iterator[Batch | None]],
-        extensions: tuple[int, ...] = (),
-        states: int | None = None,
-    ) -> Iterator[Batch]:
-        chosen = -1 if states is None or table.protocol != "tcp" else states
         for mask in STATES[table.protocol]:
-            yield from self._ask(encode_request(table, mask & chosen, extensions), deadline, decode)
+            yield from self.select(table, deadline, mask, b"", tcp_info=tcp_info)
 
     def read_both(
-        self, deadline: Deadline, states: int
+        self, deadline: Deadline, states: int, drops: Drops
     ) -> Iterator[tuple[int, Iterable[SocketRow]]]:
         """Yield family and rows of batches of TCP sockets, listeners first.
 
-        *states* is the mask of their states.
+        *states* is the mask of their states. What was dropped at listeners is added to *drops*.
         """
-        yield from self._ask(encode_request_for_both(states), deadline, decode_both)
+        listening = states & LISTENING_MASK["tcp"]
+        if listening:
+            request = encode_request_for_both(listening, _MEMORY)
+            yield from self._ask(request, deadline, partial(decode_both, drops=drops))
+        if states & ~listening:
+            yield from self._ask(
+                encode_request_for_both(states & ~listening), deadline, decode_both
+            )
+
+    def read_ends(self, deadline: Deadline, states: int) -> Iterator[Ends]:
+        """Yield the ends of TCP sockets of both families, as columns of many messages at a time.
+
+        *states* is the mask of their states. Each is valid until the next one is fetched.
+        """
+        yield from self._ask(encode_request_for_both(states), deadline, decode_ends)
+
+    def read_unix(self, deadline: Deadline, *, with_peers: bool) -> Iterator[list[UnixRow]]:
+        """Yield batches of the unix sockets that listen, then of those that are connected.
+
+        *with_peers* the latter have peers, queues and uids.
+        """
+        from zabbix_sockets.readers.sock_diag import unix  # noqa: PLC0415  # not where the iterator reads them
+
+        named = unix.UDIAG_SHOW_NAME | unix.UDIAG_SHOW_VFS
+        told = unix.UDIAG_SHOW_RQLEN | unix.UDIAG_SHOW_UID
+        of_connected = named | (unix.UDIAG_SHOW_PEER | told if with_peers else 0)
+        for request in (
+            unix.encode_request(unix.LISTENING, named | told),
+            unix.encode_request(unix.CONNECTED, of_connected),
+        ):
+            yield from self._ask(request, deadline, unix.decode_unix)
 
     def select(
         self,
@@ -188,9 +253,12 @@ class NetlinkTables:
 
         Their states are in the mask *states*; an empty *program* accepts all of these. Each row
         comes with its message, from its nlmsghdr on; with CAP_NET_ADMIN that has the socket's mark,
-        with *tcp_info* that attribute and the name of the congestion control.
+        with *tcp_info* that attribute and the name of the congestion control. Those of listeners
+        have the drops, and so have those of UDP sockets.
         """
-        extensions = _TCP_INFO if tcp_info else ()
+        extensions: tuple[int, ...] = _TCP_INFO if tcp_info else ()
+        if _have_drops(table, states):
+            extensions += _MEMORY
         request = encode_request(table, states, extensions, program)
         yield from self._ask(request, deadline, partial(decode_with_messages, family=table.family))
 

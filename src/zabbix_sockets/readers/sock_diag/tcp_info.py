@@ -5,6 +5,8 @@ The struct grows with the kernels: what is beyond the length received is not ava
 program inform_sockets writes the same layout.
 """
 
+from __future__ import annotations
+
 import struct
 from collections.abc import Iterable
 from functools import cache
@@ -69,7 +71,7 @@ def decode_tcp_info(data: bytes, congestion_control: str | None = None) -> TcpIn
     Fields beyond its end, and those whose value says that there is no sample yet, are None.
     """
     names, layout = _layout(len(data))
-    found: dict[str, int | None] = dict(zip(names, layout.unpack_from(data), strict=True))
+    found: dict[str, int | None] = dict(zip(names, layout.unpack_from(data)))
     for name, values in _NO_SAMPLE.items():
         if found.get(name) in values:
             found[name] = None
@@ -104,7 +106,7 @@ def decode_name(data: bytes) -> str:
     return data.split(b"\0", 1)[0].decode("ascii", "replace")
 
 
-def decode_information(records: Iterable[tuple[int, int, bytes, bytes]]) -> "TcpInfoByInode":
+def decode_information(records: Iterable[tuple[int, int, bytes, bytes]]) -> TcpInfoByInode:
     """Return cookie and tcp_info of each record of inform_sockets, by the socket's inode.
 
     A record is cookie (0: nobody has asked for it yet), inode number, name of the congestion

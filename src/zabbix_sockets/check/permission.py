@@ -1,0 +1,59 @@
+"""What a user may read, enter and execute, judged from owners and modes: root's eyes see all.
+
+Source: path_resolution(7), credentials(7). Access control lists and security modules are not
+looked at.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from zabbix_sockets.check.children import User
+
+READ, EXECUTE = 4, 1
+
+_MAX_LINKS = 40
+
+
+def may(user: User, wanted: int, status: os.stat_result) -> bool:
+    """Whether *user* has the permission *wanted*, READ or EXECUTE, by the mode of a file."""
+    if user.uid == 0:
+        return wanted == READ or bool(status.st_mode & 0o111) or stat.S_ISDIR(status.st_mode)
+    if status.st_uid == user.uid:
+        return bool(status.st_mode >> 6 & wanted)
+    if status.st_gid == user.gid or status.st_gid in user.groups:
+        return bool(status.st_mode >> 3 & wanted)
+    return bool(status.st_mode & wanted)
+
+
+def obstacle(user: User, path: str, wanted: int, root: str = "") -> str | None:
+    """Return the first folder on the way to *path*, or itself, that keeps *user* from it.
+
+    None if nothing does. The folders of symbolic links count as those of their targets do; what is
+    above *root*, the folder that stands for "/", doesn't.
+
+    Raises:
+        OSError: the file isn't there, or the caller may not look at it.
+    """
+    at, links = root or "/", 0
+    waiting = path[len(root) :].split("/")[::-1]
+    while waiting:
+        part = waiting.pop()
+        if part in ("", "."):
+            continue
+        status = os.stat(at)
+        if not stat.S_ISDIR(status.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), at)
+        if not may(user, EXECUTE, status):
+            return at
+        at = os.path.dirname(at) if part == ".." else os.path.join(at, part)
+        if os.path.islink(at):
+            links += 1
+            if links > _MAX_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), at)
+            target = os.readlink(at)
+            waiting += target.split("/")[::-1]
+            at = (root or "/") if target.startswith("/") else os.path.dirname(at)
+    return None if may(user, wanted, os.stat(at)) else at

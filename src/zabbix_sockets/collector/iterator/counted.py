@@ -1,0 +1,49 @@
+"""The totals that the kernel counts, beside what the iterator's records say of the moment."""
+
+from __future__ import annotations
+
+from zabbix_sockets.collector.iterator.record_owners import RecordOwners
+from zabbix_sockets.model.errors import DeadlineError, ParseError
+from zabbix_sockets.model.names import KERNEL
+from zabbix_sockets.model.programs import name_by_comm, program_name
+from zabbix_sockets.model.snapshot import Process, Snapshot
+from zabbix_sockets.model.totals import ProcessTotals
+from zabbix_sockets.readers.bpf.totals import TotalsReader
+
+
+def add_totals(snapshot: Snapshot, reader: TotalsReader, owners: RecordOwners) -> None:
+    """Read the totals into the Snapshot, with a Process for each key of processes.
+
+    *owners* are those of the records, by which names are completed. If the totals can't be read,
+    that is a warning, and there are none.
+    """
+    try:
+        totals = reader.read()
+    except (OSError, DeadlineError, ParseError) as error:
+        snapshot.visibility.warnings.append(f"totals: {error}")
+        return
+    living: dict[tuple[bytes, int], set[str]] = {}
+    for (_, comm, _started), number in owners.numbers.items():
+        for index in owners.members(number):
+            process = snapshot.processes[index]
+            key = comm.split(b"\0", 1)[0], process.cgroup
+            living.setdefault(key, set()).add(process.name)
+    snapshot.totals = totals
+    snapshot.counted = [_process(each, living) for each in totals.processes]
+
+
+def _process(counted: ProcessTotals, living: dict[tuple[bytes, int], set[str]]) -> Process:
+    """Return the Process, without a pid, that stands for those that were counted together.
+
+    What comm alone doesn't tell is completed by the processes that hold sockets now, if they are
+    all called the same; *living* has the names by comm and cgroup.
+    """
+    if counted.is_kernel:
+        return Process(0, KERNEL, uid=0, cgroup=counted.cgroup)
+    told = name_by_comm(counted.comm)
+    names = living.get((counted.comm, counted.cgroup), set())
+    if told is None and len(names) == 1:
+        (name,) = names
+    else:
+        name = (told or program_name(counted.comm, lambda: None, lambda: None)).name
+    return Process(0, name, cgroup=counted.cgroup, uid=counted.uid)

@@ -1,0 +1,107 @@
+"""Clients of listeners by the rows of a socket table: who has how many connections with each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from itertools import repeat
+
+from zabbix_sockets.collector.directions import Directions
+from zabbix_sockets.collector.row_fold import TableFold
+from zabbix_sockets.model.addresses import unmapped
+from zabbix_sockets.model.clients import Clients, ClientSums
+from zabbix_sockets.model.quality import Quality
+from zabbix_sockets.model.snapshot import DeviceName, Snapshot
+from zabbix_sockets.model.wire import AddressToken, Encoding, SocketRow, Table, TcpState
+
+_ESTABLISHED = TcpState.ESTABLISHED.value
+_MAX_DISTINCT = 16384  # in the Counter before it is emptied
+_ANY_PORT = 0  # the remote port decides only of connections that no listener accepted
+
+RowEnd = tuple[int, AddressToken, int]
+"""The local end of a connection, as rows have it: port, address, index of the device."""
+
+
+class RowClients:
+    """The clients by the established connections of one TCP table.
+
+    Args:
+        table: the table.
+        encoding: the encoding of the rows' addresses and ports.
+        directions: the decisions by the table's listeners. All of these are known before any
+            connection is settled.
+    """
+
+    def __init__(self, table: Table, encoding: Encoding, directions: Directions) -> None:
+        self._table = table
+        self._encoding = encoding
+        self._directions = directions
+        self._counter: Counter[tuple[int, AddressToken, int, AddressToken]] = Counter()
+        self._sums: ClientSums[RowEnd] = ClientSums()
+
+    def add(self, rows: Iterable[SocketRow]) -> None:
+        """Count the established connections among *rows*, whatever their direction."""
+        self._counter.update(
+            (row[1], row[3], row[5], row[4]) for row in rows if row[0] == _ESTABLISHED
+        )
+
+    def settle(self) -> None:
+        """Give the connections to their listeners, if many distinct ones wait for that."""
+        if len(self._counter) > _MAX_DISTINCT:
+            self._drain()
+
+    def _drain(self) -> None:
+        """Give the connections to their listeners, and empty the Counter."""
+        decode = self._encoding.address
+        found: dict[RowEnd, Clients | None] = {}
+        for (port, local, device, remote), count in self._counter.items():
+            end = port, local, device
+            if end not in found:
+                found[end] = self._clients_of(*end)
+            clients = found[end]
+            if clients is not None:
+                clients.add(unmapped(decode(remote)), count)
+        self._counter.clear()
+        self._sums.bound()
+
+    def _clients_of(self, port: int, local: AddressToken, device: int) -> Clients | None:
+        """Return the clients of the listener that has accepted at a local end; None: none has."""
+        _, server = self._directions.of(port, local, _ANY_PORT)
+        return None if server is None else self._sums.of((port, server, device))
+
+    def move(self, snapshot: Snapshot, device_name: DeviceName) -> None:
+        """Add the clients to those of the Snapshot; *device_name* names devices by index."""
+        assert snapshot.clients is not None
+        self._drain()
+        netns, (address, port, _) = self._table.netns, self._encoding
+        for (number, server, device), clients in self._sums.by_end.items():
+            end = netns, address(server), port(number), device_name(netns, device)
+            snapshot.clients.add(end, clients)
+        snapshot.clients.bound()
+
+
+class FoldWithClients(TableFold):
+    """The sums of one TCP table, and the clients of its listeners."""
+
+    _clients: RowClients | None = None
+
+    def add(self, rows: Iterable[SocketRow], samples: Iterable[Quality] = repeat(0)) -> None:
+        """Count *rows* as TableFold does, and the clients of those that it hasn't counted yet."""
+        if self._clients is None:
+            self._clients = RowClients(self.table, self._encoding, self.directions)
+        rows = list(rows)
+        owner_of, unowned = self._by_inode.get, self._unowned
+        new = {
+            row[9] or -at: row  # those without an inode never come twice
+            for at, row in enumerate(rows, 1)
+            if row[0] == _ESTABLISHED and owner_of(row[9], 1) > 0 and row[9] not in unowned
+        }
+        self._clients.add(new.values())
+        super().add(rows, samples)
+        self._clients.settle()
+
+    def move(self, snapshot: Snapshot, device_name: DeviceName) -> None:
+        """Move the sums to the Snapshot as TableFold does, and add the clients to it."""
+        if self._clients is not None:
+            self._clients.move(snapshot, device_name)
+        super().move(snapshot, device_name)

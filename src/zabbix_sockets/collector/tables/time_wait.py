@@ -1,0 +1,140 @@
+"""Sums over sockets in TIME_WAIT, of which netlink's messages are counted undecoded.
+
+A proxy has a hundred thousand of them, and no process holds one. Of the two ends of each the one is
+left out that is distinct for each socket: a Counter counts the other one, which is decoded once for
+all equal ones. Which end that is depends on the local port alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from itertools import compress
+
+from zabbix_sockets.collector.row_fold import RowKey, TableFold
+from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.collector.table_readers import ends_of_time_wait
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.model.snapshot import NOBODY, OUTBOUND
+from zabbix_sockets.model.wire import TcpState
+from zabbix_sockets.readers.proc.counters import count_time_wait
+from zabbix_sockets.readers.sock_diag.ends import BothEnds, Ends, LocalEnd, remote_end
+
+_LOCAL, _REMOTE, _BOTH = range(3)
+"""The end that is counted: the local one, if the kernel picks no such local port; the remote one,
+if it does, and nobody listens on that; if somebody does, listeners decide."""
+
+_MUCH = 1000  # sockets, for which another scan of the host's table is worth its while
+_MAX_DISTINCT = 16384  # ends in a Counter before it is emptied
+_UID = 0  # netlink tells no other of them
+_STATE = TcpState.TIME_WAIT.value
+
+
+def _selecting(end: int) -> bytes:
+    """Return the table for bytes.translate() that makes 1 of *end*, and 0 of all others."""
+    return bytes(number == end for number in range(256))
+
+
+_IS_LOCAL, _IS_REMOTE, _IS_BOTH = map(_selecting, (_LOCAL, _REMOTE, _BOTH))
+
+
+def has_much_time_wait(proc: str) -> bool:
+    """Whether so many sockets are in TIME_WAIT that they are worth a dump of their own.
+
+    They are those of the own namespace, by *proc*/net/sockstat; False where that can't be read. A
+    dump with tcp_info has long messages of other sockets and short ones of these in turns, and
+    takes 10 microseconds for each of these: a dump of their own takes one.
+    """
+    try:
+        return count_time_wait(proc) >= _MUCH
+    except ParseError:
+        return False
+
+
+def add_time_wait(plan: Plan, folds: Mapping[int, TableFold], deadline: Deadline) -> bool:
+    """Add the sockets in TIME_WAIT of the own namespace to the sums of the TCP tables, by netlink.
+
+    *folds* are the sums by the tables' families, AF_INET and AF_INET6; they have all listeners.
+    Return whether all of these sockets were read; if not, there is a warning unless the time is
+    over.
+    """
+    by_family = {family: TimeWaitFold(fold) for family, fold in folds.items()}
+    try:
+        for ends in plan.open(ends_of_time_wait(deadline)).batches:
+            if ends.family in by_family:
+                by_family[ends.family].add(ends)
+    except DeadlineError:
+        return False
+    except (OSError, ParseError, SourceUnavailableError) as error:
+        plan.warn(f"tcp: sockets in TIME_WAIT can't be read: {error}")
+        return False
+    finally:
+        for fold in by_family.values():
+            fold.finish()
+    return True
+
+
+class TimeWaitFold:
+    """The sums of the sockets in TIME_WAIT of one table.
+
+    Args:
+        fold: the table's sums, which have all of its listeners, and to which these are added.
+    """
+
+    def __init__(self, fold: TableFold) -> None:
+        self._fold = fold
+        self._ephemeral = fold.directions.ephemeral
+        ends = bytearray(self._ephemeral)  # 1, _REMOTE, is that the kernel picks it
+        for port in fold.directions.listening:
+            if ends[port]:
+                ends[port] = _BOTH
+        self._end_of = bytes(ends)
+        self._local: Counter[tuple[LocalEnd, int]] = Counter()
+        self._remote: Counter[tuple[bytes]] = Counter()
+
+    def add(self, ends: Ends) -> None:
+        """Count the sockets with these ends."""
+        counted = bytes(map(self._end_of.__getitem__, ends.local_ports()))
+        if _REMOTE in counted:
+            self._remote.update(compress(ends.remote(), counted.translate(_IS_REMOTE)))
+        if _LOCAL in counted:
+            ephemeral = map(self._ephemeral.__getitem__, ends.remote_ports())
+            pairs = zip(ends.local(), ephemeral)
+            self._local.update(compress(pairs, counted.translate(_IS_LOCAL)))
+        if _BOTH in counted:
+            for both in compress(ends.both(), counted.translate(_IS_BOTH)):
+                self._add_both(both)
+        if len(self._local) + len(self._remote) > _MAX_DISTINCT:
+            self.finish()
+
+    def finish(self) -> None:
+        """Add what has been counted to the table's sums."""
+        add = self._fold.sums.add
+        for end, count in self._remote.items():
+            remote_port, local, remote, device = remote_end(self._fold.table.family, end)
+            key: RowKey = NOBODY, _STATE, OUTBOUND, remote, remote_port, device, local, 1
+            add(key, _UID, count)
+        for (local_end, is_ephemeral), count in self._local.items():
+            add(self._local_key(local_end, self._ephemeral.find(is_ephemeral)), _UID, count)
+        self._remote.clear()
+        self._local.clear()
+
+    def _local_key(self, end: LocalEnd, remote_port: int) -> RowKey:
+        """Return the key of sockets with a local end, and a remote port like *remote_port*.
+
+        It has the end of their listener; without one it has none, which nobody would look at.
+        """
+        port, address, device = end
+        direction, server = self._fold.directions.of(port, address, remote_port)
+        if server is None:
+            return NOBODY, _STATE, direction, None, None, 0, None, 0
+        return NOBODY, _STATE, direction, server, port, device, None, 0
+
+    def _add_both(self, both: BothEnds) -> None:
+        """Count a socket whose local port the kernel picks, and somebody listens on."""
+        port, remote_port, local, remote, device = both
+        key = self._local_key((port, local, device), remote_port)
+        if key[2] == OUTBOUND:
+            key = NOBODY, _STATE, OUTBOUND, remote, remote_port, device, local, 1
+        self._fold.sums.add(key, _UID)

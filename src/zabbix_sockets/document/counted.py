@@ -1,0 +1,210 @@
+"""Totals in the rows of the three lists, from what the kernel counted.
+
+A row of a group or an upstream is there while its totals change, even if nothing of it is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from operator import add as plus
+from operator import itemgetter
+from typing import Any
+
+from zabbix_sockets.document.processes import ProcessRow
+from zabbix_sockets.document.record import Record, absent_row, fields_of
+from zabbix_sockets.document.row import (
+    NetnsLabel,
+    RankedRow,
+    Row,
+    facts_of,
+    rank,
+)
+from zabbix_sockets.document.totals import ListenerTotals, ProcessTotals, UpstreamTotals
+from zabbix_sockets.document.upstreams import UpstreamRow
+from zabbix_sockets.grouping.grouping import Grouping
+from zabbix_sockets.model.addresses import format_address, format_endpoint
+from zabbix_sockets.model.snapshot import FIRST_USER_UID, Snapshot
+from zabbix_sockets.model.totals import Counters, ServerTotals, Totals
+
+RECENT = 600 * 10**9
+"""The nanoseconds for which a row stays after the last change of its totals."""
+
+_RECORDS: dict[str, type[Record]] = {
+    "processes": ProcessTotals,
+    "listeners": ListenerTotals,
+    "upstreams": UpstreamTotals,
+}
+_PLACES = ("unit", "container", "user")
+
+
+class _Sum:
+    """What was counted of one row: the sums of Counters, and the latest change of any.
+
+    *labels* are the texts and numbers that a new row of it begins with, or the upstream that they
+    are made of. Thousands of them are made, for which few rows are.
+    """
+
+    __slots__ = "changed", "counters", "labels", "netns", "uid"
+
+    def __init__(
+        self, counters: Counters, labels: tuple[str, ServerTotals] | str, uid: int, netns: int
+    ) -> None:
+        self.counters: Sequence[int] = counters
+        self.changed = counters.changed
+        self.labels = labels
+        self.uid = uid
+        self.netns = netns
+
+    def add(self, counters: Counters, uid: int, netns: int) -> None:
+        self.counters = list(map(plus, self.counters, counters))
+        self.changed = max(self.changed, counters.changed)
+        self.uid = min(self.uid, uid)
+        self.netns = min(self.netns, netns)  # the own one is the least
+
+
+_NOTHING = Counters._make([0] * len(Counters._fields))
+
+
+def _recorder(kind: type[Record]) -> Callable[[Sequence[int]], Record]:
+    """Return the function that makes totals of a row of counters, in the units of the document."""
+    fields = tuple(fields_of(kind))
+    of_counters = {"handshake_us": "handshake_ns", "lifetime_ms": "lifetime_ns"}
+    indices = [Counters._fields.index(of_counters.get(field, field)) for field in fields]
+    pick = itemgetter(*indices)
+    has_times = "handshake_us" in fields
+
+    def record(counters: Sequence[int]) -> Record:
+        figures = dict(zip(fields, pick(counters)))
+        if has_times:
+            figures["handshake_us"] //= 1000
+            figures["lifetime_ms"] //= 1_000_000
+        return kind(**figures)
+
+    return record
+
+
+_Sums = dict[str, _Sum]
+"""What was counted, by the ids of rows."""
+
+
+def add_totals(
+    ranked: dict[str, list[RankedRow[Any]]],
+    snapshot: Snapshot,
+    grouping: Grouping,
+    label: NetnsLabel,
+) -> None:
+    """Have the totals of all TCP rows made, and add rows for those that changed without a socket.
+
+    *ranked* has the rows of each list, *label* labels network namespaces. Without totals in the
+    Snapshot nothing is done. The rows are in no order then; their totals, and most fields of those
+    that were added, are set when it is known that they stay.
+    """
+    totals = snapshot.totals
+    if totals is None:
+        return
+    facts = facts_of(snapshot, grouping)
+    sums = _sums(snapshot, totals, grouping, label)
+    members = {each.row.id: each.members for each in ranked["processes"]}
+    unsettled: dict[str, Any] = {"settled": 0}
+    for name, row_class, known in (
+        ("processes", ProcessRow, unsettled),
+        ("upstreams", UpstreamRow, {"protocol": "tcp"}),
+    ):
+        ids = {each.row.id for each in ranked[name]}
+        since = totals.read_at - RECENT
+        zeros = absent_row(row_class, facts)
+        for row_id, each in sums[name].items():
+            if each.changed > since and row_id not in ids:
+                row: Row = row_class(**{"id": row_id, **known, "netns": label(each.netns)})
+                owner = each.labels if isinstance(each.labels, str) else each.labels[0]
+                ranks = rank(each.uid, False, 0, row_id)
+                one = RankedRow(ranks, row, members=members.get(owner, ()))
+                one.is_open = False
+                one.fields = partial(_fields, zeros, row, each.labels)
+                ranked[name].append(one)
+    for name, rows in ranked.items():
+        record, found = _recorder(_RECORDS[name]), sums[name]
+        for one in rows:
+            if getattr(one.row, "protocol", "tcp") == "tcp":
+                counted = found.get(one.row.id)
+                one.totals = partial(record, counted.counters if counted else _NOTHING)
+
+
+def _fields(
+    zeros: Mapping[str, Any], row: Row, labels: tuple[str, ServerTotals] | str
+) -> dict[str, Any]:
+    """Return the fields of a row of what has no socket; *zeros* are those of a row of nothing."""
+    return {**zeros, **vars(row), **_labels(labels)}
+
+
+def _sums(
+    snapshot: Snapshot, totals: Totals, grouping: Grouping, label: NetnsLabel
+) -> dict[str, _Sums]:
+    """Return what was counted of each row of each list, in the namespaces of the lists."""
+    names = _names(snapshot, grouping)
+    wanted = snapshot.selected
+    processes: _Sums = {}
+    listeners: _Sums = {}
+    upstreams: _Sums = {}
+
+    def add_to(
+        sums: _Sums, row_id: str, counters: Counters, labels: Any, uid: int, netns: int
+    ) -> None:
+        found = sums.get(row_id)
+        if found is None:
+            sums[row_id] = _Sum(counters, labels, uid, netns)
+        else:
+            found.add(counters, uid, netns)
+
+    for name, process in zip(names, totals.processes):
+        if name is not None and (wanted is None or process.netns in wanted):
+            add_to(processes, name, process.counters, name, process.uid, process.netns)
+    for listener in totals.listeners:
+        if wanted is None or listener.netns in wanted:
+            row_id = _endpoint(listener, label)
+            add_to(listeners, row_id, listener.counters, "", FIRST_USER_UID, listener.netns)
+    for upstream in totals.upstreams:
+        name = None if upstream.process is None else names[upstream.process]
+        if name is None or upstream.process is None:
+            continue
+        if wanted is None or upstream.netns in wanted:
+            uid = totals.processes[upstream.process].uid
+            row_id = f"{name}>{_endpoint(upstream, label)}"
+            add_to(upstreams, row_id, upstream.counters, (name, upstream), uid, upstream.netns)
+    return {"processes": processes, "listeners": listeners, "upstreams": upstreams}
+
+
+def _names(snapshot: Snapshot, grouping: Grouping) -> list[str | None]:
+    """Return the name of the group of each of the totals' processes.
+
+    None where the unit or container by which it is grouped is gone, and its name with it.
+    """
+    needed = [fact for fact in _PLACES if fact in grouping.needs and not grouping.is_plain]
+    names: Sequence[str] = grouping.names_of(snapshot.counted)
+    if not needed:
+        return list(names)
+    return [
+        name if all(getattr(process, fact) for fact in needed) else None
+        for name, process in zip(names, snapshot.counted)
+    ]
+
+
+def _endpoint(server: ServerTotals, label: NetnsLabel) -> str:
+    """Return the id of a listener, which is the end of an upstream's."""
+    netns = label(server.netns)
+    endpoint = format_endpoint(server.address, server.port, server.device)
+    return f"tcp/{endpoint}@{netns}" if netns else f"tcp/{endpoint}"
+
+
+def _labels(labels: tuple[str, ServerTotals] | str) -> dict[str, Any]:
+    """Return the labels of a row: of a process, or of a process and an upstream of it."""
+    if isinstance(labels, str):
+        return {"name": labels}
+    process, upstream = labels
+    return {
+        "process": process,
+        "protocol": "tcp",
+        "address": format_address(upstream.address),
+        "port": upstream.port,
+    }

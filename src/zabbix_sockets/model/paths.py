@@ -1,0 +1,18 @@
+"""Paths and names on a host that all parts of the product agree on."""
+
+CONFIG = "/etc/zabbix/zabbix-sockets.toml"
+"""The path of the configuration file, which need not be there."""
+
+PINS = "/run/zabbix-sockets"
+"""The folder of the pinned BPF iterators: a bpffs of their own, since /sys/fs/bpf is root's
+alone."""
+
+PINS_GROUP = "zabbix"
+"""The group that may read the pinned iterators, if no other is named."""
+
+SPOOL_FOLDER, SPOOL_FILE = "/var/lib/zabbix-sockets", "spool.sqlite"
+"""The StateDirectory= of the unit that pushes, and the file of documents that wait there."""
+
+STATE_FOLDER = "/var/lib/zabbix-sockets"
+"""The folders in which calls of agents keep what is to outlive a boot: this, "-" and the uid of the
+agent's user, whose the folder is: `setup` makes it."""

@@ -1,0 +1,1016 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/*
+ * Totals of TCP connections, counted as they happen (docs/totals.md defines each):
+ *
+ *   count_states    at each change of a socket's state: attempts, handshakes, ends
+ *   count_ends      at each end of a socket: what count_states missed, and its memory
+ *   count_sockets   as that of sockets.bpf.c; besides it adds what open connections carried
+ *   total_processes, total_listeners, total_upstreams
+ *                   iterators over the totals (bpf_iter "bpf_map_elem"); the last record of each
+ *                   is of the totals themselves
+ *
+ * A tracepoint's program is skipped where it would nest in itself: a softirq that came by an
+ * interrupt while it ran. So each transition may be missing, and is made good by the next one, by
+ * count_ends or by count_sockets: the connection's memory says what was counted, and each of its
+ * steps is taken by one of them alone, by an atomic exchange (Linux 5.12).
+ */
+#include "record.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+#define MAX_KEYS 16384		/* of processes and listeners together */
+#define MAX_UPSTREAMS 16384
+#define MAX_CONNECTIONS 131072
+#define SOCK_DEAD (1UL << 0)	/* enum sock_flags: no file refers to it any more */
+#define SOCK_DONE (1UL << 1)	/* enum sock_flags: a FIN was received */
+#define ENDED_BITS 12
+#define JUST_NOW 10000000	/* ns */
+#define IDLE_MARGIN (hz / 50 + 1)	/* jiffies; longer than JUST_NOW */
+#define EEXIST 17
+#define EPIPE 32
+#define ECONNRESET 104
+
+struct sock___lock {
+	struct {
+		int owned;
+	} sk_lock; /* socket_lock_t: first comes a spinlock, whose first word is 0 while it is free */
+} __attribute__((preserve_access_index));
+
+struct sums {
+	__u64 attempts;
+	__u64 opened;
+	__u64 failed;
+	__u64 abandoned;
+	__u64 accepted;
+	__u64 closed;
+	__u64 resets;
+	__u64 bytes_sent;
+	__u64 bytes_received;
+	__u64 retransmitted;
+	__u64 handshake_ns;
+	__u64 lifetime_ns;
+	__u64 changed;	/* ns since boot, without the time of suspension */
+	/* Of listeners and upstreams: net_cookie of their namespace. Its inode number is used again. */
+	__u64 namespace;
+};
+
+/* Processes of one name that are counted together. */
+struct process {
+	__u64 cgroup;
+	__u32 netns;
+	__u32 uid;	/* effective */
+	__u32 is_kernel;	/* a kernel thread, whatever its name */
+	__u32 unused;
+	char comm[16];
+};
+
+/* A listener's address, or the remote end of connections of the process. */
+struct endpoint {
+	__u32 process;	/* 0: a listener */
+	__u32 netns;
+	__u32 device;
+	__u32 address[4];
+	__u16 port;	/* host order */
+	__u16 family;
+};
+
+struct listener {
+	__u32 sums;
+	__u32 process;	/* that called listen(), or had the socket at the last pass */
+};
+
+enum {
+	CONNECTING = 1,
+	OPEN = 2,
+	CLOSED = 3,	/* or not to be counted; the memory lasts as long as the socket */
+};
+
+enum {
+	ATTEMPT = 1,
+	OPENED = 2,
+};
+
+struct connection {
+	struct endpoint upstream;	/* inbound: unused */
+	__u32 inbound;
+	__u32 stage;
+	__u32 process;
+	__u32 listener;	/* its sums */
+	__u32 untold;	/* outbound: ATTEMPT, OPENED, which the upstream's sums still lack */
+	__u32 hidden;	/* of the kernel itself: no pass sees it */
+	__u64 started;	/* outbound; ns since boot */
+	__u64 handshake;	/* ns */
+	__u64 sent;	/* what was added up to now */
+	__u64 received;
+	__u64 retransmitted;
+};
+
+/* The records of the iterators; readers/bpf/totals.py has the same. */
+struct process_total {
+	__u32 id;	/* 0: of the totals themselves */
+	__u32 unused;
+	struct process process;
+	struct sums sums;
+};
+
+struct server_total {
+	struct endpoint endpoint;	/* port 0: of the totals themselves */
+	__u32 process;	/* of a listener or an upstream */
+	__u32 unused;
+	struct sums sums;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_KEYS);
+	__type(key, struct process);
+	__type(value, __u32);
+} processes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_KEYS);
+	__type(key, struct endpoint);
+	__type(value, struct listener);
+} listeners SEC(".maps");
+
+/* Of processes and listeners, by the ids that the maps give them; 0 is nobody's. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_KEYS);
+	__type(key, __u32);
+	__type(value, struct sums);
+} sums SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_UPSTREAMS);
+	__type(key, struct endpoint);
+	__type(value, struct sums);
+} upstreams SEC(".maps");
+
+/* By the address of the kernel's socket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_CONNECTIONS);
+	__type(key, __u64);
+	__type(value, struct connection);
+} connections SEC(".maps");
+
+/*
+ * The sockets of which the memory went with CLOSE, which is most: count_ends looks for none. By a
+ * hash of the address, where a later one takes the place of an earlier one.
+ */
+static __u64 ended[1 << ENDED_BITS];
+
+static __u32 keys;	/* ids that are taken */
+static __u64 overflow;	/* connections and keys for which there was no room */
+static __u64 missed;	/* ends of connections of which nothing is known */
+static __u64 based;	/* when the first pass was over: what has no memory is new; ns since boot */
+
+/*
+ * The passes that are on their way, by the iterator's sessions, and when the last whole one began,
+ * which its reader's pid namespace was seen in; jiffies, 0: never.
+ */
+static struct pass {
+	__u64 session;
+	__u64 began;
+	__u64 before;	/* when the pass before this one of the same namespace began */
+} passes[16];
+static __u64 last_pass;
+static __u64 last_reader;
+
+#define ADD(to, field, number)                                          \
+	do {                                                            \
+		struct sums *_to = (to);                                \
+									\
+		if (_to)                                                \
+			__sync_fetch_and_add(&_to->field, number);      \
+	} while (0)
+
+static __always_inline struct sums *sums_of(__u32 id)
+{
+	return id ? bpf_map_lookup_elem(&sums, &id) : 0;
+}
+
+/* Return a new id, and 0 where none is left. */
+static __always_inline __u32 new_id(void)
+{
+	__u32 id = 0;
+
+	if (keys < MAX_KEYS - 1)
+		id = __sync_fetch_and_add(&keys, 1) + 1;
+	if (id && id < MAX_KEYS)
+		return id;
+	__sync_fetch_and_add(&overflow, 1);
+	return 0;
+}
+
+/* Return the id of the process with that main thread. */
+static __always_inline __u32 process_of(struct task_struct *leader, __u32 netns)
+{
+	struct process key = {};
+	__u32 *found, id;
+
+	key.netns = netns;
+	if (leader->flags & PF_KTHREAD) {
+		key.is_kernel = 1;
+	} else {
+		key.cgroup = leader->cgroups->dfl_cgrp->kn->id;
+		key.uid = leader->cred->euid.val;
+		bpf_probe_read_kernel_str(key.comm, sizeof(key.comm), leader->comm);
+	}
+	found = bpf_map_lookup_elem(&processes, &key);
+	if (found)
+		return *found;
+	id = new_id();
+	if (id && bpf_map_update_elem(&processes, &key, &id, BPF_NOEXIST)) {
+		found = bpf_map_lookup_elem(&processes, &key); /* another CPU was first */
+		return found ? *found : 0;
+	}
+	return id;
+}
+
+static __always_inline __u64 cookie_of(struct sock *sk, const int probed)
+{
+	return probed ? BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie) :
+			sk->__sk_common.skc_net.net->net_cookie;
+}
+
+/* Let sums begin again where they are of another namespace, one that is gone. */
+static __always_inline void begin(struct sums *sums, __u64 namespace)
+{
+	if (!sums || sums->namespace == namespace)
+		return;
+	if (sums->namespace)
+		__builtin_memset(sums, 0, sizeof(*sums));
+	sums->namespace = namespace;
+}
+
+static __always_inline __u32 netns_of(struct sock *sk, const int probed)
+{
+	return probed ? BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum) :
+			sk->__sk_common.skc_net.net->ns.inum;
+}
+
+/* Fill in the local end, as a listener at this very address has it. */
+static __always_inline void set_local(struct endpoint *end, struct sock *sk, __u16 port,
+				      const int probed)
+{
+	int i;
+
+	end->netns = netns_of(sk, probed);
+	end->device = READ(sk, __sk_common.skc_bound_dev_if);
+	end->family = READ(sk, __sk_common.skc_family);
+	end->port = port;
+	if (end->family == AF_INET) {
+		end->address[0] = READ(sk, __sk_common.skc_rcv_saddr);
+		return;
+	}
+#pragma unroll
+	for (i = 0; i < 4; i++)
+		end->address[i] = READ(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[i]);
+}
+
+/* Fill in the remote end; an IPv4-mapped address is the IPv4 address. */
+static __always_inline void set_remote(struct endpoint *end, struct sock *sk, const int probed)
+{
+	__u32 address[4];
+	int i;
+
+	end->netns = netns_of(sk, probed);
+	end->device = READ(sk, __sk_common.skc_bound_dev_if);
+	end->port = bpf_ntohs(READ(sk, __sk_common.skc_dport));
+	end->family = AF_INET;
+	if (READ(sk, __sk_common.skc_family) == AF_INET) {
+		end->address[0] = READ(sk, __sk_common.skc_daddr);
+		return;
+	}
+#pragma unroll
+	for (i = 0; i < 4; i++)
+		address[i] = READ(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[i]);
+	if (!address[0] && !address[1] && address[2] == bpf_htonl(0xffff)) {
+		end->address[0] = address[3];
+		return;
+	}
+	end->family = AF_INET6;
+	__builtin_memcpy(end->address, address, sizeof(address));
+}
+
+/* Ports at which a listener of one address, or of one device, was seen: others need one look-up. */
+static __u8 particular[65536];
+
+/* Linux up to 6.1 (at least) doesn't see that a port from the wire is below 65536. */
+static __always_inline __u8 *particular_at(__u16 port)
+{
+	__u64 index = port;
+
+	asm volatile("%0 &= 0xffff" : "+r"(index));
+	return &particular[index];
+}
+
+static __always_inline int is_any(const struct endpoint *end)
+{
+	return !end->device &&
+	       !(end->address[0] | end->address[1] | end->address[2] | end->address[3]);
+}
+
+/* Note that the process listens at the socket's address. */
+static __always_inline void note_listener(struct sock *sk, struct task_struct *leader,
+					  const int probed)
+{
+	struct endpoint key = {};
+	struct listener *found, listener = {};
+
+	set_local(&key, sk, READ(sk, __sk_common.skc_num), probed);
+	listener.process = process_of(leader, key.netns);
+	found = bpf_map_lookup_elem(&listeners, &key);
+	if (found) {
+		found->process = listener.process;
+		begin(sums_of(found->sums), cookie_of(sk, probed));
+		return;
+	}
+	if (!is_any(&key))
+		*particular_at(key.port) = 1;
+	listener.sums = new_id();
+	begin(sums_of(listener.sums), cookie_of(sk, probed));
+	bpf_map_update_elem(&listeners, &key, &listener, BPF_NOEXIST);
+}
+
+/* Return the listener that accepted a connection at a local port: of its address before one of any. */
+static __always_inline struct listener *listener_of(struct sock *sk, __u16 port, const int probed)
+{
+	struct endpoint key = {}, any = {};
+	struct listener *found;
+
+	any.netns = netns_of(sk, probed);
+	any.family = READ(sk, __sk_common.skc_family);
+	any.port = port;
+	if (!*particular_at(port))
+		return bpf_map_lookup_elem(&listeners, &any);
+	set_local(&key, sk, port, probed);
+	found = bpf_map_lookup_elem(&listeners, &key);
+	if (found)
+		return found;
+	any.device = key.device;
+	found = bpf_map_lookup_elem(&listeners, &any);
+	if (found || !key.device)
+		return found;
+	key.device = any.device = 0;
+	found = bpf_map_lookup_elem(&listeners, &key);
+	return found ? found : bpf_map_lookup_elem(&listeners, &any);
+}
+
+/* Return the sums of a connection's listener or upstream; one that was pushed out begins again. */
+static __always_inline struct sums *server_of(struct connection *connection, struct sock *sk,
+					      const int probed)
+{
+	struct sums *found, none = {};
+
+	if (connection->inbound)
+		return sums_of(connection->listener);
+	if (!connection->process)
+		return 0;
+	found = bpf_map_lookup_elem(&upstreams, &connection->upstream);
+	if (!found) {
+		bpf_map_update_elem(&upstreams, &connection->upstream, &none, BPF_NOEXIST);
+		found = bpf_map_lookup_elem(&upstreams, &connection->upstream);
+	}
+	begin(found, cookie_of(sk, probed));
+	return found;
+}
+
+/*
+ * Return how much more a number has become than what was added of it, *seen, and take that: no
+ * other reader at the same time gets it. At the end of a connection there is no later number.
+ */
+static __always_inline __u64 taken(__u64 *seen, __u64 now, const int ended)
+{
+	__u64 before = *(volatile __u64 *)seen;
+
+	if ((__s64)(now - before) <= 0)
+		return 0;
+	if (ended)
+		before = __sync_lock_test_and_set(seen, now);
+	else if (__sync_val_compare_and_swap(seen, before, now) != before)
+		return 0;
+	return (__s64)(now - before) > 0 ? now - before : 0;
+}
+
+/* What a connection carried up to now. */
+struct carried {
+	__u64 sent;
+	__u64 received;
+	__u64 retransmitted;
+	__u64 ended;	/* a FIN came, which is not in received */
+};
+
+/* What is read before stays before what is read behind it. */
+#define in_order() asm volatile("" ::: "memory")
+
+static __always_inline void read_carried(struct carried *carried, struct sock *sk,
+					 struct tcp_sock *tp, const int probed)
+{
+	carried->received = READ(tp, bytes_received);
+	carried->sent = READ(tp, bytes_sent);
+	in_order(); /* what is sent again meanwhile must not seem new */
+	carried->sent -= READ(tp, bytes_retrans);
+	carried->retransmitted = READ(tp, total_retrans);
+	carried->ended = !!(READ(sk, __sk_common.skc_flags) & SOCK_DONE);
+	if (carried->received && carried->ended)
+		carried->received--; /* the kernel counts the FIN */
+}
+
+/*
+ * Whether a FIN may have been counted before it was noted: a segment is being taken, or was when
+ * the connection was read. Who takes one holds the socket's lock.
+ */
+static __always_inline int may_have_ended(struct sock *sk, struct tcp_sock *tp, const int probed)
+{
+	struct sock___lock *lock = (void *)sk;
+	__u32 held = 1;
+
+	in_order();
+	bpf_probe_read_kernel(&held, sizeof(held), &lock->sk_lock);
+	if (held || BPF_CORE_READ(lock, sk_lock.owned))
+		return 1;
+	in_order();
+	return READ(sk, __sk_common.skc_flags) & SOCK_DONE ||
+	       bpf_ktime_get_ns() - READ(tp, tcp_mstamp) * 1000 < JUST_NOW;
+}
+
+static __always_inline int has_more(const struct connection *connection,
+				    const struct carried *carried)
+{
+	return carried->sent != connection->sent || carried->received != connection->received ||
+	       carried->retransmitted != connection->retransmitted;
+}
+
+/* Add what a connection carried since the last time. */
+static __always_inline void add_carried(struct connection *connection,
+					const struct carried *carried, struct sums *process,
+					struct sums *server, const int ended)
+{
+	__u64 sent = taken(&connection->sent, carried->sent, ended);
+	__u64 received = taken(&connection->received, carried->received, ended);
+	__u64 again = taken(&connection->retransmitted, carried->retransmitted, ended);
+
+	if (sent) {
+		ADD(process, bytes_sent, sent);
+		ADD(server, bytes_sent, sent);
+	}
+	if (received) {
+		ADD(process, bytes_received, received);
+		ADD(server, bytes_received, received);
+	}
+	if (again) {
+		ADD(process, retransmitted, again);
+		ADD(server, retransmitted, again);
+	}
+}
+
+static __always_inline void touch(struct sums *process, struct sums *server, __u64 now)
+{
+	if (process)
+		process->changed = now;
+	if (server)
+		server->changed = now;
+}
+
+/* The place of a socket among those that have ended. */
+static __always_inline __u64 *ended_of(__u64 key)
+{
+	__u32 low;
+
+	asm("%0 = %1" : "=w"(low) : "w"((__u32)key)); /* a copy of half a pointer is a number */
+	return &ended[(low * 0x9e3779b1) >> (32 - ENDED_BITS)];
+}
+
+/* Make the memory of a connection; return 0 if it is there. */
+static __always_inline int make(__u64 key, struct connection *connection, __u64 flags)
+{
+	__u64 *ended = ended_of(key);
+
+	if (*ended == key)
+		*ended = 0;
+	return bpf_map_update_elem(&connections, &key, connection, flags);
+}
+
+/*
+ * Return the time of an end, in ns since boot. After both FINs it is that of the last segment that
+ * came, which costs no look at the clock: mostly that was the cause.
+ */
+static __always_inline __u64 time_of_end(struct tcp_sock *tp, int from, int error)
+{
+	if (!error && (from == TCP_FIN_WAIT2 || from == TCP_LAST_ACK || from == TCP_CLOSING))
+		return tp->tcp_mstamp * 1000;
+	return bpf_ktime_get_ns();
+}
+
+static __always_inline int step(struct connection *connection, __u32 from, __u32 to)
+{
+	return __sync_val_compare_and_swap(&connection->stage, from, to) == from;
+}
+
+/*
+ * Count a connection as opened, if nobody has. Its upstream is told by the next pass or at its end:
+ * to find that takes as long as all else.
+ */
+static __always_inline void count_opened(struct connection *connection, struct sums *process,
+					 __u64 handshake)
+{
+	connection->handshake = handshake;
+	if (!step(connection, CONNECTING, OPEN))
+		return;
+	ADD(process, opened, 1);
+	ADD(process, handshake_ns, handshake);
+	__sync_fetch_and_or(&connection->untold, OPENED);
+}
+
+/* Tell the sums of an upstream what they lack of a connection. */
+static __always_inline void tell(struct connection *connection, struct sums *upstream)
+{
+	__u32 untold;
+
+	if (!connection->untold)
+		return;
+	untold = __sync_lock_test_and_set(&connection->untold, 0);
+	if (untold & ATTEMPT)
+		ADD(upstream, attempts, 1);
+	if (untold & OPENED) {
+		ADD(upstream, opened, 1);
+		ADD(upstream, handshake_ns, connection->handshake);
+	}
+	if (upstream && upstream->changed < connection->started)
+		upstream->changed = connection->started;
+}
+
+/* Whether it is a further subflow of an MPTCP connection. */
+static __always_inline int is_join(struct tcp_sock *tp, int active)
+{
+	struct tcp_sock___mptcp *with_mptcp = (void *)tp;
+	struct mptcp_subflow_context *context;
+
+	if (!bpf_core_field_exists(with_mptcp->is_mptcp) || !with_mptcp->is_mptcp)
+		return 0;
+	if (active) /* the kernel connects it */
+		return !!(bpf_get_current_task_btf()->flags & PF_KTHREAD);
+	context = tp->inet_conn.icsk_ulp_data;
+	return context && BPF_CORE_READ_BITFIELD_PROBED(context, mp_join);
+}
+
+/* SYN_SENT: always in the context of the process that connects. */
+static __always_inline void count_attempt(struct sock *sk, struct tcp_sock *tp)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct connection connection = {};
+	struct sums *process;
+	__u64 key = (__u64)sk;
+
+	if (is_join(tp, 1)) {
+		connection.stage = CLOSED;
+		make(key, &connection, BPF_ANY);
+		return;
+	}
+	connection.stage = CONNECTING;
+	connection.started = bpf_ktime_get_ns();
+	connection.process = process_of(task->group_leader, netns_of(sk, 0));
+	connection.hidden = !!(task->flags & PF_KTHREAD);
+	connection.untold = ATTEMPT;
+	set_remote(&connection.upstream, sk, 0);
+	connection.upstream.process = connection.process;
+	process = sums_of(connection.process);
+	ADD(process, attempts, 1);
+	touch(process, 0, connection.started);
+	if (connection.hidden)
+		tell(&connection, server_of(&connection, sk, 0));
+	if (make(key, &connection, BPF_ANY)) {
+		__sync_fetch_and_add(&overflow, 1);
+		tell(&connection, server_of(&connection, sk, 0));
+	}
+}
+
+/* Set what is known of an inbound connection to a local port; return 0 if nobody listens there. */
+static __always_inline int set_accepted(struct connection *connection, struct sock *sk, __u16 port)
+{
+	struct listener *listener = listener_of(sk, port, 0);
+
+	if (!listener)
+		return 0;
+	connection->inbound = 1;
+	connection->stage = OPEN;
+	connection->process = listener->process;
+	connection->listener = listener->sums;
+	return 1;
+}
+
+static __always_inline void add_accepted(const struct connection *connection)
+{
+	ADD(sums_of(connection->process), accepted, 1);
+	ADD(sums_of(connection->listener), accepted, 1);
+}
+
+/*
+ * Make the memory of an inbound connection and count it as accepted; without room for the memory
+ * it is counted when it ends. Return 0 if that was not possible.
+ */
+static __always_inline int count_accepted(struct sock *sk, __u64 flags)
+{
+	struct connection connection = {};
+	int error;
+
+	if (!set_accepted(&connection, sk, sk->__sk_common.skc_num))
+		return 0;
+	error = make((__u64)sk, &connection, flags);
+	if (error) {
+		if (error != -EEXIST)
+			__sync_fetch_and_add(&overflow, 1);
+		return 0;
+	}
+	add_accepted(&connection);
+	return 1;
+}
+
+/* ESTABLISHED. */
+static __always_inline void count_established(struct sock *sk, struct tcp_sock *tp, int from)
+{
+	struct connection *connection, join = {};
+	__u64 key = (__u64)sk;
+
+	/* Nearly all that come from SYN_RECV: what a listener accepts, at an address without memory. */
+	if (from == TCP_SYN_RECV && !is_join(tp, 0) && count_accepted(sk, BPF_NOEXIST))
+		return;
+	connection = bpf_map_lookup_elem(&connections, &key);
+	if (connection && connection->stage == CONNECTING) {
+		count_opened(connection, sums_of(connection->process),
+			     tp->tcp_mstamp * 1000 - connection->started);
+		if (connection->hidden)
+			tell(connection, server_of(connection, sk, 0));
+		return;
+	}
+	/* What is closed is of an earlier socket at this address, whose end was missed. */
+	if (connection && connection->stage == OPEN)
+		return;
+	if (is_join(tp, 0)) {
+		join.stage = CLOSED;
+		make(key, &join, BPF_ANY);
+		return;
+	}
+	count_accepted(sk, BPF_ANY);
+}
+
+/* Count the end of a connection, from the state *from*; 0: that is not known. */
+static __always_inline void count_end(struct connection *connection, struct sock *sk,
+				      struct tcp_sock *tp, int from)
+{
+	struct sums *process = sums_of(connection->process), *server = server_of(connection, sk, 0);
+	int error = sk->sk_err;
+	__u64 now = time_of_end(tp, from, error);
+	struct carried carried;
+
+	read_carried(&carried, sk, tp, 0);
+	if (connection->stage == CONNECTING) {
+		if (from == TCP_SYN_SENT || from == TCP_SYN_RECV || (!from && !tp->bytes_acked)) {
+			if (!step(connection, CONNECTING, CLOSED))
+				return;
+			if (error) {
+				ADD(process, failed, 1);
+				ADD(server, failed, 1);
+			} else {
+				ADD(process, abandoned, 1);
+				ADD(server, abandoned, 1);
+			}
+			tell(connection, server);
+			touch(process, server, now);
+			add_carried(connection, &carried, process, server, 1);
+			return;
+		}
+		count_opened(connection, process, (tp->srtt_us >> 3) * 1000ULL);
+	}
+	if (!step(connection, OPEN, CLOSED))
+		return;
+	tell(connection, server);
+	ADD(process, closed, 1);
+	ADD(server, closed, 1);
+	if (error == ECONNRESET || error == EPIPE) { /* as tcp_reset() sets it */
+		ADD(process, resets, 1);
+		ADD(server, resets, 1);
+	}
+	if (!connection->inbound) {
+		ADD(process, lifetime_ns, now - connection->started);
+		ADD(server, lifetime_ns, now - connection->started);
+	}
+	touch(process, server, now);
+	add_carried(connection, &carried, process, server, 1);
+}
+
+/* CLOSE. */
+static __always_inline void count_closed(struct sock *sk, struct tcp_sock *tp, int from)
+{
+	struct connection *connection, forgotten = {};
+	__u64 key = (__u64)sk;
+
+	connection = bpf_map_lookup_elem(&connections, &key);
+	if (!connection) {
+		if (!based || from == TCP_SYN_SENT || from == TCP_SYN_RECV || from == TCP_LISTEN)
+			return;
+		/* Its handshake was missed, or there was no room. The bound port is gone by now. */
+		if (!set_accepted(&forgotten, sk, bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport))) {
+			__sync_fetch_and_add(&missed, 1);
+			return;
+		}
+		if (make(key, &forgotten, BPF_NOEXIST) != -EEXIST) /* else a pass was first */
+			add_accepted(&forgotten);
+		connection = bpf_map_lookup_elem(&connections, &key);
+		if (!connection) { /* there is no room */
+			count_end(&forgotten, sk, tp, from);
+			return;
+		}
+	}
+	count_end(connection, sk, tp, from);
+	if (sk->__sk_common.skc_flags & SOCK_DEAD) { /* no pass sees it, and it ends */
+		*ended_of(key) = key;
+		bpf_map_delete_elem(&connections, &key);
+	}
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int count_states(__u64 *ctx)
+{
+	struct sock *sk = (void *)ctx[0];
+	int from = ctx[1], to = ctx[2];
+	struct tcp_sock *tp;
+
+	if ((to != TCP_ESTABLISHED && to != TCP_SYN_SENT && to != TCP_CLOSE && to != TCP_LISTEN) ||
+	    from == to || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	if (to == TCP_SYN_SENT)
+		count_attempt(sk, tp);
+	else if (to == TCP_ESTABLISHED)
+		count_established(sk, tp, from);
+	else if (to == TCP_CLOSE)
+		count_closed(sk, tp, from);
+	else
+		note_listener(sk, bpf_get_current_task_btf()->group_leader, 0);
+	return 0;
+}
+
+SEC("tp_btf/tcp_destroy_sock")
+int count_ends(__u64 *ctx)
+{
+	struct sock *sk = (void *)ctx[0];
+	struct connection *connection;
+	__u64 key = (__u64)sk;
+	struct tcp_sock *tp;
+
+	if (*ended_of(key) == key)
+		return 0;
+	connection = bpf_map_lookup_elem(&connections, &key);
+	if (!connection)
+		return 0;
+	if (connection->stage != CLOSED) {
+		tp = bpf_skc_to_tcp_sock(sk);
+		if (tp)
+			count_end(connection, sk, tp, 0);
+	}
+	bpf_map_delete_elem(&connections, &key);
+	return 0;
+}
+
+/*
+ * Make the memory of a connection that has none: it was opened before the programs were loaded,
+ * its handshake was missed, or there was no room. Return the memory, or 0.
+ */
+static __always_inline struct connection *remember(struct sock *sk, const struct record *rec,
+						   struct task_struct *leader,
+						   const struct carried *carried, const int probed)
+{
+	struct listener *listener = 0;
+	struct connection fresh = {};
+	__u64 key = (__u64)sk;
+
+	if (rec->kind != OUTBOUND)
+		listener = listener_of(sk, rec->local_port, probed);
+	fresh.stage = rec->state == TCP_SYN_SENT ? CONNECTING : OPEN;
+	if (listener) {
+		fresh.inbound = 1;
+		fresh.process = listener->process;
+		fresh.listener = listener->sums;
+	} else if (rec->kind == INBOUND) {
+		fresh.inbound = 1;
+		fresh.process = process_of(leader, rec->netns);
+	} else {
+		fresh.process = process_of(leader, rec->netns);
+		set_remote(&fresh.upstream, sk, probed);
+		fresh.upstream.process = fresh.process;
+		fresh.started = bpf_ktime_get_ns();
+	}
+	if (!based || !listener) {
+		fresh.sent = carried->sent;
+		fresh.received = carried->received;
+		fresh.retransmitted = carried->retransmitted;
+	}
+	if (make(key, &fresh, BPF_NOEXIST))
+		return 0;
+	if (based && listener) {
+		ADD(sums_of(fresh.process), accepted, 1);
+		ADD(sums_of(fresh.listener), accepted, 1);
+	}
+	return bpf_map_lookup_elem(&connections, &key);
+}
+
+/* Return what tells the pid namespace of who reads: a pass sees the processes of that alone. */
+static __always_inline __u64 reader(void)
+{
+	__u64 pid = (__u64)BPF_CORE_READ(bpf_get_current_task_btf(), thread_pid), ns = 0;
+	__u64 level = BPF_CORE_READ((struct pid *)pid, level);
+
+	/* As in pid_for_reader(). */
+	bpf_probe_read_kernel(&ns, sizeof(ns),
+			      (void *)(pid + bpf_core_field_offset(struct pid___numbers, numbers) +
+				       level * bpf_core_type_size(struct upid) +
+				       bpf_core_field_offset(struct upid, ns)));
+	return ns;
+}
+
+/* Return the pass that is on its way; at its end what it saw need not be seen again while idle. */
+static __always_inline struct pass *note_pass(struct bpf_iter_meta *meta, int ended)
+{
+	__u64 session = meta->session_id;
+	struct pass *pass = &passes[session & 15];
+
+	if (!meta->seq_num) {
+		pass->began = bpf_jiffies64();
+		pass->before = last_reader == reader() ? last_pass : 0;
+		pass->session = session;
+	}
+	if (pass->session != session) /* another one took its place */
+		return 0;
+	if (ended) {
+		last_pass = 0;
+		last_reader = reader();
+		last_pass = pass->began;
+	}
+	return pass;
+}
+
+/* Whether a connection, opened or closing, sent and received no data since the pass before. */
+static __always_inline int is_idle(const struct pass *pass, struct tcp_sock *tp,
+				   const struct record *rec, const int probed)
+{
+	__u32 since, sent, received;
+
+	if (!pass || !pass->before || rec->state == TCP_SYN_SENT)
+		return 0;
+	since = pass->before - IDLE_MARGIN;
+	sent = READ(tp, lsndtime);
+	received = READ(tp, inet_conn.icsk_ack.lrcvtime);
+	return (__s32)(sent - since) < 0 && (__s32)(received - since) < 0;
+}
+
+/* Add what a TCP connection carried since the last pass, or renew the process of a listener. */
+static __always_inline void look_at(const struct pass *pass, struct sock *sk, struct tcp_sock *tp,
+				    const struct record *rec, struct task_struct *leader,
+				    const int probed)
+{
+	struct connection *connection;
+	struct sums *process, *server;
+	struct carried carried;
+	__u64 key = (__u64)sk;
+
+	if (rec->kind == LISTENER) {
+		note_listener(sk, leader, probed);
+		return;
+	}
+	if (rec->state == TCP_SYN_RECV) /* Fast Open: its handshake is not complete */
+		return;
+	if (is_idle(pass, tp, rec, probed))
+		return;
+	read_carried(&carried, sk, tp, probed);
+	connection = bpf_map_lookup_elem(&connections, &key);
+	if (!connection)
+		connection = remember(sk, rec, leader, &carried, probed);
+	if (!connection || connection->stage == CLOSED)
+		return;
+	if (connection->stage == OPEN && !connection->untold && !has_more(connection, &carried))
+		return;
+	process = sums_of(connection->process);
+	server = server_of(connection, sk, probed);
+	if (rec->state != TCP_SYN_SENT && connection->stage == CONNECTING)
+		count_opened(connection, process, (READ(tp, srtt_us) >> 3) * 1000ULL);
+	tell(connection, server);
+	if (carried.received > connection->received && !carried.ended &&
+	    may_have_ended(sk, tp, probed))
+		carried.received--;
+	add_carried(connection, &carried, process, server, 0);
+}
+
+SEC("iter/task_file")
+int count_sockets(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct sock *sk, *first;
+	struct record rec = {};
+	struct tcp_sock *tp;
+	struct pass *pass;
+
+	pass = note_pass(ctx->meta, !task);
+	if (!task) {
+		if (!based)
+			based = bpf_ktime_get_ns();
+		return 0;
+	}
+	sk = set_record(&rec, ctx);
+	if (!sk)
+		return 0;
+	write_record(ctx->meta->seq, &rec, sk);
+	if (rec.protocol != IPPROTO_TCP)
+		return 0;
+	if (sk->sk_protocol == IPPROTO_MPTCP) {
+		first = BPF_CORE_READ((struct mptcp_sock *)sk, first);
+		if (first)
+			look_at(pass, first, (void *)first, &rec, task->group_leader, 1);
+		return 0;
+	}
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (tp)
+		look_at(pass, sk, tp, &rec, task->group_leader, 0);
+	return 0;
+}
+
+/* The figures of the totals themselves, in the places of sums. */
+static __always_inline void set_figures(struct sums *to)
+{
+	to->attempts = keys;
+	to->opened = overflow;
+	to->failed = missed;
+	to->abandoned = based;
+}
+
+SEC("iter/bpf_map_elem")
+int total_processes(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct process *process = ctx->key;
+	struct process_total total = {};
+	__u32 *id = ctx->value;
+	struct sums *found;
+
+	if (!process || !id) {
+		set_figures(&total.sums);
+	} else {
+		total.id = *id;
+		found = sums_of(total.id);
+		if (!found)
+			return 0;
+		total.process = *process;
+		total.sums = *found;
+	}
+	bpf_seq_write(ctx->meta->seq, &total, sizeof(total));
+	return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int total_listeners(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct listener *listener = ctx->value;
+	struct endpoint *endpoint = ctx->key;
+	struct server_total total = {};
+	struct sums *found;
+
+	if (!endpoint || !listener) {
+		set_figures(&total.sums);
+	} else {
+		found = sums_of(listener->sums);
+		if (!found)
+			return 0;
+		total.endpoint = *endpoint;
+		total.process = listener->process;
+		total.sums = *found;
+	}
+	bpf_seq_write(ctx->meta->seq, &total, sizeof(total));
+	return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int total_upstreams(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct endpoint *endpoint = ctx->key;
+	struct server_total total = {};
+	struct sums *found = ctx->value;
+
+	if (!endpoint || !found) {
+		set_figures(&total.sums);
+	} else {
+		total.endpoint = *endpoint;
+		total.process = endpoint->process;
+		total.sums = *found;
+	}
+	bpf_seq_write(ctx->meta->seq, &total, sizeof(total));
+	return 0;
+}

@@ -1,0 +1,150 @@
+"""Reader and record layouts of the totals, which totals.bpf.c counts in the kernel.
+
+Who may open the pinned iterators reads them, without a capability. They are read one after another,
+and each total as it is at that moment.
+"""
+
+import os
+import struct
+from _socket import AF_INET, AF_INET6
+from collections.abc import Iterator
+from time import monotonic_ns
+from typing import NamedTuple, Union
+
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import ParseError
+from zabbix_sockets.model.snapshot import DeviceName
+from zabbix_sockets.model.totals import Counters, ProcessTotals, ServerTotals, Totals
+from zabbix_sockets.model.wire import OWN_NETNS
+from zabbix_sockets.readers.bpf.records import (
+    COUNT_SOCKETS,
+    TOTAL_PROCESSES,
+    pin_path,
+    read_chunks,
+)
+
+COUNT_STATES, COUNT_ENDS = "count_states", "count_ends"
+TRACEPOINTS = (COUNT_STATES, COUNT_ENDS)
+"""The programs that count, by their functions' names; their pins are called so, too."""
+TOTAL_LISTENERS, TOTAL_UPSTREAMS = "total_listeners", "total_upstreams"
+MAPS = {
+    TOTAL_PROCESSES: "processes",
+    TOTAL_LISTENERS: "listeners",
+    TOTAL_UPSTREAMS: "upstreams",
+}
+"""The iterators over totals, each with the map that it visits."""
+PROGRAMS = (*TRACEPOINTS, *MAPS, COUNT_SOCKETS)
+"""The programs of totals.bpf.c."""
+PINS = (*TRACEPOINTS, *MAPS)
+"""Those that are pinned beside the iterators of records.PROGRAMS."""
+
+_SUMS = struct.Struct("=13Q8x")  # struct sums
+_PROCESS = struct.Struct(f"=I4xQIIII16s{_SUMS.size}s")  # struct process_total
+_SERVER = struct.Struct(f"=III16sHHI4x{_SUMS.size}s")  # struct server_total
+_ADDRESS_SIZES = {AF_INET: 4, AF_INET6: 16}
+_TRIES = 3
+
+
+class _Figures(NamedTuple):
+    """What an iterator's last record says of the totals; *based* tells one load from another."""
+
+    keys: int
+    overflow: int
+    missed: int
+    based: int
+
+
+class TotalsReader:
+    """The reader of the totals of which the iterators are pinned.
+
+    Args:
+        directory: the folder of the pins.
+        netns: the inode number of the caller's network namespace.
+        own_only: leave out the totals of other namespaces.
+        device_name: returns the safe name of a network device by its namespace and index.
+        deadline: the moment after which nothing is read.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        netns: int,
+        device_name: DeviceName,
+        deadline: Deadline,
+        *,
+        own_only: bool = False,
+    ) -> None:
+        self._directory = directory
+        self._netns = netns
+        self._device_name = device_name
+        self._deadline = deadline
+        self._own_only = own_only
+
+    def read(self) -> Totals:
+        """Return the totals.
+
+        Raises:
+            OSError: this process may not read them, or they were unloaded meanwhile.
+            DeadlineError: the time is over.
+            ParseError: a record is not as totals.bpf.c writes it, or the totals were loaded anew
+                again and again.
+        """
+        for _ in range(_TRIES):
+            since = int(os.stat(pin_path(self._directory, TOTAL_PROCESSES)).st_mtime)
+            processes, figures = self._read_processes()
+            indices = {id_: index for index, id_ in enumerate(processes)}
+            listeners, of_listeners = self._read_servers(TOTAL_LISTENERS, indices)
+            upstreams, of_upstreams = self._read_servers(TOTAL_UPSTREAMS, indices)
+            if figures.based == of_listeners.based == of_upstreams.based:  # else loaded meanwhile
+                found = list(processes.values()), listeners, upstreams
+                return Totals(since, monotonic_ns(), *figures[:3], *found)
+        raise ParseError("BPF totals", b"")
+
+    def _read_processes(self) -> tuple[dict[int, ProcessTotals], _Figures]:
+        """Return the totals of processes by the kernel's ids for them, and the figures of all."""
+        found, figures = {}, None
+        for chunk in self._chunks(TOTAL_PROCESSES, _PROCESS.size):
+            for id_, cgroup, where, uid, is_kernel, _, comm, sums in _PROCESS.iter_unpack(chunk):
+                counters = Counters._make(_SUMS.unpack(sums))
+                if not id_:
+                    figures = _Figures._make(counters[:4])
+                    continue
+                netns = OWN_NETNS if where == self._netns else where
+                if netns == OWN_NETNS or not self._own_only:
+                    name = comm.split(b"\0", 1)[0]
+                    found[id_] = ProcessTotals(name, bool(is_kernel), uid, cgroup, netns, counters)
+        if figures is None:
+            raise ParseError("BPF totals", b"")
+        return found, figures
+
+    def _read_servers(
+        self, program: str, indices: dict[int, int]
+    ) -> tuple[list[ServerTotals], _Figures]:
+        """Return the totals of listeners or upstreams, and the figures of all.
+
+        *indices* are those of processes by the kernel's ids for them.
+        """
+        found, figures = [], None
+        for chunk in self._chunks(program, _SERVER.size):
+            for _, where, device, address, port, family, process, sums in _SERVER.iter_unpack(
+                chunk
+            ):
+                counters = Counters._make(_SUMS.unpack(sums))
+                if not port:
+                    figures = _Figures._make(counters[:4])
+                    continue
+                size = _ADDRESS_SIZES.get(family)
+                if size is None:
+                    raise ParseError("BPF totals", bytes(chunk))
+                netns = OWN_NETNS if where == self._netns else where
+                if netns == OWN_NETNS or not self._own_only:
+                    end = netns, address[:size], port, self._device_name(netns, device)
+                    found.append(ServerTotals(indices.get(process), *end, counters))
+        if figures is None:
+            raise ParseError("BPF totals", b"")
+        return found, figures
+
+    def _chunks(self, program: str, size: int) -> Iterator[Union[memoryview, bytes]]:
+        """Yield the records of one of MAPS, many at a time; for errors see read()."""
+        fd = os.open(pin_path(self._directory, program), os.O_RDONLY | os.O_CLOEXEC)
+        return read_chunks(fd, size, self._deadline)

@@ -1,0 +1,1 @@
+"""What sets this installation up on its host, and takes that back."""

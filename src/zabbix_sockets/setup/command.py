@@ -1,0 +1,294 @@
+"""The work of the verb `setup`: the plan is made, then done or printed, and the host is checked."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from collections.abc import Callable, Sequence
+
+from zabbix_sockets.host import own_files
+from zabbix_sockets.host.agents import find_agents
+from zabbix_sockets.host.processes import may_only_root_change, may_only_root_write
+from zabbix_sockets.model.errors import SocketsError, UsageError, printable
+from zabbix_sockets.readers.bpf.capabilities import why_may_not_load
+from zabbix_sockets.readers.bpf.records import why_not_permitted
+from zabbix_sockets.setup.actions import DONE, KEPT, TO_DO, Action, Command
+from zabbix_sockets.setup.libbpf import why_libbpf_fails
+from zabbix_sockets.setup.machine import Machine, typed
+from zabbix_sockets.setup.options import SetupOptions
+from zabbix_sockets.setup.plan import look, make_plan
+from zabbix_sockets.setup.record import FOLDER, Record
+from zabbix_sockets.setup.removal import undo
+from zabbix_sockets.setup.scene import Own, Part, this_installation
+
+_WIDTH = 9
+_ENTER, _READ = 0o005, 0o004
+_STICKY = 0o1000
+_PLAIN = re.compile(r"/[A-Za-z0-9_./+@-]+( [A-Za-z0-9_.-]+)*")
+"""A command that means the same to a shell, a unit and an agent."""
+_ELSEWHERE = "install it as root in /opt, or the package"
+
+
+def setup(options: SetupOptions, check: Callable[[], None]) -> None:
+    """Set this host up and call *check*, which raises SocketsError too, or take that back.
+
+    Each step is printed.
+
+    Raises:
+        SocketsError: a step failed, something stands in the way, or *check* finds something broken.
+    """
+    _check_options(options)
+    is_root = os.geteuid() == 0
+    if not (is_root or options.dry_run):
+        raise SocketsError(
+            "only root may set this host up", "as root: zabbix-sockets setup; or look: --dry-run"
+        )
+    machine = Machine()
+    if options.remove:
+        _remove(machine, options)
+        return
+    own = this_installation()
+    if is_root:
+        check_installation(own)
+    no_iterators = why_not_permitted() or (why_may_not_load() if is_root else None) or ""
+    no_libbpf = "" if no_iterators else why_libbpf_fails(may_load=is_root)
+    record = Record()
+    plan = make_plan(look(machine, own, options, record, no_iterators, no_libbpf))
+    if options.dry_run:
+        print_plan(plan)
+        return
+    problems = carry_out(plan, record, restart=_restarts(options))
+    sys.stdout.write("\n")
+    try:
+        check()
+    except SocketsError as error:
+        problems.append(str(error))
+    if problems:
+        raise SocketsError(
+            "; ".join(problems), "mend that, and call setup again: what is done stays done"
+        )
+
+
+def _check_options(options: SetupOptions) -> None:
+    if (options.server or options.host) and not options.push:
+        raise UsageError("--server and --host are for --push")
+    if options.remove and (options.push or options.external_check or not options.keys):
+        raise UsageError("--remove takes back all that was done: no other option goes with it")
+
+
+def check_installation(own: Own) -> None:
+    """Raise SocketsError unless root alone may change what runs, and everybody may read it.
+
+    Units run it as root, and the agent's user calls it. A package's files are so; an environment
+    may lie in a user's home, or have been made with another umask.
+    """
+    if own.is_packaged:
+        return
+    program = own.command.split()[0]
+    if not (_PLAIN.fullmatch(own.command) and os.path.isfile(program)):
+        raise SocketsError(
+            f"units and agents' configurations can't call {own.command}: no blanks, no quotation"
+            " marks in its path",
+            _ELSEWHERE,
+        )
+    for path in (sys.executable, program, own.conf):
+        _check_path(os.path.abspath(path))
+        _check_path(os.path.realpath(path))
+        if not may_only_root_change(os.path.abspath(path)):
+            raise SocketsError(
+                f"others than root may change a link on the way to {path}, and root is to run what"
+                " is there",
+                _ELSEWHERE,
+            )
+    if sys.prefix != sys.base_prefix:
+        _check_files(os.path.realpath(sys.prefix))
+
+
+def _check_files(folder: str) -> None:
+    """Check all files of an environment: each module, and each list of folders of modules (*.pth).
+
+    Raises:
+        SocketsError: others than root may change one.
+    """
+    for above, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            path = os.path.join(above, name)
+            found = os.lstat(path)
+            is_link = stat.S_ISLNK(found.st_mode)  # whose mode says nothing
+            is_roots = found.st_uid in {0, os.geteuid()}
+            if not (is_roots and (is_link or may_only_root_write(found))):
+                raise SocketsError(
+                    f"others than root may change {path}, and root is to run what is there",
+                    _ELSEWHERE,
+                )
+
+
+def _check_path(path: str) -> None:
+    """Check *path* and each folder above it."""
+    part = path
+    while True:
+        found = os.stat(part)
+        is_sticky = os.path.isdir(part) and found.st_mode & _STICKY and found.st_uid == 0
+        if not (is_sticky or may_only_root_write(found)):
+            raise SocketsError(
+                f"others than root may change {part}, and root is to run what is there",
+                _ELSEWHERE,
+            )
+        wanted = _ENTER if os.path.isdir(part) else _READ
+        if found.st_mode & wanted != wanted:
+            command = own_files.opening(part)
+            raise SocketsError(
+                f"the agent's user may not read {part}",
+                f"as root: {command}" if command else _ELSEWHERE,
+            )
+        if part == "/":
+            return
+        part = os.path.dirname(part)
+
+
+def print_plan(plan: Part) -> None:
+    """Print the commands of all that is to be done, and what a person is to know as comments."""
+    commands = [
+        action.command
+        for action in [*plan.actions, *plan.restarts]
+        if action.state == TO_DO or (action.state == KEPT and action.entries)
+    ]
+    for command in commands:
+        sys.stdout.write(f"{printable(command)}\n")
+    if not (commands or plan.faults):
+        all_is_well = "nothing is to be changed" if plan.notes else "all is as it should be"
+        sys.stdout.write(f"# {all_is_well}\n")
+    for text in [*plan.faults, *plan.notes]:
+        sys.stdout.write(f"# {printable(text)}\n")
+
+
+def carry_out(plan: Part, record: Record, *, restart: Callable[[Action], bool]) -> list[str]:
+    """Do all that is to be done; *restart* says of each restart whether it is wanted now.
+
+    Return what failed or is in the way, in a few words; none: nothing.
+    """
+    failed = [each for each in plan.actions if not _do(each, record)]
+    for action in plan.restarts:
+        if restart(action):
+            failed += [] if _do(action, record) else [action]
+        else:
+            _say("to do", action.command)
+    for text in plan.faults:
+        _say("missing", text)
+    for text in plan.notes:
+        _say("note", text)
+    done = [each for each in (*plan.actions, *plan.restarts) if each.state != DONE]
+    if not (done or plan.faults):
+        _say("ok", "all is as it should be: nothing was changed")
+    steps = len(plan.actions) + len(plan.restarts)
+    problems = [f"{len(failed)} of {steps} steps failed"] if failed else []
+    return problems + ["something is missing"] * bool(plan.faults)
+
+
+def _do(action: Action, record: Record) -> bool:
+    """Do *action* if that is to be done, and print what became of it; return whether it is well."""
+    if action.state == DONE:
+        _say("ok", action.what)
+        return True
+    try:
+        for entry in action.entries:
+            record.add(entry)
+        action.do()
+    except (OSError, SocketsError) as error:
+        _say("failed", f"{action.command}: {_reason(error)}")
+        return False
+    if action.state == KEPT:
+        _say("kept", action.what)
+    else:
+        _say("done", action.what)
+    return True
+
+
+def _reason(error: OSError | SocketsError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+def _say(label: str, text: str) -> None:
+    sys.stdout.write(f"{label:{_WIDTH}}{printable(text)}\n")
+    sys.stdout.flush()
+
+
+def _restarts(options: SetupOptions) -> Callable[[Action], bool]:
+    """Return whether an action that restarts something is wanted: by option, or by asking."""
+
+    def ask(action: Action) -> bool:
+        if options.restart:
+            return True
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            return False
+        sys.stdout.write(f"{printable(action.command)}: now? [y/N] ")
+        sys.stdout.flush()
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    return ask
+
+
+def _remove(machine: Machine, options: SetupOptions) -> None:
+    """Take back what the record has, the last thing first, and print each step.
+
+    Raises:
+        SocketsError: a step failed.
+    """
+    record = Record(machine.root)
+    if not record.entries:
+        _say("ok", f"there is nothing to take back: {FOLDER} has no record")
+        return
+    undoing = [(entry, undo(machine, entry)) for entry in reversed(record.entries)]
+    if options.dry_run:
+        print_plan(_as_plan(machine, [action for _, action in undoing]))
+        return
+    failed = 0
+    for entry, action in undoing:
+        if _undone(action):
+            record.drop(entry)
+        else:
+            failed += 1
+    if machine.has_systemd:
+        machine.run(["systemctl", "daemon-reload"])
+    _restart_agents(machine, restart=options.restart)
+    if failed:
+        raise SocketsError(f"{failed} steps failed", "mend that, and call setup --remove again")
+
+
+def _restart_agents(machine: Machine, *, restart: bool) -> None:
+    """Restart the agents that run, or say how: until then they keep the keys."""
+    units = [each.unit for each in find_agents(machine.root) if each.unit and each.pid]
+    for unit in units if machine.has_systemd else ():
+        words = ["systemctl", "try-restart", unit]
+        if restart and not machine.run(words).status:
+            _say("done", f"{unit} was restarted")
+        else:
+            _say("to do", typed(words))
+
+
+def _undone(action: Action) -> bool:
+    """Take something back by *action*, and print what became of it; return whether it is well."""
+    if action.state != TO_DO:
+        _say("ok" if action.state == DONE else "kept", action.what)
+        return True
+    try:
+        action.do()
+    except (OSError, SocketsError) as error:
+        _say("failed", f"{action.command}: {_reason(error)}")
+        return False
+    _say("done", action.what)
+    return True
+
+
+def _as_plan(machine: Machine, actions: Sequence[Action]) -> Part:
+    plan = Part()
+    plan.actions += actions
+    if machine.has_systemd:
+        words = ["systemctl", "daemon-reload"]
+        plan.actions.append(Command(machine, "systemd knows that they are gone", words))
+    for action in actions:
+        if action.state == KEPT:
+            plan.notes.append(action.what)
+    return plan

@@ -1,0 +1,244 @@
+"""The part of the plan for agents: the keys' file, membership of the group, a restart."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+from collections.abc import Collection, Sequence
+
+from zabbix_sockets.host.agents import KEYS_FILE, Agent
+from zabbix_sockets.host.programs import Program
+from zabbix_sockets.host.zabbix_config import fits
+from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.readers.proc.process import read_stat
+from zabbix_sockets.setup.actions import TO_DO, Action, Command, RemoveFile, WriteFile, add_member
+from zabbix_sockets.setup.machine import Machine, typed
+from zabbix_sockets.setup.record import FILE
+from zabbix_sockets.setup.scene import Part, Scene
+
+_USER_PARAMETER = re.compile(r"^UserParameter=(.*)$", re.MULTILINE)
+_CLOCKS_DIFFER = 1.0  # seconds
+_CONNECT_SECONDS = 1.0
+_PAUSE = 0.1
+_SETTLED = 1.0  # seconds: by then a program that can't take its configuration has ended
+_ACTIVE = "active"
+_STOPPED = {"inactive", "failed", "deactivating", "unknown"}
+
+
+def plan_keys(scene: Scene) -> Part:
+    """Return what gives the agents their keys, and what stands in the way."""
+    part = Part()
+    written: dict[str, Action] = {}
+    for agent in scene.agents:
+        path = _target(scene, agent, part)
+        if path is None:
+            continue
+        if path not in written:
+            written[path] = _write(scene, agent, path)
+            part.actions.append(written[path])
+        member = join_group(scene, agent.program)
+        part.actions += member
+        is_new = any(each.state == TO_DO for each in (written[path], *member))
+        fits_now = has_group(scene, agent.program) and started_after(scene, agent.program, path)
+        if is_new or not fits_now:
+            add_restart(scene, part, agent.program, _addresses_of(agent))
+    _remove_unread(scene, part, written)
+    return part
+
+
+def _target(scene: Scene, agent: Agent, part: Part) -> str | None:
+    """Return where the agent's keys belong; None, and a fault or note in *part*: nowhere.
+
+    Keys that it has in another file stay there: the same key twice keeps an agent from starting.
+    """
+    if agent.include_folder is None:
+        part.faults.append(agent.no_folder)
+        return None
+    path = os.path.join(agent.include_folder, KEYS_FILE)
+    unsafe = _why_not_into(scene, agent, agent.include_folder)
+    if unsafe:
+        part.faults.append(unsafe)
+        return None
+    holders = _holders(scene, agent)
+    if path in holders[1:]:
+        holders = [path, *(each for each in holders if each != path)]
+    if len(holders) > 1:
+        left = [each for each in holders[1:] if not _takes_away(scene, part, each)]
+        part.faults += [
+            f"{holders[0]} and {each} have the same key, with which no agent starts:"
+            f" {typed(['rm', each])}"
+            for each in left
+        ]
+        return None if left else holders[0]
+    if not holders or os.path.basename(holders[0]) == KEYS_FILE:
+        return holders[0] if holders else path
+    part.notes.append(
+        f"{agent.config_path} has its keys sockets.* from {holders[0]}, which is kept"
+    )
+    return None
+
+
+def _why_not_into(scene: Scene, agent: Agent, folder: str) -> str:
+    """Return in words why root does not write into *folder* for *agent*; empty: it may."""
+    named_by = [each.path for each in agent.program.config.includes if each.folder == folder]
+    if any(scene.may_name(each, folder, agent.user) for each in named_by):
+        return ""
+    return (
+        f"{named_by[0]}, which others than root may change, includes {folder}, where other programs"
+        " may read what is written: look whether that is meant, and let root alone write both"
+    )
+
+
+def _holders(scene: Scene, agent: Agent) -> list[str]:
+    """Return the files of the agent's configuration that have keys of this package.
+
+    The first one, and each other one that has a key which is in one before it, too.
+    """
+    ours = {_key(each) for each in _USER_PARAMETER.findall(scene.own.shipped(KEYS_FILE).decode())}
+    known: dict[str, str] = {}
+    found: dict[str, None] = {}
+    for each in agent.user_parameters:
+        key = _key(each.value)
+        if key in ours and (not found or known.get(key, each.path) != each.path):
+            found[each.path] = None
+        if key in ours:
+            known.setdefault(key, each.path)
+    return list(found)
+
+
+def _key(parameter: str) -> str:
+    """Return the key of a setting UserParameter, without its parameters."""
+    return parameter.partition(",")[0].partition("[")[0].strip()
+
+
+def _takes_away(scene: Scene, part: Part, path: str) -> bool:
+    """Add the removal of the keys' file *path* to *part*, if setup wrote it; return whether."""
+    if os.path.basename(path) != KEYS_FILE:
+        return False
+    gone = RemoveFile(scene.machine, path, is_ours=scene.is_ours(KEYS_FILE, path))
+    if gone.state == TO_DO and gone.command not in {each.command for each in part.actions}:
+        part.actions.append(gone)
+    return gone.state == TO_DO
+
+
+def _remove_unread(scene: Scene, part: Part, targets: Collection[str]) -> None:
+    """Add the removal of each keys' file that setup wrote, and that no agent includes any more."""
+    if not all(each.include_folder for each in scene.agents):
+        return  # its configuration is broken, or may not be read
+    read = {path for agent in scene.agents for path in agent.program.config.files}
+    for entry in scene.record.entries:
+        if entry.kind == FILE and entry.name not in {*targets, *read}:
+            _takes_away(scene, part, entry.name)
+
+
+def _write(scene: Scene, agent: Agent, path: str) -> WriteFile:
+    """Return the action that writes the keys to *path*; nothing is put beside it that is read."""
+    includes = [
+        each for each in agent.program.config.includes if each.folder == os.path.dirname(path)
+    ]
+    harmful = any(fits(each, f"{KEYS_FILE}.new", agent.program.syntax) for each in includes)
+    return scene.copy(KEYS_FILE, path, beside=not harmful)
+
+
+def join_group(scene: Scene, program: Program) -> list[Action]:
+    """Return the action that lets the user of *program* read the pins; none is needed for root."""
+    if program.user == "root" or scene.group in program.groups:
+        return []
+    account = scene.accounts.user(program.user)
+    if account is None:
+        return []
+    # Its primary group counts in program.groups, unless the unit starts it with another one.
+    is_member = scene.group in scene.accounts.joined(account)
+    return [add_member(scene.machine, program.user, scene.group, is_member=is_member)]
+
+
+def has_group(scene: Scene, program: Program) -> bool:
+    """Whether *program* may read the pins: it is in their group, by now or since its start."""
+    return program.user == "root" or scene.group in program.groups
+
+
+def started_after(scene: Scene, program: Program, path: str) -> bool:
+    """Whether the process of *program* started after the file *path* was written."""
+    if program.pid is None:
+        return False
+    try:
+        _, _, started = read_stat(scene.machine.path("/proc"), str(program.pid))
+        changed = os.stat(scene.machine.path(path)).st_ctime
+    except (OSError, SocketsError):
+        return True  # it has ended
+    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return changed < boot + started + _CLOCKS_DIFFER
+
+
+class Restart(Command):
+    """A restart, which ends when the program listens again: agents take seconds for that.
+
+    *addresses* are those of which one is enough; none: it doesn't listen.
+    """
+
+    def __init__(self, scene: Scene, unit: str, addresses: Sequence[tuple[str, int]]) -> None:
+        words = ["systemctl", "try-restart", unit]
+        super().__init__(scene.machine, f"{unit} was restarted", words)
+        self._unit = unit
+        self._addresses = addresses
+        self._patience = scene.machine.patience
+
+    def do(self) -> None:
+        """Restart it and wait until it listens, not for long: what else is wrong, check says.
+
+        Raises:
+            SocketsError: it ended at once, such as one that has a key twice.
+        """
+        super().do()
+        begin = time.monotonic()
+        settled = begin + min(self._patience, _SETTLED)
+        while True:
+            state = active_state(self._machine, self._unit)
+            if state != _ACTIVE:
+                raise SocketsError(f"it ended at once ({state}): journalctl -u {self._unit}")
+            now = time.monotonic()
+            listens = not self._addresses or any(map(_listens, self._addresses))
+            if (listens and now >= settled) or now >= begin + self._patience:
+                return
+            time.sleep(_PAUSE)
+
+
+def _listens(address: tuple[str, int]) -> bool:
+    """Whether somebody accepts connections there."""
+    try:
+        with socket.create_connection(address, _CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def _addresses_of(agent: Agent) -> list[tuple[str, int]]:
+    """Return where the agent listens; none: it doesn't."""
+    if not agent.answers_passively:
+        return []
+    given = [each for each in agent.listen_ips if each not in {"0.0.0.0", "::"}]  # noqa: S104  # for all
+    return [(each, agent.listen_port) for each in given or ["127.0.0.1", "::1"]]
+
+
+def active_state(machine: Machine, unit: str) -> str:
+    """Return the state of *unit* as systemd calls it, such as active, inactive or failed."""
+    return machine.run(["systemctl", "is-active", unit]).text.strip() or "unknown"
+
+
+def add_restart(
+    scene: Scene, part: Part, program: Program, addresses: Sequence[tuple[str, int]] = ()
+) -> None:
+    """Add the restart of *program*, which listens at *addresses*; without a unit, a note of it.
+
+    What somebody has stopped stays so, and a note says it.
+    """
+    if program.unit and scene.machine.has_systemd:
+        if active_state(scene.machine, program.unit) in _STOPPED:
+            part.notes.append(f"{program.unit} doesn't run: systemctl start {program.unit}")
+        else:
+            part.restarts.append(Restart(scene, program.unit, addresses))
+        return
+    deed = f"restart process {program.pid}," if program.pid else "start"
+    part.notes.append(f"{deed} the {program.kind} of {program.config.path}")

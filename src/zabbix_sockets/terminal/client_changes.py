@@ -1,0 +1,69 @@
+"""Changes between two snapshots of the clients of listeners (`show clients --interval`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from zabbix_sockets.terminal.clients import (
+    Client,
+    ClientKey,
+    client_rows,
+    clients_in_order,
+    omitted_client_columns,
+    render_clients,
+)
+from zabbix_sockets.terminal.layout import Style
+from zabbix_sockets.terminal.monitor import GONE, NEW, Moment, Table
+from zabbix_sockets.terminal.sockets import JsonRow
+
+ByKey = Mapping[ClientKey, Client]
+
+
+class ClientChanges:
+    """The clients of a moment, and what has changed since the one before (None: there was none).
+
+    Those that are gone come once more, as they were.
+
+    Args:
+        sort: the column that rows go by; empty: most connections first.
+        with_listener: tables say whose clients they are.
+    """
+
+    names = "client", "clients"
+
+    def __init__(
+        self, sort: str, with_listener: bool, before: Moment[ByKey] | None, now: Moment[ByKey]
+    ) -> None:
+        self._with_listener = with_listener
+        earlier = before.seen if before else {}
+        gone = {key: client for key, client in earlier.items() if key not in now.seen}
+        rows = client_rows({**now.seen, **gone})
+        for key, row in rows.items():
+            if before is None:
+                continue
+            if key in gone:
+                row["change"] = GONE
+                continue
+            if key not in earlier:
+                row["change"] = NEW
+            rates = now.seen[key].rates_since(earlier.get(key), now.at - before.at)
+            if rates:
+                row["rates"] = rates
+        self._rows = clients_in_order(rows.values(), sort)
+
+    def counts(self) -> tuple[int, int, int]:
+        """Return the number of clients that there are, of new ones, and of those that are gone."""
+        changes = [row.get("change") for row in self._rows]
+        gone = changes.count(GONE)
+        return len(changes) - gone, changes.count(NEW), gone
+
+    def json_rows(self) -> list[JsonRow]:
+        """Return the rows, in their order."""
+        return self._rows
+
+    def table(self, style: Style, most: int | None) -> Table:
+        """Return a table of at most so many rows, the first ones; None: of all."""
+        shown = self._rows if most is None else self._rows[:most]
+        omitted = omitted_client_columns(shown, style, with_listener=self._with_listener)
+        text = render_clients(shown, style, with_listener=self._with_listener)
+        return Table(text, omitted, len(self._rows) - len(shown))
