@@ -1,4 +1,4 @@
-"""Write the templates, their READMEs and docs/metrics.md anew: `make templates`."""
+"""Write the templates, their READMEs and the pages made of them anew: `make templates`."""
 
 import sys
 from pathlib import Path

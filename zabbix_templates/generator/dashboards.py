@@ -1,14 +1,28 @@
 """Dashboards for a screen of 1920x1080, as each version allows.
 
-About 13 rows are seen at once. What 6.0 has no widget for (honeycombs, all rows in one graph,
-problems), it shows as a text and as graphs of one row each, page by page.
+About 13 rows are seen at once. No widget ranks items, and graphs and honeycombs of all rows take
+the first by name: ranked texts have the worst rows, and graphs the worst figure of all. 6.0 has no
+widget for problems.
 """
 
 from . import macros as m
-from .alarms import BLIND_SPOTS, COLLECTOR, CONNECTIONS, STATES, TROUBLE
+from .host_graphs import (
+    BLIND_SPOTS,
+    BREAKS,
+    COLLECTOR,
+    CONNECTIONS,
+    MEMORY,
+    OPENS,
+    PORTS,
+    STATES,
+    TROUBLE,
+    WORST_LISTENER,
+    WORST_PROCESS,
+)
 from .listeners import RULE as LISTENERS
-from .model import Line, Macro, Object, Template
+from .model import Macro, Object, Template
 from .processes import RULE as PROCESSES
+from .traffic import ACCEPTED, ATTEMPTS, BYTES, HANDSHAKES, OPENED
 from .upstreams import RULE as UPSTREAMS
 from .uuids import uuid_of
 from .widgets import (
@@ -23,18 +37,22 @@ from .widgets import (
     Place,
     Tile,
     integer,
-    string,
-    thresholds,
 )
 
 _NEXT_SCREEN = 14
 """The first row that is only seen by scrolling."""
 
-_TROUBLE = f"{TROUBLE.name}: refused, dropped (left), retransmitted (right)"
+_TROUBLE = f"{TROUBLE.name}: refused, dropped, retransmitted (right)"
+_WORST_PROCESS = f"{WORST_PROCESS.name}: CLOSE_WAIT, fds (right)"
+_WORST_LISTENER = f"{WORST_LISTENER.name}: used, refused/s (right)"
+_PORTS = f"{PORTS.name}: share taken to one destination"
+_MEMORY = f"{MEMORY.name}: buffers, orphans (right)"
+_MOST_TRAFFIC = "most bytes since the counting began"
+_RANKED = "in trouble (!) first, then most"
 
 
 def dashboard(template: Template, version: str) -> Object:
-    """Return the template's dashboard: overview, listeners, collector, quality."""
+    """Return the template's dashboard: overview, listeners, collector, quality, traffic."""
     pages = []
     for number, (name, lay_out) in enumerate(
         (
@@ -42,6 +60,7 @@ def dashboard(template: Template, version: str) -> Object:
             ("Listeners", _listeners),
             ("Collector", _collector),
             ("Quality", _quality),
+            ("Traffic", _traffic),
         )
     ):
         page = Page(template, version, name, number)
@@ -80,78 +99,26 @@ def _overview(page: Page) -> None:
         ),
         Tile("tcp.memory", "TCP memory", 1, RISES_ARE_BAD),
     )
+    page.text("processes.top", f"Processes: {_RANKED} sockets", Place(0, 2, 14, 5))
     if page.version == OLD:
-        _old_overview(page)
+        page.graph(WORST_PROCESS, Place(14, 2, 10, 5), name=_WORST_PROCESS)
+        page.graph(CONNECTIONS, Place(0, 7, 12, 6))
+        page.graph(STATES, Place(12, 7, 12, 6))
     else:
-        _new_overview(page)
-
-
-def _old_overview(page: Page) -> None:
-    page.graph(CONNECTIONS, Place(0, 2, 8, 5))
-    page.graph(STATES, Place(8, 2, 8, 5))
-    page.text(
-        "processes.top",
-        "Top 10 processes: sockets, established, CLOSE_WAIT",
-        Place(16, 2, 8, 5),
-    )
-    page.graphs(PROCESSES, PROCESSES.graphs[0], Place(0, 7, 24, 6), 3, 1)
-
-
-def _new_overview(page: Page) -> None:
-    page.graph(CONNECTIONS, Place(0, 2, 7, 5), 2)
-    page.graph(STATES, Place(7, 2, 7, 5), 2)
-    page.problems(Place(14, 2, 10, 5))
-    page.honeycomb(
-        "Established connections by process",
-        Place(0, 7, 7, 6),
-        PROCESSES,
-        "tcp.established",
-        ["^Process (.*)"],
-        integer("interpolation", 1),
-        *thresholds((Level("0", "E8F1F5"), Level("1000", "6AC8FF"))),
-    )
-    page.honeycomb(
-        "File descriptors used by process",
-        Place(7, 7, 7, 6),
-        PROCESSES,
-        "fds_max_pct",
-        ["^Process (.*)"],
-        *thresholds((Level("0", GOOD), *_levels(m.FDS_WARN, m.FDS_HIGH))),
-    )
-    page.lines(
-        "CLOSE_WAIT by process", Place(14, 7, 10, 6), PROCESSES, Line("tcp.close_wait", "C00000")
-    )
+        page.problems(Place(14, 2, 10, 5))
+        page.graph(WORST_PROCESS, Place(0, 7, 8, 6), name=_WORST_PROCESS)
+        page.graph(CONNECTIONS, Place(8, 7, 8, 6), 2)
+        page.graph(STATES, Place(16, 7, 8, 6), 2)
     page.graphs(PROCESSES, PROCESSES.graphs[0], Place(0, _NEXT_SCREEN, 24, 5), 3, 1)
 
 
 def _listeners(page: Page) -> None:
-    queue, connections = LISTENERS.graphs
+    queue, connections, *_ = LISTENERS.graphs
     without_legend = integer("show_legend", 0)
-    if page.version == OLD:
-        page.graph(TROUBLE, Place(0, 0, 24, 5), name=_TROUBLE)
-        page.graphs(LISTENERS, queue, Place(0, 5, 12, 8), 2, 2, without_legend)
-        page.graphs(LISTENERS, connections, Place(12, 5, 12, 8), 2, 2, without_legend)
-        return
-    page.honeycomb(
-        "Accept queues used",
-        Place(0, 0, 8, 6),
-        LISTENERS,
-        "accept_queue_pct",
-        ["^Listener [^ ]*:([0-9]+.*)", "^Listener [a-z]+.([^ ]*):[0-9]+.*"],
-        *thresholds((Level("0", GOOD), *_levels(m.ACCEPT_WARN, m.ACCEPT_HIGH))),
-    )
-    page.lines(
-        "Accept queues used over time",
-        Place(8, 0, 16, 6),
-        LISTENERS,
-        Line("accept_queue_pct", "C00000", peaks=True),
-        string("lefty_max", "100"),
-    )
-    page.graph(TROUBLE, Place(0, 6, 8, 7), name=_TROUBLE)
-    page.lines(
-        "Connections by listener", Place(8, 6, 16, 7), LISTENERS, Line("established", "1A7C11")
-    )
-    page.graphs(LISTENERS, queue, Place(0, _NEXT_SCREEN, 24, 5), 4, 1, without_legend)
+    page.text("listeners.top", f"Listeners: {_RANKED} connections", Place(0, 0, 14, 5))
+    page.graph(WORST_LISTENER, Place(14, 0, 10, 5), name=_WORST_LISTENER)
+    page.graphs(LISTENERS, queue, Place(0, 5, 24, 4), 3, 1, without_legend)
+    page.graphs(LISTENERS, connections, Place(0, 9, 24, 4), 3, 1, without_legend)
 
 
 def _collector(page: Page) -> None:
@@ -172,22 +139,32 @@ def _collector(page: Page) -> None:
 
 
 def _quality(page: Page) -> None:
-    page.graph(TROUBLE, Place(0, 0, 24, 5), name=_TROUBLE)
-    connections, round_trips = UPSTREAMS.graphs
-    if page.version == OLD:
-        page.graphs(UPSTREAMS, round_trips, Place(0, 5, 12, 8), 2, 2)
-        page.graphs(UPSTREAMS, connections, Place(12, 5, 12, 8), 2, 2)
-        return
-    page.lines(
-        "Connections that retransmit, by process",
-        Place(0, 5, 12, 8),
-        PROCESSES,
-        Line("retransmitting", "C00000", peaks=True),
+    connections, round_trips, *_ = UPSTREAMS.graphs
+    page.text("upstreams.top", f"Upstreams: {_RANKED} connections", Place(0, 0, 14, 5))
+    page.graph(TROUBLE, Place(14, 0, 10, 5), name=_TROUBLE)
+    page.graph(PORTS, Place(0, 5, 12, 8), name=_PORTS)
+    page.graph(MEMORY, Place(12, 5, 12, 8), name=_MEMORY)
+    # Hosts have none until they are asked for.
+    page.graphs(UPSTREAMS, round_trips, Place(0, _NEXT_SCREEN, 24, 4), 3, 1)
+    page.graphs(UPSTREAMS, connections, Place(0, _NEXT_SCREEN + 4, 24, 4), 3, 1)
+
+
+def _traffic(page: Page) -> None:
+    page.tiles(
+        Tile("tcp.active_opens.rate", "Attempts per second", 1, NEITHER_IS_BAD),
+        Tile("tcp.passive_opens.rate", "Accepted per second", 1, NEITHER_IS_BAD),
+        Tile("tcp.attempt_fails.rate", "Attempts failed per second", 1, RISES_ARE_BAD),
+        Tile("tcp.estab_resets.rate", "Reset per second", 1, RISES_ARE_BAD),
+        Tile("tcp.retransmitted.rate", "Retransmitted per second", 1, RISES_ARE_BAD),
+        Tile("tcp.established", "Established", arrows=NEITHER_IS_BAD),
     )
-    page.lines(
-        "Median round-trip time, by upstream",
-        Place(12, 5, 12, 8),
-        UPSTREAMS,
-        Line("rtt.p50", "2774A4"),
-    )
-    page.graphs(UPSTREAMS, round_trips, Place(0, _NEXT_SCREEN, 24, 5), 4, 1)
+    page.text("processes.traffic", f"Processes: {_MOST_TRAFFIC}", Place(0, 2, 14, 5))
+    page.graph(OPENS, Place(14, 2, 10, 5))
+    page.text("upstreams.traffic", f"Upstreams: {_MOST_TRAFFIC}", Place(0, 7, 14, 5))
+    page.graph(BREAKS, Place(14, 7, 10, 5))
+    page.graphs(PROCESSES, OPENED, Place(0, _NEXT_SCREEN, 24, 5), 3, 1)
+    page.graphs(PROCESSES, BYTES, Place(0, _NEXT_SCREEN + 5, 24, 5), 3, 1)
+    page.graphs(LISTENERS, ACCEPTED, Place(0, _NEXT_SCREEN + 10, 24, 4), 3, 1)
+    # Hosts have none until they are asked for.
+    page.graphs(UPSTREAMS, ATTEMPTS, Place(0, _NEXT_SCREEN + 14, 24, 4), 3, 1)
+    page.graphs(UPSTREAMS, HANDSHAKES, Place(0, _NEXT_SCREEN + 18, 24, 4), 3, 1)

@@ -5,7 +5,7 @@ nothing compares as equal.
 """
 
 from .dashboards import dashboard
-from .items import YES_NO, master, metric_item
+from .items import YES_NO, agent_available, master, metric_item
 from .macros import TIMEOUT
 from .model import Object, Template
 from .parts import discovery_rule, graph_object, nest_triggers
@@ -21,7 +21,9 @@ def export(template: Template, version: str, release: str) -> Object:
     """Return the whole file; *release* is the vendor's version."""
     name = template.way.name
     items = [master(template, version)]
-    items += [metric_item(template, metric, None) for metric in template.metrics]
+    if template.way.polled:
+        items.append(agent_available(template))
+    items += [metric_item(template, metric, None, version) for metric in template.metrics]
     several = nest_triggers(items, template, template.triggers, None)
     body: Object = {
         "uuid": uuid_of(name),

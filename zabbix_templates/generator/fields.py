@@ -21,21 +21,29 @@ _UNITS = {"%": "%", "B": "B", "s": "s", "ms": "s", "us": "s"}
 _MULTIPLIERS = {"us": "0.000001", "ms": "0.001"}
 """What makes a base unit of a field's."""
 _LEFT_OUT = "other."
+_ROWS, _GREATEST = "[*].", ".max()"
+"""In the path of the greatest figure of a list's rows: around the field."""
 
 
 def described(record: type[Record], metrics: Iterable[Metric]) -> tuple[Metric, ...]:
     """Complete metrics of a Record: their units, how they are stored, whether as a rate.
 
-    What is stored as a text of several lines says so itself.
+    What is stored as a text of several lines, or is calculated, says so itself.
 
     Raises:
         KeyError: a path leads to no field.
         ValueError: a field is in no sum of what was left out.
     """
-    return tuple(_stored(metric, _field_of(record, metric.path)) for metric in metrics)
+    return tuple(
+        metric if metric.formula else _stored(metric, _field_of(record, metric.path))
+        for metric in metrics
+    )
 
 
 def _field_of(record: type[Record], path: str) -> Field:
+    kind, of_rows, inner = path.partition(_ROWS)
+    if of_rows:
+        return field_at(ROWS[kind], inner.removesuffix(_GREATEST))
     if not path.startswith(_LEFT_OUT):
         return field_at(record, path)
     kind, _, inner = path.removeprefix(_LEFT_OUT).partition(".")

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 import yaml
 
 from zabbix_sockets import __version__
+from zabbix_sockets.document.document import ROWS
 
+from .alarms_page import alarms_page
 from .export import VERSIONS, export
 from .model import Metric, Template
 from .pages import metrics_page, template_page
@@ -19,7 +21,11 @@ _WIDTH = 4096  # expressions stay on one line, as people search for them
 
 def generated() -> dict[str, str]:
     """Return every generated file: its path below the project's root, and its text."""
-    files = {"docs/metrics.md": metrics_page(TEMPLATES[0]), FIGURES: _figures(TEMPLATES[0])}
+    files = {
+        "docs/alarms.md": alarms_page(TEMPLATES[0]),
+        "docs/metrics.md": metrics_page(TEMPLATES[0]),
+        FIGURES: _figures(TEMPLATES[0]),
+    }
     for template in TEMPLATES:
         name = template.way.directory
         files[f"zabbix_templates/{name}/README.md"] = template_page(template)
@@ -38,8 +44,12 @@ def _figures(template: Template) -> str:
 
 
 def _paths(prefix: str, metrics: Iterable[Metric]) -> dict[str, str]:
-    """Return fields by key, without those that are a text which the template makes of rows."""
-    return {f"{prefix}.{each.key}": each.path for each in metrics if each.path != "processes"}
+    """Return fields by key, without what is made of rows, of an error, or calculated."""
+    return {
+        f"{prefix}.{each.key}": each.path
+        for each in metrics
+        if each.path and each.path.partition("[")[0] not in ROWS and each.otherwise is None
+    }
 
 
 def _major_minor() -> str:

@@ -56,15 +56,28 @@ UPSTREAM_NOT_MATCHES = not_matches("UPSTREAM", "Upstreams to leave out, by id.")
 NETNS_MATCHES = matches(
     "NETNS",
     "^$",
-    "Network namespaces whose listeners and upstreams are discovered, by name; the collector's own"
-    " has an empty one. .* for all.",
+    "Network namespaces whose processes, listeners and upstreams are discovered, by name; the"
+    " collector's own has an empty one, as has a process with a socket there. .* for all.",
 )
 EPHEMERAL = Macro(
     "SOCKETS.LLD.LISTENER.EPHEMERAL",
     "0",
-    "1 also discovers listeners on ports that the kernel picks (ip_local_port_range); they"
-    " seldom last.",
+    "1 also discovers listeners on ports and names that the kernel picks (ip_local_port_range,"
+    " unix sockets that are bound to none); they seldom last.",
 )
+
+ROWS_MAX = Macro(
+    "SOCKETS.LLD.ROWS.MAX",
+    "400",
+    "The most rows of each list that are discovered; the collector itself admits up to 400"
+    " processes, 300 listeners and 150 upstreams.",
+)
+ADMITTED = f"@.admitted != 0 && @.admitted <= {ROWS_MAX}"
+"""The JSONPath condition that a row is admitted, with a number within the macro's.
+
+Collectors of former versions don't say which are: there all rows fulfil it, since to Zabbix a field
+that is not there is no 0, and less than any number.
+"""
 
 
 def more(name: str) -> Macro:
@@ -77,6 +90,17 @@ def more(name: str) -> Macro:
 MORE_PROCESS = more("PROCESS")
 MORE_LISTENER = more("LISTENER")
 MORE_UPSTREAM = more("UPSTREAM")
+RESETS_PROCESS = Macro(
+    "SOCKETS.LLD.RESETS.PROCESS.MATCHES",
+    "^$",
+    "Processes of which connections that the other end resets are an alarm, by id. By default none,"
+    " as haproxy ends those to its servers with a reset.",
+)
+RESETS_UPSTREAM = Macro(
+    "SOCKETS.LLD.RESETS.UPSTREAM.MATCHES",
+    "^$",
+    "Upstreams whose resets are an alarm, by id. By default none.",
+)
 USUAL_MATCHES = Macro(
     "SOCKETS.LLD.USUAL.MATCHES",
     "^$",
@@ -102,6 +126,11 @@ CLOSE_WAIT_PCT = _of(
 )
 CLOSE_WAIT_MIN = _of(
     "CLOSE_WAIT.MIN", "50", "Fewer connections in CLOSE_WAIT than this are no alarm."
+)
+CLOSE_WAIT_MAX = _of(
+    "CLOSE_WAIT.MAX.WARN",
+    "1000",
+    "Connections in CLOSE_WAIT that are too many, whatever the share.",
 )
 CLOSE_WAIT_TIME = _of("CLOSE_WAIT.TIME", "15m", "How long CLOSE_WAIT has to be too much.")
 CLOSE_WAIT_GROWTH = _of(
@@ -169,6 +198,31 @@ RTT_PERIOD = _of(
 )
 RTT_TIME = _of("RTT.TIME", "10m", "How long round trips have to be too long.")
 
+FAILED_CONTROL = _control("FAILED", "the alarms on a row's attempts to connect that fail")
+FAILED_MIN = _of("FAILED.MAX.WARN", "0.1", "Attempts to connect that fail per second.")
+FAILED_PCT = _of(
+    "FAILED.PCT.MAX.WARN", "50", "Attempts that fail, in % of those that fail and that succeed."
+)
+FAILED_TIME = _of("FAILED.TIME", "15m", "How long they have to be too many.")
+RESET_CONTROL = _control("RESETS", "the alarms on connections that the other end resets")
+RESET_MIN = _of("RESETS.MAX.WARN", "1", "Connections that the other end resets per second.")
+RESET_PCT = _of("RESETS.PCT.MAX.WARN", "50", "Connections reset, in % of those that end.")
+RESET_TIME = _of("RESETS.TIME", "15m", "How long they have to be too many.")
+HANDSHAKE_CONTROL = _control("HANDSHAKE", "the alarm on an upstream whose handshakes are slow")
+HANDSHAKE_FACTOR = _of(
+    "HANDSHAKE.FACTOR.MAX.WARN", "3", "Mean time of a handshake, in multiples of its usual level."
+)
+HANDSHAKE_MIN = _of("HANDSHAKE.MIN", "0.02", "Handshakes of fewer seconds than this are no alarm.")
+HANDSHAKE_OPENED = _of(
+    "HANDSHAKE.OPENED.MIN", "0.1", "Fewer connections opened per second than this are no alarm."
+)
+HANDSHAKE_PERIOD = _of(
+    "HANDSHAKE.PERIOD",
+    "24h:now/h",
+    "The usual level is the average of this period, in the units in which it ends: hours.",
+)
+HANDSHAKE_TIME = _of("HANDSHAKE.TIME", "15m", "How long handshakes have to be too long.")
+
 ACCEPT_CONTROL = _control("ACCEPT_QUEUE", "the alarms on the accept queue")
 ACCEPT_WARN = _of("ACCEPT_QUEUE.PCT.MAX.WARN", "70", "Accept queue, in % of the backlog.")
 ACCEPT_HIGH = _of("ACCEPT_QUEUE.PCT.MAX.HIGH", "95", "Accept queue, in % of the backlog.")
@@ -180,11 +234,73 @@ ACCEPT_SAMPLES = _of(
     "#3",
     "In how many samples the queue has to be too full, or for how long.",
 )
+ACCEPT_WAITING_MIN = _of(
+    "ACCEPT_QUEUE.WAITING.MIN",
+    "10",
+    "Connections in an accept queue that never gets shorter than that. 1: it is never empty, as"
+    " that of a busy server may well be each time it is looked at.",
+)
+ACCEPT_WAITING_TIME = _of(
+    "ACCEPT_QUEUE.WAITING.TIME",
+    "5m",
+    "How long so many have to wait. At least twice the interval of documents.",
+)
+ACCEPT_LONG = _of(
+    "ACCEPT_QUEUE.MAX.WARN", "100", "Connections in the accept queue, whatever the backlog."
+)
+ACCEPT_LONG_TIME = _of(
+    "ACCEPT_QUEUE.TIME",
+    "3m",
+    "How long the accept queue has to be so long. At least twice the interval of documents.",
+)
+
+DROPPED_CONTROL = _control("DROPS", "the alarms on what is dropped at a listener")
+DROPPED_TCP = _of(
+    "DROPS.TCP.MAX.WARN", "0.1", "Attempts to connect that are dropped per second at a listener."
+)
+DROPPED_UDP = _of("DROPS.UDP.MAX.WARN", "1", "Datagrams that are dropped per second at a listener.")
+DROPPED_SAMPLES = _of(
+    "DROPS.SAMPLES", "3", "In how many of the samples of that time, at least, at one listener."
+)
+# A function has no room for two ids.
+DROPPED_TIME = Macro("SOCKETS.DROPS.TIME", "10m", "In which time samples are counted.")
+
+NEW_CONTROL = _control("NEW", "the event that something listens where nothing did")
+NEW_TIME = Macro(
+    "SOCKETS.NEW.TIME",
+    "1h",
+    "How long the event of a new listener lasts; and how long the host has to be up, and its"
+    " documents to come, before there is any. At least four heartbeats.",
+)
+CLIENTS_MATCHES = Macro(
+    "SOCKETS.LLD.CLIENTS.MATCHES",
+    "^$",
+    "Listeners whose clients are kept, with an alarm, by id: :443$ or .* for all. By default none;"
+    " the host's documents have them with clients = true in zabbix-sockets.toml.",
+)
+CLIENTS_CONTROL = _control("CLIENTS", "the alarm on a client with most of the connections")
+CLIENTS_PCT = _of(
+    "CLIENTS.PCT.MAX.WARN", "50", "Connections of a single client, in % of the listener's."
+)
+CLIENTS_MIN = _of(
+    "CLIENTS.MIN", "100", "Fewer connections of a single client than this are no alarm."
+)
+CLIENTS_TIME = _of("CLIENTS.TIME", "15m", "How long a client has to have so many.")
 
 GONE_CONTROL = _control("GONE", "the alarm on a listener that is gone")
 GONE_TIME = _of("GONE.TIME", "10m", "For how long a listener has to be absent.")
 SEEN_TIME = _of(
-    "SEEN.TIME", "4h", "A listener counts if it was there for 90 % of this time before."
+    "SEEN.TIME",
+    "4h",
+    "A listener is missed if it was there this long ago, and since then in nine of ten samples."
+    " The first is not asked if this is less than GONE.TIME and two heartbeats.",
+)
+GONE_MATCHES = Macro(
+    "SOCKETS.LLD.GONE.MATCHES",
+    "^$",
+    "Listeners on loopback, on ephemeral ports, in other network namespaces, and unix sockets with"
+    " abstract names, names made at random, or in /tmp, /home and /run/user, that are missed too"
+    " when they are gone, by id: ^tcp/127\\.0\\.0\\.1:9000$ or @web$. By default none.",
 )
 
 EPHEMERAL_CONTROL = _control("EPHEMERAL", "the alarms on ephemeral ports, the host's own too")
@@ -202,6 +318,68 @@ DROPS_SAMPLES = Macro(
     "SOCKETS.LISTEN.DROPS.SAMPLES", "3", "In how many of the samples of that time, at least."
 )
 DROPS_TIME = Macro("SOCKETS.LISTEN.DROPS.TIME", "10m", "In which time samples are counted.")
+COOKIES_CONTROL = Macro("SOCKETS.SYN_COOKIES.CONTROL", "1", "0 silences the alarm on SYN cookies.")
+COOKIES_WARN = Macro("SOCKETS.SYN_COOKIES.MAX.WARN", "0.1", "SYN cookies sent per second.")
+COOKIES_SAMPLES = Macro(
+    "SOCKETS.SYN_COOKIES.SAMPLES", "3", "In how many of the samples of that time, at least."
+)
+COOKIES_TIME = Macro("SOCKETS.SYN_COOKIES.TIME", "10m", "In which time samples are counted.")
+
+FAILS_CONTROL = Macro(
+    "SOCKETS.ATTEMPT_FAILS.CONTROL", "1", "0 silences the alarm on attempts to connect that fail."
+)
+FAILS_WARN = Macro(
+    "SOCKETS.ATTEMPT_FAILS.MAX.WARN", "5", "Attempts to connect that fail per second."
+)
+FAILS_TIME = Macro("SOCKETS.ATTEMPT_FAILS.TIME", "10m", "How long they have to be too many.")
+RESETS_CONTROL = Macro(
+    "SOCKETS.ESTAB_RESETS.CONTROL",
+    "0",
+    "1 alarms on connections that are reset; by default it doesn't, as haproxy ends those to its"
+    " servers with a reset, and each of them counts, on both hosts.",
+)
+RESETS_WARN = Macro("SOCKETS.ESTAB_RESETS.MAX.WARN", "20", "Connections reset per second.")
+RESETS_PCT = Macro(
+    "SOCKETS.ESTAB_RESETS.PCT.MAX.WARN", "50", "Connections reset, in % of those opened meanwhile."
+)
+RESETS_TIME = Macro("SOCKETS.ESTAB_RESETS.TIME", "10m", "How long they have to be too many.")
+RSTS_CONTROL = Macro("SOCKETS.OUT_RSTS.CONTROL", "1", "0 silences the alarm on resets sent.")
+RSTS_WARN = Macro(
+    "SOCKETS.OUT_RSTS.MAX.WARN",
+    "1000",
+    "Resets sent per second. haproxy sends one for each request without keep-alive.",
+)
+RSTS_TIME = Macro("SOCKETS.OUT_RSTS.TIME", "10m", "How long they have to be too many.")
+
+ORPHANS_CONTROL = Macro("SOCKETS.ORPHANS.CONTROL", "1", "0 silences the alarm on TCP orphans.")
+ORPHANS_PCT = Macro("SOCKETS.ORPHANS.PCT.MAX.WARN", "80", "TCP orphans, in % of their limit.")
+ORPHANS_TIME = Macro("SOCKETS.ORPHANS.TIME", "10m", "How long they have to be too many.")
+TIME_WAIT_CONTROL = Macro("SOCKETS.TIME_WAIT.CONTROL", "1", "0 silences the alarm on TIME_WAIT.")
+TIME_WAIT_PCT = Macro(
+    "SOCKETS.TIME_WAIT.PCT.MAX.WARN", "90", "Connections in TIME_WAIT, in % of their limit."
+)
+TIME_WAIT_TIME = Macro("SOCKETS.TIME_WAIT.TIME", "10m", "How long they have to be too many.")
+
+UDP_CONTROL = Macro("SOCKETS.UDP.ERRORS.CONTROL", "1", "0 silences the alarms on UDP's errors.")
+UDP_WARN = Macro("SOCKETS.UDP.ERRORS.MAX.WARN", "1", "Datagrams dropped per second.")
+UDP_SAMPLES = Macro(
+    "SOCKETS.UDP.ERRORS.SAMPLES", "3", "In how many of the samples of that time, at least."
+)
+UDP_TIME = Macro("SOCKETS.UDP.ERRORS.TIME", "10m", "In which time samples are counted.")
+NO_PORTS_CONTROL = Macro(
+    "SOCKETS.UDP.NO_PORTS.CONTROL", "1", "0 silences the alarm on datagrams that nobody receives."
+)
+NO_PORTS_WARN = Macro(
+    "SOCKETS.UDP.NO_PORTS.MAX.WARN", "20", "Datagrams per second to ports that nobody has."
+)
+NO_PORTS_TIME = Macro("SOCKETS.UDP.NO_PORTS.TIME", "10m", "How long they have to be too many.")
+UNSEEN_CONTROL = Macro(
+    "SOCKETS.UNSEEN.CONTROL", "1", "0 silences the alarm on a process without items."
+)
+UNSEEN_WARN = Macro(
+    "SOCKETS.UNSEEN.MAX.WARN", "50", "Connections in CLOSE_WAIT and SYN_SENT of such a process."
+)
+UNSEEN_TIME = Macro("SOCKETS.UNSEEN.TIME", "10m", "How long they have to be too many.")
 
 MEMORY_CONTROL = Macro("SOCKETS.TCP.MEMORY.CONTROL", "1", "0 silences the alarm on TCP memory.")
 MEMORY_HIGH = Macro("SOCKETS.TCP.MEMORY.PCT.MAX.HIGH", "80", "TCP memory, in % of its limit.")
@@ -216,10 +394,32 @@ DEGRADED_CONTROL = Macro(
     "SOCKETS.COLLECTOR.DEGRADED.CONTROL", "1", "0 silences the alarm on a degraded collector."
 )
 DEGRADED_TIME = Macro("SOCKETS.COLLECTOR.DEGRADED.TIME", "30m", "How long it has to be so.")
+NOT_ADMITTED_CONTROL = Macro(
+    "SOCKETS.NOT_ADMITTED.CONTROL", "1", "0 silences the alarm on rows left out of discovery."
+)
+NOT_ADMITTED_WARN = Macro(
+    "SOCKETS.NOT_ADMITTED.MAX.WARN", "1", "Processes and listeners left out of discovery."
+)
+NOT_ADMITTED_TIME = Macro("SOCKETS.NOT_ADMITTED.TIME", "10m", "How long there have to be so many.")
+ERROR_CONTROL = Macro(
+    "SOCKETS.COLLECTOR.ERROR.CONTROL", "1", "0 silences the alarm on a collector that fails."
+)
+ERROR_TIME = Macro(
+    "SOCKETS.COLLECTOR.ERROR.TIME",
+    "5m",
+    "How long it has to fail. At least twice the interval of documents.",
+)
 NODATA_CONTROL = Macro(
-    "SOCKETS.NODATA.CONTROL", "0", "1 alarms when no document comes; by default it doesn't."
+    "SOCKETS.NODATA.CONTROL", "1", "0 silences the alarm on documents that do not come."
 )
 NODATA_TIME = Macro("SOCKETS.NODATA.TIME", "10m", "How long no document has to come.")
+TRUNCATED_CONTROL = Macro(
+    "SOCKETS.TRUNCATED.CONTROL", "1", "0 silences the alarm on rows that the document leaves out."
+)
+TRUNCATED_MAX = Macro(
+    "SOCKETS.TRUNCATED.MAX.WARN", "1", "Processes and listeners left out that are an alarm."
+)
+TRUNCATED_TIME = Macro("SOCKETS.TRUNCATED.TIME", "10m", "How long it has to leave them out.")
 PARTIAL_CONTROL = Macro(
     "SOCKETS.PARTIAL.CONTROL",
     "0",

@@ -1,5 +1,7 @@
 """What a template is made of, before it is YAML of one version of Zabbix."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -18,7 +20,7 @@ class Kind(Enum):
     TEXT = "TEXT"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Metric:
     """A figure of the document, or of one row of it, and the item that keeps it."""
 
@@ -34,8 +36,20 @@ class Metric:
     """Discovered without being asked for; of host metrics all are."""
     throttled: bool = True
     """Unchanged values are discarded until the heartbeat."""
+    hourly: bool = False
+    """The heartbeat is an hour: no alarm looks at it."""
     script: str = ""
     """JavaScript behind the JSONPath, where no step of Zabbix's own does it."""
+    inner: str = ""
+    """A second JSONPath, within what the first one found."""
+    formula: str = ""
+    """An expression of the row's other items, `<totals.failed>`, instead of a path: the server
+    calculates it. Where it can't, as where it would divide by 0, nothing is stored.
+    """
+    otherwise: str | None = None
+    """What is stored where the last JSONPath finds nothing; None: nothing is stored."""
+    history: str = "7d"
+    """How long values are kept."""
     component: str = "network"
     """Of a metric of the host: the tag by which people find it."""
     units: str = ""
@@ -48,7 +62,7 @@ class Metric:
     """1 and 0 are yes and no."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Macro:
     """A user macro of the template; with *contextual* a context (an id) may follow its name."""
 
@@ -61,7 +75,7 @@ class Macro:
         """Return the macro as expressions and names use it."""
         return f"{{${self.name}" + (':"{#ID}"}' if self.contextual else "}")
 
-    def without_context(self) -> "Macro":
+    def without_context(self) -> Macro:
         """Return the same macro for what has no row."""
         return replace(self, contextual=False)
 
@@ -75,9 +89,16 @@ class Severity(Enum):
     HIGH = "HIGH"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Trigger:
-    """An alarm; `<tcp.established>` in its expressions is the item of the host, or of the row."""
+    """An alarm.
+
+    In its expressions `<tcp.established>` is the item of the row, or of the host where it has no
+    row, and `<host/complete>` always the host's. In *event_name* and *now* it is the value of an
+    item of the expression, `<tcp.established:2>` the same with two decimals. In *event_name* alone
+    `<tcp.established of 5m>` is the greatest of that time, and `<?worst_remote>` the last value of
+    any item of the row or host.
+    """
 
     id: str
     """What its uuid is made of: never changes."""
@@ -87,14 +108,16 @@ class Trigger:
     expression: str
     description: str
     scope: str
+    now: str = ""
+    """Operational data: the figures as they are when somebody looks."""
     recovery: str = ""
-    depends_on: str = ""
-    """Id of the worse trigger that silences this one."""
+    depends_on: tuple[str, ...] = ()
+    """Ids of the triggers that silence this one: of the same row, or `host/nodata` of the host."""
     default: bool = True
     manual_close: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Line:
     """A line of a graph."""
 
@@ -105,7 +128,7 @@ class Line:
     """Where a pixel stands for many values, their maximum is drawn, not their average."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Graph:
     """A classic graph of items of the host, or of one row; its axes begin at 0."""
 
@@ -115,7 +138,7 @@ class Graph:
     """The axis ends at 100, so that graphs can be compared at a glance."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Condition:
     """A filter of a discovery rule or of an override: a macro and a regular expression."""
 
@@ -124,7 +147,7 @@ class Condition:
     negated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Override:
     """What changes for the rows that *conditions* select: names of prototypes, on or off."""
 
@@ -142,7 +165,7 @@ def all_metrics(macro: Macro) -> Override:
     return Override("All metrics", (Condition("{#ID}", str(macro)),), discover=True, items=".*")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rule:
     """A discovery rule: one list of the document."""
 
@@ -162,6 +185,8 @@ class Rule:
     tags: tuple[tuple[str, str], ...]
     label: str = ""
     """JavaScript of a further field of the row, `label`, for {#LABEL}."""
+    place: str = ""
+    """The same of `place`, for {#PLACE}."""
 
     @property
     def singular(self) -> str:
@@ -169,7 +194,7 @@ class Rule:
         return ROWS[self.kind].SINGULAR
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Way:
     """How the document comes to the server: a template of its own."""
 
@@ -178,11 +203,12 @@ class Way:
     item_type: str
     master_key: str
     polled: bool
+    """The server or the agent asks: the item may become unsupported, and the agent be down."""
     overview: str
     setup: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Template:
     """One template, the same for every version of Zabbix."""
 

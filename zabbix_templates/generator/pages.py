@@ -1,12 +1,16 @@
 """READMEs of the templates, and docs/metrics.md: tables of what the templates hold."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 
+from .items import AGENT_DESCRIPTION, AGENT_NAME
 from .model import Metric, Rule, Template, Trigger
-from .naming import item_key, readable, row_key, rule_key, title
+from .naming import AGENT_AVAILABLE, item_key, readable, row_key, rule_key, title
 from .parts import fields_of
 
-_GENERATED = "<!-- Made by `make templates`: change zabbix_templates/generator instead. -->\n\n"
+GENERATED = "<!-- Made by `make templates`: change zabbix_templates/generator instead. -->\n\n"
+"""What generated pages begin with, below their title."""
 
 
 def template_page(template: Template) -> str:
@@ -14,12 +18,12 @@ def template_page(template: Template) -> str:
     way = template.way
     parts = [
         f"# {way.name}\n\n",
-        _GENERATED,
+        GENERATED,
         f"## Overview\n\n{way.overview}\n\n",
         _requirements(way.directory),
         f"## Setup\n\n{way.setup}\n\n",
         _MACROS,
-        _table(
+        table(
             ("Macro", "Default", "Meaning"),
             (
                 (
@@ -31,9 +35,10 @@ def template_page(template: Template) -> str:
             ),
         ),
         "\n## Items\n\n",
-        _table(
+        table(
             ("Name", "Key", "Meaning"),
             [("Get sockets", f"`{way.master_key}`", "The document, from which all else is taken.")]
+            + [(AGENT_NAME, f"`{item_key(AGENT_AVAILABLE, None)}`", AGENT_DESCRIPTION)] * way.polled
             + [
                 (each.name, f"`{item_key(each.key, None)}`", each.description)
                 for each in template.metrics
@@ -43,7 +48,7 @@ def template_page(template: Template) -> str:
         _triggers(template.triggers, None),
         *(_rule(rule) for rule in template.rules),
         "\n## Dashboard\n\n",
-        "*Sockets*, of four pages: overview, listeners, collector, quality.\n",
+        "*Sockets*, of five pages: overview, listeners, collector, quality, traffic.\n",
     ]
     return "".join(parts)
 
@@ -53,7 +58,7 @@ def _requirements(name: str) -> str:
         "## Requirements\n\n"
         f"Zabbix 6.0 and later: import `{name}-6.0.yaml` into 6.0, 6.2 and 6.4, and\n"
         f"`{name}-7.0.yaml` into 7.0 and later; both hold the same items. On the host:\n"
-        "zabbix-sockets (Python 3.11, orjson).\n\n"
+        "zabbix-sockets.\n\n"
         "## Tested versions\n\nServers and agents of Zabbix 6.0 and 7.0.\n\n"
     )
 
@@ -88,7 +93,7 @@ def _rule(rule: Rule) -> str:
         f"Filter: {filters.removesuffix(';')}.\n\n"
         f"Overrides:\n\n{overrides}\n"
         f"### Item prototypes\n\n"
-        + _table(
+        + table(
             ("Name", "Key", "By default", "Meaning"),
             [(title(rule, "Get row"), f"`{row_key(rule)}`", "yes", "Its row; not stored.")]
             + [
@@ -112,7 +117,7 @@ def _targets(items: str, triggers: str, graphs: str) -> str:
 
 
 def _triggers(triggers: Iterable[Trigger], rule: Rule | None) -> str:
-    return _table(
+    return table(
         ("Name", "Severity", "Condition", "What to look at"),
         (
             (
@@ -134,22 +139,24 @@ def metrics_page(template: Template) -> str:
         for rule in template.rules
     )
     return (
-        "# Metrics\n\n" + _GENERATED + "What each item of the templates takes from the document"
+        "# Metrics\n\n" + GENERATED + "What each item of the templates takes from the document"
         " ([document.md](document.md)). Values that\ndon't change are stored once in"
         " `{$SOCKETS.HEARTBEAT}`, but those marked *every*. Metrics that are not\nkept by default"
         " are discovered for the rows whose id matches `{$SOCKETS.LLD.MORE.PROCESS.MATCHES}`,\n"
-        "`{$SOCKETS.LLD.MORE.LISTENER.MATCHES}` or `{$SOCKETS.LLD.MORE.UPSTREAM.MATCHES}`.\n\n"
+        "`{$SOCKETS.LLD.MORE.LISTENER.MATCHES}` or `{$SOCKETS.LLD.MORE.UPSTREAM.MATCHES}`.\n"
+        "[costs.md](costs.md) has the values a second, and the server's cache, of an ordinary"
+        " host.\n\n"
         "## Host and collector\n\n" + _metrics(template.metrics, None) + lists
     )
 
 
 def _metrics(metrics: Iterable[Metric], rule: Rule | None) -> str:
-    return _table(
+    return table(
         ("Key", "Field", "Unit", "Stored", "Meaning"),
         (
             (
                 f"`{item_key(each.key, rule)}`",
-                f"`{each.path}`",
+                _code(readable(each.formula, rule) or each.path),
                 each.units + ("/s" if each.rate else ""),
                 _stored(each),
                 each.description,
@@ -169,7 +176,8 @@ def _code(text: str) -> str:
     return f"`{text}`" if text else ""
 
 
-def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a table in Markdown."""
     lines = [columns, tuple("---" for _ in columns), *rows]
     return "".join(f"| {' | '.join(_cell(each) for each in line)} |\n" for line in lines)
 

@@ -1,15 +1,29 @@
 """Triggers, graphs and discovery rules."""
 
+from __future__ import annotations
+
+from zabbix_sockets.document.admission import LIFETIME_DAYS
 from zabbix_sockets.document.discovery import macros_of
 from zabbix_sockets.document.document import ROWS
 
 from . import macros
-from .items import metric_item, row, step
+from .items import DISCARD, metric_item, row, step
 from .model import Condition, Graph, Object, Override, Rule, Template, Trigger
-from .naming import expand, graph_name, item_key, references, rule_key, trigger_name
+from .naming import (
+    HOST,
+    expand,
+    figures,
+    graph_name,
+    item_key,
+    references,
+    rule_key,
+    trigger_name,
+    trigger_title,
+)
 from .uuids import uuid_of
 
-_LABEL = "{#LABEL}"
+_MADE = {"label": "{#LABEL}", "place": "{#PLACE}"}
+"""The macros of the fields that a rule's JavaScript makes, where it has one for them."""
 
 
 def trigger_object(template: Template, trigger: Trigger, rule: Rule | None) -> Object:
@@ -23,8 +37,10 @@ def trigger_object(template: Template, trigger: Trigger, rule: Rule | None) -> O
         made["recovery_mode"] = "RECOVERY_EXPRESSION"
         made["recovery_expression"] = expand(trigger.recovery, template, rule)
     made["name"] = trigger_name(trigger, rule)
-    prefix = rule.title + ": " if rule else ""
-    made["event_name"] = prefix + trigger.event_name
+    event = figures(trigger.event_name, trigger, rule, "ITEM.VALUE")
+    made["event_name"] = f"{trigger_title(rule)}: {event}"
+    if trigger.now:
+        made["opdata"] = figures(trigger.now, trigger, rule, "ITEM.LASTVALUE")
     if rule and not trigger.default:
         made["discover"] = "NO_DISCOVER"
     made["priority"] = trigger.severity.value
@@ -32,12 +48,15 @@ def trigger_object(template: Template, trigger: Trigger, rule: Rule | None) -> O
     if trigger.manual_close:
         made["manual_close"] = "YES"
     if trigger.depends_on:
-        made["dependencies"] = [_dependency(template, trigger.depends_on, rule)]
+        found = [_dependency(template, each, rule) for each in trigger.depends_on]
+        made["dependencies"] = sorted(found, key=lambda each: str(each["name"]))
     made["tags"] = [{"tag": "scope", "value": trigger.scope}]
     return made
 
 
 def _dependency(template: Template, worse: str, rule: Rule | None) -> Object:
+    if worse.startswith(HOST):
+        return _dependency(template, worse.removeprefix(HOST), None)
     triggers = rule.triggers if rule else template.triggers
     (found,) = (each for each in triggers if each.id == worse)
     made: Object = {
@@ -98,7 +117,7 @@ def graph_object(template: Template, graph: Graph, rule: Rule | None) -> Object:
 def discovery_rule(template: Template, rule: Rule, version: str) -> Object:
     """Return the rule with all its prototypes."""
     prototypes = [row(template, rule)]
-    prototypes += [metric_item(template, metric, rule) for metric in rule.metrics]
+    prototypes += [metric_item(template, metric, rule, version) for metric in rule.metrics]
     several = nest_triggers(prototypes, template, rule.triggers, rule)
     made: Object = {
         "uuid": uuid_of(template.way.name, rule.kind),
@@ -109,7 +128,7 @@ def discovery_rule(template: Template, rule: Rule, version: str) -> Object:
         "filter": _filter(rule.conditions),
     }
     if version == "6.0":
-        made["lifetime"] = "7d"  # the default since 7.0
+        made["lifetime"] = f"{LIFETIME_DAYS}d"  # the default since 7.0
     else:
         made["enabled_lifetime_type"] = "DISABLE_NEVER"
     made |= {
@@ -134,22 +153,27 @@ def discovery_rule(template: Template, rule: Rule, version: str) -> Object:
 def fields_of(rule: Rule) -> dict[str, str]:
     """Return the macros of a row, and the field that each is read from."""
     fields = macros_of(ROWS[rule.kind])
-    fields.pop("{#SETTLED}", None)  # rows that are not are not offered
-    return fields | ({_LABEL: "label"} if rule.label else {})
+    for macro in ("{#SETTLED}", "{#ADMITTED}"):
+        fields.pop(macro, None)  # rows that are not are not offered
+    return fields | {macro: name for name, macro in _MADE.items() if getattr(rule, name)}
 
 
 def _steps(rule: Rule) -> list[Object]:
-    """Return the preprocessing: rows down to their labels, so that they seldom change."""
-    fields = [field for field in dict.fromkeys(fields_of(rule).values()) if field != "label"]
-    labels = [f"{field}: row.{field}" for field in fields]
-    if rule.label:
-        labels.append(f"label: {rule.label}")
+    """Return the preprocessing: rows down to their labels, so that they seldom change.
+
+    A collector's error is no list without rows, by which all would be lost.
+    """
+    fields = [field for field in dict.fromkeys(fields_of(rule).values()) if field not in _MADE]
+    # Collectors of former versions don't say of a process in which namespace it is.
+    labels = [f"{field}: row.{field}" + " || ''" * (field in ("netns", "port")) for field in fields]
+    labels += [f"{name}: {made}" for name in _MADE if (made := getattr(rule, name))]
     script = (
         "return JSON.stringify(JSON.parse(value).map(function (row) {\n    return {"
         + ", ".join(labels)
         + "};\n}));\n"
     )
     return [
+        step("CHECK_JSON_ERROR", "$.error") | DISCARD,
         step("JSONPATH", rule.rows)
         | {"error_handler": "CUSTOM_VALUE", "error_handler_params": "[]"},
         step("JAVASCRIPT", script),
@@ -162,7 +186,7 @@ def _filter(conditions: tuple[Condition, ...]) -> Object:
     if len(conditions) > 1:
         made["evaltype"] = "AND"
     listed: list[Object] = []
-    for letter, each in zip("ABCDEF", conditions, strict=False):
+    for letter, each in zip("ABCDEF", conditions):
         condition: Object = {"macro": each.macro, "value": each.pattern}
         if each.negated:
             condition["operator"] = "NOT_MATCHES_REGEX"

@@ -7,7 +7,7 @@ time, but there are zeros of what is counted.
 from dataclasses import replace
 
 from . import macros as m
-from .conditions import over
+from .conditions import has_trend, known, over
 from .model import Graph, Line, Metric, Severity, Trigger
 
 _OF = "Of the sockets that count: "
@@ -94,19 +94,26 @@ NAMES = "|".join(each.name for each in _METRICS)
 """Of the metrics, as a regular expression: what sockets of UDP have none of."""
 
 
-def retransmitting(severity: Severity, description: str) -> Trigger:
-    """Return the alarm on many connections that send again and again."""
+def retransmitting(
+    severity: Severity, description: str, *, to: str = "", also: str = ""
+) -> Trigger:
+    """Return the alarm on many connections that send again and again.
+
+    *to* says in the event's name to whom, *also* is a further condition.
+    """
     return Trigger(
         id="retransmitting",
         name="Connections retransmit",
-        event_name="{ITEM.LASTVALUE1} connections retransmit, {ITEM.LASTVALUE3} of those in use"
-        f" (over {m.RETRANSMITTING_PCT}% for {m.RETRANSMITTING_TIME})",
+        event_name=f"<retransmitting> connections retransmit{to}: <retransmitting_pct> of those in"
+        f" use (over {m.RETRANSMITTING_PCT}% for {m.RETRANSMITTING_TIME})",
+        now="<retransmitting> retransmit, <retransmitting_pct> of those in use",
         severity=severity,
         expression=f"{over('retransmitting', m.RETRANSMITTING_MIN, m.RETRANSMITTING_TIME, '>=')}"
         f" and {over('retransmitting_pct', m.RETRANSMITTING_PCT, m.RETRANSMITTING_TIME)}"
-        f" and {m.RETRANSMITTING_CONTROL}=1",
-        recovery=f"max(<retransmitting>,{m.RETRANSMITTING_TIME})<{m.RETRANSMITTING_MIN}"
-        f" or max(<retransmitting_pct>,{m.RETRANSMITTING_TIME})<=0.8*{m.RETRANSMITTING_PCT}"
+        f"{also} and {m.RETRANSMITTING_CONTROL}=1",
+        recovery=f"(max(<retransmitting>,{m.RETRANSMITTING_TIME})<{m.RETRANSMITTING_MIN}"
+        f" or max(<retransmitting_pct>,{m.RETRANSMITTING_TIME})<=0.8*{m.RETRANSMITTING_PCT})"
+        f" and {known('retransmitting', m.RETRANSMITTING_TIME)}"
         f" or {m.RETRANSMITTING_CONTROL}=0",
         description=description,
         scope="performance",
@@ -116,18 +123,23 @@ def retransmitting(severity: Severity, description: str) -> Trigger:
 SLOW = Trigger(
     id="slow",
     name="Upstream has become slow",
-    event_name=f"Upstream has become slow: round trips take {{ITEM.LASTVALUE1}}, over"
+    event_name=f"Upstream has become slow: round trips take <rtt.p50>, over"
     f" {m.RTT_FACTOR} times as long as usual for {m.RTT_TIME}",
+    now="<rtt.p50> a round trip, <measured> connections in use",
     severity=Severity.WARNING,
     expression=f"min(<rtt.p50>,{m.RTT_TIME})>{m.RTT_FACTOR}*trendavg(<rtt.p50>,{m.RTT_PERIOD})"
+    f" and {has_trend('rtt.p50')}"
     f" and {over('rtt.p50', m.RTT_MIN, m.RTT_TIME)} and last(<measured>)>0"
     f" and {m.RTT_CONTROL}=1",
-    recovery=f"max(<rtt.p50>,{m.RTT_TIME})<=0.8*{m.RTT_FACTOR}"
-    f"*trendavg(<rtt.p50>,{m.RTT_PERIOD}) or max(<rtt.p50>,{m.RTT_TIME})<={m.RTT_MIN}"
-    f" or max(<measured>,{m.RTT_TIME})=0 or {m.RTT_CONTROL}=0",
+    recovery=f"(max(<rtt.p50>,{m.RTT_TIME})<=0.8*{m.RTT_FACTOR}"
+    f"*trendavg(<rtt.p50>,{m.RTT_PERIOD}) or max(<rtt.p50>,{m.RTT_TIME})<={m.RTT_MIN})"
+    f" and {known('rtt.p50', m.RTT_TIME)}"
+    f" or max(<measured>,{m.RTT_TIME})=0 and {known('measured', m.RTT_TIME)}"
+    f" or {m.RTT_CONTROL}=0",
     description="Half of its connections or more have round trips far longer than usual: the way"
-    " there has changed or is full, or the host does not get to answer. Look with zabbix-sockets"
-    " show sockets --tcp-info, then with mtr.",
+    " there has changed or is full, or the host does not get to answer. Look at the connections"
+    " first (`zabbix-sockets show sockets --tcp-info --filter 'dport = :{#PORT}'`), then at the way"
+    " (mtr {#ADDRESS}).",
     scope="performance",
 )
 

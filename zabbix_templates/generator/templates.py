@@ -1,6 +1,6 @@
 """The three templates: one for each way in which the document comes to the server."""
 
-from . import alarms, host, listeners, macros, processes, upstreams
+from . import alarms, host, host_graphs, listeners, macros, processes, upstreams
 from .model import Macro, Template, Way
 
 _OVERVIEW = (
@@ -12,9 +12,12 @@ _OVERVIEW = (
 )
 
 _AGENT_SETUP = """\
-Install zabbix-sockets on the host and give its keys to the agent (`conf/zabbix_sockets.conf`);
-load the BPF iterators, so that the agent sees all owners without any privilege: the project's
-README.md has the commands. Check it from the server:
+Install the package of zabbix-sockets on the host, then, as root:
+
+    zabbix-sockets setup --restart
+
+It gives the agent its keys, and loads the BPF iterators, so that the agent sees all owners without
+any privilege (docs/install.md). Check it from the server:
 
     zabbix_get -s HOST -k sockets.get
 
@@ -51,13 +54,13 @@ The agent needs `ServerActive=` and a `Hostname=` that is the host's name in Zab
         polled=False,
         overview=_OVERVIEW.format(way="The host pushes the document with zabbix_sender."),
         setup="""\
-Install zabbix-sockets and zabbix_sender on the host (the project's README.md has the commands),
-and push:
+Install the package of zabbix-sockets (docs/install.md) and zabbix_sender on the host; then, as
+root:
 
-    zabbix-sockets send
+    zabbix-sockets setup --push --no-keys
 
-or enable `zabbix-sockets-send.service`: docs/send.md. Then link the template to the host,
-or let `zabbix-sockets provision` do it.""",
+It starts a service that pushes every minute; `zabbix-sockets send` pushes once (docs/send.md). Then
+link the template to the host, or let `zabbix-sockets provision` do it.""",
     ),
 )
 
@@ -71,8 +74,8 @@ TEMPLATES = tuple(
     Template(
         way=way,
         metrics=host.METRICS,
-        triggers=alarms.TRIGGERS,
-        graphs=alarms.GRAPHS,
+        triggers=alarms.triggers(way),
+        graphs=host_graphs.GRAPHS,
         rules=(processes.RULE, listeners.RULE, upstreams.RULE),
         macros=tuple(
             sorted((each for each in macros.ALL if _used(way, each)), key=lambda each: each.name)

@@ -3,12 +3,14 @@
 6.0 has 24 columns, 7.0 has 72; both have rows of 70 pixels.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
-from .model import Graph, Line, Object, Rule, Template
-from .naming import graph_name, item_key, metric_of
+from .model import Graph, Object, Rule, Template
+from .naming import graph_name, item_key
 
 OLD = "6.0"
 
@@ -126,39 +128,9 @@ class Page:
                 item = self._item(line.key)
                 fields.append(_object("ITEM", f"{data}.itemids.{order}", item))
                 fields.append(string(f"{data}.color.{order}", line.color))
+        if graph.percent:
+            fields.append(string("lefty_max", "100"))
         self._widget("svggraph", title, place, [*fields, string("lefty_min", "0")])
-
-    def lines(self, name: str, place: Place, rule: Rule, line: Line, *fields: Object) -> None:
-        """Show a metric of all rows of a rule in one graph, in shades of a colour (7.0)."""
-        fields = (
-            string("ds.0.items.0", _pattern(rule, line.key)),
-            string("ds.0.color", line.color),
-            *_drawn("ds.0", line.peaks),
-            integer("ds.0.width", 2),
-            string("lefty_min", "0"),
-            integer("legend_lines_mode", 1),
-            *_legend(8, 2),
-            *fields,
-        )
-        self._widget("svggraph", name, place, fields)
-
-    def honeycomb(
-        self, name: str, place: Place, rule: Rule, key: str, labels: Sequence[str], *fields: Object
-    ) -> None:
-        """Show a cell for each row of a rule; *labels* capture the lines of its name (7.0)."""
-        metric = metric_of(key, rule.metrics).name
-        label = "\n".join(f'{{{{ITEM.NAME}}.regsub("{each}: {metric}$", \\1)}}' for each in labels)
-        self._widget(
-            "honeycomb",
-            name,
-            place,
-            [
-                string("items.0", _pattern(rule, key)),
-                string("primary_label", label),
-                integer("secondary_label_decimal_places", 0),
-                *fields,
-            ],
-        )
 
     def problems(self, place: Place) -> None:
         """Show the host's open problems, the worst first (7.0)."""
@@ -232,10 +204,6 @@ class Page:
         return _object(kind, name if self.version == OLD else f"{name}.0", where)
 
 
-def _pattern(rule: Rule, key: str) -> str:
-    return f"{rule.title.partition(' ')[0]} *: {metric_of(key, rule.metrics).name}"
-
-
 def _drawn(name: str, peaks: bool) -> list[Object]:
     """Return how the lines of a set of data are drawn: without the area below them."""
     fields = [
@@ -270,7 +238,7 @@ def thresholds(levels: Sequence[Level]) -> list[Object]:
     return [
         string(f"thresholds.{number}.{field}", value)
         for number, level in enumerate(levels)
-        for field, value in zip(("threshold", "color"), level, strict=True)
+        for field, value in zip(("threshold", "color"), level)
     ]
 
 
@@ -289,6 +257,6 @@ _FIELD_ORDER: dict[str, Callable[[Object], Any]] = {
     "7.0": lambda field: str(field["name"]).upper(),
 }
 _WIDGET_ORDER: dict[str, Callable[[Object], Any]] = {
-    OLD: lambda widget: (str(widget.get("name", "")), _number(widget, "x")),
+    OLD: lambda widget: (str(widget.get("name", "")).lower(), _number(widget, "x")),
     "7.0": lambda widget: (_number(widget, "x"), _number(widget, "y")),
 }
