@@ -1,15 +1,20 @@
 # make run    the environment, the installation, this machine's sockets by process
 # make test   everything: lint, types, unit, kernel and Zabbix tests (as root it installs
 #             what they need with apt)
-# make test-all  the same, with all rounds of what is done in rounds (tests/support/rounds.py)
+# make test-all  the same, with each version and agent, and with all rounds of what is done in
+#             rounds (tests/support/rounds.py)
 # make test-crowded  the tests, beside all that they must not notice (as root)
 # make soak   only what is done in rounds, for a night
-# make quick  lint and unit tests, in seconds
+# make fuzz   look for what the fuzzer finds, for an hour (FUZZ_SECONDS), in FUZZ=TARGET... alone
+# make quick  lint and unit tests, in some minutes
 # make lint   ruff and mypy
 # make privileges   find out anew what docs/privileges.md says of each privilege (as root)
 # make bpf    compile the BPF objects again (Debian's clang, llvm, libbpf-dev)
-# make templates    make zabbix_templates/ and docs/metrics.md anew from their generator
+# make selinux    compile the SELinux module again (Debian's checkpolicy, semodule-utils)
+# make templates    make zabbix_templates/, docs/metrics.md and docs/alarms.md anew from their generator
 # make pictures    take the pictures of docs/dashboards.md anew, of real Zabbix servers (as root)
+# make manual    make the man page and the completions anew
+# make packages  .deb, .rpm and .tar.gz for x86-64 and aarch64, into dist/
 # make bench  measure, side by side; see tests/bench
 
 PYTHON ?= python3
@@ -17,24 +22,33 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find src conf zabbix_templates -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
 
-.PHONY: run test test-all test-crowded soak quick lint bpf templates pictures privileges bench format clean
+FUZZ_SECONDS ?= 3600
+
+.PHONY: run test test-all test-crowded soak fuzz quick lint bpf selinux templates pictures privileges manual \
+    packages requirements bench format clean
 
 run: $(VENV)/.installed
 	$(BIN)/zabbix-sockets show processes
 
 test-all: export TEST_ROUNDS = full
-test test-all: $(VENV)/.dev
-	tests/requirements.sh
-	$(MAKE) --no-print-directory lint
+test test-all:
+	$(MAKE) --no-print-directory --jobs=2 lint requirements
 	tests/all.sh $(BIN)/python
 
-test-crowded: $(VENV)/.dev
-	tests/requirements.sh
+test-crowded: $(VENV)/.dev requirements
+	-tests/fetch.sh $(BIN)/python
 	tests/crowded.sh tests/all.sh $(BIN)/python
 
-soak: $(VENV)/.dev
-	tests/requirements.sh
+soak: $(VENV)/.dev requirements
 	TEST_ROUNDS=soak tests/isolated.sh $(BIN)/python -m pytest -m rounds tests/kernel tests/zabbix
+
+fuzz: $(VENV)/.dev
+	PYTHONPATH=tests/support $(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS) $(FUZZ)
+
+# They mostly wait for a network, so `make test` has them come beside the environment; but apt, which
+# this may need, too, serves one at a time.
+requirements: | $(VENV)/bin/python
+	tests/requirements.sh
 
 quick: $(VENV)/.dev lint
 	$(BIN)/python -m pytest -q tests/unit
@@ -51,28 +65,38 @@ format: $(VENV)/.dev
 bpf:
 	src/zabbix_sockets/readers/bpf/build.sh
 
+selinux:
+	conf/selinux/build.sh
+
 privileges: $(VENV)/.dev
 	$(BIN)/python tests/support/privileges.py
 
 templates: $(VENV)/.dev
 	$(BIN)/python -m zabbix_templates.generator
 
-pictures: $(VENV)/.dev
-	tests/requirements.sh
-	$(BIN)/python -m tests.zabbix.pictures
+manual: $(VENV)/.dev
+	$(BIN)/python packaging/manual.py
+
+# pip of the environment fetches the wheels that the packages bring along.
+packages: | $(VENV)/bin/python
+	tests/requirements.sh packages
+	$(BIN)/python packaging/build.py dist
+
+pictures: $(VENV)/.dev requirements
+	PYTHONPATH=tests/support $(BIN)/python -m tests.zabbix.pictures
 
 bench: $(VENV)/.dev
 	$(BIN)/python tests/bench/run.py $(BENCH)
 
 # The package is installed as a user's is, never as an editable copy: tests run against it.
+# pip installs a folder anew each time.
 $(VENV)/.installed: $(SOURCES) | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps .
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check .
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[dev,provision]'
-	touch $@
+$(VENV)/.dev: $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[dev,map]'
+	touch $(VENV)/.installed $@
 
 $(VENV)/bin/python:
 	tests/requirements.sh venv $(PYTHON)

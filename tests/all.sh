@@ -1,39 +1,89 @@
 #!/bin/sh
 # Runs all tests, in parts side by side: tests/all.sh PYTHON [PYTEST ARGUMENT...]
 #
-# Those with real servers mostly wait, so there are more parts than cores, each as long as the
-# others. Each is alone on the machine, as far as it can see. What it prints comes when it has ended,
-# its slowest tests in the end; the status is 1 if any part failed.
+# Those with real servers or systems mostly wait, so there are more parts at a time than cores, the
+# longest first; but no more than keep the cores busy, as all the others would only wait longer. Each
+# is alone on the machine, as far as it can see. What it prints comes when all have ended, its slowest
+# tests in the end; the status is 1 if any part failed.
 set -u
+at_a_time=$((2 * $(nproc)))
 python=$1
 shift
 logs=$(mktemp -d)
 started=$(date +%s)
 parts=
 
-# run PART PATH...: in the background, with its output and status in files.
+# A part runs while it has one of the lines of this pipe, which it gives back.
+mkfifo "$logs/turns"
+exec 3<>"$logs/turns"
+for _ in $(seq "$at_a_time"); do
+    echo >&3
+done
+
+# run PART PATH...: when it is its turn, in the background, with its output and status in files.
 run() {
-    part=$1
+    parts="$parts $1"
+    read -r _ <&3
+    run_in_turn "$@" &
+}
+
+run_in_turn() {
+    isolated_pytest "$@"
+    echo >&3
+}
+
+isolated_pytest() {
+    log=$1
     shift
-    parts="$parts $part"
-    (
-        tests/isolated.sh "$python" -m pytest -p no:cacheprovider --durations=25 "$@" \
-            >"$logs/$part" 2>&1
-        echo $? >"$logs/$part.status"
-        echo "== $part: $(($(date +%s) - started)) s ==" >>"$logs/$part"
-    ) &
+    begun=$(($(date +%s) - started))
+    tests/isolated.sh "$python" -m pytest -p no:cacheprovider --durations=25 --tb=short "$@" \
+        >"$logs/$log" 2>&1 3>&-
+    echo $? >"$logs/$log.status"
+    times >"$logs/$log.times" # of this shell, then of its children: user and system
+    echo "== $log: from $begun s to $(($(date +%s) - started)) s," \
+        "CPU $(sed -n '2s/ / + /p' "$logs/$log.times") ==" >>"$logs/$log"
+}
+
+# run_on_trees: the parts that need what comes from a network: Debian's trees, and the wheels that the
+# packages bring along. Tests that lack a tree skip with the reason. They begin as soon as it is there.
+run_on_trees() {
+    parts="$parts trees systems upgrades packages"
+    {
+        {
+            tests/fetch.sh "$python"
+            echo "== trees: $(($(date +%s) - started)) s =="
+        } >"$logs/trees" 2>&1
+        echo 0 >"$logs/trees.status"
+        { read -r _ <&3 && run_in_turn packages "$@" tests/packages; } &
+        systems=tests/systems
+        isolated_pytest systems "$@" $systems \
+            --ignore=$systems/test_sender.py --ignore=$systems/test_upgrade.py \
+            --ignore=$systems/test_names.py &
+        isolated_pytest upgrades "$@" $systems/test_upgrade.py $systems/test_sender.py \
+            $systems/test_names.py &
+        wait
+    } &
 }
 
 zabbix=tests/zabbix
-run servers "$@" $zabbix --ignore=$zabbix/alarms --ignore-glob='*/test_send*' \
-    --ignore-glob='*/test_provision*' --ignore=$zabbix/test_scale.py --ignore=$zabbix/test_upgrade.py
-run provision "$@" $zabbix/test_provision*.py $zabbix/test_scale.py $zabbix/test_upgrade.py
+run_on_trees "$@"
+[ "${TEST_ROUNDS:-short}" = short ] || run kernels "$@" tests/kernels
+run servers "$@" $zabbix --ignore=$zabbix/alarms --ignore=$zabbix/trial --ignore-glob='*/test_send*' \
+    --ignore-glob='*/test_provision*' --ignore=$zabbix/test_scale.py --ignore=$zabbix/test_upgrade.py \
+    --ignore-glob='*/test_check*' --ignore=$zabbix/test_setup.py \
+    --ignore=$zabbix/test_external_check.py --ignore=$zabbix/test_silence.py \
+    --ignore=$zabbix/test_flood.py
+run trial "$@" $zabbix/trial $zabbix/test_silence.py $zabbix/test_flood.py
+run kernel "$@" tests/kernel
+run faults "$@" tests/unit/rig tests/unit/check tests/unit/sending tests/bench tests/selinux \
+    tests/test_conftest.py
+run alarms "$@" $zabbix/alarms $zabbix/test_external_check.py
+run unit "$@" tests/unit tests/fuzz --ignore=tests/unit/rig --ignore=tests/unit/check --ignore=tests/unit/sending
+run units "$@" $zabbix/test_send_outages.py $zabbix/test_send_unit.py $zabbix/test_setup.py
 # shellcheck disable=SC2046  # names of files
 run send "$@" $(ls $zabbix/test_send*.py | grep -v '_outages\|_unit')
-run units "$@" $zabbix/test_send_outages.py $zabbix/test_send_unit.py
-run alarms "$@" $zabbix/alarms
-run kernel "$@" tests/kernel
-run unit "$@" tests/unit tests/bench tests/test_conftest.py
+run check "$@" $zabbix/test_check*.py
+run provision "$@" $zabbix/test_provision*.py $zabbix/test_scale.py $zabbix/test_upgrade.py
 wait
 failed=0
 for part in $parts; do

@@ -1,11 +1,14 @@
-"""What all tests share: skips that CI must not take for success."""
+"""What all tests share: skips that CI must not take for success, and a short form."""
 
 import os
 import signal
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from fnmatch import fnmatchcase
 
 import pytest
+import rounds
+from admitted import forget_who_was_admitted
 
 REQUIRED_BY = {"kernel": "REQUIRE_KERNEL", "zabbix": "REQUIRE_ZABBIX"}
 """A marker, and the environment variable whose value 1 makes its skips failures."""
@@ -37,6 +40,42 @@ def pytest_configure() -> None:
     time.tzset()
 
 
+@pytest.fixture(autouse=True)
+def _forget_who_was_admitted() -> None:
+    """Let each test begin with room for whatever it has discovered."""
+    forget_who_was_admitted()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not of the short form, unless all rounds are wanted or a test is named.
+
+    Raises:
+        pytest.UsageError: a marker has a pattern that no test's parameters match.
+    """
+    if not rounds.IS_SHORT or any("::" in argument for argument in config.args):
+        return
+    unmatched = set()
+    matched = set()
+    left_out = []
+    for item in items:
+        marker = item.get_closest_marker("short_form")
+        parameters = item.callspec.id if hasattr(item, "callspec") else None
+        if marker is None or parameters == "NOTSET" or (marker.args and parameters is None):
+            continue  # NOTSET: there are no parameters on this machine
+        uses = {(marker.args, item.path, each) for each in marker.args}
+        hits = {use for use in uses if fnmatchcase(parameters or "", use[2])}
+        unmatched |= uses - hits
+        matched |= hits
+        if not hits:
+            left_out.append(item)
+    if unmatched - matched:
+        raise pytest.UsageError(f"short_form has patterns of no test: {unmatched - matched}")
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
@@ -57,3 +96,11 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"{' and '.join(required)}=1, but: {reason}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """No test leaves a signal blocked: the next one's programs would inherit that."""
+    yield
+    blocked = signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    assert not blocked, f"blocked: {blocked}"

@@ -52,8 +52,8 @@ done
 trap '' INT HUP PIPE QUIT TERM
 umask 077
 status=0
-env LC_ALL=C LANG=cs_CZ.ISO-8859-2 TZ=Pacific/Chatham HOME=/nonexistent COLUMNS=20 NO_COLOR=1 \
+env LC_ALL=C LANG=cs_CZ.ISO-8859-2 TZ=Pacific/Chatham HOME="$others/home" COLUMNS=20 NO_COLOR=1 \
     ZABBIX_TOKEN=0 ZABBIX_USER=nobody http_proxy=http://127.0.0.1:9 PYTHONWARNINGS=error \
-    NOTIFY_SOCKET=/nonexistent STATE_DIRECTORY=/nonexistent "$@" <&- || status=$?
+    NOTIFY_SOCKET="$others/none" STATE_DIRECTORY="$others/state" "$@" <&- || status=$?
 rm -rf "$others" 2>/dev/null || true
 exit $status

@@ -1,5 +1,7 @@
 """The bars that the project sets itself."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,5 +1,7 @@
 """What is measured side by side, and how each answer is checked."""
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
@@ -15,6 +17,7 @@ INTERPRETER_ORJSON = "interpreter_orjson"
 RECORDS = "iterator_records"
 REST = "netlink_rest"
 WITHOUT = "_without_tcp_info"
+CLIENTS = "_with_clients"
 BEFORE = "_before"  # the same call of the version that --against names
 SOURCES = {  # what `get --source` takes, and the bounds of each
     "bpf": (RECORDS, INTERPRETER_ORJSON),
@@ -143,6 +146,8 @@ def _calls(version: Version) -> list[Candidate]:
         _own(python, "procfs"),
         _without_tcp_info(iterated),
         _without_tcp_info(dumped),
+        _with_clients(iterated),
+        _with_clients(dumped),
         _agent(python),
     ]
 
@@ -175,6 +180,12 @@ def _without_tcp_info(own: Candidate) -> Candidate:
     """The product without round-trip times and retransmissions, to see their cost."""
     command = (*own.command, "--no-tcp-info") if own.command else ()
     return replace(own, name=f"{own.name}{WITHOUT}", command=command, scenario="traffic")
+
+
+def _with_clients(own: Candidate) -> Candidate:
+    """The product with the clients of each listener, to see their cost."""
+    command = (*own.command, "--clients") if own.command else ()
+    return replace(own, name=f"{own.name}{CLIENTS}", command=command, scenario="distinct")
 
 
 def _own(python: str, source: str, *options: str) -> Candidate:

@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.bench.isolate import run_isolated
 from tests.bench.load import PORTS_BASE, Load, Shape
 from zabbix_sockets.collector.filtered.selection import Selection
-from zabbix_sockets.collector.sources import choose, rows_of
+from zabbix_sockets.collector.sources import choose
+from zabbix_sockets.collector.table_readers import rows_of
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.snapshot import Query
 from zabbix_sockets.model.wire import TABLES

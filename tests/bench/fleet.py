@@ -1,5 +1,7 @@
 """Measures a fleet that pushes documents through one real proxy to one server; see README.md."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import subprocess
@@ -13,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
 
-sys.path[0] = str(Path(__file__).resolve().parents[2])
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:1] = [str(ROOT), str(ROOT / "tests" / "support")]  # as pytest has them
 
 # ruff: noqa: E402
 import psutil

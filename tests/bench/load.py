@@ -9,6 +9,8 @@ Once its sockets are open, a process becomes cat(1), which waits for the end of 
 a tenth of Python's memory, and ends with its parent whatever that dies of.
 """
 
+from __future__ import annotations
+
 import argparse
 import ctypes
 import fcntl
@@ -26,7 +28,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import NoReturn
 
 if not __package__:  # run by itself
     sys.path[0] = str(Path(__file__).resolve().parents[2])
@@ -100,7 +102,7 @@ class Load:
         self._stop = -1
         self._links = ""
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Load:
         count = self._shape.processes // self._shape.shared
         gc.freeze()  # a collection in each of many children would copy the heap that they share
         try:
@@ -129,7 +131,7 @@ class Load:
             os.close(stop)
             os.close(reports)
 
-    def _start(self, worker: "Worker") -> None:
+    def _start(self, worker: Worker) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # only the parent answers Ctrl-C
         try:
             if pid := os.fork():

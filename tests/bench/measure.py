@@ -1,5 +1,7 @@
 """Runs one command and says what it took."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import subprocess

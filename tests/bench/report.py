@@ -1,5 +1,7 @@
 """The table."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 

@@ -1,5 +1,7 @@
 """What was measured: the shape of the JSON file, and the ratios that follow from it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles

@@ -1,5 +1,7 @@
 """Measures `get` beside its peers and its lower bounds; see README.md."""
 
+from __future__ import annotations
+
 import argparse
 import dataclasses
 import json

@@ -1,5 +1,7 @@
 """What to measure: the levels, and loads of other shapes that have names."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -44,16 +46,11 @@ def stages(
 
 
 def _shape(name: str, processes: int, *, million: bool) -> Shape:
-    match name:
-        case "processes":
-            return Shape(SOCKETS, MAX_PROCESSES)
-        case "shared":
-            return Shape(SOCKETS, max(1, processes // SHARED) * SHARED, shared=SHARED)
-        case "distinct":
-            sockets = MAX_SOCKETS if million else SOCKETS
-            return Shape(sockets, processes, distinct_upstreams=True)
-        case "namespaces":
-            return Shape(SOCKETS, processes, namespaces=True)
-        case "traffic":
-            return Shape(SOCKETS, processes, traffic=True)
-    raise ValueError(name)
+    distinct = MAX_SOCKETS if million else SOCKETS
+    return {
+        "processes": Shape(SOCKETS, MAX_PROCESSES),
+        "shared": Shape(SOCKETS, max(1, processes // SHARED) * SHARED, shared=SHARED),
+        "distinct": Shape(distinct, processes, distinct_upstreams=True),
+        "namespaces": Shape(SOCKETS, processes, namespaces=True),
+        "traffic": Shape(SOCKETS, processes, traffic=True),
+    }[name]

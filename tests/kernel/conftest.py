@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import netns
 import pytest
@@ -26,6 +27,14 @@ def pins() -> Iterator[str]:
     yield folder
     unload(folder)
     os.rmdir(folder)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter: each session of pytest that begins closes its own."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,7 @@
 """The way of a socket through the modules is the one that docs/architecture.md tells."""
 
+from __future__ import annotations
+
 import importlib
 import os
 import re
@@ -12,6 +14,7 @@ from typing import Any
 
 import pytest
 import zoo
+from modules import qualified_name
 
 import zabbix_sockets
 from zabbix_sockets import Limits, Query, build_document, collect
@@ -108,7 +111,7 @@ def test_way_of_a_socket(source: str, pins: str) -> None:
 def test_functions_of_the_way_run(source: str, pins: str) -> None:
     """The way's functions are there and are called."""
     zoo.everything()
-    called = {(module_of(code), code.co_qualname) for code, _ in run(source, pins)}
+    called = {(module_of(code), qualified_name(code)) for code, _ in run(source, pins)}
     for name in way(source):
         module, function = split(name)
         found = importlib.import_module(f"zabbix_sockets.{module}")

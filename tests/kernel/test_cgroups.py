@@ -1,5 +1,7 @@
 """Units and containers by cgroup: by the records' ids, by netlink's, by /proc."""
 
+from __future__ import annotations
+
 import os
 import socket
 import subprocess
@@ -245,13 +247,9 @@ def test_namespace_is_named_by_its_unit(pins: str, cgroups: Path) -> None:
             assert "tcp/127.0.0.1:7410@private.service" in [row["id"] for row in listeners]
 
 
-def test_hidden_processes(pins: str, cgroups: Path, tmp_path: Path) -> None:
+def test_hidden_processes(pins: str, cgroups: Path, open_folder: Path) -> None:
     """With hidepid=2 the iterators still tell each socket's unit, to who may read them."""
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:3]:
-        if parent.name.startswith("pytest"):
-            parent.chmod(0o755)
-    proc = tmp_path / "proc"
+    proc = open_folder / "proc"
     proc.mkdir()
     slice_ = cgroups / "zstest.slice"
     folder = slice_ / "hidden.service"

@@ -21,7 +21,8 @@ from zabbix_sockets.grouping.grouping import GROUPINGS, Grouping
 from zabbix_sockets.grouping.rules import make_rule
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.gaps import UNDECIDED
-from zabbix_sockets.model.snapshot import LISTS, PINS_GROUP
+from zabbix_sockets.model.paths import PINS_GROUP
+from zabbix_sockets.model.snapshot import LISTS
 
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 NOBODY = 65534
@@ -73,15 +74,6 @@ def ask(source: str, pins: str, grouping: Grouping, proc: str) -> object:
     return [document["lists"], [row["id"] for row in rows], collector["warnings"], counted]
 
 
-@pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return where to mount, which an ordinary user can reach."""
-    made = tmp_path_factory.mktemp("proc")
-    for each in (made, *list(made.parents)[:2]):
-        each.chmod(0o755)
-    return made
-
-
 def parts_of(answer: object) -> tuple[dict[str, int], set[str], str, object]:
     """Return the answer's parts."""
     assert isinstance(answer, list)
@@ -102,12 +94,12 @@ def parts_of(answer: object) -> tuple[dict[str, int], set[str], str, object]:
     ids=["user", "rule on command", "rule on user", "rule on process", "process"],
 )
 def test_what_decides_a_group_is_hidden(
-    pins: str, folder: Path, hidepid: int, grouping: Grouping, hides: dict[int, str]
+    pins: str, open_folder: Path, hidepid: int, grouping: Grouping, hides: dict[int, str]
 ) -> None:
     """The iterator's sockets may be in other groups then: no row that is missing is a 0."""
     with Child(lambda: zoo.pair(zoo.listener(port=7601)), b"web"):
         work = partial(ask, "bpf", pins, grouping)
-        lists, ids, warnings, counted = parts_of(hiding(hidepid, folder, work))
+        lists, ids, warnings, counted = parts_of(hiding(hidepid, open_folder, work))
     if hidepid in hides:
         assert lists == INCOMPLETE
         assert "(absent)" not in ids
@@ -119,11 +111,11 @@ def test_what_decides_a_group_is_hidden(
 
 
 @pytest.fixture
-def long_name(folder: Path) -> Iterator[None]:
+def long_name(open_folder: Path) -> Iterator[None]:
     """Have a process with a listener on port 7602 whose name the kernel cuts at 15 bytes."""
     server = zoo.listener(port=7602)
     os.set_inheritable(server.fileno(), True)
-    link = folder.parent / os.fsdecode(LONG)
+    link = open_folder / os.fsdecode(LONG)
     link.symlink_to("/bin/sleep")
     pid = os.fork()
     if not pid:
@@ -141,10 +133,12 @@ def long_name(folder: Path) -> Iterator[None]:
 @pytest.mark.usefixtures("long_name")
 @pytest.mark.parametrize("hidepid", [1, 2])
 @pytest.mark.parametrize("grouping", ["process", "user", "unit"])
-def test_how_a_name_goes_on_is_hidden(pins: str, folder: Path, hidepid: int, grouping: str) -> None:
+def test_how_a_name_goes_on_is_hidden(
+    pins: str, open_folder: Path, hidepid: int, grouping: str
+) -> None:
     """A process that the kernel knows by 15 bytes alone has another row than without hidepid."""
     work = partial(ask, "bpf", pins, GROUPINGS[grouping])
-    lists, ids, warnings, counted = parts_of(hiding(hidepid, folder, work))
+    lists, ids, warnings, counted = parts_of(hiding(hidepid, open_folder, work))
     assert os.fsdecode(LONG) in parts_of(ask("bpf", pins, GROUPINGS["process"], "/proc"))[1]
     if grouping == "process":
         assert os.fsdecode(LONG) not in ids
@@ -158,7 +152,7 @@ def test_how_a_name_goes_on_is_hidden(pins: str, folder: Path, hidepid: int, gro
 @pytest.mark.usefixtures("long_name")
 @pytest.mark.parametrize(("condition", "undecided"), [("process = {}", True), ("pid 1", False)])
 def test_filter_by_a_name_that_is_hidden(
-    pins: str, folder: Path, condition: str, undecided: bool
+    pins: str, open_folder: Path, condition: str, undecided: bool
 ) -> None:
     """Its sockets may fit or not, which is parts_of; also of groups that need no names."""
 
@@ -171,7 +165,7 @@ def test_filter_by_a_name_that_is_hidden(
         ]
         return [snapshot.visibility.has_gap(UNDECIDED), *lists, len(snapshot.listeners)]
 
-    assert hiding(2, folder, work) == [
+    assert hiding(2, open_folder, work) == [
         undecided,
         {"processes": 0, "listeners": int(not undecided), "upstreams": 0},
         dict.fromkeys(LISTS, int(not undecided)),
@@ -183,19 +177,19 @@ def test_filter_by_a_name_that_is_hidden(
 @pytest.mark.parametrize("grouping", ["process", "user"])
 @pytest.mark.parametrize("hidepid", [1, 2])
 def test_without_the_iterator(
-    pins: str, folder: Path, hidepid: int, source: str, grouping: str
+    pins: str, open_folder: Path, hidepid: int, source: str, grouping: str
 ) -> None:
     """The other sources see the caller's own processes alone, and say so."""
     zoo.listener(port=7603)
     work = partial(ask, source, pins, GROUPINGS[grouping])
-    lists, ids, warnings, counted = parts_of(hiding(hidepid, folder, work))
+    lists, ids, warnings, counted = parts_of(hiding(hidepid, open_folder, work))
     assert lists == INCOMPLETE
     assert "(absent)" not in ids
     assert warnings
     assert not isinstance(counted, int)
 
 
-def test_names_of_namespaces_are_hidden(pins: str, folder: Path) -> None:
+def test_names_of_namespaces_are_hidden(pins: str, open_folder: Path) -> None:
     """What may be a container's has no name then: no listener that is missing is a 0."""
 
     def elsewhere() -> object:
@@ -209,7 +203,7 @@ def test_names_of_namespaces_are_hidden(pins: str, folder: Path) -> None:
         return [document["lists"], collector["warnings"]]
 
     with Child(elsewhere, b"elsewhere"):
-        answer = hiding(2, folder, work)
+        answer = hiding(2, open_folder, work)
     assert isinstance(answer, list)
     assert (answer[0]["listeners"], answer[0]["upstreams"]) == (0, 0)
     assert "names some network namespaces have" in "\n".join(answer[1])

@@ -99,7 +99,7 @@ def ask(home: Path, *arguments: str) -> str:
     return process
 
 
-ARGUMENTS = ("get", "container", "--netns", "own", "--source")
+ARGUMENTS = ("get", "container", "--netns", "own", "--timeout", "10", "--source")
 
 
 @pytest.mark.usefixtures("container")

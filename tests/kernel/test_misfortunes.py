@@ -1,5 +1,7 @@
 """What one process has that can't be read, or is very long, is no other process's misfortune."""
 
+from __future__ import annotations
+
 import errno
 import os
 import shutil

@@ -1,5 +1,7 @@
 """Who may read the iterators, who may load them, and what is said to others."""
 
+from __future__ import annotations
+
 import grp
 import os
 import stat
@@ -17,13 +19,14 @@ from zabbix_sockets import Query, collect
 from zabbix_sockets.collector.sources import choose
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError
-from zabbix_sockets.model.snapshot import PINS_GROUP
+from zabbix_sockets.model.paths import PINS_GROUP
 from zabbix_sockets.readers.bpf import loader, records
 from zabbix_sockets.readers.bpf.pinned import why_not_pinned
 from zabbix_sockets.readers.bpf.pins import ensure_bpffs, find_pins, load, unload
 from zabbix_sockets.readers.proc.mounts import read_mounts
 
 NOBODY = 65534
+PINNED = (*records.PROGRAMS, records.COUNT_MINISOCKS)
 
 
 def source_of(pins: str, source: str | None = None) -> dict[str, object]:
@@ -149,7 +152,7 @@ def test_unload_takes_everything_away(tmp_path: Path) -> None:
     """After unload neither pins nor the bpffs are there; a second time does nothing."""
     folder = str(tmp_path)
     load(folder)
-    assert len(unload(folder)) == len(records.PROGRAMS)
+    assert len(unload(folder)) == len(PINNED)
     assert os.listdir(folder) == []
     assert unload(folder) == []
 
@@ -167,9 +170,9 @@ def test_one_bpffs_however_the_path_is_spelled(tmp_path: Path, spelled: str) -> 
     (tmp_path / "link").symlink_to(folder)
     given = spelled.format(folder)
     for _ in range(2):
-        assert load(given) == [records.pin_path(str(folder), each) for each in records.PROGRAMS]
+        assert load(given) == [records.pin_path(str(folder), each) for each in PINNED]
         assert mounts_at(folder) == 1
-    assert len(unload(given)) == len(records.PROGRAMS)
+    assert len(unload(given)) == len(PINNED)
     assert mounts_at(folder) == 0
 
 
@@ -255,7 +258,7 @@ def test_what_is_lacking_is_told(pins: str) -> None:
         run_as(0, lambda: error_and_hint_of(lambda: load(pins)), gid=group_id(), capabilities=both)
         == []
     )
-    path = records.pin_path(pins, records.COUNT_SOCKETS)
+    path = records.pin_path(pins, records.COUNT_CLIENTS)
     assert run_as(NOBODY, lambda: error_and_hint_of(lambda: unload(pins))) == [
         f"can't remove {path}: Permission denied",
         "run it as root",
@@ -322,7 +325,7 @@ def test_no_descriptor_leaks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert descriptors() == before
     broken = tmp_path / "broken.o"
     broken.write_bytes(b"no object")
-    monkeypatch.setattr(loader, "object_path", lambda: str(broken))
+    monkeypatch.setattr(loader, "object_path", lambda _name: str(broken))
     for _ in range(3):
         with pytest.raises(SourceUnavailableError, match="can't open the BPF object"):
             loader.LoadedPrograms()

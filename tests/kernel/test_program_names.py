@@ -1,5 +1,7 @@
 """A process is called the same by every source and for every privilege."""
 
+from __future__ import annotations
+
 import ctypes
 import grp
 import json
@@ -20,7 +22,7 @@ from json_documents import json_document
 from zabbix_sockets import Query, collect, iter_sockets
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.names import safe_name
-from zabbix_sockets.model.snapshot import PINS_GROUP
+from zabbix_sockets.model.paths import PINS_GROUP
 from zabbix_sockets.readers.bpf import records
 from zabbix_sockets.readers.proc.process import read_stat
 
@@ -227,14 +229,12 @@ def test_executables_that_are_hard_to_name(pins: str, program: Path, tmp_path: P
             assert listed(answer) == as_answer(expected), way
 
 
-def test_hidden_processes(pins: str, program: Path, tmp_path: Path) -> None:
+def test_hidden_processes(pins: str, program: Path, open_folder: Path) -> None:
     """Where /proc hides others' processes, the iterator still tells what they execute."""
-    path = tmp_path / "vector"
+    path = open_folder / "vector"
     shutil.copy(program, path)
-    hidden = tmp_path / "proc"
+    hidden = open_folder / "proc"
     hidden.mkdir()
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
     subprocess.run(["mount", "-t", "proc", "-o", "hidepid=2", "proc", hidden], check=True)
     try:
         with running(path, "vector", "main", "", 7801):

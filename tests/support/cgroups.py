@@ -1,5 +1,7 @@
 """Cgroups of the tests' own, below the cgroup2 hierarchy that is there."""
 
+from __future__ import annotations
+
 import fcntl
 import os
 from collections.abc import Callable, Iterator

@@ -1,12 +1,13 @@
 """Processes that a test starts for its sockets, and ends by their pids."""
 
+from __future__ import annotations
+
 import ctypes
 import json
 import os
 import signal
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
 
 PR_SET_NAME = 15
 
@@ -58,7 +59,7 @@ class Child:
             os.waitpid(self.pid, 0)
             self.pid = 0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Child:
         return self
 
     def __exit__(

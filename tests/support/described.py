@@ -36,7 +36,7 @@ def _wrong(field: Field, value: Any) -> Iterator[str]:
         yield from () if isinstance(value, str) else (repr(value),)
     elif field.kind == YES_NO:
         yield from () if value in (0, 1) else (repr(value),)
-    elif not isinstance(value, int | float if field.kind == FRACTION else int):
+    elif not isinstance(value, (int, float) if field.kind == FRACTION else int):
         yield repr(value)
 
 

@@ -24,7 +24,7 @@ def states_of(expression: str) -> set[str]:
     """Return the states that the first words of an expression choose, as ss(8) says it."""
     words = expression.split()
     chosen = GROUPS["all"] if words[:1] != ["state"] else set()
-    for word, name in zip(words[::2], words[1::2], strict=False):
+    for word, name in zip(words[::2], words[1::2]):
         if word not in ("state", "exclude"):
             break
         named = GROUPS.get(name, {name})

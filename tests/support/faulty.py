@@ -52,7 +52,7 @@ class Faulty:
         return self
 
     def _forward(self) -> None:
-        there = dict(zip(self._ends, reversed(self._ends), strict=True))
+        there = dict(zip(self._ends, reversed(self._ends)))
         waiting: list[tuple[float, int, int, bytes]] = []
         number = 0
         with selectors.DefaultSelector() as selector:

@@ -3,6 +3,8 @@
 python tests/support/privileges.py    writes it anew (as root)
 """
 
+from __future__ import annotations
+
 import os
 import sys
 import tempfile
@@ -25,7 +27,7 @@ from json_documents import json_document
 from zabbix_sockets import Query, collect
 from zabbix_sockets.document.document import NO_LIMITS
 from zabbix_sockets.grouping.grouping import GROUPINGS
-from zabbix_sockets.model.snapshot import PINS_GROUP
+from zabbix_sockets.model.paths import PINS_GROUP
 from zabbix_sockets.readers.bpf.pins import load, unload
 
 PAGE = ROOT / "docs" / "privileges.md"

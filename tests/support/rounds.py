@@ -17,11 +17,21 @@ def _of(short: int, full: int, soak: int) -> int:
 CHURN = _of(100, 1000, 20_000)
 """Snapshots by each source, beside processes that open and close sockets."""
 
-EXPRESSIONS = _of(40, 260, 5000)
+EXAMPLES = _of(25, 100, 3000)
+"""What each property of tests/unit is tried with, unless it says another number."""
+
+EXPRESSIONS = _of(20, 260, 5000)
 """Random filters for each seed."""
 
-HEALTHY_MINUTES = _of(90, 300, 600)
+FUZZ_SECONDS = _of(100, 2000, 60_000) / 1000
+"""Processor time for mutations of the inputs of each target of tests/fuzz, of which there are some
+forty; `make fuzz` has a time of its own."""
+
+HEALTHY_MINUTES = _of(65, 300, 600)
 """Documents of a host on which nothing goes wrong, one a minute; there are several such hosts."""
+
+FLOOD = _of(1200, 10_000, 10_000)
+"""Names that one container runs within an hour, with each version of the server."""
 
 KILLS = _of(5, 10, 200)
 """Kills of a send at random moments, with each version of zabbix_sender."""
@@ -29,5 +39,17 @@ KILLS = _of(5, 10, 200)
 NAMESPACES = _of(60, 200, 200)
 """Network namespaces that there are at once."""
 
+TOTALS = _of(30, 1000, 20_000)
+"""Rounds of connections that are compared with the totals in the kernel, beside others."""
+
+INTERRUPTED = _of(3000, 30_000, 60_000)
+"""Connections that are counted while softirqs come by interrupts."""
+
+RUSH = _of(2, 60, 600)
+"""Seconds with 10,000 short connections in each, which the totals have to count."""
+
 EACH_STEP = not IS_SHORT
 """Whether tests/unit/rig lets each step of a call fail, or a sample of them: see its plan.py."""
+
+WHOLE_TRIAL = not IS_SHORT
+"""Whether tests/zabbix/trial makes every fault with real programs, or a few of them."""

@@ -1,5 +1,7 @@
 """tcp_info as ss(8) prints it."""
 
+from __future__ import annotations
+
 import re
 import subprocess
 from typing import NamedTuple

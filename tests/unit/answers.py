@@ -6,6 +6,7 @@ import pytest
 
 import zabbix_sockets.collector.single  # noqa: F401  # so that it has the real choose()
 from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.collector.table_readers import TableReaders
 from zabbix_sockets.command.arguments import parse
 from zabbix_sockets.command.call import Call
 from zabbix_sockets.model.snapshot import Query, Snapshot, Visibility
@@ -23,7 +24,7 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot) -> list[Que
 
     def choose(query: Query) -> Plan:
         queries.append(query)
-        return Plan(None, ProcTables("/nowhere"), Visibility("procfs"))
+        return Plan(Visibility("procfs"), TableReaders(ProcTables("/nowhere")))
 
     def collect(query: Query, plan: Plan) -> Snapshot:
         assert os.getpid() in query.excluded_pids

@@ -1,5 +1,7 @@
 """Runs the command as an agent or a person would."""
 
+from __future__ import annotations
+
 import errno
 import fcntl
 import os

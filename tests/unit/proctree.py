@@ -1,5 +1,7 @@
 """A proc filesystem made of files, for readers that take its root as a value."""
 
+from __future__ import annotations
+
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -73,7 +75,7 @@ class ProcTree:
         folder = self.root / f"netns-{name}"
         (folder / "net").mkdir(parents=True)
         (folder / "nsfs").touch()
-        for file in ("dev", "tcp", "tcp6", "udp", "udp6"):
+        for file in ("dev", "tcp", "tcp6", "udp", "udp6", "unix"):
             (folder / "net" / file).write_text("titles\n")
         return folder
 

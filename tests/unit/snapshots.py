@@ -4,6 +4,8 @@ Process number i is alone the owner FIRST_OWNER + i; what shares sockets comes b
 Sockets are in the own network namespace, unless a test moves them to the one called "web".
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 
 from hypothesis import strategies as st
@@ -69,12 +71,12 @@ def tcp_listener(
     owner: int, port: int, address: bytes = ANY, queue: int = 0, backlog: int | None = 128
 ) -> ListenerSocket:
     """Return a TCP listener."""
-    return ListenerSocket("tcp", OWN_NETNS, address, port, "", owner, queue, backlog)
+    return ListenerSocket("tcp", OWN_NETNS, address, port, "", owner, queue, backlog, drops=0)
 
 
 def udp_bound(owner: int, port: int, address: bytes = ANY) -> ListenerSocket:
     """Return a bound UDP socket."""
-    return ListenerSocket("udp", OWN_NETNS, address, port, "", owner, None, None)
+    return ListenerSocket("udp", OWN_NETNS, address, port, "", owner, None, None, 0, 0)
 
 
 def inbound(owner: int, port: int, address: bytes = ANY, state: int = ESTABLISHED) -> Connection:
@@ -111,6 +113,8 @@ def _listeners(draw: st.DrawFn, owners: Sequence[int]) -> ListenerSocket:
         draw(st.sampled_from(owners)),
         draw(st.integers(0, 200)) if tcp else None,
         draw(st.none() | st.integers(0, 200)) if tcp else None,
+        None if tcp else draw(st.integers(0, 200)),
+        draw(st.none() | st.integers(0, 200)),
     )
 
 

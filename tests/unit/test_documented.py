@@ -45,14 +45,24 @@ def test_there_are_examples() -> None:
 def flags_of(options: type) -> Iterator[str]:
     """Yield the flags of a type of options."""
     for field in option_fields_of(options):
-        yield from (option.flag for option in field.options)
+        for option in field.options:
+            yield option.flag
+            if option.action == "optional":
+                yield option.flag.replace("--", "--no-", 1)
         if field.inner:
             yield from flags_of(field.inner)
 
 
 def test_options() -> None:
     """Every option that a page names is one of a verb's, or of a program that it calls."""
-    of_others = {"--no-index", "--find-links", "--now", "--million", "--inet"}
+    of_others = {"--no-index", "--find-links", "--now", "--million", "--inet", "--exclude"}
+    of_others |= {
+        "--allow-unsigned-rpm",
+        "--no-install-recommends",
+        "--system",
+        "--print-architecture",
+    }
+    of_others |= {"--name", "--pid", "--network", "--group-add", "--volume"}  # docker run
     known = {"--help", *of_others}
     for verb in VERBS.values():
         known.update(flags_of(verb.define()[0]))

@@ -59,13 +59,15 @@ def test_types_are_published() -> None:
 
 
 def test_metadata() -> None:
-    """A monitored host needs orjson and nothing else, and has the command."""
+    """A monitored host needs orjson, and tomli where Python has no tomllib, and the command."""
     metadata = importlib.metadata.distribution("zabbix-sockets")
     needed = [each for each in metadata.requires or () if "extra ==" not in each]
-    assert len(needed) == 1
-    assert needed[0].startswith("orjson")
+    orjson, tomli = needed
+    assert orjson.startswith("orjson")
+    assert tomli.startswith("tomli")
+    assert tomli.replace("'", '"').endswith('; python_version < "3.11"')
     assert metadata.version == zabbix_sockets.__version__
-    (command,) = metadata.entry_points.select(group="console_scripts")
+    (command,) = (each for each in metadata.entry_points if each.group == "console_scripts")
     assert (command.name, command.value) == ("zabbix-sockets", "zabbix_sockets.command.cli:main")
 
 

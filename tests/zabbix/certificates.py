@@ -36,6 +36,14 @@ class Certificates:
         """Return the path of its private key."""
         return f"{self._folder}/{name}.key"
 
+    def of_server(self) -> dict[str, str]:
+        """Return the settings of a server or proxy that has "server", and checks others by "ca"."""
+        return {
+            "TLSCAFile": self.pem("ca"),
+            "TLSCertFile": self.pem("server"),
+            "TLSKeyFile": self.key("server"),
+        }
+
     def _new(self, name: str, suffix: str) -> list[str]:
         out = ["-keyout", self.key(name), "-out", f"{self._folder}/{name}{suffix}"]
         return [*_KEY, "-subj", f"/CN={name}", *out]

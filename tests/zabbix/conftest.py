@@ -7,11 +7,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from admitted import forget_who_was_admitted
 
 from zabbix_sockets.readers.bpf.pins import unload
 
 from . import programs, proxies
-from .agents import CACHE, KINDS, Agent, Agents, Kind, Way
+from .agents import CACHE, TESTED, Agent, Agents, Kind, Way
 from .browser import Browser
 from .browser import running as browsing
 from .processes import HOSTILE, Holder, free_ports, hold
@@ -44,9 +45,9 @@ def agents(stage: Stage) -> Iterator[Agents]:
     agents.stop()
 
 
-@pytest.fixture(params=KINDS, ids=str)
+@pytest.fixture(params=TESTED, ids=str)
 def kind(request: pytest.FixtureRequest) -> Kind:
-    """Each program in each version."""
+    """Each program and each version; with all rounds each program in each version."""
     assert isinstance(request.param, Kind)
     return request.param
 
@@ -106,12 +107,22 @@ def others(stage: Stage) -> Iterator[Holder]:
         yield holder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module", autouse=True)
+def _forget_who_was_admitted() -> None:
+    """Let each module begin as a host of its own would; its tests share what they discover."""
+    forget_who_was_admitted()
+
+
+@pytest.fixture(scope="module")
 def hostile(stage: Stage) -> Iterator[Mapping[str, Holder]]:
-    """Processes with hostile names, by their ids, on ports that discovery doesn't leave out."""
+    """Processes with hostile names, by their ids, on ports that discovery doesn't leave out.
+
+    They are root's, as discovery admits but a part of a user's at first; an agent without
+    privilege couldn't say how many of such names there are.
+    """
     with ExitStack() as stack:
         yield {
-            row: stack.enter_context(hold(stage, name, ports=free_ports(3)))
+            row: stack.enter_context(hold(stage, name, as_root=True, ports=free_ports(3)))
             for name, row in HOSTILE.items()
         }
 

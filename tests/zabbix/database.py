@@ -64,7 +64,7 @@ class Cluster:
 
     def psql(self, database: str, *arguments: str, options: str = "") -> str:
         """Return what psql prints; an error in SQL is a failure."""
-        command = [_binary("psql"), "-qX", "-v", "ON_ERROR_STOP=1", "-d", database]
+        command = [binary("psql"), "-qX", "-v", "ON_ERROR_STOP=1", "-d", database]
         to = {"PGHOST": str(self.directory), "PGUSER": USER, "PGOPTIONS": options}
         return programs.run([*command, *arguments], **to)
 
@@ -126,7 +126,8 @@ def _merged(statements: list[bytes]) -> Iterator[bytes]:
         last = table
 
 
-def _binary(name: str) -> str:
+def binary(name: str) -> str:
+    """Return the path of one of its programs."""
     found = list((CACHE / "postgresql/usr/lib/postgresql").glob(f"*/bin/{name}"))
     if not found:
         raise UnavailableError(f"no {name} of PostgreSQL: tests/requirements.sh fetches it")
@@ -169,7 +170,7 @@ def _made_of(versions: Sequence[str]) -> str:
 def _make(directory: Path, versions: Sequence[str]) -> None:
     """Make a cluster with the databases that others are copied from, and end it in order."""
     initdb = ["--no-sync", "--auth=trust", f"--username={USER}", "--encoding=UTF8", "--locale=C"]
-    programs.run([_binary("initdb"), *initdb, "-D", str(directory / "data")])
+    programs.run([binary("initdb"), *initdb, "-D", str(directory / "data")])
     cluster = _run(directory)
     try:
         for version in versions:
@@ -188,7 +189,7 @@ def _copy(source: Path, target: Path) -> None:
 def _run(directory: Path) -> Cluster:
     settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
     places = ["-D", str(directory / "data"), "-k", str(directory)]
-    program = programs.start([_binary("postgres"), *places, *settings], directory / "log")
+    program = programs.start([binary("postgres"), *places, *settings], directory / "log")
     # The last line of this file says "ready" once connections are accepted.
     status = directory / "data/postmaster.pid"
     program.wait(lambda: status.exists() and status.read_text().rstrip().endswith("ready"))

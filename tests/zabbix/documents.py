@@ -1,13 +1,16 @@
 """Documents made by hand, in the shape of docs/document.md: every field, any figure."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from zabbix_sockets import __version__
 from zabbix_sockets.document.document import ROWS
-from zabbix_sockets.document.record import absent_row, fields_of, sum_of
+from zabbix_sockets.document.record import Record, absent_row, fields_of, sum_of
 from zabbix_sockets.document.row import accept_queue_pct
+from zabbix_sockets.document.totals import ListenerTotals, ProcessTotals, UpstreamTotals
 from zabbix_sockets.model.snapshot import LISTS
 
 Row = dict[str, Any]
@@ -16,6 +19,22 @@ PORTS = 28_232
 """Of the kernel's own ip_local_port_range."""
 
 _EPHEMERAL = range(32_768, 61_000)
+
+TOTALS = (
+    "active_opens",
+    "passive_opens",
+    "attempt_fails",
+    "estab_resets",
+    "out_rsts",
+    "syn_cookies_sent",
+    "udp_in_errors",
+    "udp_rcvbuf_errors",
+    "udp_no_ports",
+)
+"""The counters in `host.totals`."""
+
+WITHIN = ("ephemeral", "totals", "unseen")
+"""The objects in `host` of which some figures alone may be given."""
 
 _STATES = (
     "established",
@@ -42,17 +61,24 @@ def quality(*, measured: int = 0, retransmitting: int = 0, rtt: float = 0.0) -> 
     return row
 
 
+def _counted(kind: type[Record], counted: Mapping[str, int] | None) -> Row:
+    """Return the totals of a row of TCP: these, and 0."""
+    return dict.fromkeys(fields_of(kind), 0) | dict(counted or {})
+
+
 def process(name: str, *, settled: int = 1, fds: float = 1.0, **counts: Any) -> Row:
     """Return a row of processes[].
 
     *counts* are TCP states, the directions of those established (outbound, if nothing is said),
-    `bound` and `connected` of UDP, and whatever else a row has; *fds* is `fds_max_pct`.
+    `bound` and `connected` of UDP, `unix_listen` and `unix_connected`, and whatever else a row has;
+    *fds* is `fds_max_pct`.
     """
     tcp = dict.fromkeys(("listen", *_STATES, "inbound", "outbound", "unknown"), 0)
     tcp |= {key: counts.pop(key) for key in list(counts) if key in tcp}
     if not any(tcp[way] for way in ("inbound", "outbound", "unknown")):
         tcp["outbound"] = tcp["established"]
     udp = {key: counts.pop(key, 0) for key in ("bound", "connected")}
+    unix = {"listen": counts.pop("unix_listen", 0), "connected": counts.pop("unix_connected", 0)}
     sockets = sum(tcp[state] for state in ("listen", *_STATES)) + sum(udp.values())
     return {
         "id": name,
@@ -60,22 +86,38 @@ def process(name: str, *, settled: int = 1, fds: float = 1.0, **counts: Any) -> 
         "instances": 1,
         "denied_instances": 0,
         "settled": settled,
+        "netns": "",
         "sockets": sockets,
         "tcp": tcp,
         "udp": udp,
+        "unix": unix,
         "recv_queue_bytes": 0,
         "send_queue_bytes": 0,
         "accept_queue": 0,
         "accept_queue_max_pct": 0.0,
+        "drops": 0,
         "fds_max_pct": round(fds, 1),
         **quality(),
+        "totals": _counted(ProcessTotals, counts.pop("totals", None)),
         **counts,
     }
+
+
+def clients(
+    *, distinct: int = 0, top: int = 0, pct: float = 0.0, address: str = "198.51.100.7"
+) -> Row:
+    """Return the clients of a listener: *address* has most connections, *top*, *pct* of all."""
+    row: Row = {"distinct": distinct, "distinct_error_pct": 0.0}
+    if distinct:
+        row["top_address"] = address
+    return row | {"top_connections": top, "top_error": 0, "top_pct": round(pct, 1)}
 
 
 def listener(row_id: str, owner: str = "", *, queue: int = 0, **counts: Any) -> Row:
     """Return a row of listeners[] with the parts that its id says; *queue* connections wait."""
     protocol, _, place = row_id.partition("/")
+    if protocol == "unix":
+        return _unix_listener(row_id, place, owner, queue, **counts)
     endpoint, _, netns = place.partition("@")
     address, _, number = endpoint.rpartition(":")
     address, _, device = address.strip("[]").partition("%")
@@ -92,20 +134,50 @@ def listener(row_id: str, owner: str = "", *, queue: int = 0, **counts: Any) -> 
         "sockets": 1,
         "processes": 1,
         "established": 0,
+        "drops": 0,
     }
+    if protocol == "udp":
+        row["recv_queue_bytes"] = 0
     if protocol == "tcp":
         backlog = counts.get("backlog", 511)
+        row |= dict.fromkeys(("syn_recv", "close_wait", "fin_wait", "last_ack", "time_wait"), 0)
         row |= {"accept_queue": queue, "backlog": backlog}
         row["accept_queue_pct"] = accept_queue_pct(queue, backlog)
         row |= quality()
+        row["totals"] = _counted(ListenerTotals, counts.pop("totals", None))
+        row["clients"] = clients(**counts.pop("clients", {}))
     return row | counts
+
+
+def _unix_listener(row_id: str, place: str, owner: str, queue: int, **counts: Any) -> Row:
+    """Return the row of a unix listener; *place* is its name, and no namespace behind that."""
+    backlog = counts.get("backlog", 511)
+    return {
+        "id": row_id,
+        "protocol": "unix",
+        "address": place,
+        "device": "",
+        "netns": "",
+        "ephemeral": 0,
+        "process": owner,
+        "sockets": 1,
+        "processes": 1,
+        "established": queue,
+        "accept_queue": queue,
+        "backlog": backlog,
+        "accept_queue_pct": accept_queue_pct(queue, backlog),
+        **counts,
+    }
 
 
 def upstream(owner: str, place: str, *, taken: float = 0.0, **counts: Any) -> Row:
     """Return a row of upstreams[], `tcp/192.0.2.5:5432` of *owner*; *taken* is in percent."""
     protocol, _, endpoint = place.partition("/")
     address, _, port = endpoint.rpartition(":")
-    ports = {"ephemeral_pct": round(taken, 2), **quality()} if protocol == "tcp" else {}
+    tcp: Row = {}
+    if protocol == "tcp":
+        totals = _counted(UpstreamTotals, counts.pop("totals", None))
+        tcp = {"ephemeral_pct": round(taken, 2), **quality(), "totals": totals}
     return {
         "id": f"{owner}>{place}",
         "process": owner,
@@ -116,7 +188,7 @@ def upstream(owner: str, place: str, *, taken: float = 0.0, **counts: Any) -> Ro
         "established": 0,
         "syn_sent": 0,
         "close_wait": 0,
-        **ports,
+        **tcp,
         **counts,
     }
 
@@ -153,6 +225,11 @@ def _host(processes: Collection[Row]) -> Row:
             "worst_pct": 0.0,
             "worst_endpoint": "",
         },
+        "tcp_max_orphans": 65_536,
+        "tcp_max_tw_buckets": 131_072,
+        "totals": dict.fromkeys(TOTALS, 0),
+        "uptime": 0,  # by which no listener is new
+        "unseen": {"id": "", "stuck": 0, "close_wait": 0, "syn_sent": 0},
     }
 
 
@@ -172,7 +249,12 @@ def _collector(processes: Collection[Row]) -> Row:
         "namespaces": 1,
         "namespaces_skipped": 0,
         "warnings": [],
+        "not_admitted": 0,
     }
+
+
+def _id_of(row: Row) -> str:
+    return str(row["id"])
 
 
 def document(
@@ -186,13 +268,21 @@ def document(
 ) -> Row:
     """Return the document of that time with these rows.
 
-    *host* and *collector* replace some of their figures. The lists *partial* are not complete,
-    for whatever reason; of those *truncated* that many rows were left out.
+    All rows are admitted to discovery, unless they say otherwise. *host* and *collector* replace
+    some of their figures. The lists *partial* are not complete, for whatever reason; of those
+    *truncated* that many rows were left out.
     """
     left_out = dict.fromkeys(LISTS, 0) | dict(truncated or {})
     whole = {name: name not in partial and not left_out[name] for name in LISTS}
-    rows = {name: sorted(lists.get(name, ()), key=lambda row: str(row["id"])) for name in LISTS}
-    ephemeral = {"ephemeral": _host(())["ephemeral"] | dict((host or {}).get("ephemeral", {}))}
+    rows = {
+        name: [
+            {"admitted": number, **row}
+            for number, row in enumerate(sorted(lists.get(name, ()), key=_id_of), 1)
+        ]
+        for name in LISTS
+    }
+    # Of an object within the host's some figures may be given, too.
+    within = {name: _host(())[name] | dict((host or {}).get(name, {})) for name in WITHIN}
     return {
         "version": __version__,
         "time": int(clock),
@@ -201,7 +291,7 @@ def document(
         "collector": _collector(rows["processes"])
         | dict(collector or {})
         | {"truncated": left_out},
-        "host": _host(rows["processes"]) | dict(host or {}) | ephemeral,
+        "host": _host(rows["processes"]) | dict(host or {}) | within,
         **{name: [*rows[name], *[ABSENT[name]] * whole[name]] for name in LISTS},
         "other": {
             name: {"rows": left_out[name]} | sum_of(row, (), _FACTS) for name, row in ROWS.items()

@@ -1,7 +1,9 @@
-"""The pictures of docs/: a made-up host's dashboard, data and problems, in each version.
+"""The pictures of docs/: a made-up host's dashboard, data, problems and map, in each version.
 
 python -m tests.zabbix.pictures    makes docs/images/ anew (as root)
 """
+
+from __future__ import annotations
 
 import html
 import subprocess
@@ -19,18 +21,19 @@ from playwright.sync_api import Locator, Page
 from . import programs, scenery, templates
 from .browser import Browser, running
 from .servers import SERVER_VERSIONS, Host, Server, Servers
+from .shop import NAME, Town
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
-PAGES = ("Overview", "Listeners", "Collector", "Quality")
+PAGES = ("Overview", "Listeners", "Collector", "Quality", "Traffic")
 """The pages of the templates' dashboard."""
 
 _HOURS = 6
 _COLORS = 256
 
 # All that a page of the dashboard has is there: widgets with contents and none of another page,
-# whose images have arrived and whose cells are drawn.
-_TURNED = """name => {
+# whose images have arrived; graphs of rows where there are any.
+_TURNED = """([name, rows]) => {
     const all = (selector, within = document) => [...within.querySelectorAll(selector)];
     const widgets = all('.dashboard-grid-widget'), iterators = all('.dashboard-grid-iterator');
     const contents = '.dashboard-grid-widget-content, .dashboard-grid-widget-body';
@@ -38,10 +41,9 @@ _TURNED = """name => {
         && widgets.every(widget => (widget.dataset.page ?? name) === name)
         && !all('.is-loading, .dashboard-grid-widget-placeholder').length
         && widgets.every(widget => all(contents, widget).some(each => each.childElementCount))
-        && iterators.every(iterator => all('.dashboard-grid-widget', iterator).length)
+        && (!rows || iterators.every(each => all('.dashboard-grid-widget', each).length))
         && all('.flickerfreescreen').every(screen => all('img', screen).length)
-        && all('img').every(image => image.complete)
-        && all('.svg-honeycomb').every(comb => all('.svg-honeycomb-cell', comb).length);
+        && all('img').every(image => image.complete);
     if (turned) {
         widgets.forEach(widget => { widget.dataset.page = name; });
     }
@@ -70,11 +72,14 @@ def dashboard(browser: Browser, server: Server, hostid: str, hours: int) -> Iter
         yield page
 
 
-def turn(page: Page, name: str) -> None:
-    """Turn to a page of the dashboard, and return when all of it is shown."""
+def turn(page: Page, name: str, *, rows: bool = True) -> None:
+    """Turn to a page of the dashboard, and return when all of it is shown.
+
+    Where no *rows* have been discovered there are no graphs of them to wait for.
+    """
     page.locator(".dashboard-navigation-tabs").get_by_text(name, exact=True).click()
     _unfocus(page)
-    page.wait_for_function(_TURNED, arg=name)
+    page.wait_for_function(_TURNED, arg=[name, rows])
 
 
 @contextmanager
@@ -165,6 +170,16 @@ def _take(browser: Browser, server: Server) -> None:
         _save(page, f"problems-{server.version}")
 
 
+def _take_map(browser: Browser, server: Server) -> None:
+    town = Town(server, server.directory)
+    assert town.shown().status == 0
+    with browser.page(
+        server, f"zabbix.php?action=map.view&sysmapid={town.map(NAME)['sysmapid']}"
+    ) as page:
+        page.wait_for_selector("svg text")
+        _save(page.locator(".map-container, [id^=map]").first, f"map-{server.version}")
+
+
 def _take_terminal(browser: Browser) -> None:
     command = [sys.executable, "-m", f"{__package__}.terminal"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -185,6 +200,8 @@ def main() -> None:
                 # With one process of a kind all events come in the order of their values.
                 with servers.fresh(version, StartDBSyncers=1, StartPreprocessors=1) as server:
                     _take(browser, server)
+                with servers.fresh(version, StartDBSyncers=1, StartPreprocessors=1) as server:
+                    _take_map(browser, server)
         finally:
             servers.stop()
 

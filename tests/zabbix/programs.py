@@ -1,5 +1,7 @@
 """Programs that run as user zabbix and end with the session, however it ends."""
 
+from __future__ import annotations
+
 import fcntl
 import shutil
 import socket
@@ -133,13 +135,19 @@ def reload(command: Sequence[str], log: Path) -> None:
     """Let the server or proxy of *command* read its configuration, and return when it has.
 
     It writes a line when it begins: with the second line the first time is done. A request
-    that comes meanwhile is lost.
+    that comes meanwhile is lost, and one that has just been started takes none yet.
     """
     wanted = _reloads(log) + 2
     deadline = time.monotonic() + PATIENCE_SECONDS
+    refused = ""
     while (begun := _reloads(log)) < wanted:
-        assert time.monotonic() < deadline, f"{command} doesn't reload"
-        run([*command, "-R", "config_cache_reload"])
+        assert time.monotonic() < deadline, f"{command} doesn't reload: {refused}"
+        try:
+            run([*command, "-R", "config_cache_reload"])
+        except AssertionError as error:
+            refused = str(error)
+            if "Cannot connect to service" not in refused:
+                raise
         patience = time.monotonic() + 0.5
         while _reloads(log) == begun and time.monotonic() < patience:
             time.sleep(0.01)
@@ -159,14 +167,14 @@ def directory() -> Iterator[Path]:
             shutil.rmtree(left)
     # Not pytest's own directory, which nobody but root may enter.
     root = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    try:
-        with (root / "lock").open("wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with (root / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
             root.chmod(0o755)
             shutil.chown(root, "zabbix", "zabbix")
             yield root
-    finally:
-        shutil.rmtree(root)
+        finally:
+            shutil.rmtree(root)  # while nobody else takes it for one that was left
 
 
 def keep_logs(root: Path, target: Path) -> None:

@@ -11,7 +11,7 @@ from . import programs, sending
 from .agents import TIMEOUT_SECONDS, Kind, free_port
 from .programs import Program, listens
 from .sending import Row, Sent
-from .servers import UPDATE_SECONDS, Server
+from .servers import SCRIPTS, UPDATE_SECONDS, Server
 
 _SETTINGS = {
     "DataSenderFrequency": 1,
@@ -74,6 +74,7 @@ def running(server: Server, root: Path) -> Iterator[Proxy]:
         "PidFile": directory / "proxy.pid",
         "SocketDir": directory,
         "TmpDir": directory,
+        "ExternalScripts": directory / SCRIPTS,
         "DBName": directory / "proxy.sqlite",
         _FREQUENCY[server.version]: UPDATE_SECONDS,
     }

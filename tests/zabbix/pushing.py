@@ -6,12 +6,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.sending.spool import Spool
+
 from .agents import Kind
 
 QUICK = ("--netns", "own", "--source", "sock_diag")
 """The quickest document that needs no privilege."""
 
-_STOP_SECONDS = 30
+BUSY_SECONDS = 30
+"""By how much a service on a busy machine may be late, with a document or with its end."""
+
+_TRIES = 10
 
 
 def sender(version: str) -> Path:
@@ -40,6 +46,24 @@ def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[byte
             yield process
             assert process.poll() is None, log.read_text()
             process.terminate()
-            assert process.wait(_STOP_SECONDS) == 0, log.read_text()
+            assert process.wait(BUSY_SECONDS) == 0, log.read_text()
         finally:
             process.kill()
+
+
+def waiting(spool: Path, destination: str) -> int:
+    """Return how many documents wait on disk for a server.
+
+    On a busy machine the service may keep the file to itself for longer than a call waits.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            opened = Spool(str(spool), 1 << 30)
+            try:
+                return opened.state(destination).waiting
+            finally:
+                opened.close()
+        except SocketsError as error:
+            if not left or "locked" not in str(error):
+                raise
+    raise AssertionError("never reached")

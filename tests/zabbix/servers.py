@@ -1,12 +1,14 @@
 """Real Zabbix servers with database, frontend and API, all on loopback."""
 
+from __future__ import annotations
+
 import itertools
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 from pyzabbix.api import ZabbixAPI
@@ -18,6 +20,9 @@ from .programs import Program, listens
 from .sending import Row, Sent
 
 SERVER_VERSIONS = ("6.0", "7.0")
+
+SCRIPTS = "externalscripts"
+"""The folder of external checks, below that of the server or proxy; a test makes it."""
 
 ADMIN = ("Admin", "zabbix")
 """The user that every new database has, and the password."""
@@ -55,6 +60,20 @@ class Host:
     hostid: str
     name: str
     groupid: str
+
+
+class Raised(NamedTuple):
+    """A problem that a server has raised: of which trigger, and when, in Unix seconds.
+
+    *closed* is None while it is there.
+    """
+
+    eventid: str
+    triggerid: str
+    name: str
+    severity: int
+    opened: float
+    closed: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +156,26 @@ class Server:
         wanted = {"output": "extend", "selectTags": "extend", "sortfield": "eventid"}
         return _rows(self.api.problem.get(hostids=hostid, **wanted))
 
+    def raised(self, hostid: str) -> list[Raised]:
+        """Return all problems of the host there were and are, the oldest first."""
+        wanted = {"output": "extend", "sortfield": ["clock", "eventid"], "value": [0, 1]}
+        events = _rows(self.api.event.get(hostids=hostid, **wanted))
+        clocks = {
+            event["eventid"]: int(event["clock"]) + int(event["ns"]) / 1e9 for event in events
+        }
+        return [
+            Raised(
+                event["eventid"],
+                event["objectid"],
+                event["name"],
+                int(event["severity"]),
+                clocks[event["eventid"]],
+                clocks.get(event["r_eventid"]),
+            )
+            for event in events
+            if event["value"] == "1"
+        ]
+
     def run_now(self, itemids: Sequence[str]) -> None:
         """Let the server poll these items, which it does within 5 seconds."""
         self.api.task.create(*({"type": 6, "request": {"itemid": item}} for item in itemids))
@@ -206,6 +245,7 @@ def _configure(directory: Path, own: Database, settings: Mapping[str, object]) -
         "PidFile": directory / "server.pid",
         "SocketDir": directory,
         "TmpDir": directory,
+        "ExternalScripts": directory / SCRIPTS,
         "DBHost": own.cluster.directory,
         "DBName": own.name,
         "DBUser": database.USER,

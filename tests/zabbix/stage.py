@@ -1,8 +1,10 @@
 """The product where its files say it is, and nothing of the machine changed for it.
 
-A mount namespace of its own shows /opt/zabbix-sockets, as README.md installs it, to the
-agents alone.
+A mount namespace of its own shows /opt/zabbix-sockets, an environment as docs/install.md has it
+made by pip, to the agents alone.
 """
+
+from __future__ import annotations
 
 import os
 import pwd
@@ -15,8 +17,9 @@ from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 
+from zabbix_sockets.host.own_files import with_command
 from zabbix_sockets.model.errors import SocketsError
-from zabbix_sockets.model.snapshot import PINS
+from zabbix_sockets.model.paths import CONFIG, PINS
 from zabbix_sockets.readers.bpf.pins import load
 
 OPT = Path("/opt")
@@ -66,9 +69,8 @@ class Stage:
 
     @property
     def conf(self) -> Path:
-        """What the installed package brings for agents and for sudo."""
-        (site_packages,) = (self.root / "opt/zabbix-sockets/lib").glob("python*/site-packages")
-        return site_packages / "zabbix_sockets/share/conf"
+        """What the installed package brings for agents, units and sudo, as `setup` installs it."""
+        return self.root / "conf"
 
     def load(self) -> None:
         """Do what the boot-time unit does; a second time changes nothing."""
@@ -78,11 +80,17 @@ class Stage:
             raise UnavailableError(str(error)) from error
 
     def inside(
-        self, command: Sequence[str], *, sudoers: bool = False, pins: bool = False
+        self,
+        command: Sequence[str],
+        *,
+        sudoers: bool = False,
+        pins: bool = False,
+        rules: Path | None = None,
     ) -> list[str]:
         """Return *command* in a mount namespace where the stage is set.
 
-        The machine's own pins are hidden; those of the stage are there on demand.
+        The machine's own pins are hidden; those of the stage are there on demand, and a folder
+        with a file of *rules* in the place of the machine's.
         """
         mounts = {
             self.root / "opt": OPT,
@@ -90,6 +98,9 @@ class Stage:
         }
         if sudoers:
             mounts[self.root / "sudoers.d"] = SUDOERS
+        if rules:
+            Path(CONFIG).parent.mkdir(mode=0o755, exist_ok=True)  # to mount over
+            mounts[rules] = Path(CONFIG).parent
         return _in_namespace(mounts, command)
 
 
@@ -119,8 +130,18 @@ def set_up(root: Path) -> Stage:
     imports = [str(HOME / "bin/python3"), "-I", "-c", "import orjson, zabbix_sockets"]
     require(_in_namespace(mounts, as_zabbix(imports)))
     stage = Stage(root, python)
+    _install_conf(site_packages / "zabbix_sockets/share/conf", stage.conf)
     _install_sudoers(stage.conf / "sudoers.d/zabbix-sockets", root / "sudoers.d")
     return stage
+
+
+def _install_conf(packaged: Path, directory: Path) -> None:
+    """Copy what the package brings, with the path of this installation's command."""
+    shutil.copytree(packaged, directory)
+    words = f"{HOME}/bin/python3 -I -m zabbix_sockets"
+    for path in directory.rglob("*"):
+        if path.is_file() and path.suffix != ".pp":  # SELinux's has no command, and is no text
+            path.write_text(with_command(path.read_text("utf-8"), words), "utf-8")
 
 
 def _install_sudoers(packaged: Path, directory: Path) -> None:

@@ -1,5 +1,7 @@
 """The templates on a server, imported as a person would."""
 
+from __future__ import annotations
+
 import gzip
 from pathlib import Path
 

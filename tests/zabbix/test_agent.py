@@ -2,7 +2,9 @@
 
 import os
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ pytestmark = pytest.mark.zabbix
 GET_KEYS = ["sockets.get", "sockets.get[]", "sockets.get[process]"]
 
 MACROS = {
-    "processes": {"{#ID}", "{#PROCESS}", "{#SETTLED}"},
+    "processes": {"{#ID}", "{#PROCESS}", "{#SETTLED}", "{#NETNS}", "{#ADMITTED}"},
     "listeners": {
         "{#ID}",
         "{#PROTOCOL}",
@@ -26,8 +28,17 @@ MACROS = {
         "{#NETNS}",
         "{#EPHEMERAL}",
         "{#PROCESS}",
+        "{#ADMITTED}",
     },
-    "upstreams": {"{#ID}", "{#PROCESS}", "{#PROTOCOL}", "{#ADDRESS}", "{#PORT}", "{#NETNS}"},
+    "upstreams": {
+        "{#ID}",
+        "{#PROCESS}",
+        "{#PROTOCOL}",
+        "{#ADDRESS}",
+        "{#PORT}",
+        "{#NETNS}",
+        "{#ADMITTED}",
+    },
 }
 
 
@@ -60,6 +71,34 @@ def test_groups_without_privilege(agent: Agent, own: Holder, others: Holder, gro
     for holder in (own, others):
         assert listeners[f"tcp/127.0.0.1:{holder.busy}"]["process"]
     assert sum(group["sockets"] for group in document["processes"]) >= 20
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[int]:
+    """The port of a listener in another network namespace."""
+    work = (
+        "import socket, time; server = socket.create_server(('0.0.0.0', 0));"
+        " print(server.getsockname()[1], flush=True); time.sleep(600)"
+    )
+    command = ["unshare", "--net", sys.executable, "-c", work]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        yield int(process.stdout.readline())
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "is_seen"),
+    [("process,own", False), (",own", False), ("process,", True), (",all", True), (",", True)],
+)
+def test_network_namespace(
+    agent: Agent, own: Holder, elsewhere: int, parameters: str, is_seen: bool
+) -> None:
+    """The second parameter asks for the own one alone; left out or empty it is all of them."""
+    document = agent.ask_json(f"sockets.get[{parameters}]")
+    assert row(document["processes"], own.name)["sockets"] == 10
+    others = {each.get("port") for each in document["listeners"] if each.get("netns")}
+    assert (elsewhere in others) == is_seen
 
 
 def test_users(agent: Agent, own: Holder) -> None:
@@ -140,7 +179,10 @@ def test_count_of_an_unknown_name(agent: Agent) -> None:
 
 @pytest.mark.parametrize("kind_of_row", MACROS)
 def test_discovery(agent: Agent, own: Holder, kind_of_row: str) -> None:
-    """Each list is an array whose rows have the contract's macros, the process among them."""
+    """Each list is an array whose rows have the contract's macros, the process among them.
+
+    Unix sockets have no port.
+    """
     identity = {
         "processes": own.name,
         "listeners": f"tcp/127.0.0.1:{own.busy}",
@@ -148,7 +190,9 @@ def test_discovery(agent: Agent, own: Holder, kind_of_row: str) -> None:
     }
     rows = agent.ask_json(f"sockets.discovery[{kind_of_row}]")
     assert isinstance(rows, list)
-    assert {frozenset(found) for found in rows} == {frozenset(MACROS[kind_of_row])}
+    for found in rows:
+        lacked = {"{#PORT}"} if found.get("{#PROTOCOL}") == "unix" else set()
+        assert set(found) == MACROS[kind_of_row] - lacked
     assert row(rows, identity[kind_of_row], "{#ID}")["{#PROCESS}"] == own.name
     assert "(absent)" not in {found["{#ID}"] for found in rows}
 
@@ -157,6 +201,7 @@ def test_discovery(agent: Agent, own: Holder, kind_of_row: str) -> None:
     "key",
     [
         "sockets.get[nonsense]",
+        "sockets.get[process,nonsense]",
         "sockets.discovery",
         "sockets.discovery[]",
         "sockets.discovery[nonsense]",
@@ -210,6 +255,7 @@ def test_all_agents_give_the_same_document(agents: Agents, own: Holder) -> None:
         "listeners",
         "upstreams",
         "other",
+        "map",
     }
 
 

@@ -11,14 +11,19 @@ from .servers import Server
 from .stage import Stage
 from .watched import Watched, wait, watch
 
-pytestmark = pytest.mark.zabbix
+pytestmark = [pytest.mark.zabbix, pytest.mark.short_form("6.0*")]
 
 PROCESS = {
     *("get", "sockets", "tcp.established", "tcp.close_wait", "tcp.syn_sent", "fds_max_pct"),
-    *("retransmitting", "retransmitting_pct"),
+    *("retransmitting", "retransmitting_pct", "worst_remote"),
+    *("totals.opened", "totals.failed", "totals.accepted"),
+    *("totals.bytes_sent", "totals.bytes_received"),
 }
-LISTENER = {"get", "sockets", "established", "accept_queue", "accept_queue_pct"}
-UDP_LISTENER = {"get", "sockets", "established"}
+LISTENER = {
+    *("get", "sockets", "established", "accept_queue", "accept_queue_pct", "drops.rate"),
+    "totals.accepted",
+}
+UDP_LISTENER = {"get", "sockets", "established", "drops.rate"}
 """What is kept of each row unless more is asked for."""
 
 

@@ -5,13 +5,13 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.model.snapshot import PINS, PINS_GROUP
-from zabbix_sockets.readers.bpf import records
+from zabbix_sockets.model.paths import PINS, PINS_GROUP
+from zabbix_sockets.readers.bpf import records, totals
 
 from .sandbox import Sandbox, parse, sandbox
 from .stage import Stage, UnavailableError
@@ -19,7 +19,8 @@ from .stage import Stage, UnavailableError
 pytestmark = pytest.mark.zabbix
 
 UNIT = "systemd/zabbix-sockets-load.service"
-LOADED = {records.pin_path(PINS, program) for program in records.PROGRAMS}
+PROGRAMS = (*records.PROGRAMS, records.COUNT_MINISOCKS, *totals.PINS)
+LOADED = {records.pin_path(PINS, program) for program in PROGRAMS}
 
 # What the unit's capabilities, one of which could give any file away, are good for here.
 PROBE = r"""
@@ -77,6 +78,18 @@ def pinned(stage: Stage) -> dict[str, int]:
     return {f"{PINS}/{name}": (pins / name).stat().st_gid for name in names}
 
 
+def readable_by(group: str) -> dict[str, int]:
+    """Return the pins of a unit with that group: those that count are nobody's to read."""
+    gid = grp.getgrnam(group).gr_gid
+    counting = {records.pin_path(PINS, program) for program in totals.TRACEPOINTS}
+    return {path: 0 if path in counting else gid for path in LOADED}
+
+
+def unloaded(paths: Iterable[str]) -> tuple[int, str, str]:
+    """Return what a unit's end with these pins is: status, stdout, stderr."""
+    return 0, "".join(f"unloaded {path}\n" for path in sorted(paths)), ""
+
+
 def test_restrictions(stage: Stage, folder: Path) -> None:
     """What the unit forbids fails in the sandbox, giving other files away among it."""
     three = f"{1 << 0 | 1 << 38 | 1 << 39:016x}"  # CAP_CHOWN, CAP_PERFMON, CAP_BPF
@@ -104,22 +117,22 @@ def test_restrictions(stage: Stage, folder: Path) -> None:
 def test_start_reload_and_stop(stage: Stage, folder: Path, changed: dict[str, str]) -> None:
     """Each ends well and says what it did, also where a forbidden call would be death."""
     box = unit(stage, folder, **changed)
-    unloaded = (0, "".join(f"unloaded {path}\n" for path in sorted(LOADED)), "")
     loaded = (0, f"readable by group {PINS_GROUP}\n", "")
-    assert run(box, "ExecStop") == unloaded
+    before = pinned(stage)
+    assert run(box, "ExecStop") == unloaded(before)
     assert pinned(stage) == {}
     for step in ("ExecStart", "ExecReload"):
         status, said, errors = run(box, step)
         assert (status, said.partition(", ")[2].partition("loaded")[0], errors) == loaded
-        assert pinned(stage) == dict.fromkeys(LOADED, grp.getgrnam(PINS_GROUP).gr_gid)
-    assert run(box, "ExecStop") == unloaded
+        assert pinned(stage) == readable_by(PINS_GROUP)
+    assert run(box, "ExecStop") == unloaded(LOADED)
 
 
 def test_another_group(stage: Stage, folder: Path) -> None:
     """A drop-in's one line names the group."""
     box = unit(stage, folder, Environment="PINS_GROUP=games")
     assert run(box, "ExecReload")[0] == 0
-    assert pinned(stage) == dict.fromkeys(LOADED, grp.getgrnam("games").gr_gid)
+    assert pinned(stage) == readable_by("games")
 
 
 def test_missing_group(stage: Stage, folder: Path) -> None:
@@ -129,7 +142,7 @@ def test_missing_group(stage: Stage, folder: Path) -> None:
     status, said, errors = run(box, "ExecReload")
     assert (status, said) == (1, "")
     assert errors.startswith(
-        "zabbix-sockets: no group bogus: nobody but root could read what is loaded"
+        "zabbix-sockets: no group bogus: nobody but root could read what load leaves"
     )
     assert "load --group NAME" in errors
     assert pinned(stage) == before

@@ -20,7 +20,7 @@ from .provisioning import (
 )
 from .stage import UnavailableError
 
-pytestmark = pytest.mark.zabbix
+pytestmark = [pytest.mark.zabbix, pytest.mark.short_form("6.0*")]
 
 BY_AGENT = ("--template", "agent")
 UNCHANGED = [f"unchanged: template {name}" for name in TEMPLATES]

@@ -9,7 +9,7 @@ from .programs import wait_for
 from .provisioning import ACTIVE, AGENT, SUPER_ADMIN_ROLE, Target, add_user, unique
 from .servers import Servers
 
-pytestmark = pytest.mark.zabbix
+pytestmark = [pytest.mark.zabbix, pytest.mark.short_form("7.0*")]
 
 BY_AGENT = ("--template", "agent")
 

@@ -24,7 +24,7 @@ from .recorder import Mood, Recorder, recording
 from .servers import SERVER_VERSIONS
 from .stage import UnavailableError
 
-pytestmark = pytest.mark.zabbix
+pytestmark = [pytest.mark.zabbix, pytest.mark.short_form("7.0*")]
 
 SERVICE = ("--interval", "1", "--send-timeout", "1")
 MORTAL = ("setpriv", "--pdeathsig", "KILL")

@@ -12,22 +12,20 @@ from typing import Any
 import psutil
 import pytest
 
-from zabbix_sockets.sending.spool import Spool
-
 from . import programs, proxies
 from .programs import Program, listens, wait_for
-from .pushing import QUICK, running, with_sender
+from .pushing import BUSY_SECONDS, QUICK, running, waiting, with_sender
 from .recorder import recording
 from .servers import SERVER_VERSIONS, Host, Server, Servers
 from .servers import _command as command_of_server
 from .stage import UnavailableError
 
-pytestmark = pytest.mark.zabbix
+pytestmark = [pytest.mark.zabbix, pytest.mark.short_form("server-7.0-*", "proxy-6.0-*")]
 
 _TRAPPER, _TEXT = 2, 4
 _MAX_TEXT = 65_535
 _MISSED = 3  # documents that one outage lasts
-_UNSAVED_SECONDS = 3
+_UNSAVED_SECONDS = BUSY_SECONDS
 """Within which a server or proxy has written to its database what it has said it took."""
 
 Row = tuple[int, int, str]
@@ -126,15 +124,6 @@ def stored(server: Server, host: Host) -> set[Row]:
     (item,) = server.items(host.hostid)
     rows = server.history(item["itemid"], _TEXT)
     return {(int(row["clock"]), int(row["ns"]), row["value"]) for row in rows}
-
-
-def waiting(spool: Path, destination: str) -> int:
-    """Return how many documents wait for a server."""
-    opened = Spool(str(spool), 1 << 30)
-    try:
-        return opened.state(destination).waiting
-    finally:
-        opened.close()
 
 
 @pytest.mark.parametrize("outage", [stop, kill, hang])

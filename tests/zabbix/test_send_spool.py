@@ -16,10 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
-from zabbix_sockets.sending.spool import Spool
-
 from .programs import wait_for
-from .pushing import QUICK, push, running, with_sender
+from .pushing import BUSY_SECONDS, QUICK, push, running, waiting, with_sender
 from .recorder import Mood, Recorder, recording
 from .stage import UnavailableError, require
 
@@ -36,10 +34,19 @@ def recorder() -> Iterator[Recorder]:
         yield recorder
 
 
-def service(recorder: Recorder, spool: Path) -> list[str]:
+@pytest.fixture
+def witness() -> Iterator[Recorder]:
+    """Another server, which takes at once what there is for both."""
+    with recording() as recorder:
+        yield recorder
+
+
+def service(spool: Path, *servers: Recorder) -> list[str]:
     """Return `send --interval 1`."""
     how = ["--interval", "1", "--send-timeout", "1", "--spool", str(spool)]
-    to = ["--server", recorder.address, "--host", "web 1"]
+    to = ["--host", "web 1"]
+    for each in servers:
+        to += ["--server", each.address]
     command = [sys.executable, "-m", "zabbix_sockets", "send", *QUICK, *how, *to]
     try:
         return with_sender(_VERSION, command)
@@ -52,12 +59,12 @@ def moments(values: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
     return [(value["clock"], value["ns"]) for value in values]
 
 
-def check_all(recorder: Recorder) -> None:
+def check_all(recorder: Recorder, witness: Recorder) -> None:
     """All documents are there, each once, in their order, with none missing between them."""
     taken = moments(recorder.taken)
     assert taken == sorted(set(taken))
-    gaps = [later[0] - earlier[0] for earlier, later in itertools.pairwise(taken)]
-    assert max(gaps) <= 3, gaps
+    there_were = [each for each in moments(witness.taken) if taken[0] <= each <= taken[-1]]
+    assert taken == sorted(set(there_were))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +112,12 @@ def small_disk(path: Path) -> Iterator[SmallDisk]:
         process.communicate()
 
 
-def waiting(spool: Path, recorder: Recorder) -> int:
-    """Return how many documents wait on disk."""
-    opened = Spool(str(spool), 1 << 30)
-    try:
-        return opened.state(recorder.address).waiting
-    finally:
-        opened.close()
-
-
-def test_full_disk(recorder: Recorder, tmp_path: Path) -> None:
+def test_full_disk(recorder: Recorder, witness: Recorder, tmp_path: Path) -> None:
     """What finds no room waits in memory; all come in order and once, also after a restart."""
     recorder.mood = Mood.REFUSE
     (tmp_path / "disk").mkdir()
     with small_disk(tmp_path / "disk") as disk:
-        command = disk.inside(service(recorder, disk.path / "s.sqlite"))
+        command = disk.inside(service(disk.path / "s.sqlite", recorder, witness))
         log = tmp_path / "log"
         with running(command, log):
             wait_for(lambda: len(recorder.offered) >= 3)  # one an interval
@@ -136,7 +134,7 @@ def test_full_disk(recorder: Recorder, tmp_path: Path) -> None:
         with running(command, log):
             wait_for(lambda: len(recorder.taken) >= seen + 5)
         assert last_spool(recorder) == state
-    check_all(recorder)
+    check_all(recorder, witness)
 
 
 def last_spool(recorder: Recorder, number: int = 1) -> Any:
@@ -162,15 +160,15 @@ def test_damaged_file(recorder: Recorder, tmp_path: Path) -> None:
     assert answer.stderr == f"note: {file} was damaged; it is {aside} now\n"
     assert (answer.returncode, answer.stdout) == (0, f"{recorder.address}: sent 1, failed 0\n")
     assert aside.read_bytes() == b"no database" * 1000
-    assert waiting(file, recorder) == 0
+    assert waiting(file, recorder.address) == 0
 
 
-def test_damaged_meanwhile(recorder: Recorder, tmp_path: Path) -> None:
+def test_damaged_meanwhile(recorder: Recorder, witness: Recorder, tmp_path: Path) -> None:
     """What comes after the damage is delivered, in order and once; it says that it has trouble."""
     recorder.mood = Mood.REFUSE
     spool, log = tmp_path / "s.sqlite", tmp_path / "log"
-    with running(service(recorder, spool), log):
-        wait_for(lambda: spool.exists() and waiting(spool, recorder) >= 3)
+    with running(service(spool, recorder, witness), log):
+        wait_for(lambda: spool.exists() and waiting(spool, recorder.address) >= 3)
         with spool.open("r+b") as file:
             file.write(os.urandom(spool.stat().st_size))
         wait_for(lambda: "in memory only: " in log.read_text())
@@ -178,7 +176,7 @@ def test_damaged_meanwhile(recorder: Recorder, tmp_path: Path) -> None:
         recorder.mood = Mood.TAKE
         wait_for(lambda: len(recorder.taken) >= 6)
         assert last_spool(recorder) is None  # nobody knows what is on the disk
-    check_all(recorder)
+    check_all(recorder, witness)
 
 
 @pytest.fixture
@@ -204,28 +202,35 @@ def test_clock_is_set(
     seconds: int,
     down: bool,
 ) -> None:
-    """Documents have the clock of their moment and go in the order in which they were made."""
+    """Documents have the clock of their moment and go in the order in which they were made.
+
+    The one on its way may come twice: zabbix_sender, which times by this clock, gives up then.
+    """
     clock, faked = wall_clock
     spool = tmp_path / "s.sqlite"
     recorder.mood = Mood.REFUSE if down else Mood.TAKE
-    with running([*faked, *service(recorder, spool)], tmp_path / "log"):
+    with running([*faked, *service(spool, recorder)], tmp_path / "log"):
         for offset in (0, seconds):
             clock.write_text(str(offset))
             number = made(recorder, spool)
             wait_for(lambda: made(recorder, spool) >= number + 3)  # noqa: B023  # waits in here
         recorder.mood = Mood.TAKE
         wait_for(lambda: len(recorder.taken) >= number + 4)
-        wait_for(lambda: waiting(spool, recorder) == 0)
+        wait_for(lambda: waiting(spool, recorder.address) == 0)
     taken = moments(recorder.taken)
-    assert len(set(taken)) == len(taken)
-    steps = [after[0] - before[0] for before, after in itertools.pairwise(taken)]
+    once = list(dict.fromkeys(taken))
+    steps = [after[0] - before[0] for before, after in itertools.pairwise(once)]
     (jump,) = [step for step in steps if abs(step) > 100]
-    assert abs(jump - seconds) <= 3
-    assert all(0 <= step <= 3 for step in steps if step != jump), steps
+    before_it = once[steps.index(jump)]
+    assert taken in (once, [each for each in once for _ in range(1 + (each == before_it))])
+    assert abs(jump - seconds) <= BUSY_SECONDS
+    assert all(0 <= step <= BUSY_SECONDS for step in steps if step != jump), steps
     for value in recorder.taken:
-        assert 0 <= value["clock"] - json.loads(value["value"])["time"] <= 2
+        age = value["clock"] - json.loads(value["value"])["time"]
+        # The clock may be set while a document is made.
+        assert any(0 <= age - jumped <= BUSY_SECONDS for jumped in (0, seconds)), age
 
 
 def made(recorder: Recorder, spool: Path) -> int:
     """Return how many documents there have been so far."""
-    return len(recorder.taken) + (waiting(spool, recorder) if spool.exists() else 0)
+    return len(recorder.taken) + (waiting(spool, recorder.address) if spool.exists() else 0)

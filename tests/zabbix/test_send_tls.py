@@ -16,7 +16,7 @@ from .pushing import push
 from .servers import SERVER_VERSIONS, Host, Server, Servers
 from .stage import UnavailableError
 
-pytestmark = pytest.mark.zabbix
+pytestmark = [pytest.mark.zabbix, pytest.mark.short_form("7.0*")]
 
 _TRAPPER, _TEXT = 2, 4
 _MAX_TEXT = 65_535
@@ -61,12 +61,7 @@ def tls(request: pytest.FixtureRequest, servers: Servers, lab: Path) -> Iterator
     authorities = {"ca": ("server", "client"), "other ca": ("stranger",)}
     try:
         files = Certificates(lab / f"tls-{request.param}", authorities)
-        own = {
-            "TLSCAFile": files.pem("ca"),
-            "TLSCertFile": files.pem("server"),
-            "TLSKeyFile": files.key("server"),
-        }
-        with servers.fresh(request.param, **own) as server:
+        with servers.fresh(request.param, **files.of_server()) as server:
             yield Lab(server, files)
     except UnavailableError as exc:
         pytest.skip(str(exc))

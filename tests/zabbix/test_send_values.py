@@ -15,7 +15,7 @@ from .programs import wait_for
 from .servers import Host, Server
 from .test_send import command
 
-pytestmark = pytest.mark.zabbix
+pytestmark = [pytest.mark.zabbix, pytest.mark.short_form("7.0*")]
 
 _TRAPPER, _UNSIGNED, _TEXT = 2, 3, 4
 _FIGURES = ("sockets", "tcp.established", "tcp.listen")

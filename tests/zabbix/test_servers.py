@@ -15,13 +15,13 @@ from .programs import wait_for
 from .proxies import Proxy
 from .servers import Host, Server, Servers
 
-pytestmark = pytest.mark.zabbix
+pytestmark = [pytest.mark.zabbix, pytest.mark.short_form("7.0*")]
 
 FLOAT = 0
 TRAPPER = 2
 ACTIVE = 7
 
-PNG_1280x720 = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (1280).to_bytes(4) + (720).to_bytes(4)
+PNG_1280x720 = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (1280 << 32 | 720).to_bytes(8, "big")
 
 
 @pytest.fixture

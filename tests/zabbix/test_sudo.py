@@ -36,7 +36,9 @@ def test_rule_has_whole_commands(sudo_stage: Stage) -> None:
     assert not re.search(r"[*?!^$\[\]]", rule)
 
 
-@pytest.mark.parametrize("key", ["sockets.get", "sockets.get[]", "sockets.get[process]"])
+@pytest.mark.parametrize(
+    "key", ["sockets.get", "sockets.get[]", "sockets.get[process]", "sockets.get[,own]"]
+)
 def test_nothing_is_denied_that_root_may_see(sudo_agent: Agent, others: Holder, key: str) -> None:
     """Each spelling of the master key shows root's processes."""
     document = sudo_agent.ask_json(key)
@@ -58,6 +60,8 @@ def test_discovery(sudo_agent: Agent, others: Holder, kind_of_row: str) -> None:
     [
         "sockets.get[pod]",
         "sockets.get[--help]",
+        "sockets.get[process,web]",
+        'sockets.get["process own"]',
         'sockets.get["process process"]',
         "sockets.discovery",
         "sockets.discovery[nonsense]",

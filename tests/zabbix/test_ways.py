@@ -10,7 +10,10 @@ from .proxies import Proxy
 from .servers import Server
 from .watched import Watched, watch
 
-pytestmark = pytest.mark.zabbix
+pytestmark = [
+    pytest.mark.zabbix,
+    pytest.mark.short_form("6.0-active, proxy", "7.0-active agent2"),
+]
 
 
 def active(server: Server, agents: Agents, program: str) -> Watched:

@@ -1,15 +1,19 @@
 """Hosts whose documents are kept, and what each item has to have stored by them."""
 
+from __future__ import annotations
+
 import json
 import math
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
+
+from zabbix_sockets.document.document import ROWS
 
 from .programs import wait_for
 from .proxies import Proxy
@@ -33,6 +37,12 @@ _TABLES = {
 """Where values of each type are stored."""
 _MULTIPLIER, _JSONPATH, _JAVASCRIPT, _PER_SECOND, _THROTTLED = "1", "12", "21", "10", "20"
 _UNSUPPORTED = "1"
+
+_ERROR = "$.error"
+"""What there is instead of a document."""
+
+_OF_ROWS = re.compile(rf"\$\.({'|'.join(ROWS)})\b")
+"""What a host's items take from all rows of a list: tests/unit/templates/test_ranks.py."""
 
 _FIELDS = re.compile(r"\$((?:\.\w+)+)")
 _ROW = re.compile(
@@ -141,25 +151,27 @@ class Watched:
         self.reload()
 
     def wait_for_truth(self) -> None:
-        """Return when each item has what one document says, of those that come from now on.
+        """Return when each item has had what a document says, of those that come from now on.
 
-        A server that is busy may have begun with a document before it knew the newest items;
-        then a later one is looked at.
+        A server or proxy that is busy may store some items' values later than others, or have begun
+        with a document before it knew the newest items: what differs is looked at again by a later
+        document.
         """
         items = self.items(selectPreprocessing=["type", "params"])
         self.reload()
-        found: list[str] = []
+        found = dict.fromkeys(items, "")
         for _ in range(_ATTEMPTS):
             before, now = self.next_documents()
             later = 0
-            while found := differences(self.server, items, before, now):
+            while differing := differences(self.server, items, before, now, found):
                 if later >= _LATER_DOCUMENTS:
                     break
                 wait(partial(self._has_more_than, later, now), str)
                 later = self._later(now)
             else:
                 return
-        raise AssertionError(found)
+            found = differing
+        raise AssertionError(list(found.values()))
 
     def _later(self, than: Document) -> int:
         """Return how many documents have been stored since that one."""
@@ -175,27 +187,42 @@ def both_complete(pair: tuple[Document, Document]) -> bool:
 
 
 def differences(
-    server: Server, items: Mapping[str, Item], before: Document, now: Document
-) -> list[str]:
-    """Return where *items* differ from what the document *now* says.
+    server: Server,
+    items: Mapping[str, Item],
+    before: Document,
+    now: Document,
+    keys: Collection[str],
+) -> dict[str, str]:
+    """Return where the items of these *keys* differ from what the document *now* says, by key.
 
     Rates are those since the document *before*.
     """
     by_id = {item["itemid"]: item for item in items.values()}
-    kept = [item for item in items.values() if item["history"] != "0"]
+    kept = [items[key] for key in keys if items[key]["history"] != "0" and _is_field(items[key])]
     last = _last_values(server, kept, now.moment)
-    found = []
+    found = {}
     for item in kept:
         expected = _expected(_steps(item, by_id), before, now)
         moment, value = last.get(item["itemid"], (None, None))
         if expected is None:
             if moment == now.moment:
-                found.append(f"{item['key_']}: nothing, not {value!r}")
+                found[item["key_"]] = f"{item['key_']}: nothing, not {value!r}"
         elif moment != now.moment and (moment is None or not _is_throttled(item)):
-            found.append(f"{item['key_']}: {expected!r}, but it has no value")
+            found[item["key_"]] = f"{item['key_']}: {expected!r}, but it has no value"
         elif not _is_near(value, expected):
-            found.append(f"{item['key_']}: {expected!r}, not {value!r}")
+            found[item["key_"]] = f"{item['key_']}: {expected!r}, not {value!r}"
     return found
+
+
+def _is_field(item: Item) -> bool:
+    """Tell whether an item is a field of the document: neither Zabbix's own nor of many rows."""
+    paths = [step["params"] for step in item["preprocessing"] if step["type"] == _JSONPATH]
+    return (
+        item["type"] == _DEPENDENT
+        and len(paths) == 1
+        and paths != [_ERROR]
+        and not _OF_ROWS.match(paths[0])
+    )
 
 
 def _last_values(
@@ -275,7 +302,7 @@ def _expected(steps: list[tuple[str, str]], before: Document, now: Document) -> 
         seconds = now.moment[0] - before.moment[0] + (now.moment[1] - before.moment[1]) / 1e9
         return (value - _walk(steps, before.content)) / seconds
     if _JAVASCRIPT in kinds:
-        return _top(value) if value and isinstance(value[0], dict) else "\n".join(value)
+        return "\n".join(value)
     return value
 
 
@@ -298,16 +325,6 @@ def _walk(steps: list[tuple[str, str]], content: Any) -> Any:
 
 def _is_near(value: object, expected: object) -> bool:
     """Tell whether they are the same, or as near as floating point takes them."""
-    if isinstance(value, float) and isinstance(expected, int | float):
+    if isinstance(value, float) and isinstance(expected, (int, float)):
         return math.isclose(value, expected, rel_tol=1e-6)
     return value == expected
-
-
-def _top(rows: list[dict[str, Any]]) -> str:
-    listed = [row for row in rows if row["id"] != "(absent)"]
-    listed.sort(key=lambda row: (-row["sockets"], row["id"]))
-    lines = []
-    for row in listed[:10]:
-        numbers = row["sockets"], row["tcp"]["established"], row["tcp"]["close_wait"]
-        lines.append("".join(f"{number:8}" for number in numbers) + "  " + row["name"])
-    return "\n".join(lines)

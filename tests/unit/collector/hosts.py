@@ -10,6 +10,7 @@ import pytest
 from zabbix_sockets import Query, Snapshot
 from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.collector.table_readers import TableReaders
 from zabbix_sockets.collector.tables.collection import TableCollection
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.snapshot import HostCounters, PortRange, Visibility
@@ -43,7 +44,7 @@ class Host:
         self.entered: list[str] = []
         self.refused: dict[str, Exception] = {}
         self.deadline = Deadline(600)
-        for name in ("tcp", "tcp6", "udp", "udp6"):
+        for name in ("tcp", "tcp6", "udp", "udp6", "unix"):
             (root / "net" / name).write_text("titles\n")
 
         @contextmanager
@@ -69,7 +70,8 @@ class Host:
         visibility = Visibility("sock_diag")
         snapshot = Snapshot(1, visibility, PORTS, HostCounters())
         made: Any = self.tables if netlink else None
-        plan = Plan(made, ProcTables(f"{self.proc}/net"), visibility)
+        readers = TableReaders(ProcTables(f"{self.proc}/net"), made)
+        plan = Plan(visibility, readers)
         asked = Query(proc=str(self.proc), **query)
         TableCollection(plan, asked, CallContext(str(self.proc), self.deadline), snapshot).collect()
         return snapshot

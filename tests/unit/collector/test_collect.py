@@ -46,7 +46,7 @@ def netlink(monkeypatch: pytest.MonkeyPatch) -> Reader:
 
     def give(scripts: list[list[Step]]) -> FakeTables:
         tables = FakeTables({TCP: scripts})
-        monkeypatch.setattr("zabbix_sockets.collector.sources.NetlinkTables", maker(tables))
+        monkeypatch.setattr("zabbix_sockets.collector.table_readers.NetlinkTables", maker(tables))
         return tables
 
     return give

@@ -1,5 +1,7 @@
 """Who connected: each part of the rule by itself, and what is told for the hot path."""
 
+from __future__ import annotations
+
 import socket
 
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zabbix_sockets.collector.directions import Directions, DirectionsByTable, ephemeral_flags
+from zabbix_sockets.collector.iterator import record_fold
 from zabbix_sockets.model.addresses import fold_address
 from zabbix_sockets.model.snapshot import (
     INBOUND,
@@ -16,7 +19,6 @@ from zabbix_sockets.model.snapshot import (
     PortRange,
 )
 from zabbix_sockets.model.wire import Encoding
-from zabbix_sockets.readers.bpf import records
 from zabbix_sockets.readers.proc import net_tables
 from zabbix_sockets.readers.sock_diag import messages
 
@@ -28,7 +30,7 @@ PICKED, FIXED = 40000, 5432  # ports that the kernel picks, and doesn't
 
 def of_records(family: int = AF_INET) -> Directions:
     """Return what decides for a table, by numbers of ports and packed addresses."""
-    return Directions(records.ENCODING, family, PORTS)
+    return Directions(record_fold.ENCODING, family, PORTS)
 
 
 @pytest.mark.parametrize("listener", [None, WILDCARD, HERE, THERE])
@@ -85,7 +87,7 @@ def test_an_address_by_its_number() -> None:
         (FIXED, PICKED, UNKNOWN),
     ],
 )
-@pytest.mark.parametrize("encoding", [records.ENCODING, messages.ENCODING, net_tables.ENCODING])
+@pytest.mark.parametrize("encoding", [record_fold.ENCODING, messages.ENCODING, net_tables.ENCODING])
 def test_ports_decide_without_a_listener(
     local_port: int, remote_port: int, direction: str, encoding: Encoding
 ) -> None:
@@ -118,7 +120,7 @@ def test_what_the_local_port_alone_decides(
 def test_each_table_has_its_own_listeners() -> None:
     """A listener of another protocol, family or namespace accepts nothing here."""
     listener = ListenerSocket("tcp", 0, HERE, FIXED, "", 2, 0, 128)
-    directions = DirectionsByTable([listener], records.ENCODING, PORTS)
+    directions = DirectionsByTable([listener], record_fold.ENCODING, PORTS)
     assert directions.table("tcp", AF_INET, 0).of(FIXED, HERE, PICKED) == (INBOUND, HERE)
     for place in (("udp", AF_INET, 0), ("tcp", AF_INET6, 0), ("tcp", AF_INET, 7)):
         assert directions.table(*place).of(FIXED, HERE, PICKED) == (UNKNOWN, None)
@@ -127,7 +129,7 @@ def test_each_table_has_its_own_listeners() -> None:
 def test_connected_udp() -> None:
     """It is inbound where a bound UDP socket has its local port: one that serves its clients."""
     bound = ListenerSocket("udp", 0, WILDCARD, 53, "", 2, None, None)
-    table = DirectionsByTable([bound], records.ENCODING, PORTS).table("udp", AF_INET, 0)
+    table = DirectionsByTable([bound], record_fold.ENCODING, PORTS).table("udp", AF_INET, 0)
     assert table.of(53, HERE, PICKED) == (INBOUND, WILDCARD)
     assert table.of(PICKED, HERE, 53) == (OUTBOUND, None)
 

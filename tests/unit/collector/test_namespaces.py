@@ -23,6 +23,7 @@ from zabbix_sockets.collector.namespaces import (
 )
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.collector.table_readers import TableReaders
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, SocketsError
@@ -185,7 +186,7 @@ def test_held(proc: ProcTree) -> None:
 
 def test_no_time_to_look_for_any(proc: ProcTree) -> None:
     """What may be missing is noted, and who asked for one by name learns that."""
-    plan = Plan(None, ProcTables(), Visibility("bpf"))
+    plan = Plan(Visibility("bpf"), TableReaders(ProcTables()))
     assert find_or_warn(Mounts(str(proc), TIME), Deadline(0), plan) == ([], False)
     assert plan.visibility.gaps == [Gap(gaps.NAMESPACES)]
     assert len(plan.visibility.warnings) == 1
@@ -259,13 +260,16 @@ def test_container_for_people(
     number = number_of(with_processes("web", {30: DOCKER}))
     ((found,), _) = find(Mounts(str(proc), TIME), TIME)
     shown = describe(places_of(proc), found)
-    assert shown == Namespace("shop/%7Bcart%7D", f"{ID[:12]} net:[{number}]")
+    assert shown == Namespace(
+        "shop/%7Bcart%7D", f"{ID[:12]} net:[{number}]", container="shop/%7Bcart%7D", pid=30
+    )
     assert shown.shown == f"shop/%7Bcart%7D ({ID[:12]} net:[{number}])"
     secret = describe(places_of(proc), FoundNamespace(7, (30,), known=False))
     assert secret.detail == f"{ID[:12]} pid 30"
     names.clear()
     unnamed = describe(places_of(proc), found)
     assert (unnamed.name, unnamed.shown) == ("", f"{ID[:12]} net:[{number}]")
+    assert unnamed.container == ID[:12]
 
 
 NAMESPACES = {

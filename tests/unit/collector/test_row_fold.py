@@ -162,20 +162,22 @@ class Model:
 
     def _listener(self, each: Socket) -> ListenerSocket:
         protocol, _, netns = self.table
-        queue = (each.recv, each.send) if protocol == "tcp" else (None, None)
+        queue = (each.recv, each.send, None) if protocol == "tcp" else (None, None, each.recv)
         device = device_name(netns, each.ifindex)
         return ListenerSocket(protocol, netns, each.laddr, each.lport, device, each.owner, *queue)
 
     def _connection(self, each: Socket) -> Connection:
         protocol, _, netns = self.table
         head = protocol, netns, each.owner, each.state
+        has_remote = each.state == 8 and each.owner > UNOWNED
+        remote = as_ipv4(each.raddr) if has_remote else None
         for server in (each.laddr, bytes(len(each.laddr))):
             if (server, each.lport) in self._places:
                 device = device_name(netns, each.ifindex)
-                return Connection(*head, INBOUND, server, each.lport, device)
+                return Connection(*head, INBOUND, server, each.lport, device, remote=remote)
         ephemeral = 32768 <= each.lport <= 60999
         if not ephemeral and 32768 <= each.rport <= 60999:
-            return Connection(*head, UNKNOWN)
+            return Connection(*head, UNKNOWN, remote=remote)
         end = as_ipv4(each.raddr), each.rport
         device, source = device_name(netns, each.ifindex), fold_address(as_ipv4(each.laddr))
         return Connection(*head, OUTBOUND, *end, device, source, ephemeral)
@@ -215,13 +217,15 @@ def test_overflow_keeps_the_totals(
     snapshot, model = moved(folded(*case, which, max_endpoints=bound)), Model(*case)
     found = snapshot.connections
     assert totals(found) == totals(model.connections)
+    remotes = [each for each in model.connections if each.remote is not None]
     named = {each for each in found if each.direction == OUTBOUND and each.address is not None}
     wanted = {each for each in model.connections if each.direction == OUTBOUND}
     assert len(named) <= bound
     assert named <= wanted
     if not snapshot.visibility.has_gap(ENDPOINTS):
         assert len(wanted) <= bound
-        assert found == model.connections
+        if not remotes:  # they have a bound of their own, and take room from endpoints
+            assert found == model.connections
 
 
 @given(tables(), st.integers(0, 30))
@@ -240,7 +244,7 @@ def test_unknown_backlog() -> None:
     table = Table("tcp", AF_INET)
     base = Socket(10, 80, 0, V4[0], V4[0], 0, 2, -1, 1)
     fold = folded(table, [base, base._replace(send=0, inode=2)])
-    queues = [each[-2:] for each in moved(fold).listeners]
+    queues = [(each.accept_queue, each.backlog) for each in moved(fold).listeners]
     assert queues == [(2, None), (2, 0)]
 
 
@@ -273,3 +277,23 @@ def test_samples_go_where_their_connections_go(repeated: bool) -> None:
     qualities = moved(fold).qualities
     found = {(key.direction, key.port): quality for key, quality in qualities.items()}
     assert found == {(INBOUND, 80): 3, (OUTBOUND, 5432): 48, (UNKNOWN, None): 64}
+
+
+@pytest.mark.parametrize(("protocol", "listening"), [("tcp", 10), ("udp", 7)])
+def test_drops(protocol: str, listening: int) -> None:
+    """Owners have those of their sockets that were counted; a listener has its own, or none."""
+    table = Table(protocol, AF_INET, 7)
+    base = Socket(listening, 80, 0, V4[0], V4[0], 0, 0, 0, 1)
+    sockets = [
+        base,
+        base._replace(inode=2),
+        base._replace(inode=31),
+        base._replace(state=1, inode=3),
+    ]
+    encoding, address = ENCODINGS[0]
+    fold = TableFold(table, encoding, PORTS, dict(OWNERS))
+    fold.drops = {1: 5, 3: 20, 4: 300, 31: 4000}
+    fold.add([each.row(encoding, address) for each in sockets])
+    snapshot = moved(fold)
+    assert [each.drops for each in snapshot.listeners] == [5, None, 4000]
+    assert snapshot.drops == {(OWNERS[1], 7): 5, (OWNERS[3], 7): 20}

@@ -1,5 +1,7 @@
 """Which source is chosen, for the whole and for each table."""
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Callable
@@ -8,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from zabbix_sockets.collector.sources import (
-    Plan,
+from zabbix_sockets.collector.sources import Plan, choose
+from zabbix_sockets.collector.table_readers import (
     TableRequest,
-    choose,
     measured_rows_of,
     rows_of,
     rows_with_messages_of,
@@ -23,7 +24,6 @@ from zabbix_sockets.model.snapshot import Query, Visibility
 from zabbix_sockets.model.wire import Table
 from zabbix_sockets.readers.bpf import records
 from zabbix_sockets.readers.proc import net_tables
-from zabbix_sockets.readers.proc.net_tables import ProcTables
 from zabbix_sockets.readers.sock_diag import messages
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
@@ -44,7 +44,7 @@ def plan_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Chooser:
     )
 
     def plan(tables: FakeTables | Exception, source: str | None = None, net: str = "") -> Plan:
-        monkeypatch.setattr("zabbix_sockets.collector.sources.NetlinkTables", maker(tables))
+        monkeypatch.setattr("zabbix_sockets.collector.table_readers.NetlinkTables", maker(tables))
         return choose(Query(source, proc=f"{proc}{net}", pins=str(tmp_path / "pins")))
 
     return plan
@@ -71,7 +71,7 @@ def test_why_there_is_no_iterator(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(
         "zabbix_sockets.readers.bpf.capabilities.why_may_not_load", lambda: "CAP_BPF is missing"
     )
-    monkeypatch.setattr("zabbix_sockets.collector.sources.NetlinkTables", maker(FakeTables()))
+    monkeypatch.setattr("zabbix_sockets.collector.table_readers.NetlinkTables", maker(FakeTables()))
     folder = tmp_path / "pins"
     query = Query("bpf", proc=str(ProcTree(tmp_path)), pins=str(folder))
     with pytest.raises(SourceUnavailableError) as raised:
@@ -251,7 +251,7 @@ def plan_by(tmp_path: Path, opened: list[str]) -> Plan:
         opened.append(program)
         return os.open(empty, os.O_RDONLY)
 
-    return Plan(None, ProcTables("/nowhere"), Visibility("bpf"), open_iterator)
+    return Plan(Visibility("bpf"), open_iterator=open_iterator)
 
 
 def test_started_reading_is_used_once(tmp_path: Path) -> None:
@@ -284,5 +284,5 @@ def test_nothing_to_begin_with(tmp_path: Path) -> None:
         plan.begin(Query())
         with pytest.raises(FileNotFoundError):
             plan.records("/proc", TIME)
-    with Plan(None, ProcTables("/nowhere"), Visibility("procfs")) as plan:
+    with Plan(Visibility("procfs")) as plan:
         plan.begin(Query())

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.collector.sums import Sums, add_connections
+from zabbix_sockets.collector.sums import MAX_REMOTES, Sums, add_connections
 from zabbix_sockets.model.gaps import ENDPOINTS
 from zabbix_sockets.model.quality import ONE
 from zabbix_sockets.model.snapshot import (
@@ -152,3 +152,18 @@ def test_lowest_uid_of_listeners_too() -> None:
         sums.add((3, 80), 5)
         sums.move(snapshot, connection_of)
         assert snapshot.uids == {2: 0, 3: 5}
+
+
+def test_remotes_beyond_the_bound() -> None:
+    """Of each owner so many remote ends are told apart; further sockets count without one."""
+    sums, snapshot = new_sums(10 * MAX_REMOTES), empty()
+    for port in range(1, MAX_REMOTES + 3):
+        sums.add_with_remote((2, port), (2, ANY), 0)
+    sums.add_with_remote((2, 1), (2, ANY), 0, 4)
+    sums.add_with_remote((3, 1), (3, ANY), 0)
+    sums.move(snapshot, connection_of)
+    assert len(snapshot.connections) == MAX_REMOTES + 2
+    assert snapshot.connections[connection_of((2, ANY))] == 2
+    assert snapshot.connections[connection_of((2, 1))] == 5
+    assert snapshot.connections[connection_of((3, 1))] == 1
+    assert not snapshot.visibility.gaps

@@ -1,5 +1,7 @@
 """What keeps a call from running on or giving half an answer."""
 
+from pathlib import Path
+
 import pytest
 
 from zabbix_sockets.command import call
@@ -16,9 +18,9 @@ from ..snapshots import (  # noqa: TID252  # a test folder is no package
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Don't wait for other calls of this user, nor read this host's configuration file."""
-    monkeypatch.setattr("zabbix_sockets.command.lock._SHARED_FOLDERS", ())
+    monkeypatch.setattr("zabbix_sockets.command.lock._SHARED_FOLDERS", (str(tmp_path),))
     monkeypatch.setattr(call, "CONFIG", "/nowhere/zabbix-sockets.toml")
 
 
@@ -39,7 +41,10 @@ def test_query(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         (["count", "nginx"], "1\n"),
         (["count", "nginx", "tcp", "listen"], "1\n"),
         (["count", "absent", "udp", "bound"], "0\n"),
-        (["discover", "processes"], '[{"{#ID}":"nginx","{#PROCESS}":"nginx","{#SETTLED}":1}]\n'),
+        (
+            ["discover", "processes"],
+            '[{"{#ID}":"nginx","{#PROCESS}":"nginx","{#SETTLED}":1,"{#NETNS}":"","{#ADMITTED}":1}]\n',
+        ),
         (["discover", "upstreams"], "[]\n"),
     ],
 )
@@ -97,7 +102,7 @@ def test_what_would_help_is_told(
         run(*["show", "processes", *arguments])
         notes = capsys.readouterr().err.splitlines()
         assert len(notes) == len(told)
-        assert all(note.startswith(f"note: {each}") for note, each in zip(notes, told, strict=True))
+        assert all(note.startswith(f"note: {each}") for note, each in zip(notes, told))
 
 
 def test_why_owners_of_sockets_are_not_seen(

@@ -82,6 +82,37 @@ def test_argument_outweighs_option(
     assert groups_of(capsys) == ["www"]
 
 
+@pytest.mark.parametrize(
+    ("by_file", "options", "wanted"),
+    [
+        (False, [], False),
+        (False, ["--clients"], True),
+        (True, [], True),
+        (True, ["--group-by", "unit"], True),
+        (True, ["--group-by", "unit", "--filter", "sport 1"], True),
+        (True, ["--no-clients"], False),
+    ],
+)
+def test_clients(
+    monkeypatch: pytest.MonkeyPatch,
+    snapshot: Snapshot,
+    tmp_path: Path,
+    by_file: bool,
+    options: list[str],
+    wanted: bool,
+) -> None:
+    """They are counted if an option or the file says so, for documents alone."""
+    queries = answer_with(monkeypatch, snapshot)
+    path = tmp_path / "file.toml"
+    path.write_text("clients = true\n" if by_file else "")
+    file = "--config", str(path)
+    run("get", *options, *file)
+    assert queries[-1].clients == wanted
+    for verb in (["discover", "listeners"], ["count", "nginx"], ["show", "listeners"]):
+        run(*verb, *file)
+        assert not queries[-1].clients
+
+
 def test_unknown_grouping(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot) -> None:
     """A grouping that does not exist is wrong usage, before anything is read."""
     queries = answer_with(monkeypatch, snapshot)
@@ -247,7 +278,7 @@ def test_active_within(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot) -> N
     queries = answer_with(monkeypatch, snapshot)
     run("get", "--active-within", "300")
     assert queries[0].active_within == 300
-    with pytest.raises(UsageError, match="invalid choice: 61"):
+    with pytest.raises(UsageError, match=r"invalid choice: '?61"):
         run("get", "--active-within", "61")
 
 

@@ -28,16 +28,18 @@ def test_each_verb_runs_its_own_function(verb: str) -> None:
         "count": ["nginx"],
         "show": ["sockets"],
         "provision": ["https://zabbix.example.com"],
+        "provision map": ["Shop"],
     }
-    request = parse([verb, *arguments.get(verb, [])])
+    request = parse([*verb.split(), *arguments.get(verb, [])])
     assert (type(request.options), request.run) == VERBS[verb].define()
-    assert request.run.__name__ == verb
+    assert request.run.__name__ == verb.replace(" ", "_")
 
 
 def test_agent_verbs() -> None:
     """Agents take the stdout of get, discover and count; people all else."""
     assert set(VERBS) - set(FOR_AGENT) == {
-        *("show", "send", "load", "unload", "files", "provision"),
+        *("show", "send", "setup", "load", "unload", "names", "files", "check", "provision"),
+        "provision map",
     }
 
 
@@ -80,6 +82,16 @@ def test_no_seconds(text: str) -> None:
         parse(["get", f"--timeout={text}"])
 
 
+def test_no_server() -> None:
+    """An empty name of a server, as of a variable that isn't set, is wrong usage."""
+    assert parse(["send", "--server", "a", "--server", "b:1"]).options.pushing.to.server == (
+        "a",
+        "b:1",
+    )
+    with pytest.raises(UsageError, match="--server: no name"):
+        parse(["send", "--server", ""])
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "1e5", "", "٣", "0x10", "\udcff", "²"])
 def test_no_bytes(text: str) -> None:
     """A length is a whole number above 0, in plain digits."""
@@ -108,7 +120,7 @@ def test_zeros_in_front(option: str) -> None:
     [
         ["bogus"],
         ["--bogus"],
-        ["get", "a", "b"],
+        ["get", "a", "b", "c"],
         ["get", "--bogus"],
         ["get", "--time", "3"],
         ["get", "--source", "bogus"],
@@ -143,12 +155,12 @@ def test_wrong_usage(arguments: list[str]) -> None:
 def test_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each verb explains itself, and the overview names it."""
     with pytest.raises(SystemExit) as caught:
-        parse([verb, "--help"])
+        parse([*verb.split(), "--help"])
     assert caught.value.code == 0
     assert f"usage: zabbix-sockets {verb}" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         parse(["--help"])
-    assert f"{verb:10}{VERBS[verb].summary}" in capsys.readouterr().out
+    assert f"{verb:15}{VERBS[verb].summary}" in capsys.readouterr().out
 
 
 def test_no_arguments() -> None:
@@ -156,7 +168,7 @@ def test_no_arguments() -> None:
     with pytest.raises(UsageError, match=r"^no verb$") as caught:
         parse([])
     assert caught.value.hint.startswith("usage: zabbix-sockets")
-    assert all(f"{verb:10}" in caught.value.hint for verb in VERBS)
+    assert all(f"{verb:15}" in caught.value.hint for verb in VERBS)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +177,7 @@ def test_no_arguments() -> None:
         ("shwo", "no verb 'shwo': did you mean show?"),
         ("discovery", "no verb 'discovery': did you mean discover?"),
         ("loaded", "no verb 'loaded': did you mean load or unload?"),
-        ("xyzzy", "no verb 'xyzzy': it is one of get, discover, count, send, show, load"),
+        ("xyzzy", "no verb 'xyzzy': it is one of get, discover, count, send, show, setup, load"),
         ("a\n", "no verb 'a\\n'"),
     ],
 )

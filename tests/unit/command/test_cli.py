@@ -1,5 +1,7 @@
 """The command as its callers see it: exit codes, stdout, stderr."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
@@ -16,6 +18,7 @@ from children import Child
 from zabbix_sockets import __version__
 from zabbix_sockets.command.cli import error_json
 from zabbix_sockets.command.lock import lock_folders, one_at_a_time
+from zabbix_sockets.command.verbs import VERBS
 from zabbix_sockets.model.deadline import Deadline
 
 from ..commands import (  # noqa: TID252  # a test folder is no package
@@ -56,7 +59,9 @@ def test_a_process_that_listens() -> None:
     with Child(zoo.listener, b"unit \xc3\xa9"):
         assert run("count", "unit é", "tcp", "listen", *PATIENT).stdout == b"1\n"
         rows = json.loads(run("discover", "processes", *PATIENT).stdout)
-        assert {"{#ID}": "unit é", "{#PROCESS}": "unit é", "{#SETTLED}": 1} in rows
+        (row,) = (row for row in rows if row["{#ID}"] == "unit é")
+        assert row.keys() == {"{#ID}", "{#PROCESS}", "{#SETTLED}", "{#NETNS}", "{#ADMITTED}"}
+        assert (row["{#PROCESS}"], row["{#SETTLED}"], row["{#NETNS}"]) == ("unit é", 1, "")
         sockets = json.loads(run("show", "sockets", "--json", *PATIENT).stdout)
         owners = [owner["name"] for row in sockets for owner in row["owners"]]
         assert owners.count("unit é") == 1
@@ -89,7 +94,7 @@ def test_output_is_utf8_whatever_the_locale() -> None:
         ["discover", "%s"],
         ["count", "a", "%s"],
         ["count", "a", "tcp", "%s"],
-        ["get", "process", "%s"],
+        ["get", "process", "own", "%s"],
     ],
     ids=str,
 )
@@ -203,6 +208,34 @@ def test_closed_stdout(arguments: list[str]) -> None:
     )
     assert not complaints(answer)
     assert answer.returncode in ((1, 2) if "bogus" in arguments else (1,))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "redirection"),
+    [
+        (["--bogus"], ""),
+        (["--host", "web1"], ""),
+        (["--timeout", "0.5"], ">/dev/full"),
+        (["--timeout", "0.5"], ">&-"),
+    ],
+    ids=str,
+)
+def test_check_that_fails(arguments: list[str], redirection: str) -> None:
+    """Its exit status is none of those that say what it has found."""
+    answer = subprocess.run(
+        ["sh", "-c", f'"$@" {redirection}', "sh", *COMMAND, "check", *arguments],
+        capture_output=True,
+        check=False,
+    )
+    assert not complaints(answer)
+    assert (answer.returncode, answer.stdout) == (3, b"")
+
+
+@pytest.mark.parametrize("verb", ["check", "setup"])
+def test_help_has_the_exit_status(verb: str) -> None:
+    """Of the verbs that have others than the rest, or mean something else by them."""
+    words = " ".join(run(verb, "--help").stdout.decode().split())
+    assert f"exit status: {VERBS[verb].statuses}." in words
 
 
 def waits_for_lock(pid: int) -> bool:

@@ -1,5 +1,7 @@
 """One snapshot at a time per user."""
 
+from __future__ import annotations
+
 import os
 import threading
 import time
@@ -82,6 +84,21 @@ def test_private_folder(shared: list[Path]) -> None:
     assert folder == str(shared[0] / OURS)
     assert os.stat(folder).st_mode & 0o777 == 0o700
     assert lock_folder() == folder
+
+
+def test_names_that_others_have_taken(
+    shared: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who takes all names in the shared folders doesn't take the lock: setup's folder has one."""
+    monkeypatch.setattr("zabbix_sockets.model.paths.STATE_FOLDER", str(tmp_path / "state"))
+    for folder in shared:
+        (folder / OURS).write_text("")
+    assert lock_folder() is None
+    kept = tmp_path / f"state-{os.geteuid()}"
+    kept.mkdir(0o700)
+    assert lock_folder() == str(kept)
+    kept.chmod(0o777)
+    assert lock_folder() is None
 
 
 def world_writable(folder: Path) -> None:

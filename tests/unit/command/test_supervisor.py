@@ -31,7 +31,11 @@ def has_no_child() -> bool:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> object:
-    """No descriptor and no child is left by a call, however it ends."""
+    """No descriptor and no child is left by a call, however it ends.
+
+    A signal of a test would reach the thread of another one, if that still ran.
+    """
+    zoo.wait_for(lambda: len(os.listdir("/proc/self/task")) == 1, "the end of threads", PATIENCE)
     before = sorted(os.listdir("/proc/self/fd"))
     yield
     assert sorted(os.listdir("/proc/self/fd")) == before

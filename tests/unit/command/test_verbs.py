@@ -36,6 +36,8 @@ def test_as_argparse() -> None:
         ["get", "--", ""],
         ["get", "--", "unit"],
         ["get", "user"],
+        ["get", "--", "process", "own"],
+        ["get", "--", "", ""],
         ["discover", "--", "listeners"],
         ["count", "--", "-x"],
         ["count", "--", "nginx", "tcp", "listen"],
@@ -50,7 +52,13 @@ def test_what_agents_ask(call: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "call",
-    [[], ["count", "--"], ["discover", "--", "x"], ["get", "--", "a", "b"], ["count", *"abcd"]],
+    [
+        [],
+        ["count", "--"],
+        ["discover", "--", "x"],
+        ["get", "--", "a", "b", "c"],
+        ["count", *"abcd"],
+    ],
     ids=str,
 )
 def test_errors_are_argparse_s(call: list[str]) -> None:

@@ -25,6 +25,10 @@ CASES: dict[str, tuple[Gap, set[str], str, tuple[str, str]]] = {
         *(Gap(gaps.TABLE, "tcp"), ALL, "timed out or approximate: tcp"),
         ("not every socket was read",) * 2,
     ),
+    gaps.UNIX: (
+        *(Gap(gaps.UNIX), {"processes", "listeners"}, "timed out: not every unix socket was read"),
+        ("", ""),
+    ),
     gaps.NAMESPACE: (
         *(Gap(gaps.NAMESPACE, netns=7), ALL, "1 network namespaces were not read to the end"),
         ("not every socket was read",) * 2,
@@ -44,6 +48,10 @@ CASES: dict[str, tuple[Gap, set[str], str, tuple[str, str]]] = {
     gaps.SHORTAGE: (
         *(Gap(gaps.SHORTAGE), ALL, "no descriptor or memory was left for some names"),
         ("no descriptor or memory was left",) * 2,
+    ),
+    gaps.CONTAINER_NAMES: (
+        *(Gap(gaps.CONTAINER_NAMES), ALL, "the names of 1 containers are not known yet"),
+        ("", "the names of some containers are not known yet"),
     ),
     gaps.DENIED: (
         *(Gap(gaps.DENIED, "nginx", 2), GROUPS, "2 processes may not be inspected: that takes"),
@@ -90,6 +98,10 @@ CASES: dict[str, tuple[Gap, set[str], str, tuple[str, str]]] = {
         *(Gap(gaps.DESCRIPTOR_LIMITS), set(), "timed out: descriptor limits are not known"),
         ("", ""),
     ),
+    gaps.CLIENTS: (
+        *(Gap(gaps.CLIENTS), set(), "the clients of listeners were not read to the end"),
+        ("", ""),
+    ),
     gaps.ROWS: (Gap(gaps.ROWS, "listeners", 9), {"listeners"}, "", ("", "")),
 }
 OF_NAMES = {gaps.HIDDEN_NAMES}  # which matter where groups are named by processes alone
@@ -114,6 +126,9 @@ def test_without_gaps() -> None:
     assert unread_protocols([]) == set()
 
 
+COUNTED = (gaps.DENIED, gaps.NAMESPACE, gaps.UNREAD_COMMANDS, gaps.CONTAINER_NAMES)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_lists_and_warning(kind: str) -> None:
     """Each kind spoils the lists that may lack something, and is warned of once."""
@@ -122,7 +137,7 @@ def test_lists_and_warning(kind: str) -> None:
         concerns = grouping is not UNIT or kind not in OF_NAMES
         assert incomplete([gap], grouping) == (lists if concerns else set())
         found = warnings([gap, gap], grouping)
-        if kind in (gaps.DENIED, gaps.NAMESPACE, gaps.UNREAD_COMMANDS):  # they are added up
+        if kind in COUNTED:  # they are added up
             found = [each.replace(str(2 * gap.how_many), str(gap.how_many), 1) for each in found]
         assert [each[: len(beginning)] for each in found] == [beginning] * bool(
             beginning and concerns
@@ -149,6 +164,13 @@ def test_why_a_number_is_unknown(kind: str) -> None:
         reason = why_unknown([gap], grouping, "nginx", "tcp")
         assert reason.startswith(beginning)
         assert bool(reason) == bool(beginning)
+
+
+def test_unix_sockets_matter_to_their_own_number() -> None:
+    """What was not read of them spoils no number of TCP's, nor do TCP's tables spoil theirs."""
+    assert why_unknown([Gap(gaps.UNIX)], PROCESS, "nginx", "unix").startswith("not every unix")
+    assert not why_unknown([Gap(gaps.UNIX)], PROCESS, "nginx", "")
+    assert not why_unknown([Gap(gaps.TABLE, "tcp")], PROCESS, "nginx", "unix")
 
 
 def test_which_reason_is_said() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 
 from zabbix_sockets.document.count import check_arguments, count
 from zabbix_sockets.document.processes import process_rows
+from zabbix_sockets.document.row import netns_labels
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Groups
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import SocketsError, UsageError
@@ -147,7 +148,7 @@ def test_same_numbers_as_the_document(snapshot: Snapshot) -> None:
     """Every number is the one in the document's row."""
     snapshot.visibility.gaps.clear()
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
-    for ranked in process_rows(snapshot, groups):
+    for ranked in process_rows(snapshot, groups, netns_labels(snapshot, for_people=False)):
         name = ranked.row.name
         assert count(snapshot, name) == ranked.row.sockets
         tcp = ranked.row.tcp

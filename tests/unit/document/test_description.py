@@ -16,8 +16,9 @@ from json_documents import json_document
 
 from zabbix_sockets.document.discovery import macros_of
 from zabbix_sockets.document.document import ROWS, Document, build_document, read_document
-from zabbix_sockets.document.head import Collector, Ephemeral, Host, Spool
+from zabbix_sockets.document.head import Collector, Ephemeral, Host, HostTotals, Spool, Unseen
 from zabbix_sockets.document.json_text import to_json
+from zabbix_sockets.document.listeners import ListenerClients
 from zabbix_sockets.document.record import (
     COUNTER,
     FRACTION,
@@ -31,9 +32,17 @@ from zabbix_sockets.document.record import (
     fields_of,
 )
 from zabbix_sockets.document.row import Row, facts_of
+from zabbix_sockets.document.totals import (
+    Counting,
+    ListenerTotals,
+    ProcessTotals,
+    UpstreamTotals,
+)
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS
+from zabbix_sockets.model.clients import ClientSums
 from zabbix_sockets.model.quality import sample
-from zabbix_sockets.model.snapshot import LISTS, Snapshot
+from zabbix_sockets.model.snapshot import LISTS, Snapshot, UnixSockets
+from zabbix_sockets.model.totals import Totals
 
 from ..snapshots import snapshot_of, snapshots  # noqa: TID252  # a test folder is no package
 from . import test_document
@@ -42,7 +51,20 @@ full = test_document.full  # the fixture
 
 PAGE = (Path(__file__).parents[3] / "docs" / "document.md").read_text("utf-8")
 KINDS = (TEXT, YES_NO, INTEGER, FRACTION, COUNTER, MOMENT, OBJECT)
-RECORDS = (Document, Collector, Spool, Host, Ephemeral, Row, *ROWS.values())
+TOTALS = ListenerTotals, UpstreamTotals, ProcessTotals, Counting
+RECORDS = (
+    Document,
+    Collector,
+    Spool,
+    Host,
+    HostTotals,
+    Ephemeral,
+    Unseen,
+    Row,
+    ListenerClients,
+    *TOTALS,
+    *ROWS.values(),
+)
 SECTIONS: dict[str, type[Record]] = {
     "`collector`": Collector,
     "`host`": Host,
@@ -56,17 +78,25 @@ def whole(full: Snapshot) -> Snapshot:
     """A Snapshot in which every field has something to say."""
     full.unmeasured = set()
     full.qualities = dict.fromkeys(full.connections, sample(9, True, 1, 1, (1, 1)))
+    full.unix = UnixSockets()
+    full.processes = [each._replace(pid=1) for each in full.processes]
+    full.socket_units = {(each[0], *each[2:5]): "x.socket" for each in full.listeners}
+    full.clients = ClientSums()
+    for each in full.listeners:
+        full.clients.of(each[1:5]).add(each.address)
+    full.totals = Totals(*(1_600_000_000, 0, 1, 0, 0), [], [], [])
     return full
 
 
 def test_whole_document(whole: Snapshot) -> None:
     """Where every field has something to say each is there, but for two that a call may lack."""
-    document = json_document(whole)
+    document = json_document(whole, admits=True)
     assert not undescribed(document)
     assert fields_of(Collector).keys() - document["collector"].keys() == {"filter", "spool"}
     assert fields_of(Host).keys() == document["host"].keys()
     for name, record in ROWS.items():
-        assert fields_of(record).keys() == document[name][0].keys()
+        *rows, _ = document[name]
+        assert fields_of(record).keys() == set().union(*rows)
 
 
 @given(snapshots())
@@ -111,7 +141,8 @@ def test_absent_row(whole: Snapshot, name: str) -> None:
     assert list(absent) == [each for each, field in fields.items() if field.zero is not None]
     for each, field in fields.items():
         is_label = field.macro or field.kind == TEXT
-        assert (field.zero is None) == (each == "rtt_us" or bool(is_label and each not in absent))
+        measured_alone = each in ("rtt_us", "totals", "unix")
+        assert (field.zero is None) == (measured_alone or bool(is_label and each not in absent))
 
 
 @pytest.mark.parametrize("record", RECORDS)
@@ -124,7 +155,8 @@ def test_descriptions_make_sense(record: type[Record]) -> None:
         assert field.kind in KINDS, name
         assert field.needs in facts, name
         assert not field.needs or field.optional, name
-        assert not field.additive or (field.kind, field.zero) == (INTEGER, 0), name
+        is_number = field.kind in (INTEGER, COUNTER)
+        assert not field.additive or (is_number and field.zero == 0), name
         assert field.unit != "%" or not field.additive, name
 
 
@@ -132,6 +164,7 @@ def measured() -> Snapshot:
     """Return a Snapshot whose every connection was asked."""
     snapshot = snapshot_of()
     snapshot.unmeasured = set()
+    snapshot.clients = ClientSums()
     return snapshot
 
 

@@ -1,5 +1,7 @@
 """Low-level discovery rows."""
 
+from __future__ import annotations
+
 import re
 
 import pytest
@@ -35,7 +37,7 @@ def discovered(snapshot: Snapshot, kind: str) -> list[dict[str, str | int]]:
 @pytest.mark.parametrize(
     ("kind", "row"),
     [
-        ("processes", {"{#ID}": "nginx", "{#PROCESS}": "nginx", "{#SETTLED}": 1}),
+        ("processes", {"{#ID}": "nginx", "{#PROCESS}": "nginx", "{#SETTLED}": 1, "{#NETNS}": ""}),
         (
             "listeners",
             {
@@ -75,7 +77,18 @@ def test_labels_of_every_row(snapshot: Snapshot) -> None:
         ids = [row["{#ID}"] for row in found]
         assert ids == sorted(row.id for row in document.rows_of(kind))
         assert "(absent)" not in ids
-        assert all(isinstance(value, str | int) for row in found for value in row.values())
+        assert all(isinstance(value, (str, int)) for row in found for value in row.values())
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_only_admitted_rows(kind: str) -> None:
+    """A row that is not admitted is not discovered; one that is, is with its number."""
+    row, *others = build_document(snapshot_of_each()).rows_of(kind)
+    assert not others
+    row.admitted = 0
+    assert discovery(ROWS[kind], [row]) == []
+    row.admitted = 7
+    assert [each["{#ADMITTED}"] for each in discovery(ROWS[kind], [row])] == [7]
 
 
 @pytest.mark.parametrize("kind", LISTS)

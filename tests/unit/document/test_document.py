@@ -1,5 +1,7 @@
 """The document: its shape, what is complete, and what its bounds leave out."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest
@@ -8,6 +10,8 @@ from json_documents import json_document
 
 from zabbix_sockets import __version__
 from zabbix_sockets.document.document import NO_LIMITS, Limits
+from zabbix_sockets.document.head import HostTotals
+from zabbix_sockets.document.record import fields_of
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.snapshot import (
@@ -18,6 +22,7 @@ from zabbix_sockets.model.snapshot import (
     UNOWNED,
     Connection,
     HostCounters,
+    Namespace,
     Process,
     Snapshot,
     Visibility,
@@ -57,10 +62,19 @@ def full() -> Snapshot:
     snapshot = snapshot_of(
         [Process(1, "nginx", 3600.0, 50)],
         [tcp_listener(A, 80, queue=1), udp_bound(A, 53)],
-        {inbound(A, 80): 2, outbound(A, 5432): 3, inbound(NOBODY, 80): 1},
+        {
+            inbound(A, 80): 2,
+            outbound(A, 5432): 3,
+            outbound(A, 5432, state=TcpState.SYN_SENT): 5,
+            inbound(NOBODY, 80): 1,
+        },
     )
-    snapshot.host = HostCounters(*range(1, 7))
+    snapshot.host = HostCounters(*range(1, 9))._replace(
+        totals=dict.fromkeys(fields_of(HostTotals), 9), uptime=9
+    )
     snapshot.fds_limits = {0: 1000}
+    published = ("tcp", b"", 80, 80), ("udp", b"", 53, 53)
+    snapshot.namespaces = {WEB: Namespace("shop/cart", container="shop/cart", published=published)}
     return snapshot
 
 
@@ -88,7 +102,9 @@ def test_absent_rows(full: Snapshot) -> None:
         absent.pop("name", None)
         numbers = [*absent.pop("tcp", {}).values(), *absent.pop("udp", {}).values()]
         assert not any([*numbers, *absent.values()])
-        figures = {field for field, value in rows[0].items() if not isinstance(value, str)}
+        figures = {
+            field for row in rows for field, value in row.items() if not isinstance(value, str)
+        }
         labels = {"settled", "port", "ephemeral", "tcp", "udp"}
         assert absent.keys() == figures - labels
 
@@ -148,9 +164,42 @@ def test_unknown_host_counters_are_absent() -> None:
     snapshot = snapshot_of()
     snapshot.host = HostCounters(orphans=0)
     host = document_of(snapshot)["host"]
-    assert set(host) == {"tcp", "udp", "orphans", "ephemeral"}
+    assert set(host) == {"tcp", "udp", "orphans", "ephemeral", "unseen"}
     assert host["orphans"] == 0
     assert host["ephemeral"]["worst_endpoint"] == ""
+
+
+def test_worst_remote() -> None:
+    """A row with 5 stuck connections names the remote end of most; those that came no port."""
+    close_wait = TcpState.CLOSE_WAIT.value
+    came = inbound(A, 80, state=close_wait)._replace(remote=b"\xc0\0\2\7")
+    stuck = {outbound(A, 443, state=TcpState.SYN_SENT): 2, came: 2, inbound(A, 80): 9}
+    (row, _) = document_of(snapshot_of(processes("a"), (), stuck))["processes"]
+    assert "worst_remote" not in row
+    for connection, named in ((came, "192.0.2.7"), (next(iter(stuck)), "tcp/192.0.2.5:443")):
+        (row, _) = document_of(snapshot_of(processes("a"), (), stuck | {connection: 3}))[
+            "processes"
+        ]
+        assert row["worst_remote"] == named
+
+
+def test_unseen() -> None:
+    """The worst that is not offered: young, or left out; without any none; else not known."""
+    state = TcpState.SYN_SENT.value
+    stuck = {outbound(A, 443, state=state): 7, outbound(A + 1, 443, state=state): 5}
+    members = [*processes("old"), Process(9, "young", 3.0)]
+    snapshot = snapshot_of(members, (), stuck)
+    young = {"id": "young", "stuck": 5, "close_wait": 0, "syn_sent": 5}
+    assert document_of(snapshot)["host"]["unseen"] == young
+    bounded = document_of(snapshot, NO_LIMITS._replace(processes=0))
+    assert bounded["host"]["unseen"]["id"] == "old"
+    snapshot.connections = {}
+    nothing = {"id": "", "stuck": 0, "close_wait": 0, "syn_sent": 0}
+    assert document_of(snapshot)["host"]["unseen"] == nothing
+    snapshot.visibility.add_gap(gaps.DENIED)
+    assert "unseen" not in document_of(snapshot)["host"]
+    snapshot.connections = stuck
+    assert document_of(snapshot)["host"]["unseen"] == young
 
 
 def test_collector_figures() -> None:

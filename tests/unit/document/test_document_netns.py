@@ -1,5 +1,7 @@
 """The document of a host with several network namespaces or other groupings."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest

@@ -1,5 +1,7 @@
 """The document's round-trip times and retransmissions, and where these are absent."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest

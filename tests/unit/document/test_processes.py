@@ -1,11 +1,14 @@
 """processes[]: what each group holds."""
 
+from __future__ import annotations
+
 import pytest
 from json_documents import JsonDocument
 
 from zabbix_sockets.document.processes import process_rows
+from zabbix_sockets.document.row import netns_labels
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Groups
-from zabbix_sockets.model.gaps import DENIED, Gap
+from zabbix_sockets.model.gaps import DENIED, TABLE, Gap
 from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
     NOBODY,
@@ -35,7 +38,10 @@ A, B = FIRST_OWNER, FIRST_OWNER + 1
 def rows_of(snapshot: Snapshot) -> dict[str, JsonDocument]:
     """Return the rows by their ids."""
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
-    rows = [vars(ranked.row) for ranked in process_rows(snapshot, groups)]
+    rows = [
+        vars(ranked.row)
+        for ranked in process_rows(snapshot, groups, netns_labels(snapshot, for_people=False))
+    ]
     assert len({row["id"] for row in rows}) == len(rows)
     return {str(row["id"]): row for row in rows}
 
@@ -224,5 +230,24 @@ def test_rank() -> None:
         outbound(owner, 80): count for owner, count in {2: 9000, 3: 1, 4: 500, 6: 8, 7: 15}.items()
     }
     groups = Groups(snapshot, GROUPINGS[DEFAULT_GROUPING])
-    order = [each.row.id for each in sorted(process_rows(snapshot, groups))]
+    order = [
+        each.row.id
+        for each in sorted(process_rows(snapshot, groups, netns_labels(snapshot, for_people=False)))
+    ]
     assert order == ["listens", "many", "few", "user", "a", "b"]
+
+
+def test_drops() -> None:
+    """Those of a group's listeners and UDP sockets; nothing where one listener's are unknown."""
+    listeners = [
+        tcp_listener(A, 80)._replace(drops=5),
+        udp_bound(A, 53)._replace(drops=7),
+        tcp_listener(B, 81)._replace(drops=None),
+    ]
+    snapshot = snapshot_of(processes("nginx", "postgres"), listeners)
+    snapshot.drops = {(A, OWN_NETNS): 15, (A, WEB): 1, (B, OWN_NETNS): 3}
+    rows = rows_of(snapshot)
+    assert rows["nginx"]["drops"] == 16
+    assert "drops" not in rows["postgres"]
+    snapshot.visibility.gaps.append(Gap(TABLE, "tcp"))
+    assert "drops" not in rows_of(snapshot)["nginx"]

@@ -1,5 +1,7 @@
 """Records: what a class says of its fields, and what is made of that alone."""
 
+from __future__ import annotations
+
 import json
 from typing import Any
 

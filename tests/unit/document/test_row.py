@@ -69,7 +69,8 @@ def upstreams_of(snapshot: Snapshot, *, for_people: bool = False) -> dict[str, A
 
 def processes_of(snapshot: Snapshot, grouping: str = DEFAULT_GROUPING) -> dict[str, Any]:
     """Return the processes' rows by their ids."""
-    rows = process_rows(snapshot, Groups(snapshot, GROUPINGS[grouping]))
+    label = netns_labels(snapshot, for_people=False)
+    rows = process_rows(snapshot, Groups(snapshot, GROUPINGS[grouping]), label)
     return {each.row.id: vars(each.row) for each in rows}
 
 

@@ -121,7 +121,7 @@ def test_condition(text: str, node: Node) -> None:
 )
 def test_precedence(text: str, node: Node) -> None:
     """As ss: from left to right, whatever its manual says; the first states are for all."""
-    for letter, port in zip("abc", "123", strict=True):
+    for letter, port in zip("abc", "123"):
         text = " ".join(
             f"sport {port}" if word == letter else word
             for word in text.replace("(", " ( ")

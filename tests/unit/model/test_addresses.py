@@ -1,5 +1,7 @@
 """Addresses as people and Zabbix read them."""
 
+from __future__ import annotations
+
 import ipaddress
 
 import pytest

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from zabbix_sockets.model import names
 from zabbix_sockets.model.names import MAX_LENGTH, as_parameter, from_parameter, safe_name
 
-HARMFUL = set("\"'`\\${}")
+HARMFUL = set("\"'`\\${}<")
 
 # Alphabets in which an escape, a digest or a cut is likely to be imitated.
 ADVERSARIAL = st.lists(
@@ -26,6 +26,8 @@ NAMES = st.binary(max_size=200) | ADVERSARIAL | st.text(max_size=100).map(str.en
 @example(b"%" * 100)
 @example(b"a" * 46 + b"\xff" * 20)
 @example("\u202egnp.exe".encode())
+@example(b"<img src=//a.b>")
+@example(b"<!channel>")
 @example("\U0001f600".encode() * 30)
 def test_any_name_is_harmless(raw: bytes) -> None:
     """Whatever the bytes, 1 to 64 printable characters come out, and none that does harm."""

@@ -1,5 +1,7 @@
 """Which part of a name was made up by a controller, and which names are made anew each time."""
 
+from __future__ import annotations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

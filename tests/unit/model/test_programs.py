@@ -1,5 +1,7 @@
 """What real programs are called, and what no program achieves by what it calls itself."""
 
+from __future__ import annotations
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st

@@ -85,7 +85,7 @@ def test_sums_never_run_into_each_other(
     )
     for rtt, again, retransmits, lost, limited, times in samples:
         total += times * sample(bucket_of(rtt), again, retransmits, lost, limited)
-        for name, value in zip(sums, (1, again, retransmits, lost, *limited), strict=True):
+        for name, value in zip(sums, (1, again, retransmits, lost, *limited)):
             sums[name] += times * value
     figures = figures_of(total)
     pct = figures.pop("retransmitting_pct")
@@ -126,7 +126,7 @@ def with_figures(**changed: int) -> tuple[int, ...]:
         *("timeouts", "lost", "in_flight", "sent", "received", "rtt", "retransmits"),
         *("receiver", "sender"),
     )
-    found = dict(zip(names, FIGURES, strict=True))
+    found = dict(zip(names, FIGURES))
     return tuple((found | changed).values())
 
 
@@ -166,7 +166,7 @@ def test_sampler(figures: tuple[int, ...], limited: tuple[int, int]) -> None:
     assert (found["retransmits"], found["lost"]) == (retransmits, lost)
     assert found["retransmitting_pct"] == (100.0 if timeouts or in_flight else 0.0)
     names = ("receiver_limited_ms", "sender_buffer_limited_ms")
-    for name, exactly in zip(names, limited, strict=True):
+    for name, exactly in zip(names, limited):
         value = found[name]
         assert isinstance(value, int)
         milliseconds = min(exactly // 1000, 0xFFFFFFFF)

@@ -1,5 +1,7 @@
 """Servers on loopback that answer as a Zabbix frontend does, or as none should."""
 
+from __future__ import annotations
+
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +24,7 @@ ANSWERS = {
 """What any frontend answers that has all templates already."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Request:
     """What came in."""
 
@@ -31,7 +33,7 @@ class Request:
     authorization: str | None
 
 
-@dataclass(slots=True)
+@dataclass
 class Frontend:
     """A running server and what it was asked."""
 

@@ -1,5 +1,7 @@
 """The API, asked over HTTP: what is sent, and what each answer and failure becomes."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,5 +1,7 @@
 """Servers that give no answer of an API, each told in a line."""
 
+from __future__ import annotations
+
 import json
 import socket
 import time
@@ -218,3 +220,13 @@ def test_any_json(answer: object) -> None:
     with saying(json.dumps(answer).encode()) as url, pytest.raises(SocketsError) as caught:
         ask(url)
     assert str(caught.value).isprintable()
+
+
+def test_infinite_number() -> None:
+    """A number that is none is another answer than the API's, too."""
+    with (
+        frontend({"host.get": [{"hostid": float("inf")}]}) as asked,
+        connected(parse_frontend(asked.url), 5, None) as api,
+        pytest.raises(UnreachableError, match=r"answer to host\.get can't be understood"),
+    ):
+        api.rows("host.get", lambda row: int(row["hostid"]))

@@ -91,10 +91,16 @@ def test_without_the_extra(absent: str) -> None:
         [*start, "provision", "http://127.0.0.1:1"], capture_output=True, check=False
     )
     assert answer.returncode == 1
-    assert answer.stderr.decode() == (
-        f"zabbix-sockets: provision needs {absent}, which zabbix-sockets[provision] brings\n"
-        f"{sys.executable} -m pip install '.[provision]' in the folder of zabbix-sockets' source\n"
+    message, hint = answer.stderr.decode().splitlines()
+    assert message == (
+        f"zabbix-sockets: provision needs {absent}, which zabbix-sockets[provision] brings"
     )
+    install, by_hand = hint.split("; ")
+    assert install == (
+        f"in the folder of zabbix-sockets' source: {sys.executable} -m pip install '.[provision]'"
+    )
+    templates = by_hand.removeprefix("or import the YAML files in ").split()[0]
+    assert list(Path(templates).glob("*/*.yaml"))
     for arguments in (["provision", "--help"], ["files"]):
         assert subprocess.run([*start, *arguments], capture_output=True, check=True).stdout
 

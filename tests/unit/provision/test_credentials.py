@@ -1,5 +1,7 @@
 """Where a secret comes from, and that it goes nowhere else."""
 
+from __future__ import annotations
+
 import io
 import os
 from pathlib import Path

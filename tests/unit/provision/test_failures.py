@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zabbix_sockets.host import own_files
 from zabbix_sockets.provision import failures
 
 
@@ -79,3 +80,16 @@ def test_words_without_a_number() -> None:
     """What a library says of a proxy or a file has no number, and is told all the same."""
     error = failures.unreachable("https://z", OSError("Tunnel connection failed: 407"), 5)
     assert str(error) == "https://z: Tunnel connection failed: 407"
+
+
+def test_a_package_has_no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There an environment is made for it, and the templates are where the package has them."""
+    monkeypatch.setattr(own_files, "is_packaged", lambda: True)
+    hint = failures.without_extra(ImportError(name="pyzabbix.api")).hint
+    assert hint == (
+        "in the folder of zabbix-sockets' source:"
+        " python3 -m venv provision && provision/bin/pip install '.[provision]',"
+        " then provision/bin/zabbix-sockets provision;"
+        " or import the YAML files in /usr/share/zabbix-sockets/zabbix_templates by hand,"
+        " in the frontend"
+    )

@@ -1,5 +1,7 @@
 """What is done to hosts, by how they are."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest

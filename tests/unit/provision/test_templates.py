@@ -1,5 +1,7 @@
 """Which file fits which server, and what an import would change."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 from typing import Any

@@ -1,10 +1,12 @@
 """Files that somebody else writes."""
 
 import os
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
+from children import run_as
 
 from zabbix_sockets.readers.files import read_regular
 
@@ -63,6 +65,41 @@ def test_what_is_no_file(tmp_path: Path, kind: str, error: str) -> None:
     assert error in said[0]
 
 
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    """Who waits for a FIFO's reader goes on waiting; to open a device might reboot the host."""
+    path = str(tmp_path / "fifo")
+    os.mkfifo(path)
+    opened: list[int] = []
+    writer = threading.Thread(target=lambda: opened.append(os.open(path, os.O_WRONLY)), daemon=True)
+    writer.start()
+    for _ in range(50):
+        with pytest.raises(OSError, match="not a regular file"):
+            read_regular(path, 1000)
+        writer.join(0.01)
+    assert not opened
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    writer.join(20)
+    os.close(reader)
+    os.close(opened[0])
+
+
+def test_a_file_that_is_closed() -> None:
+    """The error names the file, and not a descriptor of this process."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        path = f"{folder}/file"
+        os.close(os.open(path, os.O_CREAT, 0))
+
+        def read() -> object:
+            try:
+                return read_regular(path, 9).decode()
+            except PermissionError as error:
+                return error.filename
+
+        found = read() if os.geteuid() else run_as(65534, read)
+    assert found == path
+
+
 def test_a_file_without_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more than the limit is read, whatever fstat(2) says, as of files in /proc."""
     assert read_regular("/proc/self/status", 65536).startswith(b"Name:")
@@ -72,3 +109,9 @@ def test_a_file_without_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(read_regular(str(tmp_path / "file"), 200_000)) == 200_000
     with pytest.raises(OSError, match="File too large"):
         read_regular(str(tmp_path / "file"), 199_999)
+
+
+def test_a_path_that_none_can_be() -> None:
+    """Nothing is at a path with a NUL in it, such as one that a unit's file names."""
+    with pytest.raises(FileNotFoundError):
+        read_regular("/etc/a\0b", 9)

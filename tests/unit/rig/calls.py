@@ -8,11 +8,11 @@ from json_documents import JsonDocument, json_document
 from zabbix_sockets.collector.collect import collect
 from zabbix_sockets.collector.single import iter_sockets
 from zabbix_sockets.collector.sources import choose
-from zabbix_sockets.command.options import CONFIG
 from zabbix_sockets.configuration import load
 from zabbix_sockets.document.count import count
 from zabbix_sockets.grouping.by_rules import by_rules
 from zabbix_sockets.grouping.grouping import GROUPINGS
+from zabbix_sockets.model.paths import CONFIG
 from zabbix_sockets.model.snapshot import Query, Snapshot
 from zabbix_sockets.terminal.sockets import socket_json, socket_order
 
@@ -70,9 +70,11 @@ _BY_PORT = "sport = :80 or dport = :5432"
 CALLS = (
     Call("bpf", HOST, document(), 90, thorough=True),
     Call("bpf, own namespace", HOST, document(netns="own"), 60),
+    Call("bpf with clients", HOST, document(clients=True), 90),
     Call("bpf by container", HOST, document("container"), 100),
     Call("bpf by user", HOST, document("user"), 90),
     Call("sock_diag", WITHOUT_PINS, document(), 280, thorough=True),
+    Call("sock_diag with clients", WITHOUT_PINS, document(clients=True), 280),
     Call("sock_diag by unit", WITHOUT_PINS, document("unit"), 300),
     Call("sock_diag of one namespace", WITHOUT_PINS, document(netns="lab"), 250),
     Call("sock_diag without privilege", UNPRIVILEGED, document(), 180, thorough=True),

@@ -42,7 +42,8 @@ class _Importing:
         if whole not in sys.modules:
             self._count += 1
             importer = scope.get("__name__", "") if isinstance(scope, dict) else ""
-            function = sys._getframe(1).f_code.co_qualname
+            code = sys._getframe(1).f_code
+            function = getattr(code, "co_qualname", code.co_name)  # from Python 3.11 on
             os.write(self._told, f"{whole} {importer}:{function}\n".encode())
             if self._count == self._at:
                 if self._what == _NO_MEMORY:

@@ -1,5 +1,7 @@
 """Runs the whole command against the fake kernel, as an agent or a person would start it."""
 
+from __future__ import annotations
+
 import faulthandler
 import fcntl
 import importlib
@@ -14,6 +16,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,12 +27,14 @@ from .faults import WAIT, Step, Trial
 from .kernel import Kernel
 
 for _module in pkgutil.walk_packages(zabbix_sockets.__path__, "zabbix_sockets."):
-    if "provision" not in _module.name and "__main__" not in _module.name:
+    if not {"provision", "service_map", "__main__"} & {*_module.name.split(".")}:
         importlib.import_module(_module.name)  # so that no call needs to: see test_imports
 TIMEOUT, LITTLE, GRACE = 20.0, 0.5, 0.2
 """Seconds: what calls are given, those of which one hangs, and what these may take beyond."""
 SLACK = 10.0
 """Seconds that a busy machine may add."""
+_CALL = "RIG_CALL"
+"""The variable that tells the programs a call starts of its pid: they have their own sessions."""
 _REAL_FLOCK, _REAL_LISTDIR = fcntl.flock, os.listdir
 
 
@@ -73,6 +78,7 @@ class Running:
         if not self.pid:
             try:
                 os.setsid()
+                os.environ[_CALL] = str(os.getpid())
                 self._run(kernel, arguments, trial, limits or {}, setup)
             finally:
                 os._exit(99)  # main() never comes back
@@ -115,7 +121,7 @@ class Running:
         """
         status = _wait(self.pid, self._started + limit)
         seconds = time.perf_counter() - self._started
-        left = 0 if self._have_all_ended() and not programs else kill_session(self.pid)
+        left = 0 if self._have_all_ended() and not programs else kill_rest(self.pid)
         out, err, told = (_content(fd) for fd in (self._out, self._err, self._told))
         notes = [json.loads(line) for line in told.splitlines()]
         steps = [Step(*step) for step, _ in notes]
@@ -173,30 +179,34 @@ _ENDING = 5.0
 """Seconds that what ends by itself after its caller, as zabbix_sender's guard does, may take."""
 
 
-def kill_session(session: int) -> int:
+def kill_rest(call: int) -> int:
     """Kill what is left of a call's processes after a while, and return how many there were."""
     until = time.perf_counter() + _ENDING
-    while (left := _session(session)) and time.perf_counter() < until:
+    while (left := _rest(call)) and time.perf_counter() < until:
         time.sleep(0.01)
     for pid in left:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     return len(left)
 
 
-def _session(session: int) -> list[int]:
-    """Return the processes of a session."""
+def _rest(call: int) -> list[int]:
+    """Return the processes of a call: of its session, and programs that have one of their own."""
     pids = (int(name) for name in _REAL_LISTDIR("/proc") if name.isdecimal())
-    return [pid for pid in pids if _session_of(pid) == session]
+    return [pid for pid in pids if _is_of(pid, call)]
 
 
-def _session_of(pid: int) -> int:
-    """Return a process's session; 0 for one that has ended."""
+def _is_of(pid: int, call: int) -> bool:
+    """Whether a process belongs to a call and has not ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
+        state, _, _, session = stat[stat.rfind(b")") + 2 :].split(None, 4)[:4]
+        if state == b"Z":
+            return False
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
-        return 0
-    state, _, _, session = stat[stat.rfind(b")") + 2 :].split(None, 4)[:4]
-    return 0 if state == b"Z" else int(session)
+        return False
+    return int(session) == call or f"{_CALL}={call}".encode() in environment.split(b"\0")
 
 
 def locks_held(root: Path) -> Iterator[str]:

@@ -14,10 +14,10 @@ from ..readers.sock_diag.messages import (  # noqa: TID252  # a test folder is n
     done,
     message,
 )
-from .scene import LISTEN, Scene, Socket
+from .scene import LISTEN, Scene, Socket, UnixSocket
 
 SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK = 20, 18
-INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_CGROUP_ID = 2, 4, 21
+INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_SKMEMINFO, INET_DIAG_CGROUP_ID = 2, 4, 7, 21
 _TCP_INFO_SIZE = 232
 _FULL_STATES = (1, LISTEN)  # which tell their cgroup, whatever else may
 _PROTOCOLS = {6: "tcp", 17: "udp"}
@@ -30,6 +30,9 @@ CgroupOf = Callable[[Socket], int]
 def answer(request: bytes, scene: Scene, netns: int, cgroup_of: CgroupOf) -> Iterator[bytes]:
     """Yield the datagrams of a dump; DONE comes with the last sockets or behind them."""
     length, kind, *_ = struct.unpack_from("=IHHII", request)
+    if request[16] == socket.AF_UNIX:
+        yield from _unix_answer(request, scene, netns)
+        return
     if kind == TCPDIAG_GETSOCK:
         family, _, _, extensions, states, _ = struct.unpack_from("=BBBB48xII", request, 16)
         tables, program = [("tcp", 2), ("tcp", 10)], b""
@@ -46,6 +49,36 @@ def answer(request: bytes, scene: Scene, netns: int, cgroup_of: CgroupOf) -> Ite
     for at in range(0, len(messages), _PER_DATAGRAM):
         yield b"".join(messages[at : at + _PER_DATAGRAM])
     yield done()
+
+
+def _unix_answer(request: bytes, scene: Scene, netns: int) -> Iterator[bytes]:
+    """Yield the datagrams of a dump of unix sockets."""
+    states, _, show = struct.unpack_from("=III", request, 20)
+    messages = [
+        _unix_message(each, show)
+        for each in scene.unix
+        if each.netns == netns and states >> each.state & 1
+    ]
+    for at in range(0, len(messages), _PER_DATAGRAM):
+        yield b"".join(messages[at : at + _PER_DATAGRAM])
+    yield done()
+
+
+def _unix_message(each: UnixSocket, show: int) -> bytes:
+    """Return a unix socket's message, as sk_diag_fill() of net/unix/diag.c writes it."""
+    payload = struct.pack("=BBBBIQ", socket.AF_UNIX, 1, each.state, 0, each.inode, each.inode)
+    is_path = each.name and each.name[0]
+    if each.name and show & 1:
+        payload += attribute(0, each.name + (b"\0" if is_path else b""))
+    if is_path and show & 2:
+        payload += attribute(1, struct.pack("=II", each.bound, 8))
+    if each.peer and show & 4:
+        payload += attribute(2, struct.pack("=I", each.peer))
+    if show & 0x10:
+        payload += attribute(4, struct.pack("=II", each.waiting, each.backlog))
+    if show & 0x40:
+        payload += attribute(7, struct.pack("=I", each.uid))
+    return message(SOCK_DIAG_BY_FAMILY, payload)
 
 
 def _fits(program: bytes, each: Socket, cgroup_of: CgroupOf) -> bool:
@@ -67,6 +100,8 @@ def encode(each: Socket, kind: int, extensions: int, cgroup: int) -> bytes:
     payload += attribute(8, b"\0")  # INET_DIAG_SHUTDOWN
     if cgroup and (each.state in _FULL_STATES or each.inode):
         payload += attribute(INET_DIAG_CGROUP_ID, struct.pack("=Q", cgroup))
+    if extensions >> INET_DIAG_SKMEMINFO - 1 & 1:
+        payload += attribute(INET_DIAG_SKMEMINFO, struct.pack("=32xI", each.drops))
     if each.protocol == "tcp" and each.inode:
         if extensions >> INET_DIAG_INFO - 1 & 1:
             payload += attribute(INET_DIAG_INFO, tcp_info(each))

@@ -4,6 +4,8 @@ A step is one call into the kernel: its function, what it is about, and how ofte
 before. So a step is found again in another run, whatever the threads do meanwhile.
 """
 
+from __future__ import annotations
+
 import errno
 import re
 from enum import Enum
@@ -106,6 +108,8 @@ _ERRORS: dict[str, tuple[int, ...]] = {
     "stat": (errno.EACCES, errno.ENOENT, errno.EIO, errno.ENOMEM),
     "readlink": (errno.ENOENT, errno.EACCES, errno.ENAMETOOLONG, errno.ENOMEM),
     "access": (),
+    "replace": (errno.ENOSPC, errno.EIO, errno.EROFS),
+    "unlink": (errno.EIO, errno.EROFS),
     "mkdir": (errno.EACCES, errno.ENOSPC, errno.EROFS),
     "netlink": (errno.EPROTONOSUPPORT, errno.EACCES, errno.EMFILE, errno.ENOMEM),
     "send": (errno.ENOBUFS, errno.ECONNREFUSED, errno.ENOMEM),

@@ -3,6 +3,8 @@
 Of /proc a read gives a page at most; what stat(2) says there is what the scene says.
 """
 
+from __future__ import annotations
+
 import builtins
 import io
 import os
@@ -17,10 +19,11 @@ from .scene import OWN, Scene
 from .steps import Replace, Steps
 
 PLACES = re.compile(r"/(proc|sys|etc|run|var|home|dev/shm)(/|$)")
+_DESCRIPTOR = re.compile(r"/proc/self/fd/(\d+)$")
 _PAGE = 4096
 _FAKED = (
     *("open", "read", "readv", "write", "listdir", "scandir", "stat", "lstat", "readlink"),
-    *("access", "mkdir"),
+    *("access", "mkdir", "replace", "unlink"),
 )
 REAL = {name: getattr(os, name) for name in (*_FAKED, "close")}
 """The functions as they are."""
@@ -77,7 +80,11 @@ class Files:
         return label
 
     def _open(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-        real, label = self._at(path, dir_fd)
+        descriptor = _DESCRIPTOR.match(path) if isinstance(path, str) else None
+        if descriptor:  # what it leads to has a name that is the same in each run
+            real, label = path, self.paths.get(int(descriptor[1]), "")
+        else:
+            real, label = self._at(path, dir_fd)
         if label:
             self._step("open", label)
         fd: int = REAL["open"](real, flags, mode, dir_fd=dir_fd)
@@ -167,6 +174,19 @@ class Files:
         if label:
             self._step("mkdir", label)
         REAL["mkdir"](real, mode, dir_fd=dir_fd)
+
+    def _replace(self, source: Any, target: Any) -> None:
+        new, _ = self._at(source)
+        old, label = self._at(target)
+        if label:
+            self._step("replace", label)
+        REAL["replace"](new, old)
+
+    def _unlink(self, path: Any, *, dir_fd: int | None = None) -> None:
+        real, label = self._at(path, dir_fd)
+        if label:
+            self._step("unlink", label)
+        REAL["unlink"](real, dir_fd=dir_fd)
 
     def _open_file(
         self, file: Any, mode: str = "r", buffering: int = -1, **options: Any

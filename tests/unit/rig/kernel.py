@@ -5,6 +5,8 @@ step, at one of which a trial lets something go wrong. It is installed for good:
 that was forked for that. The command itself runs against it, with its defaults.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from zabbix_sockets.command.admitted import file_name
 from zabbix_sockets.readers.bpf import records
 
 from . import iterators, procfiles
@@ -27,11 +30,16 @@ class Kernel:
     """A host of *scene*, whose files are below *root*.
 
     *share*: a name for locks of its own, where several calls run at the same time.
+
+    Attributes:
+        admitted: the path of the file of those who are admitted to discovery.
     """
 
     def __init__(self, root: Path, scene: Scene, share: str = "") -> None:
         self.root = root
         self.scene = scene
+        shared = root / (f"dev/shm-{share}" if share else "dev/shm")
+        self.admitted = shared / f"zabbix-sockets-{os.geteuid()}" / file_name("process")
         self.step = Steps(scene)
         self.files = Files(root, scene, self.step, share)
         self.processes = Processes(scene, self.step, self.files.paths)
@@ -39,7 +47,7 @@ class Kernel:
         self._by_pid = {each.pid: each for each in scene.processes}
         _names(len(sys.modules))  # once, and not in each process that is forked
 
-    def write(self) -> "Kernel":
+    def write(self) -> Kernel:
         """Make the files; return itself."""
         procfiles.write(self.root, self.scene)
         if self.scene.has_pins:
@@ -48,10 +56,17 @@ class Kernel:
                 (self.root / "run/zabbix-sockets" / pin).write_bytes(data)
         return self
 
-    def beside(self, share: str) -> "Kernel":
+    def beside(self, share: str) -> Kernel:
         """Return another one with the same files but for its locks."""
         (self.root / f"dev/shm-{share}").mkdir()
         return Kernel(self.root, self.scene, share)
+
+    def admit(self, known: bytes | None) -> None:
+        """Let that be the file of those who are admitted to discovery; None: there is none."""
+        self.admitted.parent.mkdir(0o700, exist_ok=True)
+        self.admitted.unlink(missing_ok=True)
+        if known is not None:
+            self.admitted.write_bytes(known)
 
     def begin(self, trial: Trial | None = None) -> None:
         """Forget what has been, and let *trial* go wrong from now on."""

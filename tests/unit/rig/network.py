@@ -1,11 +1,15 @@
 """The fake kernel's network: netlink sockets, namespaces to enter, names of devices."""
 
+from __future__ import annotations
+
 import _socket
 import errno
 import os
 import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
+
+from zabbix_sockets.readers import rtnetlink
 
 from ..readers.sock_diag.messages import (  # noqa: TID252  # a test folder is no package
     message,
@@ -64,15 +68,19 @@ class Network:
 
     def answers(self, request: bytes, netns: int) -> Iterator[bytes]:
         """Return the datagrams of a dump; sockets of none but ended processes are closed."""
+        (kind,) = struct.unpack_from("=H", request, 4)
+        if kind == rtnetlink.RTM_GETADDR:
+            return iter([_addresses_of(netns)])
         scene, gone = self._scene, self._step.gone
         if gone:
             left = (each for each in scene.sockets if not each.holders or set(each.holders) - gone)
-            scene = scene._replace(sockets=tuple(left))
+            unix = (each for each in scene.unix if set(each.holders) - gone)
+            scene = scene._replace(sockets=tuple(left), unix=tuple(unix))
         return diag.answer(request, scene, netns, self._cgroup_of)
 
 
 class Netlink:
-    """A NETLINK_SOCK_DIAG socket of the namespace that it is made in; it has a descriptor."""
+    """A netlink socket of the namespace that it is made in; it has a descriptor."""
 
     def __init__(self, network: Network, step: Steps) -> None:
         self._fd = -1
@@ -125,6 +133,17 @@ class Netlink:
             self._fd = -1
 
     __del__ = close
+
+
+def _addresses_of(netns: int) -> bytes:
+    """Return the datagram with an address of each device of a namespace, and the dump's end."""
+    found = []
+    for index in sorted(DEVICES[netns]):
+        address = bytes((192, 0, 2, index % 256))
+        body = rtnetlink.IFADDRMSG.pack(_socket.AF_INET, 24, 0, 0, index)
+        body += rtnetlink.RTATTR.pack(8, rtnetlink.IFA_LOCAL) + address
+        found.append(message(rtnetlink.RTM_NEWADDR, body))
+    return b"".join(found) + message(rtnetlink.NLMSG_DONE, bytes(4))
 
 
 def _spoilt(data: bytes, effect: Effect | None) -> bytes:

@@ -1,5 +1,7 @@
 """What the fake kernel gives a process: others, threads, pipes, locks, limits, time, a database."""
 
+from __future__ import annotations
+
 import _thread
 import ctypes
 import errno

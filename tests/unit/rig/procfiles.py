@@ -1,5 +1,7 @@
 """The scene as files: /proc, and what of /etc, /run, /sys and /var a call looks at."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from .scene import (
     Process,
     Scene,
     Socket,
+    UnixSocket,
 )
 
 _FAMILIES = {"tcp": ("tcp", 2), "tcp6": ("tcp", 10), "udp": ("udp", 2), "udp6": ("udp", 10)}
@@ -36,6 +39,8 @@ def write(root: Path, scene: Scene) -> None:
     _write_caller(proc, scene)
     _write_sysctls(proc / "sys/net/ipv4")
     (proc / "uptime").write_text(f"{UPTIME} 1000.00\n")
+    (proc / "sys/kernel/random").mkdir(parents=True)
+    (proc / "sys/kernel/random/boot_id").write_text("6ca0a5f5-57f5-4f0a-8b3e-0e4b9f3f7d11\n")
     _write_rest(root, scene)
 
 
@@ -50,7 +55,8 @@ def _write_process(proc: Path, scene: Scene, process: Process) -> None:
         f"Max open files            {process.fds_limit} 4096 files\n"
     )
     (folder / "cgroup").write_text(f"0::{process.cgroup}\n")
-    held = scene.held_by(process.pid)
+    held = [each.inode for each in scene.held_by(process.pid)]
+    held += [each.inode for each in scene.unix_held_by(process.pid)]
     _write_links(folder / "fd", held if process.has_descriptors else None)
     for tid in (process.pid, *process.threads):
         alive = tid != process.pid or process.has_descriptors
@@ -80,12 +86,12 @@ def _stat(process: Process) -> bytes:
     return head + start + b" 0" * 30 + b"\n"
 
 
-def _write_links(folder: Path, held: list[Socket] | None) -> None:
+def _write_links(folder: Path, held: list[int] | None) -> None:
     folder.mkdir(parents=True)
     if held is None:
         return
     links = ["/dev/null", "pipe:[77]", "anon_inode:[eventpoll]"]
-    links += [f"socket:[{each.inode}]" for each in held]
+    links += [f"socket:[{inode}]" for inode in held]
     for number, link in enumerate(links):
         (folder / str(number)).symlink_to(link)
 
@@ -123,6 +129,8 @@ def _write_net(folder: Path, scene: Scene, netns: int) -> None:
         rows = scene.sockets_of(netns, protocol, family)
         lines = [_titles(name), *(_line(at, each) for at, each in enumerate(rows))]
         (folder / name).write_text("".join(lines))
+    unix = [line for each in scene.unix if each.netns == netns for line in _unix_lines(each)]
+    (folder / "unix").write_bytes(b"Num       RefCount Protocol\n" + b"".join(unix))
     own = [each for each in scene.sockets if each.netns == netns]
     (folder / "sockstat").write_text(_sockstat(own))
     (folder / "sockstat6").write_text(
@@ -148,6 +156,16 @@ def _write_net(folder: Path, scene: Scene, netns: int) -> None:
     )
 
 
+def _unix_lines(each: UnixSocket) -> list[bytes]:
+    """Return the lines of a unix socket, and of what waits to be accepted by it."""
+    name = b" " + each.name.replace(b"\0", b"@") if each.name else b""
+    head = b"%016x: %08X %08X %08X %04X %02X %5d%s\n"
+    if each.state != LISTEN:
+        return [head % (0, 3, 0, 0, 1, 3, each.inode, name)]
+    listener = head % (0, 2, 0, 0x10000, 1, 1, each.inode, name)
+    return [listener, *[head % (0, 3, 0, 0, 1, 2, 0, name)] * each.waiting]
+
+
 def _titles(name: str) -> str:
     return f"  sl  local_address rem_address   st tx_queue rx_queue ({name})\n"
 
@@ -164,9 +182,10 @@ def _line(number: int, each: Socket) -> str:
             (each.remote_address, each.remote[1]),
         )
     )
+    tail = "20 4 0 10 -1" if each.protocol == "tcp" else each.drops
     return (
         f"{number:4}: {ends} {each.state:02X} {send:08X}:{receive:08X} 00:00000000 00000000"
-        f" {each.uid:5} {0:8} {each.inode} 2 0000000000000000 20 4 0 10 -1\n"
+        f" {each.uid:5} {0:8} {each.inode} 2 0000000000000000 {tail}\n"
     )
 
 
@@ -201,6 +220,13 @@ def _write_sysctls(folder: Path) -> None:
 def _write_rest(root: Path, scene: Scene) -> None:
     for folder in ("dev/shm", "etc/zabbix", "run/netns", "run/zabbix-sockets", "sys/kernel/btf"):
         (root / folder).mkdir(parents=True)
+    for folder in ("etc/systemd/system/dbus.socket.d", "run/systemd/system"):
+        (root / folder).mkdir(parents=True)
+    unit = root / "etc/systemd/system/dbus.socket"
+    unit.write_text("[Socket]\nListenStream=/run/dbus/bus\n")
+    (root / f"{unit}.d/path.conf").write_text(
+        "[Socket]\nListenStream=\nListenStream=%t/dbus/system_bus_socket\n"
+    )
     (root / "etc/passwd").write_text(
         "".join(f"{name}:x:{uid}:{uid}::/home/{name}:/bin/sh\n" for name, uid in USERS.items())
     )

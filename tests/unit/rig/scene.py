@@ -72,6 +72,7 @@ class Socket(NamedTuple):
     requests: int = 0
     rtt: int = 0
     retransmits: int = 0
+    drops: int = 0
 
     @property
     def family(self) -> int:
@@ -88,6 +89,24 @@ class Socket(NamedTuple):
         """In network order; the wildcard where there is none."""
         wildcard = "::" if self.family == socket.AF_INET6 else "0.0.0.0"
         return socket.inet_pton(self.family, self.remote[0] or wildcard)
+
+
+class UnixSocket(NamedTuple):
+    """A stream socket of unix; *name* as the kernel has it, *bound* the listener that bound it.
+
+    *waiting* is the accept queue of a listener. Sockets of one have an inode, *holders* are pids.
+    """
+
+    inode: int
+    state: int
+    name: bytes = b""
+    bound: int = 0
+    holders: tuple[int, ...] = ()
+    netns: int = OWN
+    uid: int = 0
+    waiting: int = 0
+    backlog: int = 0
+    peer: int = 0
 
 
 _NO_PID = 5_000_000
@@ -164,7 +183,8 @@ SOCKETS = (
     # Node.js, which only its executable tells
     Socket(7201, "tcp", LISTEN, ("127.0.0.1", 3000), holders=(NODE,), uid=1000, queues=(0, 511)),
     # dnsmasq
-    Socket(3001, "udp", CLOSE, ("0.0.0.0", 53), holders=(DNSMASQ,), uid=65, queues=(120, 0)),
+    Socket(3001, "udp", CLOSE, ("0.0.0.0", 53), holders=(DNSMASQ,), uid=65, queues=(120, 0),
+           drops=7),
     Socket(3002, "udp", CLOSE, ("fe80::1", 546), holders=(DNSMASQ,), uid=65, device=2),
     Socket(3003, "udp", ESTABLISHED, ("192.0.2.1", 44000), ("192.0.2.53", 53), (DNSMASQ,), uid=65),
     # a name that the kernel has cut; a process whose main thread has ended
@@ -185,6 +205,18 @@ SOCKETS = (
     Socket(8101, "tcp", LISTEN, ("::", 22), holders=(LAB_SSHD,), netns=LAB, queues=(0, 128)),
 )  # fmt: skip
 
+_POSTGRES = b"/run/postgresql/.s.PGSQL.5432"
+UNIX_SOCKETS = (
+    UnixSocket(9001, LISTEN, _POSTGRES, 9001, (POSTGRES,), uid=70, waiting=1, backlog=200),
+    UnixSocket(9002, ESTABLISHED, _POSTGRES, 9001, (POSTGRES,), uid=70, peer=9003),
+    UnixSocket(9003, ESTABLISHED, holders=(JAVA,), uid=1000, peer=9002),
+    UnixSocket(9004, ESTABLISHED, holders=(NGINX, WORKER), peer=9005),
+    UnixSocket(9005, ESTABLISHED, holders=(1,), peer=9004),
+    UnixSocket(9006, LISTEN, b"\0java", 9006, (JAVA,), uid=1000, backlog=5),
+    UnixSocket(9007, LISTEN, b"/data/redis.sock", 9007, (CART_REDIS,), CART, 999, backlog=511),
+    UnixSocket(9008, LISTEN, b"/run/dbus/system_bus_socket", 9008, (1,), backlog=4096),
+)
+
 USERS = {"root": 0, "www-data": 33, "postgres": 70, "alice": 1000}
 """Those of /etc/passwd."""
 
@@ -197,6 +229,7 @@ class Scene(NamedTuple):
 
     processes: tuple[Process, ...] = PROCESSES
     sockets: tuple[Socket, ...] = SOCKETS
+    unix: tuple[UnixSocket, ...] = UNIX_SOCKETS
     capabilities: int = ROOT
     denied: frozenset[int] = frozenset()
     """Pids whose descriptors and namespaces the caller may not see."""
@@ -216,8 +249,12 @@ class Scene(NamedTuple):
         return sorted(found, key=lambda each: each.state not in (LISTEN, CLOSE))
 
     def held_by(self, pid: int) -> list[Socket]:
-        """Return the sockets that a process has a descriptor of."""
+        """Return the TCP and UDP sockets that a process has a descriptor of."""
         return [each for each in self.sockets if pid in each.holders]
+
+    def unix_held_by(self, pid: int) -> list[UnixSocket]:
+        """Return the unix sockets that a process has a descriptor of."""
+        return [each for each in self.unix if pid in each.holders]
 
     def current_established(self, netns: int) -> int:
         """Return CurrEstab of /proc/net/snmp."""

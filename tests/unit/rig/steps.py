@@ -1,5 +1,7 @@
 """The steps of a call, and what goes wrong at one of them."""
 
+from __future__ import annotations
+
 import errno
 import os
 import re
@@ -10,10 +12,12 @@ from collections import Counter
 from collections.abc import Callable
 from types import FrameType
 
+from modules import qualified_name
+
 from .faults import Effect, Fault, Step, Trial
 from .scene import OWN, Scene
 
-_NAMING = ("open", "listdir", "scandir", "stat", "readlink", "mkdir")
+_NAMING = ("open", "listdir", "scandir", "stat", "readlink", "mkdir", "replace", "unlink")
 """Functions whose errors name a file."""
 _OPENING = ("open", "netlink", "pipe")
 """Functions that need a descriptor."""
@@ -137,6 +141,6 @@ def _place() -> str:
         code = frame.f_code
         if _PACKAGE in code.co_filename:
             module = code.co_filename.rpartition(_PACKAGE)[2].removesuffix(".py")
-            names.append(f"{module}:{code.co_qualname}")
+            names.append(f"{module}:{qualified_name(code)}")
         frame = frame.f_back
     return " < ".join(names)

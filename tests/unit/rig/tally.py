@@ -38,4 +38,4 @@ def lines(tallies: list[Tally]) -> Iterator[str]:
 
 def _said(counts: Counter[str]) -> str:
     kinds = ", ".join(f"{number:,} {name}" for name, number in counts.most_common())
-    return f"{counts.total():,} trials: {kinds}"
+    return f"{sum(counts.values()):,} trials: {kinds}"

@@ -63,3 +63,9 @@ def test_scene_is_what_it_says(tmp_path: Path) -> None:
     assert nginx["sockets"] == len(held)
     assert nginx["retransmits"] == 3
     assert nginx["recv_queue_bytes"] == 17
+    dnsmasq = next(row for row in rows if row["id"] == "dnsmasq")
+    assert dnsmasq["drops"] == 7
+    listeners = found["listeners"]
+    assert isinstance(listeners, list)
+    units = {row["id"]: row["socket_unit"] for row in listeners if "socket_unit" in row}
+    assert units == {"unix//run/dbus/system_bus_socket": "dbus.socket"}

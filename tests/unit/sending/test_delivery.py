@@ -1,5 +1,7 @@
 """Delivery: in order, none lost, none twice, one dead destination delays no other."""
 
+from __future__ import annotations
+
 import fcntl
 import os
 import random

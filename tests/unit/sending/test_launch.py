@@ -80,21 +80,24 @@ def test_ends_with_its_caller(tmp_path: Path, number: signal.Signals) -> None:
     script = f"exec >{pids}.new; {script}"
     command = [sys.executable, "-c", _CALLER, script]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as caller:
-        deadline = time.monotonic() + 30
-        while not pids.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        started = [int(line) for line in pids.read_text().split()]
-        assert len(started) == 2
-        assert all(map(is_alive, started))
-        caller.send_signal(number)
-        caller.wait(30)
+        try:
+            deadline = time.monotonic() + 30
+            while not pids.exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            started = [int(line) for line in pids.read_text().split()]
+            assert len(started) == 2
+            assert all(map(is_alive, started))
+            caller.send_signal(number)
+            caller.wait(30)
+        finally:
+            caller.kill()
     while any(map(is_alive, started)):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-def test_no_folder() -> None:
+def test_no_folder(tmp_path: Path) -> None:
     """It is an error with its reason."""
     with pytest.raises(SocketsError, match="true can't be started: No such file"):
-        run(["true"], b"", "/nonexistent", 1)
+        run(["true"], b"", str(tmp_path / "nowhere"), 1)

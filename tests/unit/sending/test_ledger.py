@@ -60,6 +60,7 @@ def test_kept(path: str, spool: Spool) -> None:
     assert drained(spool, A) == [1]
 
 
+@pytest.mark.skipif(sqlite3.sqlite_version_info < (3, 37), reason="its tables are STRICT")
 def test_file_of_an_earlier_version(path: str) -> None:
     """What waits there is sent, and what is known there is known."""
     Path(path).parent.mkdir()
@@ -127,3 +128,21 @@ def test_clock_of_the_future(path: str) -> None:
     assert Ledger(path, B).names() == {"row"}
     forget_abandoned(path, [A], NOW + WEEK)
     assert not Ledger(path, B).names()
+
+
+@pytest.mark.parametrize("strange", ["'many'", "x'00ff'", "1e300", "-5"])
+@pytest.mark.usefixtures("spool")
+def test_columns_of_another_type(path: str, strange: str) -> None:
+    """A damaged file in which SQLite finds nothing wrong: what is no number counts as one."""
+    learn(path, A)
+    with closing(sqlite3.connect(path)) as database, database:
+        for column in ("refused", "size", "seen", "attempts", "tried"):
+            database.execute(f"UPDATE groups SET {column} = {strange}")
+    found = Ledger(path, A)
+    assert found.known().keys() == {"row"}
+    assert found.awaited(NOW) in (0, 1)
+    found.is_due("row", NOW)
+    found.see(["row"], NOW)
+    found.learn("row", 0, 1, NOW)
+    found.save()
+    assert Ledger(path, A).awaited(NOW) in (0, 1)

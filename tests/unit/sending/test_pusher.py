@@ -57,6 +57,20 @@ def lock(host: Path) -> Iterator[int]:
     os.close(lock)
 
 
+def test_root_beside_the_service(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A single push of root's keeps off the service's folder, and does without a spool."""
+    folder = host / "state"
+    folder.mkdir()
+    monkeypatch.setenv("STATE_DIRECTORY", str(folder))
+    if os.geteuid():
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+    else:
+        os.chown(folder, 65534, -1)
+    request = parse(["send", "--server", "a", "--host", "h"])
+    assert Pusher(request.options.pushing, make).spool is None
+    assert not list(folder.iterdir())
+
+
 @pytest.mark.parametrize("values", [(), ("--values",)], ids=["document", "values"])
 def test_while_another_sends(host: Path, lock: int, values: tuple[str, ...]) -> None:
     """Whatever is pushed is on disk before its lock is waited for, and goes afterwards."""

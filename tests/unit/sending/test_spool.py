@@ -1,11 +1,14 @@
 """The spool: bounded, in order, whole after anything."""
 
+from __future__ import annotations
+
 import os
 import resource
 import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
@@ -243,6 +246,35 @@ def test_no_place(tmp_path: Path) -> None:
         Spool(str(tmp_path), LARGE)
 
 
+@pytest.mark.parametrize("mode", [0o700, 0o777])
+def test_root_in_the_folder_of_others(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    """Whoever may put a link there, or a journal, does not have root open it."""
+    folder, target = Path(path).parent, tmp_path / "roots"
+    folder.mkdir()
+    folder.chmod(mode)
+    if os.geteuid():
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+    elif mode == 0o700:
+        os.chown(folder, 65534, -1)
+    for name in ("spool.sqlite", "spool.sqlite.lock"):
+        (folder / name).symlink_to(target)
+    with pytest.raises(SocketsError, match="another user's") as caught:
+        Spool(path, LARGE)
+    assert "--spool" in caught.value.hint
+    assert not target.exists()
+
+
+def test_a_link_for_a_lock(path: str, tmp_path: Path) -> None:
+    """It is not followed, whoever put it there."""
+    Path(path).parent.mkdir()
+    Path(f"{path}.lock").symlink_to(tmp_path / "target")
+    with pytest.raises(SocketsError, match="symbolic links"):
+        Spool(path, LARGE)
+    assert not (tmp_path / "target").exists()
+
+
 _WRITER = """
 import sys
 from zabbix_sockets.sending.lines import Value
@@ -284,7 +316,7 @@ def test_damaged_document(path: str, spool: Spool) -> None:
     """One that can't be read any more is counted, and holds up no other."""
     spool.add(A, packet(1))
     spool.add(A, packet(2))
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         database.execute("UPDATE waiting SET packet = ? WHERE clock = 1", (b"rubbish",))
     assert drained(spool, A) == [2]
     assert spool.state(A) == State(0, 1, None)

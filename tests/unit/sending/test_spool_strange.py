@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from spooling import LARGE, A, drained, packet
+from spooling import LARGE, A, B, drained, packet
 
 from zabbix_sockets.sending.spool import Spool, State
 
@@ -33,7 +33,7 @@ def test_packet_of_another_shape(path: str, spool: Spool, content: bytes) -> Non
     """What is no packet of values that can be sent is counted, and holds up no other."""
     for clock in (1, 2, 3):
         spool.add(A, packet(clock))
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         strange = zlib.compress(content)
         database.execute("UPDATE waiting SET packet = ? WHERE clock = 2", (strange,))
     assert drained(spool, A) == [1, 3]
@@ -46,7 +46,7 @@ def test_bomb(path: str, spool: Spool) -> None:
     spool.add(A, packet(2))
     packing = zlib.compressobj(9)
     bomb = b"".join(packing.compress(b" " * 1_000_000) for _ in range(300)) + packing.flush()
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         database.execute("UPDATE waiting SET packet = ? WHERE clock = 1", (bomb,))
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -80,3 +80,38 @@ def test_file_of_somebody_else(path: str, made: str) -> None:
     again = Spool(path, LARGE)
     assert not again.renamed
     again.close()
+
+
+@pytest.mark.parametrize("strange", ["'many'", "x'00ff'", "1e300", "'7 documents'"])
+def test_columns_of_another_type(path: str, strange: str) -> None:
+    """A damaged file in which SQLite finds nothing wrong: what is no number counts as one."""
+    first = Spool(path, LARGE)
+    first.add(A, packet(1))
+    first.tidy([A, B], 0)
+    first.close()
+    with closing(sqlite3.connect(path)) as database, database:
+        for table, column in (("waiting", "clock"), ("waiting", "bytes")):
+            database.execute(f"UPDATE {table} SET {column} = {strange}")
+        database.execute(f"INSERT INTO dropped VALUES (?, {strange})", (B,))
+    spool = Spool(path, 1)
+    assert not spool.renamed
+    assert spool.state(A).waiting == 1
+    assert spool.state(B).dropped >= 0
+    spool.add(A, packet(2))
+    assert drained(spool, A) == [2]
+    spool.tidy([A], 30 * 86_400)
+    assert spool.state().dropped > 0
+    assert not spool.trouble
+    spool.close()
+
+
+def test_schema_of_other_bytes(path: str) -> None:
+    """A file of which SQLite's error has bytes that are no UTF-8 is set aside like others."""
+    Spool(path, LARGE).close()
+    whole = Path(path).read_bytes()
+    Path(path).write_bytes(
+        whole.replace(b"CREATE TABLE dropped", b"CREATE \xff\xfe\xffBLE dropped")
+    )
+    spool = Spool(path, LARGE)
+    assert spool.renamed
+    spool.close()

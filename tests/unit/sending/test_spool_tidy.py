@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import closing
 
 import pytest
 from spooling import LARGE, A, B, drained, packet
@@ -22,7 +23,8 @@ def test_servers_that_are_gone(path: str, spool: Spool) -> None:
     assert spool.state() == State(2, 0, 1)
     spool.tidy([A], later)  # within the hour: once is enough
     assert spool.state() == State(2, 0, 1)
-    assert drained(Spool(path, LARGE), f"{B}\nrow") == [3]
+    with closing(Spool(path, LARGE)) as again:
+        assert drained(again, f"{B}\nrow") == [3]
     spool.add(f"{B}\nrow", packet(4))
     spool.tidy([A], later + 3600)
     assert spool.state() == State(1, 2, 1)

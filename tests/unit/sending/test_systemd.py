@@ -1,5 +1,7 @@
 """What systemd is told."""
 
+from __future__ import annotations
+
 import socket
 import time
 from collections.abc import Iterator

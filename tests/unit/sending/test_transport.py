@@ -1,5 +1,7 @@
 """What of zabbix_sender's answers is believed. The texts are those of 6.0.14 and 7.0.9."""
 
+from __future__ import annotations
+
 import re
 import sys
 import time
@@ -70,6 +72,32 @@ def test_no_connection() -> None:
         "Unable to connect to [127.0.0.1]:1 [cannot connect to [[127.0.0.1]:1]:"
         " [111] Connection refused]"
     )
+
+
+def test_too_old(tmp_path: Path) -> None:
+    """The one of 5.0, as of Debian 11, lacks -t and prints its usage: the cause is its age."""
+    text = (
+        "zabbix_sender [9]: invalid option -- t\nusage:\n  zabbix_sender [-v] -z server [-p port]"
+        " [-I IP-address] -s host -k key\n                -o value\n"
+    )
+    said = "this zabbix_sender is older than Zabbix 6.0"
+    assert parse_answer(text, 1, SILENT).error == said
+    program = tmp_path / "zabbix_sender"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{text}END\nexit 1\n")
+    program.chmod(0o755)
+    with pytest.raises(UsageError, match=said) as raised:
+        check(Sender(program=str(program)), "127.0.0.1")
+    assert "zabbix-sender (of zabbix.com" in raised.value.hint
+
+
+def test_killed_in_a_handshake(tmp_path: Path) -> None:
+    """What it has done before it hung is no reason, though it is about TLS."""
+    program = tmp_path / "zabbix_sender"
+    said = "zabbix_sender [7]: DEBUG: zbx_tls_init_child() PSK ciphersuites: TLS_PSK_AES_128"
+    program.write_text(f"#!/bin/sh\necho '{said}'\nexec sleep 60\n")
+    program.chmod(0o755)
+    outcome = push(Sender(program=str(program)), "127.0.0.1", [VALUE], 1, 0.5)
+    assert outcome == Outcome(0, 0, "zabbix_sender did not end within 1.5 s")
 
 
 def test_payload_is_no_answer() -> None:
@@ -209,3 +237,10 @@ def test_lines_are_lines() -> None:
     """What Unicode calls the end of a line is none in what was sent."""
     text = f"zabbix_sender [7]: DEBUG: x\u2028{TAKEN}"
     assert not parse_answer(text, 1, SILENT).delivered
+
+
+@pytest.mark.parametrize("digits", [10, 5000])
+def test_numbers_that_no_server_has(digits: int) -> None:
+    """A server's words are no answer if their numbers are longer than any."""
+    text = TAKEN.replace("processed: 1", f"processed: {'1' * digits}")
+    assert parse_answer(text, 1, SILENT) == Outcome(0, 0, SILENT)

@@ -4,6 +4,8 @@ A check yields a sentence for each fault of a template. Beside each stand change
 find: a check that can't fail checks nothing.
 """
 
+from __future__ import annotations
+
 import copy
 import functools
 from collections.abc import Callable, Iterator
@@ -23,7 +25,7 @@ GONE = object()
 """For `Export.changed`: what is there goes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Part:
     """What belongs together: items, triggers and graphs of the host, or of one discovery rule."""
 
@@ -54,7 +56,7 @@ class Part:
         return {each["name"]: each.get("discover") != "NO_DISCOVER" for each in things}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Export:
     """A whole file: one template for one version of Zabbix."""
 
@@ -114,7 +116,7 @@ class Export:
         (found,) = (part for part in self.rules if part.kind == kind)
         return found
 
-    def changed(self, place: str, value: object) -> "Export":
+    def changed(self, place: str, value: object) -> Export:
         """Return a copy with another *value* at a *place*: `templates/0/items/sockets.get/key`."""
         content = copy.deepcopy(self.content)
         inside: Any = content

@@ -1,12 +1,14 @@
 """What stands in Zabbix' texts: user macros, LLD macros, functions of items, times."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 _USER = re.compile(r'\{\$(?P<name>[^:{}"]*)(?::(?P<context>"(?:[^"\\]|\\.)*"|[^}"]*))?\}')
 _LLD = re.compile(r"\{#[^{}]*\}")
-_FUNCTION = re.compile(r"(\w+)\(/([^/]+)/([^,()]+)((?:,[^,()]*)*)\)")
+_FUNCTION = re.compile(r"(\w+)\(/([^/]*)/((?:[^,()\[\]]|\[[^\]]*\])+)((?:,[^,()]*)*)\)")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 

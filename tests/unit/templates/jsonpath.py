@@ -8,7 +8,10 @@ import operator
 import re
 from typing import Any
 
-_STEP = re.compile(r"\.(?P<first>first)\(\)|\.(?P<name>\w+)|\[\?\((?P<condition>.*?)\)\]")
+_STEP = re.compile(
+    r"\.(?P<first>first)\(\)|\.(?P<name>\w+)|\[\?\((?P<condition>.*?)\)\]"
+    r"|\[\*\]\.(?P<greatest>[\w.]+)\.max\(\)"
+)
 _COMPARISON = re.compile(r'@\.(\w+) (==|!=|<=|>=|<|>) (?:"([^"]*)"|(\d+))')
 _OPERATORS = {
     "==": operator.eq,
@@ -49,10 +52,21 @@ def _stepped(value: Any, step: re.Match[str]) -> Any:
         if not found:
             raise NoMatchError(step[0])
         return found
+    if step["greatest"]:
+        return max(_found(value, step["greatest"].split(".")))
     try:
         return value[0] if step["first"] else value[step["name"]]
     except (IndexError, KeyError, TypeError) as exc:
         raise NoMatchError(step[0]) from exc
+
+
+def _found(rows: list[Any], names: list[str]) -> list[Any]:
+    """Return what is at these names in the rows that have it."""
+    for name in names:
+        rows = [row[name] for row in rows if name in row]
+    if not rows:
+        raise NoMatchError(".".join(names))
+    return rows
 
 
 def _holds(row: dict[str, Any], condition: str) -> bool:

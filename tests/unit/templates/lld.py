@@ -29,13 +29,19 @@ def fields_of(part: Part) -> list[str]:
 
 def labels_of(part: Part, row: Object) -> Labels:
     """Return the LLD macros of a row of the document, by what the JavaScript and the paths say."""
-    made = {"label": f"{row['id']} {row.get('process', '')}".rstrip()}
+    container = row.get("container")
+    made = {
+        "label": f"{row['id']} {row.get('process', '')}".rstrip(),
+        "place": f" in container {container}" if container else "",
+    }
+    computed = set(made)
     for found in _FIELD.finditer(script_of(part)):
         name, expression, field, otherwise = found.groups()
         if expression:
-            made[name] = row[field] if row[field] != "" else otherwise or ""
+            value = row.get(field, "") if otherwise is not None else row[field]
+            made[name] = value if value != "" else otherwise or ""
         else:
-            assert name == "label", f"not understood: {script_of(part)}"
+            assert name in computed, f"not understood: {script_of(part)}"
     return {
         each["lld_macro"]: str(query(made, each["path"])) for each in part.rule["lld_macro_paths"]
     }

@@ -28,6 +28,7 @@ def unnamed(export: Export, readme: str, metrics: str) -> Iterator[str]:
                 yield item["key"]
             path = item["preprocessing"][0]["parameters"][0].removeprefix("$.")
             is_metric = {"tag": "component", "value": "raw"} not in item["tags"]
+            is_metric = is_metric and item.get("type") == "DEPENDENT"
             if is_metric and f"| `{item['key']}` | `{path}` |" not in metrics:
                 yield f"{item['key']} in docs/metrics.md"
         for trigger in part.triggers:
@@ -61,7 +62,7 @@ def test_nothing_else_is_named(export: Export) -> None:
     of_newer = export_of(export.path.parent.name, "7.0")
     assert set(re.findall(r"\{\$[A-Z0-9_.]+\}", readme)) <= of_newer.macros.keys()
     keys = {item["key"] for part in export.parts for item in part.items}
-    assert set(re.findall(r"\| `(sockets\.[^`]+)` \|", readme)) == keys
+    assert set(re.findall(r"\| `((?:sockets\.|zabbix\[)[^`]+)` \|", readme)) == keys
     known = {each["lld_macro"] for part in export.rules for each in part.rule["lld_macro_paths"]}
     assert lld_macros(readme) <= known
 

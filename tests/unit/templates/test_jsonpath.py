@@ -20,6 +20,7 @@ DOCUMENT = {"a": {"b": 1}, "rows": [FIRST, {"id": "y", "n": 1}, {"id": "(absent)
         ("$.rows[?(@.n <= 0)].first().id", "x"),
         ("$.rows[?(@.n > 0)].first().n", 1),
         ("$.rows[?(@.n < 0)].first().id", "(absent)"),
+        ("$.rows[*].n.max()", 1),
         ("$.rows[?(@.n != 0 && @.n != 1)].first().id", "(absent)"),
     ],
 )
@@ -29,7 +30,14 @@ def test_found(path: str, found: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["$.b", "$.a.b.c", '$.rows[?(@.id == "z")]', "$.rows[?(@.other == 0)].first()"]
+    "path",
+    [
+        "$.b",
+        "$.a.b.c",
+        '$.rows[?(@.id == "z")]',
+        "$.rows[?(@.other == 0)].first()",
+        "$.rows[*].x.max()",
+    ],
 )
 def test_not_found(path: str) -> None:
     """Where nothing is, that is an error and no value."""

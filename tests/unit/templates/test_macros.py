@@ -71,13 +71,27 @@ def odd_contexts(export: Export) -> Iterator[str]:
         yield "a context outside of prototypes"
 
 
+_ALIKE = {"{$SOCKETS.HEARTBEAT}", "{$SOCKETS.DROPS.TIME}", "{$SOCKETS.NEW.TIME}"}
+"""The macros that are for all rows alike: a heartbeat, and times in functions that have no room for
+an id, or that count of the host, too."""
+
+
 def missing_contexts(export: Export) -> Iterator[str]:
-    """Yield macros that alarms of a row use for all rows alike."""
+    """Yield macros that alarms of a row use for all rows alike, but for those that are.
+
+    One that has the row's context in the same alarm is the host's limit without it.
+    """
     for part in export.rules:
         for trigger in part.triggers:
-            for macro in (macro for text in texts(trigger) for macro in user_macros(text)):
-                if not macro.context:
-                    yield f"{trigger['name']}: {macro.name} without a context"
+            # Those on which it depends may be the host's.
+            own = {name: value for name, value in trigger.items() if name != "dependencies"}
+            used = [macro for text in texts(own) for macro in user_macros(text)]
+            known = {macro.name for macro in used if macro.context} | _ALIKE
+            yield from (
+                f"{trigger['name']}: {macro.name} without a context"
+                for macro in used
+                if not macro.context and macro.name not in known
+            )
 
 
 CHECKS = (undefined_macros, odd_macros, odd_contexts, missing_contexts)
@@ -142,7 +156,7 @@ def _agent_configuration() -> str:
     return (ROOT / "conf" / "zabbix_sockets.conf").read_text("utf-8")
 
 
-LOW = "triggers/Ephemeral ports run low"
+LOW = "triggers/Sockets: Ephemeral ports run low"
 LISTENERS = "templates/0/discovery_rules/sockets.listeners.discovery"
 EXPRESSION = f"{LISTENERS}/trigger_prototypes/0/expression"
 FIRST = "templates/0/macros/{$SOCKETS.ACCEPT_QUEUE.CONTROL}"
@@ -151,7 +165,7 @@ CHANGES: list[Change] = [
     (undefined_macros, "templates/0/description", "{$SOCKETS.OTHER}"),
     (undefined_macros, f"{FIRST}/description", "{$SOCKETS.OTHER}"),
     (undefined_macros, f"{FIRST}/macro", "{$SOCKETS.OTHER}"),
-    (undefined_macros, "templates/0/items/sockets.get[{$SOCKETS.GROUP.BY}]/delay", "1m"),
+    (undefined_macros, "templates/0/items/sockets.get[{$SOCKETS.GROUP.BY}]/timeout", "3s"),
     (odd_macros, f"{FIRST}/macro", "{$SOCKETS.Other}"),
     (odd_macros, f"{FIRST}/macro", "{$SOCKETS.ACCEPT_QUEUE.MIN}"),
     (odd_macros, f"{FIRST}/description", "Some."),

@@ -1,5 +1,7 @@
 """What is discovered for which row: filters, overrides, and how much that is."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
 
@@ -30,7 +32,8 @@ CHANGES_OF_ROWS: list[Labels] = [
 
 def offered(part: Part, document: Object, macros: dict[str, str]) -> list[Object]:
     """Return the rows of the document that a rule looks at."""
-    rows = query(document, resolved(part.rule["preprocessing"][0]["parameters"][0], macros))
+    step = next(each for each in part.rule["preprocessing"] if each["type"] == "JSONPATH")
+    rows = query(document, resolved(step["parameters"][0], macros))
     assert isinstance(rows, list)
     return rows
 
@@ -51,8 +54,8 @@ def items_of(thing: Object, part: Part, export: Export) -> set[str]:
         found = {each.key for each in functions(expressions(thing), export.macros)}
     else:
         found = {line["item"]["key"] for line in thing["graph_items"]}
-    assert found <= part.keys.keys()
-    return found
+    assert found <= part.keys.keys() | export.host.keys.keys()
+    return found & part.keys.keys()
 
 
 def blunt_overrides(export: Export) -> Iterator[str]:
@@ -78,14 +81,14 @@ def test_overrides_hit(export: Export) -> None:
     assert not list(blunt_overrides(export))
 
 
-def udp_faults(export: Export, document: Object) -> set[str]:
-    """Return what the overrides for UDP hit wrongly, or miss."""
+def protocol_faults(export: Export, document: Object, protocol: str = "udp") -> set[str]:
+    """Return what the overrides for protocols but TCP hit wrongly, or miss, for *protocol*."""
     part = export.part("listeners")
-    udp = next(row for row in document["listeners"] if row.get("protocol") == "udp")
+    row = next(each for each in document["listeners"] if each.get("protocol") == protocol)
     lacking = {
         item["key"]
         for item in part.items[1:]
-        if item["preprocessing"][0]["parameters"][0].removeprefix("$.") not in udp
+        if item["preprocessing"][0]["parameters"][0].removeprefix("$.") not in row
     }
     wanted = {part.keys[key]["name"] for key in lacking}
     wanted |= {
@@ -93,22 +96,50 @@ def udp_faults(export: Export, document: Object) -> set[str]:
         for each in [*part.triggers, *part.graphs]
         if items_of(each, part, export) & lacking
     }
-    overrides = [each for each in part.rule["overrides"] if each["name"].startswith("UDP")]
+    overrides = [
+        each
+        for each in part.rule["overrides"]
+        if {one["macro"] for one in each["filter"]["conditions"]} == {"{#PROTOCOL}"}
+        and is_selected(each["filter"], labels_of(part, row), export.macros)
+    ]
     for override in overrides:
-        assert is_selected(override["filter"], labels_of(part, udp), export.macros)
         assert {each["discover"] for each in override["operations"]} == {"NO_DISCOVER"}
     found = {
         each["name"]
         for override in overrides
         for operation in override["operations"]
-        for each in hit(part, operation, labels_of(part, udp))
+        for each in hit(part, operation, labels_of(part, row))
     }
     return wanted ^ found
 
 
-def test_udp(export: Export, document: Object) -> None:
-    """For UDP exactly that is left out which looks at an accept queue."""
-    assert not udp_faults(export, document)
+@pytest.mark.parametrize("protocol", ["udp", "unix"])
+def test_protocols(export: Export, document: Object, protocol: str) -> None:
+    """For each but TCP exactly that is left out which looks at what its rows don't have."""
+    assert not protocol_faults(export, document, protocol)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_missed"),
+    [
+        ("/run/php/php8.2-fpm.sock", True),
+        ("/var/lib/mysql/mysql.sock", True),
+        ("@abstract", False),
+        ("/tmp/x", False),
+        ("/run/user/1000/bus", False),
+        ("/run/containerd/s/0a1b2c3d4e5f60718293a4b5", False),
+        ("/run/a~0123456789abcdef", False),
+    ],
+)
+def test_unix_sockets_that_are_missed(
+    export: Export, document: Object, name: str, is_missed: bool
+) -> None:
+    """That a listener is gone is an alarm unless its name says that it comes and goes."""
+    part = export.part("listeners")
+    row = next(row for row in document["listeners"] if row.get("protocol") == "unix")
+    labels = labels_of(part, row | {"address": name, "id": f"unix/{name}"})
+    found = discovered(part, labels, export.macros)["TRIGGER_PROTOTYPE"]
+    assert any("Nobody listens" in each["name"] for each in found) == is_missed
 
 
 def test_absent_is_no_row_to_discover(export: Export, document: Object) -> None:
@@ -121,13 +152,40 @@ def test_absent_is_no_row_to_discover(export: Export, document: Object) -> None:
 
 def test_rows_that_are_not_offered(export: Export, document: Object) -> None:
     """A process that is not settled, and a listener on an ephemeral port, only when asked for."""
-    document["processes"][0]["settled"] = 0
+    document["processes"][0] |= {"settled": 0, "admitted": 0}
     document["processes"][1]["settled"] = 1  # (absent), so that there is one
     assert len(offered(export.part("processes"), document, export.macros)) == 1
     document["listeners"][0]["ephemeral"] = 1
     part, macro = export.part("listeners"), "{$SOCKETS.LLD.LISTENER.EPHEMERAL}"
     few, all_ = (offered(part, document, export.macros | {macro: value}) for value in "01")
     assert len(all_) == len(few) + 1
+
+
+@pytest.mark.parametrize(
+    ("settled", "admitted", "is_offered"),
+    [
+        (1, 400, True),
+        (1, 401, False),
+        (1, 0, False),
+        (1, None, True),
+        (0, None, False),
+        (0, 0, False),
+        (0, 400, True),
+        (0, 401, False),
+    ],
+)
+def test_admitted_rows(
+    export: Export, document: Object, settled: int, admitted: int | None, is_offered: bool
+) -> None:
+    """Rows are offered that have a number within the macro's; without numbers those settled."""
+    numbered = {} if admitted is None else {"admitted": admitted}
+    for part in export.rules:
+        row = {key: value for key, value in document[part.kind][0].items() if key != "admitted"}
+        row |= {"settled": settled} if part.kind == "processes" else {}
+        rows = [row | numbered, row | {"id": "other", "settled": 1, "admitted": 1}]
+        ids = [each["id"] for each in offered(part, {part.kind: rows}, export.macros)]
+        wanted = is_offered if part.kind == "processes" else admitted in {None, 400}
+        assert ids == ([row["id"], "other"] if wanted else ["other"])
 
 
 def test_filters(export: Export, document: Object) -> None:
@@ -150,7 +208,11 @@ def test_nothing_looks_at_what_is_not_there(
         for each in found[TRIGGERS] + found[GRAPHS]:
             assert items_of(each, part, export) <= keys, each["name"]
         for item in found[ITEMS]:
-            assert item["master_item"]["key"] in keys | {export.body["items"][0]["key"]}
+            if item["type"] == "CALCULATED":
+                used = {each.key for each in functions(item["params"], export.macros)}
+            else:
+                used = {item["master_item"]["key"]}
+            assert used <= keys | {export.body["items"][0]["key"]}
 
 
 def test_all_metrics(export: Export, document: Object) -> None:
@@ -159,8 +221,12 @@ def test_all_metrics(export: Export, document: Object) -> None:
         found = discovered(part, labels, export.macros | MORE)[ITEMS]
         few = discovered(part, labels, export.macros)[ITEMS]
         assert len(few) < len(found)
-        if labels.get("{#PROTOCOL}") != "udp":
-            assert found == prototypes(part, ITEMS)
+        if labels.get("{#PROTOCOL}") not in ("udp", "unix"):
+            lacking = ": Receive queue" if part.kind == "listeners" else ()
+            wanted = [
+                each for each in prototypes(part, ITEMS) if not each["name"].endswith(lacking)
+            ]
+            assert found == wanted
 
 
 def test_who_may_come_and_go(export: Export, document: Object) -> None:
@@ -184,7 +250,7 @@ def test_usual_level(export: Export, document: Object) -> None:
 
 def test_volume(export: Export, document: Object) -> None:
     """By default a row costs few items, the one that holds it included."""
-    most = {"processes": 8, "tcp": 5, "udp": 3, "upstreams": 9}
+    most = {"processes": 14, "tcp": 7, "udp": 4, "unix": 6, "upstreams": 16}
     for part, labels, _ in scenarios(export, document):
         kind = labels["{#PROTOCOL}"] if part.kind == "listeners" else part.kind
         found = discovered(part, labels, export.macros)[ITEMS]
@@ -213,4 +279,4 @@ def test_changes_of_udp_are_found(document: Object, pattern: str) -> None:
     place = f"{RULE}/UDP has no accept queue/operations/0/value"
     sound = export_of("sockets_by_zabbix_agent", "7.0")
     is_fault = pattern != ": Accept queue"
-    assert bool(udp_faults(sound.changed(place, pattern), document)) == is_fault
+    assert bool(protocol_faults(sound.changed(place, pattern), document)) == is_fault

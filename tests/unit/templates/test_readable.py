@@ -16,7 +16,9 @@ COMPONENTS = {"raw", "network", "collector", "processes", "listeners", "upstream
 WITHOUT_FIGURE = {"Nobody listens any more", "No document comes"}
 """Alarms whose only value is that there is none."""
 
-_FIGURE = re.compile(r"\{ITEM\.LASTVALUE([1-9])\}")
+_FIGURE = re.compile(r"\{ITEM\.(?:LAST)?VALUE([1-9])\}")
+_GREATEST = re.compile(r"\{\?max\(//(.*?),\{\$[A-Z_.]+\}\)\}")
+_BY_KEY = re.compile(r"\{\?last\(//(.*?)\)\}")
 
 
 def _short(trigger_name: str) -> str:
@@ -71,22 +73,30 @@ def odd_events(export: Export) -> Iterator[str]:
     """Yield triggers whose problems don't say what was seen, and where, against which limit."""
     for part in export.parts:
         for trigger in part.triggers:
-            event, name = trigger["event_name"], trigger["name"]
+            event, name, now = trigger["event_name"], trigger["name"], trigger["opdata"]
             seen = [each.key for each in functions(trigger["expression"], export.macros)]
             figures = [int(number) for number in _FIGURE.findall(event)]
-            if bool(figures) == (_short(name) in WITHOUT_FIGURE):
+            greatest = _GREATEST.findall(event)
+            if bool(figures or greatest) == (_short(name) in WITHOUT_FIGURE):
                 yield f"{name}: {event}"
             # They count the functions of the expression, not its items.
             shown = [seen[number - 1] for number in figures if number <= len(seen)]
-            if len(set(shown)) < len(figures) or len(figures) != event.count("{ITEM"):
+            if len(set(shown)) < len(figures) or len(figures) != event.count("{ITEM.VALUE"):
                 yield f"{name}: an item twice, or none: {event}"
+            found = [int(number) for number in _FIGURE.findall(now)]
+            if not found or max(found) > len(seen) or len(found) != now.count("{ITEM.LASTVALUE"):
+                yield f"{name}: no figure of now: {now}"
+            yield from (f"{name}: {key} is another's" for key in greatest if key not in seen)
+            yield from (
+                f"{name}: no {key}" for key in _BY_KEY.findall(event) if key not in part.keys
+            )
             in_expression = {macro.name for macro in user_macros(trigger["expression"])}
             yield from (
                 f"{name}: {macro.name} is not in its expression"
                 for macro in user_macros(event)
                 if macro.name not in in_expression
             )
-            if part.rule and event.partition(": ")[0] != name.partition(": ")[0]:
+            if event.partition(": ")[0] != name.partition(": ")[0]:
                 yield f"{name}: another row in {event}"
 
 
@@ -142,9 +152,9 @@ def test_names_without_figure_exist(export: Export) -> None:
 
 BODY = "templates/0"
 RULE = f"{BODY}/discovery_rules/sockets.listeners.discovery"
-ITEM, ALARM = f"{BODY}/items/sockets.complete", "triggers/Ephemeral ports run low"
+ITEM, ALARM = f"{BODY}/items/sockets.complete", "triggers/Sockets: Ephemeral ports run low"
 PROTOTYPE = f"{RULE}/trigger_prototypes/0"
-NESTED = f"{BODY}/items/sockets.tcp.listen_drops.rate/triggers/0"
+NESTED = f"{BODY}/items/sockets.collector.seconds/triggers/0"
 CHANGES: list[Change] = [
     (undescribed, f"{BODY}/description", "Sockets."),
     (undescribed, f"{ITEM}/description", GONE),
@@ -156,12 +166,17 @@ CHANGES: list[Change] = [
     (odd_tags, f"{ITEM}/tags", []),
     (odd_tags, f"{ALARM}/tags/0/value", "other"),
     (odd_severities, f"{ALARM}/priority", "BAD"),
-    (odd_severities, f"{ALARM}/name", "Ephemeral ports run out"),
-    (odd_events, f"{ALARM}/event_name", "Ephemeral ports run low"),
-    (odd_events, f"{ALARM}/event_name", "{ITEM.LASTVALUE9}"),
-    (odd_events, f"{ALARM}/event_name", "{ITEM.LASTVALUE1} to {ITEM.LASTVALUE2}"),
-    (odd_events, f"{ALARM}/event_name", "{ITEM.LASTVALUE1} over {$SOCKETS.HEARTBEAT}"),
-    (odd_events, f"{PROTOTYPE}/event_name", "Listener {#ID}: {ITEM.LASTVALUE1}"),
+    (odd_severities, f"{ALARM}/name", "Sockets: Ephemeral ports run out"),
+    (odd_events, f"{ALARM}/event_name", "Sockets: Ephemeral ports run low"),
+    (odd_events, f"{ALARM}/event_name", "Sockets: {ITEM.VALUE9}"),
+    (odd_events, f"{ALARM}/event_name", "Sockets: {ITEM.LASTVALUE1}"),
+    (odd_events, f"{ALARM}/event_name", "Sockets: {ITEM.VALUE1} to {ITEM.VALUE2}"),
+    (odd_events, f"{ALARM}/event_name", "Sockets: {ITEM.VALUE1} over {$SOCKETS.HEARTBEAT}"),
+    (odd_events, f"{ALARM}/event_name", "Sockets: {ITEM.VALUE1} {?last(//sockets.other)}"),
+    (odd_events, f"{ALARM}/opdata", ""),
+    (odd_events, f"{ALARM}/opdata", "{ITEM.VALUE1}"),
+    (odd_events, f"{ALARM}/opdata", "{ITEM.LASTVALUE9}"),
+    (odd_events, f"{PROTOTYPE}/event_name", "Listener {#ID}: {ITEM.VALUE1}"),
     (uncontrolled, f"{ALARM}/expression", "last(/Sockets by Zabbix agent/sockets.complete)=1"),
     (uncontrolled, f"{ALARM}/recovery_expression", "1=1"),
     (uncontrolled, f"{ALARM}/recovery_mode", GONE),

@@ -1,6 +1,5 @@
 """What one part of a template says of another is there: items, graphs, triggers, value maps."""
 
-import fnmatch
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -12,24 +11,27 @@ from zabbix_sockets.document.document import ROWS
 
 from .exports import GONE, Change, Check, Export, Object, finds, name_of, texts
 from .expressions import expressions, functions, lld_macros
-from .lld import fields_of, named, script_of
+from .lld import fields_of, script_of
 
 SEVERITIES = ("NOT_CLASSIFIED", "INFO", "WARNING", "AVERAGE", "HIGH", "DISASTER")
 
 _ROW_FIELD = re.compile(r"\brow\.(\w+)")
+_ASKED_FIELD = re.compile(r"\brow\.(\w+) \?")
 
 
 def lost_items(export: Export) -> Iterator[str]:
-    """Yield what looks at an item that is not in the template, or not in the same rule."""
-    (master,) = (item["key"] for item in export.host.items if item.get("type") != "DEPENDENT")
+    """Yield what looks at an item that is not the host's, or not in the same rule."""
+    of_its_own = [item for item in export.host.items if item.get("type") != "DEPENDENT"]
+    (master,) = (item["key"] for item in of_its_own if item.get("type") != "INTERNAL")
     for part in export.parts:
         of_same_rule = {master, *part.keys}
-        for item in [*part.items, *([part.rule] if part.rule else ())]:
-            if item["key"] != master and item["master_item"]["key"] not in of_same_rule:
+        taken = [each for each in part.items if each.get("type") == "DEPENDENT"]
+        for item in [*taken, *([part.rule] if part.rule else ())]:
+            if item["master_item"]["key"] not in of_same_rule:
                 yield f"{item['key']}: no master item {item['master_item']['key']}"
         for trigger in part.triggers:
             for each in functions(expressions(trigger), export.macros):
-                if each.host != export.name or each.key not in part.keys:
+                if each.host != export.name or each.key not in part.keys | export.host.keys:
                     yield f"{trigger['name']}: no item /{each.host}/{each.key}"
         for graph in part.graphs:
             for item in (line["item"] for line in graph["graph_items"]):
@@ -38,11 +40,11 @@ def lost_items(export: Export) -> Iterator[str]:
 
 
 def lost_triggers(export: Export) -> Iterator[str]:
-    """Yield what depends on a trigger that is not in the same rule, or that is no worse."""
+    """Yield what depends on a trigger that is not the host's or in the same rule, or less bad."""
     for part in export.parts:
         known = {
             (each["name"], each["expression"], each.get("recovery_expression")): each
-            for each in part.triggers
+            for each in [*part.triggers, *export.host.triggers]
         }
         for trigger in part.triggers:
             for other in trigger.get("dependencies", ()):
@@ -51,8 +53,8 @@ def lost_triggers(export: Export) -> Iterator[str]:
                 )
                 if found is None:
                     yield f"{trigger['name']}: no trigger {other}"
-                elif _severity(found) <= _severity(trigger):
-                    yield f"{trigger['name']} is as bad as {found['name']}"
+                elif _severity(found) < _severity(trigger):
+                    yield f"{trigger['name']} is worse than {found['name']}"
 
 
 def _severity(trigger: Object) -> int:
@@ -63,11 +65,6 @@ def lost_widgets(export: Export) -> Iterator[str]:
     """Yield widgets that show nothing."""
     graphs = {graph["name"] for graph in export.host.graphs}
     prototypes = {graph["name"] for part in export.rules for graph in part.graphs}
-    names = [
-        named(item["name"], dict.fromkeys(lld_macros(item["name"]), "tcp/0.0.0.0:80 nginx"))
-        for part in export.rules
-        for item in part.items
-    ]
     for widget in _widgets(export):
         shown = 0
         for field in widget["fields"]:
@@ -81,13 +78,6 @@ def lost_widgets(export: Export) -> Iterator[str]:
                 shown += 1
                 if value["host"] != export.name or not known(value):
                     yield f"{widget.get('name', 'a widget')}: no {value}"
-            elif re.fullmatch(r"(ds\.\d+\.)?items\.\d+", field["name"]):
-                shown += 1
-                if not fnmatch.filter(names, value):
-                    yield f"{widget['name']}: no item prototype {value}"
-            for pattern in re.findall(r'\.regsub\("(.*?)",', str(value)):
-                if not any(re.search(pattern, name) for name in names):
-                    yield f"{widget['name']}: no item prototype {pattern}"
         if not shown and widget["type"] != "problems":
             yield f"{widget.get('name', 'a widget')} shows nothing"
 
@@ -116,7 +106,7 @@ def lost_lld_macros(export: Export) -> Iterator[str]:
         used = {macro for text in texts(part.rule) for macro in lld_macros(text)}
         for macro in used - known:
             yield f"{part.kind}: no path for {macro}"
-        for macro in macros_of(ROWS[part.kind]).keys() - known - {"{#SETTLED}"}:
+        for macro in macros_of(ROWS[part.kind]).keys() - known - {"{#SETTLED}", "{#ADMITTED}"}:
             yield f"{part.kind}: no {macro}, which zabbix-sockets discover has"
     for value in (export.host.items, export.host.several, export.host.graphs):
         for macro in (macro for text in texts(value) for macro in lld_macros(text)):
@@ -163,20 +153,25 @@ def test_references(export: Export, check: Check) -> None:
 
 
 def test_labels_are_fields_of_rows(export: Export, document: Object) -> None:
-    """The JavaScript of a rule takes what every row of its list has."""
+    """The JavaScript of a rule takes what every row of its list has, or asks whether it has it.
+
+    Unix sockets have no port.
+    """
     for part in export.rules:
+        script = script_of(part)
+        wanted = set(_ROW_FIELD.findall(script)) - set(_ASKED_FIELD.findall(script))
         for row in document[part.kind][:-1]:
-            assert set(_ROW_FIELD.findall(script_of(part))) <= row.keys()
+            lacking = wanted - row.keys()
+            assert lacking <= ({"port"} if row.get("protocol") == "unix" else set())
 
 
 BODY = "templates/0"
 RULE = f"{BODY}/discovery_rules/sockets.listeners.discovery"
 ITEM = f"{BODY}/items/sockets.complete"
 PROTOTYPE = f'{RULE}/item_prototypes/sockets.listener.sockets["{{#ID}}"]'
-LOW, OUT = "triggers/Ephemeral ports run low", "triggers/Ephemeral ports run out"
+LOW, OUT = "triggers/Sockets: Ephemeral ports run low", "triggers/Sockets: Ephemeral ports run out"
 PAGE = f"{BODY}/dashboards/Sockets/pages/Overview"
 GRAPHS = f"{PAGE}/widgets/Processes: TCP connections/fields/graphid.0/value"
-COMB = f"{PAGE}/widgets/Established connections by process/fields"
 LABEL = "{#LABEL}"
 CHANGES: list[Change] = [
     (lost_items, f"{ITEM}/master_item/key", "sockets.get"),
@@ -190,12 +185,10 @@ CHANGES: list[Change] = [
     (lost_triggers, f"{LOW}/dependencies/0/name", "Other"),
     (lost_triggers, f"{LOW}/dependencies/0/expression", "1=1"),
     (lost_triggers, f"{OUT}/recovery_expression", "1=1"),
-    (lost_triggers, f"{OUT}/priority", "WARNING"),
+    (lost_triggers, f"{OUT}/priority", "INFO"),
     (lost_widgets, f"{GRAPHS}/name", "Other"),
     (lost_widgets, f"{GRAPHS}/host", "Other"),
     (lost_widgets, f"{PAGE}/widgets/0/fields", []),
-    (lost_widgets, f"{COMB}/items.0/value", "Process *: Other"),
-    (lost_widgets, f"{COMB}/primary_label/value", '{{ITEM.NAME}.regsub("^Other", \\1)}'),
     (lost_widgets, f"{ITEM}/key", "sockets.x"),
     (lost_widgets, f"{RULE}/graph_prototypes/0/name", "Other"),
     (lost_value_maps, f"{BODY}/valuemaps", []),
@@ -207,7 +200,7 @@ CHANGES: list[Change] = [
     (lost_lld_macros, f"{RULE}/lld_macro_paths/{LABEL}", GONE),
     (lost_lld_macros, f"{LOW}/name", "{#ID}"),
     (lost_fields, f"{RULE}/lld_macro_paths/{LABEL}/path", "$.other"),
-    (lost_fields, f"{RULE}/preprocessing/1/parameters/0", "return {id: row.id};"),
+    (lost_fields, f"{RULE}/preprocessing/2/parameters/0", "return {id: row.id};"),
     (doubled_names, f"{ITEM}/key", "sockets.version"),
     (doubled_names, f"{PROTOTYPE}/name", f"Listener {LABEL}: Get row"),
     (doubled_names, "graphs/TCP states/name", "TCP trouble"),

@@ -44,7 +44,7 @@ def invalid_uuids(export: Export) -> Iterator[str]:
 
 def doubled_uuids(export: Export) -> Iterator[str]:
     """Yield each uuid that is there twice, and each name that two things of a kind have."""
-    places, uuids = zip(*things(export.content), strict=True)
+    places, uuids = zip(*things(export.content))
     for text, count in (Counter(places) + Counter(uuids)).items():
         if count > 1:
             yield f"{text} is there {count} times"

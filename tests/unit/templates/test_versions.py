@@ -32,6 +32,12 @@ def common(export: Export) -> Object:
         if "delay" in body["items"][0] and body["items"][0]["delay"] != "0":
             assert body["items"][0].pop("timeout") == TIMEOUT  # in 6.0 the agent's alone
             body["macros"] = [each for each in body["macros"] if each["macro"] != TIMEOUT]
+    for item in (item for rule in body["discovery_rules"] for item in rule["item_prototypes"]):
+        if item["type"] == "CALCULATED":  # the older one has one kind of "not supported"
+            assert item["preprocessing"][0].pop("parameters") == (["-1"] if is_new else [""])
+    steps = body["items"][0]["preprocessing"]
+    # 6.0 tells no agent's errors from each other.
+    steps[:] = [each for each in steps if each["type"] != "CHECK_NOT_SUPPORTED"]
     return content
 
 

@@ -1,5 +1,7 @@
 """Sockets again and again: what is new, gone, and how fast it goes."""
 
+from __future__ import annotations
+
 import io
 import itertools
 import json
@@ -13,13 +15,8 @@ from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.model.socket import Socket, TcpInfo
 from zabbix_sockets.terminal import monitor
 from zabbix_sockets.terminal.layout import Style
-from zabbix_sockets.terminal.monitor import (
-    SocketSnapshot,
-    compare,
-    print_json,
-    print_tables,
-    snapshots,
-)
+from zabbix_sockets.terminal.monitor import Moment, frame, moments, print_json, print_tables
+from zabbix_sockets.terminal.socket_changes import SocketChanges, Sockets, compare
 
 from .test_sockets import ACCEPTED, LISTENER
 
@@ -27,9 +24,12 @@ OPEN = ACCEPTED._replace(cookie=7, tcp_info=TcpInfo(bytes_sent=1000, retransmits
 LATER = OPEN._replace(tcp_info=TcpInfo(bytes_sent=3000, retransmits=3, rtt_us=60))
 
 
-def at(seconds: float, *sockets: Socket) -> SocketSnapshot:
+PLAIN = Style(colours=False, width=None)
+
+
+def at(seconds: float, *sockets: Socket) -> Moment[Sockets]:
     """Return what there was then."""
-    return SocketSnapshot(seconds, 1_700_000_000 + seconds, sockets)
+    return Moment(seconds, 1_700_000_000 + seconds, sockets)
 
 
 def test_rates() -> None:
@@ -79,12 +79,24 @@ def test_pace(clock: list[float]) -> None:
     """Snapshots come at their moments; those that passed meanwhile are left out."""
     spent = iter([0.3, 2.5, 0.1, 0.1])
 
-    def take() -> Sequence[Socket]:
+    def take() -> tuple[Sockets, Sequence[str]]:
         clock[0] += next(spent)
-        return ()
+        return (), ()
 
-    moments = [each.at for each in snapshots(take, 1.0, 4) if isinstance(each, SocketSnapshot)]
-    assert moments == pytest.approx([100.3, 103.5, 104.1, 105.1])
+    seen = [each.at for each in moments(take, 1.0, 4) if isinstance(each, Moment)]
+    assert seen == pytest.approx([100.3, 103.5, 104.1, 105.1])
+
+
+def test_whoever_waits_may_end_it() -> None:
+    """It is asked how long to wait, and whether to go on."""
+    waited: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waited.append(seconds)
+        return len(waited) < 3
+
+    assert len(list(moments(lambda: ((), ()), 5.0, None, wait))) == 3
+    assert all(4 < each <= 5 for each in waited)
 
 
 @pytest.mark.usefixtures("clock")
@@ -92,25 +104,25 @@ def test_pace(clock: list[float]) -> None:
 def test_a_snapshot_that_fails(error: Exception) -> None:
     """Later ones go on, and it is said; a first one is an error."""
 
-    def take(results: Iterator[bool]) -> Sequence[Socket]:
+    def take(results: Iterator[bool]) -> tuple[Sockets, Sequence[str]]:
         if not next(results):
             raise error
-        return (OPEN,)
+        return (OPEN,), ()
 
     results = iter([True, False, True])
     out = io.StringIO()
-    print_json(snapshots(lambda: take(results), 1.0, 3), out)
+    print_json(moments(lambda: take(results), 1.0, 3), SocketChanges, out)
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [line.get("error") for line in lines] == [None, "timed out", None]
     assert [line.get("seconds") for line in lines] == [None, None, 2.0]
     with pytest.raises(type(error)):
-        list(snapshots(lambda: take(iter([False])), 1.0, 3))
+        list(moments(lambda: take(iter([False])), 1.0, 3))
 
 
-def printed(*seen: SocketSnapshot | str, height: int | None = None) -> list[str]:
+def printed(*seen: Moment[Sockets] | str) -> list[str]:
     """Return the lines of the tables."""
     out = io.StringIO()
-    print_tables(seen, out, lambda: Style(colours=False, width=None), height)
+    print_tables(seen, SocketChanges, out)
     return out.getvalue().splitlines()
 
 
@@ -122,6 +134,7 @@ def test_tables() -> None:
     assert headlines[1].endswith("  2 sockets, 1 new (+), 1 gone (-)")
     assert [line[0] for line in lines if "40000" in line] == ["t", "+", "-"]
     assert lines[-1] == "no snapshot: timed out"
+    assert "  1 socket, " in printed(at(1, OPEN))[0]
     lines = printed(at(1, OPEN), at(2, LATER))
     titles = "PROTO STATE RECV-Q SEND-Q SENT/S RECV/S RETR/S RTT"
     assert lines[-3].split()[:8] == titles.split()
@@ -129,22 +142,43 @@ def test_tables() -> None:
 
 
 def test_terminal() -> None:
-    """On a terminal a table takes the place of the last one, with what changed most."""
+    """On a terminal there is what changed most, and what can't be seen is said below."""
     many = [OPEN._replace(cookie=each, remote_port=each) for each in range(1, 40)]
     busy = [each._replace(tcp_info=LATER.tcp_info) if each.cookie == 30 else each for each in many]
-    lines = printed(at(1, *many), at(2, *busy), height=10)
-    assert sum(line.startswith("\x1b[H\x1b[J") for line in lines) == 2
-    last = lines[len(lines) // 2 :]
-    assert len(last) <= 10
-    assert ":30 " in last[2]
-    assert last[-1] == "and 33 more"
+    before, now = at(1, *many), at(2, *busy)
+    now.notes = ("not all owners are seen",)
+    lines = frame(now, SocketChanges(before, now), PLAIN, 10).splitlines()
+    assert len(lines) == 10
+    assert ":30 " in lines[2]
+    assert lines[-2:] == ["and 33 more", "note: not all owners are seen"]
+    few = frame(now, SocketChanges(None, at(2, OPEN)), PLAIN, 10).splitlines()
+    assert len(few) == 4
+
+
+def test_notes_are_written_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where tables come one below the other, notes go to stderr."""
+    seen = [at(1, OPEN), at(2, OPEN)]
+    for each in seen:
+        each.notes = ("a note",)
+    print_tables(seen, SocketChanges, io.StringIO())
+    print_json(seen, SocketChanges, io.StringIO())
+    assert capsys.readouterr().err == "note: a note\n" * 2
 
 
 @pytest.mark.parametrize(
-    "arguments", [("processes", "--interval", "1"), ("sockets", "--count", "2")]
+    "arguments",
+    [
+        ("sockets", "--count", "2"),
+        ("processes", "--keys", "--interval", "1"),
+        ("sockets", "--sort", "recv-q"),
+        ("processes", "--sort", "backlog"),
+        ("processes", "--sort", "sent/s"),
+        ("listeners", "--sort", "opened/s", "--interval", "1"),
+        ("listeners", "--sort", "estab", "--json"),
+    ],
 )
 def test_usage(arguments: Sequence[str]) -> None:
-    """An interval is for sockets, a count for an interval."""
+    """A count is for an interval, keys for none; only columns that there are sort rows."""
     with pytest.raises(UsageError):
         parse(["show", *arguments]).answer(Call())
 
@@ -153,10 +187,10 @@ def test_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
     """Ctrl-C is the way to end it."""
     taken = itertools.count()
 
-    def take() -> Sequence[Socket]:
+    def take() -> tuple[Sockets, Sequence[str]]:
         if next(taken):
             raise KeyboardInterrupt
-        return (OPEN,)
+        return (OPEN,), ()
 
-    monitor.run(take, 0.01, None, as_json=True)
+    monitor.run(take, SocketChanges, 0.01, None, as_json=True)
     assert len(capsys.readouterr().out.splitlines()) == 1

@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zabbix_sockets.document.document import NO_LIMITS, build_document
-from zabbix_sockets.model.snapshot import FIRST_OWNER, LISTS
+from zabbix_sockets.model.snapshot import FIRST_OWNER, LISTS, Process
 from zabbix_sockets.model.text_width import text_width
 from zabbix_sockets.terminal.layout import Column, Style, render_table, style_of
 from zabbix_sockets.terminal.sockets import JsonRow
-from zabbix_sockets.terminal.tables import render
+from zabbix_sockets.terminal.tables import in_order, render
 
 from ..snapshots import (  # noqa: TID252  # a test folder is no package
+    ANY,
     inbound,
     outbound,
     processes,
@@ -78,7 +79,8 @@ def test_columns_are_aligned(rows: list[JsonRow]) -> None:
     """The right edge of a number is in the same cell on each line."""
     lines = render_table(COLUMNS[:2], rows, PIPED).splitlines()
     assert len({text_width(line) for line in lines}) == 1
-    assert all(line.endswith(str(row["n"])) for line, row in zip(lines[1:], rows, strict=True))
+    assert len(lines) == 1 + len(rows)
+    assert all(line.endswith(str(row["n"])) for line, row in zip(lines[1:], rows))
 
 
 def test_narrow_terminal() -> None:
@@ -110,7 +112,7 @@ def test_colours() -> None:
         {"name": "b", "n": 2, "place": "close_wait"},
         {"name": "c", "n": 3, "place": "established"},
     ]
-    columns = (*COLUMNS[:2], COLUMNS[2]._replace(title="STATE"))
+    columns = (*COLUMNS[:2], COLUMNS[2].titled("STATE"))
     text = render_table(columns, rows, Style(colours=True, width=80))
     title, listen, close_wait, established = text.splitlines()
     assert title.startswith("\x1b[1m")
@@ -184,7 +186,50 @@ def test_document_tables() -> None:
         assert "(absent)" not in text
         assert len(text.splitlines()) == 1 + len(rows)
     rows = document.processes
-    words = [line.split() for line in render("processes", rows, PIPED).splitlines()]
+    text = render("processes", in_order("processes", rows), PIPED)
+    words = [line.split() for line in text.splitlines()]
     assert words[1][:7] == ["many", "1", "31", "0", "30", "0", "30"]
     assert words[2][:7] == ["few", "1", "3", "1", "2", "2", "0"]
     assert words[2][-2:] == ["50.0", "-"]
+
+
+@pytest.mark.parametrize(
+    ("sort", "names"),
+    [
+        ("", ["many", "few", "idle"]),
+        ("sockets", ["many", "few", "idle"]),
+        ("LISTEN", ["few", "idle", "many"]),
+        ("in", ["few", "many", "idle"]),
+        ("process", ["few", "idle", "many"]),
+        ("rtt-p50", ["many", "few", "idle"]),
+    ],
+)
+def test_order(sort: str, names: list[str]) -> None:
+    """The greatest number first, texts by their letters, equal ones as ever."""
+    snapshot = snapshot_of(
+        processes("few", "many", "idle"),
+        [tcp_listener(A, 80), tcp_listener(A, 81), tcp_listener(A + 2, 82)],
+        {inbound(A, 80): 2, outbound(A + 1, 5432): 30},
+    )
+    rows = build_document(snapshot, NO_LIMITS).processes
+    assert [row.id for row in in_order("processes", rows, sort)] == names
+
+
+def test_order_of_listeners() -> None:
+    """They go by their ids, as long as nobody asks for something else."""
+    listeners = [tcp_listener(A, port, queue=port % 3) for port in (80, 81, 83)]
+    rows = build_document(snapshot_of(processes("web"), listeners), NO_LIMITS).listeners
+    ids = [[row.id[-2:] for row in in_order("listeners", rows, sort)] for sort in ("", "accept-q")]
+    assert ids == [["80", "81", "83"], ["80", "83", "81"]]
+
+
+def test_column_of_socket_units() -> None:
+    """There is one where systemd holds a listener for a unit."""
+    members = [Process(1, "systemd", 9.0), *processes("nginx")]
+    snapshot = snapshot_of(members, [tcp_listener(A, 22), tcp_listener(A + 1, 80)])
+    assert "SOCKET-UNIT" not in render("listeners", build_document(snapshot).listeners, PIPED)
+    snapshot.socket_units = {("tcp", ANY, 22, ""): "ssh.socket"}
+    text = render("listeners", build_document(snapshot).listeners, PIPED)
+    titles, first, second = (line.split() for line in text.splitlines())
+    at = titles.index("SOCKET-UNIT")
+    assert (first[at], second[at]) == ("ssh.socket", "-")

@@ -5,6 +5,8 @@ figures rise in minute 60 above the threshold, fall in minute 140 below it but n
 trigger recovers, and in minute 200 to where it does.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -16,6 +18,9 @@ MINUTES = range(350)
 DOCUMENTS = (*BEFORE, *MINUTES)
 
 BAND, LOW = 140, 200
+
+REMOTE = "tcp/192.0.2.9:443"
+"""With whom all connections are that are stuck."""
 
 Levels = Mapping[int, float]
 """Values by the minute from which on they hold."""
@@ -45,15 +50,22 @@ class Case:
     expected: tuple[Expected, ...] = ()
     tuned: Mapping[str, str] = field(default_factory=dict)
     """What the macros of the third row say so that its triggers never fire."""
+    own: Mapping[str, str] = field(default_factory=dict)
+    """What macros of all three say, for the triggers to fire as they are expected to."""
+    place: str = ""
+    """What ids are like that are others than those of most listeners: with {number}."""
 
     @property
     def ids(self) -> tuple[str, ...]:
         """The ids of the rows."""
-        place = {
-            "processes": "{name} {number}",
-            "listeners": "tcp/192.0.2.{number}:{name}",
-            "upstreams": "{name}>tcp/192.0.2.{number}:5432",
-        }[self.kind]
+        place = (
+            self.place
+            or {
+                "processes": "{name} {number}",
+                "listeners": "tcp/192.0.2.{number}:{name}",
+                "upstreams": "{name}>tcp/192.0.2.{number}:5432",
+            }[self.kind]
+        )
         numbers = (1, 2, 3) if self.expected else (1,)
         return tuple(place.format(name=self.name, number=number) for number in numbers)
 
@@ -66,6 +78,34 @@ def at(minute: int, levels: Levels) -> float:
 def levels(usual: float, high: float, between: float, low: float) -> Levels:
     """Return what most figures do."""
     return {BEFORE[0]: usual, 60: high, BAND: between, LOW: low}
+
+
+def counter(minute: int, per_second: Levels) -> int:
+    """Return what a counter has come to that grows so; no two rates after each other are the same.
+
+    That is as on a real host; values that are the same are stored once.
+    """
+    begins = sorted(per_second)
+    ends = [*begins[1:], max(minute + 1, begins[-1])]
+    minutes = (
+        per_second[begin] * max(0, min(end, minute + 1) - begin) for begin, end in zip(begins, ends)
+    )
+    return round(60 * sum(minutes)) + 6 * (minute % 2 and at(minute, per_second) > 0)
+
+
+def counted_case(
+    kind: str, name: str, *expected: Expected, tuned: Mapping[str, str], **rates: Levels
+) -> Case:
+    """Return a process or an upstream whose totals grow at these rates."""
+
+    def row(row_id: str, minute: int) -> Row:
+        totals = {each: counter(minute, rate) for each, rate in rates.items()}
+        if kind == "processes":
+            return process(row_id, totals=totals)
+        owner, _, place = row_id.partition(">")
+        return upstream(owner, place, totals=totals)
+
+    return Case(kind, name, row, expected, tuned)
 
 
 _QUALITY = ("measured", "retransmitting", "rtt")
@@ -89,7 +129,9 @@ def process_case(
     """Return a process whose counts, *fds* or quality are at these levels."""
 
     def row(row_id: str, minute: int) -> Row:
-        made = _counts(figures, minute, "fds") | _quality(figures, minute)
+        made: Row = {**_counts(figures, minute, "fds"), **_quality(figures, minute)}
+        if any(made.get(each) for each in ("close_wait", "syn_sent")):
+            made["worst_remote"] = REMOTE
         return process(row_id, fds=at(minute, figures.get("fds", {minute: 1})), **made)
 
     return Case("processes", name, row, expected, tuned)

@@ -6,6 +6,8 @@ an alarm looks at exceeds every threshold now and then, for less time than the a
 and stays the same meanwhile, as the few values that are stored of it then look like a long time.
 """
 
+from __future__ import annotations
+
 import math
 import random
 from collections.abc import Iterator, Mapping
@@ -47,6 +49,7 @@ BUSY = (
     Service("node_exporter", ("tcp/[::]:9100",), 2),
     Service("sshd", ("tcp/0.0.0.0:22", "tcp/[::]:22"), 2),
     Service("zabbix_agentd", ("tcp/0.0.0.0:10050",), 1, "tcp/192.0.2.5:10051"),
+    Service("php-fpm", ("unix//run/php/php8.2-fpm.sock",), 30),
     Service("named", ("tcp/127.0.0.1:53", "udp/127.0.0.1:53", "udp/192.0.2.1:53")),
     Service("chronyd", ("udp/127.0.0.1:323",)),
     Service("dhclient", ("udp/0.0.0.0:68",)),
@@ -58,6 +61,7 @@ IDLE = (
     Service("master", ("tcp/127.0.0.1:25",)),
     Service("zabbix_agentd", ("tcp/0.0.0.0:10050",)),
     Service("chronyd", ("udp/127.0.0.1:323",)),
+    Service("dbus-daemon", ("unix//run/dbus/system_bus_socket",)),
     Service("rpcbind", ("tcp/0.0.0.0:111", "udp/0.0.0.0:111")),
 )
 
@@ -80,6 +84,8 @@ _BURSTS = {
     "absent": 9,
     "lossy": 9,
     "slow": 9,
+    "failing": 14,
+    "late": 14,
 }
 _PAUSE = 30
 """Minutes between two bursts of a service, the windows of all alarms on them."""
@@ -93,6 +99,31 @@ class _Life:
     level: float = 1.0
     burst: _Burst = field(default_factory=lambda: _Burst("", 0))
     quiet_until: int = 20
+    dropped: int = 0
+    """What was dropped at each of its listeners since it was started."""
+    totals: dict[str, int] = field(default_factory=dict)
+    """What the kernel has counted since the host was started."""
+
+    def count(self, load: int, what: str) -> None:
+        """Count the connections of a minute, one for each that is open, and what they carried."""
+        failing = what == "failing"
+        more = {
+            "attempts": load,
+            "opened": 0 if failing else load - load // 20,
+            "failed": load if failing else load // 20,
+            "accepted": load,
+            "closed": 2 * load,
+            "resets": load // 3,
+            "bytes_sent": 9000 * load,
+            "bytes_received": 700 * load,
+            "handshake_us": load * (90_000 if what == "late" else 400),
+            "lifetime_ms": 30 * load,
+        }
+        self.totals = {key: self.totals.get(key, 0) + each for key, each in more.items()}
+
+    def counted(self, *left_out: str) -> dict[str, int]:
+        """Return its totals, without those that a list hasn't."""
+        return {key: value for key, value in self.totals.items() if key not in left_out}
 
     def step(self, minute: int, rng: random.Random) -> str:
         """Go to the next minute, and return what is out of the ordinary in it."""
@@ -119,6 +150,9 @@ def _quality(load: int, what: str) -> Row:
     return quality(measured=load, retransmitting=retransmitting, rtt=rtt)
 
 
+_OUTBOUND = "attempts", "opened", "failed", "handshake_us", "lifetime_ms"
+
+
 def _process(life: _Life, load: int, what: str) -> Row:
     service = life.service
     return process(
@@ -130,20 +164,26 @@ def _process(life: _Life, load: int, what: str) -> Row:
         syn_sent=400 if what == "connecting" else load // 40,
         fds=99 if what == "fds" else 1 + load / 100,
         instances=service.workers,
+        totals=life.counted(),
         **_quality(load, what),
     )
 
 
-def _listeners(life: _Life, load: int, what: str) -> Iterator[Row]:
+def _listeners(life: _Life, load: int, what: str, minute: int) -> Iterator[Row]:
     service = life.service
+    waiting = load // 300 * bool(minute % 5)  # empty in one sample of five
+    life.dropped += 99 * (minute % 8 == 0)  # in one sample of eight
     for place in service.listens:
-        tcp = place.startswith("tcp")
+        protocol = place.partition("/")[0]
+        figures: dict[str, Any] = {} if protocol == "unix" else {"drops": life.dropped}
+        if protocol == "tcp":
+            figures |= {"sockets": service.workers, "totals": life.counted(*_OUTBOUND)}
         yield listener(
             place,
             service.name,
-            sockets=service.workers if tcp else 1,
-            established=load // len(service.listens) if tcp else 0,
-            queue=512 if what == "queue" and tcp else load // 300,
+            established=0 if protocol == "udp" else load // len(service.listens),
+            queue=512 if what == "queue" and protocol != "udp" else waiting,
+            **figures,
         )
 
 
@@ -157,6 +197,7 @@ def _upstreams(life: _Life, load: int, what: str) -> Iterator[Row]:
             established=load,
             syn_sent=waiting,
             taken=taken,
+            totals=life.counted("accepted"),
             **_quality(load, what),
         )
 
@@ -170,13 +211,40 @@ def _passing(minute: int, rng: random.Random) -> list[Row]:
     return rows[rng.randint(0, 2) :]
 
 
+def _totals(booted: int, overflows: int) -> dict[str, int]:
+    """Return counters: connections come and fail, in one minute of 45 somebody scans all ports.
+
+    Datagrams with errors come in bursts too, which may fall together with those of overflows.
+    """
+    scans = booted // 45
+    return {
+        "active_opens": booted * 900 + booted % 3,
+        "passive_opens": booted * 6000 + booted % 7,
+        "attempt_fails": booted * 12 + scans * 65_535,
+        "estab_resets": booted * 240 + booted % 5,
+        "out_rsts": booted * 120 + scans * 65_535,
+        "syn_cookies_sent": overflows // 9,
+        "udp_in_errors": booted // 30 * 45 + overflows,
+        "udp_rcvbuf_errors": overflows,
+        "udp_no_ports": booted * 6 + scans * 65_535,
+    }
+
+
+def booted(minute: int) -> int:
+    """Return for how many minutes the busy host has been up."""
+    return minute if minute < REBOOT.stop else minute - REBOOT.stop
+
+
 def _host(minute: int, worst: Row | None, overflows: int, rng: random.Random) -> dict[str, Any]:
-    booted = minute if minute < REBOOT.stop else minute - REBOOT.stop
+    up = booted(minute)
     taken = float(worst["ephemeral_pct"]) if worst else 0.0
     return {
         "listen_overflows": overflows,
-        "listen_drops": overflows + booted // 30,
-        "retransmitted_segments": booted * 40,
+        "listen_drops": overflows + up // 30,
+        "retransmitted_segments": up * 40,
+        "totals": _totals(up, overflows),
+        "uptime": 60 * up,
+        "orphans": rng.randint(0, 400),
         "tcp_memory_bytes": rng.randint(10, 20) * 4_000_000,
         "ephemeral": {"worst_pct": taken, "worst_endpoint": worst["id"] if worst else ""},
     }
@@ -189,7 +257,10 @@ def busy(seed: int) -> Iterator[tuple[float, Row]]:
     overflows = 0
     for minute in range(DAY):
         if minute in REBOOT or minute in SILENCE:
-            overflows = 0 if minute in REBOOT else overflows
+            if minute in REBOOT:
+                overflows = 0
+                for life in lives:
+                    life.totals = {}
             continue
         peak = 1 + math.exp(-(((minute - DAY / 2) / 120) ** 2))
         lists: dict[str, list[Row]] = {"processes": _passing(minute, rng)}
@@ -198,12 +269,14 @@ def busy(seed: int) -> Iterator[tuple[float, Row]]:
             what = life.step(minute, rng)
             booting = minute in range(REBOOT.stop, REBOOT.stop + 1 + at // 3)
             if what == "absent" or booting:
+                life.dropped = 0  # with the sockets
                 continue
             if minute == SILENCE.stop:
                 what = rng.choice(["connecting", "fds", "stuck", "taken", "queue", "lossy", "slow"])
             load = round(life.service.load * life.level * peak)
+            life.count(load, what)
             lists["processes"].append(_process(life, load, what))
-            lists["listeners"] += _listeners(life, load, what)
+            lists["listeners"] += _listeners(life, load, what, minute)
             lists["upstreams"] += _upstreams(life, load, what)
         overflows += rng.randint(20, 99) if minute % 15 < 2 else 0
         worst = max(lists["upstreams"], key=lambda row: float(row["ephemeral_pct"]), default=None)
@@ -221,7 +294,7 @@ def idle(minutes: range) -> Iterator[tuple[float, Row]]:
     """Yield the minutes and documents of a host on which nothing happens."""
     lists: Mapping[str, list[Row]] = {
         "processes": [_process(_Life(each), each.load, "") for each in IDLE],
-        "listeners": [row for each in IDLE for row in _listeners(_Life(each), each.load, "")],
+        "listeners": [row for each in IDLE for row in _listeners(_Life(each), each.load, "", 0)],
     }
     for minute in minutes:
         collector = {"seconds": 0.02 + minute % 7 / 1000}

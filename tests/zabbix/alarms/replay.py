@@ -4,6 +4,8 @@ Servers evaluate a trigger at the time of the value, also when that is long ago;
 asks what time it is now.
 """
 
+from __future__ import annotations
+
 import json
 import re
 import socket
@@ -23,8 +25,15 @@ MINUTE, HOUR = 60, 3600
 _ON_ITS_WAY = 1.2
 """Seconds in which values may be in no queue: preprocessing passes few of them on in a second."""
 
+_POLLS = 6
+"""So many answers in a row must say it: where each takes long, so does all else that it does."""
+
 _IDLE_CPU_SECONDS = 0.05
 """What a server and its database take in that time to answer how long their queues are."""
+
+_HALF_READ = "Cannot obtain function and item"
+"""What 6.0 says of a trigger that discovery made while it read the configuration, so that it knows
+the trigger and not its items yet. The next value that comes finds both."""
 
 TABLES = ("history", "history_uint", "history_str", "history_text", "history_log")
 
@@ -74,20 +83,16 @@ class Replay:
     def problems(self) -> list[Problem]:
         """Return all problems so far, the oldest first."""
         triggers = {each["triggerid"]: each["description"] for each in self.triggers()}
-        wanted = {"output": "extend", "sortfield": ["clock", "eventid"], "value": [0, 1]}
-        events = self.server.api.event.get(hostids=self.host.hostid, **wanted)
-        clocks = {event["eventid"]: self.minute(event["clock"]) for event in events}
         return [
             Problem(
-                event["eventid"],
-                triggers[event["objectid"]],
-                event["name"],
-                int(event["severity"]),
-                clocks[event["eventid"]],
-                clocks.get(event["r_eventid"]),
+                each.eventid,
+                triggers[each.triggerid],
+                each.name,
+                each.severity,
+                self.minute(each.opened),
+                None if each.closed is None else self.minute(each.closed),
             )
-            for event in events
-            if event["value"] == "1"
+            for each in self.server.raised(self.host.hostid)
         ]
 
     def triggers(self, **parameters: object) -> list[dict[str, Any]]:
@@ -102,7 +107,7 @@ class Replay:
         faults = [
             f"{each.get('key_', each.get('description'))}: {each['error']}"
             for each in things
-            if each["error"] or each["state"] != "0"
+            if (each["error"] or each["state"] != "0") and not each["error"].startswith(_HALF_READ)
         ]
         return faults + [problem.name for problem in self.problems()]
 
@@ -161,18 +166,23 @@ def settle(server: Server) -> None:
     """
     left: list[Any] = []
     quiet_since: float | None = None
+    polls = 0
     spent = 0.0
 
     def is_quiet() -> bool:
-        nonlocal quiet_since, spent
-        data = _stats(server.port)
+        nonlocal quiet_since, polls, spent
+        data = server_stats(server.port)
         left[:] = data["preprocessing_queue"], data["lld_queue"], data["wcache"]["history"]["used"]
         now = time.monotonic()
+        polls += 1
         if any(left):
             quiet_since = None
-        elif quiet_since is None or (now > quiet_since + _ON_ITS_WAY and has_worked()):
-            quiet_since, spent = now, cpu_seconds()
-        return quiet_since is not None and now > quiet_since + _ON_ITS_WAY
+        elif quiet_since is None or (is_long_enough(now) and has_worked()):
+            quiet_since, polls, spent = now, 0, cpu_seconds()
+        return is_long_enough(now)
+
+    def is_long_enough(now: float) -> bool:
+        return quiet_since is not None and now > quiet_since + _ON_ITS_WAY and polls >= _POLLS
 
     def has_worked() -> bool:
         return cpu_seconds() > spent + _IDLE_CPU_SECONDS
@@ -183,7 +193,8 @@ def settle(server: Server) -> None:
     wait_for(is_quiet, lambda: (tuple(left), spent), pause=0.2)
 
 
-def _stats(port: int) -> dict[str, Any]:
+def server_stats(port: int) -> dict[str, Any]:
+    """Return what a server tells of itself: queues, caches."""
     request = b'{"request":"zabbix.stats"}'
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(b"ZBXD\1" + struct.pack("<II", len(request), 0) + request)

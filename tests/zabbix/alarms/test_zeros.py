@@ -26,7 +26,11 @@ MINUTES = range(176)
 
 FAILURE = "no source can be read"
 
-MACROS = {"{$SOCKETS.LLD.FILTER.UPSTREAM.MATCHES}": ".*"}
+MACROS = {
+    "{$SOCKETS.LLD.FILTER.UPSTREAM.MATCHES}": ".*",
+    "{$SOCKETS.NODATA.CONTROL}": "0",  # of now, which a replay is not
+    "{$SOCKETS.TRUNCATED.CONTROL}": "0",
+}
 
 LOST = {
     "process": [f"p{number}" for number in (3, 4, 5)],
@@ -36,16 +40,17 @@ LOST = {
 """The rows of each kind that documents lose."""
 
 
-def rows(numbers: Iterable[int]) -> dict[str, list[Row]]:
-    """Return rows in which no default metric is 0."""
+def rows(numbers: Iterable[int], minute: int) -> dict[str, list[Row]]:
+    """Return rows of that minute in which no default metric is 0."""
     numbers = list(numbers)
+    dropped = 3 * (minute - BEFORE[0])
     figures = {"established": 20, "close_wait": 3, "syn_sent": 1}
     figures |= quality(measured=9, retransmitting=1, rtt=0.01)
     return {
         "processes": [process(f"p{number}", fds=12, **figures) for number in numbers],
         "listeners": [
-            listener(f"tcp/0.0.0.0:{8000 + number}", sockets=2, established=9, queue=4)
-            for number in numbers
+            listener(place, sockets=2, established=9, queue=4, drops=dropped)
+            for place in (f"tcp/0.0.0.0:{8000 + number}" for number in numbers)
         ],
         "upstreams": [
             upstream("p3", f"tcp/192.0.2.{number}:5432", taken=2.5, **figures) for number in numbers
@@ -53,27 +58,25 @@ def rows(numbers: Iterable[int]) -> dict[str, list[Row]]:
     }
 
 
-WHOLE, HALF = rows(range(6)), rows(range(3))
-
-
 def made(minute: int) -> Row:
     """Return the document of that minute, or what the command prints instead."""
+    whole, half = rows(range(6), minute), rows(range(3), minute)
     if minute in TRUNCATED:
-        return document(minute, HALF, truncated=dict.fromkeys(LISTS, 3))
+        return document(minute, half, truncated=dict.fromkeys(LISTS, 3))
     if minute in DENIED:
-        lists = {**HALF, "listeners": WHOLE["listeners"]}
+        lists = {**half, "listeners": whole["listeners"]}
         denied = {"denied_processes": 3, "warnings": ["3 processes may not be inspected"]}
         return document(minute, lists, collector=denied, partial=("processes", "upstreams"))
     if minute in SKIPPED:
-        listeners = [without(row, "established") for row in HALF["listeners"]]
+        listeners = [without(row, "established") for row in half["listeners"]]
         skipped = {"namespaces_skipped": 1, "warnings": ["1 network namespaces were not read"]}
-        return document(minute, {**HALF, "listeners": listeners}, collector=skipped, partial=LISTS)
+        return document(minute, {**half, "listeners": listeners}, collector=skipped, partial=LISTS)
     if minute in TIMED_OUT:
-        late = document(minute, {"listeners": HALF["listeners"]}, partial=LISTS)
+        late = document(minute, {"listeners": half["listeners"]}, partial=LISTS)
         return late | {"host": without(late["host"], "tcp", "ephemeral")}
     if minute in FAILED:
         return {"error": FAILURE}
-    return document(minute, HALF if minute >= VANISHED else WHOLE)
+    return document(minute, half if minute >= VANISHED else whole)
 
 
 def without(row: Row, *fields: str) -> Row:
@@ -90,15 +93,14 @@ def replay(lab: Lab) -> Replay:
     return replay
 
 
-def test_failure_is_the_error_of_the_master(replay: Replay) -> None:
-    """The collector's message is the item's error; since 7.0 of all that depend on it, too."""
-    items = {item["key_"]: item for item in replay.server.items(replay.host.hostid)}
-    master = items.pop("sockets.get")
-    assert master["state"] == "1"
-    assert FAILURE in master["error"]
-    inherited = "" if replay.server.version == "6.0" else master["error"]
-    assert {item["error"] for item in items.values()} == {inherited}
-    assert not replay.problems()
+def test_failure_is_a_value(replay: Replay) -> None:
+    """The collector's message is a value and an alarm's text, and no item has an error of it."""
+    items = replay.server.items(replay.host.hostid)
+    assert {(item["state"], item["error"]) for item in items} == {("0", "")}
+    assert replay.server.last_values(replay.host.hostid)["sockets.collector.error"] == FAILURE
+    (problem,) = replay.problems()
+    assert problem.name == f"Sockets: zabbix-sockets fails: {FAILURE} (for 5m)"
+    assert (problem.opened, problem.closed) == (FAILED.start + 5, None)
 
 
 @pytest.fixture(scope="module")
@@ -158,22 +160,32 @@ def test_host_without_tables(history: dict[str, list[tuple[float, str]]]) -> Non
 
 
 def test_no_document_stores_nothing(history: dict[str, list[tuple[float, str]]]) -> None:
-    """While the collector fails nothing is stored at all."""
-    assert not [key for key, values in history.items() if during(values, FAILED)]
+    """While the collector fails nothing is stored but that, each time."""
+    stored = {key: found for key, values in history.items() if (found := during(values, FAILED))}
+    assert stored == {"sockets.collector.error": [FAILURE] * len(FAILED)}
+    others = set(history["sockets.collector.error"]) - {(minute, FAILURE) for minute in FAILED}
+    assert {value for _, value in others} == {""}
 
 
 def test_nothing_fires_or_breaks(
     replay: Replay, history: dict[str, list[tuple[float, str]]]
 ) -> None:
-    """No problem ever, no item or trigger without a value; the master is well again."""
+    """No other problem ever, no item or trigger without a value; all is well again."""
     assert history
-    assert not replay.faults()
+    (problem,) = replay.problems()
+    assert problem.closed == FAILED.stop
+    assert replay.faults() == [problem.name]
 
 
 def test_absent_rows_are_zero(history: dict[str, list[tuple[float, str]]]) -> None:
-    """A row that has vanished from a complete list is 0 in all but its round trips: it has none."""
+    """A row that has vanished from a complete list is 0 in all but round trips and counters.
+
+    It has no round trips, and counters that aren't there are not 0.
+    """
     keys = [
-        key for key in of_rows(history, "process", "listener", "upstream") if ".rtt." not in key
+        key
+        for key in of_rows(history, "process", "listener", "upstream")
+        if ".rtt." not in key and ".totals." not in key
     ]
     known = {key: [value for minute, value in history[key] if minute < VANISHED] for key in keys}
     assert not [key for key, values in known.items() if "0" in values]

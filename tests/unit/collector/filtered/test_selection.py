@@ -1,5 +1,7 @@
 """What of a filter is asked of the kernel, and what is decided when it doesn't answer so."""
 
+from __future__ import annotations
+
 import os
 import socket
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from zabbix_sockets.collector.filtered import lookups
 from zabbix_sockets.collector.filtered.selection import Selection
 from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.collector.table_readers import TableReaders
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError, UsageError
 from zabbix_sockets.model.owners import Owners
@@ -77,13 +80,14 @@ def read(
 ) -> tuple[set[int], set[int]]:
     """Return the inodes that fit, and the ports of the listeners for the directions."""
     visibility = Visibility("sock_diag")
-    plan = Plan(cast("NetlinkTables", kernel), ProcTables("/nowhere"), visibility)
+    readers = TableReaders(ProcTables("/nowhere"), cast("NetlinkTables", kernel))
+    plan = Plan(visibility, readers)
     selection = Selection(Query(filter=expression, netns="own"), MOUNTS)
     selection.owners = owners or Owners()
-    _, batches, _ = selection.read(plan, TCP, Deadline(60), tcp_info=False)
+    opened = selection.read(plan, TCP, Deadline(60), tcp_info=False)
     inodes: set[int] = set()
     ports: set[int] = set()
-    for listeners, rows in batches:
+    for listeners, rows in opened.batches:
         ports |= {socket.ntohs(port) for port, _ in listeners}
         inodes |= {each[9] for each, _ in rows}
     selection.check_decided()
@@ -93,12 +97,12 @@ def read(
 @pytest.mark.parametrize(
     ("expression", "inodes", "ports", "dumps"),
     [
-        ("sport 80", {1, 2}, {80}, [False, True]),
+        ("sport 80", {1, 2}, {80}, [False, True, True]),
         ("sport 80 state established", {2}, {80}, [False, True]),
         ("sport 80 state listen", {1}, set(), [True]),
         ("state established", {2, 3}, {80}, [False, False]),
-        ("state all", {1, 2, 3}, {80}, [False]),
-        ("user 0 or sport 80", {1, 2, 3}, {80}, [False]),
+        ("state all", {1, 2, 3}, {80}, [False, False]),
+        ("user 0 or sport 80", {1, 2, 3}, {80}, [False, False]),
         ("not state all", set(), set(), []),
         ("src [::1]", set(), set(), []),
     ],
@@ -116,7 +120,7 @@ def test_refused_program_is_done_without() -> None:
     """An older kernel doesn't know each operation: then all is decided here."""
     kernel = Kernel(refuses=True)
     assert read(kernel, "sport 80") == ({1, 2}, {80})
-    assert [program for _, program in kernel.requests] == [False, True, False]
+    assert [program for _, program in kernel.requests] == [False, *[True, False] * 2]
 
 
 def test_cgroups_are_decided_here_too(monkeypatch: pytest.MonkeyPatch) -> None:

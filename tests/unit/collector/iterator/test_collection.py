@@ -14,6 +14,7 @@ from json_documents import json_document
 from zabbix_sockets import Query, Snapshot, collect, iter_sockets
 from zabbix_sockets.collector.iterator import unseen
 from zabbix_sockets.document.completeness import unread_protocols
+from zabbix_sockets.model.addresses import fold_address
 from zabbix_sockets.model.errors import (
     DeadlineError,
     ParseError,
@@ -23,6 +24,7 @@ from zabbix_sockets.model.errors import (
 from zabbix_sockets.model.snapshot import NOBODY
 from zabbix_sockets.model.wire import Table
 from zabbix_sockets.readers.bpf import records as bpf
+from zabbix_sockets.readers.bpf.minisocks import LOCAL_END, MINISOCK
 
 from ...proctree import ProcTree, number_of  # noqa: TID252  # a test folder is no package
 from ..fakes import (  # noqa: TID252  # a test folder is no package
@@ -106,13 +108,40 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> IteratedHost:
         "zabbix_sockets.readers.bpf.records.why_kernel_cannot", lambda: "no BPF here"
     )
     made = IteratedHost(tmp_path)
-    monkeypatch.setattr("zabbix_sockets.collector.sources.NetlinkTables", maker(made.tables))
+    monkeypatch.setattr("zabbix_sockets.collector.table_readers.NetlinkTables", maker(made.tables))
     return made
 
 
 def numbers(snapshot: Snapshot) -> tuple[int, int]:
     """Return how many listeners and connections there are."""
     return len(snapshot.listeners), sum(snapshot.connections.values())
+
+
+def pin_minisocks(host: IteratedHost, data: bytes) -> None:
+    """Let the iterator of sockets without a file tell this."""
+    Path(bpf.pin_path(str(host.pins), bpf.COUNT_MINISOCKS)).write_bytes(data)
+
+
+def say_time_wait(host: IteratedHost, count: int) -> None:
+    """Let the kernel count so many sockets in TIME_WAIT; one is established."""
+    (host.proc.root / "net/sockstat").write_text(
+        f"TCP: inuse 2 orphan 0 tw {count} alloc 2 mem 0\n"
+    )
+
+
+def test_few_in_time_wait(host: IteratedHost) -> None:
+    """Where most sockets are established, netlink tells, which takes less time for these."""
+    pin_minisocks(host, b"not to be read")
+    (host.proc.root / "net/snmp").write_text("Tcp: CurrEstab\nTcp: 3\n")
+    say_time_wait(host, 2)
+    snapshot = host.collect()
+    assert json_document(snapshot)["host"]["tcp"]["time_wait"] == 1
+    assert snapshot.visibility.warnings == []
+
+
+def minisock(state: int) -> bytes:
+    """Return a record of a socket without a file at the listener on 127.0.0.1:80."""
+    return MINISOCK.pack(LOCAL_END, state, 0, 80, 0, fold_address(LOCAL), 0, b"")
 
 
 def lists(snapshot: Snapshot) -> dict[str, int]:
@@ -129,6 +158,29 @@ def test_both_together(host: IteratedHost) -> None:
     assert (snapshot.visibility.source, snapshot.visibility.warnings) == ("bpf", [])
     assert numbers(snapshot) == (1, 2)
     assert set(lists(snapshot).values()) == {1}
+
+
+def test_sockets_without_a_file(host: IteratedHost) -> None:
+    """Where their iterator is pinned it tells of them, and netlink of listeners alone."""
+    pin_minisocks(host, minisock(TIME_WAIT) * 5)
+    say_time_wait(host, 5)
+    host.scripts[TCP] = [[[row(10, LISTEN, 80, 0)]]]
+    snapshot = host.collect()
+    assert numbers(snapshot) == (1, 6)
+    assert host.tables.states == [1 << LISTEN]
+    assert json_document(snapshot)["host"]["tcp"]["time_wait"] == 5
+    assert set(lists(snapshot).values()) == {1}
+
+
+def test_sockets_without_a_file_are_cut(host: IteratedHost) -> None:
+    """If their iterator fails, what it told by then counts, and no list is complete."""
+    pin_minisocks(host, minisock(TIME_WAIT) * 5 + b"half")
+    say_time_wait(host, 5)
+    host.scripts[TCP] = [[[row(10, LISTEN, 80, 0), row(30, LISTEN, 81, 0)]]]
+    snapshot = host.collect()
+    assert (snapshot.visibility.source, numbers(snapshot)) == ("bpf", (2, 6))
+    assert unread_protocols(snapshot.visibility.gaps) == {"tcp"}
+    assert any("without a descriptor" in each for each in snapshot.visibility.warnings)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=names)

@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -374,3 +375,34 @@ def test_a_shared_socket_counts_past_the_deadline() -> None:
     (listener,) = moved(folded).listeners
     members = folded.owners.members(listener.owner)
     assert {folded.owners.processes[at].pid for at in members} == {1, 2}
+
+
+def test_drops() -> None:
+    """A second record of a listener or UDP socket has its drops; it is no further socket."""
+    udp = partial(pack, protocol=17, state=7, kind=bpf.KIND_LISTENER)
+    tcp = partial(pack, state=10, kind=bpf.KIND_LISTENER, local_port=150)
+    connected = partial(pack, protocol=17, kind=bpf.KIND_UNDECIDED, remote_port=53, inode=4)
+    data = [
+        tcp(inode=1, recv=2, send=5),
+        tcp(inode=1, recv=7, send=5, flags=bpf.DROPS),
+        udp(inode=2, local_port=53, recv=900, flags=bpf.SHARED),
+        udp(inode=2, local_port=53, recv=30, flags=bpf.SHARED | bpf.DROPS),
+        udp(inode=2, local_port=53, recv=900, flags=bpf.SHARED, pid=11),
+        udp(inode=2, local_port=53, recv=30, flags=bpf.SHARED | bpf.DROPS, pid=11),
+        udp(inode=3, local_port=54, netns=OTHER),
+        connected(),
+        connected(recv=400, flags=bpf.DROPS),
+    ]
+    folded = fold(data)
+    snapshot = moved(folded)
+    assert sorted((each.port, each.recv_queue, each.drops) for each in snapshot.listeners) == [
+        (53, 900, 30),
+        (54, 0, 0),
+        (150, None, 7),
+    ]
+    by_pids = {
+        tuple(sorted(folded.owners.processes[at].pid for at in folded.owners.members(owner))): drops
+        for (owner, _), drops in snapshot.drops.items()
+    }
+    assert by_pids == {(10,): 407, (10, 11): 30}
+    assert sum(snapshot.connections.values()) == 1

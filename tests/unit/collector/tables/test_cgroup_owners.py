@@ -83,7 +83,7 @@ def test_noted(sockets: list[tuple[int, int]]) -> None:
     """Rows stay as they are; each inode has one owner, which is the first cgroup told of it."""
     owners = CgroupOwners()
     rows = [row(inode) for _, inode in sockets]
-    pairs = [(number, each) for (number, _), each in zip(sockets, rows, strict=True)]
+    pairs = [(number, each) for (number, _), each in zip(sockets, rows)]
     assert list(owners.observe(pairs)) == rows
     expected: dict[int, int] = {}
     for number, inode in sockets:
@@ -112,7 +112,7 @@ def collect_with(
 ) -> Snapshot:
     """Collect with a netlink that tells these sockets."""
     tables = FakeTables({TCP: rows})
-    monkeypatch.setattr("zabbix_sockets.collector.sources.NetlinkTables", maker(tables))
+    monkeypatch.setattr("zabbix_sockets.collector.table_readers.NetlinkTables", maker(tables))
     return collect(Query("sock_diag", 600, str(proc), netns="own", needs=needs))
 
 

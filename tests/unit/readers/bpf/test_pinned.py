@@ -1,5 +1,7 @@
 """Why the pins can't be read: each state of their folder has its own true sentence."""
 
+from __future__ import annotations
+
 import grp
 import os
 import pwd

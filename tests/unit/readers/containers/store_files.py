@@ -1,5 +1,7 @@
 """Files as docker, podman, the kubelet and nerdctl write them, below a folder of a test."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 

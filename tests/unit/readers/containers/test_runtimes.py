@@ -1,5 +1,7 @@
 """Names of containers from files as docker, podman, the kubelet and nerdctl write them."""
 
+from __future__ import annotations
+
 import json
 import os
 import threading
@@ -9,8 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zabbix_sockets.model.container_names import (
+    NAMES_FILE,
+    ContainerEntry,
+    PublishedPorts,
+    lines_of,
+)
 from zabbix_sockets.model.placement import Container
-from zabbix_sockets.readers.containers import runtimes
+from zabbix_sockets.readers.containers import runtime_files
 from zabbix_sockets.readers.containers.homes import Homes
 from zabbix_sockets.readers.containers.runtimes import ContainerNames
 from zabbix_sockets.readers.proc import passwd
@@ -89,6 +97,14 @@ def test_rootless_docker(tmp_path: Path) -> None:
     assert container_name(Container("", ID, user=BOB), str(tmp_path)) == "web"
     for user in (None, ANN, 1002):
         assert container_name(DOCKER._replace(user=user), str(tmp_path)) == ""
+
+
+def test_a_name_without_an_end(tmp_path: Path) -> None:
+    """A user's label of any length is looked at as far as it is shown: more would take hours."""
+    labels = {"com.docker.compose.project": 900_000 * "f", "com.docker.compose.service": "x"}
+    write(tmp_path, "etc/passwd", PASSWD)
+    write(tmp_path, DOCKER_FILE.replace("var/lib", "home/bob/.local/share"), docker("/a", labels))
+    assert container_name(DOCKER._replace(user=BOB), str(tmp_path)) == 200 * "f"
 
 
 @pytest.mark.parametrize(
@@ -200,9 +216,9 @@ def test_a_file_that_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """No more than the bound is read, whatever fstat(2) said."""
     file = write(tmp_path, f"var/lib/{STORE}", [stored("web")])
     size = file.stat().st_size
-    monkeypatch.setattr(runtimes, "MAX_SIZE", size)
+    monkeypatch.setattr(runtime_files, "MAX_SIZE", size)
     assert container_name(PODMAN, str(tmp_path)) == "web"
-    monkeypatch.setattr(runtimes, "MAX_SIZE", size - 1)
+    monkeypatch.setattr(runtime_files, "MAX_SIZE", size - 1)
     assert container_name(PODMAN, str(tmp_path)) == ""
     grown = os.stat_result((0o100644, 0, 0, 1, 0, 0, 0, 0, 0, 0))
     monkeypatch.setattr(os, "fstat", lambda _: grown)
@@ -348,3 +364,81 @@ def test_this_machine() -> None:
     """The files of this machine, if any, know no container of this id."""
     names = ContainerNames(Homes(Mounts("/proc", TIME)), TIME)
     assert names.of(Container("", ID, UID)) == ""
+
+
+def names_file(root: Path, entries: dict[str, ContainerEntry]) -> None:
+    """Leave the file of names."""
+    write(root, NAMES_FILE.strip("/"), lines_of(entries.items(), 1).decode())
+
+
+@pytest.mark.parametrize("container", [DOCKER, PODMAN])
+def test_the_file_of_names_comes_first(tmp_path: Path, container: Container) -> None:
+    """Whoever calls sees the same name, whether the runtime's files are closed to him or not."""
+    names_file(tmp_path, {ID: ContainerEntry("x", "shop", "cart")})
+    assert container_name(container, str(tmp_path)) == "shop/cart"
+    write(tmp_path, DOCKER_FILE, docker("/web"))
+    write(tmp_path, f"var/lib/{STORE}", [stored("web")])
+    names = names_in(tmp_path)
+    assert names.of(container) == "shop/cart"
+    assert not names.unlisted
+
+
+@pytest.mark.parametrize("container", [DOCKER, PODMAN])
+def test_a_container_that_the_file_lacks(tmp_path: Path, container: Container) -> None:
+    """Its name may come soon: that is told, unless the runtime's file has it."""
+    names_file(tmp_path, {OTHER: ContainerEntry("db")})
+    names = names_in(tmp_path)
+    assert names.of(container) == ""
+    assert names.of(container._replace(id=OTHER)) == "db"
+    assert names.unlisted == {ID}
+    write(tmp_path, DOCKER_FILE, docker("/web"))
+    write(tmp_path, f"var/lib/{STORE}", [stored("web")])
+    names = names_in(tmp_path)
+    assert names.of(container) == "web"
+    assert not names.unlisted
+
+
+def test_who_is_not_in_the_file(tmp_path: Path) -> None:
+    """Rootless containers, machines, pods: nothing is missed there; nor without a file."""
+    others = (
+        DOCKER._replace(user=ANN),
+        Container("lxc", "web"),
+        Container("containerd", ID, UID),
+        Container("crio", OTHER, UID),
+        Container("", OTHER),
+    )
+    names = names_in(tmp_path)
+    assert names.of(DOCKER) == ""
+    assert not names.unlisted
+    names_file(tmp_path, {ID: ContainerEntry()})
+    names = names_in(tmp_path)
+    assert [names.of(each) for each in (DOCKER, *others)] == ["", "", "web", "", "", ""]
+    assert not names.unlisted
+
+
+@pytest.mark.parametrize("content", ["", "rubbish", "zabbix-sockets names 2 1\n"])
+def test_a_file_that_is_none(tmp_path: Path, content: str) -> None:
+    """A file that can't be understood lacks every container."""
+    write(tmp_path, NAMES_FILE.strip("/"), content)
+    names = names_in(tmp_path)
+    assert names.of(DOCKER) == ""
+    assert names.unlisted == {ID}
+
+
+def test_published_ports(tmp_path: Path) -> None:
+    """They are the file's; without one the runtime's, of docker only while the container runs."""
+    bindings = {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}]}
+    ports = (PublishedPorts("tcp", bytes((127, 0, 0, 1)), 8080, 8080),)
+    state = docker("/web") | {"NetworkSettings": {"Ports": bindings}}
+    assert names_in(tmp_path).ports_of(DOCKER) == ()
+    assert names_in(tmp_path).ports_of(PODMAN) == ()
+    write(tmp_path, DOCKER_FILE, state | {"State": {"Running": False}})
+    assert names_in(tmp_path).ports_of(DOCKER) == ()
+    write(tmp_path, DOCKER_FILE, state)
+    assert names_in(tmp_path).ports_of(DOCKER) == ports
+    assert names_in(tmp_path).ports_of(DOCKER._replace(user=ANN)) == ()
+    assert names_in(tmp_path).ports_of(Container("containerd", ID)) == ()
+    other = (PublishedPorts("udp", b"", 53, 53),)
+    names_file(tmp_path, {ID: ContainerEntry("web", ports=other)})
+    assert names_in(tmp_path).ports_of(DOCKER) == other
+    assert names_in(tmp_path).ports_of(PODMAN) == other

@@ -1,5 +1,7 @@
 """/proc/PID/cgroup and the tree of cgroups: captured, made up, and this process's own."""
 
+from __future__ import annotations
+
 import os
 import shutil
 from collections.abc import Iterator

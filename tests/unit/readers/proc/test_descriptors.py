@@ -1,5 +1,7 @@
 """Who holds which socket: the sums of owners, and the walk over a /proc made of files."""
 
+from __future__ import annotations
+
 import errno
 import os
 import shutil

@@ -176,3 +176,11 @@ def test_this_machine() -> None:
     fd = os.open("/proc", os.O_PATH)
     assert not Mounts("/proc", TIME).is_local_descriptor(fd)  # procfs is not of the LOCAL ones
     os.close(fd)
+
+
+@pytest.mark.parametrize("device", ["99999999999999:1", "1:99999999999", "9:", "x:1"])
+def test_device_that_no_file_has(tmp_path: Path, device: str) -> None:
+    """A mount without a device that can be has none."""
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self/mountinfo").write_text(f"30 1 {device} / / rw - ext4 x rw\n")
+    assert [each.device for each in read_mounts(str(tmp_path))] == [0]

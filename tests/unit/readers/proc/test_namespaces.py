@@ -1,5 +1,7 @@
 """What /proc tells of network namespaces, from files made by hand."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 

@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
-from zabbix_sockets.model.wire import SocketRow, Table
-from zabbix_sockets.readers.proc.net_tables import ENCODING, ProcTables, decode_address, parse_table
+from zabbix_sockets.model.wire import SocketRow, Table, UnixRow
+from zabbix_sockets.readers.proc.net_tables import (
+    ENCODING,
+    ProcTables,
+    decode_address,
+    parse_table,
+    parse_unix,
+)
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 CAPTURE = Path(__file__).parents[2] / "captures" / "linux-6.18" / "net"
@@ -83,8 +89,7 @@ def test_rows_come_back(table: list[SocketRow], slot: int, behind: str) -> None:
     lines = [line_of(row, slot, behind) for row in table]
     listening = [row[0] == 10 for row in table]
     expected = [
-        (*row[:7], -1 if listens else row[7], *row[8:])
-        for row, listens in zip(table, listening, strict=True)
+        (*row[:7], -1 if listens else row[7], *row[8:]) for row, listens in zip(table, listening)
     ]
     assert [decoded(row) for row in parse_table(lines, "tcp")] == expected
 
@@ -150,7 +155,7 @@ def read(root: Path, name: str, deadline: Deadline = TIME) -> list[SocketRow]:
 def read_with(tables: ProcTables, name: str, deadline: Deadline = TIME) -> list[SocketRow]:
     """Read a table whole, decoded."""
     table = Table(name.rstrip("6"), AF_INET6 if name.endswith("6") else AF_INET)
-    return [decoded(row) for batch in tables.read(table, deadline) for row in batch]
+    return [decoded(row) for batch in tables.read(table, deadline, {}) for row in batch]
 
 
 @little_endian
@@ -178,6 +183,36 @@ def test_captured_fields() -> None:
     mapped = socket.inet_pton(socket.AF_INET6, "::ffff:127.0.0.1")
     unaccepted = [row for row in read(CAPTURE, "tcp6") if row[3] == mapped]
     assert [(row[1], row[6], row[9]) for row in unaccepted] == [(7804, 3, 0)]
+
+
+@little_endian
+def test_drops() -> None:
+    """They are the last column of UDP's tables; TCP's have none."""
+    tables = ProcTables(str(CAPTURE))
+    drops: dict[int, int] = {}
+    for protocol in ("tcp", "udp"):
+        rows = [
+            row for batch in tables.read(Table(protocol, AF_INET), TIME, drops) for row in batch
+        ]
+    assert drops == {row[9]: 0 for row in rows}
+
+
+@pytest.mark.parametrize(("column", "drops"), [(b" 12\n", 12), (b" 4294967295\n", 4294967295)])
+def test_number_of_drops(tmp_path: Path, column: bytes, drops: int) -> None:
+    """Whatever a socket has dropped is read as it is."""
+    line = line_of(socket_row(53, 7, state=7))
+    (tmp_path / "udp").write_bytes(TITLES + line.rstrip().rpartition(b" ")[0] + column)
+    found: dict[int, int] = {}
+    list(ProcTables(str(tmp_path)).read(Table("udp", AF_INET), TIME, found))
+    assert found == {7: drops}
+
+
+def test_line_without_a_number_of_drops(tmp_path: Path) -> None:
+    """It is no such table."""
+    line = line_of(socket_row(53, 7, state=7))
+    (tmp_path / "udp").write_bytes(TITLES + line.rstrip() + b"x\n")
+    with pytest.raises(ParseError):
+        read(tmp_path, "udp")
 
 
 def test_missing_ipv6(tmp_path: Path) -> None:
@@ -290,3 +325,75 @@ def test_connected_udp_comes_behind_bound(tmp_path: Path) -> None:
     connected, bound = socket_row(1001, 5, 1), socket_row(1002, 6, 7, 0)
     write(tmp_path / "udp", connected, bound)
     assert [row[0] for row in read(tmp_path, "udp")] == [7, 1]
+
+
+UNIX_TITLES = b"Num       RefCount Protocol Flags    Type St Inode Path\n"
+
+
+def unix_line(
+    name: bytes = b"", *, flags: int = 0, kind: int = 1, state: int = 3, inode: int = 77
+) -> bytes:
+    """Return a line as unix_seq_show() prints it."""
+    head = b"%016x: %08X %08X %08X %04X %02X %5d" % (0xABC, 2, 0, flags, kind, state, inode)
+    return head + (b" " + name if name else b"")
+
+
+def unix_rows(*lines: bytes) -> list[UnixRow]:
+    """Return the rows of lines."""
+    return list(parse_unix(b"\n".join(lines).split(b"\n")))
+
+
+@pytest.mark.parametrize(
+    ("line", "row"),
+    [
+        (
+            unix_line(b"/run/x.sock", flags=0x10000, state=1),
+            (1, 10, 77, b"/run/x.sock", b"", 0, -1, -1, -1),
+        ),
+        (unix_line(b"@a@b", kind=5), (5, 1, 77, b"\0a@b", b"", 0, -1, -1, -1)),
+        (unix_line(), (1, 1, 77, b"", b"", 0, -1, -1, -1)),
+        (
+            unix_line(b"  /with  spaces ", inode=1234567),
+            (1, 1, 1234567, b"  /with  spaces ", b"", 0, -1, -1, -1),
+        ),
+        (unix_line(b"/x", state=2, inode=0), (1, 1, 0, b"/x", b"", 0, -1, -1, -1)),
+    ],
+)
+def test_unix(line: bytes, row: UnixRow) -> None:
+    """A listener, an accepted socket, one of a pair, and one that waits to be accepted."""
+    assert unix_rows(line) == [row]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        unix_line(b"/dev/log", kind=2, state=1),  # datagrams
+        unix_line(b"/x", state=1),  # bound, neither listening nor connected
+        unix_line(state=4, inode=0),
+    ],
+)
+def test_unix_left_out(line: bytes) -> None:
+    """Others are none of those that are counted."""
+    assert unix_rows(line) == []
+
+
+def test_unix_name_with_line_feeds() -> None:
+    """What follows a line feed in a name is skipped, and no line after it is lost."""
+    lines = unix_line(b"/a\nb: c\n\nd", inode=1), unix_line(b"/e", inode=2)
+    assert [row[2] for row in unix_rows(*lines)] == [1, 2]
+
+
+@given(st.lists(st.binary(max_size=90)))
+def test_unix_any_lines(lines: list[bytes]) -> None:
+    """Names are hostile: whatever there is gives rows, or none."""
+    for row in parse_unix(lines):
+        assert row[0] in (1, 5)
+
+
+def test_unix_file(tmp_path: Path) -> None:
+    """A row that comes twice, as the file resumes by position, is one; titles are none."""
+    lines = [unix_line(inode=1), unix_line(inode=2), unix_line(inode=1)]
+    waiting = [unix_line(b"/x", state=2, inode=0)] * 2
+    (tmp_path / "unix").write_bytes(UNIX_TITLES + b"\n".join([*lines, *waiting]) + b"\n")
+    rows = [row for batch in ProcTables(str(tmp_path)).read_unix(TIME) for row in batch]
+    assert [row[2] for row in rows] == [1, 2, 0, 0]

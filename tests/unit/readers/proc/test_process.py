@@ -1,5 +1,7 @@
 """What /proc/PID says of a process that may call itself anything."""
 
+from __future__ import annotations
+
 import errno
 import os
 import resource
@@ -13,20 +15,21 @@ from hypothesis import strategies as st
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.readers.proc.process import (
-    MAX_BYTES,
+    has_capability,
     is_gone,
     is_hidden,
     parse_fds_limit,
     parse_stat,
-    read_bytes,
+    parse_user,
     read_capabilities,
     read_command,
     read_fds_limit,
-    read_lines,
     read_name,
     read_stat,
     read_uptime,
 )
+
+from .conftest import PAGE
 
 TICKS = os.sysconf("SC_CLK_TCK")
 KTHREAD = 0x00200000
@@ -233,57 +236,6 @@ def test_hidden_or_ended(tmp_path: Path, first: bool, there: bool, hidden: bool)
     assert is_hidden(str(tmp_path), 7) is hidden
 
 
-PAGE = 4096
-
-
-@pytest.fixture
-def read_by_pages(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Let a read(2) give at most a page, as of files in /proc; return what was asked for."""
-    asked: list[int] = []
-    read = os.read
-
-    def read_page(fd: int, length: int) -> bytes:
-        asked.append(length)
-        return read(fd, min(length, PAGE))
-
-    monkeypatch.setattr("os.read", read_page)
-    return asked
-
-
-@pytest.mark.usefixtures("read_by_pages")
-@pytest.mark.parametrize("size", [0, 1, PAGE - 1, PAGE, PAGE + 1, 5 * PAGE, 200_000])
-def test_file_of_more_than_a_page(tmp_path: Path, size: int) -> None:
-    """A file is read whole, however little one read(2) gives."""
-    data = bytes(at % 251 for at in range(size))
-    (tmp_path / "file").write_bytes(data)
-    assert read_bytes(str(tmp_path / "file")) == data
-
-
-@pytest.mark.parametrize("limit", [1, PAGE, 10_000, 65536, 100_000])
-def test_file_beyond_its_limit(tmp_path: Path, read_by_pages: list[int], limit: int) -> None:
-    """Of a file as long as somebody likes, its beginning is read and nothing more."""
-    (tmp_path / "file").write_bytes(b"x" * 300_000)
-    assert read_bytes(str(tmp_path / "file"), limit) == b"x" * limit
-    assert len(read_by_pages) == -(-limit // PAGE)
-
-
-def test_file_without_end() -> None:
-    """No file can take more than its limit."""
-    assert read_bytes("/dev/zero") == bytes(MAX_BYTES)
-
-
-@pytest.mark.usefixtures("read_by_pages")
-def test_lines_beyond_the_limit(tmp_path: Path) -> None:
-    """A line that the limit cuts is none; short files keep a last line without an end."""
-    line = b"7 eth0\n"
-    (tmp_path / "file").write_bytes(line * (MAX_BYTES // 7 + 5))
-    lines = read_lines(str(tmp_path / "file"))
-    assert set(lines) == {b"7 eth0"}
-    assert len(lines) == MAX_BYTES // 7
-    (tmp_path / "file").write_bytes(line + b"8 eth1")
-    assert read_lines(str(tmp_path / "file")) == [b"7 eth0", b"8 eth1"]
-
-
 def test_name_takes_little_of_the_arguments(tmp_path: Path, read_by_pages: list[int]) -> None:
     """For a name a page of the arguments is read, however many megabytes there are."""
     (tmp_path / "7").mkdir()
@@ -337,3 +289,18 @@ def test_what_says_that_a_process_is_gone(number: str, gone: bool) -> None:
     """Only what the kernel says of a process that is not there; an odd file is one's, too."""
     assert is_gone(OSError(getattr(errno, number), "")) is gone
     assert is_gone(ParseError("/proc/PID/stat", b""))
+
+
+@pytest.mark.parametrize("told", ["", "many", "0 0"])
+def test_capabilities_that_are_no_number(tmp_path: Path, told: str) -> None:
+    """They are not told then: whoever tries what takes one learns it."""
+    (tmp_path / "thread-self").mkdir()
+    (tmp_path / "thread-self/status").write_text(f"CapEff:\t{told}\n")
+    with pytest.raises(ParseError, match="thread-self/status"):
+        read_capabilities(str(tmp_path))
+    assert has_capability(str(tmp_path), 12)
+
+
+def test_uid_that_no_process_has() -> None:
+    """A number that the kernel doesn't write is no uid."""
+    assert parse_user(b"Uid:\t" + b"9" * 5000 + b"\n") is None

@@ -51,6 +51,11 @@ def encode_row(row: SocketRow, family: int, extra: int = 0, attributes: bytes = 
     return message(ROW_TYPE, payload + b"\xaa" * extra + attributes)
 
 
+def as_getsock(encoded: bytes) -> bytes:
+    """Return an encoded row as the answer to TCPDIAG_GETSOCK, which is for both families."""
+    return encoded[:4] + struct.pack("=H", 18) + encoded[6:]
+
+
 def done(error: int = 0, flags: int = 2) -> bytes:
     """Return the message that ends a dump."""
     return message(DONE_TYPE, struct.pack("=i", error), flags)

@@ -1,5 +1,7 @@
 """The cgroups that netlink tells with each socket, wherever they stand in its messages."""
 
+from __future__ import annotations
+
 import socket
 import struct
 from collections.abc import Iterable

@@ -114,7 +114,7 @@ def test_captured_dump() -> None:
     measured = [
         figures
         for batch in decode_measured(memoryview(data), AF_INET)
-        for each, figures in (zip(*batch, strict=False) if batch else ())
+        for each, figures in (zip(*batch) if batch else ())
         if each[0] == 1
     ]
     assert [(each[5], each[6]) for each in measured] == [
@@ -138,7 +138,7 @@ def test_figures(length: int, before: bytes) -> None:
     if length < 104:
         wanted = []
     expected = tuple(struct.unpack_from(form, data, at)[0] for at, form in wanted)
-    found = list(zip((each[9] for each in rows), figures, strict=False))
+    found = list(zip((each[9] for each in rows), figures))
     assert found == [(7, expected)] * 3
 
 
@@ -162,7 +162,7 @@ def test_messages_of_one_length(kinds: list[str]) -> None:
     found = [
         (each[9], figures[5] if figures else None)
         for batch in decode_measured(memoryview(b"".join(messages) + done()), AF_INET)
-        for each, figures in (zip(*batch, strict=False) if batch else ())
+        for each, figures in (zip(*batch) if batch else ())
     ]
     assert found == expected
 
@@ -181,7 +181,7 @@ def test_cgroups_come_with_the_figures() -> None:
 
     (batch,) = decode_measured(memoryview(message), AF_INET, note)
     assert batch
-    assert len(list(zip(*batch, strict=False))) == 1
+    assert len(list(zip(*batch))) == 1
     assert noted == [(5, 7)]
 
 

@@ -1,0 +1,135 @@
+"""Readers of the totals in the kernel, and what they are compared with (traffic_zoo.Expected)."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from traffic_zoo import Expected, Sums
+
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.totals import Counters, Totals
+from zabbix_sockets.readers.bpf import records, totals
+from zabbix_sockets.readers.bpf.pins import load, unload
+
+TIMES = ("handshake_ns", "lifetime_ns", "changed")
+
+Found = tuple[Sums, Sums, Sums]
+"""The totals by process, listener and upstream, as Expected has them."""
+
+
+def fail(reason: str) -> None:
+    """Refuse to go without totals."""
+    pytest.fail(reason)
+
+
+def folder_for_pins() -> str:
+    """Return the path of a new folder that others may enter."""
+    folder = tempfile.mkdtemp(prefix="zabbix-sockets-totals-")
+    os.chmod(folder, 0o755)
+    return folder
+
+
+@contextmanager
+def loaded() -> Iterator[str]:
+    """Have the programs that count in a bpffs of the tests' own; give its path."""
+    folder = folder_for_pins()
+    try:
+        load(folder, with_totals=True, warn=fail)
+        yield folder
+    finally:
+        unload(folder)
+        os.rmdir(folder)
+
+
+def read_all(folder: str) -> Totals:
+    """Return all totals, with the numbers of namespaces as the kernel has them."""
+    return totals.TotalsReader(folder, -1, lambda _, index: str(index or ""), Deadline(60)).read()
+
+
+def read(folder: str) -> Found:
+    """Return the totals of the caller's namespace that are not 0."""
+    netns = os.stat("/proc/thread-self/ns/net").st_ino
+    found = read_all(folder)
+    processes: Sums = {}
+    for each in found.processes:
+        if each.netns == netns:
+            processes.setdefault(each.comm, Counter()).update(figures(each.counters))
+    listeners: Sums = {
+        (each.address, each.port): figures(each.counters)
+        for each in found.listeners
+        if each.netns == netns
+    }
+    upstreams: Sums = {
+        (found.processes[each.process].comm, (each.address, each.port)): figures(each.counters)
+        for each in found.upstreams
+        if each.netns == netns and each.process is not None
+    }
+    return processes, listeners, upstreams
+
+
+def figures(counters: Counters) -> Counter[str]:
+    """Return the counters that tests know exactly."""
+    return Counter({name: value for name, value in counters._asdict().items() if name not in TIMES})
+
+
+def risen(before: Found, after: Found) -> Found:
+    """Return by how much totals have become more, without those that are as they were.
+
+    Another namespace may have had the same number before.
+    """
+    processes, listeners, upstreams = (
+        {key: more for key, each in now.items() if (more := each - then.get(key, Counter()))}
+        for then, now in zip(before, after, strict=True)
+    )
+    return processes, listeners, upstreams
+
+
+def wanted(expected: Expected) -> Found:
+    """Return what is expected, without what is 0."""
+    processes, listeners, upstreams = (
+        {key: +each for key, each in part.items() if +each}
+        for part in (expected.processes, expected.listeners, expected.upstreams)
+    )
+    return processes, listeners, upstreams
+
+
+def assert_comes_to(
+    folder: str,
+    before: Found,
+    expected: Expected,
+    only: Callable[[Found], Found] = lambda all_: all_,
+) -> None:
+    """Wait until the last connections have ended, and compare the totals that *only* leaves."""
+    want = only(wanted(expected))
+    seen = risen(before, only(read(folder)))
+    for _ in range(50):
+        if seen == want:
+            break
+        threading.Event().wait(0.1)
+        seen = risen(before, only(read(folder)))
+    if seen != want:
+        assert_has_room(folder)
+    assert seen == want
+
+
+def assert_has_room(folder: str) -> None:
+    """Skip where there was no room for a key or a connection.
+
+    Programs at tracepoints count the connections of the whole machine, in whatever namespace.
+    """
+    overflow = read_all(folder).overflow
+    if overflow:
+        pytest.skip(f"others on this machine had all of the totals' room: overflow {overflow}")
+
+
+def look(folder: str) -> None:
+    """Let the iterator pass over all sockets."""
+    fd = records.open_pinned(folder)(records.COUNT_SOCKETS)
+    for _ in records.read_chunks(fd, records.RECORD.size, Deadline(60)):
+        pass

@@ -1,0 +1,104 @@
+"""Totals in rows, by the same grouping as everything else."""
+
+from __future__ import annotations
+
+from zabbix_sockets.document.counted import RECENT
+from zabbix_sockets.document.document import Limits, build_document
+from zabbix_sockets.grouping.grouping import GROUPINGS
+from zabbix_sockets.model.snapshot import FIRST_OWNER, Process, Snapshot
+from zabbix_sockets.model.totals import Counters, ProcessTotals, ServerTotals, Totals
+from zabbix_sockets.model.wire import OWN_NETNS
+
+from ..snapshots import outbound, snapshot_of, tcp_listener  # noqa: TID252  # a test folder is no package
+
+LOCAL = bytes((127, 0, 0, 1))
+NOW = 10 * RECENT
+
+
+def counters(changed: int = NOW, **counts: int) -> Counters:
+    """Return counters that are 0 but for *counts*."""
+    return Counters._make([0] * len(Counters._fields))._replace(changed=changed, **counts)
+
+
+def counted(process: Process, figures: Counters, netns: int = OWN_NETNS) -> Snapshot:
+    """Return a Snapshot of one listening process, and what was counted of *process*."""
+    snapshot = snapshot_of([Process(7, "web")], [tcp_listener(FIRST_OWNER, 80)])
+    totals = [ProcessTotals(b"client", False, 0, 1, netns, figures)]
+    upstreams = [ServerTotals(0, netns, LOCAL, 80, "", figures)]
+    snapshot.totals = Totals(*(1_600_000_000, NOW, 1, 2, 3), totals, [], upstreams)
+    snapshot.counted = [process]
+    return snapshot
+
+
+def test_a_row_for_what_is_gone() -> None:
+    """What has no socket any more has a row, which discovery is not offered, while it changes."""
+    figures = counters(
+        attempts=3, opened=2, failed=1, handshake_ns=2_500_999, lifetime_ns=7_999_999
+    )
+    document = build_document(counted(Process(0, "client"), figures))
+    client, web = document.processes
+    assert (client.id, client.settled, client.sockets, client.instances) == ("client", 0, 0, 0)
+    assert client.totals
+    assert (client.totals.failed, client.totals.handshake_us, client.totals.lifetime_ms) == (
+        *(1, 2500, 7),
+    )
+    assert web.totals
+    assert web.totals.attempts == 0
+    (upstream,) = document.upstreams
+    assert (upstream.id, upstream.established) == ("client>tcp/127.0.0.1:80", 0)
+    assert upstream.totals
+    assert upstream.totals.opened == 2
+    assert document.collector.totals
+    assert document.collector.totals.content() == {
+        "since": 1_600_000_000, "keys": 1, "overflow": 2, "missed": 3,
+    }  # fmt: skip
+
+
+def test_no_row_for_what_changes_no_more() -> None:
+    """Ten minutes later it is in no list, and the rows that are there keep theirs."""
+    old = counters(changed=NOW - RECENT, attempts=3)
+    document = build_document(counted(Process(0, "client"), old))
+    assert ([row.id for row in document.processes], document.upstreams) == (["web"], [])
+    same = build_document(counted(Process(0, "web"), old))
+    assert same.processes[0].totals
+    assert same.processes[0].totals.attempts == 3
+
+
+def test_a_cgroup_that_is_gone() -> None:
+    """Where the unit's name went with it, nothing is said, not even of unknown ones."""
+    snapshot = counted(Process(0, "client", cgroup=99), counters(attempts=3))
+    snapshot.processes = [Process(7, "web", unit="web.service")]
+    document = build_document(snapshot, grouping=GROUPINGS["unit"])
+    assert [row.id for row in document.processes] == ["web.service"]
+    assert not document.upstreams
+
+
+def test_only_of_the_namespaces_in_the_lists() -> None:
+    """What was counted elsewhere is in no row when a namespace was chosen."""
+    snapshot = counted(Process(0, "client"), counters(attempts=3), netns=5)
+    snapshot.selected = frozenset((OWN_NETNS,))
+    document = build_document(snapshot)
+    assert ([row.id for row in document.processes], document.upstreams) == (["web"], [])
+
+
+def test_bounds() -> None:
+    """A list that leaves out rows of what has no socket is complete; what has one is counted."""
+    snapshot = counted(Process(0, "client"), counters(attempts=3))
+    document = build_document(snapshot, Limits(processes=1, upstreams=0))
+    assert [row.id for row in document.processes] == ["web"]
+    assert (document.upstreams, document.complete) == ([], 1)
+    assert set(document.collector.truncated.values()) == {0}
+    document = build_document(snapshot, Limits(processes=0, upstreams=0))
+    assert document.collector.truncated == {"processes": 1, "listeners": 0, "upstreams": 0}
+    assert not document.complete
+
+
+def test_what_is_open_comes_first() -> None:
+    """A row for what root's processes did takes no place of a user's that is open."""
+    snapshot = counted(Process(0, "client"), counters(attempts=3))
+    snapshot.listeners = []
+    snapshot.connections = {outbound(FIRST_OWNER, 443): 1}
+    snapshot.uids = {FIRST_OWNER: 1000}
+    document = build_document(snapshot, Limits(processes=1))
+    assert [row.id for row in document.processes] == ["web"]
+    assert document.collector.truncated["processes"] == 0

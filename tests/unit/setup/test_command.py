@@ -1,0 +1,174 @@
+"""What setup prints, asks, and ends with."""
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.setup import command
+from zabbix_sockets.setup.actions import Action
+from zabbix_sockets.setup.options import SetupOptions
+from zabbix_sockets.setup.plan import make_plan
+from zabbix_sockets.setup.scene import Own, Part
+
+from .hosts import PACKAGE, Host
+
+
+@pytest.fixture
+def open_tree() -> Iterator[Path]:
+    """A folder that everybody may enter, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+class Typed:
+    """A terminal at which somebody types an answer."""
+
+    def __init__(self, answer: str) -> None:
+        self._answer = answer
+
+    def isatty(self) -> bool:
+        """Return True: it is one."""
+        return True
+
+    def readline(self) -> str:
+        """Return what is typed."""
+        return self._answer
+
+
+def first(text: str) -> list[str]:
+    """Return the label of each line."""
+    return [line[:9].strip() for line in text.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_done"),
+    [("y\n", True), ("YES\n", True), ("n\n", False), ("\n", False), ("", False)],
+)
+def test_asks_before_a_restart(
+    host: Host, monkeypatch: pytest.MonkeyPatch, answer: str, is_done: bool
+) -> None:
+    """On a terminal a person decides; no answer is none."""
+    scene = host.scene()
+    monkeypatch.setattr(sys, "stdin", Typed(answer))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    wanted = command._restarts(SetupOptions())
+    assert command.carry_out(make_plan(scene), scene.record, restart=wanted) == []
+    assert ("systemctl try-restart zabbix-agent.service" in host.systemd.calls) == is_done
+
+
+def test_prints_the_restart_elsewhere(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a terminal nothing is asked, and the line is printed."""
+    scene = host.scene()
+    wanted = command._restarts(SetupOptions())
+    command.carry_out(make_plan(scene), scene.record, restart=wanted)
+    said = capsys.readouterr().out
+    assert "to do    systemctl try-restart zabbix-agent.service\n" in said
+    assert first(said)[:2] == ["done", "done"]
+    assert command._restarts(SetupOptions(restart=True))(scene_restart(host))
+
+
+def scene_restart(host: Host) -> Action:
+    """Return the restart that the host's plan has."""
+    return make_plan(host.scene()).restarts[0]
+
+
+def test_hostile_name_stays_one_line(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    """What stands in a configuration can't forge a line, or speak to the terminal."""
+    config = host.root / "etc/zabbix/zabbix_agentd.conf"
+    config.write_text("Include=/etc/zabbix/\x1b[2Jx\x85ok  all/*.conf\n")
+    command.print_plan(host.plan())
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert "which /etc/zabbix/zabbix_agentd.conf includes, is not there" in said
+
+
+def test_dry_run_has_nothing_that_is_done(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    """After setup it has only the restart of the agent that doesn't run."""
+    host.set_up()
+    capsys.readouterr()
+    command.print_plan(host.plan())
+    assert capsys.readouterr().out == "systemctl try-restart zabbix-agent.service\n"
+
+
+def test_dry_run_with_nothing_to_do(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says so, beside what a person is to know; not where something is missing."""
+    plan = Part()
+    command.print_plan(plan)
+    assert capsys.readouterr().out == "# all is as it should be\n"
+    plan.notes.append("x")
+    command.print_plan(plan)
+    assert capsys.readouterr().out == "# nothing is to be changed\n# x\n"
+    plan.faults.append("y")
+    command.print_plan(plan)
+    assert capsys.readouterr().out == "# y\n# x\n"
+    command.print_plan(host.plan())
+    assert "as it should be" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("mode", "message"),
+    [(0o777, "others than root may change"), (0o750, "the agent's user may not read")],
+)
+def test_installation_that_will_not_do(tmp_path: Path, mode: int, message: str) -> None:
+    """Root runs nothing that others may change, and the agent's user has to read it."""
+    tmp_path.chmod(mode)
+    with pytest.raises(SocketsError, match=re.escape(f"{message} {tmp_path}")):
+        command._check_path(str(tmp_path))
+    command._check_path("/usr/bin")
+
+
+def test_file_that_others_may_change(tmp_path: Path) -> None:
+    """One module that is somebody's is all that it takes; a link's mode says nothing."""
+    (tmp_path / "lib/package").mkdir(parents=True)
+    module = tmp_path / "lib/package/module.py"
+    module.touch(0o644)
+    (tmp_path / "lib64").symlink_to("lib")
+    command._check_files(str(tmp_path))
+    module.chmod(0o646)
+    with pytest.raises(SocketsError, match=re.escape(f"others than root may change {module}")):
+        command._check_files(str(tmp_path))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a link to another user")
+def test_link_that_others_may_change(open_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root's environment behind another user's link is that user's to replace."""
+    program = open_tree / "env/bin/python3"
+    program.parent.mkdir(parents=True)
+    program.touch(0o755)
+    shared = open_tree / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "link").symlink_to(open_tree / "env")
+    path = str(shared / "link/bin/python3")
+    monkeypatch.setattr(sys, "executable", path)
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
+    own = Own(str(program.parent), f"{path} -I -m zabbix_sockets", is_packaged=False)
+    command.check_installation(own)
+    os.chown(shared / "link", 65534, -1, follow_symlinks=False)
+    with pytest.raises(SocketsError, match="may change a link on the way"):
+        command.check_installation(own)
+
+
+@pytest.mark.parametrize("name", ["a b", "a;b", "a'b", "50%", "$HOME", "x\n", "gone"])
+def test_path_that_means_something_else(tmp_path: Path, name: str) -> None:
+    """An environment's path goes into units and commands of agents as it is."""
+    program = tmp_path / name / "bin/python3"
+    if name != "gone":
+        program.parent.mkdir(parents=True)
+        program.touch()
+    own = Own(str(tmp_path), f"{program} -I -m zabbix_sockets", is_packaged=False)
+    with pytest.raises(SocketsError, match="can't call"):
+        command.check_installation(own)
+
+
+def test_a_package_is_trusted(tmp_path: Path) -> None:
+    """A package's files are where its package manager put them."""
+    tmp_path.chmod(0o777)
+    command.check_installation(Own(str(tmp_path), PACKAGE.command, is_packaged=True))
