@@ -32,7 +32,7 @@ run: $(VENV)/.installed
 
 test-all: export TEST_ROUNDS = full
 test test-all:
-	$(MAKE) --no-print-directory --jobs=2 lint requirements
+	$(MAKE) --no-print-directory --jobs=2 $(VENV)/.dev requirements
 	tests/all.sh $(BIN)/python
 
 test-crowded: $(VENV)/.dev requirements

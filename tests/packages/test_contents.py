@@ -76,7 +76,7 @@ def test_size(packages: Path, machine: str, form: str) -> None:
     assert 100_000 < path.stat().st_size <= MOST_BYTES
 
 
-@pytest.mark.short_form("x86_64")
+@pytest.mark.short_form
 def test_another_build(packages: Path, copied: Path, tmp_path: Path, machine: str) -> None:
     """It gives the same bytes, elsewhere, from files with other times, for another umask."""
     again = build(copied, tmp_path / "dist", machine, umask=0o077)

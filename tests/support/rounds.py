@@ -27,7 +27,7 @@ FUZZ_SECONDS = _of(100, 2000, 60_000) / 1000
 """Processor time for mutations of the inputs of each target of tests/fuzz, of which there are some
 forty; `make fuzz` has a time of its own."""
 
-HEALTHY_MINUTES = _of(65, 300, 600)
+HEALTHY_MINUTES = _of(40, 300, 600)
 """Documents of a host on which nothing goes wrong, one a minute; there are several such hosts."""
 
 FLOOD = _of(1200, 10_000, 10_000)

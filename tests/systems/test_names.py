@@ -218,6 +218,7 @@ def test_a_name_that_no_folder_tells(host: Host) -> None:
     assert entries(host) == {WEB: ContainerEntry("shop")}
 
 
+@pytest.mark.short_form
 def test_no_such_group(host: Host) -> None:
     """The service says so, and the path unit starts it again at the next change."""
     host.system.do(f"systemctl stop {NAMES_TIMER}")  # which would start it, too

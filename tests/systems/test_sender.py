@@ -148,6 +148,7 @@ def test_the_watchdog(sending: Host) -> None:
         system.do(f"systemctl stop {SEND}")
 
 
+@pytest.mark.short_form
 @on(WITHOUT_SENDER)
 def test_without_zabbix_sender(sending: Host) -> None:
     """Where the agent's package has no zabbix_sender it fails at once, and says what to install."""

@@ -69,6 +69,7 @@ def test_from_0_1_0(first: Host) -> None:
     assert first.system.state() == "running"
 
 
+@pytest.mark.short_form
 @on(with_agent("agent2"))
 def test_from_the_former_package(host: Host, former: Path, package: Path) -> None:
     """Questions go on while another version takes over, with its iterators in the end."""

@@ -58,6 +58,7 @@ def differences(host: Host, before: dict[str, tuple[str, int, int, str]]) -> lis
     )
 
 
+@pytest.mark.short_form
 @on(with_agent("agent2"))
 def test_purge_leaves_nothing(host: Host) -> None:
     """Installed, set up, removed, installed again and purged, the host is as it was."""
@@ -93,6 +94,7 @@ def nothing_is_left(host: Host) -> bool:
     return ask(system).startswith("ZBX_NOTSUPPORTED")
 
 
+@pytest.mark.short_form
 @on(with_agent("agent2"))
 def test_dry_run_can_be_typed(host: Host) -> None:
     """What `setup --dry-run` prints changes nothing, and typed it does what `setup` does."""

@@ -300,6 +300,7 @@ def test_ranked_texts(seen: Seen, kind: str, first: str) -> None:
     assert text in shown  # with all its spaces
 
 
+@pytest.mark.short_form
 def test_hostile_names(crowd: Seen) -> None:
     """The worst rows are shown whatever they are called, with all of it: nothing becomes HTML."""
     ends = {
@@ -324,6 +325,7 @@ def test_hostile_names(crowd: Seen) -> None:
         assert unescape(text) in unescape(shown)  # 6.0 shows an entity as what it stands for
 
 
+@pytest.mark.short_form
 def test_nobody(nobody: Seen) -> None:
     """A host without sockets says so, with zeros; only its graphs of rows and problems are none."""
     texts = {

@@ -37,7 +37,7 @@ from .documents import Row
 from .servers import SERVER_VERSIONS, Servers
 from .stage import UnavailableError
 
-pytestmark = pytest.mark.zabbix
+pytestmark = [pytest.mark.zabbix, pytest.mark.short_form("6.0*")]
 
 CACHE = "32M"
 """The default of Zabbix, which a thousand rows of processes fill."""

@@ -108,6 +108,7 @@ def test_existing_host(target: Target) -> None:
     assert target.state() == state
 
 
+@pytest.mark.short_form
 def test_host_without_interface(target: Target) -> None:
     """A host gets the interface that it lacks, with the template that needs it."""
     host = target.server.create_host()

@@ -91,6 +91,7 @@ def test_active_agent(server: Server, host: Host, agents: Agents, program: str) 
     agent.stop()
 
 
+@pytest.mark.short_form
 def test_dashboard(server: Server, browser: Browser, tmp_path: Path) -> None:
     """The administrator is logged in and sees that the server runs."""
     path = "zabbix.php?action=dashboard.view"
@@ -103,6 +104,7 @@ def test_dashboard(server: Server, browser: Browser, tmp_path: Path) -> None:
     assert not re.search(r"PHP (Fatal|Parse|Warning|Notice|Deprecated)", server.pages.tail())
 
 
+@pytest.mark.short_form
 def test_page_with_an_error(server: Server, browser: Browser) -> None:
     """A page that the frontend complains on is not shown for a good one."""
     with pytest.raises(AssertionError, match="not found"):

@@ -126,7 +126,11 @@ def test_others_stay_exact(million: ClientSums[str]) -> None:
 
 
 def test_estimates_are_not_biased() -> None:
-    """Of many estimates two thirds are within once the error, and nearly all within twice."""
+    """Of many estimates two thirds are within once the error, and nearly all within twice.
+
+    Which addresses are kept depends on a secret of each run: one in 750 estimates is further off
+    than four times the error.
+    """
     within, rounds, distinct = Counter[int](), 60, 4000
     source = random.Random(7)
     for _ in range(rounds):
@@ -142,7 +146,7 @@ def test_estimates_are_not_biased() -> None:
         )
     assert within[1] > rounds * 0.4
     assert within[2] > rounds * 0.8
-    assert within[4] == rounds
+    assert within[4] >= rounds - 2
 
 
 def test_merged_estimates() -> None:

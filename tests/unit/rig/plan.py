@@ -12,7 +12,7 @@ from rounds import EACH_STEP
 
 from .faults import Effect, Fault, Step, Trial, faults_of
 
-_STRIDE = 25
+_STRIDE = 40
 """Of as many further steps one is tried in the short form."""
 
 

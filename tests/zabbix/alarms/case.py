@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
+from zlib import crc32
+
+import rounds
 
 from ..documents import Row, process, quality, upstream  # noqa: TID252  # no installed package
 
@@ -40,7 +43,7 @@ class Expected(NamedTuple):
 class Case:
     """A row, which is there three times: as it is, silenced, and with another threshold.
 
-    Where it is no problem it is there once.
+    Where it is no problem it is there once. In the short form so are others, but for each third.
     """
 
     kind: str
@@ -66,7 +69,8 @@ class Case:
                 "upstreams": "{name}>tcp/192.0.2.{number}:5432",
             }[self.kind]
         )
-        numbers = (1, 2, 3) if self.expected else (1,)
+        is_thrice = self.expected and (not rounds.IS_SHORT or crc32(self.name.encode()) % 3 == 0)
+        numbers = (1, 2, 3) if is_thrice else (1,)
         return tuple(place.format(name=self.name, number=number) for number in numbers)
 
 

@@ -10,7 +10,7 @@ from ..documents import Row, document, listener  # noqa: TID252  # no installed 
 from .conftest import Lab
 from .replay import Replay
 
-pytestmark = pytest.mark.zabbix
+pytestmark = [pytest.mark.zabbix, pytest.mark.short_form("7.0*")]
 
 OLD = ("tcp/0.0.0.0:22", "udp/0.0.0.0:53")
 """There from the beginning."""

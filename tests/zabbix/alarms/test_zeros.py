@@ -10,7 +10,7 @@ from ..documents import Row, document, listener, process, quality, upstream  # n
 from .conftest import Lab
 from .replay import Replay
 
-pytestmark = pytest.mark.zabbix
+pytestmark = [pytest.mark.zabbix, pytest.mark.short_form("6.0*")]
 
 BEFORE = range(-300, 0, 5)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ..servers import SERVER_VERSIONS, Servers  # noqa: TID252  # no installed package
+from ..servers import Servers  # noqa: TID252  # no installed package
 from ..stage import Stage, UnavailableError  # noqa: TID252
 from . import course
-from .course import BLINDNESSES_TRIED, FAULTS_TRIED, Trial
+from .course import BLINDNESSES_TRIED, FAULTS_TRIED, VERSIONS_TRIED, Trial
 from .hosts import Problem
 
 _LINES = pytest.StashKey[list[str]]()
@@ -34,7 +34,7 @@ def trial(request: pytest.FixtureRequest, servers: Servers, stage: Stage) -> Tri
 
 
 def _table(trial: Trial) -> Iterator[str]:
-    for version in SERVER_VERSIONS:
+    for version in VERSIONS_TRIED:
         for fault in FAULTS_TRIED:
             yield from _lines(trial, version, fault.name, trial.of(version, fault))
         for blindness in BLINDNESSES_TRIED:

@@ -96,6 +96,7 @@ _SERVER = {"UnreachablePeriod": 10, "UnreachableDelay": 3, "UnavailableDelay": 3
 FAULTS_TRIED = tuple(each for each in FAULTS if each.short or rounds.WHOLE_TRIAL)
 BLINDNESSES_TRIED = BLINDNESSES if rounds.WHOLE_TRIAL else ()
 LIFE_TRIED = life.LIFE if rounds.WHOLE_TRIAL else life.SHORT
+VERSIONS_TRIED = SERVER_VERSIONS if rounds.WHOLE_TRIAL else SERVER_VERSIONS[-1:]
 
 
 class Tried(Protocol):
@@ -154,7 +155,7 @@ def hosts(servers: Servers, stage: Stage, folder: Path) -> Iterator[list[Watched
     """Have both servers, each with a host that is this machine."""
     with ExitStack() as stack:
         made = []
-        for version in SERVER_VERSIONS:
+        for version in VERSIONS_TRIED:
             server = stack.enter_context(servers.fresh(version, **_SERVER))
             at = watched(server, stage, folder / f"agent-{version}", MACROS)
             made.append(stack.enter_context(at))

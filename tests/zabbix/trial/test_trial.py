@@ -7,9 +7,8 @@ import pytest
 from zabbix_templates.generator.faults import FAULTS as DESCRIBED
 from zabbix_templates.generator.faults import ORDINARY
 
-from ..servers import SERVER_VERSIONS  # noqa: TID252  # a test folder is no installed package
 from .blindness import BLINDNESSES
-from .course import BLINDNESSES_TRIED, FAULTS_TRIED, LIFE_TRIED, Trial
+from .course import BLINDNESSES_TRIED, FAULTS_TRIED, LIFE_TRIED, VERSIONS_TRIED, Trial
 from .faults import FAULTS, Fault
 from .hosts import TRIGGERS
 from .life import LIFE
@@ -20,7 +19,7 @@ SEVERITIES = ("not classified", "INFO", "WARNING", "AVERAGE", "HIGH", "DISASTER"
 
 _TITLE = r"Process \S+: |Listener \S+ \S+: |Upstream \S+: |Sockets: "
 
-versions = pytest.mark.parametrize("version", SERVER_VERSIONS)
+versions = pytest.mark.parametrize("version", VERSIONS_TRIED)
 
 
 def test_all_is_tried() -> None:
