@@ -46,14 +46,19 @@ def container() -> Iterator[tuple[Podman, str]]:
             (commands.parent / folder).mkdir()
         shutil.copy(str(shutil.which("busybox")), commands / "nc")
         listen = ("--rootfs", str(commands.parent), "/bin/nc", "-l", "-p", "7501")
+        monitor = podman.folder / "conmon.pid"
+        with_limits = (*LIMITS, f"--conmon-pidfile={monitor}", "--network=none")
         try:
-            run = podman.run("run", "-d", "--name", NAME, *LIMITS, "--network=none", *listen)
+            run = podman.run("run", "-d", "--name", NAME, *with_limits, *listen)
         except subprocess.CalledProcessError as error:
             pytest.skip(f"podman runs no container here: {error.stderr}")
         try:
             yield podman, run.split()[-1]
         finally:
+            watcher = Path("/proc", monitor.read_text())
             podman.run("rm", "-f", "-t", "0", NAME)
+            # In the end conmon executes `podman container cleanup`, which writes to the store.
+            zoo.wait_for(lambda: not watcher.exists(), "the end of conmon")
 
 
 def ask(podman: Podman, *arguments: str) -> JsonDocument:

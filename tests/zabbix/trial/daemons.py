@@ -80,16 +80,20 @@ class Daemon:
     def kill(self) -> None:
         """End it and its children at once; it may have ended."""
         if self.process:
+            processes: list[psutil.Process] = []
             with suppress(psutil.NoSuchProcess):
                 processes = self.all()
-                for each in reversed(processes):
+            for each in reversed(processes):
+                with suppress(psutil.NoSuchProcess):  # a child may end by itself meanwhile
                     each.kill()
-                self._wait_for(processes[0])
+            self._wait_for(*processes[:1])
 
-    def _wait_for(self, main: psutil.Process) -> None:
+    def _wait_for(self, *mains: psutil.Process) -> None:
+        """Wait until the process that was started has ended, and the daemon's first one."""
         assert self.process
         self.process.wait(PATIENCE_SECONDS)
-        main.wait(PATIENCE_SECONDS)
+        for main in mains:
+            main.wait(PATIENCE_SECONDS)
         self.process = None
 
     def reload(self) -> None:
