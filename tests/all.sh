@@ -89,12 +89,12 @@ run kernel "$@" tests/kernel
 run faults "$@" tests/unit/rig tests/unit/check tests/unit/sending tests/bench tests/selinux \
     tests/test_conftest.py
 run alarms "$@" $zabbix/alarms $zabbix/test_external_check.py
-run unit "$@" tests/unit tests/fuzz --ignore=tests/unit/rig --ignore=tests/unit/check --ignore=tests/unit/sending
-run units "$@" $zabbix/test_send_outages.py $zabbix/test_send_unit.py $zabbix/test_setup.py
 # shellcheck disable=SC2046  # names of files
-run send "$@" $(ls $zabbix/test_send*.py | grep -v '_outages\|_unit')
-run check "$@" $zabbix/test_check*.py
-run provision "$@" $zabbix/test_provision*.py $zabbix/test_scale.py $zabbix/test_upgrade.py
+run api "$@" $(ls $zabbix/test_check*.py $zabbix/test_provision*.py) $zabbix/test_scale.py \
+    $zabbix/test_upgrade.py
+# shellcheck disable=SC2046
+run send "$@" $(ls $zabbix/test_send*.py) $zabbix/test_setup.py
+run unit "$@" tests/unit tests/fuzz --ignore=tests/unit/rig --ignore=tests/unit/check --ignore=tests/unit/sending
 wait
 failed=0
 for part in $parts; do

@@ -172,6 +172,7 @@ def test_iterator_bounds_count_the_load(tmp_path: Path) -> None:
     assert [figures[name]["status"] for name in names] == ["ok", "ok"]
 
 
+@pytest.mark.short_form
 def test_version_before_has_pins_and_an_agent_of_its_own(tmp_path: Path) -> None:
     """Another interpreter's calls are measured beside the product's, and compared with them."""
     _need(os.geteuid() == 0, "only root can load BPF programs")
@@ -221,6 +222,7 @@ def test_user_of_a_candidate_has_no_privilege(launcher: Launcher) -> None:
     assert said == {key: ["0" * 16] for key in ("CapInh:", "CapPrm:", "CapEff:", "CapAmb:")}
 
 
+@pytest.mark.short_form
 def test_agent_is_measured_on_an_idle_host_alone(tmp_path: Path) -> None:
     """As the user that the agent is, or not at all: where that may not start the interpreter."""
     idle = _bench(tmp_path, "--levels", "0", "--only", "agent")["agent"]

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+import rounds
 from formats import DEBIAN
 from package_tree import version
 
@@ -120,7 +121,7 @@ def test_byte_code_follows_the_pythons(debian: Prepared) -> None:
 def test_no_call_fails_meanwhile(debian: Prepared) -> None:
     """Of calls in a loop none does, while it is installed again, upgraded, and downgraded."""
     debian.run(install(BUILT))
-    steps = [BUILT, NEW, NEW, BUILT]
+    steps = [NEW, BUILT] if rounds.IS_SHORT else [BUILT, NEW, NEW, BUILT]
     answers = debian.run(asked_while("; ".join(map(install, steps)))).splitlines()
     assert len(answers) > 20
     assert {answer[:11] for answer in answers} == {'0 {"version'}

@@ -51,6 +51,7 @@ def _install_first(host: Host, readme: str) -> None:
     assert host.collector()["source"] == "bpf"
 
 
+@pytest.mark.short_form
 @on(with_agent("agentd"))
 def test_from_0_1_0(first: Host) -> None:
     """The two commands take the place of 0.1.0, its venv and its copied files."""
@@ -69,7 +70,6 @@ def test_from_0_1_0(first: Host) -> None:
     assert first.system.state() == "running"
 
 
-@pytest.mark.short_form
 @on(with_agent("agent2"))
 def test_from_the_former_package(host: Host, former: Path, package: Path) -> None:
     """Questions go on while another version takes over, with its iterators in the end."""

@@ -109,6 +109,7 @@ def test_dry_run_can_be_typed(host: Host) -> None:
     assert "nothing was changed" in system.do("zabbix-sockets setup --restart")
 
 
+@pytest.mark.short_form
 @on(with_agent("agent2"))
 def test_archive(where: tuple[str, str], archive: Path) -> None:
     """The .tar.gz, typed as documented, works as the package does and goes without a trace."""

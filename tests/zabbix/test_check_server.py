@@ -58,6 +58,7 @@ def test_host_is_linked(target: Target, host: str) -> None:
     assert target.state() == before
 
 
+@pytest.mark.short_form
 def test_no_such_host(target: Target) -> None:
     """The command makes it and links it."""
     name = unique("absent")
@@ -86,6 +87,7 @@ def test_host_without_our_template(target: Target, host: str) -> None:
     assert check(target, host)["host"][0] == OK
 
 
+@pytest.mark.short_form
 def test_changed_template(target: Target, host: str) -> None:
     """A template that is another one than ours is named, and the command mends it."""
     (template,) = target.api.template.get(filter={"host": [AGENT]}, selectMacros=["hostmacroid"])
@@ -113,6 +115,7 @@ def _fail(target: Target, _: str, itemid: str) -> None:
     )
 
 
+@pytest.mark.short_form("7.0-_fail*")
 @pytest.mark.parametrize(
     ("make", "name", "state", "message"),
     [
@@ -138,6 +141,7 @@ def test_faults_of_a_host(
     assert message in line[1]
 
 
+@pytest.mark.short_form("7.0--ok*")
 @pytest.mark.parametrize(
     ("told", "state", "message"),
     [
@@ -163,6 +167,7 @@ def test_map(target: Target, host: str, told: str, state: str, message: str) -> 
     assert line[1].startswith(message)
 
 
+@pytest.mark.short_form
 def test_login_is_refused(target: Target, host: str) -> None:
     """A wrong token, and a user who may not see templates."""
     assert check(target, host, token="f" * 64)["api"][0] == BROKEN

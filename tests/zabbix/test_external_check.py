@@ -114,7 +114,7 @@ def keys(own: Holder, marker: Path) -> list[str]:
     return [*(f"zabbix-sockets[{each}]" for each in right), *hostile(marker)]
 
 
-@pytest.mark.short_form("6.0")
+@pytest.mark.short_form
 def test_server(stage: Stage, server: Server, own: Holder) -> None:
     """A server of each version answers for its machine, as its own user."""
     marker = install(stage, server.directory) / "made"

@@ -123,6 +123,7 @@ def test_host_without_interface(target: Target) -> None:
     assert [interface["dns"] for interface in after["interfaces"]] == ["localhost"]
 
 
+@pytest.mark.short_form("7.0-False")
 @pytest.mark.parametrize("nested", [False, True])
 def test_other_template(target: Target, nested: bool) -> None:
     """A host that has another of the templates, or by way of one's own, is left alone."""
@@ -144,6 +145,7 @@ def test_other_template(target: Target, nested: bool) -> None:
     assert done.out[1:] == [f"unchanged: host {host.name}"]
 
 
+@pytest.mark.short_form
 def test_discovered_host(target: Target) -> None:
     """A host made by a host prototype: 6.0 can't keep a template of its own, 7.0 does."""
     name = discover_host(target)
@@ -211,6 +213,7 @@ def test_proxy(target: Target) -> None:
     assert (target.host(name)[field], target.host(other.name)[field]) == (proxyid, "0")
 
 
+@pytest.mark.short_form
 def test_names(target: Target) -> None:
     """A technical name is exact: another's visible name, or a template's, ends all."""
     host = target.server.create_host()

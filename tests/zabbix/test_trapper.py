@@ -14,7 +14,7 @@ from .servers import SERVER_VERSIONS, Host, Server
 from .stage import HOME, Stage, UnavailableError, as_zabbix
 from .watched import Watched, watch
 
-pytestmark = [pytest.mark.zabbix, pytest.mark.short_form("6.0-proxy*", "7.0-server*")]
+pytestmark = [pytest.mark.zabbix, pytest.mark.short_form("6.0-proxy*")]
 
 WAYS = ("server", "proxy")
 _TRAPPER, _TEXT = 2, 4

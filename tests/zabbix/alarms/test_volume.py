@@ -11,7 +11,7 @@ from ..documents import Row, document, listener, process, quality  # noqa: TID25
 from .conftest import Lab
 from .hosts import idle
 
-pytestmark = [pytest.mark.zabbix, pytest.mark.short_form("7.0*")]
+pytestmark = [pytest.mark.zabbix, pytest.mark.short_form("7.0-ordinary")]
 
 HOUR = range(60)
 BUSY, MODERATE, QUIET = range(8), range(8, 20), range(20, 40)
