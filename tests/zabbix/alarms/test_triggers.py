@@ -107,7 +107,7 @@ def title(kind: str, row_id: str) -> str:
 
 def row_macros() -> dict[str, str]:
     """Return the macros that silence the second row of each case, and tune the third."""
-    macros = {}
+    macros: dict[str, str] = {}
     for case in CASES:
         for row_id in case.ids:
             macros |= {f'{{$SOCKETS.{name}:"{row_id}"}}': value for name, value in case.own.items()}
