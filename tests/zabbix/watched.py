@@ -57,8 +57,8 @@ _PART = 60_000
 _PARTS = 9
 
 _PAUSE_SECONDS = 0.3
-_LATER_DOCUMENTS = 5
-"""After so many all that is made of a document has been stored."""
+_LATER_DOCUMENTS = 10
+"""After so many more, while none comes, a value of a document is not stored any more."""
 _ATTEMPTS = 5
 
 
@@ -162,9 +162,12 @@ class Watched:
         found = dict.fromkeys(items, "")
         for _ in range(_ATTEMPTS):
             before, now = self.next_documents()
-            later = 0
+            later = until = 0
+            fewest = len(found) + 1
             while differing := differences(self.server, items, before, now, found):
-                if later >= _LATER_DOCUMENTS:
+                if len(differing) < fewest:
+                    fewest, until = len(differing), later + _LATER_DOCUMENTS
+                if later >= until:
                     break
                 wait(partial(self._has_more_than, later, now), str)
                 later = self._later(now)
