@@ -6,7 +6,7 @@
 # is alone on the machine, as far as it can see. What it prints comes when all have ended, its slowest
 # tests in the end; the status is 1 if any part failed.
 set -u
-at_a_time=$((2 * $(nproc)))
+at_a_time=$((2 * $(nproc) + 1))
 python=$1
 shift
 logs=$(mktemp -d)
@@ -79,21 +79,21 @@ zabbix=tests/zabbix
 lint
 run_on_trees "$@"
 [ "${TEST_ROUNDS:-short}" = short ] || run kernels "$@" tests/kernels
+run kernel "$@" tests/kernel
+# shellcheck disable=SC2046  # names of files
+run send "$@" $(ls $zabbix/test_send*.py) $zabbix/test_setup.py
 run servers "$@" $zabbix --ignore=$zabbix/alarms --ignore=$zabbix/trial --ignore-glob='*/test_send*' \
     --ignore-glob='*/test_provision*' --ignore=$zabbix/test_scale.py --ignore=$zabbix/test_upgrade.py \
     --ignore-glob='*/test_check*' --ignore=$zabbix/test_setup.py \
     --ignore=$zabbix/test_external_check.py --ignore=$zabbix/test_silence.py \
     --ignore=$zabbix/test_flood.py
 run trial "$@" $zabbix/trial $zabbix/test_silence.py $zabbix/test_flood.py
-run kernel "$@" tests/kernel
+run alarms "$@" $zabbix/alarms $zabbix/test_external_check.py
 run faults "$@" tests/unit/rig tests/unit/check tests/unit/sending tests/bench tests/selinux \
     tests/test_conftest.py
-run alarms "$@" $zabbix/alarms $zabbix/test_external_check.py
-# shellcheck disable=SC2046  # names of files
+# shellcheck disable=SC2046
 run api "$@" $(ls $zabbix/test_check*.py $zabbix/test_provision*.py) $zabbix/test_scale.py \
     $zabbix/test_upgrade.py
-# shellcheck disable=SC2046
-run send "$@" $(ls $zabbix/test_send*.py) $zabbix/test_setup.py
 run unit "$@" tests/unit tests/fuzz --ignore=tests/unit/rig --ignore=tests/unit/check --ignore=tests/unit/sending
 wait
 failed=0

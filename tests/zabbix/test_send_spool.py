@@ -193,6 +193,7 @@ def wall_clock(tmp_path: Path) -> tuple[Path, list[str]]:
     return file, ["env", f"LD_PRELOAD={library}", f"CLOCK_OFFSET={file}"]
 
 
+@pytest.mark.short_form("-3600-server up", "3600-server down")
 @pytest.mark.parametrize("down", [False, True], ids=["server up", "server down"])
 @pytest.mark.parametrize("seconds", [-3600, 3600])
 def test_clock_is_set(

@@ -179,6 +179,7 @@ def test_agent_has_no_answer(agent: Agent, parameter: str, text: str) -> None:
     _fails(agent, text)
 
 
+@pytest.mark.short_form
 def test_agent_is_down(agent: Agent) -> None:
     """An agent that is known to be down is a problem of other templates."""
     agent.is_well()
