@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from zabbix_sockets.document.admission import Admission, Moment, Table
 from zabbix_sockets.document.counted import RECENT
-from zabbix_sockets.document.document import Limits, build_document
+from zabbix_sockets.document.document import Document, Limits, build_document
 from zabbix_sockets.grouping.grouping import GROUPINGS
-from zabbix_sockets.model.snapshot import FIRST_OWNER, Process, Snapshot
+from zabbix_sockets.model.snapshot import (
+    FIRST_OWNER,
+    SYSTEM_UNIT,
+    Process,
+    Snapshot,
+    Standing,
+)
 from zabbix_sockets.model.totals import Counters, ProcessTotals, ServerTotals, Totals
 from zabbix_sockets.model.wire import OWN_NETNS
 
@@ -102,3 +109,32 @@ def test_what_is_open_comes_first() -> None:
     document = build_document(snapshot, Limits(processes=1))
     assert [row.id for row in document.processes] == ["web"]
     assert document.collector.truncated["processes"] == 0
+
+
+def test_admitted_rows_stay_without_a_socket() -> None:
+    """A row keeps its number and its place while its totals change; no such process is admitted.
+
+    Upstreams are, whether or not a connection is open at the moment.
+    """
+    kept: list[bytes | None] = [None]
+
+    def keep(data: bytes) -> str:
+        kept[0] = data
+        return ""
+
+    def of(snapshot: Snapshot) -> Document:
+        table = Table(kept[0], Moment(1_700_000_000, 1000, b"b" * 16))
+        admission = Admission(table, lambda _members: Standing(SYSTEM_UNIT, ""), keep)
+        return build_document(snapshot, Limits(processes=1, upstreams=0), admission=admission)
+
+    lasting = Process(7, "client", 3600.0)
+    (client,) = of(snapshot_of([lasting], [tcp_listener(FIRST_OWNER, 90)])).processes
+    assert client.admitted == 1
+    document = of(counted(Process(0, "client"), counters(attempts=3)))
+    rows = {row.id: (row.admitted, row.settled) for row in document.processes}
+    assert rows == {"client": (1, 0), "web": (2, 1)}
+    (upstream,) = document.upstreams
+    assert (upstream.admitted, upstream.established) == (1, 0)
+    document = of(counted(Process(0, "passing"), counters(attempts=3)))
+    assert [row.id for row in document.processes] == ["web"]
+    assert [row.id for row in document.upstreams] == ["passing>tcp/127.0.0.1:80"]
