@@ -252,6 +252,7 @@ def bounded(**most: int) -> Iterator[str]:
                 yield folder
 
 
+@pytest.mark.short_form
 @pytest.mark.usefixtures("pins")
 def test_no_room_for_a_connection() -> None:
     """Inbound ones are counted when they end; of outbound ones there are the attempts alone."""
@@ -277,6 +278,7 @@ def test_no_room_for_a_connection() -> None:
             each.close()
 
 
+@pytest.mark.short_form
 @pytest.mark.usefixtures("pins")
 def test_no_room_for_a_key() -> None:
     """What has no key is not counted, and said; what has one goes on."""
@@ -295,6 +297,7 @@ def test_no_room_for_a_key() -> None:
     pytest.fail("others took the keys each time")
 
 
+@pytest.mark.short_form
 @pytest.mark.usefixtures("pins")
 def test_an_upstream_that_is_pushed_out() -> None:
     """The one that was used longest ago begins again from 0, and the process goes on."""

@@ -62,6 +62,7 @@ def test_missing_parts_come_back(target: Target) -> None:
     assert target.provision().out == UNCHANGED
 
 
+@pytest.mark.short_form
 def test_delete_missing(target: Target) -> None:
     """What somebody added to a template stays, unless its deletion is asked for."""
     (template,) = target.api.template.get(filter={"host": [AGENT]})
@@ -124,6 +125,7 @@ def test_role_without_rights(target: Target, login: str) -> None:
     assert "Admin or Super admin" in answer.err[1]
 
 
+@pytest.mark.short_form
 def test_admin_without_access(target: Target) -> None:
     """An Admin who can't see the templates' group is refused before anything is done."""
     user = add_user(target.server, ADMIN_ROLE)
