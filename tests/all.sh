@@ -44,10 +44,11 @@ isolated_pytest() {
         "CPU $(sed -n '2s/ / + /p' "$logs/$log.times") ==" >>"$logs/$log"
 }
 
-# run_on_trees: the parts that need what comes from a network: Debian's trees, and the wheels that the
-# packages bring along. Tests that lack a tree skip with the reason. They begin as soon as it is there.
+# run_on_trees: the parts that need what comes from a network: Debian's trees, the wheels that the
+# packages bring along, and with all rounds other kernels. Tests that lack a tree skip with the reason. They begin as soon as it is there.
 run_on_trees() {
     parts="$parts trees systems upgrades packages"
+    [ "${TEST_ROUNDS:-short}" = short ] || parts="$parts kernels"
     {
         {
             tests/fetch.sh "$python"
@@ -55,6 +56,8 @@ run_on_trees() {
         } >"$logs/trees" 2>&1
         echo 0 >"$logs/trees.status"
         { read -r _ <&3 && run_in_turn packages "$@" tests/packages; } &
+        [ "${TEST_ROUNDS:-short}" = short ] ||
+            { read -r _ <&3 && run_in_turn kernels "$@" tests/kernels; } &
         systems=tests/systems
         isolated_pytest systems "$@" $systems \
             --ignore=$systems/test_sender.py --ignore=$systems/test_upgrade.py \
@@ -78,7 +81,6 @@ lint() {
 zabbix=tests/zabbix
 lint
 run_on_trees "$@"
-[ "${TEST_ROUNDS:-short}" = short ] || run kernels "$@" tests/kernels
 run kernel "$@" tests/kernel
 # shellcheck disable=SC2046  # names of files
 run send "$@" $(ls $zabbix/test_send*.py) $zabbix/test_setup.py

@@ -1,43 +1,18 @@
 #!/bin/sh
 # Runs a command on another kernel: tests/kernels/run.sh RELEASE COMMAND [ARGUMENT...]
 #
-# The kernel is that of a release of Debian, such as bookworm; it is unpacked into .cache/kernels and
-# never installed. The command runs as root in this folder, in a virtual machine that is emulated
-# (qemu-system-x86), so it is slow. Its files are this machine's, read alone: what it writes lies in
-# its memory and goes with it. There is no network but its own. Output and status are the command's;
-# the status is 77 where a program or the kernel can't be had, and 70 where the kernel ended early.
+# The kernel is that of a release of Debian, such as bookworm (tests/kernels/fetch.sh). The command runs
+# as root in this folder, in a virtual machine that is emulated (qemu-system-x86), so it is slow. Its
+# files are this machine's, read alone: what it writes lies in its memory and goes with it. There is no
+# network but its own. Output and status are the command's; the status is 77 where a program or the
+# kernel can't be had, and 70 where the kernel ended early.
 set -eu
 cd "$(dirname "$0")/../.."
 release=$1
 shift
 kernel=$PWD/.cache/kernels/$release
-for program in qemu-system-x86_64 busybox mmdebstrap; do
-    command -v "$program" >/dev/null || { echo "no $program" >&2; exit 77; }
-done
-
-# What mounts this machine's files, and what sockets are asked of; some may be built in.
-modules="virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci netfs fscache 9pnet
-    9pnet_virtio 9p overlay veth netlink_diag inet_diag tcp_diag udp_diag unix_diag"
-
-# fetch: unpack the kernel and those modules.
-fetch() {
-    rm -rf "$kernel" "$kernel.new"
-    mkdir -p "$kernel.new/root/bin" "$kernel.new/root/modules"
-    mmdebstrap --quiet --variant=extract --include=linux-image-amd64 "$release" "$kernel.new/tree" || return
-    cp "$kernel.new"/tree/boot/vmlinuz-* "$kernel.new/vmlinuz"
-    for module in $modules; do
-        file=$(find "$kernel.new/tree" -name "$module.ko*")
-        case $file in
-        *.xz) xz -dc "$file" >"$kernel.new/root/modules/$module.ko" ;;
-        ?*) cp "$file" "$kernel.new/root/modules/" ;;
-        esac
-    done
-    cp /bin/busybox "$kernel.new/root/bin/"
-    rm -r "$kernel.new/tree"
-    mv "$kernel.new" "$kernel"
-}
-
-[ -e "$kernel" ] || fetch || exit 77
+command -v qemu-system-x86_64 >/dev/null || { echo "no qemu-system-x86_64" >&2; exit 77; }
+tests/kernels/fetch.sh "$release" || exit 77
 
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
