@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import netns
@@ -16,6 +17,7 @@ import ss
 import zoo
 from children import Child
 from json_documents import json_document
+from traffic_zoo import sysctl
 
 from zabbix_sockets import Query, collect
 from zabbix_sockets.model.snapshot import INBOUND
@@ -23,6 +25,17 @@ from zabbix_sockets.model.snapshot import INBOUND
 SOURCES = ("bpf", "sock_diag", "procfs")
 PLACES = [("127.0.0.1", 7701), ("0.0.0.0", 7702), ("::", 7703), ("0.0.0.0", 50_071)]
 """Of the last one connect(2) might have taken the port."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _listeners_keep_their_ports() -> Iterator[None]:
+    """No client gets a listener's port, and has it still when the next test begins."""
+    if os.geteuid():
+        yield
+        return
+    sysctl("ip_local_reserved_ports", "50071-50072")
+    yield
+    sysctl("ip_local_reserved_ports", "\n")
 
 
 def come(server: socket.socket, address: str, times: int, *, accepted: bool = True) -> None:
