@@ -156,7 +156,9 @@ exec "$@"
 """Mounts full filesystems where a call may keep something; two folders below /tmp stay."""
 
 
-@pytest.mark.parametrize("option", ["size=64k", "size=1m,nr_inodes=12"], ids=["no block", "no inode"])
+@pytest.mark.parametrize(
+    "option", ["size=64k", "size=1m,nr_inodes=12"], ids=["no block", "no inode"]
+)
 def test_full_disk(asker: Asker, record_property: Record, option: str) -> None:
     """No block or no inode is left on any filesystem where calls have a lock or keep something."""
     folders = [str(asker.folder.parent), asker.pins]

@@ -7,10 +7,12 @@ the folder of these tests, so it runs a copy of what is installed.
 from __future__ import annotations
 
 import compileall
+import ctypes
 import grp
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -157,6 +159,14 @@ class Asker:
 def become_hostile() -> None:
     """Be the user HOSTILE from now on, without any privilege."""
     drop_to(HOSTILE, HOSTILE)
+
+
+def end_with_parent() -> None:
+    """Let this process end with the one that forked it (PR_SET_PDEATHSIG)."""
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)
 
 
 def as_hostile(work: Callable[[], object]) -> object:
