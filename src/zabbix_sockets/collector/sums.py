@@ -123,8 +123,9 @@ class Sums(Generic[Listener, Key]):
         self, snapshot: Snapshot, listener_of: Callable[[Listener], ListenerSocket]
     ) -> None:
         """Move the listeners to the Snapshot, each decoded by *listener_of*."""
-        snapshot.listeners += map(listener_of, self.listeners)
-        self.listeners.clear()
+        self.listeners.reverse()
+        while self.listeners:  # both at once would be the peak of very many listeners' memory
+            snapshot.listeners.append(listener_of(self.listeners.pop()))
 
     def move(self, snapshot: Snapshot, connection_of: Callable[[Key], Connection]) -> None:
         """Move all sums but the listeners to the Snapshot.

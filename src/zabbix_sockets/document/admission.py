@@ -249,6 +249,11 @@ class Table:
                 if not 0 <= self._day - slots.read(number)[1] < _UNSEEN_DAYS:
                     slots.release(digest)
 
+    def has(self, name: str) -> Callable[[str], bool]:
+        """Return what tells of an id whether the row of that list has a slot."""
+        taken = self._slots[name].taken
+        return lambda row_id: _digest(row_id) in taken
+
     def admit(self, name: str, rows: Sequence[RankedRow[Any]], ask: Ask) -> list[Any]:
         """Give free slots to rows of a list that have none, and return these rows.
 
@@ -258,7 +263,11 @@ class Table:
         slots = self._slots[name]
         left = self._allowances[name] - self._admitted_today(name)
         free = slots.free()[: max(0, left)]
-        new = [each for each in rows if not each.row.admitted and is_settled(each.row)]
+        new = [
+            each
+            for each in rows
+            if not each.row.admitted and is_settled(each.row) and each.stands_for == 1
+        ]
         if not free or not new:
             return []
         if len(new) > _MOST_ASKED:
@@ -361,6 +370,10 @@ class Admission:
         self._keep = keep
         self._units = units
 
+    def was_admitted(self, name: str) -> Callable[[str], bool]:
+        """Return what tells of an id whether the row of that list has a slot."""
+        return self._table.has(name)
+
     def apply(self, ranked: Mapping[str, Sequence[RankedRow[Any]]]) -> str:
         """Set `admitted` of the rows of each list, and admit new ones if that can be kept.
 
@@ -393,9 +406,13 @@ def count_left_out(rows: Iterable[RankedRow[Any]]) -> int:
     not settled don't count: by default the templates leave them out.
     """
     return sum(
-        not is_offered(each.row)
-        and not each.row.netns
-        and is_settled(each.row)
-        and not getattr(each.row, "ephemeral", 0)
+        each.not_offered
+        or (
+            each.stands_for == 1
+            and not is_offered(each.row)
+            and not each.row.netns
+            and is_settled(each.row)
+            and not getattr(each.row, "ephemeral", 0)
+        )
         for each in rows
     )

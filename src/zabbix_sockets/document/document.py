@@ -29,6 +29,9 @@ from zabbix_sockets.document.record import (
     yes_no,
 )
 from zabbix_sockets.document.row import (
+    ALL_ROWS,
+    MOST_MADE,
+    Choice,
     NetnsLabel,
     R,
     RankedRow,
@@ -168,9 +171,10 @@ def _bounded(
     groups = Groups(listed, grouping)
     label = netns_labels(snapshot, for_people=for_people)
     upstreams, without_endpoint = upstream_rows(listed, groups, usage, label)
+    processes, listeners = (_choice(name, limits, admission) for name in ("processes", "listeners"))
     ranked: dict[str, list[RankedRow[Any]]] = {
-        "processes": sorted(process_rows(listed, groups, label)),
-        "listeners": sorted(listener_rows(listed, groups, label)),
+        "processes": sorted(process_rows(listed, groups, label, processes)),
+        "listeners": sorted(listener_rows(listed, groups, label, listeners)),
         "upstreams": sorted(upstreams),
     }
     if listed.totals:
@@ -189,6 +193,16 @@ def _bounded(
         if len(text) <= limits.max_bytes:
             return document, text
         limits = _tightened(limits, document, limits.max_bytes / len(text))
+
+
+def _choice(name: str, limits: Limits, admission: Optional[Admission]) -> Choice:
+    """Return the choice of the rows of a list that are made: all without bounds.
+
+    Those that were admitted are among them, whatever their rank is.
+    """
+    if getattr(limits, name) >= MOST_MADE:
+        return ALL_ROWS
+    return Choice(MOST_MADE, admission.was_admitted(name)) if admission else Choice(MOST_MADE)
 
 
 def _add_map_texts(document: Document, snapshot: Snapshot, label: NetnsLabel) -> None:
@@ -247,12 +261,13 @@ def _assemble(
 ) -> Document:
     """Return the document with the rows of lowest rank within the limits of rows.
 
-    *ranked* has all rows of each list by rising rank. *without_endpoint* is the row of outbound
-    connections whose endpoints were not kept, which is added to `other`. A list is complete without
-    the rows of what has no socket, which are there for their totals.
+    *ranked* has the rows of each list by rising rank, the last of which may stand for many.
+    *without_endpoint* is the row of outbound connections whose endpoints were not kept, which is
+    added to `other`. A list is complete without the rows of what has no socket, which are there for
+    their totals.
     """
     truncated = {
-        name: sum(each.is_open for each in rows_of_list[getattr(limits, name) :])
+        name: sum(each.stands_for for each in rows_of_list[getattr(limits, name) :] if each.is_open)
         for name, rows_of_list in ranked.items()
     }
     cut = [Gap(gaps.ROWS, name, count) for name, count in truncated.items() if count]
@@ -296,7 +311,7 @@ def _set_unseen(
 ) -> None:
     """Set the host's worst process of those not offered to discovery, if it is known.
 
-    That the bounds leave rows out doesn't matter: *ranked* has all of them.
+    That the bounds leave rows out doesn't matter: *ranked* has the worst of all of them.
     """
     unseen = unseen_of(
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Any
 
 from zabbix_sockets.document.record import (
     ABSENT_ID,
@@ -15,10 +16,14 @@ from zabbix_sockets.document.record import (
     yes_no,
 )
 from zabbix_sockets.document.row import (
+    ALL_ROWS,
+    BEHIND_ALL,
     OF_CLIENTS,
     OF_PROCESSES,
+    Choice,
     NetnsLabel,
     Qualities,
+    Rank,
     RankedRow,
     Row,
     accept_queue_pct,
@@ -134,37 +139,87 @@ _ListenerKey = tuple[str, str, bytes, int, str]
 
 
 class _ListenerSums:
-    """The sums over the sockets at one address."""
+    """The sums over the *sockets* at one address, which have *connections* by _INDICES."""
 
-    def __init__(self) -> None:
-        self.sockets: list[ListenerSocket] = []
-        self.owners: set[int] = set()
+    def __init__(self, sockets: list[ListenerSocket], connections: list[int], netns: str) -> None:
+        self.sockets = sockets
+        self.netns = netns  # its label
+        self.owners = {each.owner for each in sockets}
         self.containers: set[str] = set()
-        self.counts = [0] * (_TIME_WAIT + 1)  # by _INDICES
+        self.counts = connections
         self.is_read = True  # its namespace, to the end
+        self.has_drops = True  # that, and all tables
         self.clients: list[Clients] = []  # of the namespaces with the same label
 
 
+_NO_CONNECTIONS = [0] * (_TIME_WAIT + 1)
+
+
 def listener_rows(
-    snapshot: Snapshot, groups: Groups, label: NetnsLabel
+    snapshot: Snapshot, groups: Groups, label: NetnsLabel, choice: Choice = ALL_ROWS
 ) -> list[RankedRow[ListenerRow]]:
     """Return a row for each address that sockets listen on (TCP, unix) or are bound to (UDP).
 
-    *label* returns the label of a network namespace by its number.
+    *label* returns the label of a network namespace by its number. Of the rows that are not of
+    *choice* there is one with their sums.
     """
-    sums: dict[_ListenerKey, _ListenerSums] = {}
-    published = _published_ports(snapshot)
-    partly_read = {label(netns) for netns in snapshot.skipped}
+    sockets: dict[_ListenerKey, list[ListenerSocket]] = {}
     for listener in snapshot.listeners:
         key = listener.protocol, label(listener.netns), *listener[2:5]
-        each = sums.get(key)
-        if each is None:
-            each = sums[key] = _ListenerSums()
-        each.sockets.append(listener)
-        each.owners.add(listener.owner)
-        each.containers.add(_container_of(snapshot, listener, published))
-        if key[1] in partly_read:
-            each.is_read = False
+        known = sockets.get(key)
+        if known is None:
+            sockets[key] = [listener]
+        else:
+            known.append(listener)
+    partly_read = {label(netns) for netns in snapshot.skipped}
+    counts, qualities = _connections(snapshot, sockets, label, partly_read)
+    facts = facts_of(snapshot, groups.grouping)
+    published = _published_ports(snapshot)
+    ranks = {
+        key: _rank(snapshot, key, each, counts.get(key, _NO_CONNECTIONS)[0])
+        for key, each in sockets.items()
+    }
+    chosen = choice.of(ranks)
+    lacks_sockets = snapshot.visibility.has_gap(TABLE)  # gaps may be as many as denied processes
+    sums: dict[_ListenerKey, _ListenerSums] = {}
+    others = _Others()
+    for key, each in sockets.items():
+        of_key = _ListenerSums(each, counts.get(key, _NO_CONNECTIONS), key[1])
+        of_key.is_read = key[1] not in partly_read
+        of_key.has_drops = of_key.is_read and not lacks_sockets
+        if key in chosen:
+            of_key.containers.update(_container_of(snapshot, one, published) for one in each)
+            sums[key] = of_key
+        else:
+            others.add_sums(snapshot, of_key, facts)
+            others.quality += qualities.of(key) or 0
+    _add_clients(sums, snapshot, label)
+    rows = [
+        _listener_row(
+            snapshot,
+            groups,
+            each,
+            ranks[key],
+            facts,
+            None if key[0] == "udp" or not each.is_read else qualities.of(key),
+        )
+        for key, each in sums.items()
+    ]
+    rows += _unix_rows(snapshot, groups, label, facts, choice, others)
+    return rows + others.row()
+
+
+def _connections(
+    snapshot: Snapshot,
+    listening: Collection[_ListenerKey],
+    label: NetnsLabel,
+    partly_read: set[str],
+) -> tuple[dict[_ListenerKey, list[int]], Qualities[_ListenerKey]]:
+    """Return the connections of each of the *listening*, by _INDICES, and their samples.
+
+    Those of the namespaces with the labels *partly_read* are not known.
+    """
+    counts: dict[_ListenerKey, list[int]] = {}
     qualities: Qualities[_ListenerKey] = Qualities(snapshot)
     for connection, count in snapshot.connections.items():
         state = _INDICES.get(connection.state)
@@ -174,57 +229,149 @@ def listener_rows(
         if address is None or port is None:
             continue
         key = protocol, label(netns), address, port, device
-        if key not in sums:
+        if key not in listening:
             key = *key[:4], ""
-        found = sums.get(key)
-        if found and found.is_read:
-            found.counts[state] += count
+        if key in listening and key[1] not in partly_read:
+            counts.setdefault(key, list(_NO_CONNECTIONS))[state] += count
             if not state:
                 qualities.add(key, connection)
-    facts = facts_of(snapshot, groups.grouping)
-    _add_clients(sums, snapshot, label)
-    rows = [
-        _listener_row(
-            snapshot,
-            groups,
-            each,
-            label,
-            facts,
-            None if key[0] == "udp" or not each.is_read else qualities.of(key),
+    return counts, qualities
+
+
+def _rank(
+    snapshot: Snapshot, key: _ListenerKey, sockets: list[ListenerSocket], established: int
+) -> Rank:
+    protocol, netns, address, port, device = key
+    uids = [snapshot.uids[each.owner] for each in sockets if each.owner in snapshot.uids]
+    row_id = listener_id(protocol, address, port, device, netns)
+    return rank(min(uids, default=None), protocol == "tcp", established, row_id)
+
+
+class _Others:
+    """The sums of listeners that have no row of their own, as a local user may have very many.
+
+    Attributes:
+        quality: the sum of their connections' samples.
+    """
+
+    def __init__(self) -> None:
+        self.quality: Quality = 0
+        self._figures: dict[str, int] = {}
+        self._rows = 0
+        self._not_offered = 0
+
+    def add(self, *, is_offered: bool, **figures: int | None) -> None:
+        """Add a listener by its additive fields; one that is None is not known.
+
+        *is_offered*: by default the templates would discover it, if it was admitted.
+        """
+        self._rows += 1
+        self._not_offered += is_offered
+        for name, value in figures.items():
+            self._figures[name] = self._figures.get(name, 0) + (value or 0)
+
+    def add_sums(self, snapshot: Snapshot, sums: _ListenerSums, facts: set[str]) -> None:
+        """Add a listener of TCP or UDP."""
+        is_tcp, port = sums.sockets[0].protocol == "tcp", sums.sockets[0].port
+        waiting, backlog, _ = _accept_queue(sums.sockets) if is_tcp else (None, None, None)
+        counts = _counts(snapshot, sums)
+        self.add(
+            is_offered=not sums.netns and not snapshot.ports.low <= port <= snapshot.ports.high,
+            processes=len(_members(snapshot, sums.owners)) if OF_PROCESSES in facts else None,
+            sockets=len(sums.sockets),
+            established=counts[0],
+            syn_recv=counts[_SYN_RECV],
+            close_wait=counts[_CLOSE_WAIT],
+            fin_wait=counts[_FIN_WAIT],
+            last_ack=counts[_LAST_ACK],
+            time_wait=counts[_TIME_WAIT],
+            accept_queue=waiting,
+            backlog=backlog,
+            recv_queue_bytes=None if is_tcp else sum(each.recv_queue or 0 for each in sums.sockets),
+            drops=_drops(sums),
         )
-        for key, each in sums.items()
-    ]
-    return rows + _unix_rows(snapshot, groups, label, facts)
+
+    def row(self) -> list[RankedRow[ListenerRow]]:
+        """Return the row that stands for them, if there are any: it is never in a document."""
+        if not self._rows:
+            return []
+        labels = dict.fromkeys(("id", "protocol", "address", "device", "netns", "process"), "")
+        figures: dict[str, Any] = {**labels, "ephemeral": 0, "sockets": 0, **self._figures}
+        made = ListenerRow(**figures)
+        found = RankedRow(BEHIND_ALL, made, self.quality)
+        found.stands_for, found.not_offered = self._rows, self._not_offered
+        return [found]
+
+
+def _members(snapshot: Snapshot, owners: Collection[int]) -> set[int]:
+    return {index for owner in owners for index in snapshot.owners.get(owner, ())}
 
 
 def _unix_rows(
-    snapshot: Snapshot, groups: Groups, label: NetnsLabel, facts: set[str]
+    snapshot: Snapshot,
+    groups: Groups,
+    label: NetnsLabel,
+    facts: set[str],
+    choice: Choice,
+    others: _Others,
 ) -> list[RankedRow[ListenerRow]]:
-    """Return a row for each name that unix sockets listen on."""
+    """Return a row for each name that unix sockets listen on, of those of *choice*.
+
+    The sums of the others are added to *others*.
+    """
     listening: dict[tuple[str, bytes], list[UnixListener]] = {}
     for listener in snapshot.unix.listeners if snapshot.unix else ():
         listening.setdefault((label(listener.netns), listener.name), []).append(listener)
-    return [
-        _unix_row(snapshot, groups, sockets, netns, facts)
-        for (netns, _), sockets in listening.items()
-    ]
+    ranks = {key: _unix_rank(*key, sockets) for key, sockets in listening.items()}
+    chosen = choice.of(ranks)
+    rows = []
+    for key, sockets in listening.items():
+        if key in chosen:
+            rows.append(_unix_row(snapshot, groups, sockets, key[0], facts, ranks[key]))
+            continue
+        waiting, backlog, _ = _accept_queue(sockets)
+        owners = {each.owner for each in sockets}
+        others.add(
+            is_offered=not key[0] and not is_autobound(key[1]),
+            processes=len(_members(snapshot, owners)) if OF_PROCESSES in facts else None,
+            sockets=len(sockets),
+            established=_unix_established(sockets),
+            accept_queue=waiting,
+            backlog=backlog,
+        )
+    return rows
+
+
+def _unix_rank(netns: str, name: bytes, sockets: list[UnixListener]) -> Rank:
+    uids = (each.uid for each in sockets if each.uid is not None)
+    row_id = f"{UNIX}/{unix_name(name)}" + (f"@{netns}" if netns else "")
+    # Behind TCP's: of these none shall be left out for them.
+    return rank(min(uids, default=None), False, _unix_established(sockets) or 0, row_id)
+
+
+def _unix_established(sockets: list[UnixListener]) -> int | None:
+    accepted = _sum_of_known(each.accepted for each in sockets)
+    waiting = _sum_of_known(each.accept_queue for each in sockets)
+    return None if accepted is None or waiting is None else accepted + waiting
 
 
 def _unix_row(
-    snapshot: Snapshot, groups: Groups, sockets: list[UnixListener], netns: str, facts: set[str]
+    snapshot: Snapshot,
+    groups: Groups,
+    sockets: list[UnixListener],
+    netns: str,
+    facts: set[str],
+    ranked: Rank,
 ) -> RankedRow[ListenerRow]:
     owners = {each.owner for each in sockets}
-    members = {index for owner in owners for index in snapshot.owners.get(owner, ())}
-    address = unix_name(sockets[0].name)
-    row_id = f"{UNIX}/{address}" + (f"@{netns}" if netns else "")
+    members = _members(snapshot, owners)
     waiting, backlog, pct = _accept_queue(sockets)
-    accepted = _sum_of_known(each.accepted for each in sockets)
     namespaces = {each.netns: snapshot.namespaces.get(each.netns) for each in sockets}
     containers = {found.container if found else "" for found in namespaces.values()}
     row = ListenerRow(
-        id=row_id,
+        id=ranked[3],
         protocol=UNIX,
-        address=address,
+        address=unix_name(sockets[0].name),
         device="",
         netns=netns,
         container=(containers.pop() or None) if len(containers) == 1 else None,
@@ -233,14 +380,11 @@ def _unix_row(
         process=_names_label(groups, owners),
         sockets=len(sockets),
         processes=len(members) if OF_PROCESSES in facts else None,
-        established=None if accepted is None or waiting is None else accepted + waiting,
+        established=_unix_established(sockets),
         accept_queue=waiting,
         backlog=backlog,
         accept_queue_pct=pct,
     )
-    uids = (each.uid for each in sockets if each.uid is not None)
-    # Behind TCP's: of these none shall be left out for them.
-    ranked = rank(min(uids, default=None), False, row.established or 0, row_id)
     return RankedRow(ranked, row, None, members)
 
 
@@ -323,19 +467,18 @@ def _listener_row(
     snapshot: Snapshot,
     groups: Groups,
     sums: _ListenerSums,
-    label: NetnsLabel,
+    ranked: Rank,
     facts: set[str],
     quality: Quality | None,
 ) -> RankedRow[ListenerRow]:
-    protocol, in_netns, address, port, device, *_ = sums.sockets[0]
-    netns = label(in_netns)
-    members = {index for owner in sums.owners for index in snapshot.owners.get(owner, ())}
-    row_id = listener_id(protocol, address, port, device, netns)
+    protocol, _, address, port, device, *_ = sums.sockets[0]
+    netns = sums.netns
+    members = _members(snapshot, sums.owners)
     is_tcp = protocol == "tcp"
     waiting, backlog, pct = _accept_queue(sums.sockets) if is_tcp else (None, None, None)
     counts = _counts(snapshot, sums)
     row = ListenerRow(
-        id=row_id,
+        id=ranked[3],
         protocol=protocol,
         address=format_address(address),
         port=port,
@@ -357,11 +500,9 @@ def _listener_row(
         backlog=backlog,
         accept_queue_pct=pct,
         recv_queue_bytes=None if is_tcp else sum(each.recv_queue or 0 for each in sums.sockets),
-        drops=_drops(snapshot, sums),
+        drops=_drops(sums),
         clients=_clients(sums.clients) if is_tcp and sums.is_read and OF_CLIENTS in facts else None,
     )
-    uids = [snapshot.uids[owner] for owner in sums.owners if owner in snapshot.uids]
-    ranked = rank(min(uids, default=None), is_tcp, counts[0] or 0, row_id)
     return RankedRow(ranked, row, quality, members)
 
 
@@ -377,13 +518,12 @@ def _counts(snapshot: Snapshot, sums: _ListenerSums) -> list[int | None]:
     return counts
 
 
-def _drops(snapshot: Snapshot, sums: _ListenerSums) -> int | None:
+def _drops(sums: _ListenerSums) -> int | None:
     """Return what was dropped at a listener's sockets; None if some of it is unknown.
 
     A socket that was not read would make a counter fall, and rise by all of its drops afterwards.
     """
-    is_read = sums.is_read and not snapshot.visibility.has_gap(TABLE)
-    if not is_read or any(map(has_unknown_drops, sums.sockets)):
+    if not sums.has_drops or any(map(has_unknown_drops, sums.sockets)):
         return None
     return sum(each.drops or 0 for each in sums.sockets)
 

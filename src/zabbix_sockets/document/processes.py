@@ -16,8 +16,11 @@ from zabbix_sockets.document.record import (
     yes_no,
 )
 from zabbix_sockets.document.row import (
+    ALL_ROWS,
+    BEHIND_ALL,
     OF_PROCESS_NAMES,
     OF_PROCESSES,
+    Choice,
     NetnsLabel,
     Qualities,
     RankedRow,
@@ -141,6 +144,11 @@ class _ProcessSums:
         self.remotes: dict[_Remote, int] = {}
 
     @property
+    def stuck(self) -> int:
+        """The number of its connections that are stuck, as of a row (stuck)."""
+        return self.tcp.get("close_wait", 0) + self.tcp.get("syn_sent", 0)
+
+    @property
     def is_listening(self) -> bool:
         """Whether one of the TCP or unix sockets listens."""
         return bool(self.tcp.get("listen")) or self.is_unix_listening
@@ -187,11 +195,12 @@ class _ProcessSums:
 
 
 def process_rows(
-    snapshot: Snapshot, groups: Groups, label: NetnsLabel
+    snapshot: Snapshot, groups: Groups, label: NetnsLabel, choice: Choice = ALL_ROWS
 ) -> list[RankedRow[ProcessRow]]:
     """Return a row for each group that holds sockets.
 
-    *label* returns the label of a network namespace by its number.
+    *label* returns the label of a network namespace by its number. Of the rows that are not of
+    *choice* there is one with their sums; the one with most stuck connections is always made.
     """
     sums: dict[str, _ProcessSums] = {name: _ProcessSums() for name in groups.instances}
     for listener in snapshot.listeners:
@@ -211,9 +220,16 @@ def process_rows(
     facts = facts_of(snapshot, groups.grouping)
     unix = unix_sockets(snapshot, groups) if OF_PROCESSES in facts else None
     denied = {gap.where: gap.how_many for gap in snapshot.visibility.gaps if gap.kind == DENIED}
-    return [
+    if snapshot.visibility.has_gap(*UNREAD):  # asked once: gaps may be as many as denied processes
+        for each in sums.values():
+            each.has_unknown_drops = True
+    ranks = {
+        name: rank(each.uid, each.is_listening, each.sockets, name) for name, each in sums.items()
+    }
+    chosen = {*choice.of(ranks), max(sums, key=lambda name: sums[name].stuck, default="")}
+    rows = [
         RankedRow(
-            rank(each.uid, each.is_listening, each.sockets, name),
+            ranks[name],
             _process_row(
                 snapshot,
                 groups.instances[name],
@@ -228,7 +244,53 @@ def process_rows(
             groups.instances[name],
         )
         for name, each in sums.items()
+        if name in chosen
     ]
+    if len(rows) == len(sums):
+        return rows
+    others = {name: each for name, each in sums.items() if name not in chosen}
+    row = _row_of_others(groups, others, facts, sum(denied.get(name, 0) for name in others))
+    behind = RankedRow(BEHIND_ALL, row, sum(qualities.of(name) or 0 for name in others))
+    behind.stands_for = len(others)
+    behind.not_offered = sum(
+        not _netns_of(each, label)
+        and _is_settled(snapshot, groups.instances[name], each, by_processes=OF_PROCESSES in facts)
+        for name, each in others.items()
+    )
+    return [*rows, behind]
+
+
+def _row_of_others(
+    groups: Groups,
+    others: dict[str, _ProcessSums],
+    facts: set[str],
+    denied: int,
+) -> ProcessRow:
+    """Return a row with the sums of groups that have none, as a local user may have very many.
+
+    *denied* further processes of their names may not be inspected. It is never in a document.
+    """
+    tcp, udp = dict(_NO_TCP), dict(_NO_UDP)
+    for each in others.values():
+        for total, part_of in ((tcp, each.tcp), (udp, each.udp)):
+            for state, sockets in part_of.items():
+                total[state] = total.get(state, 0) + sockets
+    instances = sum(len(groups.instances[name]) for name in others)
+    return ProcessRow(
+        id="",
+        name="",
+        instances=instances if OF_PROCESSES in facts else None,
+        denied_instances=denied if OF_PROCESS_NAMES in facts else None,
+        settled=0,
+        netns="",
+        sockets=sum(each.sockets for each in others.values()),
+        tcp=tcp,
+        udp=udp,
+        recv_queue_bytes=sum(each.recv_queue for each in others.values()),
+        send_queue_bytes=sum(each.send_queue for each in others.values()),
+        accept_queue=sum(each.accept_queue for each in others.values()),
+        drops=sum(each.drops for each in others.values() if not each.has_unknown_drops),
+    )
 
 
 def unix_sockets(snapshot: Snapshot, groups: Groups) -> dict[str, dict[str, int]] | None:
@@ -336,16 +398,13 @@ def _process_row(
     by_processes = (
         OF_PROCESSES in facts
     )  # else owners are cgroups, which have neither age nor number
-    ages = [age for index in indices if (age := snapshot.processes[index].age) is not None]
-    is_old = max(ages, default=0.0) > SETTLED_AGE
-    is_unread = snapshot.visibility.has_gap(*UNREAD)
     used = max(_fds_used(snapshot, indices), default=None)
     row = ProcessRow(
         id=name,
         name=name,
         instances=len(indices) if by_processes else None,
         denied_instances=denied if OF_PROCESS_NAMES in facts else None,
-        settled=int(sums.is_listening or not by_processes or is_old),
+        settled=int(_is_settled(snapshot, indices, sums, by_processes=by_processes)),
         netns=netns,
         sockets=sums.sockets,
         tcp=_NO_TCP | sums.tcp,
@@ -355,12 +414,22 @@ def _process_row(
         send_queue_bytes=sums.send_queue,
         accept_queue=sums.accept_queue,
         accept_queue_max_pct=sums.accept_queue_pct,
-        drops=None if is_unread or sums.has_unknown_drops else sums.drops,
+        drops=None if sums.has_unknown_drops else sums.drops,
         fds_max_pct=None if used is None else round(used, 1),
     )
     if sums.remotes and stuck(row) >= WORST_REMOTE_FROM:
         row.worst_remote = _worst_remote(sums.remotes)
     return row
+
+
+def _is_settled(
+    snapshot: Snapshot, indices: set[int], sums: _ProcessSums, *, by_processes: bool
+) -> bool:
+    """Whether a group is worth discovering: all are without *by_processes*, which have no age."""
+    if sums.is_listening or not by_processes:
+        return True
+    ages = (age for index in indices if (age := snapshot.processes[index].age) is not None)
+    return max(ages, default=0.0) > SETTLED_AGE
 
 
 def _worst_remote(remotes: dict[_Remote, int]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Generic, TypeVar
 
 from zabbix_sockets.document.record import Record, number, numbers, percentage
@@ -110,6 +110,45 @@ def is_offered(row: Row) -> bool:
     return is_settled(row) if row.admitted is None else row.admitted > 0
 
 
+Rank = tuple[bool, bool, int, str]
+"""The rank of a row, as rank() returns it: the last item is the row's id."""
+
+BEHIND_ALL: Rank = (True, True, 1, "")
+"""The rank of what stands for many rows: higher than any that rank() returns."""
+
+MOST_MADE = 2000
+"""The most rows of a list that are made if the document has bounds. A local user may have a hundred
+thousand listeners: to make as many rows would take longer than an agent waits."""
+
+
+class Choice:
+    """The choice of the rows that are made; of the others there are only sums, in one row.
+
+    So no row that the document has room for is among these: there are far fewer.
+
+    Args:
+        most: the number of rows to make, by rising rank; None: all.
+        must_stay: whether the row of an id has to be made, whatever its rank is.
+    """
+
+    def __init__(
+        self, most: int | None = None, must_stay: Callable[[str], bool] = lambda _id: False
+    ) -> None:
+        self._most = most
+        self._must_stay = must_stay
+
+    def of(self, ranks: Mapping[Key, Rank]) -> Collection[Key]:
+        """Return the keys of the rows to make; *ranks* has the rank of each row by its key."""
+        if self._most is None or len(ranks) <= self._most:
+            return ranks.keys()
+        best = set(sorted(ranks, key=ranks.__getitem__)[: self._most])
+        best.update(key for key, rank in ranks.items() if self._must_stay(rank[3]))
+        return best
+
+
+ALL_ROWS = Choice()
+
+
 class RankedRow(Generic[R]):
     """A row with its rank; if there are too many, those with the lowest ranks stay.
 
@@ -124,11 +163,14 @@ class RankedRow(Generic[R]):
             to `other`.
         fields: makes the fields of such a row, which has only an id, its network namespace, and
             whether it is settled and admitted, until it is known to stay; None: it has all.
+        stands_for: the number of rows of which this one has the sums alone (Choice), 1 of a row of
+            its own.
+        not_offered: the number of these that discovery leaves out (admission.count_left_out).
     """
 
     def __init__(
         self,
-        rank: tuple[bool, bool, int, str],
+        rank: Rank,
         row: R,
         quality: Quality | None = None,
         members: Collection[int] = (),
@@ -140,6 +182,8 @@ class RankedRow(Generic[R]):
         self.totals: Callable[[], Record] | None = None
         self.is_open = True
         self.fields: Callable[[], dict[str, Any]] | None = None
+        self.stands_for = 1
+        self.not_offered = 0
 
     def __lt__(self, other: RankedRow[R]) -> bool:
         """Whether its rank is lower than that of *other*; no two rows have the same."""
@@ -193,9 +237,7 @@ class Qualities(Generic[Key]):
         return self._sums.get(key, 0)
 
 
-def rank(
-    uid: int | None, listening: bool, sockets: int, row_id: str
-) -> tuple[bool, bool, int, str]:
+def rank(uid: int | None, listening: bool, sockets: int, row_id: str) -> Rank:
     """Return a row's rank, by which rows are sorted: the lowest ones stay in the document.
 
     Rows of system users (uids below 1000) come first, then listening ones, then those with more

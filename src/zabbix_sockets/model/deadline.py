@@ -41,6 +41,12 @@ class Deadline:
         if self.passed():
             raise DeadlineError(f"timed out after {self.seconds:g} s")
 
+    def check_reserve(self, seconds: float) -> None:
+        """Raise DeadlineError if the deadline has passed, or *seconds* are not left any more."""
+        self.check()
+        if seconds > self.remaining():
+            raise DeadlineError(f"timed out: less than {seconds:.3g} s are left")
+
     def part(self, share: float) -> Deadline:
         """Return a deadline after *share*, 0 to 1, of the time that remains: 0 s if none does."""
         return Deadline(max(0.0, self.remaining()) * share)

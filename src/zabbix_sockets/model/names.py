@@ -56,6 +56,9 @@ def _made_safe(raw: bytes, text: str, escaped: frozenset[str], longest: int) -> 
     The characters *escaped* become escapes, and what has more than *longest* ends with a digest.
     """
     last = len(text) - 1
+    is_plain = text.isascii() and text.isprintable() and escaped.isdisjoint(text)
+    if is_plain and 0 <= last < longest and text[0] not in "( " and text[last] != " ":
+        return text  # nearly every path, of which there may be very many
     name = "".join(
         _escape(char)
         if char in escaped

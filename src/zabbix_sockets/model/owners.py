@@ -6,6 +6,10 @@ from zabbix_sockets.model import gaps
 from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Process
 
+ROW_SECONDS = 50e-6
+"""The seconds for each process that are left when no more of them are asked: a document takes as
+long for their rows, and a local user may have tens of thousands."""
+
 
 class Owners:
     """The processes that hold each socket, by its inode number; memory grows with the sockets.

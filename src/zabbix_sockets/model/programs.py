@@ -91,8 +91,9 @@ class _Process:
 
     def __init__(self, command_line: FieldReader, executable: FieldReader) -> None:
         self.certain = True
+        self._command_line = command_line
         self._executable = executable
-        self._read_arguments = cache(lambda: self._checked(command_line()))
+        self._arguments: Optional[list[bytes]] = None  # no cache: it would keep this object alive
 
     def _checked(self, field: Optional[bytes]) -> bytes:
         if field is None:
@@ -102,7 +103,10 @@ class _Process:
 
     def arguments(self) -> list[bytes]:
         """Return the first three arguments, or fewer; one that is empty where there is none."""
-        return self._read_arguments().split(b"\0", _ARGUMENTS_TRIED)[:_ARGUMENTS_TRIED]
+        if self._arguments is None:
+            read = self._checked(self._command_line())
+            self._arguments = read.split(b"\0", _ARGUMENTS_TRIED)[:_ARGUMENTS_TRIED]
+        return self._arguments
 
     def executable(self) -> bytes:
         """Return the name of the file without its folder; b"" where it has none or isn't known."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -185,3 +188,24 @@ def test_executable_by_each_source(file: bytes) -> None:
     assert executable_name(b"/usr/bin/" + name) == told
     assert executable_name(b"/usr/bin/" + name + b" (deleted)") == told
     assert executable_name(b"/memfd:" + name + b" (deleted)") == executable_name(b"memfd:" + name)
+
+
+class Reader:
+    """A field's reader, which can be told to be gone."""
+
+    def __call__(self) -> bytes:
+        """Return a command line."""
+        return b"fifteen-bytes-xyz\0"
+
+
+def test_nothing_is_kept() -> None:
+    """What a name is made of is gone with it: a call never looks for cycles (gc.disable)."""
+    reader = Reader()
+    kept = weakref.ref(reader)
+    gc.disable()
+    try:
+        assert program_name(b"fifteen-bytes-x", reader, lambda: b"x").name == "fifteen-bytes-xyz"
+        del reader
+        assert kept() is None
+    finally:
+        gc.enable()

@@ -6,7 +6,7 @@ from functools import partial
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model.owners import Owners
+from zabbix_sockets.model.owners import ROW_SECONDS, Owners
 from zabbix_sockets.model.snapshot import Process
 from zabbix_sockets.readers.bpf.records import (
     OWNER,
@@ -57,7 +57,7 @@ class RecordOwners(Owners):
 
     def name(self, key: ProcessKey, fds: int | None = None, cgroup: int = 0) -> int:
         """Add a process as add_process() does, but not to `numbers`."""
-        self._deadline.check()
+        self._deadline.check_reserve(ROW_SECONDS * len(self.processes))
         pid, comm, started = key
         executable = partial(self._programs.executable, pid, started)
         name = read_name(self._proc, str(pid), comm.split(b"\0", 1)[0], executable)

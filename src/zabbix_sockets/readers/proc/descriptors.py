@@ -11,8 +11,8 @@ from errno import ENAMETOOLONG
 from typing import NamedTuple, Optional
 
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.model.owners import Owners
+from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.model.owners import ROW_SECONDS, Owners
 from zabbix_sockets.model.snapshot import Process
 from zabbix_sockets.readers.proc.process import is_gone, read_name, read_stat, read_uptime
 
@@ -65,11 +65,12 @@ class _Walk(NamedTuple):
         owners, deadline = self.owners, self.deadline
         put_off: list[str] = []
         for pid in pids:
-            if deadline.passed():
+            try:
+                deadline.check_reserve(ROW_SECONDS * (len(owners.processes) + len(owners.denied)))
+                holder = _read_holder(self.proc, pid, self.uptime, deadline, limit)
+            except DeadlineError:
                 owners.complete = False
                 break
-            try:
-                holder = _read_holder(self.proc, pid, self.uptime, deadline, limit)
             except _ManyError:
                 put_off.append(pid)
                 continue
