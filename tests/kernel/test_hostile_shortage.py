@@ -35,6 +35,7 @@ def check(asker: Asker, found: list[Answer], scenario: str, record_property: Rec
     assert not asker.left()
 
 
+@pytest.mark.short_form
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_no_process_left(asker: Asker, record_property: Record, processes: int) -> None:
     """At the limit of a user's processes (RLIMIT_NPROC): without a child and a thread, too."""
@@ -46,6 +47,7 @@ def test_no_process_left(asker: Asker, record_property: Record, processes: int) 
     assert answer.kind == "whole"
 
 
+@pytest.mark.short_form
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_full_cgroup(asker: Asker, record_property: Record, processes: int) -> None:
     """At a unit's limit of processes (TasksMax)."""
@@ -64,12 +66,15 @@ exec "$@"
 NO_LIMIT = 77
 
 
+@pytest.mark.short_form
 def test_full_pid_table(asker: Asker, record_property: Record) -> None:
     """No pid is left on the host, of which a pid namespace is a small one."""
+    if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 14):
+        pytest.skip("pid namespaces have no pid_max of their own before Linux 6.14")
     fresh = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     answer = asker.ask("bpf", *PATIENT, within=[*fresh, "sh", "-c", FILLED, "sh"])
     if answer.status == NO_LIMIT:
-        pytest.skip("pid namespaces have no pid_max of their own before Linux 6.14")
+        pytest.skip("pid_max can't be written")
     record_property(PROPERTY, Figure("a full pid table", [answer, answer]))
     assert answer.kind == "whole"
     assert not asker.left()
@@ -87,6 +92,7 @@ def test_no_descriptor_left(asker: Asker, record_property: Record, descriptors: 
         assert "Too many open files" in answer.kind
 
 
+@pytest.mark.short_form
 @pytest.mark.parametrize("megabytes", [16, 24, 32])
 def test_no_memory_left(asker: Asker, record_property: Record, megabytes: int) -> None:
     """In a cgroup with little memory; a call on a quiet host takes less than 32 MB."""
@@ -156,6 +162,7 @@ exec "$@"
 """Mounts full filesystems where a call may keep something; two folders below /tmp stay."""
 
 
+@pytest.mark.short_form
 @pytest.mark.parametrize(
     "option", ["size=64k", "size=1m,nr_inodes=12"], ids=["no block", "no inode"]
 )
