@@ -379,7 +379,9 @@ static __always_inline struct sums *server_of(struct connection *connection, str
 		bpf_map_update_elem(&upstreams, &connection->upstream, &none, BPF_NOEXIST);
 		found = bpf_map_lookup_elem(&upstreams, &connection->upstream);
 	}
-	begin(found, cookie_of(sk, probed));
+	/* Else it is the memory of an earlier socket at this address, whose end was missed. */
+	if (netns_of(sk, probed) == connection->upstream.netns)
+		begin(found, cookie_of(sk, probed));
 	return found;
 }
 
