@@ -132,7 +132,7 @@ def waits_for_ever() -> bool:
 def test_command_line_that_hangs(
     asker: Asker, open_folder: Path, record_property: Callable[[str, object], None], source: str
 ) -> None:
-    """The call ends in time, with an answer or one line; nothing waits behind it with the lock."""
+    """The call answers in time without command lines, which is marked; nothing waits behind it."""
     with filesystem(open_folder) as path, Child(partial(lock_own_memory, path), b"locks"):
         zoo.wait_for(waits_for_ever, "the process that locks its memory")
         found = [asker.ask(source) for _ in range(3)]
@@ -143,7 +143,8 @@ def test_command_line_that_hangs(
     record_property(asked.PROPERTY, figure)
     assert min(each.wall for each in found) < TIMEOUT
     for each in found:
-        assert each.kind in ("whole", "marked") or "something hung" in each.kind
-        witness.is_right_in(each)
+        assert each.kind == "marked"
+        # Without privilege sock_diag sees no owner of another user's.
+        assert source != "bpf" or witness.is_right_in(each)
     assert again.kind == "whole"
     assert witness.is_right_in(again)

@@ -203,7 +203,7 @@ def loaded_by(*command: str) -> set[str]:
 
 CALL = (
     "from zabbix_sockets.command import cli, supervisor;"
-    "supervisor.answer_within = lambda _seconds, make, silent: make();"
+    "supervisor.answer_within = lambda _seconds, make, again, silent: make();"
     "cli.main()"
 )
 """A call whose work is done in the process itself: what a child imports can't be seen."""

@@ -10,6 +10,7 @@ from zabbix_sockets.model import gaps
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, HostCounters, Query, Snapshot
+from zabbix_sockets.readers.proc import process
 from zabbix_sockets.readers.proc.counters import (
     DEFAULT_PORT_RANGE,
     has_port_range,
@@ -56,11 +57,18 @@ def collect(query: Query, plan: Plan | None = None) -> Snapshot:
         snapshot.visibility.add_gap(gaps.PLACES)
     if context.is_short:
         snapshot.visibility.add_gap(gaps.SHORTAGE)
+    if process.are_command_lines_left():
+        snapshot.visibility.add_gap(gaps.STUCK_COMMANDS)
     if context.unlisted_containers:
         unlisted = len(context.unlisted_containers)
         snapshot.visibility.add_gap(gaps.CONTAINER_NAMES, how_many=unlisted)
     snapshot.visibility.seconds = monotonic() - started
     return snapshot
+
+
+def leave_command_lines() -> None:
+    """Read no command line in this process from now on, which is a gap of each Snapshot."""
+    process.leave_command_lines()
 
 
 def _by_iterator(plan: Plan, query: Query, context: CallContext) -> Snapshot | None:

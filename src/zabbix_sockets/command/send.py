@@ -7,7 +7,7 @@ from zabbix_sockets.command.admitted import admission_of
 from zabbix_sockets.command.call import Call, collected, with_filter
 from zabbix_sockets.command.lock import Lock
 from zabbix_sockets.command.options import Bounds, Collecting, Measuring
-from zabbix_sockets.command.supervisor import GRACE, Answer, answer_within
+from zabbix_sockets.command.supervisor import GRACE, Answer, answer_within, without_command_lines
 from zabbix_sockets.document.document import Limits, document_json
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.sending import command
@@ -51,8 +51,12 @@ def _document_to_send(options: SendOptions) -> str:
     patience = timeout / 2 if options.pushing.how.interval else _PATIENCE
     with Lock() as lock, lock.held(Deadline(patience)):
         deadline = Deadline(timeout)
+
+        def make() -> Answer:
+            return Answer(_text(options, deadline))
+
         answer = answer_within(
-            timeout + GRACE, lambda: Answer(_text(options, deadline)), close=lock.fd
+            timeout + GRACE, make, lambda: without_command_lines(make), close=lock.fd
         )
     return answer.text
 

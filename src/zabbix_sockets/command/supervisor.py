@@ -28,6 +28,12 @@ is stuck in a single step that doesn't look at the clock, which is what the mess
 stands for: a system call that does not return, a regular expression of a rule that takes for ever,
 a configuration file on a network file system that does not answer."""
 
+_PATIENCE = 0.4
+"""The part of its time after which a child is looked at that has not answered yet."""
+_LOOK = 0.2
+"""Seconds between two looks at a child that waits in the kernel, and between such pairs: no disk
+takes as long for one read."""
+
 _READ_SIZE = 1 << 20
 _POLL = 0.001
 _REAPING = 0.05
@@ -70,6 +76,14 @@ Make = Callable[[], Answer]
 """The work of a call, which returns its answer or raises an error."""
 
 
+def without_command_lines(make: Make) -> Answer:
+    """Return the Answer of *make*, which reads no process's command line: that is a gap."""
+    from zabbix_sockets.collector import collect  # noqa: PLC0415  # in a child, and hardly ever
+
+    collect.leave_command_lines()
+    return make()
+
+
 def give_up(message: str) -> None:
     """End the process with *message* as the call's error.
 
@@ -80,11 +94,25 @@ def give_up(message: str) -> None:
     raise SystemExit(message)
 
 
-def answer_within(seconds: float, make: Make, *, close: int = -1, silent: bool = True) -> Answer:
+class _StuckError(Exception):
+    """A child waits in the kernel for something that may never come."""
+
+
+def answer_within(
+    seconds: float,
+    make: Make,
+    again: "Make | None" = None,
+    *,
+    close: int = -1,
+    silent: bool = True,
+) -> Answer:
     """Call *make* in a child, and return the Answer that it returns there.
 
-    *close* is a descriptor that the child closes; -1: none. A *silent* child has none of the
-    caller's streams: whoever waits for their end need not wait for a child that is stuck.
+    *again* is called instead, in another child and the time that is left, if the first one waits in
+    the kernel for good: so can a user let whoever reads the command line of his process. None: that
+    is not looked at. *close* is a descriptor that the child closes; -1: none. A *silent* child has
+    none of the caller's streams: whoever waits for their end need not wait for a child that is
+    stuck.
 
     Raises:
         TimedOutError: that took longer than *seconds*; the child is killed.
@@ -92,7 +120,25 @@ def answer_within(seconds: float, make: Make, *, close: int = -1, silent: bool =
         InternalError: *make* raised something else, or the child ended without a word.
     """
     end = monotonic() + seconds
+    look = monotonic() + seconds * _PATIENCE if again else end
     _reap()
+    try:
+        return _answer_of_child(seconds, make, (end, look), close=close, silent=silent)
+    except _StuckError:
+        return _answer_of_child(seconds, again or make, (end, end), close=close, silent=silent)
+
+
+def _answer_of_child(
+    seconds: float, make: Make, times: tuple[float, float], *, close: int, silent: bool
+) -> Answer:
+    """Call *make* in a child as answer_within(), until the first one of *times*.
+
+    From the second one on it is looked whether the child is stuck.
+
+    Raises:
+        _StuckError: it is, and was killed.
+    """
+    end, look = times
     try:
         receive, send = os.pipe()
     except OSError:
@@ -108,7 +154,7 @@ def answer_within(seconds: float, make: Make, *, close: int = -1, silent: bool =
         return _answer_here(seconds, make)
     if not child:
         _be_child(make, (send, receive, close), end, silent=silent)
-    reader = _PipeReader(receive, end)
+    reader = _PipeReader(receive, end, child, look)
     try:
         try:
             os.close(send)
@@ -118,6 +164,8 @@ def answer_within(seconds: float, make: Make, *, close: int = -1, silent: bool =
     finally:
         os.close(receive)
         status = _end(child, ended=reader.closed)
+    if reader.is_stuck:
+        raise _StuckError
     # A child that closed the pipe without a message has crashed, unless its own timer ended it.
     killed_by_timer = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM
     if not reader.complete and (not reader.closed or killed_by_timer):
@@ -222,15 +270,21 @@ def _decoded(message: bytes, status: int) -> Answer:
 class _PipeReader:
     """The message that a child writes to its pipe, read until its end or the moment *end*.
 
+    From the moment *look* on it is read no further if *child* is stuck before it has written.
+
     Attributes:
         message: the bytes that have come, without the length before them.
         complete: the message has the length that it says.
         closed: the child has closed its side: it has ended, or is about to.
+        is_stuck: the child waits in the kernel for good, as it seems.
     """
 
-    def __init__(self, descriptor: int, end: float) -> None:
+    def __init__(self, descriptor: int, end: float, child: int, look: float) -> None:
         self.complete = False
         self.closed = False
+        self.is_stuck = False
+        self._child = child
+        self._look = look
         self._descriptor = descriptor
         self._end = end + _POLL * 10  # a little later than the child's own timer
         self._data = bytearray()
@@ -242,7 +296,16 @@ class _PipeReader:
     def read(self) -> None:
         poll = select.poll()
         poll.register(self._descriptor, select.POLLIN)
-        while (left := self._end - monotonic()) > 0 and poll.poll(left * 1000):
+        while (left := self._end - monotonic()) > 0:
+            until_look = max(0.0, self._look - monotonic())
+            if not poll.poll(min(left, until_look) * 1000):
+                if until_look < left:
+                    self.is_stuck = _waits_in_kernel(self._child)
+                    self._look = monotonic() + _LOOK
+                if self.is_stuck:
+                    return
+                continue
+            self._look = self._end + _ENDING  # it writes
             part = os.read(self._descriptor, _READ_SIZE)
             if not part:
                 self.closed = True
@@ -252,6 +315,30 @@ class _PipeReader:
             if len(self._data) >= max(wanted, _LENGTH):
                 self.complete = True
                 self._end = min(self._end, monotonic() + _ENDING)
+
+
+def _waits_in_kernel(pid: int) -> bool:
+    """Whether a process's main thread is in state D, and was all the time between two looks."""
+    before = _sleeps_of(pid)
+    if not before:
+        return False
+    sleep(_LOOK)
+    return _sleeps_of(pid) == before
+
+
+def _sleeps_of(pid: int) -> bytes:
+    """Return the line of /proc/PID/status that says how often its main thread has slept by itself.
+
+    It is empty if the thread is not in state D now, or if that can't be read. Source: proc(5).
+    """
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            lines = file.read().split(b"\n")
+    except OSError:
+        return b""
+    if not any(line.startswith(b"State:\tD") for line in lines):
+        return b""
+    return next((line for line in lines if line.startswith(b"voluntary_ctxt_switches:")), b"")
 
 
 def _end(child: int, *, ended: bool) -> int:

@@ -80,6 +80,11 @@ EFFECTS: Mapping[str, Effect] = {
         "{count} command lines were not read, since those of their user are very long together:"
         " which group these processes are in is not known",
     ),
+    gaps.STUCK_COMMANDS: Effect(
+        _OF_GROUPS,
+        "a process lets whoever reads its command line wait (ps shows one in state D): no command"
+        " line was read, and names end after 15 bytes",
+    ),
     # The protocol's figures are absent from `host`, too: see unread_protocols().
     gaps.TABLE: Effect(LISTS, "timed out or approximate: {where}"),
     gaps.UNIX: Effect(("processes", "listeners"), "timed out: not every unix socket was read"),
@@ -97,6 +102,10 @@ _REASONS = (
     (
         (gaps.UNREAD_COMMANDS,),
         "some command lines were not read, since they are very long: the number can't be known",
+    ),
+    (
+        (gaps.STUCK_COMMANDS,),
+        "no command line was read, since one lets who reads it wait: the number can't be known",
     ),
     ((gaps.DENIED,), "{denied} processes{named} can't be inspected: no privilege"),
     ((gaps.FOREIGN_OWNERS,), "owners in other network namespaces can't be known: no privilege"),
@@ -179,7 +188,8 @@ def _relevant(found: Iterable[Gap], grouping: Grouping) -> Iterator[Gap]:
     most processes their names.
     """
     by_process = grouping.name == DEFAULT_GROUPING
-    return (gap for gap in found if by_process or gap.kind != gaps.HIDDEN_NAMES)
+    of_names = (gaps.HIDDEN_NAMES, gaps.STUCK_COMMANDS)
+    return (gap for gap in found if by_process or gap.kind not in of_names)
 
 
 def _where(found: Iterable[Gap]) -> Iterator[str]:

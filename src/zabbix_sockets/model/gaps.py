@@ -50,6 +50,8 @@ HIDDEN_COMMANDS = "hidden command lines"
 UNREAD_COMMANDS = "unread command lines"
 """Command lines of owners (*how_many*) that were not read: those of one user are too long
 together."""
+STUCK_COMMANDS = "stuck command lines"
+"""Command lines of owners, none of which was read: whoever reads one of them waits for good."""
 
 UNDECIDED = "undecided"
 """Sockets that may fit the filter or not: that depends on owners that were not seen."""
@@ -65,7 +67,7 @@ ROWS = "rows"
 KINDS = (
     *(TABLE, UNIX, NAMESPACE, NAMESPACES, NAMESPACE_NAMES, PLACES, SHORTAGE, CONTAINER_NAMES),
     *(DENIED, HIDDEN, UNASKED, FOREIGN_OWNERS, CGROUPS),
-    *(HIDDEN_NAMES, HIDDEN_USERS, HIDDEN_COMMANDS, UNREAD_COMMANDS),
+    *(HIDDEN_NAMES, HIDDEN_USERS, HIDDEN_COMMANDS, UNREAD_COMMANDS, STUCK_COMMANDS),
     *(UNDECIDED, ENDPOINTS, DESCRIPTOR_LIMITS, CLIENTS, ROWS),
 )
 UNREAD = (TABLE, NAMESPACE, NAMESPACES)

@@ -17,6 +17,7 @@ from zabbix_sockets.command.supervisor import Answer, answer_within
 from zabbix_sockets.model.errors import InternalError, SocketsError, TimedOutError, UsageError
 
 PATIENCE = 60.0
+PR_SET_PDEATHSIG = 1
 
 
 def has_no_child() -> bool:
@@ -209,6 +210,44 @@ def test_answer_of_a_child_that_does_not_end(monkeypatch: pytest.MonkeyPatch) ->
     """An answer that is there counts, though its child hangs in its end."""
     monkeypatch.setattr(os, "_exit", lambda _status: time.sleep(PATIENCE))
     assert answer_within(2.0, lambda: Answer("there")).text == "there"
+
+
+def wait_in_kernel() -> Answer:
+    """Wait in state D, as who reads the command line of a process whose memory is locked."""
+    libc = ctypes.CDLL(None)
+    if not libc.vfork():  # which returns in the parent when the child has ended
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        time.sleep(PATIENCE)
+        os._exit(0)
+    return Answer("too late")
+
+
+def test_child_that_waits_in_the_kernel() -> None:
+    """Another child answers in the time that is left; it isn't looked for where there is none."""
+    started = time.monotonic()
+    assert answer_within(4.0, wait_in_kernel, lambda: Answer("again")).text == "again"
+    assert time.monotonic() - started < 4.0
+    with pytest.raises(TimedOutError):
+        answer_within(0.5, wait_in_kernel)
+
+
+def test_child_that_waits_in_the_kernel_each_time() -> None:
+    """The time is over then as it was before."""
+    with pytest.raises(TimedOutError, match="something hung"):
+        answer_within(1.0, wait_in_kernel, wait_in_kernel)
+
+
+def test_child_that_takes_its_time() -> None:
+    """Who sleeps or works for long is not stuck."""
+
+    def work() -> Answer:
+        time.sleep(2.6)
+        begun = time.process_time()
+        while time.process_time() < begun + 0.2:
+            pass
+        return Answer("at last")
+
+    assert answer_within(6.0, work, lambda: Answer("again")).text == "at last"
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.05])

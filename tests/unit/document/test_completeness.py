@@ -89,6 +89,10 @@ CASES: dict[str, tuple[Gap, set[str], str, tuple[str, str]]] = {
         *(Gap(gaps.UNREAD_COMMANDS, how_many=3), GROUPS, "3 command lines were not read, since"),
         ("some command lines were not read, since they are very long: the number",) * 2,
     ),
+    gaps.STUCK_COMMANDS: (
+        *(Gap(gaps.STUCK_COMMANDS), GROUPS, "a process lets whoever reads its command line wait"),
+        ("no command line was read, since one lets who reads it wait", ""),
+    ),
     gaps.UNDECIDED: (
         *(Gap(gaps.UNDECIDED, how_many=5), ALL, "filter: some sockets may fit or not"),
         ("filter: some sockets may fit or not",) * 2,
@@ -104,7 +108,10 @@ CASES: dict[str, tuple[Gap, set[str], str, tuple[str, str]]] = {
     ),
     gaps.ROWS: (Gap(gaps.ROWS, "listeners", 9), {"listeners"}, "", ("", "")),
 }
-OF_NAMES = {gaps.HIDDEN_NAMES}  # which matter where groups are named by processes alone
+OF_NAMES = {
+    gaps.HIDDEN_NAMES,
+    gaps.STUCK_COMMANDS,
+}  # which matter where groups are named by processes alone
 
 
 def incomplete(found: list[Gap], grouping: Grouping = PROCESS) -> set[str]:
@@ -180,7 +187,7 @@ def test_which_reason_is_said() -> None:
     assert why_unknown(found, UNIT, "nginx", "tcp").startswith("/proc hides the user")
     found = [gap for gap in found if not gap.kind.startswith("hidden ")]
     assert why_unknown(found, PROCESS, "nginx", "tcp").startswith("some command lines were not")
-    found = [gap for gap in found if gap.kind != gaps.UNREAD_COMMANDS]
+    found = [gap for gap in found if gap.kind not in (gaps.UNREAD_COMMANDS, gaps.STUCK_COMMANDS)]
     assert why_unknown(found, PROCESS, "nginx", "tcp").startswith("2 processes named nginx")
     assert why_unknown(found, PROCESS, "sshd", "tcp").startswith("owners in other network")
 

@@ -95,6 +95,8 @@ def read_command(proc: str, pid: int, limit: int) -> bytes:
     It is made of the first *limit* bytes of /proc/PID/cmdline, and not safe to print; b"" for a
     kernel thread, and for a process that is gone or hidden.
     """
+    if _left_out:
+        return b""
     try:
         data = read_bytes(f"{proc}/{pid}/cmdline", limit)
     except OSError as error:
@@ -128,9 +130,27 @@ def _of_a_thread(proc: str, pid: str, read: Callable[[str], bytes]) -> bytes | N
         return found
 
 
+_left_out: list[str] = []
+"""Why no command line is read; empty: each is."""
+
+
+def leave_command_lines() -> None:
+    """Read no command line in this process from now on.
+
+    For a call that has found that one can't be read for good: a user may keep his process's memory
+    locked, and whoever reads its command line then waits in the kernel (proc(5)).
+    """
+    _left_out.append("one can't be read")
+
+
+def are_command_lines_left() -> bool:
+    """Whether leave_command_lines() was called: then names end where comm does."""
+    return bool(_left_out)
+
+
 def _read_arguments(folder: str) -> bytes:
     """Return the first 4096 bytes of the command line below *folder*, NUL behind each argument."""
-    return read_bytes(f"{folder}/cmdline", _COMMAND_LINE_READ)
+    return b"" if _left_out else read_bytes(f"{folder}/cmdline", _COMMAND_LINE_READ)
 
 
 def _read_executable(folder: str) -> bytes:
