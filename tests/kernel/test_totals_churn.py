@@ -142,8 +142,8 @@ def interrupted(device: str) -> Iterator[None]:
 def serve(server: socket.socket) -> None:
     """Send the payload on each connection, and take as much.
 
-    This end speaks first: where several processors handle packets, Linux before 6.19 may reset a
-    connection whose first data comes while another one still ends the handshake.
+    This end speaks first. A client whose data came at once was reset now and then on Linux 6.18, it
+    seems where one processor takes the data while another one still ends the handshake.
     """
     while True:
         accepted, _ = server.accept()

@@ -59,6 +59,8 @@ def collect(query: Query, plan: Plan | None = None) -> Snapshot:
         snapshot.visibility.add_gap(gaps.SHORTAGE)
     if process.are_command_lines_left():
         snapshot.visibility.add_gap(gaps.STUCK_COMMANDS)
+        if query.filter:  # it may ask for a name that is cut now
+            snapshot.visibility.add_gap(gaps.UNDECIDED)
     if context.unlisted_containers:
         unlisted = len(context.unlisted_containers)
         snapshot.visibility.add_gap(gaps.CONTAINER_NAMES, how_many=unlisted)

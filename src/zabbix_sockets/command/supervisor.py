@@ -31,8 +31,8 @@ a configuration file on a network file system that does not answer."""
 _PATIENCE = 0.4
 """The part of its time after which a child is looked at that has not answered yet."""
 _LOOK = 0.2
-"""Seconds between two looks at a child that waits in the kernel, and between such pairs: no disk
-takes as long for one read."""
+"""Seconds between two looks at a child that waits in the kernel, and between such pairs: longer
+than one read of a disk that works."""
 
 _READ_SIZE = 1 << 20
 _POLL = 0.001
