@@ -19,7 +19,7 @@ from children import Child
 from zabbix_sockets import Query, build_document, collect
 from zabbix_sockets.collector.single_unix import iter_unix_sockets
 from zabbix_sockets.document.count import count
-from zabbix_sockets.document.listeners import ListenerRow
+from zabbix_sockets.document.listener_row import ListenerRow
 from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.model.names import unix_name
 from zabbix_sockets.model.socket import UnixSocket

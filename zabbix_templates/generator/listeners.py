@@ -1,6 +1,6 @@
 """Discovery of listeners: their metrics, alarms and graphs."""
 
-from zabbix_sockets.document.listeners import ListenerRow
+from zabbix_sockets.document.listener_row import ListenerRow
 
 from . import clients, quality, traffic
 from . import macros as m

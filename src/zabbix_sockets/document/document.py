@@ -10,7 +10,8 @@ from zabbix_sockets.document.admission import NOTHING_NEW, Admission, count_left
 from zabbix_sockets.document.completeness import complete_lists
 from zabbix_sockets.document.head import Collector, Host, collector_of, host_of, unseen_of
 from zabbix_sockets.document.json_text import to_json
-from zabbix_sockets.document.listeners import ListenerRow, listener_rows
+from zabbix_sockets.document.listener_row import ListenerRow
+from zabbix_sockets.document.listeners import listener_rows
 from zabbix_sockets.document.map_texts import MapTexts, map_texts
 from zabbix_sockets.document.processes import ProcessRow, process_rows
 from zabbix_sockets.document.record import (

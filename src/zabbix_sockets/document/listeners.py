@@ -1,23 +1,20 @@
-"""Rows of the list `listeners`: each listening TCP and bound UDP address, each unix listener."""
+"""Rows of the list `listeners`: one for each address that TCP listens on or UDP is bound to."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import Any
+from collections.abc import Collection
 
-from zabbix_sockets.document.record import (
-    ABSENT_ID,
-    COUNTER,
-    Record,
-    number,
-    part,
-    percentage,
-    text,
-    yes_no,
+from zabbix_sockets.document.listener_row import (
+    ListenerClients,
+    ListenerRow,
+    Others,
+    accept_queue,
+    members_of,
+    names_label,
+    socket_unit,
 )
 from zabbix_sockets.document.row import (
     ALL_ROWS,
-    BEHIND_ALL,
     OF_CLIENTS,
     OF_PROCESSES,
     Choice,
@@ -25,101 +22,21 @@ from zabbix_sockets.document.row import (
     Qualities,
     Rank,
     RankedRow,
-    Row,
-    accept_queue_pct,
     facts_of,
     has_unknown_drops,
     rank,
 )
-from zabbix_sockets.document.totals import ListenerTotals
+from zabbix_sockets.document.unix_listeners import unix_rows
 from zabbix_sockets.grouping.grouping import Groups
 from zabbix_sockets.model.addresses import format_address, format_endpoint
 from zabbix_sockets.model.gaps import TABLE
-from zabbix_sockets.model.names import is_autobound, unix_name
 from zabbix_sockets.model.quality import Quality
-from zabbix_sockets.model.snapshot import (
-    INBOUND,
-    ListenerSocket,
-    ListeningEnd,
-    Snapshot,
-    UnixListener,
-)
-from zabbix_sockets.model.wire import OWN_NETNS, UNIX, TcpState
+from zabbix_sockets.model.snapshot import INBOUND, ListenerSocket, Snapshot
+from zabbix_sockets.model.wire import OWN_NETNS, TcpState
 
 TYPE_CHECKING = False  # as in zabbix_sockets/__init__.py
 if TYPE_CHECKING:  # a call that isn't asked for clients does without the module
     from zabbix_sockets.model.clients import Clients
-
-_MAX_LABELS = 3
-
-
-class ListenerClients(Record):
-    """The remote addresses that have connections, in ESTABLISHED, with a listener.
-
-    Beyond a bound (model.clients) *distinct* is an estimate, with a standard error in percent, and
-    *top_connections* is too low by *top_error* at most; the errors are 0 where they are exact.
-    *top_address* has most connections, and *top_pct* percent of all; it is absent without any.
-    """
-
-    distinct: int = number("addresses")
-    distinct_error_pct: float = percentage()
-    top_address: str | None = text(default=None)
-    top_connections: int = number("connections")
-    top_error: int = number("connections")
-    top_pct: float = percentage()
-
-
-class ListenerRow(Row):
-    """The sockets that listen (TCP, unix) or are bound (UDP) at one address, and their connections.
-
-    *established* is absent if the namespace was not read to its end. The other states are those of
-    TCP connections to the listener, whether or not a process has them; *fin_wait* is FIN_WAIT1,
-    FIN_WAIT2 and CLOSING. They are absent where *established* is; *fin_wait*, *last_ack* and
-    *time_wait* also in other namespaces, if the source doesn't see there what no process has.
-    *accept_queue*, *backlog* and *accept_queue_pct* are of TCP and unix sockets; the latter two are
-    absent if one socket's backlog is unknown. Unix sockets have no *port*; *established* and
-    *accept_queue* are absent where the source can't tell which of two of a name they belong to.
-    *recv_queue_bytes* is of UDP. *drops*, of TCP and UDP, are those of the sockets that live: what
-    was dropped at one is forgotten when it closes, so the number may fall; it is absent if one
-    socket's are unknown, or the namespace was not read to its end.
-    *container* is absent if none is known to answer, or more than one. *socket_unit* is there while
-    systemd holds a socket for one. *unit* is the systemd unit of its processes, told only of what
-    is new (Admission.apply); it is absent if they have none, or several. *clients* is of TCP, and
-    absent where *established* is, and where nobody asked for it.
-    """
-
-    SINGULAR = "listener"
-
-    id: str = text(macro="{#ID}", zero=ABSENT_ID)
-    protocol: str = text(macro="{#PROTOCOL}")
-    address: str = text(macro="{#ADDRESS}")
-    port: int | None = number("", macro="{#PORT}", default=None)
-    device: str = text()
-    netns: str = text(macro="{#NETNS}")
-    container: str | None = text(default=None)
-    socket_unit: str | None = text(default=None)
-    unit: str | None = text(default=None)
-    ephemeral: int = yes_no(macro="{#EPHEMERAL}")
-    process: str = text(macro="{#PROCESS}")
-    admitted: int | None = number("", macro="{#ADMITTED}", default=None)
-    processes: int | None = number(
-        "processes", additive=True, zero=0, needs=OF_PROCESSES, default=None
-    )
-    sockets: int = number("sockets", additive=True, zero=0)
-    established: int | None = number("connections", additive=True, zero=0, default=None)
-    syn_recv: int | None = number("connections", additive=True, zero=0, default=None)
-    close_wait: int | None = number("connections", additive=True, zero=0, default=None)
-    fin_wait: int | None = number("connections", additive=True, zero=0, default=None)
-    last_ack: int | None = number("connections", additive=True, zero=0, default=None)
-    time_wait: int | None = number("connections", additive=True, zero=0, default=None)
-    accept_queue: int | None = number("connections", additive=True, zero=0, default=None)
-    backlog: int | None = number("connections", additive=True, zero=0, default=None)
-    accept_queue_pct: float | None = percentage(zero=0, default=None)
-    recv_queue_bytes: int | None = number("B", additive=True, zero=0, default=None)
-    drops: int | None = number("packets", COUNTER, additive=True, zero=0, default=None)
-    totals: ListenerTotals | None = part(ListenerTotals, default=None)
-    clients: ListenerClients | None = part(ListenerClients, zero=0, needs=OF_CLIENTS, default=None)
-
 
 _SYN_RECV, _CLOSE_WAIT, _FIN_WAIT, _LAST_ACK, _TIME_WAIT = range(1, 6)
 _INDICES = {
@@ -182,7 +99,7 @@ def listener_rows(
     chosen = choice.of(ranks)
     lacks_sockets = snapshot.visibility.has_gap(TABLE)  # gaps may be as many as denied processes
     sums: dict[_ListenerKey, _ListenerSums] = {}
-    others = _Others()
+    others = Others()
     for key, each in sockets.items():
         of_key = _ListenerSums(each, counts.get(key, _NO_CONNECTIONS), key[1])
         of_key.is_read = key[1] not in partly_read
@@ -191,8 +108,7 @@ def listener_rows(
             of_key.containers.update(_container_of(snapshot, one, published) for one in each)
             sums[key] = of_key
         else:
-            others.add_sums(snapshot, of_key, facts)
-            others.quality += qualities.of(key) or 0
+            _add_to(others, snapshot, of_key, facts, qualities.of(key) or 0)
     _add_clients(sums, snapshot, label)
     rows = [
         _listener_row(
@@ -205,7 +121,7 @@ def listener_rows(
         )
         for key, each in sums.items()
     ]
-    rows += _unix_rows(snapshot, groups, label, facts, choice, others)
+    rows += unix_rows(snapshot, groups, label, facts, choice, others)
     return rows + others.row()
 
 
@@ -247,174 +163,29 @@ def _rank(
     return rank(min(uids, default=None), protocol == "tcp", established, row_id)
 
 
-class _Others:
-    """The sums of listeners that have no row of their own, as a local user may have very many.
-
-    Attributes:
-        quality: the sum of their connections' samples.
-    """
-
-    def __init__(self) -> None:
-        self.quality: Quality = 0
-        self._figures: dict[str, int] = {}
-        self._rows = 0
-        self._not_offered = 0
-
-    def add(self, *, is_offered: bool, **figures: int | None) -> None:
-        """Add a listener by its additive fields; one that is None is not known.
-
-        *is_offered*: by default the templates would discover it, if it was admitted.
-        """
-        self._rows += 1
-        self._not_offered += is_offered
-        for name, value in figures.items():
-            self._figures[name] = self._figures.get(name, 0) + (value or 0)
-
-    def add_sums(self, snapshot: Snapshot, sums: _ListenerSums, facts: set[str]) -> None:
-        """Add a listener of TCP or UDP."""
-        is_tcp, port = sums.sockets[0].protocol == "tcp", sums.sockets[0].port
-        waiting, backlog, _ = _accept_queue(sums.sockets) if is_tcp else (None, None, None)
-        counts = _counts(snapshot, sums)
-        self.add(
-            is_offered=not sums.netns and not snapshot.ports.low <= port <= snapshot.ports.high,
-            processes=len(_members(snapshot, sums.owners)) if OF_PROCESSES in facts else None,
-            sockets=len(sums.sockets),
-            established=counts[0],
-            syn_recv=counts[_SYN_RECV],
-            close_wait=counts[_CLOSE_WAIT],
-            fin_wait=counts[_FIN_WAIT],
-            last_ack=counts[_LAST_ACK],
-            time_wait=counts[_TIME_WAIT],
-            accept_queue=waiting,
-            backlog=backlog,
-            recv_queue_bytes=None if is_tcp else sum(each.recv_queue or 0 for each in sums.sockets),
-            drops=_drops(sums),
-        )
-
-    def row(self) -> list[RankedRow[ListenerRow]]:
-        """Return the row that stands for them, if there are any: it is never in a document."""
-        if not self._rows:
-            return []
-        labels = dict.fromkeys(("id", "protocol", "address", "device", "netns", "process"), "")
-        figures: dict[str, Any] = {**labels, "ephemeral": 0, "sockets": 0, **self._figures}
-        made = ListenerRow(**figures)
-        found = RankedRow(BEHIND_ALL, made, self.quality)
-        found.stands_for, found.not_offered = self._rows, self._not_offered
-        return [found]
-
-
-def _members(snapshot: Snapshot, owners: Collection[int]) -> set[int]:
-    return {index for owner in owners for index in snapshot.owners.get(owner, ())}
-
-
-def _unix_rows(
-    snapshot: Snapshot,
-    groups: Groups,
-    label: NetnsLabel,
-    facts: set[str],
-    choice: Choice,
-    others: _Others,
-) -> list[RankedRow[ListenerRow]]:
-    """Return a row for each name that unix sockets listen on, of those of *choice*.
-
-    The sums of the others are added to *others*.
-    """
-    listening: dict[tuple[str, bytes], list[UnixListener]] = {}
-    for listener in snapshot.unix.listeners if snapshot.unix else ():
-        listening.setdefault((label(listener.netns), listener.name), []).append(listener)
-    ranks = {key: _unix_rank(*key, sockets) for key, sockets in listening.items()}
-    chosen = choice.of(ranks)
-    rows = []
-    for key, sockets in listening.items():
-        if key in chosen:
-            rows.append(_unix_row(snapshot, groups, sockets, key[0], facts, ranks[key]))
-            continue
-        waiting, backlog, _ = _accept_queue(sockets)
-        owners = {each.owner for each in sockets}
-        others.add(
-            is_offered=not key[0] and not is_autobound(key[1]),
-            processes=len(_members(snapshot, owners)) if OF_PROCESSES in facts else None,
-            sockets=len(sockets),
-            established=_unix_established(sockets),
-            accept_queue=waiting,
-            backlog=backlog,
-        )
-    return rows
-
-
-def _unix_rank(netns: str, name: bytes, sockets: list[UnixListener]) -> Rank:
-    uids = (each.uid for each in sockets if each.uid is not None)
-    row_id = f"{UNIX}/{unix_name(name)}" + (f"@{netns}" if netns else "")
-    # Behind TCP's: of these none shall be left out for them.
-    return rank(min(uids, default=None), False, _unix_established(sockets) or 0, row_id)
-
-
-def _unix_established(sockets: list[UnixListener]) -> int | None:
-    accepted = _sum_of_known(each.accepted for each in sockets)
-    waiting = _sum_of_known(each.accept_queue for each in sockets)
-    return None if accepted is None or waiting is None else accepted + waiting
-
-
-def _unix_row(
-    snapshot: Snapshot,
-    groups: Groups,
-    sockets: list[UnixListener],
-    netns: str,
-    facts: set[str],
-    ranked: Rank,
-) -> RankedRow[ListenerRow]:
-    owners = {each.owner for each in sockets}
-    members = _members(snapshot, owners)
-    waiting, backlog, pct = _accept_queue(sockets)
-    namespaces = {each.netns: snapshot.namespaces.get(each.netns) for each in sockets}
-    containers = {found.container if found else "" for found in namespaces.values()}
-    row = ListenerRow(
-        id=ranked[3],
-        protocol=UNIX,
-        address=unix_name(sockets[0].name),
-        device="",
-        netns=netns,
-        container=(containers.pop() or None) if len(containers) == 1 else None,
-        socket_unit=_socket_unit(snapshot, netns, members, (UNIX, sockets[0].name, 0, "")),
-        ephemeral=int(is_autobound(sockets[0].name)),
-        process=_names_label(groups, owners),
-        sockets=len(sockets),
-        processes=len(members) if OF_PROCESSES in facts else None,
-        established=_unix_established(sockets),
+def _add_to(
+    others: Others, snapshot: Snapshot, sums: _ListenerSums, facts: set[str], quality: Quality
+) -> None:
+    """Add a listener without a row of its own to the sums of such *others*."""
+    is_tcp, port = sums.sockets[0].protocol == "tcp", sums.sockets[0].port
+    waiting, backlog, _ = accept_queue(sums.sockets) if is_tcp else (None, None, None)
+    counts = _counts(snapshot, sums)
+    others.add(
+        is_offered=not sums.netns and not snapshot.ports.low <= port <= snapshot.ports.high,
+        processes=len(members_of(snapshot, sums.owners)) if OF_PROCESSES in facts else None,
+        sockets=len(sums.sockets),
+        established=counts[0],
+        syn_recv=counts[_SYN_RECV],
+        close_wait=counts[_CLOSE_WAIT],
+        fin_wait=counts[_FIN_WAIT],
+        last_ack=counts[_LAST_ACK],
+        time_wait=counts[_TIME_WAIT],
         accept_queue=waiting,
         backlog=backlog,
-        accept_queue_pct=pct,
+        recv_queue_bytes=None if is_tcp else sum(each.recv_queue or 0 for each in sums.sockets),
+        drops=_drops(sums),
     )
-    return RankedRow(ranked, row, None, members)
-
-
-def _socket_unit(
-    snapshot: Snapshot, netns: str, members: Collection[int], end: ListeningEnd
-) -> str | None:
-    """Return the socket unit for which systemd holds a socket at *end*.
-
-    It is pid 1 if it is one of *members*, the indices of processes; None: it isn't, *netns* is not
-    the label of the own namespace, or the unit isn't known.
-    """
-    if netns or not any(snapshot.processes[index].pid == 1 for index in members):
-        return None
-    return snapshot.socket_units.get(end)
-
-
-def _sum_of_known(counts: Iterable[int | None]) -> int | None:
-    """Return the sum; None if one of *counts* is."""
-    total = 0
-    for count in counts:
-        if count is None:
-            return None
-        total += count
-    return total
-
-
-def _names_label(groups: Groups, owners: set[int]) -> str:
-    """Return the names of the groups that have *owners*, at most _MAX_LABELS of them."""
-    names = groups.of_all(owners)
-    return ",".join(names[:_MAX_LABELS]) + (",..." if len(names) > _MAX_LABELS else "")
+    others.quality += quality
 
 
 def _add_clients(
@@ -473,9 +244,9 @@ def _listener_row(
 ) -> RankedRow[ListenerRow]:
     protocol, _, address, port, device, *_ = sums.sockets[0]
     netns = sums.netns
-    members = _members(snapshot, sums.owners)
+    members = members_of(snapshot, sums.owners)
     is_tcp = protocol == "tcp"
-    waiting, backlog, pct = _accept_queue(sums.sockets) if is_tcp else (None, None, None)
+    waiting, backlog, pct = accept_queue(sums.sockets) if is_tcp else (None, None, None)
     counts = _counts(snapshot, sums)
     row = ListenerRow(
         id=ranked[3],
@@ -485,9 +256,9 @@ def _listener_row(
         device=device,
         netns=netns,
         container=(sums.containers.pop() or None) if len(sums.containers) == 1 else None,
-        socket_unit=_socket_unit(snapshot, netns, members, (protocol, address, port, device)),
+        socket_unit=socket_unit(snapshot, netns, members, (protocol, address, port, device)),
         ephemeral=int(snapshot.ports.low <= port <= snapshot.ports.high),
-        process=_names_label(groups, sums.owners),
+        process=names_label(groups, sums.owners),
         sockets=len(sums.sockets),
         processes=len(members) if OF_PROCESSES in facts else None,
         established=counts[0],
@@ -543,20 +314,3 @@ def _clients(parts: list[Clients]) -> ListenerClients:
         top_error=clients.most_forgotten,
         top_pct=round(100 * connections / max(1, clients.connections), 1),
     )
-
-
-def _accept_queue(
-    sockets: Collection[ListenerSocket | UnixListener],
-) -> tuple[int | None, int | None, float | None]:
-    """Return the sums of accept queues and of backlogs, and the highest percentage of one socket.
-
-    The first is None if one queue is unknown, the others also if the backlog of one is.
-    """
-    backlogs, worst = 0, 0.0
-    waiting = _sum_of_known(each.accept_queue for each in sockets)
-    for each in sockets:
-        if each.backlog is None or each.accept_queue is None:
-            return waiting, None, None
-        backlogs += each.backlog
-        worst = max(worst, accept_queue_pct(each.accept_queue, each.backlog))
-    return waiting, backlogs, worst

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from zabbix_sockets.document.listeners import ListenerRow
+from zabbix_sockets.document.listener_row import ListenerRow
 from zabbix_sockets.document.record import Record, text
 from zabbix_sockets.document.row import NetnsLabel
 from zabbix_sockets.document.upstreams import UpstreamRow

@@ -202,27 +202,10 @@ def process_rows(
     *label* returns the label of a network namespace by its number. Of the rows that are not of
     *choice* there is one with their sums; the one with most stuck connections is always made.
     """
-    sums: dict[str, _ProcessSums] = {name: _ProcessSums() for name in groups.instances}
-    for listener in snapshot.listeners:
-        for name in groups.of(listener.owner):
-            sums[name].add_listener(listener)
-    for unix_listener in snapshot.unix.listeners if snapshot.unix else ():
-        for name in groups.of(unix_listener.owner):
-            sums[name].add_unix_listener(unix_listener)
-    qualities: Qualities[str] = Qualities(snapshot)
-    for connection, count in snapshot.connections.items():
-        for name in groups.of(connection.owner):
-            qualities.add(name, connection)
-            sums[name].add_connection(connection, count)
-    _add_requests(snapshot, groups, sums)
-    _add_owners(snapshot, groups, sums)
-    _add_namespaces(snapshot, groups, sums)
+    sums, qualities = _sums_of(snapshot, groups)
     facts = facts_of(snapshot, groups.grouping)
     unix = unix_sockets(snapshot, groups) if OF_PROCESSES in facts else None
     denied = {gap.where: gap.how_many for gap in snapshot.visibility.gaps if gap.kind == DENIED}
-    if snapshot.visibility.has_gap(*UNREAD):  # asked once: gaps may be as many as denied processes
-        for each in sums.values():
-            each.has_unknown_drops = True
     ranks = {
         name: rank(each.uid, each.is_listening, each.sockets, name) for name, each in sums.items()
     }
@@ -246,9 +229,9 @@ def process_rows(
         for name, each in sums.items()
         if name in chosen
     ]
-    if len(rows) == len(sums):
-        return rows
     others = {name: each for name, each in sums.items() if name not in chosen}
+    if not others:
+        return rows
     row = _row_of_others(groups, others, facts, sum(denied.get(name, 0) for name in others))
     behind = RankedRow(BEHIND_ALL, row, sum(qualities.of(name) or 0 for name in others))
     behind.stands_for = len(others)
@@ -258,6 +241,29 @@ def process_rows(
         for name, each in others.items()
     )
     return [*rows, behind]
+
+
+def _sums_of(snapshot: Snapshot, groups: Groups) -> tuple[dict[str, _ProcessSums], Qualities[str]]:
+    """Return the sums of each group, and the samples of its connections."""
+    sums: dict[str, _ProcessSums] = {name: _ProcessSums() for name in groups.instances}
+    qualities: Qualities[str] = Qualities(snapshot)
+    for listener in snapshot.listeners:
+        for name in groups.of(listener.owner):
+            sums[name].add_listener(listener)
+    for unix_listener in snapshot.unix.listeners if snapshot.unix else ():
+        for name in groups.of(unix_listener.owner):
+            sums[name].add_unix_listener(unix_listener)
+    for connection, count in snapshot.connections.items():
+        for name in groups.of(connection.owner):
+            qualities.add(name, connection)
+            sums[name].add_connection(connection, count)
+    _add_requests(snapshot, groups, sums)
+    _add_owners(snapshot, groups, sums)
+    _add_namespaces(snapshot, groups, sums)
+    if snapshot.visibility.has_gap(*UNREAD):  # asked once: gaps may be as many as denied processes
+        for each in sums.values():
+            each.has_unknown_drops = True
+    return sums, qualities
 
 
 def _row_of_others(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
 from zabbix_sockets.document.document import Document
-from zabbix_sockets.document.listeners import ListenerRow
+from zabbix_sockets.document.listener_row import ListenerRow
 from zabbix_sockets.document.processes import ProcessRow
 from zabbix_sockets.document.record import TEXT, Record, field_at, value_at
 from zabbix_sockets.document.row import Row

@@ -20,7 +20,7 @@ from zabbix_sockets.document.admission import (
     count_left_out,
 )
 from zabbix_sockets.document.document import Limits, build_document
-from zabbix_sockets.document.listeners import ListenerRow
+from zabbix_sockets.document.listener_row import ListenerRow
 from zabbix_sockets.document.processes import ProcessRow
 from zabbix_sockets.document.row import RankedRow, rank
 from zabbix_sockets.document.upstreams import UpstreamRow

@@ -18,7 +18,7 @@ from zabbix_sockets.document.discovery import macros_of
 from zabbix_sockets.document.document import ROWS, Document, build_document, read_document
 from zabbix_sockets.document.head import Collector, Ephemeral, Host, HostTotals, Spool, Unseen
 from zabbix_sockets.document.json_text import to_json
-from zabbix_sockets.document.listeners import ListenerClients
+from zabbix_sockets.document.listener_row import ListenerClients
 from zabbix_sockets.document.record import (
     COUNTER,
     FRACTION,

@@ -11,7 +11,7 @@ from hypothesis import given
 from zabbix_sockets.document import document as module
 from zabbix_sockets.document.admission import Admission, Moment, Table
 from zabbix_sockets.document.document import Document, Limits, build_document
-from zabbix_sockets.document.listeners import ListenerRow
+from zabbix_sockets.document.listener_row import ListenerRow
 from zabbix_sockets.document.processes import ProcessRow
 from zabbix_sockets.document.row import MOST_MADE
 from zabbix_sockets.model.gaps import DENIED, Gap
