@@ -167,9 +167,8 @@ def safe_names(data: bytes) -> None:
     names.is_autobound(data)
 
 
-_NO_DEVICE = b"/: \t\n\v\f\r@"
-"""What the kernel takes in no device's name (dev_valid_name()), and "@", which ids have before a
-namespace: a listener that is bound to such a device is on no map."""
+_NO_DEVICE = b"/: \t\n\v\f\r"
+"""What the kernel takes in no device's name (dev_valid_name())."""
 
 
 def hostile_names(data: bytes) -> None:

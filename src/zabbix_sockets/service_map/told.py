@@ -12,7 +12,10 @@ from zabbix_sockets.model.errors import printable
 LISTENERS, UPSTREAMS = "sockets.map.listeners", "sockets.map.upstreams"
 """The keys of the items that have the texts."""
 
-_END = re.compile(r"(tcp|udp)/(\[[^\]]*\]|[^:\[\]@]+):([0-9]{1,5})(?:@(.*))?", re.DOTALL)
+_END = re.compile(r"(tcp|udp)/\[?([0-9A-Fa-f:.]+)(?:%[^:]*|\]?):([0-9]{1,5})(?:@(.*))?", re.DOTALL)
+"""Protocol, address, port and namespace of an end. After "%" comes the name of a device, which may
+have any character but ":"."""
+
 _PREFIX_DIGITS = 3  # of 128
 _MAX_LINES = 20_000
 """Of a text that is no longer than 60,000 bytes; others were not made by zabbix-sockets."""
@@ -132,7 +135,7 @@ def parse_end(text: str) -> End | None:
     if not found:
         return None
     protocol, address, port, netns = found.groups()
-    shown = plain_address(address.strip("[]").partition("%")[0])
+    shown = plain_address(address)
     if not shown or int(port) > 65535:  # noqa: PLR2004  # the greatest port
         return None
     return End(protocol, shown, int(port), netns or "")
