@@ -2,6 +2,7 @@
 
 At first all is well and a host lives its ordinary life. Then all faults that don't disturb each
 other are there at the same time, until each server has raised the problem of each, and are mended.
+Then come those that silence others, in the same way.
 At last the collector itself is at fault, in one way after the other.
 """
 
@@ -94,6 +95,7 @@ _SERVER = {"UnreachablePeriod": 10, "UnreachableDelay": 3, "UnavailableDelay": 3
 """How soon a server knows that an agent is down, which by default takes it 45 s."""
 
 FAULTS_TRIED = tuple(each for each in FAULTS if each.short or rounds.WHOLE_TRIAL)
+FAULTS_ALONE = tuple(each for each in FAULTS_TRIED if each.alone)
 BLINDNESSES_TRIED = BLINDNESSES if rounds.WHOLE_TRIAL else ()
 LIFE_TRIED = life.LIFE if rounds.WHOLE_TRIAL else life.SHORT
 VERSIONS_TRIED = SERVER_VERSIONS if rounds.WHOLE_TRIAL else SERVER_VERSIONS[-1:]
@@ -180,7 +182,12 @@ def run(servers: Servers, stage: Stage, folder: Path) -> Trial:
             # A listener is missed if it was there a window before that in which it isn't.
             for host in seen:
                 host.wait_for_document(max(time.time(), known + WINDOW) + WINDOW)
-            _go(trial, courses, seen, _STAYS_SECONDS)
+            together = {
+                fault: course for fault, course in courses.items() if fault not in FAULTS_ALONE
+            }
+            _go(trial, together, seen, _STAYS_SECONDS)
+            for fault in FAULTS_ALONE:
+                _go(trial, {fault: courses[fault]}, seen, 0)
             for blindness in BLINDNESSES_TRIED:
                 course = blindness.make(seen)
                 next(course)

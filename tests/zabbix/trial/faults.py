@@ -39,6 +39,8 @@ class Fault:
     """Other rows of its programs, on which there may be no problem."""
     short: bool = False
     """It is tried by `make test`, too."""
+    alone: bool = False
+    """It silences others, so it is tried after them."""
 
     @property
     def name(self) -> str:
@@ -370,6 +372,7 @@ FAULTS = (
         document_truncated,
         "",
         r"The document leaves rows out: \d+ processes, \d+ listeners \(.*\)",
+        alone=True,  # no listener is missed of an incomplete list
     ),
 )
-"""What doesn't disturb each other."""
+"""Those that are not `alone` do not disturb each other."""
