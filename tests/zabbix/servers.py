@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import requests
-from pyzabbix.api import ZabbixAPI
+from pyzabbix.api import ZabbixAPI, ZabbixAPIException
 
 from . import database, frontend, programs, sending
 from .agents import TIMEOUT_SECONDS, Kind, free_port
@@ -51,6 +52,7 @@ _SETTINGS = {
 }
 
 _API_SECONDS = 120
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,14 @@ class Server:
         # database, which ends with an error in one of them.
         self.api.host.update(hostid=host.hostid, status=1)
         self.reload()
-        self.api.host.delete(host.hostid)
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                self.api.host.delete(host.hostid)
+                break
+            except ZabbixAPIException as error:
+                if not tries_left or "SQL statement execution" not in str(error):
+                    raise
+                time.sleep(1)
         self.api.hostgroup.delete(host.groupid)
 
     def items(self, hostid: str, **parameters: object) -> list[dict[str, Any]]:

@@ -84,14 +84,18 @@ def test_time_and_text_are_kept(
     to = f"127.0.0.1:{proxy.port if way == 'proxy' else server.port}"
     with recording() as recorder:
         both = ("--server", to, "--server", recorder.address, "--host", plain.name)
-        for number in range(1, 4):
+        expected = []
+        for number in range(1, 10):
             answer = push(sender, *both)
+            assert len(recorder.taken) == number
+            if answer.returncode and number < 9:
+                continue  # it is busy, or does not know the item yet
             assert (answer.returncode, answer.stderr) == (0, "")
             assert f"{to}: sent 1, failed 0\n" in answer.stdout
-            assert len(recorder.taken) == number
-        expected = [
-            (each["clock"], each["ns"], each["value"][:_MAX_TEXT]) for each in recorder.taken
-        ]
+            taken = recorder.taken[-1]
+            expected.append((taken["clock"], taken["ns"], taken["value"][:_MAX_TEXT]))
+            if len(expected) == 3:
+                break
     (item,) = server.items(plain.hostid)
     wait_for(lambda: len(server.history(item["itemid"], _TEXT)) == len(expected))
     stored = server.history(item["itemid"], _TEXT)

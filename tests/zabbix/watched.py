@@ -186,7 +186,7 @@ class Watched:
 
 def both_complete(pair: tuple[Document, Document]) -> bool:
     """Tell whether these documents say that they have all there is."""
-    return all(each.content["complete"] == 1 for each in pair)
+    return all(each.content.get("complete") == 1 for each in pair)
 
 
 def differences(
