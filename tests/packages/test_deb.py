@@ -148,6 +148,7 @@ def test_calls_that_were_stopped(debian: Prepared) -> None:
     assert f"{version()}+1" not in debian.run("ls /usr/lib/zabbix-sockets").split()
 
 
+@pytest.mark.short_form
 def test_without_a_python(debian: Prepared) -> None:
     """An agent gets one line that says so, a person another."""
     debian.run(install(BUILT))

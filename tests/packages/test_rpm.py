@@ -176,6 +176,7 @@ def test_no_call_fails_meanwhile(root: Tree) -> None:
     assert root.inside(f"ls {HOME}").split() == [version(), f"{version()}+1", "current"]
 
 
+@pytest.mark.short_form
 def test_calls_that_were_stopped(root: Tree) -> None:
     """A call that began long before the upgrade ends with the files that it began with."""
     root.run(f'rpm -i "$tree/{PYTHON}"; rpm -i "$tree/{BUILT}"')

@@ -1,7 +1,7 @@
 """How many rounds those tests do that find more the longer they run: the one home of all sizes.
 
 `make test` does few, in which a fault that is always there shows; `make test-all` as many as a
-rare one needs; `make soak` is for a night. TEST_ROUNDS says which: short, full or soak.
+rare one needs; `make rounds` is for a night. TEST_ROUNDS says which: short, full or soak.
 """
 
 import os
@@ -14,11 +14,14 @@ def _of(short: int, full: int, soak: int) -> int:
     return {"short": short, "full": full, "soak": soak}[SIZE]
 
 
-CHURN = _of(100, 1000, 20_000)
+CHURN = _of(60, 1000, 20_000)
 """Snapshots by each source, beside processes that open and close sockets."""
 
 EXAMPLES = _of(25, 100, 3000)
 """What each property of tests/unit is tried with, unless it says another number."""
+
+LAYOUTS = _of(6, 30, 500)
+"""Drawings that each property of a map's layout is tried with."""
 
 EXPRESSIONS = _of(20, 260, 5000)
 """Random filters for each seed."""
@@ -27,11 +30,14 @@ FUZZ_SECONDS = _of(100, 2000, 60_000) / 1000
 """Processor time for mutations of the inputs of each target of tests/fuzz, of which there are some
 forty; `make fuzz` has a time of its own."""
 
-HEALTHY_MINUTES = _of(40, 300, 600)
+HEALTHY_MINUTES = _of(25, 300, 600)
 """Documents of a host on which nothing goes wrong, one a minute; there are several such hosts."""
 
 FLOOD = _of(1200, 10_000, 10_000)
-"""Names that one container runs within an hour, with each version of the server."""
+"""Names that one container runs within FLOOD_MINUTES, with each version of the server."""
+
+FLOOD_MINUTES = _of(40, 60, 60)
+"""Documents of the host on which it runs, one a minute."""
 
 KILLS = _of(5, 10, 200)
 """Kills of a send at random moments, with each version of zabbix_sender."""
@@ -39,7 +45,7 @@ KILLS = _of(5, 10, 200)
 NAMESPACES = _of(60, 200, 200)
 """Network namespaces that there are at once."""
 
-TOTALS = _of(30, 1000, 20_000)
+TOTALS = _of(15, 1000, 20_000)
 """Rounds of connections that are compared with the totals in the kernel, beside others."""
 
 INTERRUPTED = _of(3000, 30_000, 60_000)
@@ -47,6 +53,9 @@ INTERRUPTED = _of(3000, 30_000, 60_000)
 
 RUSH = _of(2, 60, 600)
 """Seconds with 10,000 short connections in each, which the totals have to count."""
+
+SOAK_SECONDS = _of(120, 300, 3600)
+"""How long tests/zabbix/soak watches what runs for long."""
 
 EACH_STEP = not IS_SHORT
 """Whether tests/unit/rig lets each step of a call fail, or a sample of them: see its plan.py."""

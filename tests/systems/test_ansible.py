@@ -119,6 +119,7 @@ def test_what_would_be_done(controller: Controller) -> None:
     assert not keys.exists()
 
 
+@pytest.mark.short_form
 def test_no_package_for_the_host(controller: Controller, tmp_path: Path) -> None:
     """A folder without a package of the host's kind is a failure that names the kind."""
     with pytest.raises(AssertionError, match=r"has 0 files zabbix-sockets_\*_\w+\.deb"):

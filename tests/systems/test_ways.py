@@ -166,6 +166,7 @@ def test_an_old_libbpf(host: Host) -> None:
     assert differences(host, before) == []
 
 
+@pytest.mark.short_form
 @on(with_agent("agentd"))
 def test_a_system_without_bpf(where: tuple[str, str], package: Path) -> None:
     """Where the capabilities for BPF lack, its units are skipped, and the agent says so."""

@@ -378,6 +378,7 @@ def test_graphs_of_rows(seen: Seen) -> None:
         assert set(of_rows) <= set(known)
 
 
+@pytest.mark.short_form
 def test_latest_data(seen: Seen, browser: Browser) -> None:
     """Processes' items are listed, a page of 50; all but rates with the last document's figures."""
     with latest_data(browser, seen.server, seen.host.hostid, "processes") as page:

@@ -90,6 +90,7 @@ def test_values(watched: Watched, hostile: Mapping[str, Holder]) -> None:
     watched.wait_for_no_faults()
 
 
+@pytest.mark.short_form
 def test_ephemeral_ports(watched: Watched, stage: Stage) -> None:
     """A listener on a port that the kernel picks is discovered on demand."""
     key = "{$SOCKETS.LLD.LISTENER.EPHEMERAL}"
@@ -140,6 +141,7 @@ def lost_keys(watched: Watched) -> set[str]:
     return {key for key, discovery in found.items() if discovery and discovery["ts_delete"] != "0"}
 
 
+@pytest.mark.short_form
 def test_listener_that_goes(watched: Watched) -> None:
     """A port that nobody listens on any more has 0 sockets, and 1 when it is served again."""
     (port,) = free_ports(1)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
-from rounds import FLOOD
+from rounds import FLOOD, FLOOD_MINUTES
 
 from zabbix_sockets.document.admission import QUOTAS, Admission, Moment, Table
 from zabbix_sockets.document.document import build_document
@@ -43,7 +43,7 @@ CACHE = "32M"
 """The default of Zabbix, which a thousand rows of processes fill."""
 
 SERVICES = [f"service {number}" for number in range(30)]
-MINUTES = range(60)
+MINUTES = range(FLOOD_MINUTES)
 TROUBLE = range(15, MINUTES.stop)
 """Minutes in which each service has 100 connections in CLOSE_WAIT."""
 

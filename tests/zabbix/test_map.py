@@ -135,6 +135,7 @@ def test_page(browser: Browser, town: Town) -> None:
     assert not {"#e45959", "#e97659"} & colors.keys()
 
 
+@pytest.mark.short_form
 def test_without_rights(town: Town, tmp_path: Path) -> None:
     """A user who sees no host is told so in one line, with what it takes."""
     user = add_user(town.server, USER_ROLE)
@@ -144,6 +145,7 @@ def test_without_rights(town: Town, tmp_path: Path) -> None:
     assert "read access" in answer.err[1]
 
 
+@pytest.mark.short_form
 def test_by_group(town: Town, tmp_path: Path) -> None:
     """Groups have a map of their own, to which the first one leads; nobody else's is written."""
     state = ("--state", str(tmp_path / "state"))

@@ -101,6 +101,7 @@ def test_strange_names_are_counted(agent: Agent, stage: Stage, name: str) -> Non
         assert agent.ask(f"sockets.count[{in_key(name)},tcp,listen]") == "2"
 
 
+@pytest.mark.short_form("zabbix_agentd-6.0")
 def test_keys_that_the_command_prints(agent: Agent, stage: Stage) -> None:
     """Whatever a process is called, every agent takes the key that `show` prints for it."""
     with ExitStack() as stack:

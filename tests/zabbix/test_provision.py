@@ -52,6 +52,7 @@ def test_changed_template_is_put_right(target: Target) -> None:
     assert item["delay"] == polled[0]["delay"]
 
 
+@pytest.mark.short_form
 def test_missing_parts_come_back(target: Target) -> None:
     """What somebody deleted is added again."""
     (template,) = target.api.template.get(filter={"host": [AGENT]}, selectTriggers=["triggerid"])
@@ -136,6 +137,7 @@ def test_admin_without_access(target: Target) -> None:
     assert target.state() == before
 
 
+@pytest.mark.short_form
 def test_admin_with_access(target: Target) -> None:
     """Read-write access to the two groups is all that an Admin needs, but for dashboards."""
     found = {}

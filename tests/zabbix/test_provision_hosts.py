@@ -189,6 +189,7 @@ def discover_host(target: Target) -> str:
     return name
 
 
+@pytest.mark.short_form
 def test_proxy(target: Target) -> None:
     """A new host gets the proxy; one that is there keeps its own, and an unknown one ends all."""
     proxy, name = unique("proxy"), unique("behind")

@@ -239,7 +239,7 @@ def fresh(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Server]:
         yield server
 
 
-@pytest.mark.short_form("6.0-trapper", "7.0-agent_active")
+@pytest.mark.short_form("6.0-trapper")
 @pytest.mark.parametrize("way", NAMES)
 def test_import_of_the_same_file_changes_nothing(fresh: Server, way: str) -> None:
     """The server finds no difference between a template and the file that it was made of."""

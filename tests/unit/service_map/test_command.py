@@ -114,6 +114,7 @@ def test_aliases_of_the_file(tmp_path: Path) -> None:
     assert "'198.51.100' is no address and no network" in said(ask({}, *asked)[1])
 
 
+@pytest.mark.short_form("answers0*", "answers5*")
 @pytest.mark.parametrize(
     ("answers", "arguments", "words"),
     [

@@ -7,6 +7,7 @@ from itertools import combinations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rounds import LAYOUTS
 
 from zabbix_sockets.service_map.boxes import (
     ICON,
@@ -70,7 +71,7 @@ def test_shop_needs_no_room() -> None:
 
 
 @given(requests())
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=LAYOUTS)
 def test_nothing_overlaps(request: Request) -> None:
     """No label that is shown overlaps another one, or an element; all are within the width."""
     layout = place(request)
@@ -86,7 +87,7 @@ def test_nothing_overlaps(request: Request) -> None:
 
 
 @given(requests())
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=LAYOUTS)
 def test_icons_are_apart(request: Request) -> None:
     """No two elements are at one place."""
     icons = [element_box(point, Size(0, 0)) for point in place(request).points.values()]
@@ -94,7 +95,7 @@ def test_icons_are_apart(request: Request) -> None:
 
 
 @given(requests())
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=LAYOUTS)
 def test_the_same_again(request: Request) -> None:
     """A layout depends on nothing but the drawing, and is kept with all in its place."""
     layout = place(request)
@@ -103,7 +104,7 @@ def test_the_same_again(request: Request) -> None:
 
 
 @given(requests(), st.data())
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=LAYOUTS)
 def test_what_is_there_stays(request: Request, data: st.DataObject) -> None:
     """New elements find a place beside those that a person has put somewhere."""
     keys = sorted(request.labels)
