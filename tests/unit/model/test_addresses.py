@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import struct
 
 import pytest
 from hypothesis import given
@@ -80,3 +81,11 @@ def test_ipv4_address_folds_like_its_mapped_form() -> None:
     loopback = bytes((127, 0, 0, 1))
     assert fold_address(loopback) == fold_address(MAPPED_PREFIX + loopback)
     assert fold_address(loopback) != fold_address(bytes((127, 0, 0, 2)))
+
+
+@given(st.lists(st.integers(0, 0xFFFFFFFF), min_size=4, max_size=4))
+def test_ipv6_address_folds_as_in_the_kernel(words: list[int]) -> None:
+    """It is what fold() of minisocks.bpf.c computes, in 32 bits, of the address's four words."""
+    one, two, three, four = words
+    wanted = one ^ two * 0x9E3779B1 ^ three * 0x85EBCA77 ^ four * 0xC2B2AE3D
+    assert fold_address(struct.pack("=4I", *words)) == wanted % (1 << 32)

@@ -45,6 +45,12 @@ def test_after_the_end(clock: Clock, late: float) -> None:
         deadline.check()
 
 
+def test_since(clock: Clock) -> None:
+    """The seconds may have begun before."""
+    deadline = Deadline(2.5, since=clock.now - 1)
+    assert deadline.remaining() == 1.5
+
+
 def test_part_is_a_share_of_what_is_left(clock: Clock) -> None:
     """A part ends after its share of the time that remains, not of the whole."""
     deadline = Deadline(10)

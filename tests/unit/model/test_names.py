@@ -175,6 +175,7 @@ def test_known_spellings(raw: bytes, spelling: str) -> None:
         (b"100%", "100%25"),
         (b"a%-b", "a%25-b"),
         (b"a~b", "a%7Eb"),
+        (b"a\xffb", "a%FFb"),
     ],
 )
 def test_names_of_who_is_not_there(parameter: bytes, name: str) -> None:

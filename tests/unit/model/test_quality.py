@@ -174,6 +174,28 @@ def test_sampler(figures: tuple[int, ...], limited: tuple[int, int]) -> None:
     assert not sampler.lacks_limited_times
 
 
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        ("timeouts", "retransmitting", 1),
+        ("in_flight", "retransmitting", 1),
+        ("lost", "lost", 7),
+        ("retransmits", "retransmits", 7),
+        ("receiver", "receiver_limited_ms", 7),
+        ("sender", "sender_buffer_limited_ms", 7),
+    ],
+)
+def test_one_figure_alone(name: str, field: str, value: int) -> None:
+    """None needs another one to be seen, and none changes another one."""
+    nothing = dict.fromkeys(("timeouts", "lost", "in_flight", "retransmits"), 0)
+    nothing |= {"receiver": 0, "sender": 0}
+    alone = with_figures(**nothing | {name: 7000 if field.endswith("_ms") else 7})
+    usual = figures_of(Sampler(60)(with_figures(**nothing)))
+    found = figures_of(Sampler(60)(alone))
+    share = {"retransmitting_pct": 100.0} if field == "retransmitting" else {}
+    assert found == usual | {field: value} | share
+
+
 def test_older_kernels_tell_no_limited_times() -> None:
     """Before 4.10 there are none, which the sampler remembers."""
     sampler = Sampler(60)
