@@ -210,11 +210,19 @@ def _is_of(pid: int, call: int) -> bool:
 
 
 def locks_held(root: Path) -> Iterator[str]:
-    """Yield the locks below the folder *root* that somebody holds."""
+    """Yield the locks below the folder *root* that somebody holds for good.
+
+    On a busy machine a child that was killed may need a moment for its end.
+    """
+    until = time.monotonic() + _ENDING
     for path in root.rglob("*"):
-        if path.is_file():
+        while path.is_file():
             with path.open("rb") as file:
                 try:
                     _REAL_FLOCK(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
                 except BlockingIOError:
-                    yield str(path)
+                    if time.monotonic() > until:
+                        yield str(path)
+                        break
+                    time.sleep(0.05)
