@@ -4,8 +4,10 @@
 # make test-all  the same, with each version and agent, and with all rounds of what is done in
 #             rounds (tests/support/rounds.py)
 # make test-crowded  the tests, beside all that they must not notice (as root)
-# make soak   only what is done in rounds, for a night
+# make soak   an hour of all that runs for long, and what came of it in docs/images/soak.png (as root)
+# make rounds  only what is done in rounds, for a night
 # make fuzz   look for what the fuzzer finds, for an hour (FUZZ_SECONDS), in FUZZ=TARGET... alone
+# make mutants  change the code, and look which changes no unit test notices, for hours
 # make quick  lint and unit tests, in some minutes
 # make lint   ruff and mypy
 # make privileges   find out anew what docs/privileges.md says of each privilege (as root)
@@ -24,7 +26,7 @@ SOURCES := $(shell find src conf zabbix_templates -type f -not -name '*.pyc') py
 
 FUZZ_SECONDS ?= 3600
 
-.PHONY: run test test-all test-crowded soak fuzz quick lint bpf selinux templates pictures privileges manual \
+.PHONY: run test test-all test-crowded soak rounds fuzz mutants quick lint bpf selinux templates pictures privileges manual \
     packages requirements bench format clean
 
 run: $(VENV)/.installed
@@ -40,7 +42,16 @@ test-crowded: $(VENV)/.dev requirements
 	tests/crowded.sh tests/all.sh $(BIN)/python
 
 soak: $(VENV)/.dev requirements
+	TEST_ROUNDS=soak tests/isolated.sh $(BIN)/python -m pytest tests/zabbix/soak
+	$(BIN)/python tests/zabbix/soak/plot.py .cache/soak.json docs/images/soak.png
+
+rounds: $(VENV)/.dev requirements
 	TEST_ROUNDS=soak tests/isolated.sh $(BIN)/python -m pytest -m rounds tests/kernel tests/zabbix
+
+mutants: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[dev,map,mutants]'
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
 
 fuzz: $(VENV)/.dev
 	PYTHONPATH=tests/support $(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS) $(FUZZ)
@@ -94,8 +105,9 @@ $(VENV)/.installed: $(SOURCES) | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check .
 	touch $@
 
+# Most of what the tools bring is never imported, so none of it is compiled beforehand.
 $(VENV)/.dev: $(SOURCES) | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[dev,map]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile '.[dev,map]'
 	touch $(VENV)/.installed $@
 
 $(VENV)/bin/python:

@@ -81,10 +81,13 @@ lint() {
 zabbix=tests/zabbix
 lint
 run_on_trees "$@"
+parts="$parts soak" # it waits most of its time, so it needs no turn
+isolated_pytest soak "$@" $zabbix/soak 3>&- &
 run kernel "$@" tests/kernel
 # shellcheck disable=SC2046  # names of files
 run send "$@" $(ls $zabbix/test_send*.py) $zabbix/test_setup.py
-run servers "$@" $zabbix --ignore=$zabbix/alarms --ignore=$zabbix/trial --ignore-glob='*/test_send*' \
+run servers "$@" $zabbix --ignore=$zabbix/alarms --ignore=$zabbix/trial --ignore=$zabbix/soak \
+    --ignore-glob='*/test_send*' \
     --ignore-glob='*/test_provision*' --ignore=$zabbix/test_scale.py --ignore=$zabbix/test_upgrade.py \
     --ignore-glob='*/test_check*' --ignore=$zabbix/test_setup.py \
     --ignore=$zabbix/test_external_check.py --ignore=$zabbix/test_silence.py \

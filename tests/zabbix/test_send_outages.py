@@ -1,69 +1,35 @@
 """Real servers and proxies that stop, are killed or hang while send pushes to them."""
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 
-from . import programs, proxies
-from .programs import Program, listens, wait_for
+from . import proxies
+from .outages import Receiver, hang, host_with_documents, kill, receiving, stop, stored
+from .programs import wait_for
 from .pushing import BUSY_SECONDS, QUICK, running, waiting, with_sender
 from .recorder import recording
-from .servers import SERVER_VERSIONS, Host, Server, Servers
-from .servers import _command as command_of_server
+from .servers import SERVER_VERSIONS, Host, Servers
 from .stage import UnavailableError
 
 pytestmark = [pytest.mark.zabbix, pytest.mark.short_form("server-7.0-*", "proxy-6.0-*")]
 
-_TRAPPER, _TEXT = 2, 4
 _MAX_TEXT = 65_535
 _MISSED = 3  # documents that one outage lasts
 _UNSAVED_SECONDS = BUSY_SECONDS
 """Within which a server or proxy has written to its database what it has said it took."""
-
-Row = tuple[int, int, str]
-"""Seconds, nanoseconds and text of a stored document."""
-
-
-@dataclass(slots=True)
-class Receiver:
-    """A server or proxy that can be stopped and started again as it was."""
-
-    server: Server
-    port: int
-    command: list[str]
-    program: Program
-    assigned: dict[str, Any]
-    """What makes a host one of the proxy's."""
-    reload: Callable[[], None]
-
-    def start(self) -> None:
-        """Start it again: same port, same database."""
-        self.program = programs.start([*self.command, "--foreground"], self.program.log)
-        self.program.wait(lambda: listens(self.port))
-
-    def signal(self, number: int) -> None:
-        """Send a signal to each of its processes."""
-        for each in psutil.Process(self.program.process.pid).children(recursive=True):
-            each.send_signal(number)
 
 
 @pytest.fixture(scope="module", params=SERVER_VERSIONS)
 def own_server(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Receiver]:
     """A server of each version that no other test needs."""
     try:
-        with servers.fresh(request.param) as server:
-            command = command_of_server(server.version, server.directory)
-            own = Receiver(server, server.port, command, server.program, {}, server.reload)
+        with receiving(servers, request.param) as own:
             yield own
-            own.program.stop()
     except UnavailableError as exc:
         pytest.skip(str(exc))
 
@@ -82,48 +48,11 @@ def receiver(request: pytest.FixtureRequest, own_server: Receiver, lab: Path) ->
         own.program.stop()
 
 
-@contextmanager
-def stop(receiver: Receiver) -> Iterator[None]:
-    """It ends in order, and is started again."""
-    receiver.program.end()
-    yield
-    receiver.start()
-
-
-@contextmanager
-def kill(receiver: Receiver) -> Iterator[None]:
-    """It is killed with all its processes, and started again."""
-    receiver.program.stop()
-    yield
-    receiver.start()
-
-
-@contextmanager
-def hang(receiver: Receiver) -> Iterator[None]:
-    """The kernel accepts connections for it, but nobody answers."""
-    receiver.signal(signal.SIGSTOP)
-    yield
-    receiver.signal(signal.SIGCONT)
-
-
 @pytest.fixture
 def host(receiver: Receiver) -> Iterator[Host]:
     """A host that keeps documents as text."""
-    server = receiver.server
-    host = server.create_host("outage", **receiver.assigned)
-    server.api.item.create(
-        hostid=host.hostid, name="all", key_="sockets.get", type=_TRAPPER, value_type=_TEXT
-    )
-    receiver.reload()
-    yield host
-    server.delete_host(host)
-
-
-def stored(server: Server, host: Host) -> set[Row]:
-    """Return what the host's item has in its history."""
-    (item,) = server.items(host.hostid)
-    rows = server.history(item["itemid"], _TEXT)
-    return {(int(row["clock"]), int(row["ns"]), row["value"]) for row in rows}
+    with host_with_documents(receiver) as host:
+        yield host
 
 
 @pytest.mark.parametrize("outage", [stop, kill, hang])

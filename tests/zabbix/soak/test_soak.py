@@ -1,0 +1,162 @@
+"""Hours of all that runs for long: nothing grows, nothing is missed, no counter falls, no drift."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rounds
+
+from ..agents import CACHE, Agents, Kind, Way  # noqa: TID252  # a test folder is no installed package
+from ..outages import receiving  # noqa: TID252
+from ..servers import Servers  # noqa: TID252
+from ..stage import Stage, UnavailableError  # noqa: TID252
+from . import course
+from .course import Soak
+from .world import RATE
+
+pytestmark = [pytest.mark.zabbix, pytest.mark.kernel]
+
+REPORT = CACHE.parent / "soak.json"
+"""What `make soak` draws."""
+
+MB = 1 << 20
+KINDS = ("send", "agent", "show")
+DRIFT = 0.010
+STARVED = 2.0
+"""How many times as long as on an idle machine something takes where that is so busy that nothing
+can be said of who misses an interval: then most is still done, and none is half a second off."""
+
+
+@pytest.fixture(scope="module")
+def soak(stage: Stage, agents: Agents, servers: Servers) -> Soak:
+    """What was noted."""
+    version = "7.0"
+    try:
+        agent = agents.get(Kind("zabbix_agentd", version), Way.PINNED)
+        with (
+            tempfile.TemporaryDirectory(prefix="zabbix-soak-") as folder,
+            receiving(servers, version) as receiver,
+        ):
+            found = course.run(stage, agent, receiver, Path(folder), rounds.SOAK_SECONDS)
+    except UnavailableError as exc:
+        pytest.skip(str(exc))
+    found.save(REPORT)
+    return found
+
+
+def risen(values: Sequence[float]) -> list[float]:
+    """Return by how much the last third is above the one before: at rest, and at the highest.
+
+    The first third is for beginning.
+    """
+    third = len(values) // 3
+    before, after = values[third : 2 * third], values[2 * third :]
+    return [
+        statistics.quantiles(after)[0] - statistics.quantiles(before)[0],
+        max(after) - max(before),
+    ]
+
+
+def starved(soak: Soak) -> int:
+    """Return in how many seconds the machine was too busy for what runs each second."""
+    return sum(each > STARVED for each in soak.slowness)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_memory_is_flat(soak: Soak, kind: str) -> None:
+    """No process takes more in the end than it did before."""
+    assert max(risen([each.own_bytes for each in soak.samples[kind]])) <= 1 * MB
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_descriptors_are_as_many(soak: Soak, kind: str) -> None:
+    """Nor are there more of them, or more threads."""
+    for field in ("descriptors", "threads"):
+        assert max(risen([getattr(each, field) for each in soak.samples[kind]])) <= 0, field
+
+
+def test_kernel_memory_is_flat(soak: Soak) -> None:
+    """The maps take what they took after the programs were last loaded."""
+    last = max(moment for moment, event in soak.events if event.startswith("load"))
+    taken = [size for moment, size in soak.maps if moment > last]
+    half = len(taken) // 2
+    assert min(taken) > 0
+    assert statistics.median(taken[half:]) <= 1.1 * statistics.median(taken[:half])
+
+
+def test_every_question_is_answered(soak: Soak) -> None:
+    """With figures, also while the programs are loaded anew."""
+    assert not soak.failures
+    assert len(soak.answers) >= 0.95 * soak.seconds
+
+
+def test_sources(soak: Soak) -> None:
+    """All but those of the moment of a restart come from the iterators, with totals."""
+    others = [each for each in soak.answers if each["source"] != "bpf" or not each["totals"]]
+    assert len(others) <= 2 + 0.01 * len(soak.answers) + starved(soak)
+
+
+def test_no_counter_falls(soak: Soak) -> None:
+    """Neither the kernel's own nor those of rows, but where they are counted anew."""
+    seen: dict[str, dict[str, int]] = {}
+    since = None
+    for each in soak.answers:
+        if not each["totals"]:
+            continue
+        if each["totals"]["since"] != since:
+            since, seen = each["totals"]["since"], {}
+        for row, counters in each["rows"].items():
+            before = seen.get(row, {})
+            fallen = [name for name, value in counters.items() if value < before.get(name, 0)]
+            assert not fallen, (row, before, counters)
+            seen[row] = counters
+    for one, other in pairwise(soak.answers):
+        assert all(other["host"][name] >= value for name, value in one["host"].items())
+
+
+def test_churn_is_counted(soak: Soak) -> None:
+    """The totals say that as many connections came as the test has made, in the last half."""
+    last = [each for each in soak.answers if each["totals"]][-100:]
+    rates = [_accepted(other) - _accepted(one) for one, other in pairwise(last)]
+    seconds = last[-1]["time"] - last[0]["time"]
+    assert sum(rates) / seconds > 0.5 * RATE
+
+
+def _accepted(answer: dict[str, Any]) -> int:
+    return sum(
+        counters["accepted"]
+        for row, counters in answer["rows"].items()
+        if row.startswith("processes churn")
+    )
+
+
+@pytest.mark.parametrize("of", ["made", "printed"])
+def test_no_interval_is_missed(soak: Soak, of: str) -> None:
+    """A document and a table comes each second."""
+    times: list[float] = getattr(soak, of)
+    wanted = round(times[-1] - times[0]) + 1
+    assert wanted >= soak.seconds - 5
+    assert len(times) >= max(wanted - starved(soak), wanted / 2)
+
+
+@pytest.mark.parametrize("of", ["made", "printed"])
+def test_drift(soak: Soak, of: str) -> None:
+    """What is early in its second in the end is so by as much as in the beginning."""
+    times: list[float] = getattr(soak, of)
+    offsets = [each - times[0] - round(each - times[0]) for each in times]
+    third = len(offsets) // 3
+    first, last = (
+        statistics.quantiles(part, n=10)[0] for part in (offsets[:third], offsets[-third:])
+    )
+    assert abs(last - first) < (0.5 if starved(soak) > 0.1 * soak.seconds else DRIFT)
+
+
+def test_nothing_is_lost(soak: Soak) -> None:
+    """The server that was away has all that was made."""
+    assert soak.stored == len(soak.made)
