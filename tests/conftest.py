@@ -15,8 +15,9 @@ REQUIRED_BY = {"kernel": "REQUIRE_KERNEL", "zabbix": "REQUIRE_ZABBIX"}
 
 
 KEPT = ("HOME", "LOGNAME", "PATH", "TMPDIR", "USER")
-KEPT_PREFIXES = ("HYPOTHESIS_", "PLAYWRIGHT_", "PYTEST_", "REQUIRE_", "TEST_")
-"""What tests and the programs they start have of the environment; and the locale below."""
+KEPT_PREFIXES = ("HYPOTHESIS_", "MUTANT_", "PLAYWRIGHT_", "PYTEST_", "REQUIRE_", "TEST_")
+"""What tests and the programs they start have of the environment; and the locale below. What
+begins with MUTANT_ says which one of mutmut's is alive."""
 
 LOCALE = {"LC_ALL": "C.UTF-8"}
 
