@@ -49,6 +49,7 @@ def standing(proc: ProcTree, members: Iterable[Process]) -> Standing | None:
         ("system.slice/nginx.service", 0, 1, SYSTEM_UNIT, ""),
         ("system.slice/nginx.service", 33, 1, SYSTEM_UNIT, "uid 33"),
         ("system.slice/app.service", 1001, 1, SYSTEM_UNIT, "unit app.service"),
+        ("system.slice/app.socket", 33, 1, SYSTEM_UNIT, "uid 33"),
         ("", 0, 1, SYSTEM_USER, ""),
         ("", 33, 1, SYSTEM_USER, "uid 33"),
         (f"{USERS}/session-2.scope", 1000, 1, USER, "uid 1000"),
@@ -91,6 +92,21 @@ def test_of_several_processes(proc: ProcTree) -> None:
         add(proc, 21, "system.slice/nginx.service", 33),
     ]
     assert standing(proc, members) == Standing(SYSTEM_UNIT, "uid 33", 7200.0)
+
+
+def test_of_many_processes(proc: ProcTree) -> None:
+    """Only a few are looked at: the oldest, whichever was found first."""
+    young = [add(proc, 20 + at, "system.slice/new.service", 1000) for at in range(5)]
+    old = add(proc, 30, "system.slice/old.service", 33)._replace(age=7200.0)
+    assert standing(proc, [*young, old]) == Standing(SYSTEM_UNIT, "uid 33", 7200.0)
+    standings = Standings(snapshot_of([*young, old]), CallContext(str(proc), Deadline(1e6)))
+    assert standings.unit(range(6)) is None
+    assert standings.unit(range(5)) == "new.service"
+
+
+def test_of_no_process(proc: ProcTree) -> None:
+    """Nobody knows whose it is."""
+    assert standing(proc, []) == Standing(USER, "unknown", 0.0)
 
 
 def test_of_what_is_not_seen(proc: ProcTree) -> None:

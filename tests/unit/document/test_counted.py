@@ -9,6 +9,7 @@ from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
     SYSTEM_UNIT,
+    Namespace,
     Process,
     Snapshot,
     Standing,
@@ -59,6 +60,23 @@ def test_a_row_for_what_is_gone() -> None:
     assert document.collector.totals.content() == {
         "since": 1_600_000_000, "keys": 1, "overflow": 2, "missed": 3,
     }  # fmt: skip
+
+
+def test_labels_of_what_is_gone() -> None:
+    """A row of totals alone says whose it is as any other does, also in another namespace."""
+    snapshot = counted(Process(0, "client", container="shop"), counters(attempts=3), netns=9)
+    assert snapshot.totals
+    (upstream,) = snapshot.totals.upstreams
+    snapshot.totals = snapshot.totals._replace(upstreams=[upstream._replace(device="eth0")])
+    snapshot.namespaces = {9: Namespace("shop/web")}
+    document = build_document(snapshot)
+    client, _ = document.processes
+    assert (client.name, client.netns, client.settled) == ("client", "shop/web", 0)
+    (row,) = document.upstreams
+    assert row.id == "client>tcp/127.0.0.1%eth0:80@shop/web"
+    assert (row.process, row.protocol, row.address, row.port, row.netns) == (
+        *("client", "tcp", "127.0.0.1", 80, "shop/web"),
+    )
 
 
 def test_no_row_for_what_changes_no_more() -> None:

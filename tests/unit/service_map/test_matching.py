@@ -44,6 +44,15 @@ def test_interface_and_inventory() -> None:
     assert flow_to(silent, "tcp/192.0.2.9:80").server == "5"
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::", "::1", "169.254.1.1", "fe80::1"])
+def test_addresses_of_no_host_in_particular(address: str) -> None:
+    """What each host may have, or none, leads nowhere, whatever the server has of it."""
+    end = f"tcp/[{address}]:80" if ":" in address else f"tcp/{address}:80"
+    named = Host("5", "router", "router", interfaces=(address,))
+    client = host(1, upstreams=[f"app\t{end}"])
+    assert {flow.server for flow in flows([named, client])} <= {"", client.hostid}
+
+
 def test_what_a_host_tells_is_surer_than_an_interface() -> None:
     """An old address in an interface doesn't take another host's connections."""
     old = Host("5", "old", "old", interfaces=("10.0.0.1",))
@@ -68,6 +77,15 @@ def test_bridges() -> None:
     assert all(flow.is_inside for flow in flows(both))
     assert flow_to(both[0], "tcp/172.17.0.1:80").server == ""
     assert flow_to(both[0], "tcp/172.17.0.2:80").server == ""
+
+
+def test_bridges_without_a_network() -> None:
+    """Where a prefix is missing or longer than an address, the bridge's own address is all."""
+    for told in ("172.17.0.1", "172.17.0.1/33"):
+        client = host(1, addresses=[f"{told}\tbridge"], upstreams=["app\ttcp/172.17.0.9:80"])
+        assert not any(flow.is_inside for flow in flows([client]))
+    alone = host(1, addresses=["172.17.0.1/32\tbridge"], upstreams=["app\ttcp/172.17.0.1:80"])
+    assert all(flow.is_inside for flow in flows([alone]))
 
 
 def test_routed_namespaces() -> None:

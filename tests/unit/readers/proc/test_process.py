@@ -304,3 +304,9 @@ def test_capabilities_that_are_no_number(tmp_path: Path, told: str) -> None:
 def test_uid_that_no_process_has() -> None:
     """A number that the kernel doesn't write is no uid."""
     assert parse_user(b"Uid:\t" + b"9" * 5000 + b"\n") is None
+    assert parse_user(b"Uid:\t4294967295\t0\n") == (4294967295, False)
+
+
+def test_namespaces_that_an_old_kernel_does_not_tell() -> None:
+    """Before Linux 4.1 there is no NSpid, so no process is nested; a name may look like a line."""
+    assert parse_user(b"Name:\ta:NSpid:\t1\t2\nUid:\t33\t0\t0\t0\n") == (33, False)
