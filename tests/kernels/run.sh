@@ -50,7 +50,7 @@ echo "exit status: \$?"
 END
 chmod +x "$work/root/init"
 (cd "$work/root" && find . | busybox cpio -o -H newc 2>/dev/null) | gzip -1 >"$work/initramfs"
-timeout 1500 qemu-system-x86_64 -cpu max -smp 2 -m 3G -nographic -no-reboot -nodefaults -serial stdio \
+timeout 3600 qemu-system-x86_64 -cpu max -smp 2 -m 3G -nographic -no-reboot -nodefaults -serial stdio \
     -kernel "$kernel/vmlinuz" -initrd "$work/initramfs" \
     -append "console=ttyS0 quiet edd=off mitigations=off panic=-1" \
     -fsdev local,id=files,path=/,security_model=none,readonly=on,multidevs=remap \
