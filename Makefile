@@ -105,14 +105,14 @@ $(VENV)/.installed: $(SOURCES) | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check .
 	touch $@
 
-# Most of what the tools bring is never imported, so none of it is compiled beforehand.
 $(VENV)/.dev: $(SOURCES) | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile '.[dev,map]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[dev,map]'
 	touch $(VENV)/.installed $@
 
 $(VENV)/bin/python:
 	tests/requirements.sh venv $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip uninstall --quiet --yes setuptools # some of which each Python would import
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist

@@ -79,10 +79,10 @@ lint() {
 }
 
 zabbix=tests/zabbix
+short_soak=$zabbix/soak
+[ "${TEST_ROUNDS:-short}" = short ] || short_soak=
 lint
 run_on_trees "$@"
-parts="$parts soak" # it waits most of its time, so it needs no turn
-isolated_pytest soak "$@" $zabbix/soak 3>&- &
 run kernel "$@" tests/kernel
 # shellcheck disable=SC2046  # names of files
 run send "$@" $(ls $zabbix/test_send*.py) $zabbix/test_setup.py
@@ -92,7 +92,8 @@ run servers "$@" $zabbix --ignore=$zabbix/alarms --ignore=$zabbix/trial --ignore
     --ignore-glob='*/test_check*' --ignore=$zabbix/test_setup.py \
     --ignore=$zabbix/test_external_check.py --ignore=$zabbix/test_silence.py \
     --ignore=$zabbix/test_flood.py
-run trial "$@" $zabbix/trial $zabbix/test_silence.py $zabbix/test_flood.py
+# shellcheck disable=SC2086  # nothing, with all rounds
+run trial "$@" $zabbix/trial $zabbix/test_silence.py $zabbix/test_flood.py $short_soak
 run alarms "$@" $zabbix/alarms $zabbix/test_external_check.py
 run unit "$@" tests/unit tests/fuzz --ignore=tests/unit/rig --ignore=tests/unit/check --ignore=tests/unit/sending
 run faults "$@" tests/unit/rig tests/unit/check tests/unit/sending tests/bench tests/selinux \
@@ -101,6 +102,8 @@ run faults "$@" tests/unit/rig tests/unit/check tests/unit/sending tests/bench t
 run api "$@" $(ls $zabbix/test_check*.py $zabbix/test_provision*.py) $zabbix/test_scale.py \
     $zabbix/test_upgrade.py
 wait
+# Whether something is late, or grows, can be told where nothing else runs.
+[ -n "$short_soak" ] || { parts="$parts soak" && isolated_pytest soak "$@" $zabbix/soak 3>&-; }
 failed=0
 for part in $parts; do
     cat "$logs/$part"

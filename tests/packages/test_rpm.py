@@ -152,6 +152,7 @@ def test_installed_and_erased(root: Tree) -> None:
     assert root.inside(listed) == before
 
 
+@pytest.mark.short_form
 def test_byte_code_follows_the_pythons(root: Tree) -> None:
     """When a package brings or takes a Python, byte code is made anew for those that are there."""
     root.run(f'rpm -i "$tree/{PYTHON}"; rpm -i "$tree/{BUILT}"')

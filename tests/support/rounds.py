@@ -17,7 +17,7 @@ def _of(short: int, full: int, soak: int) -> int:
 CHURN = _of(60, 1000, 20_000)
 """Snapshots by each source, beside processes that open and close sockets."""
 
-EXAMPLES = _of(25, 100, 3000)
+EXAMPLES = _of(12, 100, 3000)
 """What each property of tests/unit is tried with, unless it says another number."""
 
 LAYOUTS = _of(6, 30, 500)
@@ -54,8 +54,11 @@ INTERRUPTED = _of(3000, 30_000, 60_000)
 RUSH = _of(2, 60, 600)
 """Seconds with 10,000 short connections in each, which the totals have to count."""
 
-SOAK_SECONDS = _of(120, 300, 3600)
+SOAK_SECONDS = _of(30, 300, 3600)
 """How long tests/zabbix/soak watches what runs for long."""
+
+SOAK_CONNECTIONS = _of(200, 2000, 2000)
+"""Connections a second that come and go meanwhile."""
 
 EACH_STEP = not IS_SHORT
 """Whether tests/unit/rig lets each step of a call fail, or a sample of them: see its plan.py."""

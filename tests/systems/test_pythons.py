@@ -102,7 +102,7 @@ def shape(value: object) -> object:
     if isinstance(value, dict):
         return {name: shape(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [list(found) for found in {str(shape(each)): () for each in value}.items()]
+        return sorted({str(shape(each)) for each in value})
     return type(value).__name__
 
 

@@ -39,11 +39,6 @@ _OUTAGE = 1 / 24
 """The share of the time for which the server is away, once in each half."""
 
 
-_WORK = """import time
-began, used = time.monotonic(), time.process_time()
-while time.process_time() < used + 0.02: pass
-print((time.monotonic() - began) / (time.process_time() - used))"""
-
 Event = tuple[float, str, Callable[[], object]]
 """A moment, the words for it, and what is done."""
 
@@ -63,8 +58,6 @@ class Soak:
     """Its answers that are no documents."""
     took: list[float] = field(default_factory=list)
     """How many seconds each answer took."""
-    slowness: list[float] = field(default_factory=list)
-    """How many times as long as on an idle machine a little work took, once each second."""
     made: list[float] = field(default_factory=list)
     """The times of the documents that came to a server which never went away, in Unix seconds."""
     stored: int = 0
@@ -100,7 +93,6 @@ def run(stage: Stage, agent: Agent, receiver: Receiver, folder: Path, seconds: f
         begun = time.monotonic()
         pids = {"send": (pushing.pid, ""), "agent": (agent.process.pid, "zabbix_agentd")}
         pids["show"] = (monitor.pid, "")
-        stack.enter_context(_every(1.0, lambda: soak.slowness.append(_slowness())))
         stack.enter_context(_every(1.0, lambda: _ask(agent, soak)))
         apart = seconds / _SAMPLES + 0.07
         stack.enter_context(_every(apart, lambda: _look(soak, pids, pins, begun)))
@@ -148,14 +140,6 @@ def _monitor(pins: Path, printed: Path) -> Iterator[subprocess.Popen[bytes]]:
             yield process
         finally:
             process.kill()
-
-
-def _slowness() -> float:
-    """Return how many seconds pass for each second of processor time, in a process of its own."""
-    answer = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", _WORK], capture_output=True, check=True
-    )
-    return float(answer.stdout)
 
 
 @contextmanager
@@ -226,10 +210,10 @@ def _events(receiver: Receiver, pins: Path, seconds: float) -> list[Event]:
             time.sleep(seconds * _OUTAGE)
 
     each: list[Event] = [
-        (0.30, "load restarted", lambda: _restart(pins)),
-        (0.40, "server away", away),
-        (0.52, "load reloaded", lambda: _load(pins)),
-        (0.60, "server away", away),
+        (0.15, "load restarted", lambda: _restart(pins)),
+        (0.25, "server away", away),
+        (0.35, "load reloaded", lambda: _load(pins)),
+        (0.45, "server away", away),
     ]
     return [(share * seconds, name, work) for share, name, work in each]
 

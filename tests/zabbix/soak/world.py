@@ -14,11 +14,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from children import Child
+from rounds import SOAK_CONNECTIONS
 
 from ..agents import free_port  # noqa: TID252  # a test folder is no installed package
-
-RATE = 2000
-"""Connections a second."""
 
 PROCESSES = 8
 """Processes that live for a second or two, at any time; some have their own namespace."""
@@ -43,7 +41,7 @@ def churn(folder: Path) -> Iterator[None]:
     BUCKETS.write_text(str(MOST_IN_TIME_WAIT))
     with ExitStack() as stack:
         stack.callback(BUCKETS.write_text, before)
-        command = [str(program), str(free_port()), str(RATE)]
+        command = [str(program), str(free_port()), str(SOAK_CONNECTIONS)]
         running = stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE))
         stack.callback(running.kill)
         coming = threading.Thread(target=_come_and_go, daemon=True)
