@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from zabbix_sockets.readers.bpf.pins import load, unload
+from zabbix_sockets.readers.bpf.pins import find_pins, load
 
 from ..agents import Agent  # noqa: TID252  # a test folder is no installed package
 from ..outages import Receiver, host_with_documents, stop  # noqa: TID252
@@ -126,8 +127,9 @@ def _load(pins: Path) -> None:
 
 
 def _restart(pins: Path) -> None:
-    """Do what a restart of the unit that loads does."""
-    unload(str(pins))
+    """Do what a restart of the unit that loads does, which may not unmount the bpffs."""
+    for path in list(find_pins(str(pins))):
+        os.unlink(path)
     _load(pins)
 
 

@@ -8,8 +8,9 @@ namespace by its number takes ptrace-read access, to enter it CAP_SYS_ADMIN; the
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.names import safe_name
@@ -69,15 +70,23 @@ def entered(path: str) -> Iterator[None]:
 
 
 def _setns(fd: int) -> None:
-    setns = getattr(os, "setns", None)
-    if setns:
-        setns(fd, CLONE_NEWNET)
-        return
-    import ctypes  # noqa: PLC0415  # before Python 3.12, and only where namespaces are entered
+    setns = getattr(os, "setns", None) or _setns_of_libc()
+    setns(fd, CLONE_NEWNET)
 
-    if ctypes.CDLL(None, use_errno=True).setns(fd, CLONE_NEWNET):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), "setns")
+
+@lru_cache(maxsize=1)
+def _setns_of_libc() -> Callable[[int, int], None]:
+    """Return what os.setns() is from Python 3.12 on; each ctypes.CDLL() makes a new class."""
+    import ctypes  # noqa: PLC0415  # only where namespaces are entered
+
+    function = ctypes.CDLL(None, use_errno=True).setns
+
+    def setns(fd: int, kind: int) -> None:
+        if function(fd, kind):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), "setns")
+
+    return setns
 
 
 def read_unused(proc: str, pid: str) -> frozenset[str]:
