@@ -28,7 +28,7 @@ SCRIPTS = "externalscripts"
 ADMIN = ("Admin", "zabbix")
 """The user that every new database has, and the password."""
 
-UPDATE_SECONDS = 5
+UPDATE_SECONDS = 15
 """How often servers and proxies read all that is configured, which costs most of what they do.
 
 Tests tell them when (see Server.reload), but 6.0 may overlook new items where it reads twice in a

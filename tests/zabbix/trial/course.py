@@ -91,8 +91,13 @@ _STAYS_SECONDS = WINDOW if rounds.WHOLE_TRIAL else 0
 _SILENT_SECONDS = _NODATA_SECONDS + 40
 """How long what is no problem stays: a server asks nodata() twice a minute."""
 
-_SERVER = {"UnreachablePeriod": 10, "UnreachableDelay": 3, "UnavailableDelay": 3}
-"""How soon a server knows that an agent is down, which by default takes it 45 s."""
+_SERVER = {
+    "UnreachablePeriod": 10,
+    "UnreachableDelay": 3,
+    "UnavailableDelay": 3,
+    "CacheUpdateFrequency": 5,
+}
+"""How soon a server knows that an agent is down, which by default takes it 45 s, and new items."""
 
 FAULTS_TRIED = tuple(each for each in FAULTS if each.short or rounds.WHOLE_TRIAL)
 FAULTS_ALONE = tuple(each for each in FAULTS_TRIED if each.alone)
