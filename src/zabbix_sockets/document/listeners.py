@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from zabbix_sockets.document.listener_row import (
     ListenerClients,
@@ -167,25 +168,31 @@ def _add_to(
     others: Others, snapshot: Snapshot, sums: _ListenerSums, facts: set[str], quality: Quality
 ) -> None:
     """Add a listener without a row of its own to the sums of such *others*."""
-    is_tcp, port = sums.sockets[0].protocol == "tcp", sums.sockets[0].port
+    port = sums.sockets[0].port
+    is_offered = not sums.netns and not snapshot.ports.low <= port <= snapshot.ports.high
+    others.add(is_offered=is_offered, **_additive(snapshot, sums, facts))
+    others.quality += quality
+
+
+def _additive(snapshot: Snapshot, sums: _ListenerSums, facts: set[str]) -> dict[str, Any]:
+    """Return the fields of a row that may be added to those of another row, but for its totals."""
+    is_tcp = sums.sockets[0].protocol == "tcp"
     waiting, backlog, _ = accept_queue(sums.sockets) if is_tcp else (None, None, None)
     counts = _counts(snapshot, sums)
-    others.add(
-        is_offered=not sums.netns and not snapshot.ports.low <= port <= snapshot.ports.high,
-        processes=len(members_of(snapshot, sums.owners)) if OF_PROCESSES in facts else None,
-        sockets=len(sums.sockets),
-        established=counts[0],
-        syn_recv=counts[_SYN_RECV],
-        close_wait=counts[_CLOSE_WAIT],
-        fin_wait=counts[_FIN_WAIT],
-        last_ack=counts[_LAST_ACK],
-        time_wait=counts[_TIME_WAIT],
-        accept_queue=waiting,
-        backlog=backlog,
-        recv_queue_bytes=None if is_tcp else sum(each.recv_queue or 0 for each in sums.sockets),
-        drops=_drops(sums),
-    )
-    others.quality += quality
+    return {
+        "processes": len(members_of(snapshot, sums.owners)) if OF_PROCESSES in facts else None,
+        "sockets": len(sums.sockets),
+        "established": counts[0],
+        "syn_recv": counts[_SYN_RECV],
+        "close_wait": counts[_CLOSE_WAIT],
+        "fin_wait": counts[_FIN_WAIT],
+        "last_ack": counts[_LAST_ACK],
+        "time_wait": counts[_TIME_WAIT],
+        "accept_queue": waiting,
+        "backlog": backlog,
+        "recv_queue_bytes": None if is_tcp else sum(each.recv_queue or 0 for each in sums.sockets),
+        "drops": _drops(sums),
+    }
 
 
 def _add_clients(
@@ -246,8 +253,6 @@ def _listener_row(
     netns = sums.netns
     members = members_of(snapshot, sums.owners)
     is_tcp = protocol == "tcp"
-    waiting, backlog, pct = accept_queue(sums.sockets) if is_tcp else (None, None, None)
-    counts = _counts(snapshot, sums)
     row = ListenerRow(
         id=ranked[3],
         protocol=protocol,
@@ -259,20 +264,9 @@ def _listener_row(
         socket_unit=socket_unit(snapshot, netns, members, (protocol, address, port, device)),
         ephemeral=int(snapshot.ports.low <= port <= snapshot.ports.high),
         process=names_label(groups, sums.owners),
-        sockets=len(sums.sockets),
-        processes=len(members) if OF_PROCESSES in facts else None,
-        established=counts[0],
-        syn_recv=counts[_SYN_RECV],
-        close_wait=counts[_CLOSE_WAIT],
-        fin_wait=counts[_FIN_WAIT],
-        last_ack=counts[_LAST_ACK],
-        time_wait=counts[_TIME_WAIT],
-        accept_queue=waiting,
-        backlog=backlog,
-        accept_queue_pct=pct,
-        recv_queue_bytes=None if is_tcp else sum(each.recv_queue or 0 for each in sums.sockets),
-        drops=_drops(sums),
+        accept_queue_pct=accept_queue(sums.sockets)[2] if is_tcp else None,
         clients=_clients(sums.clients) if is_tcp and sums.is_read and OF_CLIENTS in facts else None,
+        **_additive(snapshot, sums, facts),
     )
     return RankedRow(ranked, row, quality, members)
 
