@@ -1,6 +1,6 @@
 """Terms of an expression, and its rewriting. Pure.
 
-Each class says its *kind*, so that equal fields of different ones are not equal.
+Each condition says its *kind*, so that equal fields of different ones are not equal.
 """
 
 from __future__ import annotations
@@ -16,25 +16,51 @@ class Constant(NamedTuple):
     kind: str = "constant"
 
 
-class And(NamedTuple):
+class _Compound:
+    """An expression of others; those of the same class and equal parts are equal.
+
+    It is no named tuple: unions of tuples that contain each other take a type checker seconds.
+    """
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: tuple[Node, ...]) -> None:
+        self.parts = parts
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and self.parts == other.parts
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.parts))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}{self.parts}"
+
+
+class And(_Compound):
     """Matches a socket if all parts do."""
 
-    parts: tuple[Node, ...]
-    kind: str = "and"
+    __slots__ = ()
 
 
-class Or(NamedTuple):
+class Or(_Compound):
     """Matches a socket if one part does at least."""
 
-    parts: tuple[Node, ...]
-    kind: str = "or"
+    __slots__ = ()
 
 
-class Not(NamedTuple):
+class Not(_Compound):
     """Matches a socket if the part doesn't."""
 
-    part: Node
-    kind: str = "not"
+    __slots__ = ()
+
+    def __init__(self, part: Node) -> None:
+        super().__init__((part,))
+
+    @property
+    def part(self) -> Node:
+        """What is negated."""
+        return self.parts[0]
 
 
 class States(NamedTuple):
@@ -136,11 +162,9 @@ Replace = Callable[[Leaf, bool], Node]
 
 def leaves(node: Node) -> Iterator[Leaf]:
     """Yield the conditions of an expression, from left to right."""
-    if isinstance(node, (And, Or)):
+    if isinstance(node, (And, Or, Not)):
         for part in node.parts:
             yield from leaves(part)
-    elif isinstance(node, Not):
-        yield from leaves(node.part)
     elif not isinstance(node, Constant):
         yield node
 
