@@ -42,7 +42,7 @@ def build_tar(tree: Tree, machine: str, moment: int, folder: Path) -> Path:
         link = tarfile.TarInfo(f"{HOME}/current")
         link.type, link.linkname, link.mtime = tarfile.SYMTYPE, version(), moment
         archive.addfile(link)
-    path.write_bytes(gzip.compress(content.getvalue(), mtime=0))
+    path.write_bytes(gzip.compress(content.getvalue(), 6, mtime=0))
     return path
 
 
@@ -83,7 +83,7 @@ def build_deb(tree: Tree, machine: str, moment: int, folder: Path) -> Path:
     files["DEBIAN/md5sums"] = Entry(0o644, _md5sums(files))
     with tempfile.TemporaryDirectory() as root:
         write(files, Path(root), moment)
-        _run(["dpkg-deb", "--root-owner-group", "-Zxz", "--build", root, str(path)], moment)
+        _run(["dpkg-deb", "--root-owner-group", "-Zxz", "-z1", "--build", root, str(path)], moment)
     return path
 
 
