@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -75,13 +76,27 @@ def newer(copied: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(folder, folder / "dist", os.uname().machine)
 
 
-@pytest.fixture(params=trees.tested())
-def tree(request: pytest.FixtureRequest) -> Iterator[Prepared]:
-    """A tree of each release of Debian that this run tests, with nothing but Python."""
+@contextmanager
+def above(layers: Sequence[Path]) -> Iterator[Prepared]:
+    """Yield a tree of these layers, the lowest first; what is written to it is its own."""
+    with trees.scratch() as folder:
+        for name in ("upper", "work", "tree"):
+            (folder / name).mkdir(mode=0o755)
+        yield Prepared(layers, folder)
+
+
+@pytest.fixture(scope="module", params=trees.tested())
+def layers(request: pytest.FixtureRequest) -> Iterator[Sequence[Path]]:
+    """Those of a tree of each release of Debian that this run tests, with nothing but Python."""
     try:
-        with trees.held(request.param) as layers, trees.scratch() as folder:
-            for name in ("upper", "work", "tree"):
-                (folder / name).mkdir(mode=0o755)
-            yield Prepared(layers, folder)
+        with trees.held(request.param) as found:
+            yield found
     except UnavailableError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def tree(layers: Sequence[Path]) -> Iterator[Prepared]:
+    """Such a tree."""
+    with above(layers) as prepared:
+        yield prepared
