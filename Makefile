@@ -41,15 +41,14 @@ test-crowded: $(VENV)/.dev requirements
 	-tests/fetch.sh $(BIN)/python
 	tests/crowded.sh tests/all.sh $(BIN)/python
 
-soak: $(VENV)/.dev requirements
+soak: $(VENV)/.pictures requirements
 	TEST_ROUNDS=soak tests/isolated.sh $(BIN)/python -m pytest tests/zabbix/soak
 	$(BIN)/python tests/zabbix/soak/plot.py .cache/soak.json docs/images/soak.png
 
 rounds: $(VENV)/.dev requirements
 	TEST_ROUNDS=soak tests/isolated.sh $(BIN)/python -m pytest -m rounds tests/kernel tests/zabbix
 
-mutants: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[dev,map,mutants]'
+mutants: $(VENV)/.mutants
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results
 
@@ -93,10 +92,10 @@ packages: | $(VENV)/bin/python
 	tests/requirements.sh packages
 	$(BIN)/python packaging/build.py dist
 
-pictures: $(VENV)/.dev requirements
+pictures: $(VENV)/.pictures requirements
 	PYTHONPATH=tests/support $(BIN)/python -m tests.zabbix.pictures
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.pictures
 	$(BIN)/python tests/bench/run.py $(BENCH)
 
 # The package is installed as a user's is, never as an editable copy: tests run against it.
@@ -108,6 +107,11 @@ $(VENV)/.installed: $(SOURCES) | $(VENV)/bin/python
 $(VENV)/.dev: $(SOURCES) | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[dev,map]'
 	touch $(VENV)/.installed $@
+
+# What draws, and what changes the code, no test needs.
+$(VENV)/.pictures $(VENV)/.mutants: $(VENV)/.%: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[dev,map,$*]'
+	touch $@
 
 $(VENV)/bin/python:
 	tests/requirements.sh venv $(PYTHON)

@@ -3,8 +3,9 @@
 set -eu
 cd "$(dirname "$0")/../.."
 cache=$PWD/.cache/ansible
+python=$PWD/.venv/bin/python # whose pip installs it: most of it is never run, nor compiled
 [ ! -e "$cache/made" ] || exit 0
 rm -rf "$cache"
-"${PYTHON:-python3}" -m venv "$cache"
-"$cache/bin/python" -m pip install --quiet --disable-pip-version-check ansible-core
+"$python" -m venv --without-pip "$cache"
+"$python" -m pip --python "$cache/bin/python" install --quiet --disable-pip-version-check --no-compile ansible-core
 touch "$cache/made"

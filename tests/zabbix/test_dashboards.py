@@ -17,7 +17,7 @@ from . import scenery, templates
 from .alarms.replay import KEY, settle
 from .browser import Browser
 from .documents import Row, document, encoded, listener, process, upstream
-from .pictures import PAGES, dashboard, latest_data, turn
+from .pages import PAGES, dashboard, latest_data, turn
 from .servers import Host, Server
 
 pytestmark = [pytest.mark.zabbix, pytest.mark.short_form("7.0*")]
