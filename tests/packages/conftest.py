@@ -12,6 +12,7 @@ import pytest
 
 from tests.systems import trees
 from tests.systems.booted import Prepared
+from tests.systems.packages import machines
 from tests.systems.trees import UnavailableError
 
 SOURCE = Path(__file__).parents[2]
@@ -41,8 +42,8 @@ def _tools() -> None:
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the packages of this checkout for all machines."""
-    return build(SOURCE, tmp_path_factory.mktemp("packages") / "dist")
+    """A folder with the packages of this checkout for the machines that this run tests."""
+    return build(SOURCE, tmp_path_factory.mktemp("packages") / "dist", *machines())
 
 
 @pytest.fixture(scope="session")

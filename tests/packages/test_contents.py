@@ -3,7 +3,6 @@
 import ast
 import hashlib
 import io
-import os
 import re
 import shutil
 import struct
@@ -12,10 +11,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
-import rounds
-from formats import DEBIAN, MACHINES
+from formats import DEBIAN
 from package_tree import SOURCE, version
 from wheels import PYTHONS
+
+from tests.systems.packages import machines
 
 from .conftest import build
 
@@ -25,7 +25,7 @@ ELF_MACHINE = {"x86_64": 0x3E, "aarch64": 0xB7}  # EM_X86_64, EM_AARCH64: elf(5)
 ELF_MACHINE_AT = 18
 OWN_OF_A_FORMAT = re.compile(r"share/(doc/.*/changelog|lintian/|zsh/)|zabbix-sockets/current$")
 
-pytestmark = pytest.mark.parametrize("machine", MACHINES)
+pytestmark = pytest.mark.parametrize("machine", machines())
 Files = dict[str, tuple[int, bytes]]
 """The mode and the content of files, by their paths below /."""
 
@@ -227,8 +227,6 @@ def test_lintian(packages: Path, machine: str) -> None:
     """Lintian has no error to tell."""
     if not shutil.which("lintian"):
         pytest.skip("no lintian")
-    if rounds.IS_SHORT and machine != os.uname().machine:
-        pytest.skip("with few rounds, for this machine's package alone: it takes 6 s")
     answer = subprocess.run(
         ["lintian", "--allow-root", "--fail-on=error,warning", deb_of(packages, machine)],
         capture_output=True,
