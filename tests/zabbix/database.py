@@ -31,6 +31,8 @@ _SETTINGS = {
     "shared_buffers": "256MB",
     "max_connections": "500",
     "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+    "update_process_title": "off",
     "dynamic_shared_memory_type": "mmap",
 }
 

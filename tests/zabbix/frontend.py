@@ -5,7 +5,7 @@ from pathlib import Path
 
 from . import programs
 from .agents import CACHE, free_port
-from .database import Database
+from .database import USER, Database
 from .programs import Program, listens
 from .stage import UnavailableError
 
@@ -17,6 +17,8 @@ _SETTINGS = {
     "memory_limit": "512M",
     "date.timezone": "UTC",
     "opcache.enable_cli": "1",
+    "opcache.validate_timestamps": "0",
+    "opcache.file_cache_consistency_checks": "0",
 }
 
 # Others' /tmp may be closed to user zabbix.
@@ -47,6 +49,11 @@ $IMAGE_FORMAT_DEFAULT = IMAGE_FORMAT_PNG;
     locales.mkdir()
     (locales / "en_US.utf8").symlink_to("/usr/lib/locale/C.utf8")
     places = dict.fromkeys(_DIRECTORIES, str(directory))
+    # What one server has compiled the next one reads.
+    compiled = CACHE / "compiled" / version
+    compiled.mkdir(parents=True, exist_ok=True)
+    shutil.chown(compiled, USER, USER)
+    places["opcache.file_cache"] = str(compiled)
     settings = [word for item in (_SETTINGS | places).items() for word in ("-d", "=".join(item))]
     root = str(CACHE / version / "usr/share/zabbix")
     port = free_port()
