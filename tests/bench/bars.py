@@ -9,10 +9,11 @@ from tests.bench.candidates import INTERPRETER, MILLION, RECORDS, REST, SOURCES,
 from tests.bench.results import Level, cost_us, divide
 
 FLAT = 1.25
+OF_INTERPRETER = 4.5  # without a socket
 TIMEOUT_SECONDS = 2.5  # of `get`, unless told otherwise
 OF_BOUNDS = {  # at so many sockets, by source
-    100_000: {"bpf": 2, "sock_diag": 1.8, "procfs": 1.8},
-    MILLION: {"bpf": 1.5, "sock_diag": 1.6, "procfs": 1.6},
+    100_000: {"bpf": 1.5, "sock_diag": 1.8, "procfs": 1.8},
+    MILLION: {"bpf": 1.3, "sock_diag": 1.6, "procfs": 1.6},
 }
 MEGABYTES = {
     100_000: {"bpf": 64, "sock_diag": 100, "procfs": 100},
@@ -64,7 +65,7 @@ def bars(levels: Iterable[Level]) -> Iterator[Bar]:
 def _idle_bars(level: Level) -> Iterator[Bar]:
     for source in SOURCES:
         ratio = level.ratio(source, [INTERPRETER])
-        yield Bar(f"{source}, idle, against a bare interpreter", 6, ratio)
+        yield Bar(f"{source}, idle, against a bare interpreter", OF_INTERPRETER, ratio)
     yield Bar("bpf, idle, against sock_diag", 1, level.ratio("bpf", ["sock_diag"]))
 
 
@@ -94,13 +95,16 @@ def _traffic_bars(level: Level) -> Iterator[Bar]:
 
 
 def _bars_against_ss(level: Level) -> Iterator[Bar]:
-    """An ss that was ended early gives what it is slower than, which can only meet the bar."""
+    """In each round; an ss that was ended early gives what it is slower than."""
     ss = level.figures.get("ss")
-    wall = (ss.wall_s or ss.at_least_s) if ss else None
     for source, limit in FASTER_THAN_SS.items():
-        faster = divide(wall, level.wall(source))
-        what = f"{source} at {level.sockets:,}, times faster than ss"
-        yield Bar(what, limit, faster, at_least=True)
+        ours = level.figures[source].walls_s if source in level.figures else ()
+        slowest = max(ours, default=None)
+        least = min(ss.walls_s, default=ss.at_least_s) if ss else None
+        what = (
+            f"{source} at {level.sockets:,}, times faster than ss, the slowest against the fastest"
+        )
+        yield Bar(what, limit, divide(least, slowest), at_least=True)
 
 
 def _million_bars(level: Level) -> Iterator[Bar]:
@@ -109,7 +113,7 @@ def _million_bars(level: Level) -> Iterator[Bar]:
     wall, rest = level.wall("bpf"), level.wall(REST)
     iterating = None if wall is None or rest is None else wall - rest
     apart = divide(iterating, level.wall(RECORDS))
-    yield Bar(f"{at} less {REST}, against {RECORDS}", 1.5, apart)
+    yield Bar(f"{at} less {REST}, against {RECORDS}", 1.3, apart)
     yield Bar(f"{at}, whole get", TIMEOUT_SECONDS, wall, unit="s")
 
 

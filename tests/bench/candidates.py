@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +33,7 @@ PROCNET_ROW_BYTES = 150
 # no descriptor and LISTEN, of both families at once, and UDP. See collector/iterator/unseen.py
 # and readers/sock_diag/tables.py.
 REST_OF_TABLES = ("udp=0x80", "udp=0x02", "both=0xe78")
+LSFD = "(PROTONAME =~ 'TCP.*') or (PROTONAME =~ 'UDP.*')"
 PSUTIL = """
 import psutil
 names = {process.pid: process.info["name"] for process in psutil.process_iter(["name"])}
@@ -110,6 +112,7 @@ def candidates(
         _in_each_namespace("ss_in_each", "ss -tunapH"),
         _peer("netstat", ("netstat", "-tunap"), procfs),
         _peer("lsof", ("lsof", "-nP", "-i"), procfs, none_found=1),
+        _peer("lsfd", ("lsfd", "-nQ", LSFD), procfs),
         Candidate("psutil", _python(python, "psutil", "-c", PSUTIL), procfs, _at_least(1)),
         _bound(programs, "netlink_receive", 1),
         _bound(programs, "procnet_read", PROCNET_ROW_BYTES),
@@ -120,6 +123,27 @@ def candidates(
         Candidate(INTERPRETER, (bare, "-I", "-S", "-c", "pass")),
         Candidate(INTERPRETER_ORJSON, _python(python, "orjson", "-c", "import orjson")),
     ]
+
+
+def versions(python: str) -> dict[str, str]:
+    """Return what each of the peers says of its version; none of those that are not installed."""
+    psutil = _python(python, "psutil", "-c", "import psutil; print(psutil.__version__)")
+    asked = {
+        "iproute2": ("ss", "-V"),
+        "net-tools": ("netstat", "--version"),
+        "lsof": ("lsof", "-v"),
+        "util-linux": ("lsfd", "--version"),
+        "psutil": psutil,
+    }
+    said = {
+        name: subprocess.run(command, capture_output=True, text=True, check=False)
+        for name, command in asked.items()
+        if command and shutil.which(command[0])
+    }
+    numbers = {
+        name: re.search(r"\d+(\.\d+)+", done.stdout + done.stderr) for name, done in said.items()
+    }
+    return {name: number[0] for name, number in numbers.items() if number}
 
 
 def has_product(python: str) -> bool:

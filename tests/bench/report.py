@@ -42,6 +42,8 @@ def table(levels: Sequence[Level], level: Level) -> str:
     rows = [_row(levels, level, figures) for figures in level.figures.values()]
     widths = [max(len(row[i]) for row in [COLUMNS, *rows]) for i in range(len(COLUMNS))]
     title = f"{level.sockets:,} sockets in {level.processes:,} processes"
+    if level.time_wait:
+        title += f", {level.time_wait:,} more in TIME_WAIT"
     if level.scenario:
         title = f"{level.scenario}: {title}"
     title += f"; others kept {level.others_cpus:.1f} CPUs busy"

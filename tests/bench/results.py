@@ -68,6 +68,7 @@ class Level:
         others_cpus: How many processors were busy with something else meanwhile.
         figures: By the candidates' names, in the order of the table.
         scenario: The name of a load of another shape; empty for a plain level.
+        time_wait: How many sockets in TIME_WAIT there were beside it.
     """
 
     sockets: int
@@ -76,6 +77,7 @@ class Level:
     others_cpus: float
     figures: Mapping[str, Figures]
     scenario: str = ""
+    time_wait: int = 0
 
     def wall(self, *names: str) -> float | None:
         """The sum of the seconds of *names*; None when one is missing."""

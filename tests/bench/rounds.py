@@ -1,5 +1,7 @@
 """Measures all candidates at one level, by turns."""
 
+from __future__ import annotations
+
 import os
 import re
 import resource
@@ -85,8 +87,11 @@ def measure(
     repeat: int,
     launcher: Launcher,
     show: Callable[[str, str], None],
+    prepare: Callable[[], None] | None = None,
 ) -> dict[str, Figures]:
     """Run every candidate once in each round, so that noise meets all alike.
+
+    Before each run *prepare*, if any, makes of the load what has ended since the last one.
 
     A version and the one before it are a pair: they run one right after the other, the first of
     one round second in the next, so that neither always has what the other left in the caches,
@@ -99,6 +104,8 @@ def measure(
             if any(tally.wants(turn) for tally in group):
                 for tally in reversed(group) if turn % 2 else group:
                     show(f"{stage}, round {turn + 1} of {repeat}", tally.candidate.name)
+                    if prepare:
+                        prepare()
                     tally.run(launcher)
     return {tally.candidate.name: tally.figures(launcher.limit) for tally in tallies}
 

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,7 @@ from tests.bench.measure import Launcher, MeasureError, compile_programs
 from tests.bench.progress import Progress
 from tests.bench.results import Figures, Level
 from tests.bench.scenarios import NAMES, Stage, stages
+from tests.bench.time_wait_load import TimeWait
 
 
 @dataclasses.dataclass
@@ -43,6 +45,7 @@ class Options:
     only: list[str]
     slow_limit: int
     output: Path
+    page: bool
     python: str
     against: str
 
@@ -92,8 +95,9 @@ class Bench:
             ]
             slab = rounds.warm_up(self._walk, self._launcher)
             others = rounds.Others()
+            prepare = TimeWait(stage.time_wait).fill if stage.time_wait else None
             measured = rounds.measure(
-                runnable, stage, self._options.repeat, self._launcher, self._progress.show
+                runnable, stage, self._options.repeat, self._launcher, self._progress.show, prepare
             )
             others_cpus = others.cpus()
         if not stage.scenario:
@@ -104,7 +108,9 @@ class Bench:
             for each in self._here(stage)
         }
         processes = shape.processes if shape else 0
-        return Level(sockets, processes, slab, others_cpus, ordered, stage.scenario)
+        return Level(
+            sockets, processes, slab, others_cpus, ordered, stage.scenario, stage.time_wait
+        )
 
     def _here(self, stage: Stage) -> list[Candidate]:
         return [each for each in self._candidates if each.runs(stage.scenario, stage.sockets)]
@@ -134,28 +140,53 @@ def _chosen(known: Sequence[Candidate], only: Sequence[str]) -> list[Candidate]:
 
 
 def _write(options: Options, levels: Sequence[Level], reached: Sequence[bars.Bar]) -> None:
-    """Write the JSON file, and the picture of it where there is matplotlib."""
+    """Write the JSON file, and its pictures where there is matplotlib; the page if it is wanted."""
     target = options.output / "bench.json"
     document = {
-        "version": 1,
+        "version": 2,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "product": {"version": _first_line(options.python, "-m", "zabbix_sockets", "--version")}
+        | {"commit": _first_line("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")},
         "machine": {
             "kernel": platform.release(),
             "architecture": platform.machine(),
+            "processor": _processor(),
             "cpus": os.cpu_count(),
             "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             "python": platform.python_version(),
         },
+        "peers": candidates.versions(options.python),
+        "slow_limit": options.slow_limit,
         "levels": [report.level_as_json(levels, level) for level in levels],
-        "bars": [str(bar) for bar in reached],
+        "bars": [dataclasses.asdict(bar) for bar in reached],
     }
     target.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     print(f"\n{target}")
+    folder = ROOT / "docs" if options.page else options.output
     # A process of its own, so that matplotlib does not weigh on what is measured.
-    picture = target.with_suffix(".png")
-    command = [sys.executable, str(HERE / "plot.py"), str(target), str(picture)]
-    drawn = subprocess.run(command, capture_output=True, text=True, check=False)
-    print(f"no picture: {drawn.stderr.splitlines()[-1]}" if drawn.returncode else picture)
+    for program, *arguments in (
+        ("plot.py", str(target), str(folder / "images" if options.page else folder)),
+        *([("page.py", str(target), str(folder))] if options.page else []),
+    ):
+        command = [sys.executable, str(HERE / program), *arguments]
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
+        if made.returncode:
+            print(f"nothing by {program}: {made.stderr.splitlines()[-1]}")
+
+
+def _first_line(*command: str) -> str:
+    """Return the first line that a command prints, or nothing if it can't."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.partition("\n")[0] if done.returncode == 0 else ""
+
+
+def _processor() -> str:
+    """Return the processor's name, as the kernel has it."""
+    found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return found[1] if found else platform.machine()
 
 
 def _levels(text: str) -> list[int]:
@@ -183,11 +214,14 @@ def _options() -> Options:
     add("--only", type=lambda text: text.split(","), default=[], help="names, see the table")
     add("--slow-limit", type=int, default=30, help="seconds after which a run is ended")
     add("--output", type=Path, default=ROOT / ".cache" / "bench", help="a directory")
+    add("--page", action="store_true", help="all of docs/benchmarks.md, which is made anew")
     add("--python", default=sys.executable, help="the interpreter that has zabbix_sockets")
     add("--against", default="", help="the interpreter of another version, to compare with")
     options = Options(**vars(parser.parse_args()))
     if options.against and not candidates.has_product(options.against):
         parser.error(f"--against: no zabbix_sockets in {options.against}")
+    if options.page:
+        options.million, options.scenario = True, list(NAMES)
     if options.million:
         options.levels = sorted({*options.levels, MAX_SOCKETS})
     if not (0 < options.processes <= MAX_PROCESSES and options.repeat > 0 < options.slow_limit):

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from tests.bench.load import MAX_PROCESSES, MAX_SOCKETS, Shape
 
-NAMES = ("processes", "shared", "distinct", "namespaces", "traffic")
+NAMES = ("processes", "shared", "distinct", "namespaces", "traffic", "time_wait")
 SOCKETS = 100_000  # of each of them, but for "distinct" with --million
 SHARED = 4  # processes with the same sockets
+TIME_WAIT = 50_000  # beside the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +20,12 @@ class Stage:
     Attributes:
         scenario: Its name; empty for a level.
         shape: None for no load.
+        time_wait: How many sockets in TIME_WAIT there are beside it.
     """
 
     scenario: str
     shape: Shape | None
+    time_wait: int = 0
 
     @property
     def sockets(self) -> int:
@@ -42,7 +45,8 @@ def stages(
         yield Stage("", Shape(sockets, processes) if sockets else None)
     for name in NAMES:
         if name in scenarios:
-            yield Stage(name, _shape(name, processes, million=million))
+            time_wait = TIME_WAIT if name == "time_wait" else 0
+            yield Stage(name, _shape(name, processes, million=million), time_wait)
 
 
 def _shape(name: str, processes: int, *, million: bool) -> Shape:
@@ -53,4 +57,5 @@ def _shape(name: str, processes: int, *, million: bool) -> Shape:
         "distinct": Shape(distinct, processes, distinct_upstreams=True),
         "namespaces": Shape(SOCKETS, processes, namespaces=True),
         "traffic": Shape(SOCKETS, processes, traffic=True),
+        "time_wait": Shape(SOCKETS, processes),
     }[name]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import statistics
 import sys
 import tempfile
@@ -24,61 +23,12 @@ from tests.bench.isolate import run_isolated
 from tests.bench.iterators import product_pinned
 from tests.bench.load import Load, Shape
 from tests.bench.measure import Launcher, MeasureError, Outcome, compile_programs
+from tests.bench.time_wait_load import TimeWait, in_time_wait
 
-SETTINGS = {"tcp_max_tw_buckets": "400000", "tcp_tw_reuse": "0"}
-IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h: connect(2) chooses the port
-SERVICE, UPSTREAM = 1080, 1081  # below the ports of the load
-CLIENTS = 0x7FC00000  # 127.192.0.0
-PER_CLIENT = 50  # connections from each address, before the next one
 EVERYTHING = 30  # seconds after which a call is ended
 MB = 1 << 20
 
 Command = tuple[str, ...]
-
-
-class Made:
-    """Connections in TIME_WAIT: those that a service has closed, and as many to an upstream.
-
-    The clients of the service have thousands of addresses, as the Internet's have; the upstream is
-    one address and port.
-    """
-
-    def __init__(self) -> None:
-        self._service, self._upstream = _listener("", SERVICE), _listener("127.0.0.1", UPSTREAM)
-        self._made = 0
-
-    def fill(self, wanted: int) -> None:
-        """Make connections until there are *wanted* in TIME_WAIT."""
-        while (lacking := wanted - in_time_wait()) > 0:
-            for _ in range(lacking):
-                self._connect(by_service=self._made % 2 == 0)
-                self._made += 1
-
-    def _connect(self, *, by_service: bool) -> None:
-        server = self._service if by_service else self._upstream
-        number = CLIENTS + self._made // (PER_CLIENT if by_service else 20_000)
-        with socket.socket() as client:
-            client.setsockopt(socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1)
-            client.bind((socket.inet_ntoa(number.to_bytes(4, "big")), 0))
-            client.connect(("127.0.0.1", server.getsockname()[1]))
-            accepted, _ = server.accept()
-            with accepted:
-                (accepted if by_service else client).shutdown(socket.SHUT_WR)
-
-
-def _listener(address: str, port: int) -> socket.socket:
-    server = socket.socket()
-    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.bind((address, port))
-    server.listen(128)
-    return server
-
-
-def in_time_wait() -> int:
-    """Return the number of sockets in TIME_WAIT of this network namespace."""
-    (line,) = (each for each in Path("/proc/net/sockstat").read_text().splitlines() if "tw" in each)
-    words = line.split()
-    return int(words[words.index("tw") + 1])
 
 
 def commands(python: str, pins: str, suffix: str = "") -> dict[str, Command]:
@@ -109,14 +59,14 @@ Taken = dict[str, list[Outcome]]
 
 
 def turns(
-    calls: dict[str, Command], launcher: Launcher, repeat: int, made: Made | None, wanted: int
+    calls: dict[str, Command], launcher: Launcher, repeat: int, made: TimeWait | None
 ) -> tuple[Taken, list[int]]:
     """Let the calls take turns; return what each took, and how many were in TIME_WAIT meanwhile."""
     taken: Taken = {name: [] for name in calls}
     present = []
     for turn in range(repeat):
         if made:
-            made.fill(wanted)
+            made.fill()
         names = list(calls)
         for name in names if turn % 2 else reversed(names):
             present.append(in_time_wait())
@@ -152,8 +102,6 @@ def column(outcomes: Sequence[Outcome], of: str) -> list[float]:
 
 def measure(options: argparse.Namespace) -> int:
     """Measure without sockets in TIME_WAIT, then with them, beside the established ones."""
-    for name, value in SETTINGS.items():
-        Path("/proc/sys/net/ipv4", name).write_text(value)
     shape = Shape(options.established) if options.established else None
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -161,9 +109,9 @@ def measure(options: argparse.Namespace) -> int:
         launcher = Launcher(compile_programs(folder)["launch"], folder, EVERYTHING)
         with Load(shape) if shape else nullcontext(), versions(options, folder) as calls:
             title = f"{options.established:,} established"
-            tell(title, *turns(calls, launcher, options.repeat, None, 0))
-            made = Made()
-            tell(title, *turns(calls, launcher, options.repeat, made, options.time_wait))
+            tell(title, *turns(calls, launcher, options.repeat, None))
+            made = TimeWait(options.time_wait)
+            tell(title, *turns(calls, launcher, options.repeat, made))
     return 0
 
 

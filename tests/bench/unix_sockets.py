@@ -89,9 +89,9 @@ def measure(options: argparse.Namespace) -> int:
             calls = {each: call for each, call in found.items() if not each.startswith("ss")}
             calls["ss_xanp"] = ("ss", "-xanp")
             title = f"{options.established:,} established"
-            tell(title, turns(calls, launcher, options.repeat, None, 0)[0])
+            tell(title, turns(calls, launcher, options.repeat, None)[0])
             with connected(options.unix, folder):
-                tell(title, turns(calls, launcher, options.repeat, None, 0)[0])
+                tell(title, turns(calls, launcher, options.repeat, None)[0])
     return 0
 
 
