@@ -5,7 +5,7 @@ A row of a group or an upstream is there while its totals change, even if nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import add as plus
 from operator import itemgetter
@@ -14,6 +14,7 @@ from typing import Any
 from zabbix_sockets.document.processes import ProcessRow
 from zabbix_sockets.document.record import Record, absent_row, fields_of
 from zabbix_sockets.document.row import (
+    Choice,
     NetnsLabel,
     RankedRow,
     Row,
@@ -93,18 +94,27 @@ def add_totals(
     snapshot: Snapshot,
     grouping: Grouping,
     label: NetnsLabel,
+    choices: Mapping[str, Choice],
 ) -> None:
     """Have the totals of all TCP rows made, and add rows for those that changed without a socket.
 
-    *ranked* has the rows of each list, *label* labels network namespaces. Without totals in the
-    Snapshot nothing is done. The rows are in no order then; their totals, and most fields of those
-    that were added, are set when it is known that they stay.
+    *ranked* has the rows of each list, *label* labels network namespaces, and *choices* has for
+    each list which rows are added of too many. Without totals in the Snapshot nothing is done. The
+    rows are in no order then; their totals, and most fields of those that were added, are set when
+    it is known that they stay.
     """
     totals = snapshot.totals
     if totals is None:
         return
     facts = facts_of(snapshot, grouping)
-    sums = _sums(snapshot, totals, grouping, label)
+    since = totals.read_at - RECENT
+    sums = _sums(snapshot, totals, grouping, label, _ports(ranked, totals, since))
+    for name, rows in ranked.items():
+        record, found = _recorder(_RECORDS[name]), sums[name]
+        for one in rows:
+            if getattr(one.row, "protocol", "tcp") == "tcp":
+                counted = found.get(one.row.id)
+                one.totals = partial(record, counted.counters if counted else _NOTHING)
     members = {each.row.id: each.members for each in ranked["processes"]}
     unsettled: dict[str, Any] = {"settled": 0}
     for name, row_class, known in (
@@ -112,23 +122,36 @@ def add_totals(
         ("upstreams", UpstreamRow, {"protocol": "tcp"}),
     ):
         ids = {each.row.id for each in ranked[name]}
-        since = totals.read_at - RECENT
-        zeros = absent_row(row_class, facts)
-        for row_id, each in sums[name].items():
-            if each.changed > since and row_id not in ids:
-                row: Row = row_class(**{"id": row_id, **known, "netns": label(each.netns)})
-                owner = each.labels if isinstance(each.labels, str) else each.labels[0]
-                ranks = rank(each.uid, False, 0, row_id)
-                one = RankedRow(ranks, row, members=members.get(owner, ()))
-                one.is_open = False
-                one.fields = partial(_fields, zeros, row, each.labels)
-                ranked[name].append(one)
-    for name, rows in ranked.items():
-        record, found = _recorder(_RECORDS[name]), sums[name]
-        for one in rows:
-            if getattr(one.row, "protocol", "tcp") == "tcp":
-                counted = found.get(one.row.id)
-                one.totals = partial(record, counted.counters if counted else _NOTHING)
+        ranks = {
+            row_id: rank(each.uid, False, 0, row_id)
+            for row_id, each in sums[name].items()
+            if each.changed > since and row_id not in ids
+        }
+        zeros, record = absent_row(row_class, facts), _recorder(_RECORDS[name])
+        for row_id in choices[name].of(ranks):
+            each = sums[name][row_id]
+            row: Row = row_class(**{"id": row_id, **known, "netns": label(each.netns)})
+            owner = each.labels if isinstance(each.labels, str) else each.labels[0]
+            one = RankedRow(ranks[row_id], row, members=members.get(owner, ()))
+            one.is_open = False
+            one.fields = partial(_fields, zeros, row, each.labels)
+            one.totals = partial(record, each.counters)
+            ranked[name].append(one)
+
+
+def _ports(
+    ranked: Mapping[str, Sequence[RankedRow[Any]]], totals: Totals, since: int
+) -> dict[str, Collection[int | None]]:
+    """Return the ports of the listeners and upstreams which may have rows, by the lists' names.
+
+    Thousands of keys may have none: all of one row have the same port, so none of these is missed.
+    """
+    found = {
+        name: {getattr(each.row, "port", None) for each in ranked[name]}
+        for name in ("listeners", "upstreams")
+    }
+    found["upstreams"] |= {each.port for each in totals.upstreams if each.counters.changed > since}
+    return dict(found)
 
 
 def _fields(
@@ -139,9 +162,16 @@ def _fields(
 
 
 def _sums(
-    snapshot: Snapshot, totals: Totals, grouping: Grouping, label: NetnsLabel
+    snapshot: Snapshot,
+    totals: Totals,
+    grouping: Grouping,
+    label: NetnsLabel,
+    ports: Mapping[str, Collection[int | None]],
 ) -> dict[str, _Sums]:
-    """Return what was counted of each row of each list, in the namespaces of the lists."""
+    """Return what was counted of each row of each list, in the namespaces of the lists.
+
+    Of listeners and upstreams that is what has one of the *ports*, by the lists' names.
+    """
     names = _names(snapshot, grouping)
     wanted = snapshot.selected
     processes: _Sums = {}
@@ -160,19 +190,27 @@ def _sums(
     for name, process in zip(names, totals.processes):
         if name is not None and (wanted is None or process.netns in wanted):
             add_to(processes, name, process.counters, name, process.uid, process.netns)
-    for listener in totals.listeners:
-        if wanted is None or listener.netns in wanted:
-            row_id = _endpoint(listener, label)
-            add_to(listeners, row_id, listener.counters, "", FIRST_USER_UID, listener.netns)
-    for upstream in totals.upstreams:
+    for listener in _of_ports(totals.listeners, ports["listeners"], wanted):
+        row_id = _endpoint(listener, label)
+        add_to(listeners, row_id, listener.counters, "", FIRST_USER_UID, listener.netns)
+    for upstream in _of_ports(totals.upstreams, ports["upstreams"], wanted):
         name = None if upstream.process is None else names[upstream.process]
-        if name is None or upstream.process is None:
-            continue
-        if wanted is None or upstream.netns in wanted:
+        if name is not None and upstream.process is not None:
             uid = totals.processes[upstream.process].uid
             row_id = f"{name}>{_endpoint(upstream, label)}"
             add_to(upstreams, row_id, upstream.counters, (name, upstream), uid, upstream.netns)
     return {"processes": processes, "listeners": listeners, "upstreams": upstreams}
+
+
+def _of_ports(
+    servers: Iterable[ServerTotals],
+    ports: Collection[int | None],
+    wanted: Collection[int] | None,
+) -> Iterator[ServerTotals]:
+    """Yield those with one of the ports, in the namespaces *wanted* (None: in all)."""
+    for each in servers:
+        if each.port in ports and (wanted is None or each.netns in wanted):
+            yield each
 
 
 def _names(snapshot: Snapshot, grouping: Grouping) -> list[str | None]:

@@ -172,16 +172,16 @@ def _bounded(
     groups = Groups(listed, grouping)
     label = netns_labels(snapshot, for_people=for_people)
     upstreams, without_endpoint = upstream_rows(listed, groups, usage, label)
-    processes, listeners = (_choice(name, limits, admission) for name in ("processes", "listeners"))
+    choices = {name: _choice(name, limits, admission) for name in LISTS}
     ranked: dict[str, list[RankedRow[Any]]] = {
-        "processes": sorted(process_rows(listed, groups, label, processes)),
-        "listeners": sorted(listener_rows(listed, groups, label, listeners)),
+        "processes": sorted(process_rows(listed, groups, label, choices["processes"])),
+        "listeners": sorted(listener_rows(listed, groups, label, choices["listeners"])),
         "upstreams": sorted(upstreams),
     }
     if listed.totals:
         from zabbix_sockets.document.counted import add_totals  # noqa: PLC0415  # takes 1 ms
 
-        add_totals(ranked, listed, grouping, label)
+        add_totals(ranked, listed, grouping, label, choices)
         ranked = {name: sorted(each, key=_open_first) for name, each in ranked.items()}
     head = collector_of(snapshot, grouping), host_of(snapshot, usage)
     if admission:

@@ -138,8 +138,9 @@ class TotalsReader:
                     raise ParseError("BPF totals", bytes(chunk))
                 netns = OWN_NETNS if where == self._netns else where
                 if netns == OWN_NETNS or not self._own_only:
-                    end = netns, address[:size], port, self._device_name(netns, device)
-                    found.append(ServerTotals(indices.get(process), *end, counters))
+                    name = self._device_name(netns, device) if device else ""
+                    end = indices.get(process), netns, address[:size], port, name, counters
+                    found.append(ServerTotals._make(end))
         if figures is None:
             raise ParseError("BPF totals", b"")
         return found, figures
