@@ -17,7 +17,7 @@ def _of(short: int, full: int, soak: int) -> int:
 CHURN = _of(60, 1000, 20_000)
 """Snapshots by each source, beside processes that open and close sockets."""
 
-EXAMPLES = _of(12, 100, 3000)
+EXAMPLES = _of(8, 100, 3000)
 """What each property of tests/unit is tried with, unless it says another number."""
 
 LAYOUTS = _of(6, 30, 500)
@@ -33,7 +33,7 @@ forty; `make fuzz` has a time of its own."""
 HEALTHY_MINUTES = _of(25, 300, 600)
 """Documents of a host on which nothing goes wrong, one a minute; there are several such hosts."""
 
-FLOOD = _of(1200, 10_000, 10_000)
+FLOOD = _of(600, 10_000, 10_000)
 """Names that one container runs within FLOOD_MINUTES, with each version of the server."""
 
 FLOOD_MINUTES = _of(40, 60, 60)
