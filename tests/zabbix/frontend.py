@@ -49,8 +49,8 @@ $IMAGE_FORMAT_DEFAULT = IMAGE_FORMAT_PNG;
     locales.mkdir()
     (locales / "en_US.utf8").symlink_to("/usr/lib/locale/C.utf8")
     places = dict.fromkeys(_DIRECTORIES, str(directory))
-    # What one server has compiled the next one reads.
-    compiled = CACHE / "compiled" / version
+    # What one server has compiled the next one reads; it goes when another frontend is unpacked.
+    compiled = CACHE / version / "compiled"
     compiled.mkdir(parents=True, exist_ok=True)
     shutil.chown(compiled, USER, USER)
     places["opcache.file_cache"] = str(compiled)
