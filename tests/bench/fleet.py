@@ -145,7 +145,8 @@ class Fleet:
             futures = []
             for moment, host in due:
                 time.sleep(max(0.0, first + moment - time.time()))
-                futures.append(pool.submit(self._push, host))
+                args = self._sender, self._proxy.port, host, self._document
+                futures.append(pool.submit(push, *args))
             pushed = [future.result() for future in futures]
         query = (
             f"SELECT clock + ns / 1e9 AS clock, arrived FROM history_text WHERE arrived > {first}"
@@ -174,19 +175,21 @@ class Fleet:
             (after - then) / _IDLE_SECONDS for after, then in zip(self._cpu(), before, strict=True)
         ]
 
-    def _push(self, host: str) -> Pushed:
-        clock, ns = divmod(time.time_ns(), 10**9)
-        with tempfile.TemporaryFile() as lines, tempfile.TemporaryFile() as said:
-            lines.write(encode_line(Value(host, MASTER_KEY, clock, ns, self._document)))
-            lines.seek(0)
-            command = self._sender.command(f"127.0.0.1:{self._proxy.port}", _TIMEOUT_SECONDS)
-            process = subprocess.Popen(command, stdin=lines, stdout=said, stderr=said)
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            said.seek(0)
-            outcome = parse_answer(said.read().decode(), 1, "no answer")
-        cpu = usage.ru_utime + usage.ru_stime
-        return Pushed(clock + ns / 1e9, time.time(), outcome.processed, cpu)
+
+def push(sender: Sender, port: int, host: str, document: str) -> Pushed:
+    """Push a document of now by a zabbix_sender of its own."""
+    clock, ns = divmod(time.time_ns(), 10**9)
+    with tempfile.TemporaryFile() as lines, tempfile.TemporaryFile() as said:
+        lines.write(encode_line(Value(host, MASTER_KEY, clock, ns, document)))
+        lines.seek(0)
+        command = sender.command(f"127.0.0.1:{port}", _TIMEOUT_SECONDS)
+        process = subprocess.Popen(command, stdin=lines, stdout=said, stderr=said)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        outcome = parse_answer(said.read().decode(), 1, "no answer")
+    cpu = usage.ru_utime + usage.ru_stime
+    return Pushed(clock + ns / 1e9, time.time(), outcome.processed, cpu)
 
 
 def _collector(version: str, address: str, pins: str) -> Iterator[str]:

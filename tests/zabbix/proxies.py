@@ -55,8 +55,8 @@ class Proxy:
 
 
 @contextmanager
-def running(server: Server, root: Path) -> Iterator[Proxy]:
-    """Run a proxy for *server* in a new directory below *root*.
+def running(server: Server, root: Path, **settings: object) -> Iterator[Proxy]:
+    """Run a proxy for *server* in a new directory below *root*, with *settings* of its own.
 
     The server knows of it as long as it has its database.
     """
@@ -78,7 +78,7 @@ def running(server: Server, root: Path) -> Iterator[Proxy]:
         "DBName": directory / "proxy.sqlite",
         _FREQUENCY[server.version]: UPDATE_SECONDS,
     }
-    lines = [f"{key}={value}\n" for key, value in (_SETTINGS | places).items()]
+    lines = [f"{key}={value}\n" for key, value in {**_SETTINGS, **places, **settings}.items()]
     (directory / "proxy.conf").write_text("".join(lines))
     proxyid = _register(server, name)
     server.reload()

@@ -1,0 +1,404 @@
+"""Measures hosts with the whole template, pushing to or polled by real servers and proxies.
+
+    python tests/bench/fleet_hosts.py [--hosts 1000] [--way push|poll] [--proxies 0|1|3]
+
+Needs root and what tests/requirements.sh unpacks; runs in namespaces of its own. README.md says
+what is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:1] = [str(ROOT), str(ROOT / "tests" / "support")]  # as pytest has them
+
+# ruff: noqa: E402
+from tests.bench.clones import copy_host, counts
+from tests.bench.fleet import push
+from tests.bench.isolate import run_isolated
+from tests.zabbix import programs, proxies, templates
+from tests.zabbix.agents import Kind, free_port
+from tests.zabbix.alarms.replay import server_stats
+from tests.zabbix.alarms.test_volume import ordinary
+from tests.zabbix.documents import encoded
+from tests.zabbix.outages import Receiver
+from tests.zabbix.programs import Program, listens, wait_for
+from tests.zabbix.proxies import Proxy
+from tests.zabbix.pushing import sender
+from tests.zabbix.servers import SERVER_VERSIONS, Server, Servers
+from tests.zabbix.servers import _command as command_of_server
+from zabbix_sockets.sending import schedule
+from zabbix_sockets.sending.transport import Sender
+
+_MINUTE = 60
+_RETRY_SECONDS = 2.0
+_SETTLED_SECONDS = 10.0
+_ALWAYS_CHANGES = "sockets.collector.seconds"
+"""An item whose value is another one in each of the documents."""
+_TABLES = ("history", "history_uint", "history_str", "history_text", "history_log")
+
+_SERVER = {
+    "HistoryCacheSize": "256M",
+    "HistoryIndexCacheSize": "128M",
+    "TrendCacheSize": "512M",
+    "ValueCacheSize": "1G",
+    "StartDBSyncers": 4,
+    "StartPollers": 10,
+    "StartTrappers": 10,
+    "CacheUpdateFrequency": 3600,
+}
+_PROXY = {
+    "HistoryCacheSize": "256M",
+    "HistoryIndexCacheSize": "64M",
+    "StartTrappers": 10,
+    "StartPollers": 10,
+    "ProxyConfigFrequency": 600,
+    "ProxyLocalBuffer": 1,
+}
+
+
+@dataclass
+class Pushes:
+    """What came of the documents that were pushed."""
+
+    accepted: int = 0
+    again: int = 0
+    """Those that were refused at first, and sent again."""
+    late: float = 0.0
+    """The most seconds from a document's moment until it was accepted."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, tries: int, seconds: float) -> None:
+        """Count a document that was accepted."""
+        with self._lock:
+            self.accepted += 1
+            self.again += tries > 1
+            self.late = max(self.late, seconds)
+
+
+class Load:
+    """What a server, its proxies and its database use, and how long their queues are at most."""
+
+    def __init__(self, receiver: Receiver, between: Sequence[Proxy]) -> None:
+        self._receiver = receiver
+        self._between = between
+        self.queue = 0
+        self.began = time.monotonic()
+        self.before = self._seconds()
+
+    def _seconds(self) -> list[float]:
+        database = self._receiver.server.database.cluster.program
+        alive = [each.program for each in self._between if each.program.process.poll() is None]
+        return [
+            self._receiver.program.cpu_seconds(),
+            sum(each.cpu_seconds() for each in alive),
+            database.cpu_seconds(),
+        ]
+
+    def look(self) -> None:
+        """Note how many values wait to be preprocessed."""
+        stats = server_stats(self._receiver.port)
+        self.queue = max(self.queue, stats["preprocessing_queue"])
+
+    def cores(self) -> list[float]:
+        """Return how many processors server, proxies and database have kept busy on average."""
+        seconds = time.monotonic() - self.began
+        return [
+            (after - before) / seconds
+            for after, before in zip(self._seconds(), self.before, strict=True)
+        ]
+
+
+class Agent:
+    """An agent that answers for all hosts with the document of the minute."""
+
+    def __init__(self, version: str, folder: Path) -> None:
+        self.port = free_port()
+        self._document = folder / "document"
+        self._folder = folder
+        self._version = version
+        self.tell("{}")
+
+    def tell(self, document: str) -> None:
+        """Answer with this one from now on."""
+        new = self._document.with_suffix(".new")
+        new.write_text(document)
+        new.rename(self._document)
+
+    @contextmanager
+    def running(self) -> Iterator[Program]:
+        """Run it."""
+        lines = {
+            "Server": "127.0.0.1",
+            "ListenIP": "127.0.0.1",
+            "ListenPort": self.port,
+            "LogType": "console",
+            "PidFile": self._folder / "agent.pid",
+            "StartAgents": 10,
+            "UserParameter": f"sockets.get[*],cat {self._document}",
+        }
+        configuration = self._folder / "agentd.conf"
+        configuration.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+        program = str(Kind("zabbix_agentd", self._version).path("zabbix_agentd"))
+        command = [program, "--config", str(configuration), "--foreground"]
+        started = programs.start(command, self._folder / "agent.log")
+        try:
+            started.wait(lambda: listens(self.port))
+            yield started
+        finally:
+            started.stop()
+
+
+class Fleet:
+    """Hosts, each a copy of one on which all has been discovered."""
+
+    def __init__(self, options: argparse.Namespace, receiver: Receiver, folder: Path) -> None:
+        self._options = options
+        self._receiver = receiver
+        self._agent = Agent(options.version, folder) if options.way == "poll" else None
+        self._documents = [
+            encoded(each) for _, each in ordinary(range(-3, options.minutes + options.warm_up))
+        ]
+        self._names = [f"fleet {number}" for number in range(1, options.hosts + 1)]
+        self._ports = [receiver.port]
+
+    def measure(self, stack: ExitStack, lab: Path) -> None:
+        """Make the hosts, let them be for some minutes, and print what that took."""
+        server = self._receiver.server
+        if self._agent:
+            stack.enter_context(self._agent.running())
+        between = [
+            stack.enter_context(
+                proxies.running(server, lab, **_PROXY, **_cache(self._options.hosts))
+            )
+            for _ in range(self._options.proxies)
+        ]
+        if between:
+            self._ports = [each.port for each in between]
+        assigned = _assigned(server, between)
+        first = self._discovered()
+        self._receiver.program.end()
+        copy_host(server.database, first, self._options.hosts)
+        server.sql(f"UPDATE hosts SET status = 1 WHERE hostid = {first}")
+        changes = ", ".join(f"{name} = {value}" for name, value in assigned.items())
+        if changes:
+            server.sql(f"UPDATE hosts SET {changes} WHERE host LIKE 'fleet %' AND status = 0")
+        began = time.monotonic()
+        self._receiver.start()
+        stack.callback(self._stop)
+        sizes = {name: f"{count:,}" for name, count in counts(server.database).items()}
+        print(f"{sizes}; the server has read them in {time.monotonic() - began:.0f} s", flush=True)
+        self._settle(between)
+        pushes = Pushes()
+        self._minutes(range(self._options.warm_up), pushes, None, None)
+        rows, size = _stored(server), _size(server)
+        pushes, load = Pushes(), Load(self._receiver, between)
+        since = time.time()
+        measured = range(self._options.warm_up, self._options.warm_up + self._options.minutes)
+        victim = between[0] if len(between) > 1 else None
+        self._minutes(measured, pushes, load, victim)
+        cores = load.cores()
+        self._drain()
+        self._tell(pushes, load, cores, since, (_stored(server) - rows, _size(server) - size))
+
+    def _discovered(self) -> str:
+        """Return the id of a host on which all was discovered, with the server's template."""
+        server = self._receiver.server
+        way = "agent" if self._agent else "trapper"
+        template = templates.template(server, way)
+        port = self._agent.port if self._agent else None
+        host = server.create_host("first", agent=port, templates=[template])
+        server.reload()
+        now = time.time() - 3 * _MINUTE
+        if self._agent:
+            self._agent.tell(self._documents[0])
+        else:
+            rows = [
+                (host.name, "sockets.get", each, now + _MINUTE * at)
+                for at, each in enumerate(self._documents[:2])
+            ]
+            assert server.send(rows) == (2, 0)
+        before = 0
+
+        def is_all_there() -> bool:
+            nonlocal before
+            found = int(
+                server.sql(f"SELECT count(*) FROM items WHERE hostid = {host.hostid}")[0]["count"]
+            )
+            is_same, before = found == before and found > 500, found
+            return is_same
+
+        wait_for(is_all_there, lambda: before, pause=15)
+        return host.hostid
+
+    def _stop(self) -> None:
+        self._receiver.program.stop()
+
+    def _settle(self, between: Sequence[Proxy]) -> None:
+        """Wait until proxies know their hosts."""
+        for each in between:
+            programs.reload(
+                proxies._command(self._options.version, each.directory), each.program.log
+            )
+
+    def _minutes(
+        self, minutes: range, pushes: Pushes, load: Load | None, victim: Proxy | None
+    ) -> None:
+        """Let each host push in each minute, at its own moment, or be polled."""
+        began = time.time()
+        for at, minute in enumerate(minutes):
+            document = self._documents[minute + 3]
+            if victim and at == len(minutes) // 2:
+                victim.program.stop()
+            begin = began + _MINUTE * at
+            if self._agent:
+                self._agent.tell(document)
+                time.sleep(max(0.0, begin + _MINUTE - time.time()))
+                if load:
+                    load.look()
+                continue
+            self._push_all(begin, document, pushes, load)
+
+    def _push_all(self, begin: float, document: str, pushes: Pushes, load: Load | None) -> None:
+        program = Sender(program=str(sender(self._options.version)))
+        due = sorted((schedule.offset(host, _MINUTE), host) for host in self._names)
+        with ThreadPoolExecutor(self._options.workers) as pool:
+            futures = []
+            for number, (moment, host) in enumerate(due):
+                time.sleep(max(0.0, begin + moment - time.time()))
+                if load and number % 100 == 0:
+                    load.look()
+                futures.append(pool.submit(self._push, program, number, host, document, pushes))
+            for future in futures:
+                future.result()
+
+    def _push(self, program: Sender, number: int, host: str, document: str, pushes: Pushes) -> None:
+        """Push until it is accepted, by another proxy if one doesn't answer."""
+        began = time.monotonic()
+        for tries in range(1, 100):
+            port = self._ports[(number + tries) % len(self._ports)]
+            if push(program, port, host, document).processed == 1:
+                pushes.add(tries, time.monotonic() - began)
+                return
+            time.sleep(_RETRY_SECONDS)
+
+    def _drain(self) -> None:
+        """Wait until no more values come into the database."""
+        server = self._receiver.server
+        before, since = -1, time.monotonic()
+        while time.monotonic() < since + _SETTLED_SECONDS:
+            stored = _stored(server)
+            if stored != before:
+                before, since = stored, time.monotonic()
+            time.sleep(2)
+
+    def _tell(
+        self,
+        pushes: Pushes,
+        load: Load,
+        cores: Sequence[float],
+        since: float,
+        grown: tuple[int, int],
+    ) -> None:
+        options, server = self._options, self._receiver.server
+        hours = options.minutes / 60
+        rows, size = grown
+        stats = server_stats(self._receiver.port)
+        cache = stats["rcache"]["total"] - stats["rcache"]["free"]
+        lost = _lost(server, since, options.hosts, options.minutes)
+        told = {
+            "documents accepted": f"{pushes.accepted:,} ({pushes.again:,} not at the first try),"
+            f" after {pushes.late:.1f} s at most",
+            "values": f"{rows:,}, {rows / options.minutes / 60:,.0f} a second",
+            f"lost of {_ALWAYS_CHANGES}": f"{lost:,} of {options.hosts * options.minutes:,}",
+            "longest queue of preprocessing": f"{load.queue:,}",
+            "processors": f"server {cores[0]:.2f}, proxies {cores[1]:.2f}, database {cores[2]:.2f}",
+            "configuration cache": f"{cache / 1e6:,.0f} MB",
+            "a host and hour": f"{rows / options.hosts / hours:,.0f} rows,"
+            f" {size / options.hosts / hours / 1e6:.2f} MB",
+        }
+        print(f"{options.hosts} hosts, {options.way}, {options.proxies} proxies")
+        for name, figure in told.items():
+            print(f"  {name}: {figure}", flush=True)
+
+
+def _cache(hosts: int) -> dict[str, str]:
+    """Return the setting that makes room for the configuration of so many hosts."""
+    return {"CacheSize": f"{128 + 4 * hosts}M"}
+
+
+def _assigned(server: Server, between: Sequence[Proxy]) -> dict[str, int]:
+    """Return what makes a host one of the proxy's, or of the group of several."""
+    if not between:
+        return {}
+    if len(between) == 1:
+        return {"monitored_by": 1, "proxyid": int(between[0].proxyid)}
+    created = server.api.proxygroup.create(name="fleet", failover_delay="10s", min_online="1")
+    (group,) = created["proxy_groupids"]
+    for each in between:
+        place = {"local_address": "127.0.0.1", "local_port": str(each.port)}
+        server.api.proxy.update(proxyid=each.proxyid, proxy_groupid=group, **place)
+    return {"monitored_by": 2, "proxy_groupid": int(group)}
+
+
+def _stored(server: Server) -> int:
+    """Return how many values the database has."""
+    each = (f"(SELECT count(*) FROM {table})" for table in _TABLES)
+    return int(server.sql(f"SELECT {' + '.join(each)} AS n")[0]["n"])
+
+
+def _size(server: Server) -> int:
+    """Return the bytes that they take, with their indices."""
+    each = (f"pg_total_relation_size('{table}')" for table in _TABLES)
+    return int(server.sql(f"SELECT {' + '.join(each)} AS n")[0]["n"])
+
+
+def _lost(server: Server, since: float, hosts: int, documents: int) -> int:
+    """Return how many values lack of an item that has another one in each document."""
+    (row,) = server.sql(
+        "SELECT count(*) AS n FROM history JOIN items USING (itemid) JOIN hosts USING (hostid)"
+        f" WHERE host LIKE 'fleet %' AND key_ = '{_ALWAYS_CHANGES}' AND clock >= {int(since)}"
+    )
+    return hosts * documents - int(row["n"])
+
+
+def _run(options: argparse.Namespace) -> int:
+    with ExitStack() as stack:
+        lab = stack.enter_context(programs.directory())
+        servers = Servers(lab)
+        stack.callback(servers.stop)
+        server = stack.enter_context(
+            servers.fresh(options.version, **_SERVER, **_cache(options.hosts))
+        )
+        command = command_of_server(server.version, server.directory)
+        receiver = Receiver(server, server.port, command, server.program, {}, server.reload)
+        Fleet(options, receiver, lab).measure(stack, lab)
+    return 0
+
+
+def main() -> int:
+    """Run as a program."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--version", choices=SERVER_VERSIONS, default=SERVER_VERSIONS[-1], help="of all of Zabbix")
+    add("--hosts", type=int, default=1000)
+    add("--way", choices=("push", "poll"), default="push")
+    add("--proxies", type=int, default=0, help="of a group if there are several")
+    add("--minutes", type=int, default=10, help="that are measured, a document in each")
+    add("--warm-up", type=int, default=2, help="minutes before them")
+    add("--workers", type=int, default=50, help="zabbix_senders at a time, at most")
+    options = parser.parse_args()
+    return run_isolated(lambda: _run(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
