@@ -61,7 +61,7 @@ _PROXY = {
     "HistoryIndexCacheSize": "64M",
     "StartTrappers": 10,
     "StartPollers": 10,
-    "ProxyConfigFrequency": 600,
+    "ProxyConfigFrequency": 20,
     "ProxyLocalBuffer": 1,
 }
 
