@@ -54,7 +54,7 @@ _SERVER = {
     "StartDBSyncers": 4,
     "StartPollers": 10,
     "StartTrappers": 10,
-    "CacheUpdateFrequency": 3600,
+    "CacheUpdateFrequency": 10,  # its default
 }
 _PROXY = {
     "HistoryCacheSize": "256M",
