@@ -223,6 +223,7 @@ def test_payload(packages: Path, machine: str) -> None:
     assert members == ["debian-binary", "control.tar.xz", "data.tar.xz"]
 
 
+@pytest.mark.short_form
 def test_lintian(packages: Path, machine: str) -> None:
     """Lintian has no error to tell."""
     if not shutil.which("lintian"):

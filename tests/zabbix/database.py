@@ -33,6 +33,7 @@ _SETTINGS = {
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
     "update_process_title": "off",
+    "autovacuum_naptime": "10min",
     "dynamic_shared_memory_type": "mmap",
 }
 

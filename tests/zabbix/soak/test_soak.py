@@ -155,6 +155,7 @@ def test_no_interval_is_missed(soak: Soak, of: str) -> None:
     assert len(times) + len(outages) >= (1 - MISSED) * int(seconds) + 1
 
 
+@pytest.mark.short_form
 @pytest.mark.parametrize("of", ["made", "printed"])
 def test_drift(soak: Soak, of: str) -> None:
     """What is early in its second in the end is so by as much as in the beginning."""
