@@ -125,7 +125,9 @@ def test_load_leaves_nothing_behind() -> None:
     """Its processes are gone, and so are its connections, without a TIME_WAIT."""
     with _load() as parent:
         pids = _children(parent)
-        ports = {row[1] for row in _rows(ESTABLISHED)}
+        held = set().union(*map(_socket_inodes, pids))
+        ports = {row[1] for row in _rows(ESTABLISHED) if row[9] in held}
+    assert len(ports) == SOCKETS // 2 + PROCESSES
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
     assert not [row for row in _rows(TIME_WAIT) if row[1] in ports]
 

@@ -101,7 +101,13 @@ class Host:
         finally:
             process.send_signal(signal.SIGCONT)
             process.terminate()
-            process.wait(60)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:  # 6.0 once waited so for a child that had hung
+                for pid in _children(process.pid):
+                    os.kill(pid, signal.SIGKILL)
+                process.kill()
+                process.wait(60)
 
     def has_said_so(self) -> bool:
         """Whether the agent has written that it is started."""
