@@ -5,6 +5,7 @@ from __future__ import annotations
 from zabbix_sockets.document.admission import Admission, Moment, Table
 from zabbix_sockets.document.counted import RECENT
 from zabbix_sockets.document.document import Document, Limits, build_document
+from zabbix_sockets.document.row import MOST_MADE
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
@@ -87,6 +88,44 @@ def test_no_row_for_what_changes_no_more() -> None:
     same = build_document(counted(Process(0, "web"), old))
     assert same.processes[0].totals
     assert same.processes[0].totals.attempts == 3
+
+
+def test_all_keys_of_a_row_count() -> None:
+    """Also those that changed long ago, or the sum would fall when one of them gets old."""
+    old, new = counters(changed=NOW - RECENT, attempts=3), counters(attempts=2)
+    snapshot = counted(Process(0, "client"), old)
+    snapshot.counted *= 2
+    totals = [ProcessTotals(b"client", False, uid, 1, OWN_NETNS, new) for uid in (0, 1000)]
+    ends = ((0, 80, old), (1, 80, new), (0, 81, old))
+    upstreams = [
+        ServerTotals(process, OWN_NETNS, LOCAL, port, "", figures)
+        for process, port, figures in ends
+    ]
+    ports = (80, 81)
+    listeners = [ServerTotals(0, OWN_NETNS, bytes(4), port, "", old) for port in ports]
+    snapshot.totals = Totals(*(1_600_000_000, NOW, 1, 2, 3), totals, listeners, upstreams)
+    document = build_document(snapshot)
+    (row,) = document.upstreams
+    (listener,) = document.listeners
+    assert row.totals
+    assert (row.port, row.totals.attempts) == (80, 5)
+    assert listener.totals
+
+
+def test_thousands_of_keys() -> None:
+    """The rows of the lowest ranks are made, and the same ones as if all were."""
+    figures = counters(attempts=3)
+    snapshot = counted(Process(0, "client"), figures)
+    assert snapshot.totals
+    ports = range(1, MOST_MADE + 500)
+    upstreams = [ServerTotals(0, OWN_NETNS, LOCAL, port, "", figures) for port in ports]
+    snapshot.totals = snapshot.totals._replace(upstreams=upstreams)
+    bounded, whole = (
+        build_document(snapshot, Limits(upstreams=most, max_bytes=1 << 30)).upstreams
+        for most in (30, len(ports))
+    )
+    assert len(whole) == len(ports)
+    assert [row.content() for row in bounded] == [row.content() for row in whole[:30]]
 
 
 def test_a_cgroup_that_is_gone() -> None:
