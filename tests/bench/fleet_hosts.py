@@ -30,12 +30,11 @@ from tests.zabbix.agents import Kind, free_port
 from tests.zabbix.alarms.replay import server_stats
 from tests.zabbix.alarms.test_volume import ordinary
 from tests.zabbix.documents import encoded
-from tests.zabbix.outages import Receiver
+from tests.zabbix.outages import Receiver, receiving
 from tests.zabbix.programs import Program, listens, wait_for
 from tests.zabbix.proxies import Proxy
 from tests.zabbix.pushing import sender
 from tests.zabbix.servers import SERVER_VERSIONS, Server, Servers
-from tests.zabbix.servers import _command as command_of_server
 from zabbix_sockets.sending import schedule
 from zabbix_sockets.sending.transport import Sender
 
@@ -194,10 +193,10 @@ class Fleet:
             server.sql(f"UPDATE hosts SET {changes} WHERE host LIKE 'fleet %' AND status = 0")
         began = time.monotonic()
         self._receiver.start()
-        stack.callback(self._stop)
         sizes = {name: f"{count:,}" for name, count in counts(server.database).items()}
         print(f"{sizes}; the server has read them in {time.monotonic() - began:.0f} s", flush=True)
-        self._settle(between)
+        for each in between:
+            each.reload()
         pushes = Pushes()
         self._minutes(range(self._options.warm_up), pushes, None, None)
         rows, size = _stored(server), _size(server)
@@ -239,16 +238,6 @@ class Fleet:
 
         wait_for(is_all_there, lambda: before, pause=15)
         return host.hostid
-
-    def _stop(self) -> None:
-        self._receiver.program.stop()
-
-    def _settle(self, between: Sequence[Proxy]) -> None:
-        """Wait until proxies know their hosts."""
-        for each in between:
-            programs.reload(
-                proxies._command(self._options.version, each.directory), each.program.log
-            )
 
     def _minutes(
         self, minutes: range, pushes: Pushes, load: Load | None, victim: Proxy | None
@@ -366,7 +355,7 @@ def _lost(server: Server, since: float, hosts: int, documents: int) -> int:
     """Return how many values lack of an item that has another one in each document."""
     (row,) = server.sql(
         "SELECT count(*) AS n FROM history JOIN items USING (itemid) JOIN hosts USING (hostid)"
-        f" WHERE host LIKE 'fleet %' AND key_ = '{_ALWAYS_CHANGES}' AND clock >= {int(since)}"
+        f" WHERE host LIKE 'fleet %' AND key_ = '{_ALWAYS_CHANGES}' AND clock + ns / 1e9 >= {since}"
     )
     return hosts * documents - int(row["n"])
 
@@ -376,11 +365,8 @@ def _run(options: argparse.Namespace) -> int:
         lab = stack.enter_context(programs.directory())
         servers = Servers(lab)
         stack.callback(servers.stop)
-        server = stack.enter_context(
-            servers.fresh(options.version, **_SERVER, **_cache(options.hosts))
-        )
-        command = command_of_server(server.version, server.directory)
-        receiver = Receiver(server, server.port, command, server.program, {}, server.reload)
+        settings = {**_SERVER, **_cache(options.hosts)}
+        receiver = stack.enter_context(receiving(servers, options.version, **settings))
         Fleet(options, receiver, lab).measure(stack, lab)
     return 0
 

@@ -45,9 +45,9 @@ class Receiver:
 
 
 @contextmanager
-def receiving(servers: Servers, version: str) -> Iterator[Receiver]:
-    """A server that no other test needs."""
-    with servers.fresh(version) as server:
+def receiving(servers: Servers, version: str, **settings: object) -> Iterator[Receiver]:
+    """A server that no other test needs, with *settings* in its configuration."""
+    with servers.fresh(version, **settings) as server:
         command = command_of_server(server.version, server.directory)
         own = Receiver(server, server.port, command, server.program, {}, server.reload)
         yield own
