@@ -28,7 +28,8 @@ class Terminal:
     Attributes:
         pid: the process.
         written: all that it has written.
-        frames: how often the alternate screen was begun anew at its upper left.
+        frames: how often the alternate screen was erased below what was written: the frames that
+            came whole, and the empty one before them.
         is_alternate, has_cursor: which screen is seen, and whether the cursor is.
     """
 
@@ -45,7 +46,7 @@ class Terminal:
         self.lines, self.columns = lines, columns
         self._former = -1, 0, 0  # the last frame that may have the size before, and that
         self.written = ""
-        self.frames = 0
+        self.frames = self._begun = 0
         self.is_alternate, self.has_cursor = False, True
         self._screens: dict[bool, list[str]] = {False: [""], True: [""]}
         self._at = {False: (0, 0), True: (0, 0)}
@@ -82,7 +83,7 @@ class Terminal:
         """Give the terminal another size; the frame that is being written may have that before."""
         while self._read(0):
             pass
-        self._former = self.frames + 1, self.lines, self.columns
+        self._former = self._begun + 1, self.lines, self.columns
         self.lines, self.columns = lines, columns
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
@@ -137,7 +138,7 @@ class Terminal:
 
     def _put(self, character: str) -> None:
         last, *former = self._former
-        lines, columns = former if self.frames <= last else (self.lines, self.columns)
+        lines, columns = former if self._begun <= last else (self.lines, self.columns)
         row, column = self._at[self.is_alternate]
         screen = self._screens[self.is_alternate]
         if character == "\r":
@@ -158,12 +159,13 @@ class Terminal:
         screen = self._screens[self.is_alternate]
         if (parameters, letter) == ("", "H"):
             self._at[self.is_alternate] = 0, 0
-            self.frames += 1
+            self._begun += 1
         elif (parameters, letter) == ("", "K"):
             screen[row] = screen[row][:column]
         elif letter == "J":
             del screen[row + 1 :]
             screen[row] = screen[row][:column]
+            self.frames += self.is_alternate
         elif parameters == "?1049":
             self.is_alternate = letter == "h"
         elif parameters == "?25":

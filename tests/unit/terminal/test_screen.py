@@ -58,14 +58,16 @@ def test_frames_take_each_others_place() -> None:
     with watching() as terminal:
         terminal.wait_for(lambda: terminal.frames >= 6)
         title = "  30 things, 0 new (+), 0 gone…"
+        # A frame may come in pieces: its last line tells that it is whole.
         terminal.wait_for(
-            lambda: len(terminal.shown()) == 12 and terminal.shown()[0].endswith(title)
+            lambda: (
+                terminal.shown()[0].endswith(title)
+                and terminal.shown()[10:] == ["and 22 more", "note: a note"]
+            )
         )
         assert terminal.is_alternate
         assert not terminal.has_cursor
-        lines = terminal.shown()
-        assert lines[1] == "x" * 39
-        assert lines[-2:] == ["and 22 more", "note: a note"]
+        assert terminal.shown()[1] == "x" * 39
         terminal.wait_for(lambda: len(terminal.shown()) == 6)
         terminal.type("q")
         assert terminal.end() == 0
