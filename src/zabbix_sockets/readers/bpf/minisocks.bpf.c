@@ -10,95 +10,16 @@
  * socket, so that equal sockets give equal bytes. Which one that is depends on the listeners, whom
  * the kernel shows before all other sockets.
  *
- * Only what is used of a kernel structure is declared; libbpf finds the fields by the running
- * kernel's BTF (CO-RE).
+ * Structures of the kernel are declared in kernel.bpf.h; those below this program alone uses.
  */
-#include <linux/bpf.h>
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
+#include "kernel.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-#define AF_INET 2
-#define TCP_ESTABLISHED 1
-#define TCP_SYN_SENT 2
-#define TCP_SYN_RECV 3
 #define TCP_TIME_WAIT 6
-#define TCP_CLOSE 7
-#define TCP_LISTEN 10
 #define TCP_NEW_SYN_RECV 12
-#define NSEC_PER_SEC 1000000000ULL
 #define REMEMBERED 300 /* seconds: longer than any read takes */
 #define MAX_LISTENERS 4096
-
-#define CORE __attribute__((preserve_access_index))
-
-struct in6_addr {
-	union {
-		__u32 u6_addr32[4];
-	} in6_u;
-} CORE;
-
-struct ns_common {
-	unsigned int inum;
-} CORE;
-
-struct local_ports {
-} CORE;
-
-struct local_ports___before_6_8 {
-	int range[2];
-} CORE;
-
-struct local_ports___since_6_8 {
-	__u32 range; /* the highest port << 16 | the lowest */
-} CORE;
-
-struct netns_ipv4 {
-	struct local_ports ip_local_ports;
-} CORE;
-
-struct net {
-	struct ns_common ns;
-	struct netns_ipv4 ipv4;
-} CORE;
-
-typedef struct {
-	struct net *net;
-} possible_net_t;
-
-struct sock_common {
-	__u32 skc_daddr;
-	__u32 skc_rcv_saddr;
-	__u16 skc_dport;
-	__u16 skc_num;
-	unsigned short skc_family;
-	volatile unsigned char skc_state;
-	int skc_bound_dev_if;
-	possible_net_t skc_net;
-	struct in6_addr skc_v6_daddr;
-	struct in6_addr skc_v6_rcv_saddr;
-} CORE;
-
-struct socket;
-
-struct sock {
-	struct sock_common __sk_common;
-	struct socket *sk_socket;
-} CORE;
-
-struct inet_sock {
-	struct sock sk;
-} CORE;
-
-struct inet_connection_sock {
-	struct inet_sock icsk_inet;
-} CORE;
-
-struct tcp_sock {
-	struct inet_connection_sock inet_conn;
-} CORE;
 
 struct inet_timewait_sock {
 	volatile unsigned char tw_substate;
@@ -108,11 +29,8 @@ struct tcp_timewait_sock {
 	struct inet_timewait_sock tw_sk;
 } CORE;
 
-struct seq_file;
-
-struct bpf_iter_meta {
-	struct seq_file *seq;
-	__u64 session_id;
+struct sock___with_file { /* a flavour: the kernel's is struct sock, with which a tcp_sock begins */
+	struct socket *sk_socket; /* none: no file has it */
 } CORE;
 
 struct bpf_iter__tcp {
@@ -255,7 +173,7 @@ static __always_inline __u8 state_without_file(struct sock_common *sk)
 {
 	struct tcp_timewait_sock *tw;
 	__u8 state = sk->skc_state;
-	struct tcp_sock *tp;
+	struct sock___with_file *full;
 
 	switch (state) {
 	case TCP_TIME_WAIT:
@@ -268,8 +186,8 @@ static __always_inline __u8 state_without_file(struct sock_common *sk)
 	case TCP_CLOSE:
 		return 0;
 	}
-	tp = bpf_skc_to_tcp_sock(sk);
-	return tp && !tp->inet_conn.icsk_inet.sk.sk_socket ? state : 0;
+	full = (void *)bpf_skc_to_tcp_sock(sk);
+	return full && !full->sk_socket ? state : 0;
 }
 
 static __always_inline void set_ends(struct minisock *rec, struct sock_common *sk, __u64 session,
