@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs lint and all tests, in parts side by side: tests/all.sh PYTHON [PYTEST ARGUMENT...]
+# Runs all tests, in parts side by side: tests/all.sh PYTHON [PYTEST ARGUMENT...]
 #
 # Those with real servers or systems mostly wait, so there are more parts at a time than cores, the
 # longest first; but no more than keep the cores busy, as all the others would only wait longer. Each
@@ -68,20 +68,9 @@ run_on_trees() {
     } &
 }
 
-# lint: what `make lint` says, beside the parts.
-lint() {
-    parts="$parts lint"
-    {
-        make --no-print-directory lint >"$logs/lint" 2>&1
-        echo $? >"$logs/lint.status"
-        echo "== lint: $(($(date +%s) - started)) s ==" >>"$logs/lint"
-    } 3>&- &
-}
-
 zabbix=tests/zabbix
 short_soak=$zabbix/soak
 [ "${TEST_ROUNDS:-short}" = short ] || short_soak=
-lint
 run_on_trees "$@"
 run kernel "$@" tests/kernel
 # shellcheck disable=SC2046  # names of files
