@@ -84,12 +84,12 @@ run servers "$@" $zabbix --ignore=$zabbix/alarms --ignore=$zabbix/trial --ignore
 # shellcheck disable=SC2086  # nothing, with all rounds
 run trial "$@" $zabbix/trial $zabbix/test_silence.py $zabbix/test_flood.py $short_soak
 run alarms "$@" $zabbix/alarms $zabbix/test_external_check.py
-run unit "$@" tests/unit tests/fuzz --ignore=tests/unit/rig --ignore=tests/unit/check --ignore=tests/unit/sending
-run faults "$@" tests/unit/rig tests/unit/check tests/unit/sending tests/bench tests/selinux \
-    tests/test_conftest.py
 # shellcheck disable=SC2046
 run api "$@" $(ls $zabbix/test_check*.py $zabbix/test_provision*.py) $zabbix/test_scale.py \
     $zabbix/test_upgrade.py
+run unit "$@" tests/unit tests/fuzz --ignore=tests/unit/rig --ignore=tests/unit/check --ignore=tests/unit/sending
+run faults "$@" tests/unit/rig tests/unit/check tests/unit/sending tests/bench tests/selinux \
+    tests/test_conftest.py
 wait
 # Whether something is late, or grows, can be told where nothing else runs.
 [ -n "$short_soak" ] || { parts="$parts soak" && isolated_pytest soak "$@" $zabbix/soak 3>&-; }
