@@ -41,38 +41,41 @@ if [ "${1:-}" = packages ]; then
     exit
 fi
 
+# What runs beside the tests, and what compiles, boots, or joins a module with a policy and asks that.
+# For Zabbix: libraries of programs that are unpacked and never installed (agents; servers and proxies;
+# PostgreSQL), and what runs and shows the frontend.
 install iproute2 sudo util-linux lsof net-tools gcc libc6-dev \
     clang llvm libbpf-dev libbpf1 podman runc busybox-static \
-    openssl systemd libseccomp2 systemd-container mmdebstrap rpm lintian rpmlint zsh groff-base
-
-# Other kernels, which only all rounds try (tests/kernels).
-[ "${TEST_ROUNDS:-short}" = short ] || install qemu-system-x86
-
-# The SELinux part: what compiles a module, joins it with a policy and asks that; and the policy.
-install checkpolicy semodule-utils setools bzip2
-tests/selinux/fetch.sh || echo "no SELinux policy unpacked: its tests skip" >&2
-
-tests/systems/ansible.sh || echo "no Ansible: its test skips" >&2
-
-# Docker is unpacked and not installed: a machine that tests gets no service of its own.
-docker=$(dirname "$0")/../.cache/docker
-if ! command -v dockerd >/dev/null && [ ! -x "$docker/usr/sbin/dockerd" ] && command -v apt-get >/dev/null; then
-    mkdir -p "$docker/packages"
-    (cd "$docker/packages" && apt-get download -qq docker.io containerd) &&
-        for package in "$docker"/packages/*.deb; do dpkg -x "$package" "$docker"; done ||
-        echo "no docker unpacked: its tests skip" >&2
-    rm -rf "$docker/packages"
-fi
-
-# The Zabbix part: libraries of programs that are unpacked and never installed (agents;
-# servers and proxies; PostgreSQL), what runs and shows the frontend, and the user of them all.
-install libcurl3-gnutls libgnutls30 libldap-2.5-0 libmodbus5 libpcre2-8-0 libsqlite3-0 libssl3 zlib1g \
+    openssl systemd libseccomp2 systemd-container mmdebstrap rpm lintian rpmlint zsh groff-base \
+    checkpolicy semodule-utils setools bzip2 \
+    libcurl3-gnutls libgnutls30 libldap-2.5-0 libmodbus5 libpcre2-8-0 libsqlite3-0 libssl3 zlib1g \
     libevent-2.1-7 libevent-extra-2.1-7 libevent-pthreads-2.1-7 libodbc2 libopenipmi0 libsnmp40 \
     libssh2-1 libxml2 libpq5 liblz4-1 libreadline8 \
     php8.2-cli php8.2-bcmath php8.2-gd php8.2-mbstring php8.2-pgsql php8.2-xml \
     chromium fonts-dejavu-core
-tests/zabbix/fetch.sh || echo "no Zabbix programs unpacked: their tests skip" >&2
-tests/zabbix/trial/fetch.sh || echo "no daemons unpacked: the trial skips" >&2
+
+# Other kernels, which only all rounds try (tests/kernels).
+[ "${TEST_ROUNDS:-short}" = short ] || install qemu-system-x86
+
+# unpack_docker: beside what else is unpacked; a machine that tests gets no service of its own.
+unpack_docker() {
+    docker=$(dirname "$0")/../.cache/docker
+    if ! command -v dockerd >/dev/null && [ ! -x "$docker/usr/sbin/dockerd" ] && command -v apt-get >/dev/null; then
+        mkdir -p "$docker/packages"
+        (cd "$docker/packages" && apt-get download -qq docker.io containerd) &&
+            for package in "$docker"/packages/*.deb; do dpkg -x "$package" "$docker"; done ||
+            echo "no docker unpacked: its tests skip" >&2
+        rm -rf "$docker/packages"
+    fi
+}
+
+# They wait for a network and unpack, each for itself.
+{ tests/zabbix/fetch.sh || echo "no Zabbix programs unpacked: their tests skip" >&2; } &
+{ tests/zabbix/trial/fetch.sh || echo "no daemons unpacked: the trial skips" >&2; } &
+{ tests/systems/ansible.sh || echo "no Ansible: its test skips" >&2; } &
+{ tests/selinux/fetch.sh || echo "no SELinux policy unpacked: its tests skip" >&2; } &
+unpack_docker &
+wait
 if [ "$(id -u)" -eq 0 ] && ! id zabbix >/dev/null 2>&1; then
     useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin zabbix
 fi
