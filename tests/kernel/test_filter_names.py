@@ -57,6 +57,19 @@ def test_where_not_all_was_read(other: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("read", READS)
+def test_device_in_a_namespace_without_a_mount(read: Read) -> None:
+    """As a container's: its devices are looked for there, not by their names in the own one."""
+
+    def work() -> object:
+        netns.unshare()
+        netns.ip("link", "add", DEVICE, "type", "veth", "peer", "name", "peer")
+        return zoo.udp_bound(port=7003, device=DEVICE)
+
+    with Child(work):
+        assert read(f"dev {DEVICE}") == 1
+
+
+@pytest.mark.parametrize("read", READS)
 def test_what_is_in_one_namespace_is_enough(read: Read, other: str) -> None:
     """Also where there is no socket yet: that is an answer."""
     assert read(f"dev {DEVICE}") == 0

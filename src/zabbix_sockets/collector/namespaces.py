@@ -21,7 +21,15 @@ from zabbix_sockets.model.errors import (
 from zabbix_sockets.model.gaps import NAMESPACES
 from zabbix_sockets.model.names import UNNAMED, safe_name
 from zabbix_sockets.model.placement import Placement, is_lasting
-from zabbix_sockets.model.snapshot import DeviceName, Namespace, PortRange, Visibility
+from zabbix_sockets.model.snapshot import (
+    ALL_NETNS,
+    OWN,
+    DeviceName,
+    Namespace,
+    PortRange,
+    Query,
+    Visibility,
+)
 from zabbix_sockets.model.wire import OWN_NETNS
 from zabbix_sockets.readers.proc import namespaces as netns
 from zabbix_sockets.readers.proc.counters import read_device_name, read_port_range
@@ -146,6 +154,12 @@ def is_own(mounts: Mounts, wanted: str) -> bool:
     return wanted in (str(number), f"net:[{number}]") or (
         bool(path) and wanted == os.path.basename(path)
     )
+
+
+def with_own(query: Query, mounts: Mounts) -> Query:
+    """Return the query, with OWN in the place of the own network namespace's name or number."""
+    is_named = query.netns not in (ALL_NETNS, OWN)
+    return query._replace(netns=OWN) if is_named and is_own(mounts, query.netns) else query
 
 
 def namespaces_of(
@@ -277,8 +291,8 @@ class Visitor:
     ) -> Iterator[tuple[Plan, Optional[PortRange]]]:
         """Enter a namespace if possible; yield its readers and its ephemeral ports.
 
-        *pid* is a process in it; None: it is entered where it is mounted. The ports are None where
-        it can't be entered.
+        This thread is in it until the context ends, if it could be entered. *pid* is a process in
+        it; None: it is entered where it is mounted. The ports are None where it can't be entered.
 
         Raises:
             SourceUnavailableError: it is gone, or the caller may not look into it.
@@ -289,10 +303,9 @@ class Visitor:
                     raise SourceUnavailableError("to enter it takes CAP_SYS_ADMIN")
                 plan, ports = self._inside("thread-self", self._wants_netlink)
             else:
-                with ExitStack() as inside:
-                    wanted = self._wants_netlink and self.may_enter
-                    entered = wanted and self._enter(f"{self._proc}/{pid}/ns/net", inside)
-                    plan, ports = self._inside(str(pid), entered)
+                wanted = self._wants_netlink and self.may_enter
+                entered = wanted and self._enter(f"{self._proc}/{pid}/ns/net", stack)
+                plan, ports = self._inside(str(pid), entered)
             yield stack.enter_context(plan), ports
 
     def _inside(self, pid: str, netlink: bool) -> tuple[Plan, Optional[PortRange]]:

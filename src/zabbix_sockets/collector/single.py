@@ -14,9 +14,9 @@ from zabbix_sockets.collector.namespaces import (
     describe,
     device_names,
     find,
-    is_own,
     select,
     ways_into,
+    with_own,
 )
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.sources import Plan, choose
@@ -89,8 +89,7 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
     """
     deadline = Deadline(query.timeout)
     places = CallContext(query.proc, deadline).once(Places)
-    if query.netns not in (ALL_NETNS, OWN) and is_own(places.mounts, query.netns):
-        query = query._replace(netns=OWN)
+    query = with_own(query, places.mounts)
     selection = None
     if query.filter:
         from zabbix_sockets.collector.filtered.selection import Selection  # noqa: PLC0415  # takes 2 ms

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from zabbix_sockets.collector.call_context import CallContext
-from zabbix_sockets.collector.namespaces import FoundNamespace, Visitor, is_own, ways_into
+from zabbix_sockets.collector.namespaces import FoundNamespace, Visitor, ways_into, with_own
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.single import (
     Holders,
@@ -45,8 +45,7 @@ def iter_unix_sockets(query: Query) -> Iterator[UnixSocket]:
     """
     deadline = Deadline(query.timeout)
     places = CallContext(query.proc, deadline).once(Places)
-    if query.netns not in (ALL_NETNS, OWN) and is_own(places.mounts, query.netns):
-        query = query._replace(netns=OWN)
+    query = with_own(query, places.mounts)
     selection = None
     if query.filter:
         from zabbix_sockets.collector.filtered.unix_selection import UnixSelection  # noqa: PLC0415  # takes 2 ms
