@@ -34,7 +34,8 @@ _WAIT_SECONDS = 0.3
 _TO_TELL = 0.1
 """Seconds that are kept for the line of a spool whose reading hangs."""
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+LOOPBACK = re.compile(r"(127\.[\d.]+|localhost|\[?::1\]?)(:\d+)?$")
+"""An address of this host for itself, with or without a port."""
 SET_UP = "zabbix-sockets setup --push --server ADDRESS --host NAME"
 """The command that has a host push which has not said where to."""
 _FAILED = re.compile(r"failed(?! 0\b)|failed 0\b[^;]*: |^no document")
@@ -83,7 +84,7 @@ def has_default_server(agent: Agent | None) -> bool:
     """Whether an agent names no server but this host, as the packages' files do."""
     value = agent.value("ServerActive") if agent else ""
     hosts = (each.strip() for each in value.split(","))
-    return all(each in ("", *LOOPBACK) for each in hosts)
+    return all(not each or LOOPBACK.match(each) for each in hosts)
 
 
 def _check_unit(system: System, state: Mapping[str, str], agents: Sequence[Agent]) -> Line:
@@ -143,8 +144,9 @@ def _check_sender(system: System) -> Line:
 
 def _check_keys(system: System, agents: Sequence[Agent], group: str) -> Iterator[Line]:
     """Yield the line of the files of TLS settings, which the service, in *group*, reads."""
-    paths = {each.value(name) for each in agents[:1] for name in _TLS_FILES} - {""}
-    if not paths:
+    agent = source_of(agents)
+    paths = {agent.value(name) for name in _TLS_FILES} - {""} if agent else set()
+    if not agent or not paths:
         return
     if has_credentials(system):
         yield ok(PUSH_KEY, "handed to the service by the drop-in credentials.conf")
@@ -167,7 +169,7 @@ def _check_keys(system: System, agents: Sequence[Agent], group: str) -> Iterator
                 PUSH_KEY,
                 f"the service runs as zabbix-sockets in group {group}, which may not read {shown}:"
                 " let the group, or use the drop-in credentials.conf (docs/send.md)",
-                _letting_read(agents[0], shown, group),
+                _letting_read(agent, shown, group),
             )
             return
     yield ok(PUSH_KEY, f"{', '.join(sorted(paths))} may be read by the service")

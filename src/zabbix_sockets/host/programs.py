@@ -9,13 +9,18 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 from zabbix_sockets.host.accounts import Accounts
 from zabbix_sockets.host.processes import Running, find_running, may_only_root_change
 from zabbix_sockets.host.units import Service, find_services
-from zabbix_sockets.host.zabbix_config import Syntax, ZabbixConfig, read_config
+from zabbix_sockets.host.zabbix_config import (
+    Syntax,
+    ZabbixConfig,
+    named_configs,
+    read_config,
+)
 
 AGENTD, AGENT2, SERVER, PROXY = "agentd", "agent2", "server", "proxy"
 
@@ -230,20 +235,10 @@ def _config_of(arguments: tuple[str, ...], kind: str, root: str) -> str:
 
     Empty: neither is there.
     """
-    for given in _named_configs(arguments):
+    for given in named_configs(arguments):
         if os.path.isabs(given):
             return os.path.normpath(given)
     return _usual_config(kind, root)
-
-
-def _named_configs(arguments: tuple[str, ...]) -> Iterator[str]:
-    """Yield the values of -c and --config, in C and in Go's spelling."""
-    for at, argument in enumerate(arguments[1:], 1):
-        name, equals, value = argument.partition("=")
-        if name in {"-c", "-config", "--config"}:
-            yield value if equals else "".join(arguments[at + 1 : at + 2])
-        elif argument.startswith("-c") and not argument.startswith("-co"):
-            yield argument[2:]
 
 
 def _usual_config(kind: str, root: str) -> str:

@@ -15,7 +15,7 @@ import errno
 import fnmatch
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from zabbix_sockets.readers.files import read_regular
@@ -109,6 +109,19 @@ class Syntax(NamedTuple):
 def syntax_of(config: str, *, is_agent2: bool) -> Syntax:
     """Return how programs read Include that take relative paths from the folder of *config*."""
     return Syntax("*?[" if is_agent2 else "*", lambda: os.path.dirname(config))
+
+
+def named_configs(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the values of -c and --config among a program's arguments, in C and in Go's spelling.
+
+    The first argument is the program itself.
+    """
+    for at, argument in enumerate(arguments[1:], 1):
+        name, equals, value = argument.partition("=")
+        if name in {"-c", "-config", "--config"}:
+            yield value if equals else "".join(arguments[at + 1 : at + 2])
+        elif argument.startswith("-c") and not argument.startswith("-co"):
+            yield argument[2:]
 
 
 def fits(include: Include, name: str, syntax: Syntax) -> bool:

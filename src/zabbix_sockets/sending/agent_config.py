@@ -13,7 +13,12 @@ import socket
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from zabbix_sockets.host.zabbix_config import ZabbixConfig, read_config, syntax_of
+from zabbix_sockets.host.zabbix_config import (
+    ZabbixConfig,
+    named_configs,
+    read_config,
+    syntax_of,
+)
 from zabbix_sockets.model.errors import UsageError
 
 PLACES = {
@@ -101,12 +106,7 @@ def _takes(arguments: list[str], path: str) -> bool:
 
     It does if they name that file, or none.
     """
-    for number, argument in enumerate(arguments):
-        if argument in {"-c", "--config"}:
-            return path in arguments[number + 1 : number + 2]
-        if argument.startswith("--config="):
-            return argument == f"--config={path}"
-    return True
+    return next(named_configs(arguments), path) == path
 
 
 def _is_installed(agent: str) -> bool:

@@ -82,6 +82,12 @@ def _push_of_an_untouched_configuration(tree: Tree) -> Iterable[Line]:
     return _pushing(tree, ("ServerActive", "127.0.0.1"), StatusText=said)
 
 
+@that("push unit", BROKEN, f"set ServerActive= in {CONFIG}, or: {SET_UP}", SET_UP)
+def _push_of_an_untouched_configuration_with_a_port(tree: Tree) -> Iterable[Line]:
+    said = "127.0.0.1: sent 0, failed 0, 1 waiting: Unable to connect to [127.0.0.1]:10051"
+    return _pushing(tree, ("ServerActive", "127.0.0.1:10051"), StatusText=said)
+
+
 @that("push unit", BROKEN, f"no ServerActive: set ServerActive= in {CONFIG}, or: ", SET_UP)
 def _push_to_nowhere(tree: Tree) -> Iterable[Line]:
     said = f"zabbix-sockets: where to? {CONFIG} has no ServerActive"
@@ -132,6 +138,14 @@ def _psk_is_closed_to_another_group(tree: Tree) -> Iterable[Line]:
 @that("push key", BROKEN, f"{PSK}, of the agent's TLS settings, isn't there")
 def _no_key(tree: Tree) -> Iterable[Line]:
     return _pushing(tree, ("TLSPSKFile", PSK))
+
+
+@that("push key", BROKEN, f"{PSK}, of the agent's TLS settings, isn't there")
+def _no_key_of_the_agent_that_runs(tree: Tree) -> Iterable[Line]:
+    tree.write("/etc/zabbix/other.psk", "")
+    tree.boot_systemd(SEND_UNIT)
+    resting = tree.agent(("TLSPSKFile", "/etc/zabbix/other.psk"), running=False)
+    return check_push(tree(), (resting, tree.agent(("TLSPSKFile", PSK))))
 
 
 @that("push key", UNKNOWN, "Not a directory", AS_ROOT)

@@ -144,9 +144,12 @@ def test_which_file(
         (["zabbix_agent2", "-c", "{}"], 0, True),
         (["zabbix_agent2", "--config", "{}"], 0, True),
         (["zabbix_agent2", "--config={}"], 0, True),
+        (["zabbix_agent2", "-config={}"], 0, True),
+        (["zabbix_agent2", "-c{}"], 0, True),
         (["zabbix_agent2"], 0, True),
         (["zabbix_agent2", "-c", "/else"], 0, False),
         (["zabbix_agent2", "--config=/else"], 0, False),
+        (["zabbix_agent2", "-c/else"], 0, False),
         (["zabbix_agent2", "-c", "{}"], 12345, False),
     ],
 )
