@@ -221,6 +221,25 @@ def test_a_kernel_without_these_programs_keeps_the_iterators(
     assert reason.startswith("without totals: can't open the BPF object")
 
 
+def test_a_first_pass_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All is pinned, that is told, and the totals begin with the next pass."""
+    told: list[str] = []
+    monkeypatch.setattr("zabbix_sockets.readers.bpf.pins._FIRST_PASS", 0.0)
+    folder = folder_for_pins()
+    try:
+        load(folder, with_totals=True, warn=told.append)
+        assert records.are_totals_pinned(folder)
+        look(folder)
+        expected = Expected()
+        traffic_zoo.short_lived(expected)
+        assert_comes_to(folder, ({}, {}, {}), expected)
+    finally:
+        unload(folder)
+        os.rmdir(folder)
+    (reason,) = told
+    assert "totals begin with the next one" in reason
+
+
 BUILD = Path(totals.__file__).parent
 
 

@@ -98,7 +98,7 @@ class TotalsReader:
             if figures.based == of_listeners.based == of_upstreams.based:  # else loaded meanwhile
                 found = list(processes.values()), listeners, upstreams
                 return Totals(since, monotonic_ns(), *figures[:3], *found)
-        raise ParseError("BPF totals", b"")
+        raise ParseError("BPF totals", "they were loaded anew while they were read")
 
     def _read_processes(self) -> tuple[dict[int, ProcessTotals], _Figures]:
         """Return the totals of processes by the kernel's ids for them, and the figures of all."""
@@ -114,7 +114,7 @@ class TotalsReader:
                     name = comm.split(b"\0", 1)[0]
                     found[id_] = ProcessTotals(name, bool(is_kernel), uid, cgroup, netns, counters)
         if figures is None:
-            raise ParseError("BPF totals", b"")
+            raise ParseError("BPF totals", "the last record is missing")
         return found, figures
 
     def _read_servers(
@@ -142,7 +142,7 @@ class TotalsReader:
                     end = indices.get(process), netns, address[:size], port, name, counters
                     found.append(ServerTotals._make(end))
         if figures is None:
-            raise ParseError("BPF totals", b"")
+            raise ParseError("BPF totals", "the last record is missing")
         return found, figures
 
     def _chunks(self, program: str, size: int) -> Iterator[Union[memoryview, bytes]]:
