@@ -1,6 +1,7 @@
 """The capabilities for loading BPF programs and mounting a bpffs: whether this process has them.
 
-Apart from the loader, which imports ctypes: an agent's user has none of them, and asks each time.
+A module of its own, so that asking imports neither the loader nor ctypes: an agent's user, who has
+none of these capabilities, asks at each call.
 
 Source: capabilities(7), include/uapi/linux/capability.h, proc(5): /proc/PID/status.
 """

@@ -32,11 +32,11 @@
 #define TCP_CA_NAME_MAX 16
 #define PF_KTHREAD 0x00200000
 #define NAME_MAX 255
-#define MOUNTS_TRIED 4 /* one on another, on the same file */
+#define MOUNTS_TRIED 4 /* how many mounts are followed that are stacked on the same file */
 #define NSEC_PER_SEC 1000000000ULL
 #define USEC_PER_SEC 1000000ULL
 #define USEC_PER_MSEC 1000
-#define MISTAKEN_FOR (10 * NSEC_PER_SEC) /* longer than any one read takes */
+#define MISTAKEN_FOR (10 * NSEC_PER_SEC) /* a read that takes longer may take such for outbound */
 
 #define CORE __attribute__((preserve_access_index))
 
@@ -372,3 +372,23 @@ struct bpf_iter__bpf_map_elem {
 	void *key;
 	void *value;
 } CORE;
+
+/* As addresses.fold_address(). */
+static __always_inline __u32 fold(const __u32 address[4])
+{
+	return address[0] ^ (address[1] * 0x9e3779b1) ^ (address[2] * 0x85ebca77) ^
+	       (address[3] * 0xc2b2ae3d);
+}
+
+/* Whether connect(2) may take that port, by net.ipv4.ip_local_port_range. */
+static __always_inline int is_ephemeral(struct net *net, __u16 port)
+{
+	struct local_ports___before_6_8 *before = (void *)&net->ipv4.ip_local_ports;
+	struct local_ports___since_6_8 *since = (void *)&net->ipv4.ip_local_ports;
+	__u32 range;
+
+	if (bpf_core_field_exists(before->range[1]))
+		return before->range[0] <= port && port <= before->range[1];
+	range = since->range;
+	return (range & 0xffff) <= port && port <= range >> 16;
+}

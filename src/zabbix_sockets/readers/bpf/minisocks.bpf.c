@@ -115,25 +115,6 @@ static __always_inline void set_remote_address(__u32 address[4], struct sock_com
 		address[i] = sk->skc_v6_daddr.in6_u.u6_addr32[i];
 }
 
-/* As addresses.fold_address(). */
-static __always_inline __u32 fold(const __u32 address[4])
-{
-	return address[0] ^ (address[1] * 0x9e3779b1) ^ (address[2] * 0x85ebca77) ^
-	       (address[3] * 0xc2b2ae3d);
-}
-
-static __always_inline int is_ephemeral(struct net *net, __u16 port)
-{
-	struct local_ports___before_6_8 *before = (void *)&net->ipv4.ip_local_ports;
-	struct local_ports___since_6_8 *since = (void *)&net->ipv4.ip_local_ports;
-	__u32 range;
-
-	if (bpf_core_field_exists(before->range[1]))
-		return before->range[0] <= port && port <= before->range[1];
-	range = since->range;
-	return (range & 0xffff) <= port && port <= range >> 16;
-}
-
 static __always_inline void set_listener(struct listener *key, struct sock_common *sk)
 {
 	key->netns = sk->skc_net.net->ns.inum;

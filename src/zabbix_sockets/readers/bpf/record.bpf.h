@@ -34,7 +34,10 @@ struct record {
 	__u8 flags;
 	__u16 local_port;	/* LISTENER, INBOUND, UNDECIDED; host order */
 	__u16 remote_port;	/* OUTBOUND, UNDECIDED; host order */
-	/* Where address is the local one: index of the device it is bound to; else IPv6: its fold */
+	/*
+	 * Where address is the local one: index of the device that it is bound to; else, over IPv6, the
+	 * fold of the local one
+	 */
 	__u32 bound;
 	char comm[16];
 	/*
@@ -200,13 +203,12 @@ static __always_inline void set_addresses(struct record *rec, struct sock *sk, i
 				READ(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[i]);
 	}
 	if (!local)
-		rec->bound = here[0] ^ (here[1] * 0x9e3779b1) ^ (here[2] * 0x85ebca77) ^
-			     (here[3] * 0xc2b2ae3d);
+		rec->bound = fold(here);
 }
 
 static __always_inline void set_endpoints(struct record *rec, struct sock *sk, const int probed)
 {
-	/* Who leaves connections in CLOSE_WAIT is told whose they are. */
+	/* Those in CLOSE_WAIT carry the remote address, so that it can be said whose they are. */
 	int local = rec->kind == LISTENER ||
 		    (rec->kind == INBOUND && rec->state != TCP_CLOSE_WAIT);
 
@@ -241,18 +243,6 @@ static __always_inline int were_mistaken(__u16 port)
 		last_without_backlog = now;
 	}
 	return now - last_without_backlog < MISTAKEN_FOR;
-}
-
-static __always_inline int is_ephemeral(struct net *net, __u16 port)
-{
-	struct local_ports___before_6_8 *before = (void *)&net->ipv4.ip_local_ports;
-	struct local_ports___since_6_8 *since = (void *)&net->ipv4.ip_local_ports;
-	__u32 range;
-
-	if (bpf_core_field_exists(before->range[1]))
-		return before->range[0] <= port && port <= before->range[1];
-	range = since->range;
-	return (range & 0xffff) <= port && port <= range >> 16;
 }
 
 /* Whether connect(2) chose the local port, and not bind(2) or a listener. */

@@ -172,8 +172,8 @@ static __u64 missed;	/* ends of connections of which nothing is known */
 static __u64 based;	/* when the first pass was over: what has no memory is new; ns since boot */
 
 /*
- * The passes that are on their way, by the iterator's sessions, and when the last whole one began,
- * which its reader's pid namespace was seen in; jiffies, 0: never.
+ * The passes that are under way, by the iterator's sessions; and of the last one that came to its
+ * end when it began (jiffies; 0: none did), and its reader's pid namespace.
  */
 static struct pass {
 	__u64 session;
