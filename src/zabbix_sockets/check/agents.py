@@ -6,14 +6,7 @@ from typing import NamedTuple
 
 from zabbix_sockets.check.children import User
 from zabbix_sockets.check.line import typed
-
-
-class Setting(NamedTuple):
-    """A line NAME=VALUE of an agent's configuration, and the path of the file that it is in."""
-
-    name: str
-    value: str
-    path: str
+from zabbix_sockets.host.zabbix_config import Setting
 
 
 class Process(NamedTuple):

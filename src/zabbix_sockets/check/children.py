@@ -68,8 +68,8 @@ def start(
 ) -> Child:
     """Start *work* in a child, as *user* (None: as the caller); each value that it yields is told.
 
-    Becoming another user takes root. Values of a child that has become one are of JSON's types. For
-    that one *folder* is all of the file system; empty: the whole is.
+    Becoming another user takes root. Values of a child that has become one are of JSON's types.
+    *folder* is the root directory of a child with a *user* (chroot(2)); empty: the caller's.
     """
     codec: Any = json if user else pickle  # nothing of another user's is unpickled
     reading, writing = os.pipe()

@@ -1,4 +1,4 @@
-"""The document that an agent's user gets: the time of a call, and what it lacks."""
+"""Parser of what an agent answers: the document, or in words why it is none."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from zabbix_sockets.check.agents import Agent, Process, Setting
+from zabbix_sockets.check.agents import Agent, Process
 from zabbix_sockets.check.children import User
 from zabbix_sockets.check.system import System
 from zabbix_sockets.host import agents as host_agents
@@ -26,7 +26,7 @@ def _agent(system: System, accounts: Accounts, found: host_agents.Agent) -> Agen
         found.kind,
         found.executable or "",
         found.config_path,
-        tuple(Setting(*each) for each in config.settings),
+        tuple(config.settings),
         config.files,
         found.faults[0] if found.faults else "",
         _user(accounts, found),

@@ -19,7 +19,6 @@ _DYNAMIC_UID = 61184
 """A user that owns no file: the first one of DynamicUser= (systemd.exec(5))."""
 _ARGUMENTS = re.compile(r"argv\[\]=(.*?) ; ignore_errors=")
 _PORT = re.compile(r"(?:\]|^[^:]*):[0-9]+$")
-_VERB = "send"
 _CREDENTIALS = "CREDENTIALS_DIRECTORY="
 _UNENCRYPTED = "unencrypted"
 

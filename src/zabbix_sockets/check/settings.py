@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from zabbix_sockets.check import access, permission
-from zabbix_sockets.check.agents import Agent, Setting
+from zabbix_sockets.check.agents import Agent
 from zabbix_sockets.check.keys import (
     COMMAND,
     KEYS,
@@ -20,6 +20,7 @@ from zabbix_sockets.check.keys import (
 from zabbix_sockets.check.line import Line, broken, degraded, ok, then, typed, unknown
 from zabbix_sockets.check.system import System
 from zabbix_sockets.check.units import has_systemd, last_words, state_of
+from zabbix_sockets.host.zabbix_config import Setting
 from zabbix_sockets.model.deadline import DEFAULT_SECONDS
 
 CONFIG, TIMEOUT, ACCESS, UNSAFE, RESTART = "config", "timeout", "access", "unsafe", "restart"

@@ -1,9 +1,10 @@
 """The processes of an agent's request for sockets, which own none of those in the answer.
 
 zabbix_agentd runs a command in a child of the process that accepted the server's connection, and
-what it starts inherits that connection: the child, a shell, sudo, a pipeline, this program. They
-would be its owners besides the agent, at every question once. The agent's processes ask at the same
-time (one for each server, one for each item), so the questions of all of them are left out.
+what it starts inherits that connection: the child, a shell, sudo, a pipeline, this program. Each of
+them would count as a further owner of that connection, in every answer. An agent's processes ask
+at the same time (one for each server, one for each item), so the processes of all such requests
+are left out.
 
 Source: proc(5): /proc/PID/stat, /proc/PID/task/TID/children (CONFIG_PROC_CHILDREN, Linux 4.2).
 """

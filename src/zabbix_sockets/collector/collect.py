@@ -57,7 +57,7 @@ def collect(query: Query, plan: Plan | None = None) -> Snapshot:
         snapshot.visibility.add_gap(gaps.PLACES)
     if context.is_short:
         snapshot.visibility.add_gap(gaps.SHORTAGE)
-    if process.are_command_lines_left():
+    if process.are_command_lines_unread():
         snapshot.visibility.add_gap(gaps.STUCK_COMMANDS)
         if query.filter:  # it may ask for a name that is cut now
             snapshot.visibility.add_gap(gaps.UNDECIDED)
@@ -68,9 +68,9 @@ def collect(query: Query, plan: Plan | None = None) -> Snapshot:
     return snapshot
 
 
-def leave_command_lines() -> None:
+def stop_reading_command_lines() -> None:
     """Read no command line in this process from now on, which is a gap of each Snapshot."""
-    process.leave_command_lines()
+    process.stop_reading_command_lines()
 
 
 def _by_iterator(plan: Plan, query: Query, context: CallContext) -> Snapshot | None:
@@ -125,11 +125,10 @@ def _with_own(query: Query, context: CallContext) -> Query:
     """Return the query, with OWN in the place of the own network namespace's name or number."""
     if query.netns in (ALL_NETNS, OWN):
         return query
-    from zabbix_sockets.collector.namespaces import is_own  # noqa: PLC0415  # takes 2 ms
+    from zabbix_sockets.collector.namespaces import with_own  # noqa: PLC0415  # takes 2 ms
     from zabbix_sockets.collector.places import Places  # noqa: PLC0415  # takes 1 ms
 
-    is_own_one = is_own(context.once(Places).mounts, query.netns)
-    return query._replace(netns=OWN) if is_own_one else query
+    return with_own(query, context.once(Places).mounts)
 
 
 def _add_facts(snapshot: Snapshot, query: Query, context: CallContext) -> None:

@@ -9,6 +9,7 @@ from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.model.container_names import PublishedPorts
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.model.placement import Container, Placement, parse_path
+from zabbix_sockets.model.snapshot import Process
 from zabbix_sockets.readers.containers.homes import Homes
 from zabbix_sockets.readers.containers.runtimes import ContainerNames
 from zabbix_sockets.readers.proc.cgroup import CgroupTree, read_placement
@@ -16,6 +17,7 @@ from zabbix_sockets.readers.proc.mounts import Mounts
 
 SHORT_ID = 12
 """The number of characters of a container's short id."""
+_ROOT_CGROUP = 1  # also what every process has where cgroup v2 is not used
 _SHARE_OF_NAMES = 0.3
 """Of the time left when the first container is met: for the files of their names."""
 
@@ -44,6 +46,18 @@ class Places:
         late = self._context.deadline.passed()
         self._in_time &= not late
         return late
+
+    def of(self, process: Process) -> Placement | None:
+        """Return the unit and the container of a process, or of the cgroup that stands for some.
+
+        They are those of its cgroup, else of its pid; none where it has neither. None: what it has
+        is gone or hidden.
+        """
+        if process.cgroup > _ROOT_CGROUP:
+            found = self.of_cgroup(process.cgroup)
+            if found or not process.pid:
+                return found
+        return self.of_process(process.pid) if process.pid else Placement()
 
     def of_process(self, pid: int) -> Placement | None:
         """Return the unit and the container of the process *pid*; None if it is gone or hidden."""

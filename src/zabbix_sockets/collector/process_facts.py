@@ -27,7 +27,6 @@ _NEEDED = {
 seen, and the kind of gap that this is. (No field is empty for a fact that is not there: an owner
 outside of containers has a name for that in its field.)"""
 
-_ROOT_CGROUP = 1  # also what every process has where cgroup v2 is not used
 _COMMAND = 32_768
 """The number of characters of a command line that rules look at; one is four bytes at most."""
 _USER_COMMANDS = 4_000_000
@@ -111,7 +110,7 @@ class _Facts:
     def of(self, process: Process) -> Process:
         """Return *process* with the fields that the query needs; unknown ones stay empty."""
         if self.places:
-            placement = self._placement(process)
+            placement = self._context.once(Places).of(process)
             if placement:
                 process = process._replace(
                     unit=self._unit(placement), container=self._container(placement)
@@ -131,14 +130,6 @@ class _Facts:
         if process.uid is None or "user" not in self._needs:
             return process
         return process._replace(user=self._user_name(process.uid))
-
-    def _placement(self, process: Process) -> Placement | None:
-        places = self._context.once(Places)
-        if process.cgroup > _ROOT_CGROUP:
-            found = places.of_cgroup(process.cgroup)
-            if found or not process.pid:
-                return found
-        return places.of_process(process.pid) if process.pid else Placement()
 
     @staticmethod
     def _unit(placement: Placement) -> str:

@@ -1,9 +1,9 @@
 """Standing of rows: whose they are, by facts of their processes that a user can't choose.
 
 These are the unit, by the cgroup's path, where root alone names those of the system; the real user;
-and whether the process is in a pid namespace below ours, as in a container, where root is nobody of
-ours. Source: proc(5), /proc/PID/cgroup and /proc/PID/status, which all may read unless /proc hides
-processes.
+and whether the process is in a pid namespace below ours, as in a container, where uid 0 need not be
+the host's root. Source: proc(5), /proc/PID/cgroup and /proc/PID/status, which all may read unless
+/proc hides processes.
 """
 
 from __future__ import annotations
@@ -20,17 +20,15 @@ from zabbix_sockets.model.snapshot import (
     SYSTEM_UNIT,
     SYSTEM_USER,
     USER,
-    Process,
     Snapshot,
     Standing,
 )
 from zabbix_sockets.readers.proc.process import read_user
 
-_ROOT_CGROUP = 1  # also what every process has where cgroup v2 is not used
 _ASKED = 3
 """The most processes of a row that are looked at: those of the lowest uid, of these the oldest."""
 _ONE_USER = 65_536
-"""The least of the uids that share one part: a user has as many more as /etc/subuid gives him."""
+"""All uids from this one on share one part: /etc/subuid gives each user so many of them."""
 _USERS_UNITS = ("user@", "session-")
 """The beginnings of units whose processes are a user's."""
 
@@ -69,7 +67,8 @@ class Standings:
         if self._context.deadline.passed():
             return None
         oldest = sorted(members, key=self._order)[:_ASKED]
-        placements = [self._placement(self._processes[index]) for index in oldest]
+        places = self._context.once(Places)
+        placements = [places.of(self._processes[index]) for index in oldest]
         units = {each.unit if each and not each.container else "" for each in placements}
         unit = units.pop() if len(units) == 1 else ""
         return safe_name(os.fsencode(unit)) if unit else None
@@ -79,7 +78,7 @@ class Standings:
 
     def _of_process(self, index: int) -> Standing:
         process = self._processes[index]
-        placement = self._placement(process) or Placement()
+        placement = self._context.once(Places).of(process) or Placement()
         unit, container = placement
         if container:
             return Standing(USER, _share_of_container(container, unit))
@@ -87,9 +86,7 @@ class Standings:
             _USERS_UNITS
         )
         if not process.pid:  # a cgroup
-            return Standing(
-                SYSTEM_UNIT if is_system_unit else USER, f"unit {unit.partition('/')[0]}"
-            )
+            return Standing(SYSTEM_UNIT if is_system_unit else USER, _share_of_unit(unit))
         user = read_user(self._context.proc, process.pid)
         if user is None:
             return _UNKNOWN
@@ -100,14 +97,6 @@ class Standings:
         if is_system_unit and not is_nested:
             return Standing(SYSTEM_UNIT, _share_of_unit(unit))
         return Standing(USER, f"inner uid {uid}" if uid < FIRST_USER_UID else _share_of_user(uid))
-
-    def _placement(self, process: Process) -> Placement | None:
-        places = self._context.once(Places)
-        if process.cgroup > _ROOT_CGROUP:
-            found = places.of_cgroup(process.cgroup)
-            if found or not process.pid:
-                return found
-        return places.of_process(process.pid) if process.pid else None
 
 
 def _share_of_container(container: Container, unit: str) -> str:

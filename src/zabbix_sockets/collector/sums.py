@@ -1,9 +1,9 @@
 """Sums over sockets: listeners, connections, queues, uids, round-trip times and retransmissions.
 
-The sockets of every source are added up here, and nowhere else: by the rows of a table (row_fold),
-by the iterator's records (iterator.record_fold), and one by one where only a number of sockets is
-known (iterator.unseen). The sums grow with the distinct connections, never with the number of
-sockets, and distinct endpoints are bounded.
+The TCP and UDP sockets of every source are added up here, and nowhere else: by the rows of a table
+(row_fold), by the iterator's records (iterator.record_fold), and one by one where only a number of
+sockets is known (iterator.unseen). The sums grow with the distinct connections, never with the
+number of sockets, and distinct endpoints are bounded.
 """
 
 from collections.abc import Callable

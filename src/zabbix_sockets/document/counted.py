@@ -11,6 +11,7 @@ from operator import add as plus
 from operator import itemgetter
 from typing import Any
 
+from zabbix_sockets.document.listeners import listener_id
 from zabbix_sockets.document.processes import ProcessRow
 from zabbix_sockets.document.record import Record, absent_row, fields_of
 from zabbix_sockets.document.row import (
@@ -24,7 +25,7 @@ from zabbix_sockets.document.row import (
 from zabbix_sockets.document.totals import ListenerTotals, ProcessTotals, UpstreamTotals
 from zabbix_sockets.document.upstreams import UpstreamRow
 from zabbix_sockets.grouping.grouping import Grouping
-from zabbix_sockets.model.addresses import format_address, format_endpoint
+from zabbix_sockets.model.addresses import format_address
 from zabbix_sockets.model.snapshot import FIRST_USER_UID, Snapshot
 from zabbix_sockets.model.totals import Counters, ServerTotals, Totals
 
@@ -191,13 +192,13 @@ def _sums(
         if name is not None and (wanted is None or process.netns in wanted):
             add_to(processes, name, process.counters, name, process.uid, process.netns)
     for listener in _of_ports(totals.listeners, ports["listeners"], wanted):
-        row_id = _endpoint(listener, label)
+        row_id = _listener_id(listener, label)
         add_to(listeners, row_id, listener.counters, "", FIRST_USER_UID, listener.netns)
     for upstream in _of_ports(totals.upstreams, ports["upstreams"], wanted):
         name = None if upstream.process is None else names[upstream.process]
         if name is not None and upstream.process is not None:
             uid = totals.processes[upstream.process].uid
-            row_id = f"{name}>{_endpoint(upstream, label)}"
+            row_id = f"{name}>{_listener_id(upstream, label)}"
             add_to(upstreams, row_id, upstream.counters, (name, upstream), uid, upstream.netns)
     return {"processes": processes, "listeners": listeners, "upstreams": upstreams}
 
@@ -228,11 +229,9 @@ def _names(snapshot: Snapshot, grouping: Grouping) -> list[str | None]:
     ]
 
 
-def _endpoint(server: ServerTotals, label: NetnsLabel) -> str:
+def _listener_id(server: ServerTotals, label: NetnsLabel) -> str:
     """Return the id of a listener, which is the end of an upstream's."""
-    netns = label(server.netns)
-    endpoint = format_endpoint(server.address, server.port, server.device)
-    return f"tcp/{endpoint}@{netns}" if netns else f"tcp/{endpoint}"
+    return listener_id("tcp", server.address, server.port, server.device, label(server.netns))
 
 
 def _labels(labels: tuple[str, ServerTotals] | str) -> dict[str, Any]:

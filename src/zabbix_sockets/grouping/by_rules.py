@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, Grouping
-from zabbix_sockets.grouping.rules import SYSTEM_UIDS, Facts, Rule, RuleNames, needs
-from zabbix_sockets.model.snapshot import Process
+from zabbix_sockets.grouping.rules import Facts, Rule, RuleNames, needs
+from zabbix_sockets.model.snapshot import FIRST_USER_UID, Process
 
 
 def _without_placeholder(name: str) -> str:
@@ -26,7 +26,7 @@ def by_rules(rules: Sequence[Rule]) -> Grouping:
                     _without_placeholder(each.container),
                     each.user,
                 ),
-                SYSTEM_UIDS if each.uid is None else each.uid,
+                FIRST_USER_UID if each.uid is None else each.uid,
             )
             for each in processes
         )

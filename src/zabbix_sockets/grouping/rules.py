@@ -19,12 +19,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from zabbix_sockets.model.names import MAX_LENGTH, safe_name
+from zabbix_sockets.model.snapshot import FIRST_USER_UID
 
 MAX_NAMES = 50
 """The most distinct names that a rule makes; the group of all others is one more."""
 MAX_EXPRESSION = 4096  # characters; longer ones take long to compile
 MAX_MATCHED = 32768  # characters of a field; a Java class path is long
-SYSTEM_UIDS = 1000  # users below it are the system's
 
 _REFERENCE = r"\\(?:([0-9]+)|g<([^<>]*)>|(\\))"  # compiled when needed
 
@@ -218,7 +218,7 @@ class RuleNames:
             rule, name = known[each]
             made.append((rule, name))
             if rule >= 0:
-                systems[rule][name] = systems[rule].get(name, False) or uid < SYSTEM_UIDS
+                systems[rule][name] = systems[rule].get(name, False) or uid < FIRST_USER_UID
         instead = [self._bounded(rule, names) for rule, names in zip(self._rules, systems)]
         return [name if rule < 0 else instead[rule].get(name, name) for rule, name in made]
 

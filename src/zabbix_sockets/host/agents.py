@@ -117,21 +117,6 @@ class Agent(NamedTuple):
         return float(_number(self.program.config.value("Timeout"), int(_TIMEOUT)))
 
     @property
-    def key_rules(self) -> tuple[Setting, ...]:
-        """The settings AllowKey and DenyKey, of which the first that fits decides."""
-        return tuple(self.program.config.values("AllowKey", "DenyKey"))
-
-    @property
-    def unsafe_parameters(self) -> bool:
-        """Whether it takes any character in parameters (UnsafeUserParameters)."""
-        return self.program.config.value("UnsafeUserParameters") == "1"
-
-    @property
-    def allows_root(self) -> bool:
-        """Whether it stays root where it is started as root (AllowRoot)."""
-        return self.program.config.value("AllowRoot") == "1"
-
-    @property
     def accepts(self) -> tuple[str, ...]:
         """How those who ask may connect: unencrypted, psk, cert (TLSAccept)."""
         return _listed(self.program.config.value("TLSAccept")) or ("unencrypted",)

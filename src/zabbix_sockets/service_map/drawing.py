@@ -194,11 +194,16 @@ def _lines(crossing: Mapping[tuple[str, str], Sequence[Flow]]) -> dict[Pair, Lin
     lines = {}
     for pair in sorted(parts):
         by_client = parts[pair]
-        client = max(sorted(by_client), key=lambda key: _upstreams(by_client[key]))
-        server = pair[0] if client == pair[1] else pair[1]
+        client, server = _client_and_server(pair, by_client)
         both = sorted((part for some in by_client.values() for part in some), key=_order_of)
         lines[pair] = Line(client, server, tuple(both))
     return lines
+
+
+def _client_and_server(pair: Pair, by_client: Mapping[str, Sequence[Part]]) -> tuple[str, str]:
+    """Return the ends of a line by what each of them is the client of: most makes the client."""
+    client = max(sorted(by_client), key=lambda key: _upstreams(by_client[key]))
+    return client, pair[0] if client == pair[1] else pair[1]
 
 
 def _upstreams(parts: Iterable[Part]) -> int:
@@ -242,8 +247,7 @@ def folded(drawing: Drawing, fold: Callable[[str], Element]) -> Drawing:
     lines = {}
     for pair in sorted(crossing):
         by_client = crossing[pair]
-        client = max(sorted(by_client), key=lambda key: _upstreams(by_client[key]))
-        server = pair[0] if client == pair[1] else pair[1]
+        client, server = _client_and_server(pair, by_client)
         merged = _merged(part for some in by_client.values() for part in some)
         lines[pair] = Line(client, server, merged)
     return Drawing(dict(sorted(elements.items())), lines)

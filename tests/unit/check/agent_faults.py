@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from zabbix_sockets.check.agents import Agent, Process, Setting
+from zabbix_sockets.check.agents import Agent, Process
 from zabbix_sockets.check.asking import check_answers, line_of
 from zabbix_sockets.check.children import Result, User
 from zabbix_sockets.check.line import BROKEN, DEGRADED, OK, UNKNOWN, Line
 from zabbix_sockets.check.memory import check_memory
 from zabbix_sockets.check.settings import check_settings
+from zabbix_sockets.host.zabbix_config import Setting
 
 from .trees import CONFIG, KEYS, READER, STRANGER, Faults, Tree, fault
 

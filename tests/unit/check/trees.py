@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from zabbix_sockets.check.agents import Agent, Process, Setting
+from zabbix_sockets.check.agents import Agent, Process
 from zabbix_sockets.check.children import User
 from zabbix_sockets.check.line import Line
 from zabbix_sockets.check.system import System
+from zabbix_sockets.host.zabbix_config import Setting
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.readers.bpf.records import COUNT_MINISOCKS, PROGRAMS, pin_path
 

@@ -1,1 +1,1 @@
-"""Collection by the BPF iterator, and from netlink of the sockets that it does not see."""
+"""Collection by the BPF iterator, and otherwise of the sockets that it does not see."""

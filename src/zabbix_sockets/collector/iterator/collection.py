@@ -1,8 +1,9 @@
-"""Collection of a Snapshot from the BPF iterator, and from netlink what the iterator can't see.
+"""Collection of a Snapshot from the BPF iterator, and of what that one can't see.
 
 The iterator sees the sockets of which a process of this pid namespace has a descriptor. Of the
-others netlink is asked for all but the established connections (unseen): those without a descriptor
-are counted by the accept queues and by the kernel's CurrEstab.
+others all but the established connections are read by netlink or, where it is pinned and there are
+most of them, by the iterator of the sockets without a file (unseen). Established connections
+without a descriptor are counted by the accept queues and by the kernel's CurrEstab.
 """
 
 from functools import cache

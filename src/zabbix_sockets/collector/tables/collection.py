@@ -371,9 +371,6 @@ class TableCollection:
                 snapshot.fds_limits.clear()
                 snapshot.visibility.add_gap(gaps.DESCRIPTOR_LIMITS)
                 return
-            try:
-                limit = read_fds_limit(self._query.proc, snapshot.processes[index].pid)
-            except ParseError:
-                continue  # the file of a process that is ending may be empty
+            limit = read_fds_limit(self._query.proc, snapshot.processes[index].pid)
             if limit:
                 snapshot.fds_limits[index] = limit

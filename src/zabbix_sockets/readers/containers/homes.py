@@ -1,4 +1,4 @@
-"""Reader of files below users' homes, where each is as long, and wherever, as its user likes.
+"""Reader of files below users' homes: their lengths, and where their paths lead, users choose.
 
 What one user has there costs a bounded part of a call's time and memory, and no call ever
 hangs: homes on other hosts' filesystems, an automounter's, or on one that a user's process
@@ -13,6 +13,7 @@ import stat
 from functools import cached_property
 
 from zabbix_sockets.model import shortage
+from zabbix_sockets.model.snapshot import FIRST_USER_UID
 from zabbix_sockets.readers.proc.mounts import Mounts
 from zabbix_sockets.readers.proc.passwd import read_users
 
@@ -23,7 +24,7 @@ ALL_BYTES = 4 << 20
 """The most bytes that are read of all users' files in a call."""
 USER_FILES = 500
 """The most files of one user that are looked for in a call."""
-_FIRST_USER, _NOBODY = 1000, 65534
+_NOBODY = 65534
 
 _PLACE = os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW
 _READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -83,7 +84,7 @@ class Homes:
         homes: dict[int, str] = {}
         for user in read_users(os.path.join(self._root, "etc/passwd")):
             home = os.fsdecode(user.home).strip("/")
-            if home and "\0" not in home and _FIRST_USER <= user.uid != _NOBODY:
+            if home and "\0" not in home and FIRST_USER_UID <= user.uid != _NOBODY:
                 homes.setdefault(user.uid, os.path.join(self._root, home))
         return homes
 
