@@ -6,7 +6,7 @@ The public interface, as the command itself uses it::
 
     document = build_document(collect(Query(timeout=2.5)), Limits())
     established = [row.tcp["established"] for row in document.processes]
-    text = to_json(document)
+    data = to_json(document)  # bytes: JSON in UTF-8
 
 Names are imported when they are first used: a call of the agent pays only for what
 its verb needs. For the same reason the code uses `_socket` and `_signal`, the C modules

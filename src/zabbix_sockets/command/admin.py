@@ -38,9 +38,8 @@ class FilesOptions(NamedTuple):
 def load(options: LoadOptions, _call: Call) -> None:
     """Load and pin the BPF programs, and print the path of each pin.
 
-    Where those that count can't be loaded, the reason is printed on standard error.
-
-    Where one that calls can do without can't be loaded, the reason is printed on standard error.
+    Those that calls can do without, such as the ones that count, are left out where they can't be
+    loaded; the reason is printed on standard error.
 
     Raises:
         SocketsError: they can't be loaded or pinned; the message says which privilege that takes.

@@ -79,10 +79,11 @@ def admission_of(
 
 
 def _folders() -> list[str]:
-    """Return the folders that this user alone may write, the one for the file first.
+    """Return the folders that this user alone may write, the one to write the file to first.
 
-    Where nothing outlives a boot it is the lock's folder. Somebody else may have taken that one's
-    name for a while, so that the file is in another one still.
+    That is the service's, else the one that `setup` makes, else the lock's, which is lost at a
+    boot. The others are only read: the file may be there from a time when the first could not be
+    used.
     """
     uid = os.geteuid()
     own = os.environ.get("STATE_DIRECTORY", "").split(":")[0]

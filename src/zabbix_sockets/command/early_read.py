@@ -18,8 +18,8 @@ from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.paths import CONFIG, PINS
 from zabbix_sockets.readers.bpf import records
 
-_OTHERS = ("--config", "--filter")
-"""The options with which sockets may be filtered, for which the tables are read."""
+_FILTERING = ("--config", "--filter")
+"""The options that may bring a filter: then the tables are read, and not the iterator."""
 
 
 def begin_to_read(arguments: Sequence[str], deadline: Deadline, lock: Lock) -> RecordReader | None:
@@ -30,7 +30,7 @@ def begin_to_read(arguments: Sequence[str], deadline: Deadline, lock: Lock) -> R
     """
     if (
         last_value(arguments, "--source") not in (None, "bpf")
-        or any(last_value(arguments, option) is not None for option in _OTHERS)
+        or any(last_value(arguments, option) is not None for option in _FILTERING)
         or os.path.exists(CONFIG)
         or not lock.take_if_free()
     ):

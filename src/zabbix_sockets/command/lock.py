@@ -201,7 +201,10 @@ def _busy(deadline: Deadline) -> BusyError:
 
 
 def shared_folders(uid: int) -> list[str]:
-    """Return where folders of the user *uid* may be in which all may write, the best one first."""
+    """Return the paths of a user's folder in each folder that all may write, the best one first.
+
+    They need not exist.
+    """
     return [f"{shared}/zabbix-sockets-{uid}" for shared in _SHARED_FOLDERS]
 
 

@@ -19,7 +19,7 @@ PINS_FOLDER = Option(
 )
 READERS_GROUP = Option(
     "--group",
-    f"who may read them: the group of the agent's user (default: {PINS_GROUP})",
+    f"the group that may read what this leaves: the agent's user's (default: {PINS_GROUP})",
     "NAME",
     name,
 )
@@ -87,7 +87,8 @@ class Collecting(NamedTuple):
         Optional[str],
         Option(
             "--config",
-            f"file with rules that name processes (default: {CONFIG}, if it is there)",
+            "the configuration file: rules that name processes, a filter, the map's aliases"
+            f" (default: {CONFIG}, if it is there)",
             "FILE",
         ),
     ] = None

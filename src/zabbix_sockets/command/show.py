@@ -96,8 +96,8 @@ class ShowOptions(NamedTuple):
         Optional[bool],
         Option(
             "--tcp-info",
-            "round-trip times and retransmissions of TCP connections (default: yes, but for"
-            " sockets)",
+            "round-trip times and retransmissions of TCP connections (default: yes; for"
+            " show sockets: no)",
             action="optional",
         ),
     ] = None

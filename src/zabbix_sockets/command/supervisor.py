@@ -80,7 +80,7 @@ def without_command_lines(make: Make) -> Answer:
     """Return the Answer of *make*, which reads no process's command line: that is a gap."""
     from zabbix_sockets.collector import collect  # noqa: PLC0415  # in a child, and hardly ever
 
-    collect.leave_command_lines()
+    collect.stop_reading_command_lines()
     return make()
 
 

@@ -117,7 +117,8 @@ class Host(Record):
     """Figures of the collector's own network namespace; orphans, memory, uptime are of the host.
 
     Each is absent if it is not known; those that count sockets are absent with a filter, too.
-    *unseen* is of the list `processes` and all that its bounds left out.
+    *unseen* is chosen among all groups that discovery isn't offered, also those beyond the bounds
+    of `processes`.
     """
 
     tcp: dict[str, int] | None = numbers("sockets", _TCP_PARTS, default=None)

@@ -25,7 +25,7 @@ _encode = make_encoder(None, _content, encode_basestring, None, ":", ",", False,
 
 
 def to_json(value: object, errors: str = "replace") -> bytes:
-    """Return the JSON of Records, or lists and dicts of them, in one line without a line feed.
+    """Return the JSON of Records, or lists and dicts of them, in UTF-8: one line, no line feed.
 
     Each lone surrogate, which Python has for a byte of a path that is no UTF-8, becomes "?", or
     what *errors* says (str.encode).

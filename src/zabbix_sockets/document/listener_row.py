@@ -135,7 +135,7 @@ class Others:
 
 
 def members_of(snapshot: Snapshot, owners: Collection[int]) -> set[int]:
-    """Return the indices of the processes that have sockets with these inodes."""
+    """Return the indices of the processes that are members of these owners (Snapshot.owners)."""
     return {index for owner in owners for index in snapshot.owners.get(owner, ())}
 
 

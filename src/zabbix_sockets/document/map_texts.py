@@ -103,7 +103,7 @@ def _upstream_line(row: UpstreamRow, ports: PortRange) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an address, which has this form, is one of loopback."""
+    """Whether an address, as format_address() writes it, is one of loopback."""
     packed = parse_address(address)
     return packed[0] == 127 if len(packed) == 4 else packed == bytes(15) + b"\1"  # noqa: PLR2004  # IPv4
 

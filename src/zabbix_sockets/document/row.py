@@ -165,7 +165,8 @@ class RankedRow(Generic[R]):
             whether it is settled and admitted, until it is known to stay; None: it has all.
         stands_for: the number of rows of which this one has the sums alone (Choice), 1 of a row of
             its own.
-        not_offered: the number of these that discovery leaves out (admission.count_left_out).
+        not_offered: the number of these that would be discovered if they were admitted
+            (admission.count_left_out).
     """
 
     def __init__(
@@ -248,13 +249,9 @@ def rank(uid: int | None, listening: bool, sockets: int, row_id: str) -> Rank:
     return uid is None or uid >= FIRST_USER_UID, not listening, -sockets.bit_length(), row_id
 
 
-_DROPPING = "tcp", "udp"
-"""The protocols whose listeners have drops, if the source tells them."""
-
-
 def has_unknown_drops(listener: ListenerSocket) -> bool:
-    """Whether it is not known how many packets were dropped at a listener."""
-    return listener.drops is None and listener.protocol in _DROPPING
+    """Whether it is not known how many packets were dropped at a TCP or UDP listener."""
+    return listener.drops is None
 
 
 NetnsLabel = Callable[[int], str]

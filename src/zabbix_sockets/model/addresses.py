@@ -12,7 +12,7 @@ MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 """The bytes before the IPv4 address in an IPv4-mapped IPv6 address, ::ffff:a.b.c.d."""
 
 _WORDS = struct.Struct("=IIII")
-_FACTORS = (1, 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)  # set_addresses() of the BPF program has them
+_FACTORS = (1, 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)  # fold() of kernel.bpf.h has them
 
 
 def family_of(address: bytes) -> int:

@@ -133,10 +133,10 @@ def merged(parts: Sequence[Clients]) -> Clients:
 class ClientSums(Generic[End]):
     """The clients of all listeners, which keep at most MAX_ADDRESSES addresses together.
 
-    Only where there are so many listeners that 64 addresses of each are more, these are kept.
+    With so many listeners that 64 addresses of each are more than that, 64 of each are kept.
 
     Attributes:
-        by_end: the clients by the listener's end, in the words of who counts.
+        by_end: the clients by the listener's end, in the form that the caller chose (End).
     """
 
     def __init__(self, most: int = MAX_ADDRESSES) -> None:

@@ -31,8 +31,8 @@ class Option(NamedTuple):
             append for one that adds a value to a tuple, optional for one with a form --no-...
         nargs: as argparse has it: "*" for any number of values.
         either: a word; of the options with the same one at most one may be given.
-        words: what a shell completes a value to where others are allowed too, or where something
-            else than the parser checks it, or the function that returns it; empty: the choices.
+        words: what a shell completes a value to, or the function that returns that, where *choices*
+            does not list all values, or the parser doesn't check them; empty: the choices.
     """
 
     flag: str

@@ -201,8 +201,10 @@ class OwnAddress(NamedTuple):
 class HostCounters(NamedTuple):
     """Figures of one namespace (memory, orphans, their limit, uptime: of the host) that no row has.
 
-    *totals* has the counters of document.head.HostTotals by name, as far as the kernel has them;
-    None without any.
+    *orphans* and *tcp_max_*... are sockets, *listen_overflows* and *listen_drops* connections and
+    *retransmitted_segments* segments since the namespace began, *uptime* seconds since the boot;
+    None: it can't be read. *totals* has the counters of document.head.HostTotals by name, as far as
+    the kernel has them; None without any.
     """
 
     orphans: Optional[int] = None

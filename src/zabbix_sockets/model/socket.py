@@ -73,6 +73,9 @@ class Socket(NamedTuple):
         drops: packets that the kernel dropped at a listener or UDP socket since it was made; None
             for other sockets, and for TCP from procfs.
         listener: the address of the listener that accepted it, as that has it; None for others.
+        uid: the user of the socket.
+        inode: its number in sockfs; 0 of one without a file: in TIME_WAIT or SYN_RECV, an orphan,
+            or not yet accepted.
         cookie: the kernel's number for this socket, which no other one gets; None from procfs.
         tcp_info: None where nobody asked, or the source doesn't tell.
     """

@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS groups (
 );
 """
 
-SYNC = 10
+FIRST_RETRY_SECONDS = 10
 """The seconds until a group that was refused is tried again the first time; each further time it
 takes twice as long. A server reads its configuration anew every minute (6.0) or every ten seconds
 (7.0)."""
@@ -130,7 +130,7 @@ class Ledger:
         entry = self._entries.get(name)
         if entry is None or not entry.attempts or now < entry.tried:  # the clock was set back
             return True
-        return now - entry.tried >= SYNC << min(entry.attempts, ATTEMPTS) - 1
+        return now - entry.tried >= FIRST_RETRY_SECONDS << min(entry.attempts, ATTEMPTS) - 1
 
     def learn(self, name: str, processed: int, refused: int, now: int) -> None:
         """Keep the numbers of processed and refused values of a group sent by itself at *now*."""

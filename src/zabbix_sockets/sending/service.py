@@ -15,7 +15,7 @@ from zabbix_sockets.document.document import Document
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.sending import schedule
 from zabbix_sockets.sending.delivery import Report, catching_up, drain_delay
-from zabbix_sockets.sending.ledger import SYNC
+from zabbix_sockets.sending.ledger import FIRST_RETRY_SECONDS
 from zabbix_sockets.sending.pusher import Pusher
 from zabbix_sockets.sending.systemd import Heartbeat, notify
 
@@ -58,13 +58,13 @@ class Service:
         while not self._is_stopping():
             reports = self._push(self._next_tick(start))
             tick = self._next_tick(start)
-            retry = time.monotonic() + SYNC
+            retry = time.monotonic() + FIRST_RETRY_SECONDS
             destinations = self._pusher.target.destinations
             self._drain_until(tick, catching_up(reports) if reports else destinations)
             while self._pusher.awaits_items() and retry < tick and not self._is_stopping():
                 self._wait(retry)
                 self._logged(self._pusher.retry)
-                retry = time.monotonic() + SYNC
+                retry = time.monotonic() + FIRST_RETRY_SECONDS
             self._wait(tick)
         notify("STOPPING=1")
 

@@ -7,7 +7,7 @@ import socket
 import time
 from contextlib import suppress
 
-_SELDOM = 30.0  # seconds between two heartbeats without a watchdog
+_SELDOM = 30.0  # twice the seconds between two heartbeats where there is no watchdog
 
 
 def notify(*states: str) -> None:

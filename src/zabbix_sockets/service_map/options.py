@@ -103,7 +103,12 @@ class DrawnOptions(NamedTuple):
     ] = None
     hops: Annotated[
         Optional[int],
-        Option("--hops", "how many lines far from it (default: 2)", "NUMBER", _parse_hops),
+        Option(
+            "--hops",
+            "with --focus: how many lines away from that host (default: 2)",
+            "NUMBER",
+            _parse_hops,
+        ),
     ] = None
     alias: Annotated[
         tuple[tuple[str, str], ...],
@@ -121,7 +126,11 @@ class DrawnOptions(NamedTuple):
     ] = None
     loopback: Annotated[
         bool,
-        Option("--loopback", "tell of connections within a host, too", action="store_true"),
+        Option(
+            "--loopback",
+            "tell of connections over loopback, too, in the labels of hosts",
+            action="store_true",
+        ),
     ] = False
 
 
@@ -147,7 +156,12 @@ class UpkeepOptions(NamedTuple):
     ] = None
     keep: Annotated[
         int,
-        Option("--keep", "keep what is gone for so long (default: 7)", "DAYS", _parse_days),
+        Option(
+            "--keep",
+            "keep on the map for so many days what is not there any more (default: 7)",
+            "DAYS",
+            _parse_days,
+        ),
     ] = 7
     relayout: Annotated[
         bool,

@@ -12,7 +12,7 @@ from zabbix_sockets.document.document import Document, read_document
 from zabbix_sockets.sending.contents import Moment, SingleValues
 from zabbix_sockets.sending.delivery import Delivery, Report, catching_up
 from zabbix_sockets.sending.figures import Figures
-from zabbix_sockets.sending.ledger import ATTEMPTS, SYNC, Ledger
+from zabbix_sockets.sending.ledger import ATTEMPTS, FIRST_RETRY_SECONDS, Ledger
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.spool import Spool
 from zabbix_sockets.sending.transport import Outcome
@@ -150,7 +150,7 @@ def test_items_that_are_not_there_yet(host: Host, server: Server) -> None:
     assert (report.outcome.failed, report.note) == (0, "1 rows wait for items")
     assert taken(server, 'sockets.process.sockets["a"]') == [(60, "60"), (120, "120")]
     server.calls.clear()
-    host.push(["a", "b"], later=SYNC - 1)
+    host.push(["a", "b"], later=FIRST_RETRY_SECONDS - 1)
     assert len(server.calls) == 2
     assert 'sockets.process.sockets["a"]' in server.calls[1]
 
@@ -182,7 +182,7 @@ def test_real_failures(host: Host, server: Server) -> None:
 
 def test_given_up(host: Host, server: Server) -> None:
     """Rows that the user's discovery leaves out are tried ever less, and not kept for ever."""
-    for _ in range(SYNC * 2**ATTEMPTS // 60):
+    for _ in range(FIRST_RETRY_SECONDS * 2**ATTEMPTS // 60):
         report = host.push(["a"])
     asked = [keys for keys in server.calls if 'sockets.process.sockets["a"]' in keys]
     assert len(asked) == ATTEMPTS
@@ -194,7 +194,7 @@ def test_an_outage_is_no_reason_to_give_up(host: Host, server: Server) -> None:
     """Only while the server answers can it be known that it has no items."""
     host.push(["a"])
     server.down = True
-    for _ in range(2 * SYNC * 2**ATTEMPTS // 60):
+    for _ in range(2 * FIRST_RETRY_SECONDS * 2**ATTEMPTS // 60):
         host.push(["a"])
     server.down = False
     server.add_row("a")

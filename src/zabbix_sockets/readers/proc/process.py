@@ -134,7 +134,7 @@ _left_out: list[str] = []
 """Why no command line is read; empty: each is."""
 
 
-def leave_command_lines() -> None:
+def stop_reading_command_lines() -> None:
     """Read no command line in this process from now on.
 
     For a call that has found that one can't be read for good: a user may keep his process's memory
@@ -143,8 +143,8 @@ def leave_command_lines() -> None:
     _left_out.append("one can't be read")
 
 
-def are_command_lines_left() -> bool:
-    """Whether leave_command_lines() was called: then names end where comm does."""
+def are_command_lines_unread() -> bool:
+    """Whether stop_reading_command_lines() was called: then names end where comm does."""
     return bool(_left_out)
 
 

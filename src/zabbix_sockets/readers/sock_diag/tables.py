@@ -121,8 +121,8 @@ def _have_drops(table: Table, states: int) -> bool:
 class NetlinkTables:
     """The socket tables of the network namespace that the thread is in when this is made.
 
-    Batches of rows that its methods return raise ParseError, SourceUnavailableError and
-    DumpInterruptedError as decode_datagram() does, and DeadlineError.
+    Batches of rows that its methods yield raise ParseError and SourceUnavailableError as
+    decode_datagram() does, and DeadlineError.
 
     Args:
         stays: the thread is in that namespace as long as tables are read, so that a further
