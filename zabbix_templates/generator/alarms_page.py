@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Optional
 
 from .faults import FAULTS, NO_ALARM, ORDINARY
@@ -18,14 +18,16 @@ _MACRO = re.compile(r"\{\$([A-Z0-9_.]+)(?::\"\{#ID\}\")?\}")
 _INTRODUCTION = """\
 The name of a problem begins with what it is of: `Process nginx: ...`, `Listener tcp/0.0.0.0:443
 nginx: ...`, `Upstream nginx>tcp/192.0.2.5:5432: ...`; without that it is of the whole host, or of
-the collector itself. Look up what comes behind in the contents below: each alarm says what has
-happened and what to do, and which macros change it. They are set on the host; where an alarm is of
-a row, that row's id may be their context: `{$SOCKETS.CLOSE_WAIT.MIN:"java"}`. A macro that ends
-with CONTROL silences.
+the collector itself. Search this page for the words behind it: each alarm says what has happened
+and what to do, and which macros change it. They are set on the host; where an alarm is of a row,
+that row's id may be the context of most of them: `{$SOCKETS.CLOSE_WAIT.MIN:"java"}`. Where a macro
+that ends with CONTROL is 0 the alarm is silent, where it is 1 it is not. `{#PORT}`, `{#ADDRESS}`
+and `{#PLACE}` are the row's, as the problem's name has them. For what is in a container add
+`--netns all` to the commands.
 
-An alarm looks back on a window, mostly a macro that ends with TIME: it has to be so for all of it.
-So a problem comes that much later than the fault, and by an interval of documents
-(`{$SOCKETS.INTERVAL}`) at most; it recovers as much later.
+A condition has to hold for a whole window, mostly a macro that ends with TIME. So a problem appears
+that long after the fault, plus one `{$SOCKETS.INTERVAL}` at most, and recovers as long after the
+repair.
 """
 
 _TRIED = """\
@@ -54,9 +56,11 @@ def alarms_page(template: Template) -> str:
     contents = [f"- {_link(heading)}\n" for heading in headings.values()]
     parts = [f"# Alarms\n\n{GENERATED}{_INTRODUCTION}\n", *contents]
     macros = {each.name: each for each in template.macros}
-    for kind, group, triggers, _ in groups:
+    for kind, group, triggers, rule in groups:
         parts.append(f"\n## {group}\n")
-        parts += [f"\n### {headings[kind, each.id]}\n\n{_alarm(each, macros)}" for each in triggers]
+        parts += [
+            f"\n### {headings[kind, each.id]}\n\n{_alarm(each, rule, macros)}" for each in triggers
+        ]
     tried = [
         (each.what, _link(headings[each.alarm]) if each.alarm != NO_ALARM else _OTHERS, each.made)
         for each in FAULTS
@@ -68,16 +72,32 @@ def alarms_page(template: Template) -> str:
     return "".join(parts)
 
 
-def _alarm(trigger: Trigger, macros: Mapping[str, Macro]) -> str:
-    """Return severity, what a problem is called, what to do, and the macros."""
-    names = dict.fromkeys(_MACRO.findall(trigger.expression + trigger.recovery))
+def _alarm(trigger: Trigger, rule: Rule | None, macros: Mapping[str, Macro]) -> str:
+    """Return severity, what a problem is called, what to do, and the macros.
+
+    *rule* is the one that discovers it; None: it is of the host.
+    """
+    names = dict.fromkeys(
+        _MACRO.findall("".join((*_asking(trigger, rule), trigger.expression, trigger.recovery)))
+    )
+    silent = any(name.endswith(".CONTROL") and macros[name].value == "0" for name in names)
     listed = "".join(
         f"- `{{${name}}}`, `{macros[name].value}`: {macros[name].description}\n" for name in names
     )
-    off = ", off by default" if not trigger.default else ""
+    off = ", off by default" if silent or not trigger.default else ""
     said = _MACRO.sub(lambda found: macros[found[1]].value, _VALUE.sub("...", trigger.event_name))
     severity = trigger.severity.value.capitalize()
     return f'{severity}{off}: "{said}"\n\n{trigger.description}\n\n{listed}'
+
+
+def _asking(trigger: Trigger, rule: Rule | None) -> Iterator[str]:
+    """Yield the macros that select the rows which have an alarm that is off by default."""
+    if rule is None or trigger.default:
+        return
+    name = trigger_name(trigger, rule)
+    for override in rule.overrides:
+        if override.discover and override.triggers and re.search(override.triggers, name):
+            yield from (each.macro + each.pattern for each in override.conditions)
 
 
 def _link(heading: str) -> str:

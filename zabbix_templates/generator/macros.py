@@ -136,8 +136,8 @@ CLOSE_WAIT_TIME = _of("CLOSE_WAIT.TIME", "15m", "How long CLOSE_WAIT has to be t
 CLOSE_WAIT_GROWTH = _of(
     "CLOSE_WAIT.GROWTH.MAX.WARN",
     "20",
-    "By how many connections the fewest of a window exceed those of the one before, and the"
-    " latest again those of the window.",
+    "At least this many more: the minimum of the last window than that of the window before, and"
+    " the latest value than the minimum of the last window.",
 )
 CLOSE_WAIT_GROWTH_TIME = _of("CLOSE_WAIT.GROWTH.TIME", "1h", "Each of the two windows.")
 
@@ -171,7 +171,7 @@ USUAL_MIN = _of("USUAL.MIN", "100", "Fewer established connections than this are
 USUAL_PERIOD = _of(
     "USUAL.PERIOD",
     "168h:now/h",
-    "The usual level is the average of this period, in the units in which it ends: hours.",
+    "The usual level is the average of this period: a trend period, in whole hours.",
 )
 USUAL_TIME = _of("USUAL.TIME", "15m", "How long connections have to be far more than usual.")
 
@@ -194,7 +194,7 @@ RTT_MIN = _of("RTT.MIN", "0.02", "Round trips of fewer seconds than this are no 
 RTT_PERIOD = _of(
     "RTT.PERIOD",
     "24h:now/h",
-    "The usual level is the average of this period, in the units in which it ends: hours.",
+    "The usual level is the average of this period: a trend period, in whole hours.",
 )
 RTT_TIME = _of("RTT.TIME", "10m", "How long round trips have to be too long.")
 
@@ -219,7 +219,7 @@ HANDSHAKE_OPENED = _of(
 HANDSHAKE_PERIOD = _of(
     "HANDSHAKE.PERIOD",
     "24h:now/h",
-    "The usual level is the average of this period, in the units in which it ends: hours.",
+    "The usual level is the average of this period: a trend period, in whole hours.",
 )
 HANDSHAKE_TIME = _of("HANDSHAKE.TIME", "15m", "How long handshakes have to be too long.")
 
@@ -293,7 +293,8 @@ SEEN_TIME = _of(
     "SEEN.TIME",
     "4h",
     "A listener is missed if it was there this long ago, and since then in nine of ten samples."
-    " The first is not asked if this is less than GONE.TIME and two heartbeats.",
+    " That it was there so long ago is not asked if this is less than GONE.TIME and two"
+    " heartbeats.",
 )
 GONE_MATCHES = Macro(
     "SOCKETS.LLD.GONE.MATCHES",

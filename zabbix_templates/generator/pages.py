@@ -141,9 +141,17 @@ def metrics_page(template: Template) -> str:
     return (
         "# Metrics\n\n" + GENERATED + "What each item of the templates takes from the document"
         " ([document.md](document.md)). Values that\ndon't change are stored once in"
-        " `{$SOCKETS.HEARTBEAT}`, but those marked *every*. Metrics that are not\nkept by default"
-        " are discovered for the rows whose id matches `{$SOCKETS.LLD.MORE.PROCESS.MATCHES}`,\n"
-        "`{$SOCKETS.LLD.MORE.LISTENER.MATCHES}` or `{$SOCKETS.LLD.MORE.UPSTREAM.MATCHES}`.\n"
+        " `{$SOCKETS.HEARTBEAT}` (`sockets.map.*`: an hour), but those marked *every*.\n"
+        "Metrics that are not kept by default are discovered for the rows whose id matches"
+        " `{$SOCKETS.LLD.MORE.PROCESS.MATCHES}`,\n"
+        "`{$SOCKETS.LLD.MORE.LISTENER.MATCHES}` or `{$SOCKETS.LLD.MORE.UPSTREAM.MATCHES}`; those of"
+        " clients and of resets also\nby `{$SOCKETS.LLD.CLIENTS.MATCHES}`,"
+        " `{$SOCKETS.LLD.RESETS.PROCESS.MATCHES}` and `{$SOCKETS.LLD.RESETS.UPSTREAM.MATCHES}`.\n"
+        "Which rows are discovered at all say `{$SOCKETS.LLD.FILTER...}` and"
+        " `{$SOCKETS.LLD.GONE.MATCHES}`: a template's\nREADME"
+        " ([one of them](../zabbix_templates/sockets_by_zabbix_agent/README.md#macros)) has all"
+        " macros. By default\nthere are no upstreams, and no processes that are in containers"
+        " alone.\n"
         "[costs.md](costs.md) has the values a second, and the server's cache, of an ordinary"
         " host.\n\n"
         "## Host and collector\n\n" + _metrics(template.metrics, None) + lists
@@ -152,10 +160,11 @@ def metrics_page(template: Template) -> str:
 
 def _metrics(metrics: Iterable[Metric], rule: Rule | None) -> str:
     return table(
-        ("Key", "Field", "Unit", "Stored", "Meaning"),
+        ("Key", "Name", "Field", "Unit", "Stored", "Meaning"),
         (
             (
                 f"`{item_key(each.key, rule)}`",
+                each.name,
                 _code(readable(each.formula, rule) or each.path),
                 each.units + ("/s" if each.rate else ""),
                 _stored(each),

@@ -29,7 +29,8 @@ def unnamed(export: Export, readme: str, metrics: str) -> Iterator[str]:
             path = item["preprocessing"][0]["parameters"][0].removeprefix("$.")
             is_metric = {"tag": "component", "value": "raw"} not in item["tags"]
             is_metric = is_metric and item.get("type") == "DEPENDENT"
-            if is_metric and f"| `{item['key']}` | `{path}` |" not in metrics:
+            name = item["name"].rpartition(": ")[2] if part.rule else item["name"]
+            if is_metric and f"| `{item['key']}` | {name} | `{path}` |" not in metrics:
                 yield f"{item['key']} in docs/metrics.md"
         for trigger in part.triggers:
             name = trigger["name"].rpartition(": ")[2]
