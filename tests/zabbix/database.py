@@ -12,8 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import rounds
-
 from . import programs
 from .agents import CACHE, TIMEOUT_SECONDS
 from .programs import Program
@@ -41,20 +39,6 @@ _SETTINGS = {
 
 # Packaged data needs no check of its keys, and no trigger that tells a server of changes.
 _LOAD_OPTIONS = "-c session_replication_role=replica"
-
-
-_NAMES = """
-    dashboard dashboard_page dashboard_usrgrp functions graphs graphs_items group_prototype hgset
-    hgset_group host_discovery host_hgset host_inventory host_rtdata host_tag hostmacro hosts
-    hosts_groups hosts_templates interface item_condition item_discovery item_parameter item_preproc
-    item_rtdata item_rtname item_tag items lld_macro_path lld_override lld_override_condition
-    lld_override_opdiscover lld_override_operation lld_override_opseverity lld_override_opstatus
-    lld_override_optag lld_override_optemplate optemplate sysmap_shape sysmaps sysmaps_elements
-    trigger_depends trigger_tag triggers valuemap valuemap_mapping widget widget_field
-"""
-_OF_HOSTS = frozenset(_NAMES.split())
-"""The tables of what Zabbix brings of hosts and templates, and of dashboards and maps of these:
-120,000 rows. Databases of the short form begin without them, as each is copied and searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +76,7 @@ class Cluster:
         self.psql("postgres", "--command", command)
 
     def create(self, version: str, name: str) -> Database:
-        """Create a database as the packages of *version* have it.
-
-        Stock templates are in it in the full form alone.
-        """
+        """Create a database as the packages of *version* have it, stock templates included."""
         if not _schema(version).exists():
             raise UnavailableError(f"no server {version}: tests/requirements.sh fetches it")
         self.command(f'CREATE DATABASE "{name}" TEMPLATE "{_template(version)}"')
@@ -132,21 +113,17 @@ def _template(version: str) -> str:
 
 
 def _merge_rows(script: bytes) -> bytes:
-    """Make one statement of successive rows of the same table, and leave out what is not wanted.
+    """Make one statement of successive rows of the same table.
 
     6.0 has a statement for each of its 120,000 rows, which takes ten times as long.
     """
-    body, end, rest = script.rpartition(b");\n")
-    statements = re.split(rb"(?<=\));\n(?=INSERT INTO )", body + end[:1])
-    return b"".join(_merged(statements)) + end[1:] + rest
+    return b"".join(_merged(re.split(rb"(?<=\));\n(?=INSERT INTO )", script)))
 
 
 def _merged(statements: list[bytes]) -> Iterator[bytes]:
     last = None
     yield statements[0]
     for statement in statements[1:]:
-        if rounds.IS_SHORT and statement.split(maxsplit=3)[2].decode() in _OF_HOSTS:
-            continue
         table, _, row = statement.partition(b" values ")
         yield b",\n" + row if table == last else b";\n" + statement
         last = table
@@ -186,7 +163,7 @@ def start(directory: Path, versions: Sequence[str]) -> Cluster:
 
 def _made_of(versions: Sequence[str]) -> str:
     """Return a name for what this file makes of the programs and schemas that there are."""
-    found = hashlib.sha256(Path(__file__).read_bytes() + bytes([rounds.IS_SHORT]))
+    found = hashlib.sha256(Path(__file__).read_bytes())
     for each in ("postgresql", *versions):
         mark = CACHE / each / ".mark"
         found.update(mark.read_bytes() if mark.exists() else b"none")
