@@ -35,7 +35,7 @@ than a second, and what they open and close is in the totals, too: rows and maps
 MISSED = 0 if IS_ALONE else 0.7
 """The share of intervals that may be missed."""
 
-IS_LONG = rounds.SOAK_SECONDS > 3 * RECENT
+IS_LONG = rounds.SOAK_SECONDS > 3 * RECENT / 10**9
 """Whether what is gone has left the documents before the last third, so that these grow no more."""
 
 GROWTH = (1 if IS_LONG else 64) * MB
