@@ -34,8 +34,7 @@ _WAIT_SECONDS = 0.3
 _TO_TELL = 0.1
 """Seconds that are kept for the line of a spool whose reading hangs."""
 
-LOOPBACK = re.compile(r"(127\.[\d.]+|localhost|\[?::1\]?)(:\d+)?$")
-"""An address of this host for itself, with or without a port."""
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SET_UP = "zabbix-sockets setup --push --server ADDRESS --host NAME"
 """The command that has a host push which has not said where to."""
 _FAILED = re.compile(r"failed(?! 0\b)|failed 0\b[^;]*: |^no document")
@@ -84,7 +83,7 @@ def has_default_server(agent: Agent | None) -> bool:
     """Whether an agent names no server but this host, as the packages' files do."""
     value = agent.value("ServerActive") if agent else ""
     hosts = (each.strip() for each in value.split(","))
-    return all(not each or LOOPBACK.match(each) for each in hosts)
+    return all(each in ("", *LOOPBACK) for each in hosts)
 
 
 def _check_unit(system: System, state: Mapping[str, str], agents: Sequence[Agent]) -> Line:

@@ -236,7 +236,7 @@ def _named(node: Node, said: str) -> Line:
     where = f"{host} port {port}"
     if not said:
         return ok(SERVER, f"{where} takes connections")
-    if LOOPBACK.match(host) and said == os.strerror(errno.ECONNREFUSED):
+    if host in LOOPBACK and said == os.strerror(errno.ECONNREFUSED):
         return ok(SERVER, f"none at {where}, the packages' default; nothing is pushed there")
     return unknown(
         SERVER, f"{where}: {said}; only active checks and pushes need it", _again(host, port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import select
@@ -46,6 +47,7 @@ class Service:
 
     def run(self) -> None:
         """Push until a signal; what is under way then is finished or spooled."""
+        gc.enable()  # a command that stays collects its garbage
         signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 
-from zabbix_sockets.check.push import LOOPBACK
 from zabbix_sockets.host.agents import Agent
 from zabbix_sockets.host.zabbix_config import Setting, ZabbixConfig
 from zabbix_sockets.model.paths import PINS_GROUP
@@ -18,6 +18,7 @@ from zabbix_sockets.setup.units import enable, finish_units, has_new, install_un
 SEND = "zabbix-sockets-send.service"
 
 _SENDER = ("/usr/bin/zabbix_sender", "/usr/local/bin/zabbix_sender", "/usr/sbin/zabbix_sender")
+_LOOPBACK = re.compile(r"(127\.[\d.]+|localhost|\[?::1\]?)(:\d+)?$")
 _CREDENTIALS = {
     "TLSPSKFile": "tls-psk-file",
     "TLSKeyFile": "tls-key-file",
@@ -85,7 +86,7 @@ def _servers_of(scene: Scene, agent: Agent | None) -> tuple[str, ...]:
         return tuple(scene.options.server.split(","))
     servers = agent.active_servers if agent else ()
     has_server = any(each.executable or each.unit or each.pid for each in scene.servers)
-    return servers if has_server or not all(map(LOOPBACK.match, servers)) else ()
+    return servers if has_server or not all(map(_LOOPBACK.match, servers)) else ()
 
 
 def _host_of(scene: Scene, agent: Agent | None) -> str:

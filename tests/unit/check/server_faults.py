@@ -82,12 +82,6 @@ def _push_of_an_untouched_configuration(tree: Tree) -> Iterable[Line]:
     return _pushing(tree, ("ServerActive", "127.0.0.1"), StatusText=said)
 
 
-@that("push unit", BROKEN, f"set ServerActive= in {CONFIG}, or: {SET_UP}", SET_UP)
-def _push_of_an_untouched_configuration_with_a_port(tree: Tree) -> Iterable[Line]:
-    said = "127.0.0.1: sent 0, failed 0, 1 waiting: Unable to connect to [127.0.0.1]:10051"
-    return _pushing(tree, ("ServerActive", "127.0.0.1:10051"), StatusText=said)
-
-
 @that("push unit", BROKEN, f"no ServerActive: set ServerActive= in {CONFIG}, or: ", SET_UP)
 def _push_to_nowhere(tree: Tree) -> Iterable[Line]:
     said = f"zabbix-sockets: where to? {CONFIG} has no ServerActive"

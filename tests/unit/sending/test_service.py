@@ -1,12 +1,14 @@
 """The service: what goes wrong is said, tried again where that helps, and no reason to end."""
 
 import errno
+import gc
 import io
 import os
 import select
 import sys
 import time
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -25,6 +27,7 @@ class FakePusher:
     """Makes a document or raises what comes next; a real one forks, which needs a real reason."""
 
     spool = None
+    target = SimpleNamespace(host="a", destinations=())
 
     def __init__(self, *faults: Exception) -> None:
         self.wait_policy = WaitPolicy()
@@ -111,6 +114,22 @@ def test_stopped_while_it_tries() -> None:
     service._stop(15, None)
     assert service._push(time.monotonic() + 1) == []
     assert not pusher.tried
+
+
+def test_garbage_is_collected() -> None:
+    """As long as the service stays: a call that ends soon looks for none."""
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            gc.disable()
+            service = Service(cast(Pusher, FakePusher()), 1.0)
+            service._stop(15, None)
+            service.run()
+            status = 0 if gc.isenabled() else 2
+        finally:
+            os._exit(status)
+    assert os.waitpid(pid, 0)[1] == 0
 
 
 class Full(io.StringIO):
