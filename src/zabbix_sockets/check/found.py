@@ -26,7 +26,7 @@ def _agent(system: System, accounts: Accounts, found: host_agents.Agent) -> Agen
         found.kind,
         found.executable or "",
         found.config_path,
-        tuple(config.settings),
+        config.settings,
         config.files,
         found.faults[0] if found.faults else "",
         _user(accounts, found),
