@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -264,25 +265,29 @@ def _client_seeds() -> Iterator[bytes]:
     )
 
 
+_COUNTERS = 14  # of struct sums, with the time of the last change
+_SUMS = struct.Struct(f"={_COUNTERS}Q")
+
+
 def read_totals(data: bytes) -> None:
     """Read totals of processes, listeners and upstreams."""
     names = (bpf.TOTAL_PROCESSES, totals.TOTAL_LISTENERS, totals.TOTAL_UPSTREAMS)
     sizes = (totals._PROCESS.size, totals._SERVER.size, totals._SERVER.size)
     for name, size, content in zip(names, sizes, pieces(data, len(names))):
-        figures = bytes(size - totals._SUMS.size) + totals._SUMS.pack(*range(13))
+        figures = bytes(size - _SUMS.size) + _SUMS.pack(*range(_COUNTERS))
         written(f"{name}-v{bpf.ABI}", _whole(content, size) + figures)
     with _small_reads():
-        totals.TotalsReader(folder(), NETNS, _device, LONG, own_only=False).read()
+        totals.TotalsReader(folder(), NETNS, _device, LONG).read()
 
 
 def _totals_seeds() -> Iterator[bytes]:
-    sums = totals._SUMS.pack(*range(13))
-    process = totals._PROCESS.pack(3, 5, NETNS, 1000, 0, 0, b"nginx", sums)
+    sums = _SUMS.pack(*range(_COUNTERS))[:-16], 77
+    process = totals._PROCESS.pack(3, 5, NETNS, 1000, 0, 0, b"nginx", *sums)
     servers = [
-        totals._SERVER.pack(2, NETNS, 0, b"\xc0\0\2\5", 443, family, 3, sums) for family in (2, 10)
+        totals._SERVER.pack(2, NETNS, 0, b"\xc0\0\2\5", 443, family, 3, *sums) for family in (2, 10)
     ]
     yield b"\xff".join((process, b"".join(servers), servers[0]))
-    yield b"\xff".join((process * 2, totals._SERVER.pack(2, 8, 1, b"", 443, 9, 3, sums)))
+    yield b"\xff".join((process * 2, totals._SERVER.pack(2, 8, 1, b"", 443, 9, 3, *sums)))
 
 
 def owners(data: bytes) -> None:

@@ -6,18 +6,18 @@ import os
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 import pytest
 from traffic_zoo import Expected, Sums
 
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.totals import Counters, Totals
+from zabbix_sockets.model.totals import PackedCounters, Totals, counters_of
 from zabbix_sockets.readers.bpf import records, totals
 from zabbix_sockets.readers.bpf.pins import load, unload
 
-TIMES = ("handshake_ns", "lifetime_ns", "changed")
+TIMES = ("handshake_ns", "lifetime_ns")
 
 Found = tuple[Sums, Sums, Sums]
 """The totals by process, listener and upstream, as Expected has them."""
@@ -47,35 +47,33 @@ def loaded() -> Iterator[str]:
         os.rmdir(folder)
 
 
-def read_all(folder: str) -> Totals:
-    """Return all totals, with the numbers of namespaces as the kernel has them."""
-    return totals.TotalsReader(folder, -1, lambda _, index: str(index or ""), Deadline(60)).read()
+def read_all(folder: str, wanted: Collection[int] | None = None) -> Totals:
+    """Return the totals of the namespaces *wanted*, with their numbers as the kernel has them."""
+    of_device = lambda _, index: str(index or "")  # noqa: E731
+    return totals.TotalsReader(folder, -1, of_device, Deadline(60), wanted).read()
 
 
 def read(folder: str) -> Found:
     """Return the totals of the caller's namespace that are not 0."""
-    netns = os.stat("/proc/thread-self/ns/net").st_ino
-    found = read_all(folder)
+    found = read_all(folder, {os.stat("/proc/thread-self/ns/net").st_ino})
     processes: Sums = {}
     for each in found.processes:
-        if each.netns == netns:
-            processes.setdefault(each.comm, Counter()).update(figures(each.counters))
+        processes.setdefault(each.comm, Counter()).update(figures(each.counters))
     listeners: Sums = {
-        (each.address, each.port): figures(each.counters)
-        for each in found.listeners
-        if each.netns == netns
+        (each.address, each.port): figures(each.counters) for each in found.listeners
     }
     upstreams: Sums = {
         (found.processes[each.process].comm, (each.address, each.port)): figures(each.counters)
         for each in found.upstreams
-        if each.netns == netns and each.process is not None
+        if each.process is not None
     }
     return processes, listeners, upstreams
 
 
-def figures(counters: Counters) -> Counter[str]:
+def figures(packed: PackedCounters) -> Counter[str]:
     """Return the counters that tests know exactly."""
-    return Counter({name: value for name, value in counters._asdict().items() if name not in TIMES})
+    counters = counters_of(packed)._asdict()
+    return Counter({name: value for name, value in counters.items() if name not in TIMES})
 
 
 def risen(before: Found, after: Found) -> Found:

@@ -6,6 +6,7 @@ Sockets are in the own network namespace, unless a test moves them to the one ca
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 
 from hypothesis import strategies as st
@@ -29,6 +30,7 @@ from zabbix_sockets.model.snapshot import (
     Snapshot,
     Visibility,
 )
+from zabbix_sockets.model.totals import Counters, PackedCounters, packed_counters
 from zabbix_sockets.model.wire import OWN_NETNS, TcpState
 
 PORTS = PortRange(32768, 60999, 28232)
@@ -65,6 +67,15 @@ def snapshot_of(
     snapshot.connections = dict(connections or {})
     snapshot.uids = {FIRST_OWNER + at: 0 for at in range(len(members))}
     return snapshot
+
+
+def packed(**counts: int) -> PackedCounters:
+    """Return the counters of totals, which are 0 but for *counts*."""
+    return packed_counters(
+        struct.pack(
+            f"={len(Counters._fields)}Q", *(counts.get(each, 0) for each in Counters._fields)
+        )
+    )
 
 
 def tcp_listener(

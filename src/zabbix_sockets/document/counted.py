@@ -5,12 +5,12 @@ A row of a group or an upstream is there while its totals change, even if nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import partial
-from operator import add as plus
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache, partial
 from operator import itemgetter
 from typing import Any
 
+from zabbix_sockets.document import totals as records
 from zabbix_sockets.document.listeners import listener_id
 from zabbix_sockets.document.processes import ProcessRow
 from zabbix_sockets.document.record import Record, absent_row, fields_of
@@ -22,26 +22,32 @@ from zabbix_sockets.document.row import (
     facts_of,
     rank,
 )
-from zabbix_sockets.document.totals import ListenerTotals, ProcessTotals, UpstreamTotals
 from zabbix_sockets.document.upstreams import UpstreamRow
 from zabbix_sockets.grouping.grouping import Grouping
 from zabbix_sockets.model.addresses import format_address
 from zabbix_sockets.model.snapshot import FIRST_USER_UID, Snapshot
-from zabbix_sockets.model.totals import Counters, ServerTotals, Totals
+from zabbix_sockets.model.totals import (
+    Counters,
+    PackedCounters,
+    ProcessTotals,
+    ServerTotals,
+    Totals,
+    counters_of,
+)
 
 RECENT = 600 * 10**9
 """The nanoseconds for which a row stays after the last change of its totals."""
 
 _RECORDS: dict[str, type[Record]] = {
-    "processes": ProcessTotals,
-    "listeners": ListenerTotals,
-    "upstreams": UpstreamTotals,
+    "processes": records.ProcessTotals,
+    "listeners": records.ListenerTotals,
+    "upstreams": records.UpstreamTotals,
 }
 _PLACES = ("unit", "container", "user")
 
 
 class _Sum:
-    """What was counted of one row: the sums of Counters, and the latest change of any.
+    """What was counted of one row: the sums of counters, and the latest change of any.
 
     *labels* are the texts and numbers that a new row of it begins with, or the upstream that they
     are made of. Thousands of them are made, for which few rows are.
@@ -50,25 +56,25 @@ class _Sum:
     __slots__ = "changed", "counters", "labels", "netns", "uid"
 
     def __init__(
-        self, counters: Counters, labels: tuple[str, ServerTotals] | str, uid: int, netns: int
+        self,
+        totals: ProcessTotals | ServerTotals,
+        labels: tuple[str, ServerTotals] | str,
+        uid: int,
     ) -> None:
-        self.counters: Sequence[int] = counters
-        self.changed = counters.changed
+        self.counters = totals.counters
+        self.changed = totals.changed
         self.labels = labels
         self.uid = uid
-        self.netns = netns
+        self.netns = totals.netns
 
-    def add(self, counters: Counters, uid: int, netns: int) -> None:
-        self.counters = list(map(plus, self.counters, counters))
-        self.changed = max(self.changed, counters.changed)
+    def add(self, totals: ProcessTotals | ServerTotals, uid: int) -> None:
+        self.counters += totals.counters
+        self.changed = max(self.changed, totals.changed)
         self.uid = min(self.uid, uid)
-        self.netns = min(self.netns, netns)  # the own one is the least
+        self.netns = min(self.netns, totals.netns)  # the own one is the least
 
 
-_NOTHING = Counters._make([0] * len(Counters._fields))
-
-
-def _recorder(kind: type[Record]) -> Callable[[Sequence[int]], Record]:
+def _recorder(kind: type[Record]) -> Callable[[PackedCounters], Record]:
     """Return the function that makes totals of a row of counters, in the units of the document."""
     fields = tuple(fields_of(kind))
     of_counters = {"handshake_us": "handshake_ns", "lifetime_ms": "lifetime_ns"}
@@ -76,8 +82,8 @@ def _recorder(kind: type[Record]) -> Callable[[Sequence[int]], Record]:
     pick = itemgetter(*indices)
     has_times = "handshake_us" in fields
 
-    def record(counters: Sequence[int]) -> Record:
-        figures = dict(zip(fields, pick(counters)))
+    def record(counters: PackedCounters) -> Record:
+        figures = dict(zip(fields, pick(counters_of(counters))))
         if has_times:
             figures["handshake_us"] //= 1000
             figures["lifetime_ms"] //= 1_000_000
@@ -115,7 +121,7 @@ def add_totals(
         for one in rows:
             if getattr(one.row, "protocol", "tcp") == "tcp":
                 counted = found.get(one.row.id)
-                one.totals = partial(record, counted.counters if counted else _NOTHING)
+                one.totals = partial(record, counted.counters if counted else 0)
     members = {each.row.id: each.members for each in ranked["processes"]}
     unsettled: dict[str, Any] = {"settled": 0}
     for name, row_class, known in (
@@ -151,7 +157,7 @@ def _ports(
         name: {getattr(each.row, "port", None) for each in ranked[name]}
         for name in ("listeners", "upstreams")
     }
-    found["upstreams"] |= {each.port for each in totals.upstreams if each.counters.changed > since}
+    found["upstreams"] |= {each.port for each in totals.upstreams if each.changed > since}
     return dict(found)
 
 
@@ -169,49 +175,39 @@ def _sums(
     label: NetnsLabel,
     ports: Mapping[str, Collection[int | None]],
 ) -> dict[str, _Sums]:
-    """Return what was counted of each row of each list, in the namespaces of the lists.
+    """Return what was counted of each row of each list.
 
     Of listeners and upstreams that is what has one of the *ports*, by the lists' names.
     """
     names = _names(snapshot, grouping)
-    wanted = snapshot.selected
     processes: _Sums = {}
     listeners: _Sums = {}
     upstreams: _Sums = {}
+    id_of = _ids(label)
 
     def add_to(
-        sums: _Sums, row_id: str, counters: Counters, labels: Any, uid: int, netns: int
+        sums: _Sums, row_id: str, totals: ProcessTotals | ServerTotals, labels: Any, uid: int
     ) -> None:
         found = sums.get(row_id)
         if found is None:
-            sums[row_id] = _Sum(counters, labels, uid, netns)
+            sums[row_id] = _Sum(totals, labels, uid)
         else:
-            found.add(counters, uid, netns)
+            found.add(totals, uid)
 
     for name, process in zip(names, totals.processes):
-        if name is not None and (wanted is None or process.netns in wanted):
-            add_to(processes, name, process.counters, name, process.uid, process.netns)
-    for listener in _of_ports(totals.listeners, ports["listeners"], wanted):
-        row_id = _listener_id(listener, label)
-        add_to(listeners, row_id, listener.counters, "", FIRST_USER_UID, listener.netns)
-    for upstream in _of_ports(totals.upstreams, ports["upstreams"], wanted):
-        name = None if upstream.process is None else names[upstream.process]
-        if name is not None and upstream.process is not None:
+        if name is not None:
+            add_to(processes, name, process, name, process.uid)
+    for listener in totals.listeners:
+        if listener.port in ports["listeners"]:
+            add_to(listeners, id_of(listener), listener, "", FIRST_USER_UID)
+    for upstream in totals.upstreams:
+        if upstream.port not in ports["upstreams"] or upstream.process is None:
+            continue
+        name = names[upstream.process]
+        if name is not None:
             uid = totals.processes[upstream.process].uid
-            row_id = f"{name}>{_listener_id(upstream, label)}"
-            add_to(upstreams, row_id, upstream.counters, (name, upstream), uid, upstream.netns)
+            add_to(upstreams, f"{name}>{id_of(upstream)}", upstream, (name, upstream), uid)
     return {"processes": processes, "listeners": listeners, "upstreams": upstreams}
-
-
-def _of_ports(
-    servers: Iterable[ServerTotals],
-    ports: Collection[int | None],
-    wanted: Collection[int] | None,
-) -> Iterator[ServerTotals]:
-    """Yield those with one of the ports, in the namespaces *wanted* (None: in all)."""
-    for each in servers:
-        if each.port in ports and (wanted is None or each.netns in wanted):
-            yield each
 
 
 def _names(snapshot: Snapshot, grouping: Grouping) -> list[str | None]:
@@ -229,9 +225,13 @@ def _names(snapshot: Snapshot, grouping: Grouping) -> list[str | None]:
     ]
 
 
-def _listener_id(server: ServerTotals, label: NetnsLabel) -> str:
-    """Return the id of a listener, which is the end of an upstream's."""
-    return listener_id("tcp", server.address, server.port, server.device, label(server.netns))
+def _ids(label: NetnsLabel) -> Callable[[ServerTotals], str]:
+    """Return what returns the id of a listener, which is the end of an upstream's.
+
+    Thousands of them may have the same one, in namespaces without a name.
+    """
+    id_of = cache(partial(listener_id, "tcp"))
+    return lambda each: id_of(each.address, each.port, each.device, label(each.netns))
 
 
 def _labels(labels: tuple[str, ServerTotals] | str) -> dict[str, Any]:

@@ -332,7 +332,7 @@ class Snapshot:
         self.addresses: Optional[list[OwnAddress]] = None  # None: not asked for, or not known
         self.selected: Optional[frozenset[int]] = None  # the namespaces in the lists; None: all
         self.filter = ""  # the expression that every socket here matches
-        self.totals: Optional[Totals] = None  # those of all of its namespaces
+        self.totals: Optional[Totals] = None  # of the namespaces in the lists; None: not loaded
         self.clients: Optional[ClientSums[ListenerEnd]] = None  # None: nobody asked for them
         self.counted: list[Process] = []  # for each of the totals' processes one that stands for it
 

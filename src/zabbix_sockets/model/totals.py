@@ -3,16 +3,16 @@
 They rise from the moment when the counting programs were loaded.
 """
 
+import struct
+
 # NamedTuple's annotations are evaluated: typing compiles each that is a text.
-from typing import NamedTuple, Optional
+from typing import Literal, NamedTuple, Optional
 
 
 class Counters(NamedTuple):
     """The totals of one process, listener or upstream.
 
     *handshake_ns* is the sum over *opened*, *lifetime_ns* over the outbound ones of *closed*.
-    *changed* is when one of them changed last, apart from bytes of open connections and *accepted*:
-    nanoseconds of CLOCK_MONOTONIC.
     """
 
     attempts: int
@@ -27,14 +27,33 @@ class Counters(NamedTuple):
     retransmitted: int
     handshake_ns: int
     lifetime_ns: int
-    changed: int
+
+
+_COUNTERS = struct.Struct(f"={len(Counters._fields)}Q")
+_BYTE_ORDER: Literal["little", "big"] = "little" if struct.pack("=H", 1)[0] else "big"
+
+PackedCounters = int
+"""Counters as one number, of which each has 64 bits: the sum of two has the sums of each. There are
+thousands of them, for which few rows are."""
+
+
+def packed_counters(data: bytes) -> PackedCounters:
+    """Return the Counters of the kernel's 64-bit numbers, which are in the order of the fields."""
+    return int.from_bytes(data, _BYTE_ORDER)
+
+
+def counters_of(packed: PackedCounters) -> Counters:
+    """Return the Counters that were packed, or added up since."""
+    return Counters._make(_COUNTERS.unpack(packed.to_bytes(_COUNTERS.size, _BYTE_ORDER)))
 
 
 class ProcessTotals(NamedTuple):
-    """The totals of all processes, living or not, of one name, user, cgroup and namespace.
+    """The totals of all processes, living or not, of one name, user and cgroup.
 
     *comm* is the main thread's name as the kernel has it, b"" for all threads of the kernel, of
-    which *is_kernel* tells. *netns* is as in Snapshot, *cgroup* the id of the cgroup v2 directory.
+    which *is_kernel* tells. *cgroup* is the id of the cgroup v2 directory, *netns* the lowest of
+    their namespaces' numbers, as in Snapshot. *changed* is when one of the counters changed last,
+    apart from bytes of open connections and *accepted*: nanoseconds of CLOCK_MONOTONIC.
     """
 
     comm: bytes
@@ -42,7 +61,8 @@ class ProcessTotals(NamedTuple):
     uid: int
     cgroup: int
     netns: int
-    counters: Counters
+    counters: PackedCounters
+    changed: int
 
 
 class ServerTotals(NamedTuple):
@@ -50,7 +70,7 @@ class ServerTotals(NamedTuple):
 
     *process* is the index of those processes among ProcessTotals: for a listener those that
     listened last; None: unknown. *device* is the safe name of the device that the sockets are bound
-    to; empty: none. *netns* is as in Snapshot.
+    to; empty: none. *netns* is as in Snapshot, *changed* as of ProcessTotals.
     """
 
     process: Optional[int]
@@ -58,11 +78,14 @@ class ServerTotals(NamedTuple):
     address: bytes
     port: int
     device: str
-    counters: Counters
+    counters: PackedCounters
+    changed: int
 
 
 class Totals(NamedTuple):
-    """All totals.
+    """The totals of the namespaces that were asked for, or of all.
+
+    An address where nobody has listened for a while is none of *listeners*.
 
     Attributes:
         since: Unix seconds when the counting began.

@@ -15,25 +15,25 @@ from zabbix_sockets.model.snapshot import (
     Snapshot,
     Standing,
 )
-from zabbix_sockets.model.totals import Counters, ProcessTotals, ServerTotals, Totals
+from zabbix_sockets.model.totals import ProcessTotals, ServerTotals, Totals
 from zabbix_sockets.model.wire import OWN_NETNS
 
-from ..snapshots import outbound, snapshot_of, tcp_listener  # noqa: TID252  # a test folder is no package
+from ..snapshots import outbound, packed, snapshot_of, tcp_listener  # noqa: TID252  # a test folder is no package
 
 LOCAL = bytes((127, 0, 0, 1))
 NOW = 10 * RECENT
 
 
-def counters(changed: int = NOW, **counts: int) -> Counters:
-    """Return counters that are 0 but for *counts*."""
-    return Counters._make([0] * len(Counters._fields))._replace(changed=changed, **counts)
+def counters(changed: int = NOW, **counts: int) -> tuple[int, int]:
+    """Return counters that are 0 but for *counts*, and when they changed."""
+    return packed(**counts), changed
 
 
-def counted(process: Process, figures: Counters, netns: int = OWN_NETNS) -> Snapshot:
+def counted(process: Process, figures: tuple[int, int], netns: int = OWN_NETNS) -> Snapshot:
     """Return a Snapshot of one listening process, and what was counted of *process*."""
     snapshot = snapshot_of([Process(7, "web")], [tcp_listener(FIRST_OWNER, 80)])
-    totals = [ProcessTotals(b"client", False, 0, 1, netns, figures)]
-    upstreams = [ServerTotals(0, netns, LOCAL, 80, "", figures)]
+    totals = [ProcessTotals(b"client", False, 0, 1, netns, *figures)]
+    upstreams = [ServerTotals(0, netns, LOCAL, 80, "", *figures)]
     snapshot.totals = Totals(*(1_600_000_000, NOW, 1, 2, 3), totals, [], upstreams)
     snapshot.counted = [process]
     return snapshot
@@ -95,14 +95,14 @@ def test_all_keys_of_a_row_count() -> None:
     old, new = counters(changed=NOW - RECENT, attempts=3), counters(attempts=2)
     snapshot = counted(Process(0, "client"), old)
     snapshot.counted *= 2
-    totals = [ProcessTotals(b"client", False, uid, 1, OWN_NETNS, new) for uid in (0, 1000)]
+    totals = [ProcessTotals(b"client", False, uid, 1, OWN_NETNS, *new) for uid in (0, 1000)]
     ends = ((0, 80, old), (1, 80, new), (0, 81, old))
     upstreams = [
-        ServerTotals(process, OWN_NETNS, LOCAL, port, "", figures)
+        ServerTotals(process, OWN_NETNS, LOCAL, port, "", *figures)
         for process, port, figures in ends
     ]
     ports = (80, 81)
-    listeners = [ServerTotals(0, OWN_NETNS, bytes(4), port, "", old) for port in ports]
+    listeners = [ServerTotals(0, OWN_NETNS, bytes(4), port, "", *old) for port in ports]
     snapshot.totals = Totals(*(1_600_000_000, NOW, 1, 2, 3), totals, listeners, upstreams)
     document = build_document(snapshot)
     (row,) = document.upstreams
@@ -118,7 +118,7 @@ def test_thousands_of_keys() -> None:
     snapshot = counted(Process(0, "client"), figures)
     assert snapshot.totals
     ports = range(1, MOST_MADE + 500)
-    upstreams = [ServerTotals(0, OWN_NETNS, LOCAL, port, "", figures) for port in ports]
+    upstreams = [ServerTotals(0, OWN_NETNS, LOCAL, port, "", *figures) for port in ports]
     snapshot.totals = snapshot.totals._replace(upstreams=upstreams)
     bounded, whole = (
         build_document(snapshot, Limits(upstreams=most, max_bytes=1 << 30)).upstreams
@@ -135,14 +135,6 @@ def test_a_cgroup_that_is_gone() -> None:
     document = build_document(snapshot, grouping=GROUPINGS["unit"])
     assert [row.id for row in document.processes] == ["web.service"]
     assert not document.upstreams
-
-
-def test_only_of_the_namespaces_in_the_lists() -> None:
-    """What was counted elsewhere is in no row when a namespace was chosen."""
-    snapshot = counted(Process(0, "client"), counters(attempts=3), netns=5)
-    snapshot.selected = frozenset((OWN_NETNS,))
-    document = build_document(snapshot)
-    assert ([row.id for row in document.processes], document.upstreams) == (["web"], [])
 
 
 def test_bounds() -> None:

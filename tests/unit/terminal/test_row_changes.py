@@ -6,13 +6,13 @@ import pytest
 
 from zabbix_sockets.document.document import NO_LIMITS, Document, build_document
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Process
-from zabbix_sockets.model.totals import Counters, ProcessTotals, ServerTotals, Totals
+from zabbix_sockets.model.totals import ProcessTotals, ServerTotals, Totals
 from zabbix_sockets.model.wire import OWN_NETNS
 from zabbix_sockets.terminal.layout import Style
 from zabbix_sockets.terminal.monitor import Moment
 from zabbix_sockets.terminal.row_changes import Choice, RowChanges, rates_of
 
-from ..snapshots import snapshot_of, tcp_listener  # noqa: TID252  # a test folder is no package
+from ..snapshots import packed, snapshot_of, tcp_listener  # noqa: TID252  # a test folder is no package
 
 PLAIN = Style(colours=False, width=None)
 SINCE, READ_AT = 1_600_000_000, 10**13
@@ -24,11 +24,10 @@ def document(since: int = SINCE, names: tuple[str, ...] = ("web",), **counts: in
     listeners = [tcp_listener(FIRST_OWNER + at, 80 + at) for at in range(len(names))]
     snapshot = snapshot_of([Process(7 + at, name) for at, name in enumerate(names)], listeners)
     if since:
-        nothing = Counters._make([0] * len(Counters._fields))
-        counters = nothing._replace(changed=READ_AT, **counts)
-        totals = [ProcessTotals(name.encode(), False, 0, 1, OWN_NETNS, counters) for name in names]
+        counters = packed(**counts), READ_AT
+        totals = [ProcessTotals(name.encode(), False, 0, 1, OWN_NETNS, *counters) for name in names]
         upstreams = [
-            ServerTotals(at, OWN_NETNS, bytes((127, 0, 0, 1)), 99, "", counters)
+            ServerTotals(at, OWN_NETNS, bytes((127, 0, 0, 1)), 99, "", *counters)
             for at in range(len(names))
         ]
         snapshot.totals = Totals(*(since, READ_AT, 1, 0, 0), totals, [], upstreams)

@@ -22,7 +22,7 @@ from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, DeviceName, Query, Snapshot
-from zabbix_sockets.model.wire import PROTOCOLS
+from zabbix_sockets.model.wire import OWN_NETNS, PROTOCOLS
 from zabbix_sockets.readers.bpf.records import Opener, Programs, are_totals_pinned
 from zabbix_sockets.readers.proc.counters import read_device_name
 from zabbix_sockets.readers.proc.process import read_netns, read_uptime
@@ -116,9 +116,8 @@ class IteratorCollection:
         from zabbix_sockets.readers.bpf.totals import TotalsReader  # noqa: PLC0415
 
         own_only = self._query.netns == OWN
-        reader = TotalsReader(
-            self._query.pins, netns, device_name, self._deadline, own_only=own_only
-        )
+        wanted = frozenset((OWN_NETNS,)) if own_only else self._snapshot.selected
+        reader = TotalsReader(self._query.pins, netns, device_name, self._deadline, wanted)
         add_totals(self._snapshot, reader, fold.owners)
 
     def _read(self) -> RecordReader:

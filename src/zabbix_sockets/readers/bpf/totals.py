@@ -7,14 +7,21 @@ and each total as it is at that moment.
 import os
 import struct
 from _socket import AF_INET, AF_INET6
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from time import monotonic_ns
-from typing import NamedTuple, Union
+from typing import NamedTuple, Optional, Union
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.snapshot import DeviceName
-from zabbix_sockets.model.totals import Counters, ProcessTotals, ServerTotals, Totals
+from zabbix_sockets.model.totals import (
+    Counters,
+    ProcessTotals,
+    ServerTotals,
+    Totals,
+    counters_of,
+    packed_counters,
+)
 from zabbix_sockets.model.wire import OWN_NETNS
 from zabbix_sockets.readers.bpf.records import (
     COUNT_SOCKETS,
@@ -38,9 +45,9 @@ PROGRAMS = (*TRACEPOINTS, *MAPS, COUNT_SOCKETS)
 PINS = (*TRACEPOINTS, *MAPS)
 """Those that are pinned beside the iterators of records.PROGRAMS."""
 
-_SUMS = struct.Struct("=13Q8x")  # struct sums
-_PROCESS = struct.Struct(f"=I4xQIIII16s{_SUMS.size}s")  # struct process_total
-_SERVER = struct.Struct(f"=III16sHHI4x{_SUMS.size}s")  # struct server_total
+_SUMS = f"{8 * len(Counters._fields)}sQ8x"  # struct sums
+_PROCESS = struct.Struct(f"=I4xQIIII16s{_SUMS}")  # struct process_total
+_SERVER = struct.Struct(f"=III16sHHI4x{_SUMS}")  # struct server_total
 _ADDRESS_SIZES = {AF_INET: 4, AF_INET6: 16}
 _TRIES = 3
 
@@ -60,9 +67,9 @@ class TotalsReader:
     Args:
         directory: the folder of the pins.
         netns: the inode number of the caller's network namespace.
-        own_only: leave out the totals of other namespaces.
         device_name: returns the safe name of a network device by its namespace and index.
         deadline: the moment after which nothing is read.
+        wanted: the network namespaces whose totals are read, as in Snapshot; None: all.
     """
 
     def __init__(
@@ -71,14 +78,13 @@ class TotalsReader:
         netns: int,
         device_name: DeviceName,
         deadline: Deadline,
-        *,
-        own_only: bool = False,
+        wanted: Optional[Collection[int]] = None,
     ) -> None:
         self._directory = directory
         self._netns = netns
         self._device_name = device_name
         self._deadline = deadline
-        self._own_only = own_only
+        self._wanted = wanted
 
     def read(self) -> Totals:
         """Return the totals.
@@ -91,31 +97,48 @@ class TotalsReader:
         """
         for _ in range(_TRIES):
             since = int(os.stat(pin_path(self._directory, TOTAL_PROCESSES)).st_mtime)
-            processes, figures = self._read_processes()
-            indices = {id_: index for index, id_ in enumerate(processes)}
+            processes, indices, figures = self._read_processes()
             listeners, of_listeners = self._read_servers(TOTAL_LISTENERS, indices)
             upstreams, of_upstreams = self._read_servers(TOTAL_UPSTREAMS, indices)
             if figures.based == of_listeners.based == of_upstreams.based:  # else loaded meanwhile
-                found = list(processes.values()), listeners, upstreams
+                found = processes, listeners, upstreams
                 return Totals(since, monotonic_ns(), *figures[:3], *found)
         raise ParseError("BPF totals", "they were loaded anew while they were read")
 
-    def _read_processes(self) -> tuple[dict[int, ProcessTotals], _Figures]:
-        """Return the totals of processes by the kernel's ids for them, and the figures of all."""
-        found, figures = {}, None
+    def _read_processes(self) -> tuple[list[ProcessTotals], dict[int, int], _Figures]:
+        """Return the totals of processes, their indices by the kernel's ids, and all's figures.
+
+        The kernel counts those of each namespace for themselves.
+        """
+        found: dict[tuple[bytes, int, int, int], tuple[int, int, int, int]] = {}
+        indices, figures = {}, None
         for chunk in self._chunks(TOTAL_PROCESSES, _PROCESS.size):
-            for id_, cgroup, where, uid, is_kernel, _, comm, sums in _PROCESS.iter_unpack(chunk):
-                counters = Counters._make(_SUMS.unpack(sums))
+            for id_, cgroup, where, uid, is_kernel, _, comm, sums, when in _PROCESS.iter_unpack(
+                chunk
+            ):
                 if not id_:
-                    figures = _Figures._make(counters[:4])
+                    figures = _figures(sums)
                     continue
                 netns = OWN_NETNS if where == self._netns else where
-                if netns == OWN_NETNS or not self._own_only:
-                    name = comm.split(b"\0", 1)[0]
-                    found[id_] = ProcessTotals(name, bool(is_kernel), uid, cgroup, netns, counters)
+                if self._wanted is not None and netns not in self._wanted:
+                    continue
+                key = comm, is_kernel, uid, cgroup
+                known = found.get(key)
+                counters = packed_counters(sums)
+                if known is None:
+                    index = indices[id_] = len(found)
+                    found[key] = index, netns, counters, when
+                else:
+                    index, lowest, counted, last = known
+                    indices[id_] = index
+                    found[key] = index, min(lowest, netns), counted + counters, max(last, when)
         if figures is None:
             raise ParseError("BPF totals", "the last record is missing")
-        return found, figures
+        processes = [
+            ProcessTotals(comm.split(b"\0", 1)[0], bool(is_kernel), uid, cgroup, *found_of[1:])
+            for (comm, is_kernel, uid, cgroup), found_of in found.items()
+        ]
+        return processes, indices, figures
 
     def _read_servers(
         self, program: str, indices: dict[int, int]
@@ -126,21 +149,20 @@ class TotalsReader:
         """
         found, figures = [], None
         for chunk in self._chunks(program, _SERVER.size):
-            for _, where, device, address, port, family, process, sums in _SERVER.iter_unpack(
+            for _, where, device, address, port, family, process, sums, when in _SERVER.iter_unpack(
                 chunk
             ):
-                counters = Counters._make(_SUMS.unpack(sums))
                 if not port:
-                    figures = _Figures._make(counters[:4])
+                    figures = _figures(sums)
                     continue
                 size = _ADDRESS_SIZES.get(family)
                 if size is None:
                     raise ParseError("BPF totals", bytes(chunk))
                 netns = OWN_NETNS if where == self._netns else where
-                if netns == OWN_NETNS or not self._own_only:
+                if self._wanted is None or netns in self._wanted:
                     name = self._device_name(netns, device) if device else ""
-                    end = indices.get(process), netns, address[:size], port, name, counters
-                    found.append(ServerTotals._make(end))
+                    end = indices.get(process), netns, address[:size], port, name
+                    found.append(ServerTotals(*end, packed_counters(sums), when))
         if figures is None:
             raise ParseError("BPF totals", "the last record is missing")
         return found, figures
@@ -149,3 +171,8 @@ class TotalsReader:
         """Yield the records of one of MAPS, many at a time; for errors see read()."""
         fd = os.open(pin_path(self._directory, program), os.O_RDONLY | os.O_CLOEXEC)
         return read_chunks(fd, size, self._deadline)
+
+
+def _figures(sums: bytes) -> _Figures:
+    """Return the figures of all totals, which are in the places of the first counters."""
+    return _Figures._make(counters_of(packed_counters(sums))[:4])

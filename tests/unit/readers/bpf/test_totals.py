@@ -1,0 +1,130 @@
+"""The totals of the kernel's records."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from socket import AF_INET, AF_INET6
+
+import pytest
+
+from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.errors import ParseError
+from zabbix_sockets.model.totals import Counters, ProcessTotals, ServerTotals, Totals, counters_of
+from zabbix_sockets.model.wire import OWN_NETNS
+from zabbix_sockets.readers.bpf.records import pin_path
+from zabbix_sockets.readers.bpf.totals import MAPS, TotalsReader
+
+HERE, ELSEWHERE, FURTHER = 4026531840, 4026532000, 4026532001
+LARGEST = 2**64 - 1
+
+
+def sums(changed: int, *counters: int) -> bytes:
+    """Return the sums of a record, which are 0 behind *counters*."""
+    rest = len(Counters._fields) - len(counters)
+    return struct.pack(f"={len(Counters._fields)}QQ8x", *counters, *[0] * rest, changed)
+
+
+def process(number: int, name: bytes, netns: int, found: bytes, uid: int = 0) -> bytes:
+    """Return the record of a process in the cgroup 9."""
+    return struct.pack("=I4xQIIII16s", number, 9, netns, uid, 0, 0, name) + found
+
+
+def server(
+    number: int, netns: int, port: int, found: bytes, device: int = 0, family: int = AF_INET
+) -> bytes:
+    """Return the record of a listener or upstream at 127.0.0.1."""
+    address = bytes((127, 0, 0, 1))
+    return struct.pack("=III16sHHI4x", 0, netns, device, address, port, family, number) + found
+
+
+def read(
+    folder: Path,
+    processes: Sequence[bytes] = (),
+    listeners: Sequence[bytes] = (),
+    upstreams: Sequence[bytes] = (),
+    wanted: frozenset[int] | None = None,
+) -> Totals:
+    """Return the totals of the records, behind each of which comes that of the figures."""
+    figures = sums(0, 3, 4, 5, 77)
+    for name, records, last in zip(
+        MAPS,
+        (processes, listeners, upstreams),
+        (process(0, b"", 0, figures), *[server(0, 0, 0, figures)] * 2),
+        strict=True,
+    ):
+        Path(pin_path(str(folder), name)).write_bytes(b"".join((*records, last)))
+    device = {(OWN_NETNS, 3): "eth0", (ELSEWHERE, 3): "eth1"}
+    reader = TotalsReader(
+        str(folder), HERE, lambda netns, index: device[netns, index], Deadline(60), wanted
+    )
+    return reader.read()
+
+
+def test_each_counter_is_kept(tmp_path: Path) -> None:
+    """Even the largest that the kernel could have."""
+    numbers = range(LARGEST, LARGEST - len(Counters._fields), -1)
+    found = read(tmp_path, [process(1, b"web", HERE, sums(8, *numbers))])
+    assert found[2:5] == (3, 4, 5)
+    (only,) = found.processes
+    assert only[:5] == (b"web", False, 0, 9, OWN_NETNS)
+    assert (counters_of(only.counters), only.changed) == (Counters(*numbers), 8)
+
+
+def test_one_process_of_all_namespaces(tmp_path: Path) -> None:
+    """Thousands of namespaces cost little: processes that differ by nothing else are one."""
+    counted = [
+        process(1, b"web", FURTHER, sums(8, 1, 2)),
+        process(2, b"web", ELSEWHERE, sums(9, 3, 4)),
+        process(3, b"web", ELSEWHERE, sums(7, 5), uid=1),
+    ]
+    upstreams = [server(number, HERE, 80, sums(8, number)) for number in (1, 2, 3, 4)]
+    found = read(tmp_path, counted, upstreams=upstreams)
+    assert [(each.uid, each.netns, each.changed) for each in found.processes] == [
+        *((0, ELSEWHERE, 9), (1, ELSEWHERE, 7)),
+    ]
+    assert [counters_of(each.counters)[:3] for each in found.processes] == [(4, 6, 0), (5, 0, 0)]
+    assert [each.process for each in found.upstreams] == [0, 0, 1, None]
+
+
+def test_only_of_the_namespaces_wanted(tmp_path: Path) -> None:
+    """What was counted elsewhere is left out."""
+    places = HERE, ELSEWHERE, FURTHER
+    counted = [process(1 + at, b"web", each, sums(8, 1)) for at, each in enumerate(places)]
+    servers = [server(1 + at, each, 80, sums(8, 1)) for at, each in enumerate(places)]
+    found = read(tmp_path, counted, servers, servers, frozenset((OWN_NETNS, FURTHER)))
+    assert [each.netns for each in found.listeners] == [OWN_NETNS, FURTHER]
+    assert found.listeners == found.upstreams
+    assert [counters_of(each.counters).attempts for each in found.processes] == [2]
+
+
+def test_servers(tmp_path: Path) -> None:
+    """Their addresses have the length of their family, and devices the names of their namespace."""
+    servers = [
+        server(1, HERE, 80, sums(8, 1), device=3),
+        server(0, ELSEWHERE, 443, sums(8), device=3, family=AF_INET6),
+    ]
+    one, other = read(tmp_path, [process(1, b"web", HERE, sums(8))], servers).listeners
+    ipv4 = bytes((127, 0, 0, 1))
+    assert one[:5] == (0, OWN_NETNS, ipv4, 80, "eth0")
+    assert other[:5] == (None, ELSEWHERE, ipv4 + bytes(12), 443, "eth1")
+
+
+def test_rubbish(tmp_path: Path) -> None:
+    """A family that there isn't, and records without the last one, are errors."""
+    with pytest.raises(ParseError):
+        read(tmp_path, listeners=[server(1, HERE, 80, sums(8), family=99)])
+    read(tmp_path)
+    for name in MAPS:
+        read(tmp_path)
+        Path(pin_path(str(tmp_path), name)).write_bytes(b"")
+        with pytest.raises(ParseError, match="last record"):
+            TotalsReader(str(tmp_path), HERE, lambda _, index: str(index), Deadline(60)).read()
+
+
+def test_no_totals(tmp_path: Path) -> None:
+    """Nothing but the figures is read of what has counted nothing yet."""
+    found = read(tmp_path)
+    nothing: tuple[list[ProcessTotals], list[ServerTotals], list[ServerTotals]] = ([], [], [])
+    assert found[2:] == (3, 4, 5, *nothing)
