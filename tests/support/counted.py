@@ -113,7 +113,7 @@ def assert_comes_to(
         seen = risen(before, only(read(folder)))
     if seen != want:
         assert_has_room(folder)
-    assert seen == want
+    assert seen == want, (seen, want)
 
 
 def assert_has_room(folder: str) -> None:
