@@ -10,7 +10,7 @@ from zabbix_sockets.sending.delivery import Packet, Push, Report
 from zabbix_sockets.sending.figures import HOST, Figures, Group, group_of
 from zabbix_sockets.sending.ledger import Ledger, forget_abandoned
 from zabbix_sockets.sending.lines import Value
-from zabbix_sockets.sending.spool import LINE, Spool
+from zabbix_sockets.sending.spool import LINE_SEPARATOR, Spool
 from zabbix_sockets.sending.transport import BATCH, Outcome
 
 MASTER_KEY = "sockets.get"
@@ -235,4 +235,4 @@ def _batches(groups: Iterable[Group]) -> Iterator[list[Group]]:
 
 def _line(destination: str, name: str) -> str:
     """Return the spool's line for a group of a destination."""
-    return f"{destination}{LINE}{name}"
+    return f"{destination}{LINE_SEPARATOR}{name}"

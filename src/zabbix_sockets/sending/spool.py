@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS used (
     clock INTEGER NOT NULL
 );
 """
-LINE = "\n"
+LINE_SEPARATOR = "\n"
 """The separator between a destination and the name of one of its lines: packets may wait for it in
 several lines, which share its bound."""
 
@@ -187,12 +187,12 @@ class Spool:
         return [on_disk.get(number, number) for number in numbers]
 
     def _count_lost(self, destination: str) -> None:
-        owner = destination.partition(LINE)[0]
+        owner = destination.partition(LINE_SEPARATOR)[0]
         self._lost[owner] = self._lost.get(owner, 0) + 1
 
     def lines(self, destination: str) -> list[str]:
         """Return the names of the lines of a destination in which documents wait."""
-        prefix = destination + LINE
+        prefix = destination + LINE_SEPARATOR
         rows = self._database_rows(
             "SELECT DISTINCT destination FROM waiting"
             " WHERE destination > ?1 || char(10) AND destination < ?1 || char(11)",
@@ -269,7 +269,7 @@ class Spool:
             each.clock
             for each in self._memory
             if each.destination == destination
-            or (destination is None and LINE not in each.destination)
+            or (destination is None and LINE_SEPARATOR not in each.destination)
         ]
         dropped = (
             sum(self._lost.values()) if destination is None else self._lost.get(destination, 0)
@@ -351,7 +351,9 @@ class Spool:
                     ).lastrowid
                     assert written is not None
                     numbers[number] = written
-                for destination in {each.destination.partition(LINE)[0] for each in self._memory}:
+                for destination in {
+                    each.destination.partition(LINE_SEPARATOR)[0] for each in self._memory
+                }:
                     self._make_room(database, destination)
                 for destination, documents in self._lost.items():
                     database.execute(_COUNT_DROPPED, (destination, documents))

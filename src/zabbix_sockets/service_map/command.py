@@ -15,7 +15,7 @@ from zabbix_sockets.provision.command import note
 from zabbix_sockets.provision.frontend import Frontend, parse_frontend
 from zabbix_sockets.provision.templates import check_version
 from zabbix_sockets.service_map import printed
-from zabbix_sockets.service_map.drawing import HOST, Aliases, Drawing, Row, around, draw
+from zabbix_sockets.service_map.drawing import HOST, Aliases, Drawing, RowId, around, draw
 from zabbix_sockets.service_map.labels import MOST_PARTS, Figures, is_between_hosts
 from zabbix_sockets.service_map.matching import Host, flows
 from zabbix_sockets.service_map.options import (
@@ -172,18 +172,18 @@ def _make(api: Api, options: MapOptions, seen: Found, drawing: Drawing, path: st
         write_state(path, {**state, **remembered})
 
 
-def _rows_of(drawing: Drawing) -> frozenset[Row]:
+def _rows_of(drawing: Drawing) -> frozenset[RowId]:
     """Return all rows of upstreams and listeners that a drawing has."""
     parts = [part for line in drawing.lines.values() for part in line.parts]
     return frozenset(row for part in parts for row in (*part.upstreams, *part.listeners))
 
 
-def _labelled_rows(made: list[Sheet], *, sums: bool) -> list[Row]:
+def _labelled_rows(made: list[Sheet], *, sums: bool) -> list[RowId]:
     """Return the rows of upstreams that labels may have figures of.
 
     Those are the ones that lines between hosts name; with *sums* all of lines between groups, too.
     """
-    rows: set[Row] = set()
+    rows: set[RowId] = set()
     for sheet in made:
         for pair, line in sheet.drawing.lines.items():
             if is_between_hosts(pair):

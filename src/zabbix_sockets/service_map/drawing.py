@@ -16,7 +16,7 @@ place of each."""
 MOST_ALONE = 5
 """The most ends of no known host at one port that are elements of their own."""
 
-Row = tuple[str, str]
+RowId = tuple[str, str]
 """The id of a host, and of one of its rows of upstreams or listeners."""
 
 
@@ -54,8 +54,8 @@ class Part(NamedTuple):
 
     client: str
     server: str
-    upstreams: tuple[Row, ...]
-    listeners: tuple[Row, ...]
+    upstreams: tuple[RowId, ...]
+    listeners: tuple[RowId, ...]
 
 
 Pair = tuple[str, str]
@@ -215,7 +215,7 @@ def _order_of(part: Part) -> tuple[int, str, str]:
 
 
 def _parts(found: Iterable[Flow]) -> list[Part]:
-    rows: dict[tuple[str, str], tuple[set[Row], set[Row]]] = defaultdict(lambda: (set(), set()))
+    rows: dict[tuple[str, str], tuple[set[RowId], set[RowId]]] = defaultdict(lambda: (set(), set()))
     for flow in found:
         upstreams, listeners = rows[flow.upstream.process, server_of(flow)]
         upstreams.add((flow.client, flow.upstream.row))
@@ -255,7 +255,7 @@ def folded(drawing: Drawing, fold: Callable[[str], Element]) -> Drawing:
 
 def _merged(parts: Iterable[Part]) -> tuple[Part, ...]:
     """Return the parts, those of the same names as one."""
-    rows: dict[tuple[str, str], tuple[set[Row], set[Row]]] = defaultdict(lambda: (set(), set()))
+    rows: dict[tuple[str, str], tuple[set[RowId], set[RowId]]] = defaultdict(lambda: (set(), set()))
     for part in parts:
         upstreams, listeners = rows[part.client, part.server]
         upstreams.update(part.upstreams)

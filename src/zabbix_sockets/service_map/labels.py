@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from zabbix_sockets.service_map.boxes import Size
-from zabbix_sockets.service_map.drawing import END, HOST, Element, Line, Part, Row
+from zabbix_sockets.service_map.drawing import END, HOST, Element, Line, Part, RowId
 
 MAX_LABEL = 2048
 """The longest label that Zabbix takes, in characters."""
@@ -39,8 +39,8 @@ class Figures(NamedTuple):
         moment: the time of the drawing, in words.
     """
 
-    live: Mapping[Row, tuple[str, str]]
-    counted: Mapping[Row, int]
+    live: Mapping[RowId, tuple[str, str]]
+    counted: Mapping[RowId, int]
     sums: Mapping[tuple[str, str], tuple[str, str]]
     moment: str
 

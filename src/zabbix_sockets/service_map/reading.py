@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.provision.api import Api, Row
-from zabbix_sockets.service_map.drawing import Row as ListRow
+from zabbix_sockets.service_map.drawing import RowId
 from zabbix_sockets.service_map.matching import Host
 from zabbix_sockets.service_map.told import LISTENERS, NOTHING, UPSTREAMS, parse_told
 from zabbix_sockets.service_map.zabbix_map import Icons, Object, Trigger
@@ -57,7 +57,7 @@ class Found(NamedTuple):
 
     hosts: tuple[Host, ...]
     selected: frozenset[str]
-    counted: Mapping[ListRow, int]
+    counted: Mapping[RowId, int]
 
 
 class RowItems(NamedTuple):
@@ -68,8 +68,8 @@ class RowItems(NamedTuple):
         triggers: those of each row of upstreams and listeners.
     """
 
-    live: Mapping[ListRow, tuple[str, str]]
-    triggers: Mapping[ListRow, tuple[Trigger, ...]]
+    live: Mapping[RowId, tuple[str, str]]
+    triggers: Mapping[RowId, tuple[Trigger, ...]]
 
 
 def read_hosts(api: Api, selection: Selection, progress: Progress) -> Found:
@@ -80,7 +80,7 @@ def read_hosts(api: Api, selection: Selection, progress: Progress) -> Found:
     """
     selected = _read_selected(api, selection)
     hosts = {host.hostid: host for host in _read_all(api)}
-    counted: dict[ListRow, int] = {}
+    counted: dict[RowId, int] = {}
     done = 0
     tellers = 0
     for page in _pages(sorted(hosts)):
@@ -190,7 +190,7 @@ def _read_texts(api: Api, hostids: Sequence[str]) -> list[tuple[str, str, str]]:
     )
 
 
-def parse_top(hostid: str, text: str, rows: Sequence[str]) -> dict[ListRow, int]:
+def parse_top(hostid: str, text: str, rows: Sequence[str]) -> dict[RowId, int]:
     """Return the connections of those of *rows*, ids of upstreams, that a list of the top has."""
     known = set(rows)
     found = {}
@@ -211,10 +211,10 @@ def _endings(line: str) -> Iterator[str]:
         yield " ".join(words[start:])
 
 
-def read_row_items(api: Api, rows: Collection[ListRow], progress: Progress) -> RowItems:
+def read_row_items(api: Api, rows: Collection[RowId], progress: Progress) -> RowItems:
     """Return the items and triggers of those of *rows* that are discovered."""
-    live: dict[ListRow, tuple[str, str]] = {}
-    triggers: dict[ListRow, dict[str, Trigger]] = {}
+    live: dict[RowId, tuple[str, str]] = {}
+    triggers: dict[RowId, dict[str, Trigger]] = {}
     hostids = sorted({hostid for hostid, _ in rows})
     done = 0
     for page in _pages(hostids):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from zabbix_sockets.service_map.drawing import Drawing, Line, Pair, Row
+from zabbix_sockets.service_map.drawing import Drawing, Line, Pair, RowId
 
 MACRO = "{$SOCKETS.LLD.FILTER.UPSTREAM.MATCHES}"
 """The user macro by which a host chooses the upstreams to discover, by a regular expression."""
@@ -53,7 +53,7 @@ class MacroChange(NamedTuple):
 
 
 def macro_changes(
-    rows: Iterable[Row], present: Mapping[str, Object], name: str
+    rows: Iterable[RowId], present: Mapping[str, Object], name: str
 ) -> list[MacroChange]:
     """Return the macros by which hosts discover *rows*, ids of upstreams, where they differ.
 
@@ -108,7 +108,7 @@ class SumChanges(NamedTuple):
 def sum_changes(
     name: str,
     drawing: Drawing,
-    live: Mapping[Row, tuple[str, str]],
+    live: Mapping[RowId, tuple[str, str]],
     hostid: str,
     present: Iterable[Object],
 ) -> SumChanges:
@@ -136,7 +136,7 @@ def sum_changes(
     return changes
 
 
-def _formula(line: Line, live: Mapping[Row, tuple[str, str]]) -> tuple[str, int]:
+def _formula(line: Line, live: Mapping[RowId, tuple[str, str]]) -> tuple[str, int]:
     rows = sorted({row for part in line.parts for row in part.upstreams if row in live})
     terms = [f"last(/{live[row][0]}/{live[row][1]})" for row in rows]
     return "+".join(terms), len(terms)

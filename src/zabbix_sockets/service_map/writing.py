@@ -11,7 +11,7 @@ from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.provision.api import Api
 from zabbix_sockets.provision.command import note
 from zabbix_sockets.provision.failures import RefusedError
-from zabbix_sockets.service_map.drawing import Drawing, Line, Pair, Row
+from zabbix_sockets.service_map.drawing import Drawing, Line, Pair, RowId
 from zabbix_sockets.service_map.labels import Figures, is_between_hosts, line_label, sum_label
 from zabbix_sockets.service_map.options import MapOptions
 from zabbix_sockets.service_map.reading import RowItems, read_map
@@ -167,7 +167,7 @@ def _without_figures(label: str) -> str:
     return re.sub(r": \d+$", ":", label.partition("as of ")[0], flags=re.MULTILINE)
 
 
-def set_macros(api: Api, options: MapOptions, rows: Sequence[Row], *, new: int) -> None:
+def set_macros(api: Api, options: MapOptions, rows: Sequence[RowId], *, new: int) -> None:
     """Have hosts discover *rows*, ids of upstreams, by macros of theirs; *new* of them are not yet.
 
     What that costs is said first.
@@ -213,7 +213,7 @@ def _set_macro(api: Api, change: MacroChange, name: str) -> None:
 
 
 def set_sums(
-    api: Api, options: MapOptions, drawing: Drawing, live: Mapping[Row, tuple[str, str]]
+    api: Api, options: MapOptions, drawing: Drawing, live: Mapping[RowId, tuple[str, str]]
 ) -> dict[Pair, tuple[str, str]]:
     """Make the items of sums of a drawing's lines, and return host and key of each by pair.
 

@@ -52,10 +52,10 @@ class RecordOwners(Owners):
             DeadlineError: the time is over. A user may have thousands of processes with long
                 names.
         """
-        number = self.numbers[key] = self.name(key, fds, cgroup)
+        number = self.numbers[key] = self.add_unlisted(key, fds, cgroup)
         return number
 
-    def name(self, key: ProcessKey, fds: int | None = None, cgroup: int = 0) -> int:
+    def add_unlisted(self, key: ProcessKey, fds: int | None = None, cgroup: int = 0) -> int:
         """Add a process as add_process() does, but not to `numbers`."""
         self._deadline.check_reserve(ROW_SECONDS * len(self.processes))
         pid, comm, started = key

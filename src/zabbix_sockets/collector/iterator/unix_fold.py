@@ -123,7 +123,7 @@ class UnixFold:
         def number_of(process: ProcessKey, cgroup: int) -> int:
             number = numbers.get(process)
             if number is None:
-                number = self._owners.numbers.get(process) or self._owners.name(
+                number = self._owners.numbers.get(process) or self._owners.add_unlisted(
                     process, cgroup=cgroup
                 )
                 numbers[process] = number
