@@ -29,6 +29,8 @@ TEMPLATES = (
 )
 
 _CODE = SOURCE / "src" / "zabbix_sockets"
+_PAGES = (SOURCE / "README.md", *sorted((SOURCE / "docs").glob("*.md")))
+_LINK = re.compile(r"(!?)\[([^]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 _MANUAL = {
     f"{NAME}.8": (f"usr/share/man/man8/{NAME}.8.gz", True),
     f"{NAME}.bash": (f"usr/share/bash-completion/completions/{NAME}", False),
@@ -113,9 +115,29 @@ def _shared() -> Tree:
     for path in [templates / "README.md", *(templates / name for name in TEMPLATES)]:
         for file in _files_below(path):
             found[f"{SHARE}/zabbix_templates/{file.relative_to(templates)}"] = _plain(file)
-    for path in [SOURCE / "README.md", *sorted((SOURCE / "docs").glob("*.md"))]:
-        found[f"{DOC}/{path.relative_to(SOURCE)}"] = _plain(path)
+    for path in _PAGES:
+        found[f"{DOC}/{path.relative_to(SOURCE)}"] = Entry(0o644, _page(path).encode())
     return found
+
+
+def _page(path: Path) -> str:
+    """Return a page without pictures, and without links to files that no host has.
+
+    Those to templates lead to where they are installed.
+    """
+    templates = SOURCE / "zabbix_templates"
+
+    def on_a_host(link: re.Match[str]) -> str:
+        target = (path.parent / link[3]).resolve()
+        if target in _PAGES or not target.exists():
+            return link[0]
+        if link[1]:
+            return f"(Picture: {link[2]})"
+        if templates in target.parents:
+            return f"[{link[2]}](/{SHARE}/{target.relative_to(SOURCE)}{link[4] or ''})"
+        return link[2]
+
+    return _LINK.sub(on_a_host, path.read_text("utf-8"))
 
 
 def licences(cache: Path) -> Iterator[Wheel]:

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import io
+import posixpath
 import re
 import shutil
 import struct
@@ -159,6 +160,19 @@ def test_files_on_a_host(packages: Path, machine: str) -> None:
     ]
     assert not set(wanted) - files.keys()
     assert not [name for name in files if not name.startswith("usr/")]
+
+
+def test_links_lead_somewhere(packages: Path, machine: str) -> None:
+    """Each page of the documentation has links to what is installed, and no pictures."""
+    files = files_of_deb(deb_of(packages, machine))
+    pages = [name for name in files if name.startswith("usr/share/doc/") and name.endswith(".md")]
+    assert len(pages) > 20
+    for page in pages:
+        text = files[page][1].decode()
+        for target in re.findall(r"\]\(([^)#\s?]+)(?:#[^)\s]*)?\)", text):
+            if not target.startswith("https://"):
+                path = posixpath.join("/", posixpath.dirname(page), target)
+                assert posixpath.normpath(path)[1:] in files, (page, target)
 
 
 def test_the_link_comes_last(packages: Path, machine: str) -> None:
