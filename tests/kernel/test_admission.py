@@ -13,7 +13,6 @@ import zoo
 from children import Child
 
 from zabbix_sockets import Query, collect
-from zabbix_sockets.command import admitted
 from zabbix_sockets.command.admitted import admission_of
 from zabbix_sockets.document.admission import QUOTAS
 from zabbix_sockets.document.document import build_document
@@ -39,7 +38,7 @@ for name in sys.stdin:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Remember in a folder of the test's own."""
     monkeypatch.setattr("zabbix_sockets.command.lock._SHARED_FOLDERS", (str(tmp_path),))
-    monkeypatch.setattr(admitted, "STATE_FOLDER", str(tmp_path / "state"))
+    monkeypatch.setattr("zabbix_sockets.model.paths.STATE_FOLDER", str(tmp_path / "state"))
 
 
 def rows() -> dict[str, ProcessRow]:

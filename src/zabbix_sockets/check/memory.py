@@ -9,7 +9,7 @@ from zabbix_sockets.check.keys import parameters_of
 from zabbix_sockets.check.line import Line, degraded, ok
 from zabbix_sockets.check.system import System
 from zabbix_sockets.host.state_folder import is_for_agents_domain, is_private_folder
-from zabbix_sockets.model.paths import STATE_FOLDER
+from zabbix_sockets.model.paths import state_folder
 
 DISCOVERY = "discovery"
 """The thing, behind the agent's name: "agentd discovery"."""
@@ -20,7 +20,7 @@ def check_memory(system: System, agent: Agent) -> Iterator[Line]:
     user = agent.runs_as
     if not user or not parameters_of(agent):
         return
-    folder, name = f"{STATE_FOLDER}-{user.uid}", f"{agent.name} {DISCOVERY}"
+    folder, name = state_folder(user.uid), f"{agent.name} {DISCOVERY}"
     path = system.at(folder)
     if not is_private_folder(path, user.uid):
         obstacle = f"{folder} is no folder of {user.name or user.uid} alone"

@@ -19,7 +19,7 @@ from zabbix_sockets.command.lock import is_ours, lock_folders, shared_folders
 from zabbix_sockets.document.admission import SIZE, Admission, Ask, Moment, Table, Units
 from zabbix_sockets.grouping.grouping import Grouping
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.paths import STATE_FOLDER
+from zabbix_sockets.model.paths import state_folder
 from zabbix_sockets.model.snapshot import Snapshot, Standing
 
 _OPENING = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -90,7 +90,7 @@ def _folders() -> list[str]:
     if own:
         own = os.path.realpath(own)  # with DynamicUser= it is a link to one in /var/lib/private
     next(lock_folders(), None)  # makes the best one if it isn't there, and no other
-    folders = own, f"{STATE_FOLDER}-{uid}", *shared_folders(uid)
+    folders = own, state_folder(uid), *shared_folders(uid)
     return [folder for folder in folders if folder and is_ours(folder, uid)]
 
 

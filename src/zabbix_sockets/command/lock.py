@@ -223,9 +223,9 @@ def lock_folders() -> Iterator[str]:
             continue
         if is_ours(folder, uid):
             yield folder
-    from zabbix_sockets.model.paths import STATE_FOLDER  # noqa: PLC0415  # hardly any call comes so far
+    from zabbix_sockets.model.paths import state_folder  # noqa: PLC0415  # hardly any call comes so far
 
-    kept = f"{STATE_FOLDER}-{uid}"
+    kept = state_folder(uid)
     if is_ours(kept, uid):
         yield kept
 

@@ -1,4 +1,4 @@
-"""The folder in which a user's calls keep what is to outlive a boot (model.paths.STATE_FOLDER).
+"""The folder in which a user's calls keep what is to outlive a boot (model.paths.state_folder).
 
 Root makes it, and SELinux must let the agent's domain write there: the files of the policy module
 (conf/selinux) give it the type of the agent's own folder below /run.

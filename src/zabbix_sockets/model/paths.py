@@ -14,5 +14,12 @@ SPOOL_FOLDER, SPOOL_FILE = "/var/lib/zabbix-sockets", "spool.sqlite"
 """The StateDirectory= of the unit that pushes, and the file of documents that wait there."""
 
 STATE_FOLDER = "/var/lib/zabbix-sockets"
-"""The folders in which calls of agents keep what is to outlive a boot: this, "-" and the uid of the
-agent's user, whose the folder is: `setup` makes it."""
+"""The beginning of the paths that state_folder() returns."""
+
+
+def state_folder(uid: int) -> str:
+    """Return the path of the folder in which a user's calls keep what is to outlive a boot.
+
+    It is the user's; for the users of agents `setup` makes it.
+    """
+    return f"{STATE_FOLDER}-{uid}"

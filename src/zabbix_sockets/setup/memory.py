@@ -7,7 +7,7 @@ beside the user's lock, and lost with the next boot (command.admitted).
 from __future__ import annotations
 
 from zabbix_sockets.host.state_folder import ENFORCE, is_for_agents_domain, is_private_folder
-from zabbix_sockets.model.paths import STATE_FOLDER
+from zabbix_sockets.model.paths import state_folder
 from zabbix_sockets.setup.actions import Action, Command
 from zabbix_sockets.setup.record import STATE, Entry
 from zabbix_sockets.setup.scene import Part, Scene
@@ -27,7 +27,7 @@ def plan_memory(scene: Scene) -> Part:
 
 
 def _make_folder(scene: Scene, uid: int, gid: int) -> Action:
-    folder = f"{STATE_FOLDER}-{uid}"
+    folder = state_folder(uid)
     path = scene.machine.path(folder)
     words = ["install", "-d", "-m", "0700", "-o", str(uid), "-g", str(gid)]
     if scene.machine.has(ENFORCE):

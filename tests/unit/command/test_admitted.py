@@ -29,7 +29,7 @@ LOCK = f"{NAME}.lock"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the lock; there is no other one."""
     monkeypatch.setattr("zabbix_sockets.command.lock._SHARED_FOLDERS", (str(tmp_path),))
-    monkeypatch.setattr(admitted, "STATE_FOLDER", str(tmp_path / "state"))
+    monkeypatch.setattr("zabbix_sockets.model.paths.STATE_FOLDER", str(tmp_path / "state"))
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     return tmp_path / f"zabbix-sockets-{UID}"
 
@@ -274,7 +274,7 @@ def test_name_of_the_folder_is_taken_for_a_while(
     """Who takes the name of the lock's folder, and gives it up again, has nothing forgotten."""
     first, second = tmp_path / "first", tmp_path / "second"
     monkeypatch.setattr("zabbix_sockets.command.lock._SHARED_FOLDERS", (str(first), str(second)))
-    monkeypatch.setattr(admitted, "STATE_FOLDER", str(tmp_path / "state"))
+    monkeypatch.setattr("zabbix_sockets.model.paths.STATE_FOLDER", str(tmp_path / "state"))
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     taken = first / f"zabbix-sockets-{UID}"
     taken.mkdir(parents=True)
