@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterable
+from functools import lru_cache
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline
@@ -31,6 +32,12 @@ def read_placement(proc: str, pid: int) -> Placement | None:
     except OSError as error:
         shortage.note(error)
         return None
+    return _placement_of(data)
+
+
+@lru_cache(64)
+def _placement_of(data: bytes) -> Placement:
+    """Return what *data* tells, the bytes of /proc/PID/cgroup, which many processes have alike."""
     return parse_path(choose_path(data))
 
 
