@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:1] = [str(ROOT), str(ROOT / "tests" / "support")]  # as pytest has them
 
 # ruff: noqa: E402
+import psutil
+
 from tests.bench.clones import copy_host, counts
 from tests.bench.fleet import push
 from tests.bench.isolate import run_isolated
@@ -43,6 +45,7 @@ _RETRY_SECONDS = 2.0
 _SETTLED_SECONDS = 10.0
 _ALWAYS_CHANGES = "sockets.collector.seconds"
 """An item whose value is another one in each of the documents."""
+_BUSIEST = 3
 _TABLES = ("history", "history_uint", "history_str", "history_text", "history_log")
 
 _SERVER = {
@@ -93,6 +96,7 @@ class Load:
         self.queue = 0
         self.began = time.monotonic()
         self.before = self._seconds()
+        self.before_each = _seconds_of_each(receiver.program)
 
     def _seconds(self) -> list[float]:
         database = self._receiver.server.database.cluster.program
@@ -115,6 +119,16 @@ class Load:
             (after - before) / seconds
             for after, before in zip(self._seconds(), self.before, strict=True)
         ]
+
+    def busiest(self) -> str:
+        """Return which of the server's processes have kept a processor busy most, and how much."""
+        seconds = time.monotonic() - self.began
+        cores = {
+            name: (after - self.before_each.get(name, 0.0)) / seconds
+            for name, after in _seconds_of_each(self._receiver.program).items()
+        }
+        first = sorted(cores.items(), key=lambda each: -each[1])[:_BUSIEST]
+        return ", ".join(f"{name} {share:.2f}" for name, share in first)
 
 
 class Agent:
@@ -205,9 +219,10 @@ class Fleet:
         measured = range(self._options.warm_up, self._options.warm_up + self._options.minutes)
         victim = between[0] if len(between) > 1 else None
         self._minutes(measured, pushes, load, victim)
-        cores = load.cores()
+        cores, busiest = load.cores(), load.busiest()
         self._drain()
-        self._tell(pushes, load, cores, since, (_stored(server) - rows, _size(server) - size))
+        grown = _stored(server) - rows, _size(server) - size
+        self._tell(pushes, load, (cores, busiest), since, grown)
 
     def _discovered(self) -> str:
         """Return the id of a host on which all was discovered, with the server's template."""
@@ -294,13 +309,14 @@ class Fleet:
         self,
         pushes: Pushes,
         load: Load,
-        cores: Sequence[float],
+        busy: tuple[Sequence[float], str],
         since: float,
         grown: tuple[int, int],
     ) -> None:
         options, server = self._options, self._receiver.server
         hours = options.minutes / 60
         rows, size = grown
+        cores, busiest = busy
         stats = server_stats(self._receiver.port)
         cache = stats["rcache"]["total"] - stats["rcache"]["free"]
         lost = _lost(server, since, options.hosts, options.minutes)
@@ -311,6 +327,7 @@ class Fleet:
             f"lost of {_ALWAYS_CHANGES}": f"{lost:,} of {options.hosts * options.minutes:,}",
             "longest queue of preprocessing": f"{load.queue:,}",
             "processors": f"server {cores[0]:.2f}, proxies {cores[1]:.2f}, database {cores[2]:.2f}",
+            "busiest processes of the server": busiest,
             "configuration cache": f"{cache / 1e6:,.0f} MB",
             "a host and hour": f"{rows / options.hosts / hours:,.0f} rows,"
             f" {size / options.hosts / hours / 1e6:.2f} MB",
@@ -318,6 +335,15 @@ class Fleet:
         print(f"{options.hosts} hosts, {options.way}, {options.proxies} proxies")
         for name, figure in told.items():
             print(f"  {name}: {figure}", flush=True)
+
+
+def _seconds_of_each(program: Program) -> dict[str, float]:
+    """Return the processor's seconds of each of a server's processes, by what it calls itself."""
+    found = {}
+    for process in psutil.Process(program.process.pid).children(recursive=True):
+        title = " ".join(process.cmdline()).partition(": ")[2].partition(" [")[0]
+        found[title or str(process.pid)] = sum(process.cpu_times()[:2])
+    return found
 
 
 def _cache(hosts: int) -> dict[str, str]:
