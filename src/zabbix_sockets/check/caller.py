@@ -9,7 +9,6 @@ from zabbix_sockets.check.agents import Agent
 from zabbix_sockets.check.line import Line, degraded, ok, unknown
 from zabbix_sockets.check.system import System
 from zabbix_sockets.readers.bpf.capabilities import missing_capabilities
-from zabbix_sockets.readers.proc.files import read_bytes
 
 CALLER = "caller"
 
@@ -24,7 +23,7 @@ def check_caller(system: System, _agents: Sequence[Agent]) -> Iterator[Line]:
             "sudo zabbix-sockets check",
         )
         return
-    missing = missing_capabilities(read_bytes(f"{system.proc}/self/status"))
+    missing = missing_capabilities(system.proc)
     if missing:
         yield degraded(
             CALLER,

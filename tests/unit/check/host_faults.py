@@ -43,7 +43,7 @@ def _caller_is_nobody(tree: Tree) -> Iterable[Line]:
 
 @that("caller", DEGRADED, "root has no CAP_PERFMON and no CAP_BPF here, as in a container")
 def _root_of_a_container(tree: Tree) -> Iterable[Line]:
-    tree.write("/proc/self/status", "Name:\tsh\nCapEff:\t0000000000000003\n")
+    tree.write("/proc/thread-self/status", "Name:\tsh\nCapEff:\t0000000000000003\n")
     return check_caller(tree(), ())
 
 

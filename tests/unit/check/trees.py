@@ -41,7 +41,7 @@ class Tree:
             "23 1 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw",
         ]
         self.write("/proc/self/mountinfo", "")
-        self.write("/proc/self/status", "Name:\tsh\nCapEff:\t000001ffffffffff\n")
+        self.write("/proc/thread-self/status", "Name:\tsh\nCapEff:\t000001ffffffffff\n")
         self.write("/sys/kernel/btf/vmlinux", "")
         self.write("/etc/os-release", 'ID=debian\nVERSION_ID="12"\n')
         self.write(PROGRAM, "#!/bin/sh\n", 0o755)

@@ -1,10 +1,10 @@
 """What the caller lacks for loading BPF programs."""
 
+from pathlib import Path
+
 import pytest
 
 from zabbix_sockets.readers.bpf.capabilities import missing_capabilities
-
-STATUS = b"Name:\tx\nCapEff:\t%016x\nCapBnd:\t0\n"
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,10 @@ STATUS = b"Name:\tx\nCapEff:\t%016x\nCapBnd:\t0\n"
         (1 << 21, []),
     ],
 )
-def test_missing_capabilities_are_named(effective: int, missing: list[str]) -> None:
+def test_missing_capabilities_are_named(tmp_path: Path, effective: int, missing: list[str]) -> None:
     """CAP_SYS_ADMIN stands for both."""
-    assert missing_capabilities(STATUS % effective) == missing
+    (tmp_path / "thread-self").mkdir()
+    (tmp_path / "thread-self/status").write_text(
+        f"Name:\tx\nCapEff:\t{effective:016x}\nCapBnd:\t0\n"
+    )
+    assert missing_capabilities(str(tmp_path)) == missing
