@@ -17,7 +17,7 @@ from zabbix_sockets.provision import failures
 from zabbix_sockets.provision.credentials import Login, Token
 from zabbix_sockets.provision.frontend import Frontend
 from zabbix_sockets.provision.interrupt import interrupting
-from zabbix_sockets.provision.templates import Version, parse_version
+from zabbix_sockets.provision.templates import SEPARATE_GROUPS, Version, parse_version
 
 if not hasattr(ZabbixAPI, "check_authentication"):
     raise ImportError("another distribution's pyzabbix", name=failures.PY_ZABBIX)
@@ -67,6 +67,11 @@ class Api:
         self._role = 0
         self._client = ZabbixAPI(frontend.url, session=_Session(frontend.url, ca_file))
         self.version: Version = self.decoded("apiinfo.version", parse_version)
+
+    @property
+    def select_host_groups(self) -> str:
+        """The parameter of host.get that asks for the groups of a host."""
+        return "selectHostGroups" if self.version >= SEPARATE_GROUPS else "selectGroups"
 
     def login(self, credentials: Token | Login, least_role: int = ADMIN_ROLE) -> None:
         """Begin a session with a user and a password, or check that a token is taken.

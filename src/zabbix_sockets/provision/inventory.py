@@ -11,10 +11,7 @@ from zabbix_sockets.provision.interfaces import Interface, decode_interface
 from zabbix_sockets.provision.macros import identity
 from zabbix_sockets.provision.options import DesiredState
 from zabbix_sockets.provision.plan import PROXY_OBJECTS, Host, Inventory, group_of
-from zabbix_sockets.provision.templates import NAMES, Version
-
-_HOST_GROUPS: Version = (6, 2)
-"""Since then a host's groups are asked for by selectHostGroups."""
+from zabbix_sockets.provision.templates import NAMES
 
 _DISCOVERED = 4
 _SECRET = 1
@@ -124,7 +121,6 @@ def _read_taken(api: Api, names: list[str]) -> dict[str, str]:
 
 def _read_hosts(api: Api, desired: DesiredState) -> dict[str, Host]:
     of_new = api.version >= PROXY_OBJECTS
-    groups = "selectHostGroups" if api.version >= _HOST_GROUPS else "selectGroups"
     only = {"filter": {"host": desired.hosts}}
     found = api.rows(
         "host.get",
@@ -133,7 +129,7 @@ def _read_hosts(api: Api, desired: DesiredState) -> dict[str, Host]:
         selectParentTemplates=["templateid", "host"],
         selectInterfaces=["type", "main", "useip", "ip", "dns", "port"],
         selectMacros=["macro", "value", "type"],
-        **{groups: ["name"]},
+        **{api.select_host_groups: ["name"]},
         **only,
     )
     writable = api.rows("host.get", _decode_hostid, output=["hostid"], editable=True, **only)

@@ -17,8 +17,9 @@ they are allowed."""
 
 OLDEST: Version = (6, 0)
 """The oldest version that the templates are for."""
-_SEPARATE_GROUPS: Version = (6, 2)
-"""The version from which templates have groups of their own, and imports no rule `groups`."""
+SEPARATE_GROUPS: Version = (6, 2)
+"""The version from which hosts and templates have groups of their own: imports have no rule
+`groups`, and a host's are asked for by another name."""
 _FILES: tuple[Version, ...] = ((7, 0), (6, 0))
 """The versions that there are files for, newest first: a server takes the first one not newer."""
 
@@ -124,7 +125,7 @@ def import_rules(version: Version, *, delete_missing: bool) -> Rules:
 
     All is created and updated; with *delete_missing* what the file doesn't have is deleted.
     """
-    groups = ("template_groups", "host_groups") if version >= _SEPARATE_GROUPS else ("groups",)
+    groups = ("template_groups", "host_groups") if version >= SEPARATE_GROUPS else ("groups",)
     both = {"createMissing": True, "updateExisting": True}
     delete = {"deleteMissing": delete_missing}
     parts = ("items", "triggers", "graphs", "discoveryRules", "httptests", "valueMaps")

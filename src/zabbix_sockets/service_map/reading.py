@@ -28,7 +28,6 @@ _SLOWER = (
 
 _PAGE = 100
 """So many hosts are asked for at a time."""
-_GROUPS_OF_HOSTS = (6, 2)
 _IMAGES = ("Server_(48)", "Cloud_(48)", "Network_(48)")
 """The images of hosts, of ends and of groups, as every new server has them."""
 
@@ -152,7 +151,6 @@ def _read_ids(api: Api, **only: object) -> list[str]:
 
 
 def _read_all(api: Api) -> list[Host]:
-    groups = "selectHostGroups" if api.version >= _GROUPS_OF_HOSTS else "selectGroups"
     return api.rows(
         "host.get",
         _decode_host,
@@ -160,7 +158,7 @@ def _read_all(api: Api) -> list[Host]:
         monitored_hosts=True,
         selectInterfaces=["ip", "dns", "useip"],
         selectInventory=["host_networks"],
-        **{groups: ["name"]},
+        **{api.select_host_groups: ["name"]},
     )
 
 
