@@ -19,12 +19,12 @@ from zabbix_sockets.check.line import Line, broken, degraded, ok, then, typed, u
 from zabbix_sockets.check.push_service import GROUP, dynamic_user, group_id, own_servers, source_of
 from zabbix_sockets.check.system import System
 from zabbix_sockets.check.units import SEND_UNIT, has_systemd, has_unit, last_words, state_of
+from zabbix_sockets.host.zabbix_config import TLS_FILES
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.paths import SPOOL_FILE, SPOOL_FOLDER
 
 PUSH, SENDER, PUSH_KEY, SPOOL = "push unit", "sender", "push key", "spool"
 
-_TLS_FILES = ("TLSCAFile", "TLSCRLFile", "TLSCertFile", "TLSKeyFile", "TLSPSKFile")
 SENDER_PROGRAM = "zabbix_sender"
 _FIRST_VERSION = 6
 _VERSION = re.compile(r"(?<=\(Zabbix\) )([0-9]{1,3})\.[0-9.]{1,20}")
@@ -144,7 +144,7 @@ def _check_sender(system: System) -> Line:
 def _check_keys(system: System, agents: Sequence[Agent], group: str) -> Iterator[Line]:
     """Yield the line of the files of TLS settings, which the service, in *group*, reads."""
     agent = source_of(agents)
-    paths = {agent.value(name) for name in _TLS_FILES} - {""} if agent else set()
+    paths = {agent.value(name) for name in TLS_FILES} - {""} if agent else set()
     if not agent or not paths:
         return
     if has_credentials(system):

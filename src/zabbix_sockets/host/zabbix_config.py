@@ -27,6 +27,14 @@ MAX_FILES = 1000
 """The most files that are read, of one program."""
 MAX_NAMES = 100_000
 """The most names of files that are compared with patterns, of one program."""
+TLS_FILES = {
+    "TLSPSKFile": "tls-psk-file",
+    "TLSKeyFile": "tls-key-file",
+    "TLSCertFile": "tls-cert-file",
+    "TLSCAFile": "tls-ca-file",
+    "TLSCRLFile": "tls-crl-file",
+}
+"""The settings that name files, and what zabbix_sender and the credentials of units call them."""
 _MAX_ALL_BYTES = 8 * MAX_BYTES
 _TOO_MUCH = "Include goes too deep, has too many files, or too long ones"
 

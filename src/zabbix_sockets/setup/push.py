@@ -7,7 +7,7 @@ import re
 import stat
 
 from zabbix_sockets.host.agents import Agent
-from zabbix_sockets.host.zabbix_config import Setting, ZabbixConfig
+from zabbix_sockets.host.zabbix_config import TLS_FILES, Setting, ZabbixConfig
 from zabbix_sockets.model.paths import PINS_GROUP
 from zabbix_sockets.sending.agent_config import PLACES, named_host
 from zabbix_sockets.sending.transport import PACKAGES
@@ -19,14 +19,6 @@ SEND = "zabbix-sockets-send.service"
 
 _SENDER = ("/usr/bin/zabbix_sender", "/usr/local/bin/zabbix_sender", "/usr/sbin/zabbix_sender")
 _LOOPBACK = re.compile(r"(127\.[\d.]+|localhost|\[?::1\]?)(:\d+)?$")
-_CREDENTIALS = {
-    "TLSPSKFile": "tls-psk-file",
-    "TLSKeyFile": "tls-key-file",
-    "TLSCertFile": "tls-cert-file",
-    "TLSCAFile": "tls-ca-file",
-    "TLSCRLFile": "tls-crl-file",
-}
-"""The agent's settings that name files, and the credentials by which the service takes them."""
 
 
 def plan_push(scene: Scene) -> Part:
@@ -125,8 +117,8 @@ def _settings(scene: Scene, agent: Agent | None) -> list[str]:
 
 def _tls_files(config: ZabbixConfig) -> list[Setting]:
     """Return the settings that name files of TLS, of each name the one that counts."""
-    counting = {each.name: each for each in config.values(*_CREDENTIALS) if each.value}
-    return [counting[name] for name in _CREDENTIALS if name in counting]
+    counting = {each.name: each for each in config.values(*TLS_FILES) if each.value}
+    return [counting[name] for name in TLS_FILES if name in counting]
 
 
 def _is_nameable(path: str) -> bool:
@@ -141,7 +133,7 @@ def _is_nameable(path: str) -> bool:
 def _credentials(scene: Scene, config: ZabbixConfig) -> list[str]:
     """Return a line for each file of the agent's TLS settings that the service may not read."""
     return [
-        f"LoadCredential={_CREDENTIALS[each.name]}:{each.value.replace('%', '%%')}"
+        f"LoadCredential={TLS_FILES[each.name]}:{each.value.replace('%', '%%')}"
         for each in _tls_files(config)
         if not _may_read(scene, each.value)
     ]
