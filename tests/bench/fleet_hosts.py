@@ -42,6 +42,8 @@ from zabbix_sockets.sending.transport import Sender
 
 _MINUTE = 60
 _RETRY_SECONDS = 2.0
+_PATIENCE_SECONDS = 900.0
+"""For what proxies need to take the configuration of a thousand hosts."""
 _SETTLED_SECONDS = 10.0
 _ALWAYS_CHANGES = "sockets.collector.seconds"
 """An item whose value is another one in each of the documents."""
@@ -387,6 +389,7 @@ def _lost(server: Server, since: float, hosts: int, documents: int) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    programs.PATIENCE_SECONDS = _PATIENCE_SECONDS
     with ExitStack() as stack:
         lab = stack.enter_context(programs.directory())
         servers = Servers(lab)

@@ -55,7 +55,7 @@ def flags_of(options: type) -> Iterator[str]:
 
 def test_options() -> None:
     """Every option that a page names is one of a verb's, or of a program that it calls."""
-    of_others = {"--no-index", "--find-links", "--now", "--million", "--inet", "--exclude"}
+    of_others = {"--no-index", "--find-links", "--now", "--page", "--inet", "--exclude"}
     of_others |= {
         "--allow-unsigned-rpm",
         "--no-install-recommends",
