@@ -32,6 +32,8 @@ class Counters(NamedTuple):
 _COUNTERS = struct.Struct(f"={len(Counters._fields)}Q")
 _BYTE_ORDER: Literal["little", "big"] = "little" if struct.pack("=H", 1)[0] else "big"
 
+_ALL = (1 << 8 * _COUNTERS.size) - 1
+
 PackedCounters = int
 """Counters as one number, of which each has 64 bits: the sum of two has the sums of each. There are
 thousands of them, for which few rows are."""
@@ -43,8 +45,13 @@ def packed_counters(data: bytes) -> PackedCounters:
 
 
 def counters_of(packed: PackedCounters) -> Counters:
-    """Return the Counters that were packed, or added up since."""
-    return Counters._make(_COUNTERS.unpack(packed.to_bytes(_COUNTERS.size, _BYTE_ORDER)))
+    """Return the Counters that were packed, or added up since.
+
+    What is too much for 64 bits begins anew and counts in the one beside it, but is no error: the
+    kernel could only come to it by a mistake.
+    """
+    data = (packed & _ALL).to_bytes(_COUNTERS.size, _BYTE_ORDER)
+    return Counters._make(_COUNTERS.unpack(data))
 
 
 class ProcessTotals(NamedTuple):

@@ -72,6 +72,13 @@ def test_each_counter_is_kept(tmp_path: Path) -> None:
     assert (counters_of(only.counters), only.changed) == (Counters(*numbers), 8)
 
 
+def test_too_much(tmp_path: Path) -> None:
+    """Sums that have no room are wrong, and no error: the kernel's have."""
+    most = sums(8, *[LARGEST] * len(Counters._fields))
+    (only,) = read(tmp_path, [process(at, b"web", HERE, most) for at in (1, 2)]).processes
+    assert len(counters_of(only.counters)) == len(Counters._fields)
+
+
 def test_one_process_of_all_namespaces(tmp_path: Path) -> None:
     """Thousands of namespaces cost little: processes that differ by nothing else are one."""
     counted = [
