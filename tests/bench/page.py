@@ -51,9 +51,9 @@ _TOP = """\
 {machine}. It was {date}, of version {version}{commit}. Each figure is the median of the runs; peak
 is the largest resident set of all of them. Both ends of each connection are on this host, over
 loopback. Programs took turns, each at most {limit} seconds; what would have needed longer says so.
-`get` had as much time, too: by default it ends after 2.5 seconds, and says what is missing. The last
-column is the time in units of that of `get` with the iterators: below 1 is faster. What is open has carried
-no data but where it says so, and there is nothing else in the network namespace of the run.
+`get` had as much time, too: by default it ends after 2.5 seconds, and says what is missing. The
+last column is the time in units of that of `get` with the iterators: below 1 is faster. What is
+open has carried no data but where it says so, and there is nothing else in the network namespace.
 
 ![Seconds and memory by the number of sockets](images/benchmarks.png)
 
@@ -72,15 +72,16 @@ make bench BENCH=--page
 _BARS = """\
 ## Goals
 
-What the project asks of itself: most are distances from the least that a program could take that does nothing
-but read what the kernel tells. None of these is a test: machines are too different for that. For who asks a
-host once a minute the lines in seconds and in MB are what counts.
+What the project asks of itself: most are distances from the least that a program could take that
+does nothing but read what the kernel tells. None of these is a test: machines are too different for
+that. For who asks a host once a minute the lines in seconds and in MB are what counts.
 
-*iterator_records*, *netlink_receive*, *procnet_read* and *fd_readlink* are C programs that read what a source
-reads, and do nothing with it; *netlink_rest* is what the iterator has no record of; *interpreter_orjson* is Python,
-starting and importing orjson. *distinct* and *traffic* are the loads of these names in the second picture.
-*Flat* compares the time of a socket above an empty call, of the level where it is largest with that where it
-is least: processes and rows cost as much at every level, so it falls as sockets become more.
+*iterator_records*, *netlink_receive*, *procnet_read* and *fd_readlink* are C programs that read what
+a source reads, and do nothing with it; *netlink_rest* is what the iterator has no record of;
+*interpreter_orjson* is Python, starting and importing orjson. *distinct* and *traffic* are the loads
+of these names in the second picture. *Flat* compares the time of a socket above an empty call, of
+the level where it is largest with that where it is least: processes and rows cost as much at every
+level, so it falls as sockets become more.
 
 | goal | at most or at least | measured | |
 |---|---|---|---|
@@ -115,9 +116,8 @@ def _section(level: dict[str, Any]) -> str:
     numbers = {name: f"{level[name]:,}" for name in ("sockets", "processes", "time_wait")}
     title = SCENARIOS[level["scenario"]].format(**numbers) if level["sockets"] else "No sockets"
     rows = (_row(name, level["figures"][name]) for name in WORDS if name in level["figures"])
-    return (
-        f"## {title}\n\n| | seconds | CPU seconds | peak MB | × `get` by BPF |\n"
-        + "\n".join(("|---|---|---|---|---|", *filter(None, rows), ""))
+    return f"## {title}\n\n| | seconds | CPU seconds | peak MB | to `get` by BPF |\n" + "\n".join(
+        ("|---|---|---|---|---|", *filter(None, rows), "")
     )
 
 

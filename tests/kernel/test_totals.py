@@ -339,33 +339,6 @@ def test_an_upstream_that_is_pushed_out() -> None:
             server.close()
 
 
-@pytest.mark.short_form
-@pytest.mark.usefixtures("pins")
-def test_a_listener_that_is_gone_is_told_no_more() -> None:
-    """Its totals go on when somebody listens there again; a shared address is told as ever."""
-    with bounded(LONG_SILENT=1) as folder:
-        server, name = traffic_zoo.listener()
-        client = socket.create_connection(server.getsockname())
-        accepted, _ = server.accept()
-        client.close()  # first, or the address could not be bound again at once
-        accepted.close()
-        wait_for(lambda: read(folder)[1][name]["closed"] == 1, "")
-        server.close()
-        assert name not in read(folder)[1]
-        with socket.socket() as again:
-            again.bind(("127.0.0.1", name[1]))
-            assert name not in read(folder)[1]
-            again.listen()
-            assert read(folder)[1][name]["accepted"] == 1
-    with bounded(LONG_SILENT=1) as folder, socket.socket() as one, socket.socket() as other:
-        for each in one, other:
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            each.bind(("127.0.0.1", one.getsockname()[1]))
-            each.listen()
-        one.close()
-        assert (socket.inet_aton("127.0.0.1"), other.getsockname()[1]) in read(folder)[1]
-
-
 def test_read_without_any_capability(counted: str) -> None:
     """A user of the group reads all totals; others don't; nobody but root opens what counts."""
     expected = Expected()

@@ -34,6 +34,7 @@ from zabbix_sockets.model.totals import (
     Totals,
     counters_of,
 )
+from zabbix_sockets.model.wire import OWN_NETNS
 
 RECENT = 600 * 10**9
 """The nanoseconds for which a row stays after the last change of its totals."""
@@ -197,8 +198,9 @@ def _sums(
     for name, process in zip(names, totals.processes):
         if name is not None:
             add_to(processes, name, process, name, process.uid)
+    seen = {OWN_NETNS, *snapshot.namespaces}  # others have no listener, and no label of their own
     for listener in totals.listeners:
-        if listener.port in ports["listeners"]:
+        if listener.port in ports["listeners"] and listener.netns in seen:
             add_to(listeners, id_of(listener), listener, "", FIRST_USER_UID)
     for upstream in totals.upstreams:
         if upstream.port not in ports["upstreams"] or upstream.process is None:

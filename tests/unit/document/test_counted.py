@@ -112,6 +112,21 @@ def test_all_keys_of_a_row_count() -> None:
     assert listener.totals
 
 
+def test_namespaces_that_are_gone() -> None:
+    """What listened there counts in no row, such as that of others without a name."""
+    snapshot = counted(Process(0, "client"), counters(attempts=3))
+    snapshot.listeners = [tcp_listener(FIRST_OWNER, 80)._replace(netns=9)]
+    snapshot.namespaces = {9: Namespace("", "net:[9]")}
+    assert snapshot.totals
+    here, gone = (
+        ServerTotals(0, netns, bytes(4), 80, "", *counters(accepted=count))
+        for netns, count in ((9, 2), (10, 5))
+    )
+    snapshot.totals = snapshot.totals._replace(listeners=[here, gone])
+    (row,) = build_document(snapshot).listeners
+    assert (row.netns, row.totals and row.totals.accepted) == ("(unnamed)", 2)
+
+
 def test_thousands_of_keys() -> None:
     """The rows of the lowest ranks are made, and the same ones as if all were."""
     figures = counters(attempts=3)

@@ -206,7 +206,6 @@ struct sock_common {
 	__u16 skc_num;
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
-	unsigned char skc_reuseport : 1;
 	int skc_bound_dev_if;
 	possible_net_t skc_net;
 	unsigned long skc_flags;

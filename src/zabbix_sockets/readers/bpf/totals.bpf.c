@@ -24,7 +24,6 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define SOCK_DEAD (1UL << 0)	/* enum sock_flags: no file refers to it any more */
 #define SOCK_DONE (1UL << 1)	/* enum sock_flags: a FIN was received */
 #define ENDED_BITS 12
-#define LONG_SILENT 60000000000ULL	/* ns */
 #define JUST_NOW 10000000	/* ns */
 #define IDLE_MARGIN (hz / 50 + 1)	/* jiffies; longer than JUST_NOW */
 #define EEXIST 17
@@ -78,7 +77,6 @@ struct endpoint {
 struct listener {
 	__u32 sums;
 	__u32 process;	/* that called listen(), or had the socket at the last pass */
-	__u64 closed;	/* ns since boot; 0: it listens, as far as is known */
 };
 
 enum {
@@ -332,7 +330,6 @@ static __always_inline void note_listener(struct sock *sk, struct task_struct *l
 	found = bpf_map_lookup_elem(&listeners, &key);
 	if (found) {
 		found->process = listener.process;
-		found->closed = 0;
 		begin(sums_of(found->sums), cookie_of(sk, probed));
 		return;
 	}
@@ -341,23 +338,6 @@ static __always_inline void note_listener(struct sock *sk, struct task_struct *l
 	listener.sums = new_id();
 	begin(sums_of(listener.sums), cookie_of(sk, probed));
 	bpf_map_update_elem(&listeners, &key, &listener, BPF_NOEXIST);
-}
-
-/*
- * Note that nobody listens at the socket's address any more. Others may where it is shared, and the
- * bound port may be gone by now.
- */
-static __always_inline void note_silence(struct sock *sk, struct tcp_sock *tp)
-{
-	struct listener *listener;
-	struct endpoint key = {};
-
-	if (BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_reuseport))
-		return;
-	set_local(&key, sk, bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport), 0);
-	listener = bpf_map_lookup_elem(&listeners, &key);
-	if (listener)
-		listener->closed = bpf_ktime_get_ns();
 }
 
 /* Return the listener that accepted a connection at a local port: of its address before one of any. */
@@ -737,8 +717,6 @@ static __always_inline void count_closed(struct sock *sk, struct tcp_sock *tp, i
 
 	connection = bpf_map_lookup_elem(&connections, &key);
 	if (!connection) {
-		if (from == TCP_LISTEN)
-			note_silence(sk, tp);
 		if (!based || from == TCP_SYN_SENT || from == TCP_SYN_RECV || from == TCP_LISTEN)
 			return;
 		/* Its handshake was missed, or there was no room. The bound port is gone by now. */
@@ -1010,9 +988,6 @@ int total_listeners(struct bpf_iter__bpf_map_elem *ctx)
 	if (!endpoint || !listener) {
 		set_figures(&total.sums);
 	} else {
-		/* Thousands of namespaces may have come and gone, each with a listener. */
-		if (listener->closed && bpf_ktime_get_ns() - listener->closed > LONG_SILENT)
-			return 0;
 		found = sums_of(listener->sums);
 		if (!found)
 			return 0;
