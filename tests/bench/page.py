@@ -76,12 +76,12 @@ What the project asks of itself: most are distances from the least that a progra
 does nothing but read what the kernel tells. None of these is a test: machines are too different for
 that. For who asks a host once a minute the lines in seconds and in MB are what counts.
 
-*iterator_records*, *netlink_receive*, *procnet_read* and *fd_readlink* are C programs that read what
-a source reads, and do nothing with it; *netlink_rest* is what the iterator has no record of;
-*interpreter_orjson* is Python, starting and importing orjson. *distinct* and *traffic* are the loads
-of these names in the second picture. *Flat* compares the time of a socket above an empty call, of
-the level where it is largest with that where it is least: processes and rows cost as much at every
-level, so it falls as sockets become more.
+*iterator_records*, *netlink_receive*, *procnet_read* and *fd_readlink* are C programs that read
+what a source reads, and do nothing with it; *netlink_rest* is what the iterator has no record of;
+*interpreter_orjson* is Python, starting and importing orjson. *distinct* and *traffic* are the
+loads of these names in the second picture. *Flat* compares the time of a socket above an empty
+call, of the level where it is largest with that where it is least: processes and rows cost as much
+at every level, so it falls as sockets become more.
 
 | goal | at most or at least | measured | |
 |---|---|---|---|

@@ -98,28 +98,15 @@ def sysctl(name: str, value: str) -> None:
         file.write(value)
 
 
-_listened: set[int] = set()
-
-
 def listener(
     address: str = "127.0.0.1", backlog: int = 16, *, protocol: int = 0
 ) -> tuple[socket.socket, Server]:
-    """Return a listener at a free port, and what totals call it.
-
-    It is a port of none before: of one that was closed a while ago totals tell nothing until
-    somebody listens there again.
-    """
+    """Return a listener at a free port, and what totals call it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    while True:
-        sock = socket.socket(family, socket.SOCK_STREAM, protocol)
-        sock.bind((address, 0))
-        port = sock.getsockname()[1]
-        if port not in _listened:
-            break
-        sock.close()
-    _listened.add(port)
+    sock = socket.socket(family, socket.SOCK_STREAM, protocol)
+    sock.bind((address, 0))
     sock.listen(backlog)
-    return sock, (socket.inet_pton(family, address), port)
+    return sock, (socket.inet_pton(family, address), sock.getsockname()[1])
 
 
 def _carry(client: socket.socket, accepted: socket.socket) -> None:

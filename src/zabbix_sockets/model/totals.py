@@ -47,8 +47,8 @@ def packed_counters(data: bytes) -> PackedCounters:
 def counters_of(packed: PackedCounters) -> Counters:
     """Return the Counters that were packed, or added up since.
 
-    What is too much for 64 bits begins anew and counts in the one beside it, but is no error: the
-    kernel could only come to it by a mistake.
+    What is too much for 64 bits begins anew, as it does in the kernel: *lifetime_ns* may, of
+    hundreds of years.
     """
     data = (packed & _ALL).to_bytes(_COUNTERS.size, _BYTE_ORDER)
     return Counters._make(_COUNTERS.unpack(data))
@@ -91,8 +91,6 @@ class ServerTotals(NamedTuple):
 
 class Totals(NamedTuple):
     """The totals of the namespaces that were asked for, or of all.
-
-    An address where nobody has listened for a while is none of *listeners*.
 
     Attributes:
         since: Unix seconds when the counting began.

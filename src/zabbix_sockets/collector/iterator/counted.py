@@ -12,7 +12,7 @@ from zabbix_sockets.readers.bpf.totals import TotalsReader
 
 
 def add_totals(snapshot: Snapshot, reader: TotalsReader, owners: RecordOwners) -> None:
-    """Read the totals into the Snapshot, with a Process for each key of processes.
+    """Read the totals into the Snapshot, with a Process for each ProcessTotals.
 
     *owners* are those of the records, by which names are completed. If the totals can't be read,
     that is a warning, and there are none.

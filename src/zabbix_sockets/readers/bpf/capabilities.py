@@ -30,7 +30,11 @@ def missing_capabilities(proc: str) -> list[str]:
 
 
 def why_may_not_load() -> str | None:
-    """Return in words which capability this process lacks for loading; None if it has them all."""
+    """Return in words which capability this process lacks for loading; None if it has them all.
+
+    Raises:
+        OSError, ParseError: /proc doesn't tell which it has.
+    """
     missing = missing_capabilities("/proc")
     return f"loading needs {' and '.join(missing)}" if missing else None
 
