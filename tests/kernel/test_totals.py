@@ -30,7 +30,7 @@ from counted import (
     wanted,
 )
 from json_documents import json_document
-from netns import own_namespace
+from netns import inside, named, own_namespace
 from traffic_zoo import KINDS, Expected, Kind, tcp_counter
 from zoo import wait_for
 
@@ -431,6 +431,21 @@ def test_in_the_document() -> None:
     assert document["collector"]["totals"]["since"] <= document["time"]
     for each in LISTS:
         assert "totals" not in document[each][-1]  # (absent)
+
+
+def test_a_named_namespace_without_a_socket() -> None:
+    """What was done there keeps the namespace's name when nothing of it is open any more."""
+    name = f"zs-idle-{os.getpid()}"
+    with loaded() as folder, named(name):
+        with inside(name):
+            traffic_zoo.short_lived(Expected(), 20)
+
+        def closed() -> list[int]:
+            document = json_document(collect(Query("bpf", pins=folder, timeout=60)))
+            rows = [each for each in document["upstreams"] if each["id"].endswith(f"@{name}")]
+            return [each["totals"]["closed"] for each in rows if not each["established"]]
+
+        wait_for(lambda: closed() == [20], "")
 
 
 def test_no_totals_without_the_programs(pins: str) -> None:

@@ -173,6 +173,16 @@ def namespaces_of(
     }
 
 
+def describe_mounted(places: Places, numbers: Iterable[int]) -> dict[int, Namespace]:
+    """Return by their numbers those namespaces that are mounted, whether or not in use."""
+    mounted = places.mounts.namespaces
+    return {
+        number: describe(places, FoundNamespace(number, (), mounted[number]))
+        for number in numbers
+        if number in mounted
+    }
+
+
 def _identified(proc: str, key: int, pids: list[int], mounted: dict[int, str]) -> FoundNamespace:
     """Return the namespace of the processes *pids*, which have the same *key*.
 

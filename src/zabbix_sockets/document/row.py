@@ -264,7 +264,7 @@ def netns_labels(snapshot: Snapshot, *, for_people: bool) -> NetnsLabel:
     Labels are names that survive recreation; with *for_people* numbers and ids are added.
     """
     labels = {OWN_NETNS: ""}
-    for netns, namespace in snapshot.namespaces.items():
+    for netns, namespace in {**snapshot.idle_namespaces, **snapshot.namespaces}.items():
         labels[netns] = (namespace.shown if for_people else namespace.name) or UNNAMED
     return lambda netns: labels.get(netns, UNNAMED)
 

@@ -119,6 +119,19 @@ class IteratorCollection:
         wanted = frozenset((OWN_NETNS,)) if own_only else self._snapshot.selected
         reader = TotalsReader(self._query.pins, netns, device_name, self._deadline, wanted)
         add_totals(self._snapshot, reader, fold.owners)
+        self._describe_idle()
+
+    def _describe_idle(self) -> None:
+        """Have a name for mounted namespaces that have no socket at the moment, but totals."""
+        snapshot = self._snapshot
+        upstreams = snapshot.totals.upstreams if snapshot.totals else ()
+        idle = {each.netns for each in upstreams} - {OWN_NETNS, *snapshot.namespaces}
+        if idle:
+            from zabbix_sockets.collector import namespaces  # noqa: PLC0415  # takes 2 ms
+            from zabbix_sockets.collector.places import Places  # noqa: PLC0415  # takes 1 ms
+
+            places = self._context.once(Places)
+            snapshot.idle_namespaces = namespaces.describe_mounted(places, idle)
 
     def _read(self) -> RecordReader:
         return self._plan.records(self._proc, self._deadline)
