@@ -1,10 +1,13 @@
-"""The direction of a connection: inbound, outbound or unknown. It is decided in this module alone.
+"""The direction of a connection: inbound, outbound or unknown. These rules alone decide it.
+
+Directions.of() applies them; row_fold.TableFold.add() has the one of the local port inline, as it
+comes to each row.
 
 The first of these that holds decides:
 
 1. The kernel's own decision, which only records of the BPF iterator have: an accepted socket has
    inherited a backlog from its listener, so its connection is inbound, even if the listener has
-   closed since. A socket whose local port connect(2) took has an outbound one. (set_tcp() of
+   closed since. A socket whose local port connect(2) chose is outbound. (set_tcp() of
    record.bpf.h; what has no backlog and bound its port itself is left to the rules below.)
 2. A listening TCP socket, or a UDP socket that is bound and not connected, has the connection's
    local port, and its local address or the wildcard one: it is inbound. The listener is one of

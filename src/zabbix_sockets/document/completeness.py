@@ -95,7 +95,7 @@ EFFECTS: Mapping[str, Effect] = {
 }
 """The effect of each of gaps.KINDS, in the order of the warnings."""
 
-_REASONS = (
+_WHY_NUMBERS_ARE_UNKNOWN = (
     ((gaps.HIDDEN_NAMES,), _HIDES_FROM_COUNT.format("the whole name")),
     ((gaps.HIDDEN_USERS,), _HIDES_FROM_COUNT.format("the user")),
     ((gaps.HIDDEN_COMMANDS,), _HIDES_FROM_COUNT.format("the command line")),
@@ -177,7 +177,9 @@ def why_unknown(found: Iterable[Gap], grouping: Grouping, name: str, protocol: s
         elif not (by_name and gap.kind in (gaps.CGROUPS, gaps.PLACES, gaps.CONTAINER_NAMES)):
             kinds.update((gap.kind,) if gap.kind != gaps.TABLE or gap.where in protocols else ())
     named = f" named {name}" if by_name else ""
-    reasons = (words for of_kinds, words in _REASONS if not kinds.isdisjoint(of_kinds))
+    reasons = (
+        words for of_kinds, words in _WHY_NUMBERS_ARE_UNKNOWN if not kinds.isdisjoint(of_kinds)
+    )
     return next(reasons, "").format(denied=denied, named=named)
 
 
