@@ -1,8 +1,6 @@
 """Reader of systemd's socket units: at which addresses they have systemd listen.
 
-Source: systemd.socket(5), systemd.unit(5), systemd.syntax(7); socket_address_parse() of systemd's
-src/basic/socket-util.c. The files are read, as anybody may, and systemd isn't asked: it answers
-over D-Bus alone. Only root can put a file there, so names and texts are an administrator's.
+Source: systemd.socket(5); socket_address_parse() of systemd's src/basic/socket-util.c.
 """
 
 from __future__ import annotations
@@ -10,38 +8,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from zabbix_sockets.model import shortage
 from zabbix_sockets.model.addresses import parse_address
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.model.snapshot import ListeningEnd
 from zabbix_sockets.model.wire import UNIX
-from zabbix_sockets.readers.files import read_regular
-
-UNIT_FOLDERS = (
-    "/etc/systemd/system.control",
-    "/run/systemd/system.control",
-    "/run/systemd/transient",
-    "/run/systemd/generator.early",
-    "/etc/systemd/system",
-    "/etc/systemd/system.attached",
-    "/run/systemd/system",
-    "/run/systemd/system.attached",
-    "/run/systemd/generator",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-    "/run/systemd/generator.late",
-)
-"""The folders of units of the host's own manager; in the first one that has it a unit's file is."""
+from zabbix_sockets.readers.unit_files import UnitFolders, settings_of
 
 _RUNS = "/run/systemd/system"
 """It is there where systemd is pid 1: sd_booted(3)."""
-_MAX_BYTES = 1 << 16
 _MAX_UNITS = 1000
 _SUFFIX = ".socket"
-_OF_SOCKETS = _SUFFIX, "socket.d"
-"""The ends of names of units' files, and of folders of drop-ins: socket.d is for all units."""
 _WANTED = "sockets.target.wants"
 """The folder, in those of units, of links to what is enabled: instances of a template are there."""
 _PROTOCOLS = {"ListenStream": "tcp", "ListenDatagram": "udp", "ListenSequentialPacket": "seqpacket"}
@@ -61,12 +38,12 @@ def read_socket_units(deadline: Deadline, root: str = "") -> dict[ListeningEnd, 
     """
     if not os.path.isdir(root + _RUNS):
         return {}
-    folders = _Folders(root)
+    folders = UnitFolders(_SUFFIX, root)
     found: dict[ListeningEnd, set[str]] = {}
-    for name in folders.units():
+    for name in _units(folders):
         if deadline.passed():
             break
-        for end in _ends_of(name, folders):
+        for end in _ends_of(name, folders, root):
             found.setdefault(end, set()).add(name)
     return {
         end: safe_name(os.fsencode(name))
@@ -76,67 +53,27 @@ def read_socket_units(deadline: Deadline, root: str = "") -> dict[ListeningEnd, 
     }
 
 
-class _Folders:
-    """The folders of units below *root*: what of socket units is in each of them."""
-
-    def __init__(self, root: str) -> None:
-        is_merged = os.path.islink(f"{root}/lib")  # with /usr/lib
-        self._names: dict[str, list[str]] = {}
-        for folder in UNIT_FOLDERS:
-            path = root + folder
-            names = [] if is_merged and folder.startswith("/lib/") else _listed(path)
-            if names:
-                self._names[path] = [each for each in names if each.endswith(_OF_SOCKETS)]
-
-    def units(self) -> list[str]:
-        """Return the names of the units, without templates, but with instances that are enabled."""
-        names = [each for of_folder in self._names.values() for each in of_folder]
-        names += [each for path in self._names for each in _listed(f"{path}/{_WANTED}")]
-        return sorted(
-            {each for each in names if each.endswith(_SUFFIX) and not each.endswith(f"@{_SUFFIX}")}
-        )[:_MAX_UNITS]
-
-    def file(self, name: str) -> str:
-        """Return the path of a unit's file; empty: none, it is masked, or a link to another unit's.
-
-        An instance without a file of its own has the template's.
-        """
-        prefix, at, _ = name.partition("@")
-        for each in (name, f"{prefix}@{_SUFFIX}") if at else (name,):
-            for path, names in self._names.items():
-                if each in names:
-                    return "" if _is_alias(path, each) else f"{path}/{each}"
-        return ""
-
-    def drop_ins(self, name: str) -> list[str]:
-        """Return the paths of a unit's drop-ins in the order in which they count.
-
-        Of those with one file name in several folders it is the first one's, of which the unit's
-        own folders come before those of all units with the beginning of its name.
-        """
-        stem = name[: -len(_SUFFIX)]
-        prefix, at, _ = stem.partition("@")
-        parts = prefix.split("-")
-        owners = [name, *([f"{prefix}@{_SUFFIX}"] if at else ())]
-        owners += [f"{'-'.join(parts[:end])}-{_SUFFIX}" for end in range(len(parts) - 1, 0, -1)]
-        found: dict[str, str] = {}
-        for owner in (*owners, "socket"):
-            for path, names in self._names.items():
-                for each in _listed(f"{path}/{owner}.d") if f"{owner}.d" in names else ():
-                    if each.endswith(".conf"):
-                        found.setdefault(each, f"{path}/{owner}.d/{each}")
-        return [path for _, path in sorted(found.items())]
+def _units(folders: UnitFolders) -> list[str]:
+    """Return the names of the units, without templates, but with instances that are enabled."""
+    names = [each for of_folder in folders.names.values() for each in of_folder]
+    names += [each for folder in folders.names for each in folders.listed(f"{folder}/{_WANTED}")]
+    return sorted(
+        {each for each in names if each.endswith(_SUFFIX) and not each.endswith(f"@{_SUFFIX}")}
+    )[:_MAX_UNITS]
 
 
-def _ends_of(name: str, folders: _Folders) -> Iterator[ListeningEnd]:
-    """Yield at what the unit *name* listens; an address may come twice."""
+def _ends_of(name: str, folders: UnitFolders, root: str) -> Iterator[ListeningEnd]:
+    """Yield at what the unit *name* listens; an address may come twice.
+
+    That is nothing of one that is masked, or a link to another unit's file.
+    """
     path = folders.file(name)
-    if not path:
+    if not path or _is_alias(root + path):
         return
     listed: list[tuple[str, str]] = []
     device = ""
     for each in (path, *folders.drop_ins(name)):
-        for setting, value in _settings(_text(each)):
+        for setting, value in settings_of(folders.text(each), "Socket"):
             if setting == "BindToDevice":
                 device = value
             elif setting.startswith("Listen") and not value:
@@ -147,18 +84,6 @@ def _ends_of(name: str, folders: _Folders) -> Iterator[ListeningEnd]:
         address = _expanded(value, name)
         if address:
             yield from _ends(protocol, address, device)
-
-
-def _settings(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the settings of the section Socket with their values."""
-    section = ""
-    for each in text.replace("\\\n", " ").split("\n"):
-        line = each.strip()
-        if line.startswith("["):
-            section = line
-        elif section == "[Socket]" and "=" in line and line[0] not in "#;":
-            name, _, value = line.partition("=")
-            yield name.strip(), value.strip()
 
 
 def _expanded(value: str, name: str) -> str:
@@ -209,27 +134,9 @@ def _unix_address(address: str) -> bytes:
     return os.fsencode(path)
 
 
-def _is_alias(folder: str, name: str) -> bool:
-    """Whether the file *name* in *folder* is a link to that of a unit of another name."""
-    path = f"{folder}/{name}"
+def _is_alias(path: str) -> bool:
+    """Whether a unit's file is a link to that of a unit of another name."""
     if not os.path.islink(path):
         return False
     target = os.path.basename(os.path.realpath(path))
-    return target != name and target.endswith(_SUFFIX)
-
-
-def _listed(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError as error:
-        shortage.note(error)
-        return []  # it isn't there, or may not be read
-
-
-def _text(path: str) -> str:
-    """Return the text of a unit's file; empty: it is /dev/null, is too long, or can't be read."""
-    try:
-        return os.fsdecode(read_regular(path, _MAX_BYTES))
-    except OSError as error:
-        shortage.note(error)
-        return ""
+    return target != os.path.basename(path) and target.endswith(_SUFFIX)

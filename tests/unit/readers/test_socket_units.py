@@ -138,7 +138,7 @@ def test_hostile_files(root: Path) -> None:
     write(root, f"{LIB}/ssh.socket", SSH)
     (root / LIB / "bytes.socket").write_bytes(b"[Socket]\nListenStream=\xff\nListenStream=/\xff\n")
     (root / LIB / "folder.socket").mkdir()
-    (root / LIB / "long.socket").write_text(SSH.replace("22", "23") + "#" * 70_000)
+    (root / LIB / "long.socket").write_text(SSH.replace("22", "23") + "#" * 300_000)
     (root / LIB / "dangling.socket").symlink_to("nothing.socket")
     found = ends_of(root)
     assert found.pop(("unix", b"/\xff", 0, "")) == "bytes.socket"
