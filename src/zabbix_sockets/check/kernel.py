@@ -10,12 +10,12 @@ from zabbix_sockets.check.distribution import install
 from zabbix_sockets.check.line import Line, degraded, ok, unknown
 from zabbix_sockets.check.system import System
 from zabbix_sockets.check.units import LOAD_UNIT, has_unit, state_of
+from zabbix_sockets.readers.bpf.loader import LIBRARIES
 from zabbix_sockets.readers.bpf.records import FIRST_KERNEL, is_older_than
 
 KERNEL, BTF, LOCKDOWN, LIBBPF = "kernel", "btf", "lockdown", "libbpf"
 
 _SECURITY = "/sys/kernel/security"
-_LIBRARIES = ("libbpf.so.1", "libbpf.so.0")
 _TOO_NEW = (6, 0)
 """The first kernel that has types which libbpf.so.0 can't read (BTF_KIND_ENUM64)."""
 
@@ -75,24 +75,24 @@ def check_libbpf(
     release: str = os.uname().release,
 ) -> Iterator[Line]:
     """Yield the line of libbpf, which `zabbix-sockets load` uses at boot, and nothing else does."""
-    for name in _LIBRARIES:
+    for name in LIBRARIES:
         try:
             open_library(name)
         except OSError:
             continue
-        if name == _LIBRARIES[0] or is_older_than(release, _TOO_NEW):
+        if name == LIBRARIES[0] or is_older_than(release, _TOO_NEW):
             yield ok(LIBBPF, f"{name} is there, for `zabbix-sockets load`")
         else:
             yield degraded(
                 LIBBPF,
                 f"{name} can't read the types of Linux {release}, so no BPF iterators are loaded:"
-                f" install libbpf 1 ({_LIBRARIES[0]}) of another source, or do without them",
+                f" install libbpf 1 ({LIBRARIES[0]}) of another source, or do without them",
                 _WITHOUT_UNIT if _has_failed_to_load(system) else "",
             )
         return
     yield degraded(
         LIBBPF,
-        "there is no libbpf.so.1 or libbpf.so.0: `zabbix-sockets load` can't load the BPF"
+        f"there is no {' or '.join(LIBRARIES)}: `zabbix-sockets load` can't load the BPF"
         " iterators, now or at the next boot",
         install(system, "libbpf"),
     )

@@ -16,9 +16,8 @@ from zabbix_sockets.check.system import System
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SourceUnavailableError
 from zabbix_sockets.model.paths import PINS
-from zabbix_sockets.readers.bpf.loader import LoadedPrograms
+from zabbix_sockets.readers.bpf.loader import LIBRARIES, LoadedPrograms
 
-_LIBRARIES = ("libbpf.so.1", "libbpf.so.0")
 _SECONDS = 10.0
 _UNKNOWN = "install it, as this distribution calls it"
 
@@ -36,7 +35,7 @@ def why_libbpf_fails(
     nothing is pinned. Else only the library is looked for. The name of its package is by the
     os-release below *root*.
     """
-    if not any(_opens(name, open_library) for name in _LIBRARIES):
+    if not any(_opens(name, open_library) for name in LIBRARIES):
         system = System(root, "/proc", Deadline(_SECONDS), PINS, os.geteuid())
         return f"libbpf: {install(system, 'libbpf') or _UNKNOWN}"
     if may_load:

@@ -26,7 +26,8 @@ from zabbix_sockets.readers.bpf.records import (
     why_kernel_cannot,
 )
 
-_NAMES = ("libbpf.so.1", "libbpf.so.0")
+LIBRARIES = ("libbpf.so.1", "libbpf.so.0")
+"""The names of libbpf, newest first."""
 _PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 _WARN = 0  # LIBBPF_WARN
 _MESSAGE_SIZE = 1 << 16
@@ -50,7 +51,7 @@ def _open_library() -> ctypes.CDLL:
     Raises:
         SourceUnavailableError: it is not on this host.
     """
-    for name in _NAMES:
+    for name in LIBRARIES:
         try:
             library = ctypes.CDLL(name, use_errno=True)
         except OSError:
