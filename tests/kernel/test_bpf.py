@@ -250,7 +250,7 @@ def test_bound_before_connecting(pins: str, port: int) -> None:
 def test_bounded_endpoints_lose_no_count(pins: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound on distinct endpoints every connection still counts."""
     monkeypatch.setattr("zabbix_sockets.collector.iterator.record_fold.MAX_ENDPOINTS", 5)
-    monkeypatch.setattr("zabbix_sockets.collector.iterator.record_fold._MAX_DISTINCT", 3)
+    monkeypatch.setattr("zabbix_sockets.collector.iterator.record_fold.MAX_DISTINCT", 3)
     for number in range(1, 21):
         zoo.pair(zoo.listener(f"127.3.0.{number}"))
     snapshot: Snapshot = collect(Query("bpf", netns="own", pins=pins))

@@ -8,6 +8,7 @@ from itertools import repeat
 
 from zabbix_sockets.collector.directions import Directions
 from zabbix_sockets.collector.row_fold import TableFold
+from zabbix_sockets.collector.sums import MAX_DISTINCT
 from zabbix_sockets.model.addresses import unmapped
 from zabbix_sockets.model.clients import Clients, ClientSums
 from zabbix_sockets.model.quality import Quality
@@ -15,7 +16,6 @@ from zabbix_sockets.model.snapshot import DeviceName, Snapshot
 from zabbix_sockets.model.wire import AddressToken, Encoding, SocketRow, Table, TcpState
 
 _ESTABLISHED = TcpState.ESTABLISHED.value
-_MAX_DISTINCT = 16384  # in the Counter before it is emptied
 _ANY_PORT = 0  # the remote port decides only of connections that no listener accepted
 
 RowEnd = tuple[int, AddressToken, int]
@@ -47,7 +47,7 @@ class RowClients:
 
     def settle(self) -> None:
         """Give the connections to their listeners, if many distinct ones wait for that."""
-        if len(self._counter) > _MAX_DISTINCT:
+        if len(self._counter) > MAX_DISTINCT:
             self._drain()
 
     def _drain(self) -> None:

@@ -18,6 +18,9 @@ MAX_ENDPOINTS = 50_000
 without their endpoints. The kernel's tables are in the order of a hash, so a connection that is
 frequent in a table is among its first rows, too."""
 
+MAX_DISTINCT = 16_384
+"""The number of distinct records, rows or ends in a Counter before it is emptied into sums."""
+
 MAX_REMOTES = 500
 """The number of distinct keys with a remote address (add_with_remote) of each owner."""
 

@@ -143,7 +143,7 @@ def test_not_yet_accepted() -> None:
 
 def test_batches_are_settled_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits for its listener doesn't grow with the table."""
-    monkeypatch.setattr("zabbix_sockets.collector.row_clients._MAX_DISTINCT", 10)
+    monkeypatch.setattr("zabbix_sockets.collector.row_clients.MAX_DISTINCT", 10)
     folded = Folded(messages.ENCODING)
     folded.fold.add([folded.row("0.0.0.0", "0.0.0.0", 1, LISTEN)])
     for at in range(100):

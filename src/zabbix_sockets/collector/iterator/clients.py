@@ -15,6 +15,7 @@ from zabbix_sockets.collector.directions import Directions, DirectionsByTable
 from zabbix_sockets.collector.iterator.record_fold import ENCODING
 from zabbix_sockets.collector.row_clients import RowClients
 from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.collector.sums import MAX_DISTINCT
 from zabbix_sockets.collector.table_readers import TCP_TABLES, tcp_rows
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.addresses import IPV4_LENGTH, unmapped
@@ -42,7 +43,6 @@ from zabbix_sockets.readers.bpf.records import (
     read_chunks,
 )
 
-_MAX_DISTINCT = 16384  # records in the Counter before it is emptied, and local ends remembered
 _ANY_PORT = 0  # the remote port decides only of connections that no listener accepted
 _UNDECODED = struct.Struct(f"{CLIENT.size}s")
 _INODE_AT, _ADDRESS_AT = CLIENT_END.size, CLIENT_END.size + 4
@@ -120,7 +120,7 @@ class RecordClients:
         counter: Counter[tuple[bytes]] = Counter()
         for chunk in read_chunks(fd, CLIENT.size, deadline):
             counter.update(_UNDECODED.iter_unpack(chunk))
-            if len(counter) > _MAX_DISTINCT:
+            if len(counter) > MAX_DISTINCT:
                 self._drain(counter)
         self._drain(counter)
 
@@ -153,7 +153,7 @@ class RecordClients:
         *end* is the part of a record before the inode.
         """
         if end not in self._by_end:
-            if len(self._by_end) > _MAX_DISTINCT:  # a proxy that takes any address (TPROXY)
+            if len(self._by_end) > MAX_DISTINCT:  # a proxy that takes any address (TPROXY)
                 self._by_end.clear()
             self._by_end[end] = self._find_clients_of(end)
         return self._by_end[end]

@@ -11,7 +11,7 @@ from collections import Counter
 
 from zabbix_sockets.collector.directions import DirectionsByTable
 from zabbix_sockets.collector.iterator.record_fold import ENCODING
-from zabbix_sockets.collector.sums import MAX_ENDPOINTS, Sums
+from zabbix_sockets.collector.sums import MAX_DISTINCT, MAX_ENDPOINTS, Sums
 from zabbix_sockets.model.addresses import IPV4_LENGTH, unmapped
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.snapshot import (
@@ -33,7 +33,6 @@ from zabbix_sockets.readers.bpf.minisocks import (
 )
 from zabbix_sockets.readers.bpf.records import read_chunks
 
-_MAX_DISTINCT = 16384  # records in the Counter before it is emptied
 _UID = 0  # netlink tells no other of nearly all of them
 _NO_ADDRESS = bytes(16)
 
@@ -65,7 +64,7 @@ class MinisockFold:
         try:
             for chunk in read_chunks(fd, MINISOCK.size, deadline):
                 update(unpack(chunk))
-                if len(counter) > _MAX_DISTINCT:
+                if len(counter) > MAX_DISTINCT:
                     self._drain(counter)
         finally:
             self._drain(counter)

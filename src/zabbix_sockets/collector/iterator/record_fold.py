@@ -16,7 +16,7 @@ from functools import cache, partial
 from zabbix_sockets.collector.directions import DirectionsByTable
 from zabbix_sockets.collector.iterator.record_owners import RecordOwners
 from zabbix_sockets.collector.iterator.unix_fold import UnixFold
-from zabbix_sockets.collector.sums import MAX_ENDPOINTS, Sums
+from zabbix_sockets.collector.sums import MAX_DISTINCT, MAX_ENDPOINTS, Sums
 from zabbix_sockets.model.addresses import fold_address, unmapped
 from zabbix_sockets.model.errors import DeadlineError
 from zabbix_sockets.model.quality import VALUES, Quality, add_to, sample
@@ -46,7 +46,6 @@ ENCODING = Encoding(
     wildcard={AF_INET: bytes(4), AF_INET6: bytes(16)},
 )
 """Ports and addresses of records are as the model has them."""
-_MAX_DISTINCT = 16384  # records in the Counter before it is emptied
 _MAX_SAMPLES = 4096  # kept to be found again
 _CLOSE_WAIT = TcpState.CLOSE_WAIT.value
 _TCP, _UDP = PROTOCOL_NUMBERS["tcp"], PROTOCOL_NUMBERS["udp"]
@@ -149,7 +148,7 @@ class RecordFold:
         unpack, update = layout.iter_unpack, counter.update
         for chunk in chunks:
             update(unpack(chunk))
-            if len(counter) > _MAX_DISTINCT:
+            if len(counter) > MAX_DISTINCT:
                 self._drain(counter)
         self._drain(counter)
 

@@ -13,6 +13,7 @@ from itertools import compress
 
 from zabbix_sockets.collector.row_fold import RowKey, TableFold
 from zabbix_sockets.collector.sources import Plan
+from zabbix_sockets.collector.sums import MAX_DISTINCT
 from zabbix_sockets.collector.table_readers import ends_of_time_wait
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
@@ -26,7 +27,6 @@ _LOCAL, _REMOTE, _BOTH = range(3)
 if it does, and nobody listens on that; if somebody does, listeners decide."""
 
 _MUCH = 1000  # sockets, for which another scan of the host's table is worth its while
-_MAX_DISTINCT = 16384  # ends in a Counter before it is emptied
 _UID = 0  # netlink tells no other of them
 _STATE = TcpState.TIME_WAIT.value
 
@@ -105,7 +105,7 @@ class TimeWaitFold:
         if _BOTH in counted:
             for both in compress(ends.both(), counted.translate(_IS_BOTH)):
                 self._add_both(both)
-        if len(self._local) + len(self._remote) > _MAX_DISTINCT:
+        if len(self._local) + len(self._remote) > MAX_DISTINCT:
             self.finish()
 
     def finish(self) -> None:

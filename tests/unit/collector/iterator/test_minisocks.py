@@ -142,7 +142,7 @@ def test_only_wanted_states(tmp_path: Path) -> None:
 def test_bounded_ends_lose_no_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound remote ends are left out, and it is said; directions stay right."""
     monkeypatch.setattr(minisocks, "MAX_ENDPOINTS", 10)
-    monkeypatch.setattr(minisocks, "_MAX_DISTINCT", 7)
+    monkeypatch.setattr(minisocks, "MAX_DISTINCT", 7)
     fold = MinisockFold(ALL)
     addresses = [struct.pack(">I", number) for number in range(1, 101)]
     both = {"local_port": 150, "remote_port": 443}

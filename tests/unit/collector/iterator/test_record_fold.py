@@ -156,7 +156,7 @@ def test_bounds_change_no_sum(data: list[bytes]) -> None:
     free = sums(fold(data))
     with (
         mock.patch.object(record_fold, "MAX_ENDPOINTS", 2),
-        mock.patch.object(record_fold, "_MAX_DISTINCT", 3),
+        mock.patch.object(record_fold, "MAX_DISTINCT", 3),
     ):
         few = sums(fold(data))
     assert few == free
@@ -345,7 +345,7 @@ def test_bounds_change_no_quality(endpoints: list[tuple[int, ...]]) -> None:
     free = sum(qualities_of(data, 3600))
     with (
         mock.patch.object(record_fold, "MAX_ENDPOINTS", 2),
-        mock.patch.object(record_fold, "_MAX_DISTINCT", 3),
+        mock.patch.object(record_fold, "MAX_DISTINCT", 3),
         mock.patch.object(record_fold, "_MAX_SAMPLES", 2),
     ):
         assert sum(qualities_of(data, 3600)) == free

@@ -114,7 +114,7 @@ def test_as_row_by_row(case: tuple[Table, list[SocketRow], list[SocketRow]]) -> 
 
 def test_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many ends there are, the counters and the sums stay small, and no socket is lost."""
-    monkeypatch.setattr(time_wait, "_MAX_DISTINCT", 10)
+    monkeypatch.setattr(time_wait, "MAX_DISTINCT", 10)
     table = Table("tcp", AF_INET)
     fold = fold_of(table, [], max_endpoints=20)
     apart = TimeWaitFold(fold)
