@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,11 @@ def _children(pid: int) -> list[int]:
 
 
 def _socket_inodes(pid: int) -> set[str]:
-    """The inodes of the sockets that a process holds."""
-    targets = (os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir())
+    """The inodes of the sockets that a process holds; another program may just begin in it."""
+    targets = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            targets.append(os.readlink(entry))
     return {target[8:-1] for target in targets if target.startswith("socket:")}
 
 
