@@ -198,7 +198,7 @@ MISSING = 0.003 if rounds.IS_SHORT else 0.001
 
 
 def assert_nearly(found: Counter[str], number: int, names: tuple[str, ...]) -> None:
-    """None is counted twice, and at most one in a thousand is missing."""
+    """None is counted twice, and no more than MISSING of them are missing."""
     for name in names:
         each = PAYLOAD if name.startswith("bytes") else 1
         assert number * each * (1 - MISSING) <= found[name] <= number * each, (name, found)
