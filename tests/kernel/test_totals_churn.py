@@ -193,15 +193,11 @@ def listen(address: str, comm: bytes) -> tuple[Child, tuple[str, int]]:
         return Child(work, comm), server.getsockname()
 
 
-MISSING = 0.003 if rounds.IS_SHORT else 0.001
-"""The share that may be missing: of a few thousand, one in a thousand is now and then four."""
-
-
 def assert_nearly(found: Counter[str], number: int, names: tuple[str, ...]) -> None:
-    """None is counted twice, and no more than MISSING of them are missing."""
+    """None is counted twice, and at most one in a thousand is missing."""
     for name in names:
         each = PAYLOAD if name.startswith("bytes") else 1
-        assert number * each * (1 - MISSING) <= found[name] <= number * each, (name, found)
+        assert number * each * 0.999 <= found[name] <= number * each, (name, found)
 
 
 OUTBOUND = "attempts", "opened", "closed", "bytes_sent", "bytes_received"

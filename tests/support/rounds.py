@@ -48,7 +48,7 @@ NAMESPACES = _of(60, 200, 200)
 TOTALS = _of(15, 1000, 20_000)
 """Rounds of connections that are compared with the totals in the kernel, beside others."""
 
-INTERRUPTED = _of(3000, 30_000, 60_000)
+INTERRUPTED = _of(6000, 30_000, 60_000)
 """Connections that are counted while softirqs come by interrupts."""
 
 RUSH = _of(2, 60, 600)
