@@ -241,9 +241,10 @@ def _note_left_out(titles: Sequence[str]) -> None:
 
 
 def _document(options: ShowOptions, deadline: Deadline) -> Document:
-    """Return the document that the rows of a list are taken from."""
+    """Return the document that the rows of a list are taken from, without those of other lists."""
     snapshot, grouping = collected(options.collecting, deadline, _measuring(options), by_file=False)
-    return build_document(snapshot, NO_LIMITS, grouping, for_people=True)
+    limits = NO_LIMITS._replace(**{name: 0 for name in LISTS if name != options.kind})
+    return build_document(snapshot, limits, grouping, for_people=True)
 
 
 def _show_rows(options: ShowOptions, deadline: Deadline) -> str:

@@ -5,7 +5,7 @@ A row of a group or an upstream is there while its totals change, even if nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from operator import itemgetter
 from typing import Any
@@ -27,6 +27,7 @@ from zabbix_sockets.grouping.grouping import Grouping
 from zabbix_sockets.model.addresses import format_address
 from zabbix_sockets.model.snapshot import FIRST_USER_UID, Snapshot
 from zabbix_sockets.model.totals import (
+    RECENT,
     Counters,
     PackedCounters,
     ProcessTotals,
@@ -35,9 +36,6 @@ from zabbix_sockets.model.totals import (
     counters_of,
 )
 from zabbix_sockets.model.wire import OWN_NETNS
-
-RECENT = 600 * 10**9
-"""The nanoseconds for which a row stays after the last change of its totals."""
 
 _RECORDS: dict[str, type[Record]] = {
     "processes": records.ProcessTotals,
@@ -50,21 +48,17 @@ _PLACES = ("unit", "container", "user")
 class _Sum:
     """What was counted of one row: the sums of counters, and the latest change of any.
 
-    *labels* are the texts and numbers that a new row of it begins with, or the upstream that they
-    are made of. Thousands of them are made, for which few rows are.
+    *owner* is the name of the group whose row or upstream it is, "" of a listener, and *first* one
+    of its totals. Thousands of these are made, for which few rows are.
     """
 
-    __slots__ = "changed", "counters", "labels", "netns", "uid"
+    __slots__ = "changed", "counters", "first", "netns", "owner", "uid"
 
-    def __init__(
-        self,
-        totals: ProcessTotals | ServerTotals,
-        labels: tuple[str, ServerTotals] | str,
-        uid: int,
-    ) -> None:
+    def __init__(self, totals: ProcessTotals | ServerTotals, owner: str, uid: int) -> None:
         self.counters = totals.counters
         self.changed = totals.changed
-        self.labels = labels
+        self.owner = owner
+        self.first = totals
         self.uid = uid
         self.netns = totals.netns
 
@@ -116,7 +110,7 @@ def add_totals(
         return
     facts = facts_of(snapshot, grouping)
     since = totals.read_at - RECENT
-    sums = _sums(snapshot, totals, grouping, label, _ports(ranked, totals, since))
+    sums = _sums(snapshot, totals, grouping, label)
     for name, rows in ranked.items():
         record, found = _recorder(_RECORDS[name]), sums[name]
         for one in rows:
@@ -130,56 +124,35 @@ def add_totals(
         ("upstreams", UpstreamRow, {"protocol": "tcp"}),
     ):
         ids = {each.row.id for each in ranked[name]}
-        ranks = {
-            row_id: rank(each.uid, False, 0, row_id)
-            for row_id, each in sums[name].items()
-            if each.changed > since and row_id not in ids
-        }
+        closed: dict[tuple[bool, str], list[str]] = {}
+        for row_id, each in sums[name].items():
+            if each.changed > since and row_id not in ids:
+                closed.setdefault((each.uid >= FIRST_USER_UID, each.owner), []).append(row_id)
         zeros, record = absent_row(row_class, facts), _recorder(_RECORDS[name])
-        for row_id in choices[name].of(ranks):
+        for row_id in choices[name].of_closed(closed):
             each = sums[name][row_id]
             row: Row = row_class(**{"id": row_id, **known, "netns": label(each.netns)})
-            owner = each.labels if isinstance(each.labels, str) else each.labels[0]
-            one = RankedRow(ranks[row_id], row, members=members.get(owner, ()))
+            ranks = rank(each.uid, False, 0, row_id)
+            one = RankedRow(ranks, row, members=members.get(each.owner, ()))
             one.is_open = False
-            one.fields = partial(_fields, zeros, row, each.labels)
+            one.fields = partial(_fields, zeros, row, each)
             one.totals = partial(record, each.counters)
             ranked[name].append(one)
 
 
-def _ports(
-    ranked: Mapping[str, Sequence[RankedRow[Any]]], totals: Totals, since: int
-) -> dict[str, Collection[int | None]]:
-    """Return the ports of the listeners and upstreams which may have rows, by the lists' names.
-
-    Thousands of keys may have none: all of one row have the same port, so none of these is missed.
-    """
-    found = {
-        name: {getattr(each.row, "port", None) for each in ranked[name]}
-        for name in ("listeners", "upstreams")
-    }
-    found["upstreams"] |= {each.port for each in totals.upstreams if each.changed > since}
-    return dict(found)
-
-
-def _fields(
-    zeros: Mapping[str, Any], row: Row, labels: tuple[str, ServerTotals] | str
-) -> dict[str, Any]:
+def _fields(zeros: Mapping[str, Any], row: Row, counted: _Sum) -> dict[str, Any]:
     """Return the fields of a row of what has no socket; *zeros* are those of a row of nothing."""
-    return {**zeros, **vars(row), **_labels(labels)}
+    labels: dict[str, Any] = {"name": counted.owner}
+    if isinstance(counted.first, ServerTotals):
+        address, port = format_address(counted.first.address), counted.first.port
+        labels = {"process": counted.owner, "protocol": "tcp", "address": address, "port": port}
+    return {**zeros, **vars(row), **labels}
 
 
 def _sums(
-    snapshot: Snapshot,
-    totals: Totals,
-    grouping: Grouping,
-    label: NetnsLabel,
-    ports: Mapping[str, Collection[int | None]],
+    snapshot: Snapshot, totals: Totals, grouping: Grouping, label: NetnsLabel
 ) -> dict[str, _Sums]:
-    """Return what was counted of each row of each list.
-
-    Of listeners and upstreams that is what has one of the *ports*, by the lists' names.
-    """
+    """Return what was counted of each row of each list."""
     names = _names(snapshot, grouping)
     processes: _Sums = {}
     listeners: _Sums = {}
@@ -187,11 +160,11 @@ def _sums(
     id_of = _ids(label)
 
     def add_to(
-        sums: _Sums, row_id: str, totals: ProcessTotals | ServerTotals, labels: Any, uid: int
+        sums: _Sums, row_id: str, totals: ProcessTotals | ServerTotals, owner: str, uid: int
     ) -> None:
         found = sums.get(row_id)
         if found is None:
-            sums[row_id] = _Sum(totals, labels, uid)
+            sums[row_id] = _Sum(totals, owner, uid)
         else:
             found.add(totals, uid)
 
@@ -200,15 +173,16 @@ def _sums(
             add_to(processes, name, process, name, process.uid)
     seen = {OWN_NETNS, *snapshot.namespaces}  # others have no listener, and no label of their own
     for listener in totals.listeners:
-        if listener.port in ports["listeners"] and listener.netns in seen:
+        if listener.netns in seen:
             add_to(listeners, id_of(listener), listener, "", FIRST_USER_UID)
+    uids = [process.uid for process in totals.processes]
     for upstream in totals.upstreams:
-        if upstream.port not in ports["upstreams"] or upstream.process is None:
+        if upstream.process is None:
             continue
         name = names[upstream.process]
         if name is not None:
-            uid = totals.processes[upstream.process].uid
-            add_to(upstreams, f"{name}>{id_of(upstream)}", upstream, (name, upstream), uid)
+            row_id = f"{name}>{id_of(upstream)}"
+            add_to(upstreams, row_id, upstream, name, uids[upstream.process])
     return {"processes": processes, "listeners": listeners, "upstreams": upstreams}
 
 
@@ -234,16 +208,3 @@ def _ids(label: NetnsLabel) -> Callable[[ServerTotals], str]:
     """
     id_of = cache(partial(listener_id, "tcp"))
     return lambda each: id_of(each.address, each.port, each.device, label(each.netns))
-
-
-def _labels(labels: tuple[str, ServerTotals] | str) -> dict[str, Any]:
-    """Return the labels of a row: of a process, or of a process and an upstream of it."""
-    if isinstance(labels, str):
-        return {"name": labels}
-    process, upstream = labels
-    return {
-        "process": process,
-        "protocol": "tcp",
-        "address": format_address(upstream.address),
-        "port": upstream.port,
-    }

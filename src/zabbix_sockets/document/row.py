@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain, islice, zip_longest
 from typing import Any, Generic, TypeVar
 
 from zabbix_sockets.document.record import Record, number, numbers, percentage
@@ -120,6 +121,9 @@ MOST_MADE = 2000
 """The most rows of a list that are made if the document has bounds. A local user may have a hundred
 thousand listeners: to make as many rows would take longer than an agent waits."""
 
+MOST_CLOSED = 500
+"""The most of these of which nothing is open."""
+
 
 class Choice:
     """The choice of the rows that are made; of the others there are only sums, in one row.
@@ -143,6 +147,30 @@ class Choice:
             return ranks.keys()
         best = set(sorted(ranks, key=ranks.__getitem__)[: self._most])
         best.update(key for key, rank in ranks.items() if self._must_stay(rank[3]))
+        return best
+
+    def of_closed(self, ids: Mapping[tuple[bool, str], Sequence[str]]) -> Collection[str]:
+        """Return the ids of the rows to make of those without a socket, which have totals.
+
+        They are fewer, MOST_CLOSED, for one process may reach thousands of remote ends in turn.
+
+        Args:
+            ids: the rows' ids, by whether they are a user's, and by the process.
+
+        So each process has as many as the next one: of all ids the first, then the second, and so
+        on; before all those of a user come those of the system.
+        """
+        if self._most is None:
+            return [row_id for each in ids.values() for row_id in each]
+        best: dict[str, None] = {}
+        for of_users in (False, True):
+            queues = [
+                sorted(each) for (is_user, _), each in sorted(ids.items()) if is_user is of_users
+            ]
+            turns = chain.from_iterable(zip_longest(*queues))
+            best.update(dict.fromkeys(islice(filter(None, turns), MOST_CLOSED - len(best))))
+        for each in ids.values():
+            best.update(dict.fromkeys(filter(self._must_stay, each)))
         return best
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from _socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from functools import lru_cache
 
 IPV4_LENGTH, IPV6_LENGTH = 4, 16
 """Bytes of a packed address."""
@@ -20,6 +21,7 @@ def family_of(address: bytes) -> int:
     return AF_INET if len(address) == IPV4_LENGTH else AF_INET6
 
 
+@lru_cache(maxsize=4096)
 def format_address(address: bytes) -> str:
     """Return the text of a packed address: "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"."""
     return inet_ntop(family_of(address), address)

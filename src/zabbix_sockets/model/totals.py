@@ -8,6 +8,12 @@ import struct
 # NamedTuple's annotations are evaluated: typing compiles each that is a text.
 from typing import Literal, NamedTuple, Optional
 
+RECENT = 600 * 10**9
+"""The nanoseconds for which a row stays after the last change of its totals."""
+
+Endpoint = tuple[bytes, int]
+"""A packed address and a port."""
+
 
 class Counters(NamedTuple):
     """The totals of one process, listener or upstream.
@@ -90,7 +96,7 @@ class ServerTotals(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """The totals of the namespaces that were asked for, or of all.
+    """The totals of the namespaces and endpoints that were asked for, or of all.
 
     Attributes:
         since: Unix seconds when the counting began.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from zabbix_sockets.document.admission import Admission, Moment, Table
-from zabbix_sockets.document.counted import RECENT
-from zabbix_sockets.document.document import Document, Limits, build_document
-from zabbix_sockets.document.row import MOST_MADE
+from zabbix_sockets.document.document import NO_LIMITS, Document, Limits, build_document
+from zabbix_sockets.document.row import MOST_CLOSED, MOST_MADE
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
@@ -15,7 +16,7 @@ from zabbix_sockets.model.snapshot import (
     Snapshot,
     Standing,
 )
-from zabbix_sockets.model.totals import ProcessTotals, ServerTotals, Totals
+from zabbix_sockets.model.totals import RECENT, ProcessTotals, ServerTotals, Totals
 from zabbix_sockets.model.wire import OWN_NETNS
 
 from ..snapshots import outbound, packed, snapshot_of, tcp_listener  # noqa: TID252  # a test folder is no package
@@ -127,20 +128,58 @@ def test_namespaces_that_are_gone() -> None:
     assert (row.netns, row.totals and row.totals.accepted) == ("(unnamed)", 2)
 
 
-def test_thousands_of_keys() -> None:
-    """The rows of the lowest ranks are made, and the same ones as if all were."""
+def of_many(numbers: dict[str, int], uids: dict[str, int] | None = None) -> Snapshot:
+    """Return what was counted of processes, each of which has had so many upstreams."""
     figures = counters(attempts=3)
     snapshot = counted(Process(0, "client"), figures)
+    snapshot.counted = [Process(0, name) for name in numbers]
     assert snapshot.totals
-    ports = range(1, MOST_MADE + 500)
-    upstreams = [ServerTotals(0, OWN_NETNS, LOCAL, port, "", *figures) for port in ports]
-    snapshot.totals = snapshot.totals._replace(upstreams=upstreams)
-    bounded, whole = (
-        build_document(snapshot, Limits(upstreams=most, max_bytes=1 << 30)).upstreams
-        for most in (30, len(ports))
+    snapshot.totals = snapshot.totals._replace(
+        processes=[
+            ProcessTotals(name.encode(), False, (uids or {}).get(name, 0), 1, OWN_NETNS, *figures)
+            for name in numbers
+        ],
+        upstreams=[
+            ServerTotals(at, OWN_NETNS, LOCAL, port, "", *figures)
+            for at, number in enumerate(numbers.values())
+            for port in range(1, 1 + number)
+        ],
     )
-    assert len(whole) == len(ports)
-    assert [row.content() for row in bounded] == [row.content() for row in whole[:30]]
+    return snapshot
+
+
+def upstreams_of(snapshot: Snapshot, limits: Limits) -> Counter[str]:
+    """Return how many rows of upstreams each process has."""
+    return Counter(row.process for row in build_document(snapshot, limits).upstreams)
+
+
+ROOM = Limits(upstreams=MOST_MADE - 1, max_bytes=1 << 30)
+"""Room for more rows than are made of what has no socket."""
+
+
+def test_thousands_of_upstreams() -> None:
+    """Without bounds each has a row, else some, and these are the same ones each time."""
+    snapshot = of_many({"crawler": MOST_MADE + 500})
+    assert upstreams_of(snapshot, NO_LIMITS) == {"crawler": MOST_MADE + 500}
+    bounded = build_document(snapshot, ROOM).upstreams
+    assert len(bounded) == MOST_CLOSED
+    assert snapshot.totals
+    snapshot.totals.upstreams.reverse()
+    assert [row.content() for row in build_document(snapshot, ROOM).upstreams] == [
+        row.content() for row in bounded
+    ]
+
+
+def test_turns() -> None:
+    """One process with thousands of upstreams takes no row of another one's few."""
+    numbers = {"a-crawler": MOST_CLOSED + 300, "shop": 5, "z-crawler": MOST_CLOSED + 300, "zoo": 9}
+    assert upstreams_of(of_many(numbers), ROOM) == {
+        "a-crawler": MOST_CLOSED // 2 - 7, "shop": 5, "z-crawler": MOST_CLOSED // 2 - 7, "zoo": 9,
+    }  # fmt: skip
+    users = {f"user {number}": 1000 + number for number in range(MOST_CLOSED)}
+    numbers = dict.fromkeys(users, 2) | {"shop": 400}
+    found = upstreams_of(of_many(numbers, users), ROOM)
+    assert (found["shop"], found.total()) == (400, MOST_CLOSED)
 
 
 def test_a_cgroup_that_is_gone() -> None:
@@ -202,3 +241,15 @@ def test_admitted_rows_stay_without_a_socket() -> None:
     document = of(counted(Process(0, "passing"), counters(attempts=3)))
     assert [row.id for row in document.processes] == ["web"]
     assert [row.id for row in document.upstreams] == ["passing>tcp/127.0.0.1:80"]
+
+
+def test_an_admitted_upstream_has_a_row() -> None:
+    """However many others have one turn before it."""
+    table = Table(None, Moment(1_700_000_000, 1000, b"b" * 16))
+    admission = Admission(table, lambda _members: Standing(SYSTEM_UNIT, ""), lambda _data: "")
+    build_document(of_many({"z": 1}), ROOM, admission=admission)
+    others = {f"a {number:04}": 1 for number in range(MOST_CLOSED)}
+    snapshot = of_many({**others, "z": 1})
+    assert "z" not in upstreams_of(snapshot, ROOM)
+    document = build_document(snapshot, ROOM, admission=admission)
+    assert [row.admitted for row in document.upstreams if row.process == "z"] == [1]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import rounds
 
-from zabbix_sockets.document.counted import RECENT
+from zabbix_sockets.model.totals import RECENT
 
 from ..agents import CACHE, Agents, Kind, Way  # noqa: TID252  # a test folder is no installed package
 from ..outages import receiving  # noqa: TID252
@@ -36,7 +36,7 @@ MISSED = 0 if IS_ALONE else 0.7
 """The share of intervals that may be missed."""
 
 IS_LONG = rounds.SOAK_SECONDS > 3 * RECENT / 10**9
-"""Whether what is gone has left the documents before the last third, so that these grow no more."""
+"""Whether it goes on until the host has become as it stays: see halves()."""
 
 GROWTH = (1 if IS_LONG else 64) * MB
 DRIFT = 0.010 if IS_LONG else 0.5
@@ -59,27 +59,39 @@ def soak(stage: Stage, agents: Agents, servers: Servers) -> Soak:
     return found
 
 
-def risen(values: Sequence[float]) -> float:
-    """Return by how much the last third is above the one before, each while nothing goes on.
+def halves(soak: Soak, timed: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """Return the values of the first half and of the second half of the time that is compared.
 
-    The first third is for beginning.
+    That begins when the host has become as it stays: as many of the processes that come and go have
+    rows for their totals as ever, since the programs were last loaded RECENT ago. In a short soak
+    it is the last two thirds of the time. *timed* are values with their seconds since it began.
     """
-    third = len(values) // 3
-    before, after = values[third : 2 * third], values[2 * third :]
+    loaded = max(moment for moment, event in soak.events if event.startswith("load"))
+    start = loaded + RECENT / 10**9 if IS_LONG else soak.seconds / 3
+    middle = (start + soak.seconds) / 2
+    before = [value for moment, value in timed if start <= moment < middle]
+    return before, [value for moment, value in timed if moment >= middle]
+
+
+def risen(soak: Soak, timed: Sequence[tuple[float, float]]) -> float:
+    """Return by how much the second half is above the first, each while nothing goes on."""
+    before, after = halves(soak, timed)
     return statistics.quantiles(after)[0] - statistics.quantiles(before)[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_memory_is_flat(soak: Soak, kind: str) -> None:
     """No process takes more in the end than it did before."""
-    assert risen([each.own_bytes for each in soak.samples[kind]]) <= GROWTH
+    timed = [(each.seconds, each.own_bytes) for each in soak.samples[kind]]
+    assert risen(soak, timed) <= GROWTH
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_descriptors_are_as_many(soak: Soak, kind: str) -> None:
     """Nor are there more of them, or more threads."""
     for field in ("descriptors", "threads"):
-        assert risen([getattr(each, field) for each in soak.samples[kind]]) < 3, field
+        timed = [(each.seconds, getattr(each, field)) for each in soak.samples[kind]]
+        assert risen(soak, timed) < 3, field
 
 
 def test_kernel_memory_is_flat(soak: Soak) -> None:
@@ -87,7 +99,7 @@ def test_kernel_memory_is_flat(soak: Soak) -> None:
     last = max(moment for moment, event in soak.events if event.startswith("load"))
     taken = [size for moment, size in soak.maps if moment > last]
     assert min(taken) > MB
-    assert risen(taken) <= GROWTH
+    assert risen(soak, soak.maps) <= GROWTH
 
 
 def test_every_question_is_answered(soak: Soak) -> None:
@@ -160,11 +172,9 @@ def test_no_interval_is_missed(soak: Soak, of: str) -> None:
 @pytest.mark.short_form
 @pytest.mark.parametrize("of", ["made", "printed"])
 def test_drift(soak: Soak, of: str) -> None:
-    """What is early in its second in the end is so by as much as in the beginning."""
+    """What is early in its second in the end is so by as much as it was before."""
     times: list[float] = getattr(soak, of)
-    offsets = [each - times[0] - round(each - times[0]) for each in times]
-    third = len(offsets) // 3
-    first, last = (
-        statistics.quantiles(part, n=10)[0] for part in (offsets[:third], offsets[-third:])
-    )
-    assert abs(last - first) < DRIFT
+    since = [each - times[0] for each in times]
+    timed = [(each, each - round(each)) for each in since]
+    before, after = (statistics.quantiles(half, n=10)[0] for half in halves(soak, timed))
+    assert abs(after - before) < DRIFT

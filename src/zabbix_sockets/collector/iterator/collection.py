@@ -112,12 +112,16 @@ class IteratorCollection:
 
     def _add_totals(self, fold: RecordFold, netns: int, device_name: DeviceName) -> None:
         """Add what the kernel has counted up to now, after the pass that the records are of."""
-        from zabbix_sockets.collector.iterator.counted import add_totals  # noqa: PLC0415  # takes 1 ms
+        from zabbix_sockets.collector.iterator.counted import (  # noqa: PLC0415  # takes 1 ms
+            add_totals,
+            endpoints,
+        )
         from zabbix_sockets.readers.bpf.totals import TotalsReader  # noqa: PLC0415
 
         own_only = self._query.netns == OWN
         wanted = frozenset((OWN_NETNS,)) if own_only else self._snapshot.selected
-        reader = TotalsReader(self._query.pins, netns, device_name, self._deadline, wanted)
+        place = self._query.pins, netns, device_name
+        reader = TotalsReader(*place, self._deadline, wanted, *endpoints(self._snapshot))
         add_totals(self._snapshot, reader, fold.owners)
         self._describe_idle()
 

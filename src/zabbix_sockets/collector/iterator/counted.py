@@ -6,8 +6,8 @@ from zabbix_sockets.collector.iterator.record_owners import RecordOwners
 from zabbix_sockets.model.errors import DeadlineError, ParseError
 from zabbix_sockets.model.names import KERNEL
 from zabbix_sockets.model.programs import name_by_comm, program_name
-from zabbix_sockets.model.snapshot import Process, Snapshot
-from zabbix_sockets.model.totals import ProcessTotals
+from zabbix_sockets.model.snapshot import OUTBOUND, Process, Snapshot
+from zabbix_sockets.model.totals import Endpoint, ProcessTotals
 from zabbix_sockets.readers.bpf.totals import TotalsReader
 
 
@@ -30,6 +30,20 @@ def add_totals(snapshot: Snapshot, reader: TotalsReader, owners: RecordOwners) -
             living.setdefault(key, set()).add(process.name)
     snapshot.totals = totals
     snapshot.counted = [_process(each, living) for each in totals.processes]
+
+
+def endpoints(snapshot: Snapshot) -> tuple[set[Endpoint], set[Endpoint]]:
+    """Return the endpoints of the TCP listeners, and those to which connections are outbound.
+
+    They are all for which there may be a row of what is open.
+    """
+    listeners = {(each.address, each.port) for each in snapshot.listeners}
+    upstreams = {
+        (each.address, each.port)
+        for each in snapshot.connections
+        if each.direction == OUTBOUND and each.address is not None and each.port is not None
+    }
+    return listeners, upstreams
 
 
 def _process(counted: ProcessTotals, living: dict[tuple[bytes, int], set[str]]) -> Process:

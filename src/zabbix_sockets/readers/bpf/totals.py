@@ -7,15 +7,17 @@ and each total as it is at that moment.
 import os
 import struct
 from _socket import AF_INET, AF_INET6
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from time import monotonic_ns
-from typing import NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.snapshot import DeviceName
 from zabbix_sockets.model.totals import (
+    RECENT,
     Counters,
+    Endpoint,
     ProcessTotals,
     ServerTotals,
     Totals,
@@ -48,8 +50,18 @@ PINS = (*TRACEPOINTS, *MAPS)
 _SUMS = f"{8 * len(Counters._fields)}sQ8x"  # struct sums
 _PROCESS = struct.Struct(f"=I4xQIIII16s{_SUMS}")  # struct process_total
 _SERVER = struct.Struct(f"=III16sHHI4x{_SUMS}")  # struct server_total
+_ENDPOINT = slice(12, 30)
+"""The bytes of the address and the port in a server_total."""
+_QUADS, _SHORTS = _SERVER.size // 8, _SERVER.size // 2
+"""The length of a server_total as numbers of 64 and of 16 bits: so parts of thousands are read."""
+_CHANGED, _PORT_AT = _QUADS - 2, 28 // 2
+"""The places among these of the time of the last change, and of the port."""
+_PORT = struct.Struct("=H")
 _ADDRESS_SIZES = {AF_INET: 4, AF_INET6: 16}
 _TRIES = 3
+
+_Chunk = Union[memoryview, bytes]
+"""Records, one behind the other."""
 
 
 class _Figures(NamedTuple):
@@ -70,6 +82,9 @@ class TotalsReader:
         device_name: returns the safe name of a network device by its namespace and index.
         deadline: the moment after which nothing is read.
         wanted: the network namespaces whose totals are read, as in Snapshot; None: all.
+        listeners: the endpoints of the listeners that are read; None: of all.
+        upstreams: the endpoints of the upstreams that are read, besides each endpoint of which
+            something changed within RECENT; None: all. A host may have thousands of others.
     """
 
     def __init__(
@@ -79,12 +94,15 @@ class TotalsReader:
         device_name: DeviceName,
         deadline: Deadline,
         wanted: Optional[Collection[int]] = None,
+        listeners: Optional[Collection[Endpoint]] = None,
+        upstreams: Optional[Collection[Endpoint]] = None,
     ) -> None:
         self._directory = directory
         self._netns = netns
         self._device_name = device_name
         self._deadline = deadline
         self._wanted = wanted
+        self._endpoints = {TOTAL_LISTENERS: listeners, TOTAL_UPSTREAMS: upstreams}
 
     def read(self) -> Totals:
         """Return the totals.
@@ -147,30 +165,68 @@ class TotalsReader:
 
         *indices* are those of processes by the kernel's ids for them.
         """
-        found, figures = [], None
-        for chunk in self._chunks(program, _SERVER.size):
-            for _, where, device, address, port, family, process, sums, when in _SERVER.iter_unpack(
-                chunk
-            ):
-                if not port:
-                    figures = _figures(sums)
-                    continue
-                size = _ADDRESS_SIZES.get(family)
-                if size is None:
-                    raise ParseError("BPF totals", bytes(chunk))
-                netns = OWN_NETNS if where == self._netns else where
-                if self._wanted is None or netns in self._wanted:
-                    name = self._device_name(netns, device) if device else ""
-                    end = indices.get(process), netns, address[:size], port, name
-                    found.append(ServerTotals(*end, packed_counters(sums), when))
-        if figures is None:
-            raise ParseError("BPF totals", "the last record is missing")
+        chunks = list(self._chunks(program, _SERVER.size))
+        figures = _last_figures(chunks)
+        found = []
+        for record in self._chosen(program, chunks):
+            _, where, device, address, port, family, process, sums, when = record
+            if not port:
+                continue
+            size = _ADDRESS_SIZES.get(family)
+            if size is None:
+                raise ParseError("BPF totals", repr(record).encode())
+            netns = OWN_NETNS if where == self._netns else where
+            if self._wanted is None or netns in self._wanted:
+                name = self._device_name(netns, device) if device else ""
+                end = indices.get(process), netns, address[:size], port, name
+                found.append(ServerTotals(*end, packed_counters(sums), when))
         return found, figures
 
-    def _chunks(self, program: str, size: int) -> Iterator[Union[memoryview, bytes]]:
+    def _chosen(self, program: str, chunks: Sequence[_Chunk]) -> Iterator[tuple[Any, ...]]:
+        """Yield the records, as _SERVER has them, of the endpoints that are read."""
+        endpoints = self._endpoints[program]
+        if endpoints is None:
+            for chunk in chunks:
+                yield from _SERVER.iter_unpack(chunk)
+            return
+        ports = {port for _, port in endpoints}
+        chosen = {address.ljust(16, b"\0") + _PORT.pack(port) for address, port in endpoints}
+        if program == TOTAL_UPSTREAMS:
+            since = monotonic_ns() - RECENT
+            for chunk in chunks:
+                times = memoryview(chunk).cast("Q")[_CHANGED::_QUADS]
+                recent = [_end(chunk, at) for at, when in enumerate(times) if when > since]
+                chosen.update(recent)
+                ports.update(_PORT.unpack(end[16:])[0] for end in recent)
+        for chunk in chunks:
+            each_port = memoryview(chunk).cast("H")[_PORT_AT::_SHORTS]
+            for at in [at for at, port in enumerate(each_port) if port in ports]:
+                if _end(chunk, at) in chosen:
+                    yield _SERVER.unpack_from(chunk, at * _SERVER.size)
+
+    def _chunks(self, program: str, size: int) -> Iterator[_Chunk]:
         """Yield the records of one of MAPS, many at a time; for errors see read()."""
         fd = os.open(pin_path(self._directory, program), os.O_RDONLY | os.O_CLOEXEC)
         return read_chunks(fd, size, self._deadline)
+
+
+def _end(chunk: _Chunk, index: int) -> bytes:
+    """Return the address and the port of one of the records."""
+    start = index * _SERVER.size
+    return bytes(chunk[start + _ENDPOINT.start : start + _ENDPOINT.stop])
+
+
+def _last_figures(chunks: Sequence[_Chunk]) -> _Figures:
+    """Return what the last record of listeners or upstreams says of all totals.
+
+    Raises:
+        ParseError: there is no such record.
+    """
+    if chunks:
+        *_, port, _, _, sums, _ = _SERVER.unpack_from(chunks[-1], len(chunks[-1]) - _SERVER.size)
+        if not port:
+            return _figures(sums)
+    raise ParseError("BPF totals", "the last record is missing")
 
 
 def _figures(sums: bytes) -> _Figures:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from socket import AF_INET, AF_INET6
 
@@ -11,13 +12,22 @@ import pytest
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError
-from zabbix_sockets.model.totals import Counters, ProcessTotals, ServerTotals, Totals, counters_of
+from zabbix_sockets.model.totals import (
+    RECENT,
+    Counters,
+    Endpoint,
+    ProcessTotals,
+    ServerTotals,
+    Totals,
+    counters_of,
+)
 from zabbix_sockets.model.wire import OWN_NETNS
 from zabbix_sockets.readers.bpf.records import pin_path
 from zabbix_sockets.readers.bpf.totals import MAPS, TotalsReader
 
 HERE, ELSEWHERE, FURTHER = 4026531840, 4026532000, 4026532001
 LARGEST = 2**64 - 1
+LOCAL = bytes((127, 0, 0, 1))
 
 
 def sums(changed: int, *counters: int) -> bytes:
@@ -32,10 +42,15 @@ def process(number: int, name: bytes, netns: int, found: bytes, uid: int = 0) ->
 
 
 def server(
-    number: int, netns: int, port: int, found: bytes, device: int = 0, family: int = AF_INET
+    number: int,
+    netns: int,
+    port: int,
+    found: bytes,
+    device: int = 0,
+    family: int = AF_INET,
+    address: bytes = LOCAL,
 ) -> bytes:
-    """Return the record of a listener or upstream at 127.0.0.1."""
-    address = bytes((127, 0, 0, 1))
+    """Return the record of a listener or upstream."""
     return struct.pack("=III16sHHI4x", 0, netns, device, address, port, family, number) + found
 
 
@@ -45,6 +60,7 @@ def read(
     listeners: Sequence[bytes] = (),
     upstreams: Sequence[bytes] = (),
     wanted: frozenset[int] | None = None,
+    endpoints: tuple[Collection[Endpoint] | None, Collection[Endpoint] | None] = (None, None),
 ) -> Totals:
     """Return the totals of the records, behind each of which comes that of the figures."""
     figures = sums(0, 3, 4, 5, 77)
@@ -56,10 +72,8 @@ def read(
     ):
         Path(pin_path(str(folder), name)).write_bytes(b"".join((*records, last)))
     device = {(OWN_NETNS, 3): "eth0", (ELSEWHERE, 3): "eth1"}
-    reader = TotalsReader(
-        str(folder), HERE, lambda netns, index: device[netns, index], Deadline(60), wanted
-    )
-    return reader.read()
+    place = str(folder), HERE, lambda netns, index: device[netns, index]
+    return TotalsReader(*place, Deadline(60), wanted, *endpoints).read()
 
 
 def test_each_counter_is_kept(tmp_path: Path) -> None:
@@ -104,6 +118,29 @@ def test_only_of_the_namespaces_wanted(tmp_path: Path) -> None:
     assert [each.netns for each in found.listeners] == [OWN_NETNS, FURTHER]
     assert found.listeners == found.upstreams
     assert [counters_of(each.counters).attempts for each in found.processes] == [2]
+
+
+def test_only_of_the_endpoints_wanted(tmp_path: Path) -> None:
+    """And of upstreams all of an endpoint of which something changed lately, however old it is."""
+    now = time.monotonic_ns()
+    old, new = sums(now - RECENT - 1, 1), sums(now, 1)
+    servers = [
+        server(1, ELSEWHERE, 82, old),
+        *(server(1, HERE, 80 + at, each) for at, each in enumerate((old, old, new, old, new))),
+        server(1, HERE, 80, old, address=bytes((127, 0, 0, 2))),
+        server(1, HERE, 80, old, family=AF_INET6, address=bytes(15) + b"\1"),
+    ]
+    counted = [process(1, b"web", HERE, new)]
+    endpoints = {(LOCAL, 80), (bytes(15) + b"\1", 80)}, {(LOCAL, 81)}
+    found = read(tmp_path, counted, servers, servers, endpoints=endpoints)
+    assert [(each.address, each.port) for each in found.listeners] == [
+        *((LOCAL, 80), (bytes(15) + b"\1", 80)),
+    ]
+    assert [(each.netns, each.port) for each in found.upstreams] == [
+        *((ELSEWHERE, 82), (OWN_NETNS, 81), (OWN_NETNS, 82), (OWN_NETNS, 84)),
+    ]
+    nothing = read(tmp_path, counted, servers[:1], servers[:2], endpoints=((), ()))
+    assert (nothing.listeners, nothing.upstreams, nothing.keys) == ([], [], 3)
 
 
 def test_servers(tmp_path: Path) -> None:
