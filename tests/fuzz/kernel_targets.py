@@ -270,14 +270,16 @@ _SUMS = struct.Struct(f"={_COUNTERS}Q")
 
 
 def read_totals(data: bytes) -> None:
-    """Read totals of processes, listeners and upstreams."""
+    """Read totals of processes, listeners and upstreams, all of them and those of one endpoint."""
     names = (bpf.TOTAL_PROCESSES, totals.TOTAL_LISTENERS, totals.TOTAL_UPSTREAMS)
     sizes = (totals._PROCESS.size, totals._SERVER.size, totals._SERVER.size)
     for name, size, content in zip(names, sizes, pieces(data, len(names))):
         figures = bytes(size - _SUMS.size) + _SUMS.pack(*range(_COUNTERS))
         written(f"{name}-v{bpf.ABI}", _whole(content, size) + figures)
     with _small_reads():
-        totals.TotalsReader(folder(), NETNS, _device, LONG).read()
+        for endpoints in (None, {(b"\xc0\0\2\5", 443)}):
+            reader = totals.TotalsReader(folder(), NETNS, _device, LONG, None, endpoints, endpoints)
+            reader.read()
 
 
 def _totals_seeds() -> Iterator[bytes]:

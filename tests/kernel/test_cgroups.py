@@ -12,10 +12,13 @@ from pathlib import Path
 
 import netns
 import pytest
+import traffic_zoo
 import zoo
 from cgroups import find_root, inside, made
 from children import Child, run_as
+from counted import loaded
 from json_documents import JsonDocument, json_document
+from traffic_zoo import Expected
 
 from zabbix_sockets import Query, collect
 from zabbix_sockets.grouping.grouping import GROUPINGS
@@ -245,6 +248,28 @@ def test_namespace_is_named_by_its_unit(pins: str, cgroups: Path) -> None:
             listeners = document["listeners"]
             assert isinstance(listeners, list)
             assert "tcp/127.0.0.1:7410@private.service" in [row["id"] for row in listeners]
+
+
+def test_namespace_without_a_socket_keeps_its_name(cgroups: Path) -> None:
+    """Its upstreams are in the same row as when something is open, as long as the cgroup lasts."""
+    slice_ = cgroups / "zstest.slice"
+    folder = slice_ / "idle.service"
+
+    def idle() -> None:
+        netns.unshare()
+        traffic_zoo.short_lived(Expected(), 20)
+
+    def closed(pins: str) -> dict[str, int]:
+        document = json_document(collect(Query("bpf", 30, pins=pins)))
+        rows = [row for row in document["upstreams"] if not row["established"]]
+        return {row["netns"]: row["totals"]["closed"] for row in rows if row["id"] != "(absent)"}
+
+    with loaded() as pins:
+        with made(slice_, folder):
+            with Child(partial(inside, folder, idle)):
+                zoo.wait_for(lambda: closed(pins).get("idle.service") == 20, "connections")
+            assert closed(pins)["idle.service"] == 20
+        assert "idle.service" not in closed(pins)
 
 
 def test_hidden_processes(pins: str, cgroups: Path, open_folder: Path) -> None:

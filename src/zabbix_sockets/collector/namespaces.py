@@ -1,7 +1,7 @@
 """The network namespaces other than the caller's own: their processes, mounts and names."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from itertools import islice
@@ -173,14 +173,22 @@ def namespaces_of(
     }
 
 
-def describe_mounted(places: Places, numbers: Iterable[int]) -> dict[int, Namespace]:
-    """Return by their numbers those namespaces that are mounted, whether or not in use."""
+def describe_idle(places: Places, cgroups: Mapping[int, Collection[int]]) -> dict[int, Namespace]:
+    """Return by their numbers those namespaces that have a name, of which no process is known.
+
+    *cgroups* has the ids of the cgroups of processes that each has had, by its number. So a
+    namespace has the same name as when one of its processes holds a socket.
+    """
     mounted = places.mounts.namespaces
-    return {
-        number: describe(places, FoundNamespace(number, (), mounted[number]))
-        for number in numbers
-        if number in mounted
+    described = {
+        number: _described(
+            places,
+            FoundNamespace(number, (), mounted.get(number, "")),
+            _oldest_cgroup(places, ids),
+        )
+        for number, ids in cgroups.items()
     }
+    return {number: each for number, each in described.items() if each.name}
 
 
 def _identified(proc: str, key: int, pids: list[int], mounted: dict[int, str]) -> FoundNamespace:
@@ -203,7 +211,10 @@ def describe(places: Places, found: FoundNamespace) -> Namespace:
     They are those of its oldest process's container or unit, if it has one; past the deadline no
     process is looked at.
     """
-    placement = _oldest_placement(places, found.pids)
+    return _described(places, found, _oldest_placement(places, found.pids))
+
+
+def _described(places: Places, found: FoundNamespace, placement: Placement) -> Namespace:
     container = placement.container
     name = _name(places, found, placement)
     details = [short_id(container)] if container and container.id else []
@@ -250,6 +261,15 @@ def _oldest_placement(places: Places, pids: Iterable[int]) -> Placement:
             if placement:
                 oldest, best = started, placement
     return best
+
+
+def _oldest_cgroup(places: Places, numbers: Iterable[int]) -> Placement:
+    """Return the placement of the oldest of the cgroups that is a container, else of the oldest.
+
+    A younger cgroup has a higher number. It is empty if none of them is there any more.
+    """
+    found = [each for number in sorted(numbers) if (each := places.of_known_cgroup(number))]
+    return next((each for each in found if each.container), next(iter(found), Placement()))
 
 
 def _name(places: Places, found: FoundNamespace, placement: Placement) -> str:

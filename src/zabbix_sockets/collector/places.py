@@ -70,6 +70,14 @@ class Places:
             self._by_number[number] = None if path is None else parse_path(path)
         return self._by_number[number]
 
+    def of_known_cgroup(self, number: int) -> Placement | None:
+        """Return what of_cgroup() does of a cgroup that was there before this call.
+
+        For one that is gone not all cgroups are read once more.
+        """
+        is_there = self._tree and self._tree.has(number)
+        return self.of_cgroup(number) if is_there else None
+
     def container_name(self, container: Container) -> str:
         """Return the safe name of a container; empty if it has none that survives recreation."""
         name = self._names.of(container)

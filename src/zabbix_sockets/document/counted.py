@@ -171,7 +171,8 @@ def _sums(
     for name, process in zip(names, totals.processes):
         if name is not None:
             add_to(processes, name, process, name, process.uid)
-    seen = {OWN_NETNS, *snapshot.namespaces}  # others have no listener, and no label of their own
+    # Others have no listener, and no label of their own.
+    seen = {OWN_NETNS, *snapshot.namespaces, *snapshot.idle_namespaces}
     for listener in totals.listeners:
         if listener.netns in seen:
             add_to(listeners, id_of(listener), listener, "", FIRST_USER_UID)

@@ -329,7 +329,8 @@ class Snapshot:
         self.uids: dict[int, int] = {}  # owner: lowest uid seen on its sockets
         self.fds_limits: dict[int, int] = {}  # process: soft RLIMIT_NOFILE
         self.namespaces: dict[int, Namespace] = {}  # others that were found, by number
-        self.idle_namespaces: dict[int, Namespace] = {}  # others, of which there are totals alone
+        # Further ones that have a name, of which there are totals alone.
+        self.idle_namespaces: dict[int, Namespace] = {}
         self.addresses: Optional[list[OwnAddress]] = None  # None: not asked for, or not known
         self.selected: Optional[frozenset[int]] = None  # the namespaces in the lists; None: all
         self.filter = ""  # the expression that every socket here matches

@@ -12,6 +12,7 @@ from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.namespaces import (
     FoundNamespace,
     describe,
+    describe_idle,
     device_names,
     find,
     find_or_warn,
@@ -239,6 +240,33 @@ def test_name_of_a_mount_comes_first(proc: ProcTree, with_processes: Joins) -> N
     proc.mount_netns(web, "/run/netns/front")
     ((found,), _) = find(Mounts(str(proc), TIME), TIME)
     assert describe(places_of(proc), found).name == "front"
+
+
+def test_names_of_idle_namespaces(proc: ProcTree, tmp_path: Path) -> None:
+    """Those of the mount, or of the cgroups that are left: of a container first."""
+    numbers = {}
+    for path in ("a.service", "lxc.payload.web", "user.slice/user-1000.slice/session-3.scope"):
+        (tmp_path / "cgroup" / path).mkdir(parents=True)
+        numbers[path] = (tmp_path / "cgroup" / path).stat().st_ino
+    unit, container, session = numbers.values()
+    proc.mount_netns(proc.add_netns("front"), "/run/netns/front")
+    ((front,), _) = find(Mounts(str(proc), TIME), TIME)
+    with (proc.root / "self/mountinfo").open("a") as file:
+        file.write(f"31 21 0:26 / {tmp_path / 'cgroup'} rw,nosuid - cgroup2 cgroup2 rw\n")
+    found = describe_idle(
+        places_of(proc),
+        {
+            front.number: {unit},
+            1: {unit, container},
+            2: {unit, 1 << 60},
+            3: {1 << 60},
+            4: {session},
+            5: set(),
+        },
+    )
+    names = {number: each.name for number, each in found.items()}
+    assert names == {front.number: "front", 1: "web", 2: "a.service"}
+    assert found[2].detail == "net:[2]"
 
 
 def test_processes_that_are_gone(proc: ProcTree, with_processes: Joins) -> None:

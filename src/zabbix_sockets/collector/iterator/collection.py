@@ -126,16 +126,18 @@ class IteratorCollection:
         self._describe_idle()
 
     def _describe_idle(self) -> None:
-        """Have a name for mounted namespaces that have no socket at the moment, but totals."""
-        snapshot = self._snapshot
-        upstreams = snapshot.totals.upstreams if snapshot.totals else ()
-        idle = {each.netns for each in upstreams} - {OWN_NETNS, *snapshot.namespaces}
+        """Have names for other namespaces in which nothing is open at the moment, but was."""
+        snapshot, totals = self._snapshot, self._snapshot.totals
+        if totals is None:
+            return
+        counted = {each.netns for each in (*totals.upstreams, *totals.listeners)}
+        idle = counted - {OWN_NETNS, *snapshot.namespaces}
         if idle:
             from zabbix_sockets.collector import namespaces  # noqa: PLC0415  # takes 2 ms
             from zabbix_sockets.collector.places import Places  # noqa: PLC0415  # takes 1 ms
 
-            places = self._context.once(Places)
-            snapshot.idle_namespaces = namespaces.describe_mounted(places, idle)
+            cgroups = {number: totals.cgroups.get(number, ()) for number in idle}
+            snapshot.idle_namespaces = namespaces.describe_idle(self._context.once(Places), cgroups)
 
     def _read(self) -> RecordReader:
         return self._plan.records(self._proc, self._deadline)

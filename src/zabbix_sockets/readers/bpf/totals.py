@@ -115,18 +115,22 @@ class TotalsReader:
         """
         for _ in range(_TRIES):
             since = int(os.stat(pin_path(self._directory, TOTAL_PROCESSES)).st_mtime)
-            processes, indices, figures = self._read_processes()
+            cgroups: dict[int, set[int]] = {}
+            processes, indices, figures = self._read_processes(cgroups)
             listeners, of_listeners = self._read_servers(TOTAL_LISTENERS, indices)
             upstreams, of_upstreams = self._read_servers(TOTAL_UPSTREAMS, indices)
             if figures.based == of_listeners.based == of_upstreams.based:  # else loaded meanwhile
                 found = processes, listeners, upstreams
-                return Totals(since, monotonic_ns(), *figures[:3], *found)
+                return Totals(since, monotonic_ns(), *figures[:3], *found, cgroups)
         raise ParseError("BPF totals", "they were loaded anew while they were read")
 
-    def _read_processes(self) -> tuple[list[ProcessTotals], dict[int, int], _Figures]:
+    def _read_processes(
+        self, cgroups: dict[int, set[int]]
+    ) -> tuple[list[ProcessTotals], dict[int, int], _Figures]:
         """Return the totals of processes, their indices by the kernel's ids, and all's figures.
 
-        The kernel counts those of each namespace for themselves.
+        The kernel counts those of each namespace for themselves; the ids of their *cgroups* are
+        added by the namespace.
         """
         found: dict[tuple[bytes, int, int, int], tuple[int, int, int, int]] = {}
         indices, figures = {}, None
@@ -140,6 +144,7 @@ class TotalsReader:
                 netns = OWN_NETNS if where == self._netns else where
                 if self._wanted is not None and netns not in self._wanted:
                     continue
+                cgroups.setdefault(netns, set()).add(cgroup)
                 key = comm, is_kernel, uid, cgroup
                 known = found.get(key)
                 counters = packed_counters(sums)

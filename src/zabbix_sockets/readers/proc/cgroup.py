@@ -76,6 +76,12 @@ class CgroupTree:
                 self._absent.add(number)  # it was gone before the scan
         return None if self._is_unknown(number) else self._path(number)
 
+    def has(self, number: int) -> bool:
+        """Whether the cgroup with the id *number* was there when the tree was last read."""
+        if not self._scans:
+            self._scan()
+        return not self._is_unknown(number)
+
     def _is_unknown(self, number: int) -> bool:
         return number not in self._places and number != self._root
 

@@ -107,6 +107,7 @@ def test_one_process_of_all_namespaces(tmp_path: Path) -> None:
     ]
     assert [counters_of(each.counters)[:3] for each in found.processes] == [(4, 6, 0), (5, 0, 0)]
     assert [each.process for each in found.upstreams] == [0, 0, 1, None]
+    assert found.cgroups == {FURTHER: {9}, ELSEWHERE: {9}}
 
 
 def test_only_of_the_namespaces_wanted(tmp_path: Path) -> None:
@@ -171,4 +172,4 @@ def test_no_totals(tmp_path: Path) -> None:
     """Nothing but the figures is read of what has counted nothing yet."""
     found = read(tmp_path)
     nothing: tuple[list[ProcessTotals], list[ServerTotals], list[ServerTotals]] = ([], [], [])
-    assert found[2:] == (3, 4, 5, *nothing)
+    assert found[2:] == (3, 4, 5, *nothing, {})

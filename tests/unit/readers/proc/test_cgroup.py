@@ -161,6 +161,19 @@ def test_a_cgroup_that_is_gone(tree: Path, scans: list[str]) -> None:
     assert scans.count(str(tree)) == 1
 
 
+def test_those_that_were_there(tree: Path, scans: list[str]) -> None:
+    """Whether one was there is told by the one scan, however many are gone or new."""
+    found = CgroupTree(str(tree), TIME)
+    there = number(tree / "init.scope")
+    assert [found.has(each) for each in (1 << 60, there, 1 << 61)] == [False, True, False]
+    (tree / "new.service").mkdir()
+    new = number(tree / "new.service")
+    assert not found.has(new)
+    assert scans.count(str(tree)) == 1
+    assert found.path(new) == "/new.service"
+    assert found.has(new)
+
+
 def test_a_folder_that_vanishes_or_is_closed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What can't be listed is left out, and nothing else."""
     closed = {f"{tree}/init.scope": PermissionError, f"{tree}/system.slice": FileNotFoundError}
