@@ -174,20 +174,20 @@ def namespaces_of(
 
 
 def describe_idle(places: Places, cgroups: Mapping[int, Collection[int]]) -> dict[int, Namespace]:
-    """Return by their numbers those namespaces that have a name, of which no process is known.
+    """Return by their numbers those namespaces that have a name, of which no socket is open.
 
-    *cgroups* has the ids of the cgroups of processes that each has had, by its number. So a
-    namespace has the same name as when one of its processes holds a socket.
+    *cgroups* has the ids of the cgroups of processes that each has had, by its number. Where
+    processes are hidden, cgroups tell no name: they don't as long as a socket is open, either.
     """
     mounted = places.mounts.namespaces
-    described = {
-        number: _described(
-            places,
-            FoundNamespace(number, (), mounted.get(number, "")),
-            _oldest_cgroup(places, ids),
-        )
-        for number, ids in cgroups.items()
-    }
+    hidden = is_hidden(places.proc, 1)
+    described = {}
+    for number, ids in cgroups.items():
+        path = mounted.get(number, "")
+        placement = Placement() if hidden else _placement_of(places, ids)
+        if path or placement != Placement():
+            found = FoundNamespace(number, (), path)
+            described[number] = _described(places, found, placement)
     return {number: each for number, each in described.items() if each.name}
 
 
@@ -263,13 +263,16 @@ def _oldest_placement(places: Places, pids: Iterable[int]) -> Placement:
     return best
 
 
-def _oldest_cgroup(places: Places, numbers: Iterable[int]) -> Placement:
-    """Return the placement of the oldest of the cgroups that is a container, else of the oldest.
+def _placement_of(places: Places, cgroups: Iterable[int]) -> Placement:
+    """Return the placement of the cgroups that names a namespace: a container, else a service.
 
-    A younger cgroup has a higher number. It is empty if none of them is there any more.
+    Of several the oldest one counts, which has the lowest id. It is empty if none is there any
+    more.
     """
-    found = [each for number in sorted(numbers) if (each := places.of_known_cgroup(number))]
-    return next((each for each in found if each.container), next(iter(found), Placement()))
+    found = [each for number in sorted(cgroups) if (each := places.of_known_cgroup(number))]
+    containers = (each for each in found if each.container)
+    services = (each for each in found if each.unit.endswith(".service"))
+    return next(containers, None) or next(services, Placement())
 
 
 def _name(places: Places, found: FoundNamespace, placement: Placement) -> str:

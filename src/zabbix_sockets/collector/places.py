@@ -21,6 +21,9 @@ _ROOT_CGROUP = 1  # also what every process has where cgroup v2 is not used
 _SHARE_OF_NAMES = 0.3
 """Of the time left when the first container is met: for the files of their names."""
 
+_SHARE_OF_KNOWN = 0.2
+"""Of the time left: for the cgroups, if only what is not open is asked for."""
+
 
 class Places:
     """The mounts, cgroups and containers of a call; CallContext.once() makes it.
@@ -71,11 +74,12 @@ class Places:
         return self._by_number[number]
 
     def of_known_cgroup(self, number: int) -> Placement | None:
-        """Return what of_cgroup() does of a cgroup that was there before this call.
+        """Return what of_cgroup() does of a cgroup that was there when all were last read.
 
-        For one that is gone not all cgroups are read once more.
+        It is for what an answer can do without: a part of the time alone is taken to read them.
         """
-        is_there = self._tree and self._tree.has(number)
+        time = self._context.deadline.part(_SHARE_OF_KNOWN)
+        is_there = self._tree and self._tree.has(number, time)
         return self.of_cgroup(number) if is_there else None
 
     def container_name(self, container: Container) -> str:

@@ -1,6 +1,7 @@
 """Totals in the rows of the three lists, from what the kernel counted.
 
-A row of a group or an upstream is there while its totals change, even if nothing of it is open.
+A row of a group or an upstream is there while its totals change, even if nothing of it is open: it
+is idle then.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from zabbix_sockets.document.row import (
     RankedRow,
     Row,
     facts_of,
-    rank,
+    idle_rank,
 )
 from zabbix_sockets.document.upstreams import UpstreamRow
 from zabbix_sockets.grouping.grouping import Grouping
@@ -98,7 +99,7 @@ def add_totals(
     label: NetnsLabel,
     choices: Mapping[str, Choice],
 ) -> None:
-    """Have the totals of all TCP rows made, and add rows for those that changed without a socket.
+    """Have the totals of all TCP rows made, and add idle rows, of which no socket is open.
 
     *ranked* has the rows of each list, *label* labels network namespaces, and *choices* has for
     each list which rows are added of too many. Without totals in the Snapshot nothing is done. The
@@ -124,15 +125,15 @@ def add_totals(
         ("upstreams", UpstreamRow, {"protocol": "tcp"}),
     ):
         ids = {each.row.id for each in ranked[name]}
-        closed: dict[tuple[bool, str], list[str]] = {}
+        idle: dict[tuple[bool, str], list[str]] = {}
         for row_id, each in sums[name].items():
             if each.changed > since and row_id not in ids:
-                closed.setdefault((each.uid >= FIRST_USER_UID, each.owner), []).append(row_id)
+                idle.setdefault((each.uid >= FIRST_USER_UID, each.owner), []).append(row_id)
         zeros, record = absent_row(row_class, facts), _recorder(_RECORDS[name])
-        for row_id in choices[name].of_closed(closed):
+        for row_id, turn in choices[name].of_idle(idle).items():
             each = sums[name][row_id]
             row: Row = row_class(**{"id": row_id, **known, "netns": label(each.netns)})
-            ranks = rank(each.uid, False, 0, row_id)
+            ranks = idle_rank(each.uid, turn, row_id)
             one = RankedRow(ranks, row, members=members.get(each.owner, ()))
             one.is_open = False
             one.fields = partial(_fields, zeros, row, each)
@@ -141,7 +142,7 @@ def add_totals(
 
 
 def _fields(zeros: Mapping[str, Any], row: Row, counted: _Sum) -> dict[str, Any]:
-    """Return the fields of a row of what has no socket; *zeros* are those of a row of nothing."""
+    """Return the fields of an idle row; *zeros* are those of a row of nothing."""
     labels: dict[str, Any] = {"name": counted.owner}
     if isinstance(counted.first, ServerTotals):
         address, port = format_address(counted.first.address), counted.first.port

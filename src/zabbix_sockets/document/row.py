@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import chain, islice, zip_longest
 from typing import Any, Generic, TypeVar
 
 from zabbix_sockets.document.record import Record, number, numbers, percentage
@@ -121,14 +120,16 @@ MOST_MADE = 2000
 """The most rows of a list that are made if the document has bounds. A local user may have a hundred
 thousand listeners: to make as many rows would take longer than an agent waits."""
 
-MOST_CLOSED = 500
-"""The most of these of which nothing is open."""
+MOST_IDLE = 500
+"""The most rows of a list that are made besides these of what is idle: nothing of it is open, and
+the row is there for its totals."""
 
 
 class Choice:
     """The choice of the rows that are made; of the others there are only sums, in one row.
 
-    So no row that the document has room for is among these: there are far fewer.
+    So no row that the document has room for is among these: there are far fewer. Of idle rows that
+    are not made there is nothing.
 
     Args:
         most: the number of rows to make, by rising rank; None: all.
@@ -149,29 +150,26 @@ class Choice:
         best.update(key for key, rank in ranks.items() if self._must_stay(rank[3]))
         return best
 
-    def of_closed(self, ids: Mapping[tuple[bool, str], Sequence[str]]) -> Collection[str]:
-        """Return the ids of the rows to make of those without a socket, which have totals.
+    def of_idle(self, ids: Mapping[tuple[bool, str], Sequence[str]]) -> dict[str, int]:
+        """Return the ids of the idle rows to make, MOST_IDLE of them, each with its turn.
 
-        They are fewer, MOST_CLOSED, for one process may reach thousands of remote ends in turn.
+        One process may reach thousands of remote ends one after the other. So processes take turns:
+        of each the first id is chosen, then of each the second, and so on; before all those of
+        users come those of the system.
 
         Args:
-            ids: the rows' ids, by whether they are a user's, and by the process.
-
-        So each process has as many as the next one: of all ids the first, then the second, and so
-        on; before all those of a user come those of the system.
+            ids: the rows' ids, by whether they are a user's, and the name of the process.
         """
-        if self._most is None:
-            return [row_id for each in ids.values() for row_id in each]
-        best: dict[str, None] = {}
-        for of_users in (False, True):
-            queues = [
-                sorted(each) for (is_user, _), each in sorted(ids.items()) if is_user is of_users
-            ]
-            turns = chain.from_iterable(zip_longest(*queues))
-            best.update(dict.fromkeys(islice(filter(None, turns), MOST_CLOSED - len(best))))
-        for each in ids.values():
-            best.update(dict.fromkeys(filter(self._must_stay, each)))
-        return best
+        turns = [
+            (is_user, turn, row_id)
+            for (is_user, _), each in ids.items()
+            for turn, row_id in enumerate(sorted(each))
+        ]
+        best = turns
+        if self._most is not None and len(turns) > MOST_IDLE:
+            best = sorted(turns)[:MOST_IDLE]
+            best += (each for each in turns if self._must_stay(each[2]))
+        return {row_id: turn for _, turn, row_id in best}
 
 
 ALL_ROWS = Choice()
@@ -187,8 +185,8 @@ class RankedRow(Generic[R]):
             made; None: not known, or UDP.
         members: the indices in the Snapshot of the processes that hold its sockets.
         totals: makes the row's totals, when it is known to stay; None: it has none.
-        is_open: sockets of it are open; otherwise the row is there for its totals, and adds nothing
-            to `other`.
+        is_open: sockets of it are open; otherwise it is idle: it is there for its totals, and adds
+            nothing to `other`.
         fields: makes the fields of such a row, which has only an id, its network namespace, and
             whether it is settled and admitted, until it is known to stay; None: it has all.
         stands_for: the number of rows of which this one has the sums alone (Choice), 1 of a row of
@@ -275,6 +273,11 @@ def rank(uid: int | None, listening: bool, sockets: int, row_id: str) -> Rank:
     which ranks as a user's.
     """
     return uid is None or uid >= FIRST_USER_UID, not listening, -sockets.bit_length(), row_id
+
+
+def idle_rank(uid: int, turn: int, row_id: str) -> Rank:
+    """Return the rank of an idle row, among others of these, by its turn: see Choice.of_idle()."""
+    return uid >= FIRST_USER_UID, True, turn, row_id
 
 
 def has_unknown_drops(listener: ListenerSocket) -> bool:

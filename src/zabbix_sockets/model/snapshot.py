@@ -329,7 +329,7 @@ class Snapshot:
         self.uids: dict[int, int] = {}  # owner: lowest uid seen on its sockets
         self.fds_limits: dict[int, int] = {}  # process: soft RLIMIT_NOFILE
         self.namespaces: dict[int, Namespace] = {}  # others that were found, by number
-        # Further ones that have a name, of which there are totals alone.
+        # Further ones that have a name, in which nothing is open: there are totals of them alone.
         self.idle_namespaces: dict[int, Namespace] = {}
         self.addresses: Optional[list[OwnAddress]] = None  # None: not asked for, or not known
         self.selected: Optional[frozenset[int]] = None  # the namespaces in the lists; None: all

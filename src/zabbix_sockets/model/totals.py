@@ -4,8 +4,6 @@ They rise from the moment when the counting programs were loaded.
 """
 
 import struct
-from collections.abc import Collection, Mapping
-from types import MappingProxyType
 
 # NamedTuple's annotations are evaluated: typing compiles each that is a text.
 from typing import Literal, NamedTuple, Optional
@@ -106,7 +104,6 @@ class Totals(NamedTuple):
         keys: the number of processes and listeners that have totals.
         overflow: how often there was no room for a further one, or for a connection's memory.
         missed: the number of connections of which nothing was known when they ended.
-        cgroups: the ids of the cgroups of the processes of each network namespace.
     """
 
     since: int
@@ -117,7 +114,6 @@ class Totals(NamedTuple):
     processes: list[ProcessTotals]
     listeners: list[ServerTotals]
     upstreams: list[ServerTotals]
-    cgroups: Mapping[int, Collection[int]] = MappingProxyType({})
 
     @property
     def figures(self) -> dict[str, int]:

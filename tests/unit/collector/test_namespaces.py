@@ -262,11 +262,16 @@ def test_names_of_idle_namespaces(proc: ProcTree, tmp_path: Path) -> None:
             3: {1 << 60},
             4: {session},
             5: set(),
+            6: {session, unit},
         },
     )
     names = {number: each.name for number, each in found.items()}
-    assert names == {front.number: "front", 1: "web", 2: "a.service"}
+    assert names == {front.number: "front", 1: "web", 2: "a.service", 6: "a.service"}
     assert found[2].detail == "net:[2]"
+    shutil.rmtree(proc.root / "1")  # as with hidepid
+    assert set(describe_idle(places_of(proc), {front.number: {unit}, 1: {container}})) == {
+        front.number
+    }
 
 
 def test_processes_that_are_gone(proc: ProcTree, with_processes: Joins) -> None:

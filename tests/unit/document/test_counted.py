@@ -6,7 +6,7 @@ from collections import Counter
 
 from zabbix_sockets.document.admission import Admission, Moment, Table
 from zabbix_sockets.document.document import NO_LIMITS, Document, Limits, build_document
-from zabbix_sockets.document.row import MOST_CLOSED, MOST_MADE
+from zabbix_sockets.document.row import MOST_IDLE, MOST_MADE
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
@@ -162,7 +162,7 @@ def test_thousands_of_upstreams() -> None:
     snapshot = of_many({"crawler": MOST_MADE + 500})
     assert upstreams_of(snapshot, NO_LIMITS) == {"crawler": MOST_MADE + 500}
     bounded = build_document(snapshot, ROOM).upstreams
-    assert len(bounded) == MOST_CLOSED
+    assert len(bounded) == MOST_IDLE
     assert snapshot.totals
     snapshot.totals.upstreams.reverse()
     assert [row.content() for row in build_document(snapshot, ROOM).upstreams] == [
@@ -172,14 +172,16 @@ def test_thousands_of_upstreams() -> None:
 
 def test_turns() -> None:
     """One process with thousands of upstreams takes no row of another one's few."""
-    numbers = {"a-crawler": MOST_CLOSED + 300, "shop": 5, "z-crawler": MOST_CLOSED + 300, "zoo": 9}
+    numbers = {"a-crawler": MOST_IDLE + 300, "shop": 5, "z-crawler": MOST_IDLE + 300, "zoo": 9}
     assert upstreams_of(of_many(numbers), ROOM) == {
-        "a-crawler": MOST_CLOSED // 2 - 7, "shop": 5, "z-crawler": MOST_CLOSED // 2 - 7, "zoo": 9,
+        "a-crawler": MOST_IDLE // 2 - 7, "shop": 5, "z-crawler": MOST_IDLE // 2 - 7, "zoo": 9,
     }  # fmt: skip
-    users = {f"user {number}": 1000 + number for number in range(MOST_CLOSED)}
+    shown = upstreams_of(of_many(numbers), Limits())
+    assert shown == {"a-crawler": 43, "shop": 5, "z-crawler": 43, "zoo": 9}
+    users = {f"user {number}": 1000 + number for number in range(MOST_IDLE)}
     numbers = dict.fromkeys(users, 2) | {"shop": 400}
     found = upstreams_of(of_many(numbers, users), ROOM)
-    assert (found["shop"], found.total()) == (400, MOST_CLOSED)
+    assert (found["shop"], found.total()) == (400, MOST_IDLE)
 
 
 def test_a_cgroup_that_is_gone() -> None:
@@ -248,7 +250,7 @@ def test_an_admitted_upstream_has_a_row() -> None:
     table = Table(None, Moment(1_700_000_000, 1000, b"b" * 16))
     admission = Admission(table, lambda _members: Standing(SYSTEM_UNIT, ""), lambda _data: "")
     build_document(of_many({"z": 1}), ROOM, admission=admission)
-    others = {f"a {number:04}": 1 for number in range(MOST_CLOSED)}
+    others = {f"a {number:04}": 1 for number in range(MOST_IDLE)}
     snapshot = of_many({**others, "z": 1})
     assert "z" not in upstreams_of(snapshot, ROOM)
     document = build_document(snapshot, ROOM, admission=admission)

@@ -112,32 +112,22 @@ class IteratorCollection:
 
     def _add_totals(self, fold: RecordFold, netns: int, device_name: DeviceName) -> None:
         """Add what the kernel has counted up to now, after the pass that the records are of."""
-        from zabbix_sockets.collector.iterator.counted import (  # noqa: PLC0415  # takes 1 ms
-            add_totals,
-            endpoints,
-        )
+        from zabbix_sockets.collector.iterator import counted  # noqa: PLC0415  # takes 1 ms
         from zabbix_sockets.readers.bpf.totals import TotalsReader  # noqa: PLC0415
 
-        own_only = self._query.netns == OWN
-        wanted = frozenset((OWN_NETNS,)) if own_only else self._snapshot.selected
+        snapshot, own_only = self._snapshot, self._query.netns == OWN
+        wanted = frozenset((OWN_NETNS,)) if own_only else snapshot.selected
         place = self._query.pins, netns, device_name
-        reader = TotalsReader(*place, self._deadline, wanted, *endpoints(self._snapshot))
-        add_totals(self._snapshot, reader, fold.owners)
-        self._describe_idle()
-
-    def _describe_idle(self) -> None:
-        """Have names for other namespaces in which nothing is open at the moment, but was."""
-        snapshot, totals = self._snapshot, self._snapshot.totals
-        if totals is None:
-            return
-        counted = {each.netns for each in (*totals.upstreams, *totals.listeners)}
-        idle = counted - {OWN_NETNS, *snapshot.namespaces}
+        ends = counted.endpoints(snapshot)
+        counted.add_totals(
+            snapshot, TotalsReader(*place, self._deadline, wanted, *ends), fold.owners
+        )
+        idle = counted.idle_namespaces(snapshot)
         if idle:
             from zabbix_sockets.collector import namespaces  # noqa: PLC0415  # takes 2 ms
             from zabbix_sockets.collector.places import Places  # noqa: PLC0415  # takes 1 ms
 
-            cgroups = {number: totals.cgroups.get(number, ()) for number in idle}
-            snapshot.idle_namespaces = namespaces.describe_idle(self._context.once(Places), cgroups)
+            snapshot.idle_namespaces = namespaces.describe_idle(self._context.once(Places), idle)
 
     def _read(self) -> RecordReader:
         return self._plan.records(self._proc, self._deadline)
@@ -164,7 +154,7 @@ class IteratorCollection:
         wanted = self._query.netns
         if wanted == OWN or (wanted == ALL_NETNS and not fold.holders):
             own = cache(read_device_name)
-            return lambda _, index: own(index)
+            return lambda number, index: own(index) if number == OWN_NETNS else f"if{index}"
         from zabbix_sockets.collector import namespaces  # noqa: PLC0415  # takes 2 ms
         from zabbix_sockets.collector.places import Places  # noqa: PLC0415  # takes 1 ms
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from zabbix_sockets.collector.iterator.record_owners import RecordOwners
 from zabbix_sockets.model.errors import DeadlineError, ParseError
 from zabbix_sockets.model.names import KERNEL
 from zabbix_sockets.model.programs import name_by_comm, program_name
 from zabbix_sockets.model.snapshot import OUTBOUND, Process, Snapshot
-from zabbix_sockets.model.totals import Endpoint, ProcessTotals
+from zabbix_sockets.model.totals import RECENT, Endpoint, ProcessTotals
+from zabbix_sockets.model.wire import OWN_NETNS
 from zabbix_sockets.readers.bpf.totals import TotalsReader
 
 
@@ -33,7 +36,7 @@ def add_totals(snapshot: Snapshot, reader: TotalsReader, owners: RecordOwners) -
 
 
 def endpoints(snapshot: Snapshot) -> tuple[set[Endpoint], set[Endpoint]]:
-    """Return the endpoints of the TCP listeners, and those to which connections are outbound.
+    """Return the endpoints of the listening sockets, and those to which connections are outbound.
 
     They are all for which there may be a row of what is open.
     """
@@ -44,6 +47,28 @@ def endpoints(snapshot: Snapshot) -> tuple[set[Endpoint], set[Endpoint]]:
         if each.direction == OUTBOUND and each.address is not None and each.port is not None
     }
     return listeners, upstreams
+
+
+def idle_namespaces(snapshot: Snapshot) -> dict[int, set[int]]:
+    """Return the network namespaces in which nothing is open at the moment, but something counted.
+
+    They are by their numbers, with the ids of the cgroups of the processes that were counted there.
+    """
+    totals = snapshot.totals
+    found: dict[int, set[int]] = {}
+    if totals is None:
+        return found
+    open_ones = {OWN_NETNS, *snapshot.namespaces}
+    since = totals.read_at - RECENT
+    for process in totals.processes:
+        if process.changed > since and process.netns not in open_ones:
+            found.setdefault(process.netns, set()).add(process.cgroup)
+    for server in chain(totals.upstreams, totals.listeners):
+        if server.netns not in open_ones:
+            cgroups = found.setdefault(server.netns, set())
+            if server.process is not None:
+                cgroups.add(totals.processes[server.process].cgroup)
+    return found
 
 
 def _process(counted: ProcessTotals, living: dict[tuple[bytes, int], set[str]]) -> Process:

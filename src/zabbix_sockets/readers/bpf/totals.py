@@ -47,14 +47,14 @@ PROGRAMS = (*TRACEPOINTS, *MAPS, COUNT_SOCKETS)
 PINS = (*TRACEPOINTS, *MAPS)
 """Those that are pinned beside the iterators of records.PROGRAMS."""
 
-_SUMS = f"{8 * len(Counters._fields)}sQ8x"  # struct sums
-_PROCESS = struct.Struct(f"=I4xQIIII16s{_SUMS}")  # struct process_total
-_SERVER = struct.Struct(f"=III16sHHI4x{_SUMS}")  # struct server_total
+_SUMS = f"{8 * len(Counters._fields)}sQ"  # struct sums but for the namespace
+_PROCESS = struct.Struct(f"=I4xQIIII16s{_SUMS}8x")  # struct process_total
+_SERVER = struct.Struct(f"=III16sHHI4x{_SUMS}Q")  # struct server_total
 _ENDPOINT = slice(12, 30)
 """The bytes of the address and the port in a server_total."""
 _QUADS, _SHORTS = _SERVER.size // 8, _SERVER.size // 2
 """The length of a server_total as numbers of 64 and of 16 bits: so parts of thousands are read."""
-_CHANGED, _PORT_AT = _QUADS - 2, 28 // 2
+_CHANGED, _PORT_AT = _QUADS - 2, _ENDPOINT.stop // 2 - 1
 """The places among these of the time of the last change, and of the port."""
 _PORT = struct.Struct("=H")
 _ADDRESS_SIZES = {AF_INET: 4, AF_INET6: 16}
@@ -115,22 +115,18 @@ class TotalsReader:
         """
         for _ in range(_TRIES):
             since = int(os.stat(pin_path(self._directory, TOTAL_PROCESSES)).st_mtime)
-            cgroups: dict[int, set[int]] = {}
-            processes, indices, figures = self._read_processes(cgroups)
+            processes, indices, figures = self._read_processes()
             listeners, of_listeners = self._read_servers(TOTAL_LISTENERS, indices)
             upstreams, of_upstreams = self._read_servers(TOTAL_UPSTREAMS, indices)
             if figures.based == of_listeners.based == of_upstreams.based:  # else loaded meanwhile
                 found = processes, listeners, upstreams
-                return Totals(since, monotonic_ns(), *figures[:3], *found, cgroups)
+                return Totals(since, monotonic_ns(), *figures[:3], *found)
         raise ParseError("BPF totals", "they were loaded anew while they were read")
 
-    def _read_processes(
-        self, cgroups: dict[int, set[int]]
-    ) -> tuple[list[ProcessTotals], dict[int, int], _Figures]:
+    def _read_processes(self) -> tuple[list[ProcessTotals], dict[int, int], _Figures]:
         """Return the totals of processes, their indices by the kernel's ids, and all's figures.
 
-        The kernel counts those of each namespace for themselves; the ids of their *cgroups* are
-        added by the namespace.
+        The kernel counts those of each namespace for themselves.
         """
         found: dict[tuple[bytes, int, int, int], tuple[int, int, int, int]] = {}
         indices, figures = {}, None
@@ -144,7 +140,6 @@ class TotalsReader:
                 netns = OWN_NETNS if where == self._netns else where
                 if self._wanted is not None and netns not in self._wanted:
                     continue
-                cgroups.setdefault(netns, set()).add(cgroup)
                 key = comm, is_kernel, uid, cgroup
                 known = found.get(key)
                 counters = packed_counters(sums)
@@ -168,13 +163,14 @@ class TotalsReader:
     ) -> tuple[list[ServerTotals], _Figures]:
         """Return the totals of listeners or upstreams, and the figures of all.
 
-        *indices* are those of processes by the kernel's ids for them.
+        *indices* are those of processes by the kernel's ids for them. The number of a namespace
+        that is gone is used again: what was counted of upstreams in that one is left out.
         """
         chunks = list(self._chunks(program, _SERVER.size))
         figures = _last_figures(chunks)
         found = []
         for record in self._chosen(program, chunks):
-            _, where, device, address, port, family, process, sums, when = record
+            _, where, device, address, port, family, process, sums, when, cookie = record
             if not port:
                 continue
             size = _ADDRESS_SIZES.get(family)
@@ -184,8 +180,9 @@ class TotalsReader:
             if self._wanted is None or netns in self._wanted:
                 name = self._device_name(netns, device) if device else ""
                 end = indices.get(process), netns, address[:size], port, name
-                found.append(ServerTotals(*end, packed_counters(sums), when))
-        return found, figures
+                found.append((cookie, ServerTotals(*end, packed_counters(sums), when)))
+        servers = [each for _, each in found]
+        return _of_last_namespaces(found) if program == TOTAL_UPSTREAMS else servers, figures
 
     def _chosen(self, program: str, chunks: Sequence[_Chunk]) -> Iterator[tuple[Any, ...]]:
         """Yield the records, as _SERVER has them, of the endpoints that are read."""
@@ -215,6 +212,21 @@ class TotalsReader:
         return read_chunks(fd, size, self._deadline)
 
 
+def _of_last_namespaces(found: Sequence[tuple[int, ServerTotals]]) -> list[ServerTotals]:
+    """Return the upstreams without those of namespaces that are gone, but for the number.
+
+    *found* has each with its namespace's cookie, which is never used again. Of one number that is
+    there in which something changed last.
+    """
+    last: dict[int, tuple[int, int]] = {}
+    for cookie, each in found:
+        if each.netns != OWN_NETNS:
+            last[each.netns] = max(last.get(each.netns, (0, 0)), (each.changed, cookie))
+    return [
+        each for cookie, each in found if each.netns == OWN_NETNS or cookie == last[each.netns][1]
+    ]
+
+
 def _end(chunk: _Chunk, index: int) -> bytes:
     """Return the address and the port of one of the records."""
     start = index * _SERVER.size
@@ -228,7 +240,7 @@ def _last_figures(chunks: Sequence[_Chunk]) -> _Figures:
         ParseError: there is no such record.
     """
     if chunks:
-        *_, port, _, _, sums, _ = _SERVER.unpack_from(chunks[-1], len(chunks[-1]) - _SERVER.size)
+        *_, port, _, _, sums, _, _ = _SERVER.unpack_from(chunks[-1], len(chunks[-1]) - _SERVER.size)
         if not port:
             return _figures(sums)
     raise ParseError("BPF totals", "the last record is missing")

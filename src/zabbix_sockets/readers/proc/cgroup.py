@@ -71,15 +71,18 @@ class CgroupTree:
         is asked for, and once more for one that is not found then: it may be new.
         """
         if self._is_unknown(number) and number not in self._absent and self._scans < _SCANS:
-            self._scan()
+            self._scan(self._deadline)
             if self._is_unknown(number):
                 self._absent.add(number)  # it was gone before the scan
         return None if self._is_unknown(number) else self._path(number)
 
-    def has(self, number: int) -> bool:
-        """Whether the cgroup with the id *number* was there when the tree was last read."""
+    def has(self, number: int, deadline: Deadline) -> bool:
+        """Whether the cgroup with the id *number* was there when the tree was last read.
+
+        If it wasn't read yet it is now, up to *deadline*.
+        """
         if not self._scans:
-            self._scan()
+            self._scan(deadline)
         return not self._is_unknown(number)
 
     def _is_unknown(self, number: int) -> bool:
@@ -93,7 +96,7 @@ class CgroupTree:
             names.append(name)
         return "/" + "/".join(reversed(names))
 
-    def _scan(self) -> None:
+    def _scan(self, deadline: Deadline) -> None:
         """Read the tree anew, breadth first: the system's cgroups, then those of users in turn."""
         self._scans += 1
         try:
@@ -106,12 +109,12 @@ class CgroupTree:
         delegated: dict[int, deque[int]] = {}
         system = deque((self._root,))
         seen = 1
-        while system and seen < MAX_DIRECTORIES and not self._deadline.passed():
+        while system and seen < MAX_DIRECTORIES and not deadline.passed():
             number = system.popleft()
             seen += self._read(number, (0, root.st_uid), system, delegated, MAX_DIRECTORIES - seen)
         counts = dict.fromkeys(delegated, 0)
         remaining = MAX_DIRECTORIES
-        while delegated and remaining > 0 and not self._deadline.passed():
+        while delegated and remaining > 0 and not deadline.passed():
             user = min(delegated, key=counts.__getitem__)
             queue = delegated[user]
             share = -(-remaining // len(delegated))

@@ -30,10 +30,10 @@ LARGEST = 2**64 - 1
 LOCAL = bytes((127, 0, 0, 1))
 
 
-def sums(changed: int, *counters: int) -> bytes:
+def sums(changed: int, *counters: int, namespace: int = 1) -> bytes:
     """Return the sums of a record, which are 0 behind *counters*."""
     rest = len(Counters._fields) - len(counters)
-    return struct.pack(f"={len(Counters._fields)}QQ8x", *counters, *[0] * rest, changed)
+    return struct.pack(f"={len(Counters._fields)}QQQ", *counters, *[0] * rest, changed, namespace)
 
 
 def process(number: int, name: bytes, netns: int, found: bytes, uid: int = 0) -> bytes:
@@ -107,7 +107,6 @@ def test_one_process_of_all_namespaces(tmp_path: Path) -> None:
     ]
     assert [counters_of(each.counters)[:3] for each in found.processes] == [(4, 6, 0), (5, 0, 0)]
     assert [each.process for each in found.upstreams] == [0, 0, 1, None]
-    assert found.cgroups == {FURTHER: {9}, ELSEWHERE: {9}}
 
 
 def test_only_of_the_namespaces_wanted(tmp_path: Path) -> None:
@@ -144,6 +143,20 @@ def test_only_of_the_endpoints_wanted(tmp_path: Path) -> None:
     assert (nothing.listeners, nothing.upstreams, nothing.keys) == ([], [], 3)
 
 
+def test_a_number_that_is_used_again(tmp_path: Path) -> None:
+    """Upstreams of the namespace that had it before are left out, whichever has what cookie."""
+    upstreams = [
+        server(1, ELSEWHERE, 80, sums(8, 1, namespace=7)),
+        server(1, ELSEWHERE, 81, sums(9, 1, namespace=5)),
+        server(1, ELSEWHERE, 82, sums(3, 1, namespace=5)),
+        server(1, FURTHER, 83, sums(1, 1, namespace=6)),
+        server(1, HERE, 84, sums(1, 1, namespace=1)),
+    ]
+    found = read(tmp_path, [process(1, b"web", HERE, sums(9))], upstreams, upstreams)
+    assert [each.port for each in found.upstreams] == [81, 82, 83, 84]
+    assert len(found.listeners) == len(upstreams)
+
+
 def test_servers(tmp_path: Path) -> None:
     """Their addresses have the length of their family, and devices the names of their namespace."""
     servers = [
@@ -172,4 +185,4 @@ def test_no_totals(tmp_path: Path) -> None:
     """Nothing but the figures is read of what has counted nothing yet."""
     found = read(tmp_path)
     nothing: tuple[list[ProcessTotals], list[ServerTotals], list[ServerTotals]] = ([], [], [])
-    assert found[2:] == (3, 4, 5, *nothing, {})
+    assert found[2:] == (3, 4, 5, *nothing)

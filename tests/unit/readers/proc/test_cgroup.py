@@ -165,13 +165,21 @@ def test_those_that_were_there(tree: Path, scans: list[str]) -> None:
     """Whether one was there is told by the one scan, however many are gone or new."""
     found = CgroupTree(str(tree), TIME)
     there = number(tree / "init.scope")
-    assert [found.has(each) for each in (1 << 60, there, 1 << 61)] == [False, True, False]
+    assert [found.has(each, TIME) for each in (1 << 60, there, 1 << 61)] == [False, True, False]
     (tree / "new.service").mkdir()
     new = number(tree / "new.service")
-    assert not found.has(new)
+    assert not found.has(new, TIME)
     assert scans.count(str(tree)) == 1
     assert found.path(new) == "/new.service"
-    assert found.has(new)
+    assert found.has(new, TIME)
+
+
+def test_what_an_answer_can_do_without(tree: Path) -> None:
+    """To ask whether one was there takes no more than its time, and nothing from who needs it."""
+    found = CgroupTree(str(tree), TIME)
+    there = number(tree / "init.scope")
+    assert not found.has(there, Deadline(0))
+    assert found.path(there) == "/init.scope"
 
 
 def test_a_folder_that_vanishes_or_is_closed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
