@@ -34,7 +34,7 @@ run: $(VENV)/.installed
 
 test-all: export TEST_ROUNDS = full
 test test-all:
-	$(MAKE) --no-print-directory --jobs=2 $(VENV)/.dev requirements lint
+	$(MAKE) --no-print-directory --jobs=2 $(VENV)/.dev requirements
 	tests/all.sh $(BIN)/python
 
 test-crowded: $(VENV)/.dev requirements
@@ -55,7 +55,7 @@ mutants: $(VENV)/.mutants
 fuzz: $(VENV)/.dev
 	PYTHONPATH=tests/support $(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS) $(FUZZ)
 
-# They mostly wait for a network, so `make test` has them come beside the environment and lint; but apt,
+# They mostly wait for a network, so `make test` has them come beside the environment; but apt,
 # which the environment may need, too, serves one at a time.
 requirements: | $(VENV)/bin/python
 	tests/requirements.sh
@@ -64,9 +64,7 @@ quick: $(VENV)/.dev lint
 	$(BIN)/python -m pytest -q tests/unit
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	tests/lint.sh $(BIN)/python
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -2,18 +2,19 @@
 # Runs all tests, in parts side by side: tests/all.sh PYTHON [PYTEST ARGUMENT...]
 #
 # Those with real servers or systems mostly wait, so there are more parts at a time than cores, the
-# longest first; but no more than keep the cores busy, as all the others would only wait longer. Each
-# is alone on the machine, as far as it can see. What it prints comes when all have ended, its slowest
-# tests in the end; the status is 1 if any part failed.
+# longest first, so that short ones fill the end; but no more than keep the cores busy, as all the
+# others would only wait longer. Each is alone on the machine, as far as it can see. What it prints
+# comes when all have ended, its slowest tests in the end; the status is 1 if any part failed.
 set -u
-at_a_time=$((2 * $(nproc) + 1))
+at_a_time=$((2 * $(nproc) + 2))
 python=$1
 shift
 logs=$(mktemp -d)
 started=$(date +%s)
 parts=
 
-# A part runs while it has one of the lines of this pipe, which it gives back.
+# A part runs while it has one of the lines of this pipe, which it gives back. Of those that wait
+# most, `trees` and `upgrades`, none is taken.
 mkfifo "$logs/turns"
 exec 3<>"$logs/turns"
 for _ in $(seq "$at_a_time"); do
@@ -35,9 +36,14 @@ run_in_turn() {
 isolated_pytest() {
     log=$1
     shift
+    timed "$log" tests/isolated.sh "$python" -m pytest -p no:cacheprovider --durations=25 --tb=short "$@"
+}
+
+timed() {
+    log=$1
+    shift
     begun=$(($(date +%s) - started))
-    tests/isolated.sh "$python" -m pytest -p no:cacheprovider --durations=25 --tb=short "$@" \
-        >"$logs/$log" 2>&1 3>&-
+    "$@" >"$logs/$log" 2>&1 3>&-
     echo $? >"$logs/$log.status"
     times >"$logs/$log.times" # of this shell, then of its children: user and system
     echo "== $log: from $begun s to $(($(date +%s) - started)) s," \
@@ -45,7 +51,8 @@ isolated_pytest() {
 }
 
 # run_on_trees: the parts that need what comes from a network: Debian's trees, the wheels that the
-# packages bring along, and with all rounds other kernels. Tests that lack a tree skip with the reason. They begin as soon as it is there.
+# packages bring along, and with all rounds other kernels. Tests that lack a tree skip with the
+# reason. They begin when it is there, and when it is their turn.
 run_on_trees() {
     parts="$parts trees systems upgrades packages"
     [ "${TEST_ROUNDS:-short}" = short ] || parts="$parts kernels"
@@ -59,13 +66,18 @@ run_on_trees() {
         [ "${TEST_ROUNDS:-short}" = short ] ||
             { read -r _ <&3 && run_in_turn kernels "$@" tests/kernels; } &
         systems=tests/systems
-        isolated_pytest systems "$@" $systems \
+        { read -r _ <&3 && run_in_turn systems "$@" $systems \
             --ignore=$systems/test_sender.py --ignore=$systems/test_upgrade.py \
-            --ignore=$systems/test_names.py &
+            --ignore=$systems/test_names.py; } &
         isolated_pytest upgrades "$@" $systems/test_upgrade.py $systems/test_sender.py \
             $systems/test_names.py &
         wait
     } &
+}
+
+lint() {
+    timed lint env -u PYTHONWARNINGS tests/lint.sh "$python"
+    echo >&3
 }
 
 zabbix=tests/zabbix
@@ -73,6 +85,9 @@ short_soak=$zabbix/soak
 [ "${TEST_ROUNDS:-short}" = short ] || short_soak=
 run_on_trees "$@"
 run kernel "$@" tests/kernel
+parts="$parts lint"
+read -r _ <&3
+lint &
 # shellcheck disable=SC2046  # names of files
 run send "$@" $(ls $zabbix/test_send*.py) $zabbix/test_setup.py
 run servers "$@" $zabbix --ignore=$zabbix/alarms --ignore=$zabbix/trial --ignore=$zabbix/soak \
@@ -87,9 +102,14 @@ run alarms "$@" $zabbix/alarms $zabbix/test_external_check.py
 # shellcheck disable=SC2046
 run api "$@" $(ls $zabbix/test_check*.py $zabbix/test_provision*.py) $zabbix/test_scale.py \
     $zabbix/test_upgrade.py
-run unit "$@" tests/unit tests/fuzz --ignore=tests/unit/rig --ignore=tests/unit/check --ignore=tests/unit/sending
-run faults "$@" tests/unit/rig tests/unit/check tests/unit/sending tests/bench tests/selinux \
-    tests/test_conftest.py
+unit=tests/unit
+run faults "$@" $unit/rig $unit/check
+verbs="$unit/command $unit/provision $unit/sending $unit/service_map $unit/setup"
+# shellcheck disable=SC2086  # several folders
+run verbs "$@" $verbs
+# shellcheck disable=SC2046
+run unit "$@" $unit --ignore=$unit/rig --ignore=$unit/check $(printf -- '--ignore=%s ' $verbs)
+run others "$@" tests/fuzz tests/bench tests/selinux tests/test_conftest.py
 wait
 # Whether something is late, or grows, can be told where nothing else runs.
 [ -n "$short_soak" ] || { parts="$parts soak" && isolated_pytest soak "$@" $zabbix/soak 3>&-; }
