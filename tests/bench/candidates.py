@@ -121,7 +121,7 @@ def candidates(
         _visit(programs, RECORDS, pins, _at_least(pins.record_size, field=2)),
         Candidate(REST, (programs["netlink_receive"], *REST_OF_TABLES), check=_at_least(0)),
         Candidate(INTERPRETER, (bare, "-I", "-S", "-c", "pass")),
-        Candidate(INTERPRETER_ORJSON, _python(python, "orjson", "-c", "import orjson")),
+        Candidate(INTERPRETER_ORJSON, _launched(python, "orjson", "import orjson")),
     ]
 
 
@@ -148,7 +148,7 @@ def versions(python: str) -> dict[str, str]:
 
 def has_product(python: str) -> bool:
     """Whether that is an interpreter which has zabbix_sockets."""
-    return bool(shutil.which(python) and _python(python, "zabbix_sockets"))
+    return bool(shutil.which(python) and _product(python))
 
 
 def _by_turns(now: Version, before: Version | None) -> Iterator[Candidate]:
@@ -178,7 +178,7 @@ def _calls(version: Version) -> list[Candidate]:
 
 def _agent(python: str) -> Candidate:
     """What an idle host pays: the UserParameter of conf/, of an agent without any privilege."""
-    command = _python(python, "zabbix_sockets", "-m", "zabbix_sockets", "get", "--", "")
+    command = _product(python, "get", "--", "")
     agent = Candidate("agent", command, check=_document_of(None), idle=True)
     if os.geteuid():
         return agent
@@ -213,9 +213,9 @@ def _with_clients(own: Candidate) -> Candidate:
 
 
 def _own(python: str, source: str, *options: str) -> Candidate:
-    get = ("-m", "zabbix_sockets", "get", "--timeout", "30", "--max-bytes", "500000")
+    get = ("get", "--timeout", "30", "--max-bytes", "500000")
     options = ("--active-within", "3600", *options)  # all connections count
-    command = _python(python, "zabbix_sockets", *get, "--source", source, *options)
+    command = _product(python, *get, "--source", source, *options)
     return Candidate(source, command, SOURCES[source], _document_of(source))
 
 
@@ -241,6 +241,25 @@ def _python(python: str, module: str, *arguments: str) -> tuple[str, ...]:
     find = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
     found = subprocess.run([python, "-I", "-c", find], check=False).returncode == 0
     return (python, "-I", *arguments) if found else ()
+
+
+def _product(python: str, *arguments: str) -> tuple[str, ...]:
+    """The product's command, started as the packages' launcher does (packaging/root/start.py)."""
+    run = "from zabbix_sockets.command.cli import main; main()"
+    return _launched(python, "zabbix_sockets", run, *arguments)
+
+
+def _launched(python: str, module: str, code: str, *arguments: str) -> tuple[str, ...]:
+    """Code that imports a module of *python*, in an interpreter that looks for no others."""
+    find = f"import importlib.util; print(importlib.util.find_spec({module!r}).origin)"
+    found = subprocess.run(
+        [python, "-I", "-c", find], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    if not found:
+        return ()
+    folder = os.path.dirname(os.path.dirname(found))
+    launch = f"import sys; sys.path.insert(0, {folder!r}); {code}"
+    return (os.path.realpath(python), "-I", "-S", "-c", launch, *arguments)
 
 
 def _peer(

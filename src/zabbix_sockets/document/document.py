@@ -201,9 +201,12 @@ def _choice(name: str, limits: Limits, admission: Optional[Admission]) -> Choice
 
     Those that were admitted are among them, whatever their rank is.
     """
-    if getattr(limits, name) >= MOST_MADE:
+    limit: int = getattr(limits, name)
+    if limit >= MOST_MADE:
         return ALL_ROWS
-    return Choice(MOST_MADE, admission.was_admitted(name)) if admission else Choice(MOST_MADE)
+    if admission is None:
+        return Choice(MOST_MADE, limit)
+    return Choice(MOST_MADE, limit, admission.was_admitted(name))
 
 
 def _add_map_texts(document: Document, snapshot: Snapshot, label: NetnsLabel) -> None:

@@ -120,10 +120,6 @@ MOST_MADE = 2000
 """The most rows of a list that are made if the document has bounds. A local user may have a hundred
 thousand listeners: to make as many rows would take longer than an agent waits."""
 
-MOST_IDLE = 500
-"""The most rows of a list that are made besides these of what is idle: nothing of it is open, and
-the row is there for its totals."""
-
 
 class Choice:
     """The choice of the rows that are made; of the others there are only sums, in one row.
@@ -133,13 +129,18 @@ class Choice:
 
     Args:
         most: the number of rows to make, by rising rank; None: all.
+        most_idle: the number of idle rows to make, if not all: there is no room for more.
         must_stay: whether the row of an id has to be made, whatever its rank is.
     """
 
     def __init__(
-        self, most: int | None = None, must_stay: Callable[[str], bool] = lambda _id: False
+        self,
+        most: int | None = None,
+        most_idle: int = 0,
+        must_stay: Callable[[str], bool] = lambda _id: False,
     ) -> None:
         self._most = most
+        self._most_idle = most_idle
         self._must_stay = must_stay
 
     def of(self, ranks: Mapping[Key, Rank]) -> Collection[Key]:
@@ -151,7 +152,7 @@ class Choice:
         return best
 
     def of_idle(self, ids: Mapping[tuple[bool, str], Sequence[str]]) -> dict[str, int]:
-        """Return the ids of the idle rows to make, MOST_IDLE of them, each with its turn.
+        """Return the ids of the idle rows to make, each with its turn.
 
         One process may reach thousands of remote ends one after the other. So processes take turns:
         of each the first id is chosen, then of each the second, and so on; before all those of
@@ -166,8 +167,8 @@ class Choice:
             for turn, row_id in enumerate(sorted(each))
         ]
         best = turns
-        if self._most is not None and len(turns) > MOST_IDLE:
-            best = sorted(turns)[:MOST_IDLE]
+        if self._most is not None and len(turns) > self._most_idle:
+            best = sorted(turns)[: self._most_idle]
             best += (each for each in turns if self._must_stay(each[2]))
         return {row_id: turn for _, turn, row_id in best}
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 from zabbix_sockets.document.admission import Admission, Moment, Table
 from zabbix_sockets.document.document import NO_LIMITS, Document, Limits, build_document
-from zabbix_sockets.document.row import MOST_IDLE, MOST_MADE
+from zabbix_sockets.document.row import MOST_MADE
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
@@ -153,16 +153,18 @@ def upstreams_of(snapshot: Snapshot, limits: Limits) -> Counter[str]:
     return Counter(row.process for row in build_document(snapshot, limits).upstreams)
 
 
-ROOM = Limits(upstreams=MOST_MADE - 1, max_bytes=1 << 30)
-"""Room for more rows than are made of what has no socket."""
+ROOM = Limits(upstreams=100, max_bytes=1 << 30)
 
 
 def test_thousands_of_upstreams() -> None:
-    """Without bounds each has a row, else some, and these are the same ones each time."""
+    """Those that there is room for are the same ones each time, and as if there were no bounds."""
     snapshot = of_many({"crawler": MOST_MADE + 500})
     assert upstreams_of(snapshot, NO_LIMITS) == {"crawler": MOST_MADE + 500}
-    bounded = build_document(snapshot, ROOM).upstreams
-    assert len(bounded) == MOST_IDLE
+    bounded, many = (
+        build_document(snapshot, limits).upstreams
+        for limits in (ROOM, ROOM._replace(upstreams=MOST_MADE - 1))
+    )
+    assert (len(bounded), len(many)) == (ROOM.upstreams, MOST_MADE - 1)
     assert snapshot.totals
     snapshot.totals.upstreams.reverse()
     assert [row.content() for row in build_document(snapshot, ROOM).upstreams] == [
@@ -172,16 +174,15 @@ def test_thousands_of_upstreams() -> None:
 
 def test_turns() -> None:
     """One process with thousands of upstreams takes no row of another one's few."""
-    numbers = {"a-crawler": MOST_IDLE + 300, "shop": 5, "z-crawler": MOST_IDLE + 300, "zoo": 9}
+    numbers = {"a-crawler": 800, "shop": 5, "z-crawler": 800, "zoo": 9}
     assert upstreams_of(of_many(numbers), ROOM) == {
-        "a-crawler": MOST_IDLE // 2 - 7, "shop": 5, "z-crawler": MOST_IDLE // 2 - 7, "zoo": 9,
+        "a-crawler": 43, "shop": 5, "z-crawler": 43, "zoo": 9,
     }  # fmt: skip
-    shown = upstreams_of(of_many(numbers), Limits())
-    assert shown == {"a-crawler": 43, "shop": 5, "z-crawler": 43, "zoo": 9}
-    users = {f"user {number}": 1000 + number for number in range(MOST_IDLE)}
-    numbers = dict.fromkeys(users, 2) | {"shop": 400}
+    users = {f"user {number}": 1000 + number for number in range(200)}
+    numbers = dict.fromkeys(users, 2) | {"shop": 60}
     found = upstreams_of(of_many(numbers, users), ROOM)
-    assert (found["shop"], found.total()) == (400, MOST_IDLE)
+    assert (found["shop"], found.total()) == (60, ROOM.upstreams)
+    assert set(found.values()) == {60, 1}
 
 
 def test_a_cgroup_that_is_gone() -> None:
@@ -230,7 +231,7 @@ def test_admitted_rows_stay_without_a_socket() -> None:
     def of(snapshot: Snapshot) -> Document:
         table = Table(kept[0], Moment(1_700_000_000, 1000, b"b" * 16))
         admission = Admission(table, lambda _members: Standing(SYSTEM_UNIT, ""), keep)
-        return build_document(snapshot, Limits(processes=1, upstreams=0), admission=admission)
+        return build_document(snapshot, Limits(processes=1, upstreams=1), admission=admission)
 
     lasting = Process(7, "client", 3600.0)
     (client,) = of(snapshot_of([lasting], [tcp_listener(FIRST_OWNER, 90)])).processes
@@ -250,8 +251,7 @@ def test_an_admitted_upstream_has_a_row() -> None:
     table = Table(None, Moment(1_700_000_000, 1000, b"b" * 16))
     admission = Admission(table, lambda _members: Standing(SYSTEM_UNIT, ""), lambda _data: "")
     build_document(of_many({"z": 1}), ROOM, admission=admission)
-    others = {f"a {number:04}": 1 for number in range(MOST_IDLE)}
-    snapshot = of_many({**others, "z": 1})
+    snapshot = of_many({f"a {number:04}": 1 for number in range(ROOM.upstreams)} | {"z": 1})
     assert "z" not in upstreams_of(snapshot, ROOM)
     document = build_document(snapshot, ROOM, admission=admission)
     assert [row.admitted for row in document.upstreams if row.process == "z"] == [1]
