@@ -30,7 +30,8 @@ TEMPLATES = (
 
 _CODE = SOURCE / "src" / "zabbix_sockets"
 _PAGES = (SOURCE / "README.md", *sorted((SOURCE / "docs").glob("*.md")))
-_LINK = re.compile(r"(!?)\[([^]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
+_LINK = re.compile(r"(!?)\[([^]]*)\]\(([\w./-]+)(#[^)\s]*)?\)")
+"""A link to a file: an address elsewhere has a colon."""
 _MANUAL = {
     f"{NAME}.8": (f"usr/share/man/man8/{NAME}.8.gz", True),
     f"{NAME}.bash": (f"usr/share/bash-completion/completions/{NAME}", False),
@@ -123,13 +124,14 @@ def _shared() -> Tree:
 def _page(path: Path) -> str:
     """Return a page without pictures, and without links to files that no host has.
 
-    Those to templates lead to where they are installed.
+    Those to templates lead to where they are installed. Nothing is asked of the other files: a
+    checkout may lack some, as the tests.
     """
     templates = SOURCE / "zabbix_templates"
 
     def on_a_host(link: re.Match[str]) -> str:
         target = (path.parent / link[3]).resolve()
-        if target in _PAGES or not target.exists():
+        if target in _PAGES:
             return link[0]
         if link[1]:
             return f"(Picture: {link[2]})"
