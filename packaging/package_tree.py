@@ -30,8 +30,8 @@ TEMPLATES = (
 
 _CODE = SOURCE / "src" / "zabbix_sockets"
 _PAGES = (SOURCE / "README.md", *sorted((SOURCE / "docs").glob("*.md")))
-_LINK = re.compile(r"(!?)\[([^]]*)\]\(([\w./-]+)(#[^)\s]*)?\)")
-"""A link to a file: an address elsewhere has a colon."""
+_LINK = re.compile(r"(!?)\[([^]]*)\]\(([\w-]*[./][\w./-]*)(#[^)\s]*)?\)")
+"""A link to a file, whose name has a dot or a slash: an address elsewhere has a colon."""
 _MANUAL = {
     f"{NAME}.8": (f"usr/share/man/man8/{NAME}.8.gz", True),
     f"{NAME}.bash": (f"usr/share/bash-completion/completions/{NAME}", False),

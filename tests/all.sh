@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs all tests, in parts side by side: tests/all.sh PYTHON [PYTEST ARGUMENT...]
+# Runs all tests and lint, in parts side by side: tests/all.sh PYTHON [PYTEST ARGUMENT...]
 #
 # Those with real servers or systems mostly wait, so there are more parts at a time than cores, the
 # longest first, so that short ones fill the end; but no more than keep the cores busy, as all the
@@ -52,7 +52,7 @@ timed() {
 
 # run_on_trees: the parts that need what comes from a network: Debian's trees, the wheels that the
 # packages bring along, and with all rounds other kernels. Tests that lack a tree skip with the
-# reason. They begin when it is there, and when it is their turn.
+# reason. They begin when it is there; all but `upgrades` wait for their turn, too.
 run_on_trees() {
     parts="$parts trees systems upgrades packages"
     [ "${TEST_ROUNDS:-short}" = short ] || parts="$parts kernels"

@@ -251,15 +251,17 @@ def _product(python: str, *arguments: str) -> tuple[str, ...]:
 
 def _launched(python: str, module: str, code: str, *arguments: str) -> tuple[str, ...]:
     """Code that imports a module of *python*, in an interpreter that looks for no others."""
-    find = f"import importlib.util; print(importlib.util.find_spec({module!r}).origin)"
+    find = f"import importlib.util as util; print(util.find_spec({module!r}).origin)"
+    find += "; orjson = util.find_spec('orjson'); orjson and print(orjson.origin)"
     found = subprocess.run(
         [python, "-I", "-c", find], capture_output=True, text=True, check=False
     ).stdout.strip()
     if not found:
         return ()
-    folder = os.path.dirname(os.path.dirname(found))
-    launch = f"import sys; sys.path.insert(0, {folder!r}); {code}"
-    return (os.path.realpath(python), "-I", "-S", "-c", launch, *arguments)
+    folders = {os.path.dirname(os.path.dirname(each)): None for each in found.split("\n")}
+    launch = f"import sys; sys.path[:0] = {[*folders]}; {code}"
+    bare = os.path.realpath(shutil.which(python) or python)
+    return (bare, "-I", "-S", "-c", launch, *arguments)
 
 
 def _peer(

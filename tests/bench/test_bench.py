@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -191,9 +192,8 @@ def test_version_before_has_pins_and_an_agent_of_its_own(tmp_path: Path) -> None
         assert [figures[each]["status"] for each in (name, f"{name}{BEFORE}")] == ["ok", "ok"]
         assert figures[name]["wall_x_before"]["ratio"] > 0
         assert figures[name]["cpu_x_before"]["ratio"] > 0
-    called = [line for line in log.read_text().splitlines() if "-m zabbix_sockets" in line]
-    verbs = [line.split("zabbix_sockets ")[1].split()[0] for line in called]
-    assert verbs == ["load", "get", "get", "unload"]
+    called = re.findall(r"(?:-m zabbix_sockets|main\(\)) (.+)", log.read_text())
+    assert [line.split()[0] for line in called] == ["load", "get", "get", "unload"]
     pins = {line.split("--pins ")[1].split()[0] for line in called if "--pins" in line}
     assert {Path(folder).name for folder in pins} == {"bpf_before"}
 

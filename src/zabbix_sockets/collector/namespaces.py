@@ -184,7 +184,8 @@ def describe_idle(places: Places, cgroups: Mapping[int, Collection[int]]) -> dic
     described = {}
     for number, ids in cgroups.items():
         path = mounted.get(number, "")
-        placement = Placement() if hidden else _placement_of(places, ids)
+        is_told = hidden or _mount_name(path)
+        placement = Placement() if is_told else _placement_of(places, ids)
         if path or placement != Placement():
             found = FoundNamespace(number, (), path)
             described[number] = _described(places, found, placement)
@@ -280,13 +281,20 @@ def _name(places: Places, found: FoundNamespace, placement: Placement) -> str:
 
     Empty if it has none such.
     """
-    folder, _, name = found.path.rpartition("/")
-    if f"{folder}/" in _NAMED_BY_IP and is_lasting(name):
-        return safe_name(os.fsencode(name))
+    name = _mount_name(found.path)
+    if name:
+        return name
     if placement.container:
         return places.container_name(placement.container)
     name = placement.unit if placement.unit.endswith(".service") else ""
     return safe_name(os.fsencode(name)) if name else ""
+
+
+def _mount_name(path: str) -> str:
+    """Return the safe name that somebody gave a namespace by its mount at *path*; empty: nobody."""
+    folder, _, name = path.rpartition("/")
+    is_named = f"{folder}/" in _NAMED_BY_IP and is_lasting(name)
+    return safe_name(os.fsencode(name)) if is_named else ""
 
 
 def in_fair_order(found: Iterable[FoundNamespace], seconds: float) -> list[FoundNamespace]:

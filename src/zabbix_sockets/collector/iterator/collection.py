@@ -154,7 +154,9 @@ class IteratorCollection:
         wanted = self._query.netns
         if wanted == OWN or (wanted == ALL_NETNS and not fold.holders):
             own = cache(read_device_name)
-            return lambda number, index: own(index) if number == OWN_NETNS else f"if{index}"
+            return lambda number, index: (
+                own(index) if number == OWN_NETNS else f"if{index}" if index else ""
+            )
         from zabbix_sockets.collector import namespaces  # noqa: PLC0415  # takes 2 ms
         from zabbix_sockets.collector.places import Places  # noqa: PLC0415  # takes 1 ms
 

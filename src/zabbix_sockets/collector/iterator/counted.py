@@ -60,14 +60,15 @@ def idle_namespaces(snapshot: Snapshot) -> dict[int, set[int]]:
         return found
     open_ones = {OWN_NETNS, *snapshot.namespaces}
     since = totals.read_at - RECENT
-    for process in totals.processes:
-        if process.changed > since and process.netns not in open_ones:
-            found.setdefault(process.netns, set()).add(process.cgroup)
     for server in chain(totals.upstreams, totals.listeners):
         if server.netns not in open_ones:
             cgroups = found.setdefault(server.netns, set())
             if server.process is not None:
                 cgroups.add(totals.processes[server.process].cgroup)
+    told = {number for number, cgroups in found.items() if cgroups}
+    for process in totals.processes:
+        if process.changed > since and process.netns not in open_ones | told:
+            found.setdefault(process.netns, set()).add(process.cgroup)
     return found
 
 

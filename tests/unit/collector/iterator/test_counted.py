@@ -46,10 +46,10 @@ def test_endpoints() -> None:
 
 
 def test_idle_namespaces() -> None:
-    """Those of upstreams, and of processes that changed lately, with the cgroups of both."""
+    """Those of upstreams, with their processes' cgroups; else of processes that changed lately."""
     old = NOW - RECENT
     processes = [(OWN_NETNS, 10, NOW), (2, 11, NOW), (3, 12, NOW), (4, 13, old), (5, 14, old)]
-    snapshot = counted(processes, [(1, 2), (3, 4), (1, 3)])
-    assert idle_namespaces(snapshot) == {3: {11, 12}, 4: {13}}
+    snapshot = counted([*processes, (6, 15, NOW)], [(1, 2), (3, 4), (1, 3)])
+    assert idle_namespaces(snapshot) == {3: {11}, 4: {13}, 6: {15}}
     snapshot.totals = None
     assert not idle_namespaces(snapshot)
