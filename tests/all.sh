@@ -6,7 +6,7 @@
 # others would only wait longer. Each is alone on the machine, as far as it can see. What it prints
 # comes when all have ended, its slowest tests in the end; the status is 1 if any part failed.
 set -u
-at_a_time=$((2 * $(nproc) + 2))
+at_a_time=$((2 * $(nproc) + 1))
 python=$1
 shift
 logs=$(mktemp -d)
@@ -14,7 +14,7 @@ started=$(date +%s)
 parts=
 
 # A part runs while it has one of the lines of this pipe, which it gives back. Of those that wait
-# most, `trees` and `upgrades`, none is taken.
+# most, `trees`, `systems` and `upgrades`, none is taken.
 mkfifo "$logs/turns"
 exec 3<>"$logs/turns"
 for _ in $(seq "$at_a_time"); do
@@ -52,7 +52,7 @@ timed() {
 
 # run_on_trees: the parts that need what comes from a network: Debian's trees, the wheels that the
 # packages bring along, and with all rounds other kernels. Tests that lack a tree skip with the
-# reason. They begin when it is there; all but `upgrades` wait for their turn, too.
+# reason. They begin when it is there; packages and kernels wait for their turn, too.
 run_on_trees() {
     parts="$parts trees systems upgrades packages"
     [ "${TEST_ROUNDS:-short}" = short ] || parts="$parts kernels"
@@ -66,9 +66,9 @@ run_on_trees() {
         [ "${TEST_ROUNDS:-short}" = short ] ||
             { read -r _ <&3 && run_in_turn kernels "$@" tests/kernels; } &
         systems=tests/systems
-        { read -r _ <&3 && run_in_turn systems "$@" $systems \
+        isolated_pytest systems "$@" $systems \
             --ignore=$systems/test_sender.py --ignore=$systems/test_upgrade.py \
-            --ignore=$systems/test_names.py; } &
+            --ignore=$systems/test_names.py &
         isolated_pytest upgrades "$@" $systems/test_upgrade.py $systems/test_sender.py \
             $systems/test_names.py &
         wait
@@ -103,10 +103,10 @@ run alarms "$@" $zabbix/alarms $zabbix/test_external_check.py
 run api "$@" $(ls $zabbix/test_check*.py $zabbix/test_provision*.py) $zabbix/test_scale.py \
     $zabbix/test_upgrade.py
 unit=tests/unit
-run faults "$@" $unit/rig $unit/check
 verbs="$unit/command $unit/provision $unit/sending $unit/service_map $unit/setup"
 # shellcheck disable=SC2086  # several folders
 run verbs "$@" $verbs
+run faults "$@" $unit/rig $unit/check
 # shellcheck disable=SC2046
 run unit "$@" $unit --ignore=$unit/rig --ignore=$unit/check $(printf -- '--ignore=%s ' $verbs)
 run others "$@" tests/fuzz tests/bench tests/selinux tests/test_conftest.py

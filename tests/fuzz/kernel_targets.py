@@ -284,12 +284,14 @@ def read_totals(data: bytes) -> None:
 
 def _totals_seeds() -> Iterator[bytes]:
     sums = _SUMS.pack(*range(_COUNTERS))[:-16], 77
+    of_server = *sums, 5
     process = totals._PROCESS.pack(3, 5, NETNS, 1000, 0, 0, b"nginx", *sums)
     servers = [
-        totals._SERVER.pack(2, NETNS, 0, b"\xc0\0\2\5", 443, family, 3, *sums) for family in (2, 10)
+        totals._SERVER.pack(2, NETNS, 0, b"\xc0\0\2\5", 443, family, 3, *of_server)
+        for family in (2, 10)
     ]
     yield b"\xff".join((process, b"".join(servers), servers[0]))
-    yield b"\xff".join((process * 2, totals._SERVER.pack(2, 8, 1, b"", 443, 9, 3, *sums)))
+    yield b"\xff".join((process * 2, totals._SERVER.pack(2, 8, 1, b"", 443, 9, 3, *of_server)))
 
 
 def owners(data: bytes) -> None:

@@ -137,6 +137,8 @@ class TotalsReader:
                 if not id_:
                     figures = _figures(sums)
                     continue
+                if id_ in indices:
+                    continue  # while keys come, one may be visited twice
                 netns = OWN_NETNS if where == self._netns else where
                 if self._wanted is not None and netns not in self._wanted:
                     continue
@@ -168,7 +170,7 @@ class TotalsReader:
         """
         chunks = list(self._chunks(program, _SERVER.size))
         figures = _last_figures(chunks)
-        found = []
+        found = {}  # by what tells one from another: while keys come, one may be visited twice
         for record in self._chosen(program, chunks):
             _, where, device, address, port, family, process, sums, when, cookie = record
             if not port:
@@ -180,9 +182,10 @@ class TotalsReader:
             if self._wanted is None or netns in self._wanted:
                 name = self._device_name(netns, device) if device else ""
                 end = indices.get(process), netns, address[:size], port, name
-                found.append((cookie, ServerTotals(*end, packed_counters(sums), when)))
-        servers = [each for _, each in found]
-        return _of_last_namespaces(found) if program == TOTAL_UPSTREAMS else servers, figures
+                found[record[1:7]] = cookie, ServerTotals(*end, packed_counters(sums), when)
+        if program == TOTAL_UPSTREAMS:
+            return _of_last_namespaces(found.values()), figures
+        return [each for _, each in found.values()], figures
 
     def _chosen(self, program: str, chunks: Sequence[_Chunk]) -> Iterator[tuple[Any, ...]]:
         """Yield the records, as _SERVER has them, of the endpoints that are read."""
@@ -212,7 +215,7 @@ class TotalsReader:
         return read_chunks(fd, size, self._deadline)
 
 
-def _of_last_namespaces(found: Sequence[tuple[int, ServerTotals]]) -> list[ServerTotals]:
+def _of_last_namespaces(found: Collection[tuple[int, ServerTotals]]) -> list[ServerTotals]:
     """Return the upstreams without those of namespaces that are gone, but for the number.
 
     *found* has each with its namespace's cookie, which is never used again. Of one number that is

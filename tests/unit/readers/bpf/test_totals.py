@@ -143,6 +143,15 @@ def test_only_of_the_endpoints_wanted(tmp_path: Path) -> None:
     assert (nothing.listeners, nothing.upstreams, nothing.keys) == ([], [], 3)
 
 
+def test_what_is_visited_twice(tmp_path: Path) -> None:
+    """An iterator may come to a key again while others come and go; it counts once."""
+    counted = [process(1, b"web", each, sums(8, 1)) for each in (HERE, HERE)]
+    servers = [server(1, HERE, 80, sums(8, 1))] * 2
+    found = read(tmp_path, counted, servers, servers)
+    assert [counters_of(each.counters).attempts for each in found.processes] == [1]
+    assert len(found.listeners) == len(found.upstreams) == 1
+
+
 def test_a_number_that_is_used_again(tmp_path: Path) -> None:
     """Upstreams of the namespace that had it before are left out, whichever has what cookie."""
     upstreams = [
