@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -31,7 +32,7 @@ from counted import (
     wanted,
 )
 from json_documents import json_document
-from netns import inside, named, own_namespace
+from netns import inside, ip, named, own_namespace
 from traffic_zoo import KINDS, Expected, Kind, tcp_counter
 from zoo import wait_for
 
@@ -177,6 +178,35 @@ def test_no_counter_falls_while_all_is_in_motion(counted: str) -> None:
                 assert not counters - now.get(key, Counter()), key
         before = after
     thread.join()
+
+
+def test_what_a_queue_refuses_was_not_sent() -> None:
+    """The kernel's bytes_sent has it at each try, and its bytes_retrans doesn't."""
+    payload, name = 500_000, f"zs-shaped-{os.getpid()}"
+    shape = "tc qdisc add dev lo root tbf rate 20mbit burst 5000 limit 8000"
+    with named(name), loaded() as folder, inside(name):
+        ip("link", "set", "lo", "mtu", "1500")
+        shaped = subprocess.run(shape.split(), capture_output=True, text=True, check=False)
+        if shaped.returncode:
+            pytest.skip(f"no tbf: {shaped.stderr}")
+        server, _ = traffic_zoo.listener()
+        client = socket.create_connection(server.getsockname())
+        accepted, _ = server.accept()
+        sending = threading.Thread(target=client.sendall, args=(b"x" * payload,))
+        sending.start()
+        received = accepted.recv(payload, socket.MSG_WAITALL)
+        sending.join()
+        info = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 216)
+        sent, again = struct.unpack_from("=QQ", info, 200)  # tcpi_bytes_sent, tcpi_bytes_retrans
+        look(folder)
+        _, listeners, upstreams = read(folder)
+        for each in (client, accepted, server):
+            each.close()
+        assert len(received) == payload
+        assert sent - again > payload
+        (counters,) = (each for each in upstreams.values() if each["bytes_sent"])
+        assert counters["bytes_sent"] == payload
+        assert sum(each["bytes_received"] for each in listeners.values()) in {payload, payload - 1}
 
 
 def test_load_again_begins_anew_without_a_gap() -> None:

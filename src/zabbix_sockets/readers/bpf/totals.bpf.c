@@ -408,18 +408,43 @@ struct carried {
 	__u64 received;
 	__u64 retransmitted;
 	__u64 ended;	/* a FIN came, which is not in received */
+	__u32 unacknowledged;	/* snd_una */
 };
 
 /* What is read before stays before what is read behind it. */
 #define in_order() asm volatile("" ::: "memory")
 
+#define FIN_QUEUED (1 << TCP_FIN_WAIT1 | 1 << TCP_FIN_WAIT2 | 1 << TCP_TIME_WAIT | \
+		    1 << TCP_LAST_ACK | 1 << TCP_CLOSING)
+
+/*
+ * Read what a connection carried up to now, which is in the state *state* or comes from it; 0: that
+ * is not known, negative: read it.
+ *
+ * What was sent is what is acknowledged and what is in flight: bytes_sent has what a queue of this
+ * host refused, too, each time that it was tried. A SYN counts as a byte, see SYN_SENT; a FIN does
+ * not.
+ */
 static __always_inline void read_carried(struct carried *carried, struct sock *sk,
-					 struct tcp_sock *tp, const int probed)
+					 struct tcp_sock *tp, int state, const int probed)
 {
+	__u32 next, written, unacknowledged;
+
 	carried->received = READ(tp, bytes_received);
-	carried->sent = READ(tp, bytes_sent);
-	in_order(); /* what is sent again meanwhile must not seem new */
-	carried->sent -= READ(tp, bytes_retrans);
+	carried->sent = READ(tp, bytes_acked);
+	in_order(); /* what is acknowledged meanwhile must not count twice */
+	next = READ(tp, snd_nxt);
+	written = READ(tp, write_seq);
+	in_order(); /* nor a FIN */
+	if (state < 0)
+		state = READ(sk, __sk_common.skc_state);
+	in_order();
+	unacknowledged = READ(tp, snd_una);
+	carried->unacknowledged = unacknowledged;
+	if ((__s32)(next - unacknowledged) > 0)
+		carried->sent += next - unacknowledged;
+	if (carried->sent && next == written && (!state || FIN_QUEUED & 1 << state))
+		carried->sent--;
 	carried->retransmitted = READ(tp, total_retrans);
 	carried->ended = !!(READ(sk, __sk_common.skc_flags) & SOCK_DONE);
 	if (carried->received && carried->ended)
@@ -442,6 +467,22 @@ static __always_inline int may_have_ended(struct sock *sk, struct tcp_sock *tp, 
 	in_order();
 	return READ(sk, __sk_common.skc_flags) & SOCK_DONE ||
 	       bpf_ktime_get_ns() - READ(tp, tcp_mstamp) * 1000 < JUST_NOW;
+}
+
+/*
+ * Whether what was sent may have been read while an acknowledgement came: bytes_acked is written
+ * before snd_una. Who takes one holds the lock.
+ */
+static __always_inline int is_torn(struct sock *sk, struct tcp_sock *tp,
+				   const struct carried *carried, const int probed)
+{
+	struct sock___lock *lock = (void *)sk;
+	__u32 held = 1;
+
+	in_order();
+	bpf_probe_read_kernel(&held, sizeof(held), &lock->sk_lock);
+	in_order();
+	return held || READ(tp, snd_una) != carried->unacknowledged;
 }
 
 static __always_inline int has_more(const struct connection *connection,
@@ -582,6 +623,7 @@ static __always_inline void count_attempt(struct sock *sk, struct tcp_sock *tp)
 	connection.process = process_of(task->group_leader, netns_of(sk, 0));
 	connection.hidden = !!(task->flags & PF_KTHREAD);
 	connection.untold = ATTEMPT;
+	connection.sent = 1; /* the SYN */
 	set_remote(&connection.upstream, sk, 0);
 	connection.upstream.process = connection.process;
 	process = sums_of(connection.process);
@@ -673,7 +715,7 @@ static __always_inline void count_end(struct connection *connection, struct sock
 	__u64 now = time_of_end(tp, from, error);
 	struct carried carried;
 
-	read_carried(&carried, sk, tp, 0);
+	read_carried(&carried, sk, tp, from, 0);
 	if (connection->stage == CONNECTING) {
 		if (from == TCP_SYN_SENT || from == TCP_SYN_RECV || (!from && !tp->bytes_acked)) {
 			if (!step(connection, CONNECTING, CLOSED))
@@ -885,6 +927,7 @@ static __always_inline void look_at(const struct pass *pass, struct sock *sk, st
 	struct sums *process, *server;
 	struct carried carried;
 	__u64 key = (__u64)sk;
+	int torn;
 
 	if (rec->kind == LISTENER) {
 		note_listener(sk, leader, probed);
@@ -894,12 +937,15 @@ static __always_inline void look_at(const struct pass *pass, struct sock *sk, st
 		return;
 	if (is_idle(pass, tp, rec, probed))
 		return;
-	read_carried(&carried, sk, tp, probed);
+	read_carried(&carried, sk, tp, -1, probed);
+	torn = is_torn(sk, tp, &carried, probed);
 	connection = bpf_map_lookup_elem(&connections, &key);
 	if (!connection)
 		connection = remember(sk, rec, leader, &carried, probed);
 	if (!connection || connection->stage == CLOSED)
 		return;
+	if (torn)
+		carried.sent = connection->sent;
 	if (connection->stage == OPEN && !connection->untold && !has_more(connection, &carried))
 		return;
 	process = sums_of(connection->process);
