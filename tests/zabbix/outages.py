@@ -88,7 +88,7 @@ def host_with_documents(receiver: Receiver) -> Iterator[Host]:
     )
     receiver.reload()
     yield host
-    server.delete_host(host)
+    server.disable_host(host)
 
 
 def stored(server: Server, host: Host) -> set[Row]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import requests
-from pyzabbix.api import ZabbixAPI, ZabbixAPIException
+from pyzabbix.api import ZabbixAPI
 
 from . import database, frontend, programs, sending
 from .agents import TIMEOUT_SECONDS, Kind, free_port
@@ -52,7 +51,6 @@ _SETTINGS = {
 }
 
 _API_SECONDS = 120
-_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,21 +128,13 @@ class Server:
         )
         return Host(created["hostids"][0], name, groupid)
 
-    def delete_host(self, host: Host) -> None:
-        """Delete the host and its group."""
-        # Values that come meanwhile make the server and the frontend block each other in the
-        # database, which ends with an error in one of them.
+    def disable_host(self, host: Host) -> None:
+        """Return when nothing of the host is polled, taken or evaluated any more.
+
+        It stays with all that it has: thousands of items take seconds to delete.
+        """
         self.api.host.update(hostid=host.hostid, status=1)
         self.reload()
-        for tries_left in reversed(range(_TRIES)):
-            try:
-                self.api.host.delete(host.hostid)
-                break
-            except ZabbixAPIException as error:
-                if not tries_left or "SQL statement execution" not in str(error):
-                    raise
-                time.sleep(1)
-        self.api.hostgroup.delete(host.groupid)
 
     def items(self, hostid: str, **parameters: object) -> list[dict[str, Any]]:
         """Return the host's items, those that LLD has made among them."""

@@ -132,17 +132,15 @@ class Seen:
 @pytest.fixture(scope="module")
 def seen(server: Server, browser: Browser) -> Iterator[Seen]:
     """Everything that the dashboard shows of a made-up host, looked at once."""
-    templates.import_yaml(server, templates.current("trapper", server.version), delete=True)
-    templateid = templates.find(server, "trapper")
-    assert templateid
-    host = server.create_host("seen", templates=[templateid], macros=scenery.MACROS)
+    template = templates.template(server, "trapper")
+    host = server.create_host("seen", templates=[template], macros=scenery.MACROS)
     server.reload()
     told = scenery.tell(server, host, HOURS)
     colors = sorted({line["color"] for graph in graphs(server, host) for line in graph["gitems"]})
     with dashboard(browser, server, host.hostid, HOURS) as page:
         pages = {name: widgets(page, name, colors) for name in PAGES}
     yield Seen(server, host, told, pages)
-    server.delete_host(host)
+    server.disable_host(host)
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +196,7 @@ def shown(
     with dashboard(browser, server, host.hostid, HOURS) as page:
         pages = {name: widgets(page, name, [], rows=False) for name in PAGES}
     yield Seen(server, host, told, pages)
-    server.delete_host(host)
+    server.disable_host(host)
 
 
 def graphs(server: Server, host: Host) -> list[dict[str, Any]]:

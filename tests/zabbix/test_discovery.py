@@ -32,7 +32,7 @@ def watched(server: Server, local: Agent) -> Iterator[Watched]:
     """A host with the template as it is, but asked more often."""
     watched = watch(server, "agent", agent=local.port)
     yield watched
-    server.delete_host(watched.host)
+    server.disable_host(watched.host)
 
 
 def expected_keys(rows: Mapping[str, Holder]) -> set[str]:

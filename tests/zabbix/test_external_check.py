@@ -64,7 +64,7 @@ def ask(
         )
         return server.last_values(created.hostid)
     finally:
-        server.delete_host(created)
+        server.disable_host(created)
 
 
 def is_number(key: str) -> bool:

@@ -79,7 +79,7 @@ def host(tls: Lab, request: pytest.FixtureRequest) -> Iterator[Host]:
     )
     tls.server.reload()
     yield host
-    tls.server.delete_host(host)
+    tls.server.disable_host(host)
 
 
 def configure(folder: Path, tls: Lab, host: Host, settings: Mapping[str, str]) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ def host(server: Server) -> Iterator[Host]:
         api.itemprototype.create(name=key, key_=key, value_type=_UNSIGNED, ruleid=rule, **common)
     server.reload()
     yield host
-    server.delete_host(host)
+    server.disable_host(host)
 
 
 def push(server: Server, host: Host, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -97,4 +97,4 @@ def test_all_refused(server: Server, tmp_path: Path) -> None:
     assert answer.returncode == 1
     assert "sent 0, failed " in answer.stderr
     assert "no such host or item" in answer.stderr
-    server.delete_host(host)
+    server.disable_host(host)

@@ -29,7 +29,7 @@ def host(server: Server) -> Iterator[Host]:
     """A new host without items."""
     host = server.create_host("lab")
     yield host
-    server.delete_host(host)
+    server.disable_host(host)
 
 
 def add_item(server: Server, host: Host, key: str, kind: int, **parameters: object) -> str:
@@ -78,7 +78,7 @@ def test_value_through_a_proxy(server: Server, proxy: Proxy) -> None:
     proxy.reload()
     assert proxy.send([(host.name, "number", 7)]) == (1, 0)
     wait_for(lambda: server.last_values(host.hostid) == {"number": "7"})
-    server.delete_host(host)
+    server.disable_host(host)
 
 
 @pytest.mark.parametrize("program", ["zabbix_agentd", "zabbix_agent2"])
@@ -123,7 +123,7 @@ def test_fresh_server(servers: Servers, version: str) -> None:
         assert fresh.cpu_seconds() > 0
         processes = psutil.Process(fresh.program.process.pid).children(recursive=True)
     assert not psutil.wait_procs(processes, timeout=10)[1]
-    servers.get(version).delete_host(host)
+    servers.get(version).disable_host(host)
 
 
 def test_kept_logs(tmp_path: Path) -> None:

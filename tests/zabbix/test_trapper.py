@@ -48,7 +48,7 @@ def pushed(
     command = service(stage, server.version, host.host.name, port, folder)
     with running(command, folder / "send.log"):
         yield host
-    server.delete_host(host.host)
+    server.disable_host(host.host)
 
 
 def test_documents_come(pushed: Watched, others: Holder) -> None:
@@ -69,7 +69,7 @@ def plain(server: Server, proxy: Proxy, request: pytest.FixtureRequest) -> Itera
     )
     (proxy if through else server).reload()
     yield host
-    server.delete_host(host)
+    server.disable_host(host)
 
 
 @pytest.mark.parametrize("sender", SERVER_VERSIONS)

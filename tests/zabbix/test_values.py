@@ -58,7 +58,7 @@ def watched(
     expected = expected_keys(watched, hostile, unix_row)
     watched.wait_for_rows(expected)
     yield watched
-    server.delete_host(watched.host)
+    server.disable_host(watched.host)
 
 
 def metrics(watched: Watched, kind: str) -> set[str]:

@@ -53,7 +53,7 @@ def watched(
     watched = WAYS[request.param](server, proxy, agents, local)
     yield watched
     agents.stop_active()
-    server.delete_host(watched.host)
+    server.disable_host(watched.host)
 
 
 def test_documents_come(watched: Watched, others: Holder) -> None:
