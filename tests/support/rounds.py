@@ -30,13 +30,13 @@ FUZZ_SECONDS = _of(100, 2000, 60_000) / 1000
 """Processor time for mutations of the inputs of each target of tests/fuzz, of which there are some
 forty; `make fuzz` has a time of its own."""
 
-HEALTHY_MINUTES = _of(25, 300, 600)
+HEALTHY_MINUTES = _of(20, 300, 600)
 """Documents of a host on which nothing goes wrong, one a minute; there are several such hosts."""
 
-FLOOD = _of(480, 10_000, 10_000)
+FLOOD = _of(300, 10_000, 10_000)
 """Names that one container runs within FLOOD_MINUTES, with each version of the server."""
 
-FLOOD_MINUTES = _of(32, 60, 60)
+FLOOD_MINUTES = _of(20, 60, 60)
 """Documents of the host on which it runs, one a minute."""
 
 KILLS = _of(5, 10, 200)

@@ -44,7 +44,7 @@ CACHE = "32M"
 
 SERVICES = [f"service {number}" for number in range(30)]
 MINUTES = range(FLOOD_MINUTES)
-TROUBLE = range(15, MINUTES.stop)
+TROUBLE = range(3, MINUTES.stop)
 """Minutes in which each service has 100 connections in CLOSE_WAIT."""
 
 _log = logging.getLogger(__name__)
