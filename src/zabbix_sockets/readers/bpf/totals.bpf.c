@@ -695,8 +695,11 @@ static __always_inline void count_established(struct sock *sk, struct tcp_sock *
 			tell(connection, server_of(connection, sk, 0));
 		return;
 	}
-	/* What is closed is of an earlier socket at this address, whose end was missed. */
-	if (connection && connection->stage == OPEN)
+	/*
+	 * What is closed is of an earlier socket at this address, whose end was missed, and so is all
+	 * that there is of one that was just accepted.
+	 */
+	if (connection && connection->stage == OPEN && from != TCP_SYN_RECV)
 		return;
 	if (is_join(tp, 0)) {
 		join.stage = CLOSED;
