@@ -55,8 +55,9 @@ mutants: $(VENV)/.mutants
 fuzz: $(VENV)/.dev
 	PYTHONPATH=tests/support $(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS) $(FUZZ)
 
-# They mostly wait for a network, so `make test` has them come beside the environment; but apt,
-# which the environment may need, too, serves one at a time.
+# Fetching these mostly waits for the network, so `make test` does it beside the installation into the
+# environment. It begins once there is a venv: making that may call apt, too, and two apts can't run at
+# once.
 requirements: | $(VENV)/bin/python
 	tests/requirements.sh
 

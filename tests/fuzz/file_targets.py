@@ -15,7 +15,7 @@ from zabbix_sockets.configuration import load
 from zabbix_sockets.document.admission import _HEADER, _SLOT, SIZE, Moment, Table
 from zabbix_sockets.grouping.rules import Facts, RuleNames
 from zabbix_sockets.host.accounts import Accounts
-from zabbix_sockets.host.units import read_service
+from zabbix_sockets.host.units import find_services
 from zabbix_sockets.host.zabbix_config import Syntax, read_config
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.readers.socket_units import read_socket_units
@@ -69,7 +69,11 @@ def services(data: bytes) -> None:
     written("root/etc/systemd/system/x@.service", unit)
     written("root/etc/systemd/system/x@.service.d/x.conf", drop_in)
     written("root/etc/environment-of-x", environment)
-    read_service("x@one.service", root)
+    wanted = f"{root}/etc/systemd/system/multi-user.target.wants"
+    os.makedirs(wanted, exist_ok=True)
+    if not os.path.lexists(f"{wanted}/x@one.service"):
+        os.symlink("/etc/systemd/system/x@.service", f"{wanted}/x@one.service")
+    find_services("", root)
 
 
 def _service_seeds() -> Iterator[bytes]:

@@ -52,7 +52,7 @@ def test_files_of_the_page(path: str) -> None:
     assert (SOURCE / path).exists()
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"`(\w+/\w+\.py)`", GUIDE))))
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:\w+/)+\w+\.(?:py|bpf\.h))`", GUIDE))))
 def test_files_of_the_guide(path: str) -> None:
     """The same goes for CONTRIBUTING.md, whose questions are answered with modules."""
     assert (PACKAGE / path).exists()

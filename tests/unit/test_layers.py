@@ -16,6 +16,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
 _, _, LAYERS = PAGE.read_text("utf-8").partition("```layers\n")
 LAYERS = LAYERS.partition("```")[0]
 """The rules: docs/architecture.md says what they mean."""
+MOST_RULES = 25
 PURE = (
     *(
         "model",
@@ -113,12 +114,13 @@ def layer_of(module: str) -> str:
 
 
 def test_layers_are_no_circle() -> None:
-    """No layer is to its own right, and each is there."""
+    """No layer is to its own right, and each is there; the rules are few."""
     circles = {
         layer for layer in NAMED if layer in reached(layer, lambda name: RIGHT.get(name, set()))
     }
     assert not circles
     assert not NAMED - MODULES.keys()
+    assert len(LAYERS.splitlines()) <= MOST_RULES
 
 
 def test_imports_only_to_its_right() -> None:
@@ -135,10 +137,10 @@ def test_imports_only_to_its_right() -> None:
 
 
 def test_no_circles() -> None:
-    """No module needs itself to be imported."""
+    """No module imports itself by way of others, nor when a function of it is called."""
 
     def needed(name: str) -> frozenset[str]:
-        return own_imports(MODULES[name], at_once=True)
+        return own_imports(MODULES[name])
 
     assert not {module for module in MODULES if module in reached(module, needed)}
 
@@ -275,7 +277,8 @@ def test_the_process_that_waits_is_small() -> None:
     loaded = set(answer.stdout.split())
     assert not {"typing", "re", "enum", "argparse", "json"} & loaded
     assert {name for name in loaded if name.startswith("zabbix_sockets.")} == {
-        *("zabbix_sockets.command", "zabbix_sockets.command.cli"),
+        *("zabbix_sockets.command", "zabbix_sockets.command.agent_call"),
+        "zabbix_sockets.command.cli",
         *("zabbix_sockets.command.lock", "zabbix_sockets.command.supervisor"),
         *("zabbix_sockets.model", "zabbix_sockets.model.deadline", "zabbix_sockets.model.errors"),
     }

@@ -24,7 +24,7 @@ from .stage import Stage, UnavailableError, require, set_up
 
 @pytest.fixture(scope="session")
 def stage() -> Iterator[Stage]:
-    """The product installed as README.md says, in a place that only the agents see."""
+    """The product, as docs/install.md installs it by pip, in a place that only the agents see."""
     # Not pytest's own directory, which nobody but root may enter.
     root = Path(tempfile.mkdtemp(prefix="zabbix-sockets-"))
     try:

@@ -171,6 +171,7 @@ def start(directory: Path, versions: Sequence[str]) -> Cluster:
 def _made_of(versions: Sequence[str]) -> str:
     """Return a name for what this file makes of the programs and schemas that there are."""
     found = hashlib.sha256(Path(__file__).read_bytes())
+    found.update(str(TIMEOUT_SECONDS).encode())  # which load() writes into it
     for each in ("postgresql", *versions):
         mark = CACHE / each / ".mark"
         found.update(mark.read_bytes() if mark.exists() else b"none")

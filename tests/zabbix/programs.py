@@ -118,18 +118,18 @@ def listens(port: int) -> bool:
 
 
 def wait_for(
-    ready: Callable[[], bool], state: Callable[[], object] = str, pause: float = 0.05
+    ready: Callable[[], bool], state: Callable[[], object] | None = None, pause: float = 0.05
 ) -> None:
     """Return when *ready* is true, which is asked after each *pause*, in seconds.
 
-    It fails when for PATIENCE_SECONDS *state*, what is there so far or lacks still, has not
-    changed either: then nothing comes any more.
+    It fails after PATIENCE_SECONDS without a change of *state*, which says what is there so far
+    (None: without being ready), and after _LONGEST_SECONDS in any case.
     """
     begun = changed = time.monotonic()
     last: object = None
     while not ready():
         now = time.monotonic()
-        if state is not str and (seen := state()) != last:
+        if state and (seen := state()) != last:
             last, changed = seen, now
         patient = now < changed + PATIENCE_SECONDS and now < begun + _LONGEST_SECONDS
         assert patient, f"not within {now - begun:.0f} s: {last}"
@@ -139,8 +139,9 @@ def wait_for(
 def reload(command: Sequence[str], log: Path) -> None:
     """Let the server or proxy of *command* read its configuration, and return when it has.
 
-    It writes a line when it begins: with the second line the first time is done. A request
-    that comes meanwhile is lost, and one that has just been started takes none yet.
+    The program logs a line when a reading begins, so the second new line says that the first
+    reading is done. It ignores a request while it reads, and refuses it just after its start: so
+    requests are repeated.
     """
     wanted = _reloads(log) + 2
     deadline = time.monotonic() + PATIENCE_SECONDS

@@ -28,11 +28,9 @@ ADMIN = ("Admin", "zabbix")
 """The user that every new database has, and the password."""
 
 UPDATE_SECONDS = 15
-"""How often servers and proxies read all that is configured, which costs most of what they do.
-
-Tests tell them when (see Server.reload), but 6.0 may overlook new items where it reads twice in a
-second.
-"""
+"""The seconds between two readings of the configuration, which are most of a server's work. Tests
+ask for one when they need it (Server.reload); this stays above a second, as 6.0 may overlook new
+items where it reads twice in one."""
 
 # Small, but no test waits for the only process of a kind.
 _SETTINGS = {

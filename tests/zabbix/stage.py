@@ -40,9 +40,10 @@ class UnavailableError(Exception):
 
 
 def as_zabbix(command: Sequence[str], *, capable: bool = False) -> list[str]:
-    """Return *command* run as user zabbix, with no capability or with the two for fds.
+    """Return *command* run as user zabbix.
 
-    It ends with the thread that started it, also when pytest is killed.
+    It has no capability, or is *capable* by CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH. It ends with
+    the thread that started it, also when pytest is killed.
     """
     user = ["--reuid", "zabbix", "--regid", "zabbix", "--init-groups", "--pdeathsig", "TERM"]
     if capable:

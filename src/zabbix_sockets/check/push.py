@@ -7,9 +7,6 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from typing import NamedTuple
-from urllib.parse import quote
 
 from zabbix_sockets.check import permission
 from zabbix_sockets.check.agents import Agent
@@ -22,6 +19,7 @@ from zabbix_sockets.check.units import SEND_UNIT, has_systemd, has_unit, last_wo
 from zabbix_sockets.host.zabbix_config import TLS_FILES
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.paths import SPOOL_FILE, SPOOL_FOLDER
+from zabbix_sockets.sending.spool import State, read_state
 
 PUSH, SENDER, PUSH_KEY, SPOOL = "push unit", "sender", "push key", "spool"
 
@@ -43,14 +41,6 @@ they wait. What waits without a reason is on its way."""
 _NO_CONNECTION = re.compile("unable to connect|cannot connect|connection refused", re.IGNORECASE)
 _NOWHERE = "no ServerActive"
 """What `send` says of a configuration that names no server (sending.target)."""
-
-
-class Waiting(NamedTuple):
-    """What is in a spool: the documents that wait, the oldest's clock, and those dropped so far."""
-
-    documents: int
-    oldest: int | None
-    dropped: int
 
 
 def is_used(system: System) -> bool:
@@ -211,7 +201,7 @@ def _check_spool(system: System) -> Line:
         return broken(SPOOL, f"{path}: {error}", f"systemctl restart {SEND_UNIT}")
 
 
-def _spool_of_owner(path: str, deadline: Deadline) -> Waiting:
+def _spool_of_owner(path: str, deadline: Deadline) -> State:
     """Return what is in the spool at *path*, which root reads as the owner of its folder.
 
     That user may have put any database there, or a link: a child that has become the same user, and
@@ -226,44 +216,28 @@ def _spool_of_owner(path: str, deadline: Deadline) -> Waiting:
     except OSError as error:
         raise sqlite3.OperationalError(str(error)) from None
     if os.geteuid() or not owner.st_uid:
-        return read_spool(path)
+        return read_state(path, _WAIT_SECONDS)
     user = User("", owner.st_uid, owner.st_gid, ())
-    child = start(lambda: [list(read_spool(f"/{name}"))], user, folder)
+    child = start(lambda: [list(read_state(f"/{name}", _WAIT_SECONDS))], user, folder)
     (result,) = gather([child], Deadline(deadline.remaining() - _TO_TELL))
     if not result.values:
         raise sqlite3.OperationalError(result.fault or "it took too long to read")
-    documents, oldest, dropped = result.values[0]
-    if not all(isinstance(each, int) for each in (documents, oldest or 0, dropped)):
+    state = State(*result.values[0])
+    if not all(isinstance(each, int) for each in (state.waiting, state.dropped, state.oldest or 0)):
         raise sqlite3.DatabaseError("it is no spool")
-    return Waiting(documents, oldest, dropped)
+    return state
 
 
-def _spooled(waiting: Waiting) -> Line:
-    said = f"{waiting.documents} documents wait"
-    if waiting.dropped:
-        said += f", {waiting.dropped} were dropped so far"
-    age = time.time() - waiting.oldest if waiting.oldest is not None else 0
+def _spooled(state: State) -> Line:
+    said = f"{state.waiting} documents wait"
+    if state.dropped:
+        said += f", {state.dropped} were dropped so far"
+    age = time.time() - state.oldest if state.oldest is not None else 0
     if age > _LATE_SECONDS:
         said += f", the oldest for {_shown(age)}"
-    if age > _LATE_SECONDS or waiting.dropped:
+    if age > _LATE_SECONDS or state.dropped:
         return degraded(SPOOL, said, f"journalctl -u {SEND_UNIT} -n 20")
-    return ok(SPOOL, said if waiting.documents else "nothing waits")
-
-
-def read_spool(path: str) -> Waiting:
-    """Return what is in the spool at *path*, which is opened to be read only.
-
-    Raises:
-        sqlite3.Error: it can't be read, or is no spool.
-    """
-    with closing(
-        sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=_WAIT_SECONDS)
-    ) as database:
-        documents, oldest = database.execute(
-            "SELECT count(*), min(clock) FROM waiting WHERE instr(destination, char(10)) = 0"
-        ).fetchone()
-        (dropped,) = database.execute("SELECT coalesce(sum(documents), 0) FROM dropped").fetchone()
-    return Waiting(documents, oldest, dropped)
+    return ok(SPOOL, said if state.waiting else "nothing waits")
 
 
 def _shown(seconds: float) -> str:

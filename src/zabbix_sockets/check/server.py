@@ -6,37 +6,16 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from zabbix_sockets.check.line import Line, unknown, visible
+from zabbix_sockets.check.question import API, Question
 from zabbix_sockets.check.report import Job
 from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.provision import credentials
-from zabbix_sockets.provision.credentials import Login, Token
 from zabbix_sockets.provision.failures import without_extra
 from zabbix_sockets.provision.frontend import Frontend
 from zabbix_sockets.provision.options import LoginOptions
 from zabbix_sockets.sending.agent_config import find_agent_config, read_agent_config
-
-API = "api"
-
-
-class Question(NamedTuple):
-    """What is asked of the API.
-
-    Attributes:
-        frontend: the address of the frontend.
-        credentials: the token, or the user and password.
-        host: the technical name of this host there.
-        timeout: seconds for each of the server's answers.
-        ca_file: certificates to trust; None: the system's.
-    """
-
-    frontend: Frontend
-    credentials: Token | Login
-    host: str
-    timeout: float
-    ca_file: str | None
 
 
 def question_of(frontend: Frontend, host: str, login: LoginOptions, timeout: float) -> Question:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from zabbix_sockets.check.line import Line, broken, degraded, ok, typed, unknown
-from zabbix_sockets.check.server import API, Question
+from zabbix_sockets.check.question import API, Question
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.provision.api import Api, Row, connected
 from zabbix_sockets.provision.failures import RefusedError

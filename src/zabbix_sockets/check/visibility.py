@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 from zabbix_sockets.check.agents import Agent
@@ -12,7 +13,6 @@ from zabbix_sockets.readers.proc.mounts import read_mounts
 HIDEPID, CGROUPS = "hidepid", "cgroups"
 
 _HIDING = {"1", "2", "4", "noaccess", "invisible", "ptraceable"}
-_MAX_LINES = 100_000
 
 
 def check_hidepid(system: System, agents: Sequence[Agent]) -> Iterator[Line]:
@@ -90,16 +90,9 @@ def _of_unit(agent: Agent, hidepid: str) -> Line:
 def _options(system: System, process: str) -> dict[str, str]:
     """Return the options of /proc as *process* has it mounted; none if that may not be read."""
     found: dict[str, str] = {}
-    try:
-        with open(f"{system.proc}/{process}/mountinfo", encoding="utf-8", errors="replace") as file:
-            lines = file.readlines(_MAX_LINES)
-    except OSError:
-        return found
-    for line in lines:
-        mount, _, behind = line.partition(" - ")
-        fields, kind = mount.split(), behind.split()
-        if len(fields) > 4 and fields[4] == "/proc" and kind[:1] == ["proc"]:  # noqa: PLR2004
-            pairs = (option.partition("=") for option in kind[-1].split(","))
+    for each in read_mounts(system.proc, process):
+        if each.path == "/proc" and each.filesystem == b"proc":
+            pairs = (option.partition("=") for option in os.fsdecode(each.options).split(","))
             found = {"proc": "", **{name: value for name, _, value in pairs}}
     return found
 

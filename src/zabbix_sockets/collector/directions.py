@@ -1,7 +1,7 @@
 """The direction of a connection: inbound, outbound or unknown. These rules alone decide it.
 
-Directions.of() applies them; row_fold.TableFold.add() has the one of the local port inline, as it
-comes to each row.
+Directions.of() applies them. What the local port alone decides (parts of rules 2 and 3) is repeated
+inline in two hot loops: row_fold.TableFold.add() and tables.time_wait.TimeWaitFold.
 
 The first of these that holds decides:
 

@@ -1,16 +1,16 @@
 """The network namespaces other than the caller's own: their processes, mounts and names."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from itertools import islice
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, TypeVar
 
 from zabbix_sockets.collector.places import SHORT_ID, Places, short_id
 from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.collector.table_readers import TableReaders
-from zabbix_sockets.model import shortage
+from zabbix_sockets.model import gaps, shortage
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import (
     DeadlineError,
@@ -18,7 +18,6 @@ from zabbix_sockets.model.errors import (
     SocketsError,
     SourceUnavailableError,
 )
-from zabbix_sockets.model.gaps import NAMESPACES
 from zabbix_sockets.model.names import UNNAMED, safe_name
 from zabbix_sockets.model.placement import Placement, is_lasting
 from zabbix_sockets.model.snapshot import (
@@ -120,16 +119,16 @@ def find_or_warn(
     """Return the other namespaces, and whether the search came to its end before the deadline.
 
     If it didn't, or failed, there is none and a warning says why. If there may be more, a gap of
-    the kind NAMESPACES is added to the plan's visibility. See find() for what is found.
+    the kind gaps.NAMESPACES is added to the plan's visibility. See find() for what is found.
     """
     try:
         found, complete = find(mounts, deadline)
     except (DeadlineError, OSError, ParseError) as error:
         plan.warn(f"no other network namespace was looked for: {error}")
-        plan.visibility.add_gap(NAMESPACES)
+        plan.visibility.add_gap(gaps.NAMESPACES)
         return [], False
     if not complete:
-        plan.visibility.add_gap(NAMESPACES)
+        plan.visibility.add_gap(gaps.NAMESPACES)
     return found, True
 
 
@@ -308,6 +307,10 @@ def in_fair_order(found: Iterable[FoundNamespace], seconds: float) -> list[Found
     return order[start:] + order[:start]
 
 
+Single = TypeVar("Single")
+"""A socket, as a reader of another namespace returns it."""
+
+
 class Visitor:
     """The readers of other namespaces: netlink where they may be entered, else /proc/PID/net.
 
@@ -348,6 +351,30 @@ class Visitor:
                 entered = wanted and self._enter(f"{self._proc}/{pid}/ns/net", stack)
                 plan, ports = self._inside(str(pid), entered)
             yield stack.enter_context(plan), ports
+
+    def visited(
+        self,
+        found: FoundNamespace,
+        shown: str,
+        read: Callable[[Plan, Optional[PortRange]], list[Single]],
+    ) -> list[Single]:
+        """Return what *read* returns in a namespace, entered by its mount or one of its processes.
+
+        Empty if it is gone meanwhile.
+
+        Raises:
+            SourceUnavailableError: the caller may not look into it; *shown* names it for people.
+        """
+        refusal = SourceUnavailableError("the network namespace is gone")
+        for pid in ways_into(found):
+            try:
+                with self.plan(found, pid) as (plan, ports):
+                    return read(plan, ports)
+            except SourceUnavailableError as error:
+                refusal = error
+        if found.is_gone(self._proc):
+            return []
+        raise SourceUnavailableError(f"{shown}: {refusal}")
 
     def _inside(self, pid: str, netlink: bool) -> tuple[Plan, Optional[PortRange]]:
         """Return the readers and the ephemeral ports of a namespace.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zabbix_sockets.collector.call_context import CallContext
+from zabbix_sockets.model.addresses import IPV6_LENGTH, is_loopback
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import (
     ADDRESSES_UNKNOWN,
@@ -70,6 +71,5 @@ def _kind_of(device: str) -> str:
 
 def _tells(address: bytes) -> bool:
     """Whether an address is one of this host, or of some: no loopback, and not link-local."""
-    if len(address) == 4:  # noqa: PLR2004  # IPv4
-        return address[0] != 127  # noqa: PLR2004  # 127.0.0.0/8
-    return not address.startswith(_LINK_LOCAL) and address != bytes(15) + b"\1"
+    is_link_local = len(address) == IPV6_LENGTH and address.startswith(_LINK_LOCAL)
+    return not is_link_local and not is_loopback(address)

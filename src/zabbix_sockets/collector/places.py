@@ -22,7 +22,8 @@ _SHARE_OF_NAMES = 0.3
 """Of the time left when the first container is met: for the files of their names."""
 
 _SHARE_OF_KNOWN = 0.2
-"""Of the time left: for the cgroups, if only what is not open is asked for."""
+"""The share of the time left that reading all cgroups may take, where they only name what has no
+open socket."""
 
 
 class Places:

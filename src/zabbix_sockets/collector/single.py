@@ -15,7 +15,6 @@ from zabbix_sockets.collector.namespaces import (
     device_names,
     find,
     select,
-    ways_into,
     with_own,
 )
 from zabbix_sockets.collector.places import Places
@@ -114,7 +113,7 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
             yield from decoding.sockets(plan, OWN_NETNS, ports, deadline)
         visitor = Visitor(query.proc, plan.visibility, netlink=plan.has_netlink)
         for _, found in sorted(others.items()):
-            yield from decoding.visited(visitor, found, ports, deadline, query.proc)
+            yield from decoding.visited(visitor, found, ports, deadline)
     if selection:
         selection.check_devices()
         selection.check_decided()
@@ -268,28 +267,15 @@ class _Decoding:
         self._read = read
 
     def visited(
-        self,
-        visitor: Visitor,
-        found: FoundNamespace,
-        own_ports: PortRange,
-        deadline: Deadline,
-        proc: str,
+        self, visitor: Visitor, found: FoundNamespace, own_ports: PortRange, deadline: Deadline
     ) -> list[Socket]:
-        """Return the sockets of another namespace, read by its mount or one of its processes.
-
-        Raises:
-            SourceUnavailableError: the caller may not look into it.
-        """
-        refusal = SourceUnavailableError("the network namespace is gone")
-        for pid in ways_into(found):
-            try:
-                with visitor.plan(found, pid) as (plan, ports):
-                    return list(self.sockets(plan, found.number, ports or own_ports, deadline))
-            except SourceUnavailableError as error:
-                refusal = error
-        if found.is_gone(proc):
-            return []
-        raise SourceUnavailableError(f"{self._shown[found.number]}: {refusal}")
+        """Return the sockets of another namespace; see Visitor.visited()."""
+        number = found.number
+        return visitor.visited(
+            found,
+            self._shown[number],
+            lambda plan, ports: list(self.sockets(plan, number, ports or own_ports, deadline)),
+        )
 
     def sockets(
         self, plan: Plan, netns: int, ports: PortRange, deadline: Deadline

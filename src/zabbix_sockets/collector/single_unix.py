@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from zabbix_sockets.collector.call_context import CallContext
-from zabbix_sockets.collector.namespaces import FoundNamespace, Visitor, ways_into, with_own
+from zabbix_sockets.collector.namespaces import FoundNamespace, Visitor, with_own
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.single import (
     Holders,
@@ -17,7 +17,6 @@ from zabbix_sockets.collector.single import (
 from zabbix_sockets.collector.sources import Plan, choose
 from zabbix_sockets.collector.table_readers import unix_rows
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.errors import SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import ALL_NETNS, INBOUND, OUTBOUND, OWN, UNKNOWN, Query
 from zabbix_sockets.model.socket import UnixEnd, UnixSocket
@@ -61,7 +60,7 @@ def iter_unix_sockets(query: Query) -> Iterator[UnixSocket]:
             yield from reading.sockets(plan, OWN_NETNS, "")
         visitor = Visitor(query.proc, plan.visibility, netlink=plan.has_netlink)
         for number, found in sorted(others.items()):
-            yield from reading.visited(visitor, found, described[number].shown, query.proc)
+            yield from reading.visited(visitor, found, described[number].shown)
     if selection:
         selection.check_decided()
 
@@ -80,24 +79,11 @@ class _Reading:
         self._matches = matches
         self._deadline = deadline
 
-    def visited(
-        self, visitor: Visitor, found: FoundNamespace, shown: str, proc: str
-    ) -> list[UnixSocket]:
-        """Return the sockets of another namespace, which people know as *shown*.
-
-        Raises:
-            SourceUnavailableError: the caller may not look into it.
-        """
-        refusal = SourceUnavailableError("the network namespace is gone")
-        for pid in ways_into(found):
-            try:
-                with visitor.plan(found, pid) as (plan, _):
-                    return list(self.sockets(plan, found.number, shown))
-            except SourceUnavailableError as error:
-                refusal = error
-        if found.is_gone(proc):
-            return []
-        raise SourceUnavailableError(f"{shown}: {refusal}")
+    def visited(self, visitor: Visitor, found: FoundNamespace, shown: str) -> list[UnixSocket]:
+        """Return the sockets of another namespace, *shown* to people so; see Visitor.visited()."""
+        return visitor.visited(
+            found, shown, lambda plan, _: list(self.sockets(plan, found.number, shown))
+        )
 
     def sockets(self, plan: Plan, netns: int, shown: str) -> Iterator[UnixSocket]:
         """Yield the sockets of the namespace *netns*, which *plan* reads."""

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 class Plan:
-    """The readers to use, best first; a context manager that closes them.
+    """The readers of one call: the iterator, if there is one, and those of the tables.
+
+    It is a context manager, which closes them.
 
     Args:
         visibility: the source that was chosen, and why; later also warnings and gaps.
@@ -126,7 +128,7 @@ class Plan:
                 return self._readers.open_by_netlink(request)
             except SourceUnavailableError as error:
                 self.visibility.degraded = True
-                self.warn(f"{request.table}: sock_diag: {error}; read elsewhere")
+                self.warn(f"{request.table}: sock_diag: {error}; /proc/net is tried instead")
         return self._readers.open_by_procfs(request)
 
     def warn(self, warning: str) -> None:

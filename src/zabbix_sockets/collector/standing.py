@@ -28,7 +28,8 @@ from zabbix_sockets.readers.proc.process import read_user
 _ASKED = 3
 """The most processes of a row that are looked at: those of the lowest uid, of these the oldest."""
 _ONE_USER = 65_536
-"""All uids from this one on share one part: /etc/subuid gives each user so many of them."""
+"""Uids from this one on count together, as one user's: /etc/subuid gives each user 65,536 of
+them."""
 _USERS_UNITS = ("user@", "session-")
 """The beginnings of units whose processes are a user's."""
 

@@ -48,7 +48,8 @@ class TableRequest(Generic[Batch]):
         table: the table, or `tcp` for those of both address families, as warnings name it.
         by_netlink: yields the batches from sock_diag.
         by_procfs: yields the batches from /proc/net.
-        drops: what both fill as they yield batches; None: they don't.
+        drops: what the functions fill as they yield batches; None: they don't. Where rows come with
+            netlink messages, these have the drops, and it stays empty.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Opened(Generic[Batch]):
         is_netlink: the rows are from netlink, so they have the device that /proc/net lacks, and if
             they were requested cgroups, figures and messages.
         drops: what was dropped at the listeners and UDP sockets in the batches that were fetched.
+            Where rows come with netlink messages, these have the drops, and it stays empty.
     """
 
     def __init__(
@@ -175,7 +177,7 @@ def ends_of_time_wait(deadline: Deadline) -> TableRequest[Ends]:
     """
 
     def by_procfs(_: ProcTables) -> Iterator[Ends]:
-        raise SourceUnavailableError("procfs has no columns")
+        raise SourceUnavailableError("/proc/net can't tell them alone")
 
     return TableRequest(
         "tcp", lambda netlink: netlink.read_ends(deadline, 1 << TcpState.TIME_WAIT), by_procfs

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from zabbix_sockets.command.cli import FOR_AGENT
+from zabbix_sockets.command.agent_call import FOR_AGENT
 from zabbix_sockets.command.verbs import VERBS, Request, filled, option_fields_of, verb_of
 from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.model.option import Option

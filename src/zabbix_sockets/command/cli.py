@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 
 from zabbix_sockets.command import supervisor
+from zabbix_sockets.command.agent_call import FOR_AGENT, last_value
 from zabbix_sockets.command.lock import Lock
 from zabbix_sockets.command.supervisor import Answer
 from zabbix_sockets.model.deadline import DEFAULT_SECONDS, MAX_SECONDS, Deadline
@@ -26,8 +27,6 @@ ANSWERED, FAILED, USAGE = 0, 1, 2
 NOT_CHECKED = 3
 """The exit status of `check` where it fails, as 1 and 2 say what it has found (command.check)."""
 INTERRUPTED = 130  # as a shell says it: 128 and SIGINT
-FOR_AGENT = ("get", "discover", "count")
-"""The verbs whose stdout an agent takes for the value, that of a failure included."""
 _QUOTED = str.maketrans({'"': "'", "\\": "/"})
 
 
@@ -71,21 +70,6 @@ def _limit_of(arguments: Sequence[str]) -> float | None:
             pass  # the verb will refuse it
     in_bounds = min(max(seconds, 0.0), MAX_SECONDS)
     return in_bounds if in_bounds == seconds else DEFAULT_SECONDS  # what it refuses, nan among it
-
-
-def last_value(arguments: Sequence[str], option: str) -> str | None:
-    """Return the value of the last *option* of that name: "" without one, None if it isn't given.
-
-    The arguments are not checked.
-    """
-    given = None
-    for at, argument in enumerate(arguments):
-        name, equals, value = argument.partition("=")
-        if argument == "--":
-            break
-        if name == option:
-            given = value if equals else "".join(arguments[at + 1 : at + 2])
-    return given
 
 
 def _supervised(arguments: list[str], limit: float) -> int:

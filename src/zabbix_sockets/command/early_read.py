@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 
 from zabbix_sockets.collector.record_reader import RecordReader
-from zabbix_sockets.command.cli import last_value
+from zabbix_sockets.command.agent_call import last_value
 from zabbix_sockets.command.lock import Lock
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError

@@ -95,6 +95,12 @@ EFFECTS: Mapping[str, Effect] = {
 }
 """The effect of each of gaps.KINDS, in the order of the warnings."""
 
+LACK_DROPS_OF_LISTENERS = (gaps.TABLE,)
+LACK_DROPS_OF_PROCESSES = gaps.UNREAD
+"""The kinds of gaps by which `drops` are absent from all rows of listeners, or of processes: a
+socket that was not read would make a counter fall. A listener of a namespace that was not read
+lacks them anyway."""
+
 _WHY_NUMBERS_ARE_UNKNOWN = (
     ((gaps.HIDDEN_NAMES,), _HIDES_FROM_COUNT.format("the whole name")),
     ((gaps.HIDDEN_USERS,), _HIDES_FROM_COUNT.format("the user")),
@@ -154,6 +160,13 @@ def unread_protocols(found: Iterable[Gap]) -> set[str]:
     The document's `host` has no figures of these.
     """
     return {*_where(gap for gap in found if gap.kind == gaps.TABLE)}
+
+
+def lacks_clients(found: Iterable[Gap]) -> bool:
+    """Whether clients of listeners were not read: `clients` is absent from the rows then."""
+    return any(
+        gap.kind == gaps.CLIENTS or (gap.kind, gap.where) == (gaps.TABLE, "tcp") for gap in found
+    )
 
 
 def why_unknown(found: Iterable[Gap], grouping: Grouping, name: str, protocol: str) -> str:

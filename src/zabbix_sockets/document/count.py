@@ -7,8 +7,8 @@ from zabbix_sockets.document.processes import ProcessRow, process_rows, unix_soc
 from zabbix_sockets.document.record import fields_of
 from zabbix_sockets.document.row import netns_labels
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Grouping, Groups
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import SocketsError, UsageError
-from zabbix_sockets.model.gaps import DENIED
 from zabbix_sockets.model.names import from_parameter
 from zabbix_sockets.model.snapshot import BY_CGROUPS, Snapshot
 from zabbix_sockets.model.wire import PROTOCOLS, UNIX
@@ -55,11 +55,11 @@ def count(
     listed = snapshot.listed()
     groups, label = Groups(listed, grouping), netns_labels(snapshot, for_people=False)
     rows = {each.row.id: each.row for each in process_rows(listed, groups, label)}
-    gaps = snapshot.visibility.gaps
-    denied = {gap.where for gap in gaps if gap.kind == DENIED}
+    found = snapshot.visibility.gaps
+    denied = {gap.where for gap in found if gap.kind == gaps.DENIED}
     unix = unix_sockets(listed, groups) or {}
     name = from_parameter(os.fsencode(process), rows.keys() | unix.keys() | denied)
-    reason = why_unknown(gaps, grouping, name, protocol)
+    reason = why_unknown(found, grouping, name, protocol)
     if reason:
         raise SocketsError(reason)
     if protocol == UNIX:

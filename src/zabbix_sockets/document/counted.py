@@ -12,7 +12,6 @@ from operator import itemgetter
 from typing import Any
 
 from zabbix_sockets.document import totals as records
-from zabbix_sockets.document.listeners import listener_id
 from zabbix_sockets.document.processes import ProcessRow
 from zabbix_sockets.document.record import Record, absent_row, fields_of
 from zabbix_sockets.document.row import (
@@ -20,6 +19,7 @@ from zabbix_sockets.document.row import (
     NetnsLabel,
     RankedRow,
     Row,
+    end_id,
     facts_of,
     idle_rank,
 )
@@ -208,5 +208,5 @@ def _ids(label: NetnsLabel) -> Callable[[ServerTotals], str]:
 
     Thousands of them may have the same one, in namespaces without a name.
     """
-    id_of = cache(partial(listener_id, "tcp"))
+    id_of = cache(partial(end_id, "tcp"))
     return lambda each: id_of(each.address, each.port, each.device, label(each.netns))

@@ -22,8 +22,8 @@ from zabbix_sockets.document.record import (
 from zabbix_sockets.document.totals import Counting
 from zabbix_sockets.document.upstreams import Usage, ephemeral_pct
 from zabbix_sockets.grouping.grouping import Grouping
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.addresses import format_endpoint
-from zabbix_sockets.model.gaps import DENIED
 from zabbix_sockets.model.snapshot import INBOUND, LISTS, NOBODY, UNOWNED, Snapshot
 from zabbix_sockets.model.wire import OWN_NETNS, TCP_STATES, UDP_STATES, TcpState, state_name
 
@@ -161,7 +161,7 @@ def collector_of(snapshot: Snapshot, grouping: Grouping) -> Collector:
         sockets=len(snapshot.listeners) + sum(snapshot.connections.values()),
         unowned=unowned,
         unaccepted=unaccepted,
-        denied_processes=sum(gap.how_many for gap in visibility.gaps if gap.kind == DENIED),
+        denied_processes=sum(gap.how_many for gap in visibility.gaps if gap.kind == gaps.DENIED),
         vanished_processes=visibility.vanished,
         namespaces=1 + len(others) - skipped,
         namespaces_skipped=skipped,

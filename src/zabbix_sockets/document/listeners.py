@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from zabbix_sockets.document.completeness import LACK_DROPS_OF_LISTENERS
 from zabbix_sockets.document.listener_row import (
     ListenerClients,
     ListenerRow,
@@ -23,14 +24,14 @@ from zabbix_sockets.document.row import (
     Qualities,
     Rank,
     RankedRow,
+    end_id,
     facts_of,
     has_unknown_drops,
     rank,
 )
 from zabbix_sockets.document.unix_listeners import unix_rows
 from zabbix_sockets.grouping.grouping import Groups
-from zabbix_sockets.model.addresses import format_address, format_endpoint
-from zabbix_sockets.model.gaps import TABLE
+from zabbix_sockets.model.addresses import format_address
 from zabbix_sockets.model.quality import Quality
 from zabbix_sockets.model.snapshot import INBOUND, ListenerSocket, Snapshot
 from zabbix_sockets.model.wire import OWN_NETNS, TcpState
@@ -98,13 +99,14 @@ def listener_rows(
         for key, each in sockets.items()
     }
     chosen = choice.of(ranks)
-    lacks_sockets = snapshot.visibility.has_gap(TABLE)  # gaps may be as many as denied processes
+    # Asked once: gaps may be as many as denied processes.
+    lacks_drops = snapshot.visibility.has_gap(*LACK_DROPS_OF_LISTENERS)
     sums: dict[_ListenerKey, _ListenerSums] = {}
     others = Others()
     for key, each in sockets.items():
         of_key = _ListenerSums(each, counts.get(key, _NO_CONNECTIONS), key[1])
         of_key.is_read = key[1] not in partly_read
-        of_key.has_drops = of_key.is_read and not lacks_sockets
+        of_key.has_drops = of_key.is_read and not lacks_drops
         if key in chosen:
             of_key.containers.update(_container_of(snapshot, one, published) for one in each)
             sums[key] = of_key
@@ -160,7 +162,7 @@ def _rank(
 ) -> Rank:
     protocol, netns, address, port, device = key
     uids = [snapshot.uids[each.owner] for each in sockets if each.owner in snapshot.uids]
-    row_id = listener_id(protocol, address, port, device, netns)
+    row_id = end_id(protocol, address, port, device, netns)
     return rank(min(uids, default=None), protocol == "tcp", established, row_id)
 
 
@@ -234,11 +236,6 @@ def _container_of(snapshot: Snapshot, listener: ListenerSocket, published: _Publ
         and (address == listener.address if address else is_wildcard)
     }
     return containers.pop() if len(containers) == 1 else ""
-
-
-def listener_id(protocol: str, address: bytes, port: int, device: str, netns: str) -> str:
-    """Return the id of a listener; *netns* is the label of its namespace, empty for the own one."""
-    return f"{protocol}/{format_endpoint(address, port, device)}" + (f"@{netns}" if netns else "")
 
 
 def _listener_row(

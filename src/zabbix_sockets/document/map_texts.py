@@ -11,8 +11,13 @@ from zabbix_sockets.document.listener_row import ListenerRow
 from zabbix_sockets.document.record import Record, text
 from zabbix_sockets.document.row import NetnsLabel
 from zabbix_sockets.document.upstreams import UpstreamRow
-from zabbix_sockets.model.addresses import format_address, format_endpoint, parse_address
-from zabbix_sockets.model.snapshot import OwnAddress, PortRange, Snapshot
+from zabbix_sockets.model.addresses import (
+    format_address,
+    format_endpoint,
+    is_loopback,
+    parse_address,
+)
+from zabbix_sockets.model.snapshot import BRIDGE_ADDRESS, OwnAddress, PortRange, Snapshot
 from zabbix_sockets.model.wire import UNIX
 
 MAX_BYTES = 60_000
@@ -59,7 +64,7 @@ def _address_lines(addresses: Iterable[OwnAddress], label: NetnsLabel) -> list[s
     """Return `address`, the address, for a bridge with its prefix, its kind and its namespace."""
     lines = set()
     for address, prefix, kind, netns in addresses:
-        shown = format_address(address) + (f"/{prefix}" if kind == "bridge" else "")
+        shown = format_address(address) + (f"/{prefix}" if kind == BRIDGE_ADDRESS else "")
         lines.add("\t".join(("address", shown, kind, label(netns))).rstrip("\t"))
     return sorted(lines)
 
@@ -98,14 +103,8 @@ def _upstream_line(row: UpstreamRow, ports: PortRange) -> str:
     has picked.
     """
     end = row.id[len(row.process) + 1 :]
-    passing = ports.low <= row.port <= ports.high and is_loopback(row.address)
+    passing = ports.low <= row.port <= ports.high and is_loopback(parse_address(row.address))
     return "" if row.protocol != "tcp" or passing else f"upstream\t{row.process}\t{end}"
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an address, as format_address() writes it, is one of loopback."""
-    packed = parse_address(address)
-    return packed[0] == 127 if len(packed) == 4 else packed == bytes(15) + b"\1"  # noqa: PLR2004  # IPv4
 
 
 def _bounded(lines: list[str], left_out: int) -> str:

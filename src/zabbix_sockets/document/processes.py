@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Optional
 
+from zabbix_sockets.document.completeness import LACK_DROPS_OF_PROCESSES
 from zabbix_sockets.document.record import (
     ABSENT_ID,
     COUNTER,
@@ -32,8 +33,8 @@ from zabbix_sockets.document.row import (
 )
 from zabbix_sockets.document.totals import ProcessTotals
 from zabbix_sockets.grouping.grouping import Groups
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.addresses import format_address, format_endpoint
-from zabbix_sockets.model.gaps import DENIED, UNREAD
 from zabbix_sockets.model.names import UNNAMED
 from zabbix_sockets.model.snapshot import (
     INBOUND,
@@ -205,7 +206,9 @@ def process_rows(
     sums, qualities = _sums_of(snapshot, groups)
     facts = facts_of(snapshot, groups.grouping)
     unix = unix_sockets(snapshot, groups) if OF_PROCESSES in facts else None
-    denied = {gap.where: gap.how_many for gap in snapshot.visibility.gaps if gap.kind == DENIED}
+    denied = {
+        gap.where: gap.how_many for gap in snapshot.visibility.gaps if gap.kind == gaps.DENIED
+    }
     ranks = {
         name: rank(each.uid, each.is_listening, each.sockets, name) for name, each in sums.items()
     }
@@ -260,7 +263,8 @@ def _sums_of(snapshot: Snapshot, groups: Groups) -> tuple[dict[str, _ProcessSums
     _add_requests(snapshot, groups, sums)
     _add_owners(snapshot, groups, sums)
     _add_namespaces(snapshot, groups, sums)
-    if snapshot.visibility.has_gap(*UNREAD):  # asked once: gaps may be as many as denied processes
+    # Asked once: gaps may be as many as denied processes.
+    if snapshot.visibility.has_gap(*LACK_DROPS_OF_PROCESSES):
         for each in sums.values():
             each.has_unknown_drops = True
     return sums, qualities

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
+from zabbix_sockets.document.completeness import lacks_clients
 from zabbix_sockets.document.record import Record, number, numbers, percentage
 from zabbix_sockets.grouping.grouping import Grouping
-from zabbix_sockets.model import gaps
+from zabbix_sockets.model.addresses import format_endpoint
 from zabbix_sockets.model.names import UNNAMED
 from zabbix_sockets.model.quality import LIMITED_TIMES, Quality, add_to, figures_of
 from zabbix_sockets.model.snapshot import (
@@ -42,17 +43,9 @@ def facts_of(snapshot: Snapshot, grouping: Grouping) -> set[str]:
         OF_ALL_SOCKETS: not snapshot.filter,
         OF_ROUND_TRIPS: measured,
         OF_LIMITED_TIMES: measured and not snapshot.lacks_limited_times,
-        OF_CLIENTS: snapshot.clients is not None and not _lacks_connections(snapshot),
+        OF_CLIENTS: snapshot.clients is not None and not lacks_clients(snapshot.visibility.gaps),
     }
     return {"", *(fact for fact, holds in facts.items() if holds)}
-
-
-def _lacks_connections(snapshot: Snapshot) -> bool:
-    """Whether TCP connections of the own namespace, or clients, were not read to their end."""
-    return any(
-        gap.kind == gaps.CLIENTS or (gap.kind, gap.where) == (gaps.TABLE, "tcp")
-        for gap in snapshot.visibility.gaps
-    )
 
 
 class Row(Record):
@@ -308,3 +301,11 @@ def accept_queue_pct(accept_queue: int, backlog: int) -> float:
     """
     share = round(100 * accept_queue / (backlog + 1), 1)
     return max(share, 0.1) if accept_queue else share
+
+
+def end_id(protocol: str, address: bytes, port: int, device: str, netns: str) -> str:
+    """Return the text of an end of connections, as ids of listeners and upstreams have it.
+
+    *netns* is the label of its namespace, empty for the own one.
+    """
+    return f"{protocol}/{format_endpoint(address, port, device)}" + (f"@{netns}" if netns else "")

@@ -9,11 +9,12 @@ from zabbix_sockets.document.row import (
     Qualities,
     RankedRow,
     Row,
+    end_id,
     rank,
 )
 from zabbix_sockets.document.totals import UpstreamTotals
 from zabbix_sockets.grouping.grouping import Groups
-from zabbix_sockets.model.addresses import format_address, format_endpoint
+from zabbix_sockets.model.addresses import format_address
 from zabbix_sockets.model.quality import Quality
 from zabbix_sockets.model.snapshot import FIRST_USER_UID, OUTBOUND, PortRange, Snapshot
 from zabbix_sockets.model.wire import TcpState
@@ -157,8 +158,7 @@ def _upstream_row(
 ) -> RankedRow[UpstreamRow]:
     name, protocol, netns, address, port, device = key
     established, syn_sent, close_wait = counts
-    endpoint = format_endpoint(address, port, device) + (f"@{netns}" if netns else "")
-    row_id = f"{name}>{protocol}/{endpoint}"
+    row_id = f"{name}>{end_id(protocol, address, port, device, netns)}"
     row = UpstreamRow(
         id=row_id,
         process=name,

@@ -9,13 +9,13 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from zabbix_sockets.readers.files import read_regular
+from zabbix_sockets.readers.proc.passwd import MAX_BYTES, read_users
 
-_MAX_BYTES = 1 << 24
-_USER_FIELDS, _GROUP_FIELDS = 7, 4
+_GROUP_FIELDS = 4
 _SHARED_GIDS = {0, 65534}  # root's; what the kernel gives where an id has no other
 _ID_DIGITS = 10
 _SHARED_NAMES = {"root", "nogroup", "nobody", "users"}
@@ -35,15 +35,10 @@ class Accounts:
     def __init__(self, root: str = "") -> None:
         self._by_nss = not root
         self._users = [
-            Account(name, int(uid), int(gid))
-            for name, _, uid, gid, *_ in _lines(f"{root}/etc/passwd", _USER_FIELDS)
-            if _is_id(uid) and _is_id(gid)
+            Account(os.fsdecode(each.name), each.uid, each.gid)
+            for each in read_users(f"{root}/etc/passwd")
         ]
-        self._groups = [
-            (name, int(gid), tuple(filter(None, members.split(","))))
-            for name, _, gid, members in _lines(f"{root}/etc/group", _GROUP_FIELDS)
-            if _is_id(gid)
-        ]
+        self._groups = list(_read_groups(f"{root}/etc/group"))
 
     def user(self, name: str) -> Account | None:
         """Return the user of that name, or whose uid in digits it is; None: there is none."""
@@ -118,11 +113,13 @@ def _is_id(text: str) -> bool:
     return text.isdecimal() and len(text) <= _ID_DIGITS
 
 
-def _lines(path: str, fields: int) -> list[list[str]]:
-    """Return the fields of each line of *path* that has so many; none where it can't be read."""
+def _read_groups(path: str) -> Iterator[tuple[str, int, tuple[str, ...]]]:
+    """Yield the name, id and members of each group of the file; none where it can't be read."""
     try:
-        text = read_regular(path, _MAX_BYTES).decode("utf-8", "surrogateescape")
+        text = os.fsdecode(read_regular(path, MAX_BYTES))
     except OSError:
-        return []
-    lines = [line.split(":") for line in text.split("\n")]
-    return [line for line in lines if len(line) == fields]
+        return
+    for line in text.split("\n"):
+        fields = line.split(":")
+        if len(fields) == _GROUP_FIELDS and _is_id(fields[2]):
+            yield fields[0], int(fields[2]), tuple(filter(None, fields[3].split(",")))

@@ -21,6 +21,7 @@ from zabbix_sockets.host.zabbix_config import (
     named_configs,
     read_config,
 )
+from zabbix_sockets.readers.proc.passwd import read_users
 
 AGENTD, AGENT2, SERVER, PROXY = "agentd", "agent2", "server", "proxy"
 
@@ -216,6 +217,15 @@ class _Describer:
         if settings.get("AllowRoot") == "1":
             return "root"
         return settings.get("User") or _DEFAULT_USER
+
+
+def usual_uids() -> set[int]:
+    """Return root's uid and those of the usual users of Zabbix's programs in /etc/passwd.
+
+    Other than for verbs of an administrator, NSS is not asked: it could wait for a network.
+    """
+    usual = {name.encode() for name in _USUAL_USERS}
+    return {0} | {each.uid for each in read_users() if each.name in usual}
 
 
 def _users(services: list[Service], accounts: Accounts) -> set[int]:

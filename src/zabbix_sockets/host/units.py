@@ -69,11 +69,6 @@ def find_services(program: str, root: str = "") -> list[Service]:
     return [each for each in services if each]
 
 
-def read_service(name: str, root: str = "") -> Service | None:
-    """Return the service *name* of the files below *root*; None: it isn't there, or is masked."""
-    return _read(name, UnitFolders(_SUFFIX, root), root)
-
-
 def _read(name: str, folders: UnitFolders, root: str) -> Service | None:
     path, drop_ins = folders.file(name), folders.drop_ins(name)
     if (path and _is_masked(root + path)) or not (path or drop_ins):

@@ -12,6 +12,7 @@ IPV4_LENGTH, IPV6_LENGTH = 4, 16
 MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 """The bytes before the IPv4 address in an IPv4-mapped IPv6 address, ::ffff:a.b.c.d."""
 
+_LOOPBACK, _LOOPBACK6 = 127, bytes(15) + b"\1"
 _WORDS = struct.Struct("=IIII")
 _FACTORS = (1, 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)  # fold() of kernel.bpf.h has them
 
@@ -25,6 +26,11 @@ def family_of(address: bytes) -> int:
 def format_address(address: bytes) -> str:
     """Return the text of a packed address: "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"."""
     return inet_ntop(family_of(address), address)
+
+
+def is_loopback(address: bytes) -> bool:
+    """Whether a packed address is one of 127.0.0.0/8, or ::1."""
+    return address[0] == _LOOPBACK if len(address) == IPV4_LENGTH else address == _LOOPBACK6
 
 
 def parse_address(text: str) -> bytes:

@@ -1,4 +1,7 @@
-"""The errors of this package: one small tree, turned into messages by `cli` alone."""
+"""The errors of this package: one small tree.
+
+`cli` prints them, the service of `send` logs them, and `check` makes lines of them.
+"""
 
 
 def printable(text: str) -> str:
@@ -85,3 +88,8 @@ class UsageError(SocketsError):
 
 class BusyError(SocketsError):
     """Another snapshot of the same user did not end in time."""
+
+
+def words_of(error: BaseException) -> str:
+    """Return the message of an error, with its class unless it is one of this package."""
+    return str(error) if isinstance(error, SocketsError) else f"{type(error).__name__}: {error}"

@@ -7,8 +7,8 @@ from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Process
 
 ROW_SECONDS = 50e-6
-"""The seconds for each process that are left when no more of them are asked: a document takes as
-long for their rows, and a local user may have tens of thousands."""
+"""The time in seconds, for each process found so far, that is kept to make the document: when less
+is left, no further process is asked. A local user may have tens of thousands."""
 
 
 class Owners:

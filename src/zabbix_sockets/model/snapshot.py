@@ -6,7 +6,8 @@ Nothing here does I/O. `None` means "not available from this source"; 0 was meas
 from collections.abc import Callable
 from typing import NamedTuple, Optional
 
-from zabbix_sockets.model.gaps import NAMESPACE, Gap
+from zabbix_sockets.model import gaps
+from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.paths import PINS
 from zabbix_sockets.model.wire import OWN_NETNS
 
@@ -228,7 +229,8 @@ ALL_NETNS, OWN = "all", "own"
 LISTS = ("processes", "listeners", "upstreams")
 """The lists of the document, which are also the kinds of discovery."""
 
-# The next two are no dataclasses: a call imports this before the kernel is at work for it.
+# The next three are no dataclasses, which take time to make: a call imports this module before the
+# kernel begins to iterate.
 
 
 class Visibility:
@@ -367,7 +369,7 @@ class Snapshot:
     @property
     def skipped(self) -> set[int]:
         """Numbers of the other namespaces that were not read to the end."""
-        return {gap.netns for gap in self.visibility.gaps if gap.kind == NAMESPACE}
+        return {gap.netns for gap in self.visibility.gaps if gap.kind == gaps.NAMESPACE}
 
     def ports_of(self, netns: int) -> Optional[PortRange]:
         """Return the ephemeral ports of a namespace; None if some may be taken unseen."""

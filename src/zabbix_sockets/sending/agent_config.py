@@ -7,12 +7,13 @@ file's folder, in which zabbix_sender runs, too.
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from zabbix_sockets.host.processes import find_running
+from zabbix_sockets.host.programs import usual_uids
 from zabbix_sockets.host.zabbix_config import (
     ZabbixConfig,
     named_configs,
@@ -30,7 +31,6 @@ PLACES = {
 _SYSTEM_NAME = "system.hostname"
 _ELSEWHERE = "name another with --agent-config"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_AGENTS_USER = "zabbix"
 
 
 class AgentConfig(NamedTuple):
@@ -71,37 +71,12 @@ def _there() -> list[str]:
 
 
 def _is_running(agent: str) -> bool:
-    """Whether a process is the agent of that name, with its file of PLACES.
-
-    Only processes of root and of the user zabbix count: another user's may have any name.
-    """
-    users = {0}
-    try:
-        users.add(pwd.getpwnam(_AGENTS_USER).pw_uid)
-    except KeyError:
-        pass  # an agent of root's
-    return any(
-        user in users and name == agent and _takes(arguments, PLACES[agent])
-        for user, name, arguments in _processes()
-    )
+    """Whether a process is the agent of that name, with its file of PLACES (host.processes)."""
+    running = find_running(agent, usual_uids())
+    return any(_takes(each.arguments, PLACES[agent]) for each in running)
 
 
-def _processes() -> Iterator[tuple[int, str, list[str]]]:
-    """Yield the uid, the name (comm) and the arguments of each process that can be seen."""
-    for number in filter(str.isdecimal, os.listdir("/proc")):
-        folder = f"/proc/{number}"
-        try:
-            user = os.stat(folder).st_uid
-            with open(f"{folder}/comm", encoding="utf-8", errors="replace") as file:
-                name = file.read(64).rstrip("\n")
-            with open(f"{folder}/cmdline", encoding="utf-8", errors="replace") as file:
-                arguments = file.read(4096).split("\0")
-        except OSError:
-            continue  # it has ended
-        yield user, name, arguments
-
-
-def _takes(arguments: list[str], path: str) -> bool:
+def _takes(arguments: Sequence[str], path: str) -> bool:
     """Whether an agent with these arguments reads the file *path*, its package's default.
 
     It does if they name that file, or none.

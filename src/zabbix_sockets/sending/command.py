@@ -16,8 +16,8 @@ from zabbix_sockets.sending.systemd import watchdog_seconds
 _MOST_AT_ONCE = 30
 """The most packets that waited which a single push delivers besides its own."""
 _LONGEST_DOCUMENT = 1.5, 2.0
-"""The longest time until a document that hangs is given up: the first times --timeout, of which
-half of one is for other calls that are waited for, and the second in seconds."""
+"""The longest that a document may take: so many times --timeout (half of one is the wait for other
+calls, see command/send.py), and so many seconds besides."""
 
 
 def send(options: Pushing, timeout: float, make: Make) -> None:

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from zabbix_sockets.document.document import Document
 from zabbix_sockets.document.json_text import to_json
+from zabbix_sockets.sending.database import TIDY_SECONDS
 from zabbix_sockets.sending.delivery import Packet, Push, Report
 from zabbix_sockets.sending.figures import HOST, Figures, Group, group_of
 from zabbix_sockets.sending.ledger import Ledger, forget_abandoned
@@ -18,7 +19,6 @@ MASTER_KEY = "sockets.get"
 
 ASKING_SECONDS = 10.0
 """The seconds for which a push may send groups one by one, for all destinations together."""
-_TIDY_SECONDS = 3600
 
 
 class Moment(NamedTuple):
@@ -200,7 +200,7 @@ class SingleValues:
 
     def _tidy(self, destinations: Collection[str], now: int) -> None:
         """Forget destinations that nobody sends to any more, once an hour at most."""
-        if self._tidied is None or not 0 <= now - self._tidied < _TIDY_SECONDS:
+        if self._tidied is None or not 0 <= now - self._tidied < TIDY_SECONDS:
             self._tidied = now
             forget_abandoned(self._spool.path, destinations, now)
 

@@ -16,6 +16,11 @@ from zabbix_sockets.model.errors import SocketsError
 
 ALONE_SECONDS = 30.0
 """The seconds that a process waits by default for another one that sends from the same file."""
+ABANDONED_SECONDS = 7 * 86_400
+"""The seconds after which a destination that nobody sends to is forgotten: it may come back into
+the configuration."""
+TIDY_SECONDS = 3600
+"""The seconds between two looks for such destinations."""
 _BUSY_SECONDS = 5.0
 _WORTH_BYTES = 1_000_000
 """The free bytes in a file from which it is worth to shrink it."""

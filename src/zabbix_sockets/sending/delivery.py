@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError, words_of
 from zabbix_sockets.sending.database import ALONE_SECONDS, HeldError
 from zabbix_sockets.sending.lines import Value
 from zabbix_sockets.sending.spool import Spool, State
@@ -55,14 +55,12 @@ class Report(NamedTuple):
     Attributes:
         outcome: that of the packets that were pushed.
         waiting: the number of packets in the spool for the destination; None: it can't be read.
-        live: the outcome is of the packets of this delivery, and not of one that had waited.
         note: words for the log besides.
     """
 
     destination: str
     outcome: Outcome
     waiting: int | None
-    live: bool = True
     note: str = ""
 
     @property
@@ -81,7 +79,7 @@ class Report(NamedTuple):
             processed=self.outcome.processed + later.outcome.processed,
             failed=self.outcome.failed + later.outcome.failed,
         )
-        return later._replace(outcome=outcome, live=self.live, note=self.note)
+        return later._replace(outcome=outcome, note=self.note)
 
     @property
     def delivered(self) -> bool:
@@ -112,7 +110,7 @@ class Delivery:
         push: hands a packet to zabbix_sender.
         destinations: as zabbix_sender takes them.
         spool: None: what is not delivered is lost.
-        wait_policy: None: none of its own.
+        wait_policy: what is done while it waits; None: the defaults of WaitPolicy.
     """
 
     def __init__(
@@ -186,7 +184,7 @@ class Delivery:
                 reports[report.destination] = reports[report.destination].plus(report)
         refused = [each for each in waited if reports[each].is_refused]
         reports |= self._drop_stale_hosts({each: packets[each][-1] for each in refused})
-        return [each._replace(live=each.destination not in waited) for each in reports.values()]
+        return list(reports.values())
 
     def drain(self, destinations: Sequence[str]) -> list[Report]:
         """Push the oldest packet that waits for each of *destinations*; return their reports.
@@ -239,16 +237,13 @@ class Delivery:
         return Report(destination, Outcome(0, 0), 0, note="another process has sent it")
 
     def _report(self, destination: str, outcome: Outcome) -> Report:
-        """Return the report with an outcome and with what is left for *destination* in the spool.
-
-        It is not `live`, as only _push_kept() knows whether the packets were of this delivery.
-        """
+        """Return the report with an outcome and what is left for *destination* in the spool."""
         assert self._spool
         try:
             waiting = self._spool.state(destination).waiting
         except SocketsError as error:
-            return Report(destination, outcome, None, live=False, note=str(error))
-        return Report(destination, outcome, waiting, live=False)
+            return Report(destination, outcome, None, note=str(error))
+        return Report(destination, outcome, waiting)
 
     def _drop_stale_hosts(self, packets: Mapping[str, Packet]) -> dict[str, Report]:
         """Push the first packet of the current host past those of a renamed one; drop these then.
@@ -296,10 +291,8 @@ def push_all(
     def run(destination: str) -> None:
         try:
             outcomes[destination] = push(destination, packets[destination])
-        except SocketsError as error:
-            outcomes[destination] = Outcome(0, 0, str(error))
         except Exception as error:  # noqa: BLE001  # no descriptor, no memory: it waits, and is said
-            outcomes[destination] = Outcome(0, 0, f"{type(error).__name__}: {error}")
+            outcomes[destination] = Outcome(0, 0, words_of(error))
 
     threads = []
     for destination in packets:

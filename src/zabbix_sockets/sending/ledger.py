@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import NamedTuple
 
-from zabbix_sockets.sending.database import conflicting_objects, connect
+from zabbix_sockets.sending.database import ABANDONED_SECONDS, conflicting_objects, connect
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS groups (
@@ -40,9 +40,8 @@ for new items once an hour. Attempts count only if the server answers."""
 _FORGOTTEN = 86_400
 """The seconds after which a group that was given up is tried again."""
 _KEPT = 30 * 86_400
-"""The seconds for which zeros are sent for a row that is gone: servers keep its items that long."""
-_ABANDONED = 7 * 86_400
-"""The seconds after which a destination is forgotten that nobody sends to any more."""
+"""The seconds for which zeros are sent for a row that is gone: as long as a discovery rule of 6.0
+keeps its items by default."""
 
 
 _ENTRIES = """
@@ -202,7 +201,7 @@ def forget_abandoned(path: str, destinations: Collection[str], now: int) -> None
             database.execute("UPDATE groups SET seen = ?1 WHERE seen > ?1", (now,))
             abandoned = database.execute(
                 "SELECT destination FROM groups GROUP BY destination HAVING max(seen) <= ?",
-                (now - _ABANDONED,),
+                (now - ABANDONED_SECONDS,),
             ).fetchall()
             gone = [(each,) for (each,) in abandoned if each not in destinations]
             database.executemany("DELETE FROM groups WHERE destination = ?", gone)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from zabbix_sockets.document.document import Document
-from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.model.errors import SocketsError, words_of
 from zabbix_sockets.sending import schedule
 from zabbix_sockets.sending.delivery import Report, catching_up, drain_delay
 from zabbix_sockets.sending.ledger import FIRST_RETRY_SECONDS
@@ -93,7 +93,7 @@ class Service:
             said = "; ".join(map(str, reports))
             kind: object = [(each.outcome.error, each.delivered, each.note) for each in reports]
         except FAULTS as error:
-            said = kind = _words(error)
+            said = kind = words_of(error)
         spool = self._pusher.spool
         if spool and spool.trouble:
             said += f"; in memory only: {spool.trouble}"
@@ -117,8 +117,9 @@ class Service:
                 pause = min(_LONGEST_PAUSE, self._interval / (_ATTEMPTS + 1))
                 again = time.monotonic() + pause * random.uniform(0.5, 1.5)  # noqa: S311  # to spread
                 if attempts == _ATTEMPTS or again + pause > tick:
-                    raise SocketsError(f"no document, {attempts} times: {_words(error)}") from None
-                self._tell(f"no document: {_words(error)}; it is tried again", _words(error))
+                    said = f"no document, {attempts} times: {words_of(error)}"
+                    raise SocketsError(said) from None
+                self._tell(f"no document: {words_of(error)}; it is tried again", words_of(error))
             self._wait(again)
         return None
 
@@ -145,7 +146,7 @@ class Service:
         try:
             work()
         except FAULTS as error:
-            _log(_words(error))
+            _log(words_of(error))
 
     def _wait(self, until: float) -> None:
         """Sleep until a moment of the monotonic clock, or a signal, with heartbeats for systemd."""
@@ -158,11 +159,6 @@ class Service:
             except FAULTS:
                 time.sleep(min(remaining, _AFTER_FAULT))
             self._heartbeat.beat()
-
-
-def _words(error: BaseException) -> str:
-    """Return the message of an error, with its class unless it is one of ours."""
-    return str(error) if isinstance(error, SocketsError) else f"{type(error).__name__}: {error}"
 
 
 def _log(line: str) -> None:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import count
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from zabbix_sockets.document.json_text import to_json
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.json_reading import read_json
 from zabbix_sockets.model.paths import SPOOL_FILE, SPOOL_FOLDER
-from zabbix_sockets.sending.database import Database
+from zabbix_sockets.sending.database import ABANDONED_SECONDS, TIDY_SECONDS, Database
 from zabbix_sockets.sending.lines import Value, encode_line
 
 FILE, VALUES_FILE = SPOOL_FILE, "values.sqlite"
@@ -52,6 +54,11 @@ _COUNT_DROPPED = (
     "INSERT INTO dropped VALUES (?, ?) ON CONFLICT (destination)"
     " DO UPDATE SET documents = documents + excluded.documents"
 )
+_STATE = (
+    "SELECT count(*), min(CAST(clock AS INTEGER)), (SELECT total(CAST(documents AS INTEGER))"
+    " FROM dropped) FROM waiting WHERE instr(destination, char(10)) = 0"
+)
+"""The SQL query for the figures of a State of all destinations."""
 _OWNED = "(destination = ?1 OR destination > ?1 || char(10) AND destination < ?1 || char(11))"
 """The SQL condition for packets of a destination and all its lines."""
 
@@ -70,10 +77,6 @@ UNION SELECT destination, ?1 FROM dropped WHERE destination <> ''
 """
 """The SQL statement by which destinations without a time of their last use get the time now."""
 
-KEPT_SECONDS = 7 * 86_400
-"""The time in seconds that documents wait for a server which nobody sends to any more: it may come
-back into the configuration."""
-_TIDY_SECONDS = 3600
 NOBODY = ""
 """The destination under which the dropped documents of servers that were forgotten are counted."""
 
@@ -280,11 +283,10 @@ class Spool:
     def tidy(self, destinations: Sequence[str], now: int) -> None:
         """Keep the time *now* at which *destinations* are sent to; forget the others in the end.
 
-        Documents for a destination that nobody has sent to for KEPT_SECONDS are dropped and
-        counted. It is done once an hour at most; *now* is Unix seconds. If it fails, it is done the
-        next time.
+        Documents for a destination that nobody has sent to for ABANDONED_SECONDS are dropped and
+        counted. It is tried once an hour at most, also after a failure; *now* is Unix seconds.
         """
-        if self._tidied is not None and 0 <= now - self._tidied < _TIDY_SECONDS:
+        if self._tidied is not None and 0 <= now - self._tidied < TIDY_SECONDS:
             return
         self._tidied = now
         try:
@@ -299,12 +301,12 @@ class Spool:
             pass  # no room for it, or somebody else writes
 
     def _forget_others(self, database: sqlite3.Connection, now: int) -> None:
-        """Drop the documents for destinations which nobody has sent to for KEPT_SECONDS."""
+        """Drop the documents for destinations which nobody has sent to for ABANDONED_SECONDS."""
         database.execute(_FIRST_SEEN, (now,))
         # A clock that was set back makes nobody's moment one of the future for long.
         database.execute("UPDATE used SET clock = ?1 WHERE clock > ?1", (now,))
         abandoned = database.execute(
-            "SELECT destination FROM used WHERE clock < ?", (now - KEPT_SECONDS,)
+            "SELECT destination FROM used WHERE clock < ?", (now - ABANDONED_SECONDS,)
         ).fetchall()
         for (destination,) in abandoned:
             gone = database.execute(f"DELETE FROM waiting WHERE {_OWNED}", (destination,)).rowcount  # noqa: S608  # only a constant of this module is put in
@@ -395,6 +397,20 @@ class Spool:
         if gone:
             database.executemany("DELETE FROM waiting WHERE number = ?", gone)
             database.execute(_COUNT_DROPPED, (destination, len(gone)))
+
+
+def read_state(path: str, patience: float) -> State:
+    """Return the state of the spool at *path*, of all destinations, without writing to the file.
+
+    *patience* is the time in seconds to wait for another process that writes to it.
+
+    Raises:
+        sqlite3.Error: it can't be read, or is no spool.
+    """
+    address = f"file:{quote(path)}?mode=ro"
+    with closing(sqlite3.connect(address, uri=True, timeout=patience)) as database:
+        waiting, oldest, dropped = database.execute(_STATE).fetchone()
+    return State(waiting, int(dropped), oldest)
 
 
 def _unpacked(content: bytes) -> tuple[Value, ...]:

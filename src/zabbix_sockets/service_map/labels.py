@@ -45,9 +45,6 @@ class Figures(NamedTuple):
     moment: str
 
 
-NO_FIGURES = Figures({}, {}, {}, "")
-
-
 def safe_text(text: str, most: int = _MAX_NAME) -> str:
     """Return a name for a label: in one line, of so many characters, without a macro.
 

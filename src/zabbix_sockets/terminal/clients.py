@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from zabbix_sockets.document.listeners import listener_id
+from zabbix_sockets.document.row import end_id
 from zabbix_sockets.model.addresses import format_address, unmapped
 from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.model.socket import Socket
@@ -104,11 +104,11 @@ class ClientsByAddress:
             return
         port, netns, device = socket.local_port, socket.netns, socket.device or ""
         if socket.state == TcpState.LISTEN:
-            self.listeners.add(listener_id("tcp", socket.local_address, port, device, netns))
+            self.listeners.add(end_id("tcp", socket.local_address, port, device, netns))
         elif socket.listener is not None:
-            found = listener_id("tcp", socket.listener, port, device, netns)
+            found = end_id("tcp", socket.listener, port, device, netns)
             if device and found not in self.listeners:  # a listener on all devices
-                found = listener_id("tcp", socket.listener, port, "", netns)
+                found = end_id("tcp", socket.listener, port, "", netns)
             key = found, unmapped(socket.remote_address)
             client = self.by_key.get(key)
             if client is None:

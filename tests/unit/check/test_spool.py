@@ -11,11 +11,10 @@ import pytest
 
 from zabbix_sockets.check import push
 from zabbix_sockets.check.line import BROKEN, OK, Line
-from zabbix_sockets.check.push import Waiting
 from zabbix_sockets.check.system import System
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.sending.lines import Value
-from zabbix_sockets.sending.spool import FILE, FOLDER, Spool
+from zabbix_sockets.sending.spool import FILE, FOLDER, Spool, State
 
 NOBODY = 65534
 
@@ -48,13 +47,13 @@ def test_is_read(root: Path) -> None:
 def test_by_its_owner(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the database has SQLite do, it does as that user, and sees that folder alone."""
 
-    def read(path: str) -> Waiting:
+    def read(path: str, _patience: float) -> State:
         assert sorted(os.listdir("/")) == [FILE, f"{FILE}.lock"]
         assert path == f"/{FILE}"
         ids = {*os.getresuid(), *os.getresgid(), *os.getgroups()}
-        return Waiting(ids.pop(), None, len(ids))
+        return State(ids.pop(), len(ids), None)
 
-    monkeypatch.setattr(push, "read_spool", read)
+    monkeypatch.setattr(push, "read_state", read)
     assert line(root).message == f"{NOBODY} documents wait"
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from zabbix_sockets.command.agent_call import FOR_AGENT
 from zabbix_sockets.command.arguments import parse
-from zabbix_sockets.command.cli import FOR_AGENT
 from zabbix_sockets.command.verbs import VERBS
 from zabbix_sockets.model.errors import UsageError
 

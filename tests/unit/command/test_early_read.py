@@ -11,7 +11,7 @@ import zoo
 from children import Child
 
 from zabbix_sockets.collector.record_reader import RecordReader
-from zabbix_sockets.command.cli import last_value
+from zabbix_sockets.command.agent_call import last_value
 from zabbix_sockets.command.early_read import begin_to_read
 from zabbix_sockets.command.lock import Lock, lock_folders, one_at_a_time
 from zabbix_sockets.model.deadline import Deadline

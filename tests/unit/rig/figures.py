@@ -180,7 +180,7 @@ def _is_from_procfs(document: JsonDocument) -> bool:
     """Whether a table was read from procfs, and the document says so: it tells no devices."""
     collector = document["collector"]
     assert isinstance(collector, dict)
-    elsewhere = any("read elsewhere" in each for each in collector["warnings"])
+    elsewhere = any("/proc/net is tried instead" in each for each in collector["warnings"])
     return bool(collector["source"] == "procfs" or elsewhere)
 
 

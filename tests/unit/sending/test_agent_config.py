@@ -2,10 +2,12 @@
 
 import os
 import socket
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
 
+from zabbix_sockets.host.processes import Running
 from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.sending import agent_config
 from zabbix_sockets.sending.agent_config import find_agent_config, has_several, read_agent_config
@@ -105,16 +107,13 @@ def test_too_many_files(tmp_path: Path) -> None:
         read_agent_config(write(tmp_path, f"Include={tmp_path}/conf.d\n"))
 
 
-Process = tuple[int, str, list[str]]
-
-
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The usual places of both agents' files, and no agent that runs or is installed."""
     places = {name: write(tmp_path, "", f"{name}.conf") for name in agent_config.PLACES}
     monkeypatch.setattr(agent_config, "PLACES", places)
     monkeypatch.setattr(agent_config, "_SYSTEM_PATH", str(tmp_path))
-    monkeypatch.setattr(agent_config, "_processes", list)
+    monkeypatch.setattr(agent_config, "find_running", lambda *_: [])
     return places
 
 
@@ -128,8 +127,7 @@ def test_which_file(
     (tmp_path / "zabbix_agent2").write_text("#!/bin/sh\n")
     (tmp_path / "zabbix_agent2").chmod(0o755)
     assert find_agent_config() == second
-    runs: list[Process] = [(0, "zabbix_agentd", ["/usr/sbin/zabbix_agentd", "--foreground", ""])]
-    monkeypatch.setattr(agent_config, "_processes", lambda: runs)
+    let_run(monkeypatch, "zabbix_agentd", ["/usr/sbin/zabbix_agentd", "--foreground"])
     assert find_agent_config() == first
     Path(first).unlink()
     assert find_agent_config() == second
@@ -138,37 +136,34 @@ def test_which_file(
     assert find_agent_config() is None
 
 
+def let_run(monkeypatch: pytest.MonkeyPatch, agent: str, arguments: Sequence[str]) -> None:
+    """Let a process be that agent, with these arguments."""
+    process = Running(1, f"/usr/sbin/{agent}", tuple(arguments), 0, 0, (), "")
+
+    def find(name: str, users: Collection[int]) -> list[Running]:
+        assert 0 in users
+        return [process] if name == agent else []
+
+    monkeypatch.setattr(agent_config, "find_running", find)
+
+
 @pytest.mark.parametrize(
-    ("runs", "user", "is_taken"),
+    ("runs", "is_taken"),
     [
-        (["zabbix_agent2", "-c", "{}"], 0, True),
-        (["zabbix_agent2", "--config", "{}"], 0, True),
-        (["zabbix_agent2", "--config={}"], 0, True),
-        (["zabbix_agent2", "-config={}"], 0, True),
-        (["zabbix_agent2", "-c{}"], 0, True),
-        (["zabbix_agent2"], 0, True),
-        (["zabbix_agent2", "-c", "/else"], 0, False),
-        (["zabbix_agent2", "--config=/else"], 0, False),
-        (["zabbix_agent2", "-c/else"], 0, False),
-        (["zabbix_agent2", "-c", "{}"], 12345, False),
+        (["zabbix_agent2", "-c", "{}"], True),
+        (["zabbix_agent2", "--config", "{}"], True),
+        (["zabbix_agent2", "--config={}"], True),
+        (["zabbix_agent2", "-config={}"], True),
+        (["zabbix_agent2", "-c{}"], True),
+        (["zabbix_agent2"], True),
+        (["zabbix_agent2", "-c", "/else"], False),
+        (["zabbix_agent2", "--config=/else"], False),
+        (["zabbix_agent2", "-c/else"], False),
     ],
 )
 def test_agent_that_runs(
-    places: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
-    runs: list[str],
-    user: int,
-    is_taken: bool,
+    places: dict[str, str], monkeypatch: pytest.MonkeyPatch, runs: list[str], is_taken: bool
 ) -> None:
-    """It is one of root's or the agent's user, with its usual file; names alone prove nothing."""
-    arguments = [each.format(places["zabbix_agent2"]) for each in runs]
-    found: list[Process] = [(user, "zabbix_agent2", arguments)]
-    monkeypatch.setattr(agent_config, "_processes", lambda: found)
+    """It is one with its usual file, named or not."""
+    let_run(monkeypatch, "zabbix_agent2", [each.format(places["zabbix_agent2"]) for each in runs])
     assert find_agent_config() == places["zabbix_agent2" if is_taken else "zabbix_agentd"]
-
-
-def test_processes() -> None:
-    """This one is among them, with its user, name and arguments."""
-    name = Path("/proc/self/comm").read_text(encoding="utf-8").rstrip("\n")
-    arguments = Path("/proc/self/cmdline").read_text(encoding="utf-8")[:4096].split("\0")
-    assert (os.geteuid(), name, arguments) in agent_config._processes()

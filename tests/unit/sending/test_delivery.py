@@ -90,7 +90,6 @@ def test_outage(delivery: Delivery, servers: Servers, mood: Outcome) -> None:
     first = delivery.deliver(packet(4))[0]
     assert (first.outcome, first.waiting, first.delivered) == (TAKEN, 3, False)
     assert servers.taken == {"a": [1], "b": [1, 2, 3, 4]}
-    assert not first.live
     assert catching_up([first]) == ["a"]
     drained = [delivery.drain(["a"]) for _ in range(4)]
     assert [catching_up(reports) for reports in drained] == [["a"], ["a"], [], []]
@@ -235,7 +234,7 @@ def test_spool_that_cannot_be_read_for_once(
 def test_several_packets(delivery: Delivery, servers: Servers) -> None:
     """All of a moment go at once, one after the other, as long as they are taken."""
     (report, _) = delivery.deliver(packet(1, 2, 3))
-    assert (report.outcome.processed, report.waiting, report.live) == (3, 0, True)
+    assert (report.outcome.processed, report.waiting) == (3, 0)
     servers.mood["a"] = DOWN
     assert delivery.deliver(packet(4, 5))[0].waiting == 2
     servers.mood.clear()
@@ -328,8 +327,8 @@ def test_two_that_add_at_once(servers: Servers, spool: Spool) -> None:
 
     spool.add_all = add_after_the_other  # type: ignore[method-assign]
     first, second = Delivery(servers.push, ["a", "b"], spool).deliver(packet(2))
-    assert (first.waiting, first.live, first.catches_up) == (1, False, True)
-    assert (second.waiting, second.live) == (0, True)
+    assert (first.waiting, first.catches_up) == (1, True)
+    assert second.waiting == 0
     assert servers.taken == {"a": [1], "b": [2]}
     other.close()
 

@@ -7,7 +7,8 @@ from contextlib import closing
 import pytest
 from spooling import LARGE, A, B, drained, packet
 
-from zabbix_sockets.sending.spool import KEPT_SECONDS, Spool, State
+from zabbix_sockets.sending.database import ABANDONED_SECONDS
+from zabbix_sockets.sending.spool import Spool, State
 
 NOW = 1_700_000_000
 
@@ -18,7 +19,7 @@ def test_servers_that_are_gone(path: str, spool: Spool) -> None:
     spool.add(B, packet(2))
     spool.add(f"{B}\nrow", packet(3))
     spool.tidy([A, B], NOW)
-    later = NOW + KEPT_SECONDS
+    later = NOW + ABANDONED_SECONDS
     spool.tidy([A], later - 1)
     assert spool.state() == State(2, 0, 1)
     spool.tidy([A], later)  # within the hour: once is enough
@@ -37,18 +38,18 @@ def test_a_server_that_comes_back(spool: Spool) -> None:
     """In time it gets what waited for it."""
     spool.add(B, packet(2))
     spool.tidy([A], NOW)  # it is not known since when: it is as if it were today
-    spool.tidy([A], NOW + KEPT_SECONDS - 10)
-    spool.tidy([A, B], NOW + KEPT_SECONDS + 3600)
-    spool.tidy([A], NOW + 2 * KEPT_SECONDS)
+    spool.tidy([A], NOW + ABANDONED_SECONDS - 10)
+    spool.tidy([A, B], NOW + ABANDONED_SECONDS + 3600)
+    spool.tidy([A], NOW + 2 * ABANDONED_SECONDS)
     assert drained(spool, B) == [2]
 
 
 def test_clock_of_the_future(spool: Spool) -> None:
     """A clock that was wrong once keeps nothing for ever."""
     spool.add(B, packet(2))
-    spool.tidy([A, B], NOW + 100 * KEPT_SECONDS)
+    spool.tidy([A, B], NOW + 100 * ABANDONED_SECONDS)
     spool.tidy([A], NOW)
-    spool.tidy([A], NOW + KEPT_SECONDS + 1)
+    spool.tidy([A], NOW + ABANDONED_SECONDS + 1)
     assert spool.state() == State(0, 1, None)
 
 
@@ -60,7 +61,7 @@ def test_dropped_of_servers_that_are_gone(path: str) -> None:
     dropped = spool.state(B).dropped
     assert dropped > 10
     spool.tidy([A, B], NOW)
-    spool.tidy([A], NOW + KEPT_SECONDS + 1)
+    spool.tidy([A], NOW + ABANDONED_SECONDS + 1)
     assert spool.state() == State(0, 20, None)
     spool.close()
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from zabbix_sockets.service_map.drawing import Element, Line, Part
 from zabbix_sockets.service_map.labels import (
     MAX_LABEL,
-    NO_FIGURES,
     Figures,
     element_label,
     line_label,
@@ -111,4 +110,3 @@ def test_size() -> None:
     assert size_of(f"php → postgres: {LIVE}") == size_of("php → postgres: 1234")
     assert size_of("a").height < size_of("a\nbb").height < 2 * size_of("a").height
     assert size_of("").width == 0
-    assert NO_FIGURES.moment == ""

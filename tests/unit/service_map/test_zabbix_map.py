@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from zabbix_sockets.service_map.drawing import Aliases, Drawing, draw
-from zabbix_sockets.service_map.labels import NO_FIGURES, line_label
+from zabbix_sockets.service_map.labels import Figures, line_label
 from zabbix_sockets.service_map.matching import Host, flows
 from zabbix_sockets.service_map.sheets import Sheet
 from zabbix_sockets.service_map.state import Seen, nothing_seen
@@ -39,7 +39,9 @@ def drawn(hosts: list[Host]) -> Drawing:
 
 def content_of(drawing: Drawing, **triggers: Any) -> Content:
     """Return what the map of a drawing shows."""
-    labels = {pair: line_label(line, NO_FIGURES) for pair, line in drawing.lines.items()}
+    labels = {
+        pair: line_label(line, Figures({}, {}, {}, "")) for pair, line in drawing.lines.items()
+    }
     return Content(Sheet("Map", drawing), labels, triggers.get("triggers", {}))
 
 

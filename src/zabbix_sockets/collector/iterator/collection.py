@@ -1,9 +1,10 @@
 """Collection of a Snapshot from the BPF iterator, and of what that one can't see.
 
 The iterator sees the sockets of which a process of this pid namespace has a descriptor. Of the
-others all but the established connections are read by netlink or, where it is pinned and there are
-most of them, by the iterator of the sockets without a file (unseen). Established connections
-without a descriptor are counted by the accept queues and by the kernel's CurrEstab.
+others all but the established connections are read by netlink; or by the iterator of the sockets
+without a file, where that is pinned and at least as many sockets are in TIME_WAIT as are
+established (unseen). Established connections without a descriptor are counted by the accept queues
+and by the kernel's CurrEstab.
 """
 
 from functools import cache

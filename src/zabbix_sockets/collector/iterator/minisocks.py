@@ -33,7 +33,7 @@ from zabbix_sockets.readers.bpf.minisocks import (
 )
 from zabbix_sockets.readers.bpf.records import read_chunks
 
-_UID = 0  # netlink tells no other of nearly all of them
+_UID = 0  # the uid that netlink reports of sockets in TIME_WAIT, which nearly all are
 _NO_ADDRESS = bytes(16)
 
 MinisockKey = tuple[int, int, int, int, int, int, int, int, bytes]

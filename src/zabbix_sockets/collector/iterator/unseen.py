@@ -2,10 +2,10 @@
 
 They are those in TIME_WAIT and SYN_RECV, orphans, connections not yet accepted, the kernel's own
 sockets, those of processes outside the pid namespace, descriptors in flight. Listeners and UDP
-sockets have tables of their own, which are small and read by netlink. All others take a scan of
-the host's table of connections, which is left out where the kernel's counters say that there are
-none: by the iterator of the sockets without a file, if it is pinned and most sockets are in
-TIME_WAIT, else by netlink.
+sockets have tables of their own, which are small and read by netlink. All others take a scan of the
+host's table of connections, which is left out where the kernel's counters say that there are none:
+by the iterator of the sockets without a file, if it is pinned and at least as many sockets are in
+TIME_WAIT as are established, else by netlink.
 
 Established connections are never asked for: those without a descriptor are counted by the accept
 queues and by the kernel's CurrEstab, and those being opened in other namespaces by their listeners.
@@ -22,9 +22,9 @@ from zabbix_sockets.collector.row_fold import TableFold
 from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.collector.sums import add_connections
 from zabbix_sockets.collector.table_readers import TCP_TABLES, rows_of, tcp_rows
+from zabbix_sockets.model import gaps
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
-from zabbix_sockets.model.gaps import TABLE
 from zabbix_sockets.model.snapshot import (
     INBOUND,
     NOBODY,
@@ -92,7 +92,7 @@ class Unseen:
             if table.protocol == "udp":
                 self._try("udp", partial(self._read_udp, table))
                 if not plan.is_exact(table):
-                    snapshot.visibility.add_gap(TABLE, "udp")
+                    snapshot.visibility.add_gap(gaps.TABLE, "udp")
         states = _NO_DESCRIPTOR if self._scanned else 0
         self._try("tcp", partial(self._read_tcp, states, listening=True))
 
@@ -104,9 +104,9 @@ class Unseen:
         try:
             read()
         except DeadlineError:
-            self._snapshot.visibility.add_gap(TABLE, protocol)
+            self._snapshot.visibility.add_gap(gaps.TABLE, protocol)
         except (OSError, ParseError, SourceUnavailableError) as error:
-            self._snapshot.visibility.add_gap(TABLE, protocol)
+            self._snapshot.visibility.add_gap(gaps.TABLE, protocol)
             self._plan.warn(f"{protocol}: sockets without a descriptor can't be read: {error}")
 
     def _read_udp(self, table: Table) -> None:
@@ -121,7 +121,10 @@ class Unseen:
                 fold.directions.add_listener(row[LOCAL_PORT], row[LOCAL_ADDRESS])
 
     def _read_tcp(self, states: int, *, listening: bool = False) -> None:
-        """Read the connections without a descriptor in *states* (a mask), and all listeners."""
+        """Read the connections without a descriptor in *states* (a mask; 0: none).
+
+        With *listening* all listeners are read, too.
+        """
         minisocks = self._open_minisocks() if states else None
         by_netlink = states if minisocks is None else 0
         if listening:
@@ -196,7 +199,7 @@ def is_mostly_time_wait(proc: str) -> bool:
     more for each of the latter, which it locks. *proc* is the path where procfs is mounted.
 
     Raises:
-        ParseError: *proc*/net/sockstat is none.
+        ParseError: *proc*/net/snmp is none.
     """
     time_wait = count_time_wait(proc)
     return time_wait > 0 and time_wait >= (read_current_established(proc) or 0)

@@ -7,7 +7,8 @@ remains that of the cgroup in which it was made.
 
 from collections.abc import Iterable, Iterator
 
-from zabbix_sockets.model.gaps import CGROUPS, Gap
+from zabbix_sockets.model import gaps
+from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import Process, Query
 from zabbix_sockets.model.wire import SocketRow
@@ -36,7 +37,7 @@ class CgroupOwners(Owners):
 
     def gaps(self) -> list[Gap]:
         """Return the gaps in the owners of the rows that observe() has yielded so far."""
-        return [*super().gaps(), *([Gap(CGROUPS)] if self.lacks_cgroup else [])]
+        return [*super().gaps(), *([Gap(gaps.CGROUPS)] if self.lacks_cgroup else [])]
 
     def observe(self, rows: Iterable[CgroupRow]) -> Iterator[SocketRow]:
         """Yield the rows without their cgroups, and add the owner of each by its inode."""

@@ -76,9 +76,10 @@ class TableCollection:
         snapshot: the Snapshot to fill, which has no sockets yet.
     """
 
-    _may_read_listeners_first = True  # where the time may not be enough for all
-    _may_read_time_wait_apart = True  # as no filter looks at it
-    _may_read_unix = True  # of which no filter decides
+    # What a FilteredCollection must not do: it reads matching TCP and UDP sockets alone, once.
+    _may_read_listeners_first = True
+    _may_read_time_wait_apart = True
+    _may_read_unix = True
 
     def __init__(self, plan: Plan, query: Query, context: CallContext, snapshot: Snapshot) -> None:
         self._places = context.once(Places)

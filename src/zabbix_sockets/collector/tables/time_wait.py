@@ -27,7 +27,7 @@ _LOCAL, _REMOTE, _BOTH = range(3)
 if it does, and nobody listens on that; if somebody does, listeners decide."""
 
 _MUCH = 1000  # sockets, for which another scan of the host's table is worth its while
-_UID = 0  # netlink tells no other of them
+_UID = 0  # the uid that netlink reports of sockets in TIME_WAIT
 _STATE = TcpState.TIME_WAIT.value
 
 
@@ -46,10 +46,7 @@ def has_much_time_wait(proc: str) -> bool:
     dump with tcp_info has long messages of other sockets and short ones of these in turns, and
     takes 10 microseconds for each of these: a dump of their own takes one.
     """
-    try:
-        return count_time_wait(proc) >= _MUCH
-    except ParseError:
-        return False
+    return count_time_wait(proc) >= _MUCH
 
 
 def add_time_wait(plan: Plan, folds: Mapping[int, TableFold], deadline: Deadline) -> bool:

@@ -38,6 +38,7 @@ class Mount(NamedTuple):
     path: str  # the mount point, as os.fsdecode() gives it
     filesystem: bytes  # its type, such as b"ext4"
     device: int  # st_dev of its files, as stat(2) gives it; 0 if the line has none
+    options: bytes  # of the filesystem, such as b"rw,hidepid=invisible"
 
 
 def read_mounts(proc: str, process: str = "self") -> Iterator[Mount]:
@@ -46,19 +47,24 @@ def read_mounts(proc: str, process: str = "self") -> Iterator[Mount]:
     *process* is a folder of *proc*: a pid in digits, or "self". Nothing is yielded where the file
     can't be opened (the process is gone or hidden), and no more once it can't be read.
     """
-    for fields, filesystem in _read_lines(proc, process):
-        yield Mount(fields[3], unescape(fields[4]), filesystem, _device(fields[2]))
+    for fields, end in _read_lines(proc, process):
+        filesystem, _, source = end.partition(b" ")
+        options = source.rpartition(b" ")[2].rstrip(b"\n")
+        yield Mount(fields[3], unescape(fields[4]), filesystem, _device(fields[2]), options)
 
 
 def _read_lines(proc: str, process: str = "self") -> Iterator[tuple[list[bytes], bytes]]:
-    """Yield of each line the first five fields (ID to mount point), and the filesystem's type."""
+    """Yield of each line the first five fields (ID to mount point), and its end.
+
+    The end is the filesystem's type, a space, its source, a space, and its options.
+    """
     try:
         with open(f"{proc}/{process}/mountinfo", "rb") as lines:
             for line in lines:
-                mount, _, source = line.partition(b" - ")
+                mount, _, end = line.partition(b" - ")
                 fields = mount.split(b" ", _FIELDS)
-                if len(fields) >= _FIELDS and source:
-                    yield fields, source.split(b" ", 1)[0]
+                if len(fields) >= _FIELDS and end:
+                    yield fields, end
     except OSError as error:
         shortage.note(error)  # what was found is still true
 
@@ -137,9 +143,10 @@ class Mounts:
     def _table(self) -> _Table:
         self._asked = True
         table = _Table({}, {}, set(), set())
-        for index, (fields, filesystem) in enumerate(_read_lines(self.proc)):
+        for index, (fields, end) in enumerate(_read_lines(self.proc)):
             if index % _BETWEEN_LOOKS == 0 and self._deadline.passed():
                 return table._replace(local=set(), complete=False)
+            filesystem = end.partition(b" ")[0]
             if filesystem in LOCAL:
                 table.local.add(fields[0])
                 continue

@@ -15,7 +15,7 @@ MAX_BYTES = 1 << 24
 """The longest file that is read: it has some two hundred thousand users."""
 
 _FIELDS = 7
-_UID_DIGITS = 10  # of 2^32
+_ID_DIGITS = 10  # of 2^32
 
 
 class User(NamedTuple):
@@ -23,6 +23,7 @@ class User(NamedTuple):
 
     name: bytes
     uid: int
+    gid: int
     home: bytes
 
 
@@ -30,7 +31,7 @@ def read_users(path: str = PATH) -> Iterator[User]:
     """Yield the users of the file *path*, in its order.
 
     None are yielded if it can't be read or is too long. Of several with one uid getpwuid(3) gives
-    the first. Lines that are no user's, such as NIS's "+::::::", and those whose uid has more than
+    the first. Lines that are no user's, such as NIS's "+::::::", and those with an id of more than
     ten digits are left out.
     """
     try:
@@ -40,5 +41,9 @@ def read_users(path: str = PATH) -> Iterator[User]:
         return
     for line in data.split(b"\n"):
         fields = line.split(b":")
-        if len(fields) == _FIELDS and fields[2].isdigit() and len(fields[2]) <= _UID_DIGITS:
-            yield User(fields[0], int(fields[2]), fields[5])
+        if len(fields) == _FIELDS and _is_id(fields[2]) and _is_id(fields[3]):
+            yield User(fields[0], int(fields[2]), int(fields[3]), fields[5])
+
+
+def _is_id(text: bytes) -> bool:
+    return text.isdigit() and len(text) <= _ID_DIGITS

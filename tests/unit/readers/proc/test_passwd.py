@@ -21,9 +21,9 @@ def test_users(tmp_path: Path) -> None:
     """Each line of a user's is one, and no other: not one whose uid no user can have."""
     (tmp_path / "passwd").write_bytes(LINES)
     assert list(read_users(str(tmp_path / "passwd"))) == [
-        User(b"root", 0, b"/root"),
-        User(b"we{b}", 1000, b"/home/web"),
-        User(b"most", 4294967295, b"/"),
+        User(b"root", 0, 0, b"/root"),
+        User(b"we{b}", 1000, 1000, b"/home/web"),
+        User(b"most", 4294967295, 1, b"/"),
     ]
 
 
