@@ -11,7 +11,7 @@ from functools import cache, partial
 from operator import itemgetter
 from typing import Any
 
-from zabbix_sockets.document import totals as records
+from zabbix_sockets.document import totals as row_totals
 from zabbix_sockets.document.processes import ProcessRow
 from zabbix_sockets.document.record import Record, absent_row, fields_of
 from zabbix_sockets.document.row import (
@@ -31,17 +31,17 @@ from zabbix_sockets.model.totals import (
     RECENT,
     Counters,
     PackedCounters,
-    ProcessTotals,
-    ServerTotals,
+    ProcessCounters,
+    ServerCounters,
     Totals,
     counters_of,
 )
 from zabbix_sockets.model.wire import OWN_NETNS
 
 _RECORDS: dict[str, type[Record]] = {
-    "processes": records.ProcessTotals,
-    "listeners": records.ListenerTotals,
-    "upstreams": records.UpstreamTotals,
+    "processes": row_totals.ProcessTotals,
+    "listeners": row_totals.ListenerTotals,
+    "upstreams": row_totals.UpstreamTotals,
 }
 _PLACES = ("unit", "container", "user")
 
@@ -55,7 +55,7 @@ class _Sum:
 
     __slots__ = "changed", "counters", "first", "netns", "owner", "uid"
 
-    def __init__(self, totals: ProcessTotals | ServerTotals, owner: str, uid: int) -> None:
+    def __init__(self, totals: ProcessCounters | ServerCounters, owner: str, uid: int) -> None:
         self.counters = totals.counters
         self.changed = totals.changed
         self.owner = owner
@@ -63,7 +63,7 @@ class _Sum:
         self.uid = uid
         self.netns = totals.netns
 
-    def add(self, totals: ProcessTotals | ServerTotals, uid: int) -> None:
+    def add(self, totals: ProcessCounters | ServerCounters, uid: int) -> None:
         self.counters += totals.counters
         self.changed = max(self.changed, totals.changed)
         self.uid = min(self.uid, uid)
@@ -144,7 +144,7 @@ def add_totals(
 def _fields(zeros: Mapping[str, Any], row: Row, counted: _Sum) -> dict[str, Any]:
     """Return the fields of an idle row; *zeros* are those of a row of nothing."""
     labels: dict[str, Any] = {"name": counted.owner}
-    if isinstance(counted.first, ServerTotals):
+    if isinstance(counted.first, ServerCounters):
         address, port = format_address(counted.first.address), counted.first.port
         labels = {"process": counted.owner, "protocol": "tcp", "address": address, "port": port}
     return {**zeros, **vars(row), **labels}
@@ -161,7 +161,7 @@ def _sums(
     id_of = _ids(label)
 
     def add_to(
-        sums: _Sums, row_id: str, totals: ProcessTotals | ServerTotals, owner: str, uid: int
+        sums: _Sums, row_id: str, totals: ProcessCounters | ServerCounters, owner: str, uid: int
     ) -> None:
         found = sums.get(row_id)
         if found is None:
@@ -203,7 +203,7 @@ def _names(snapshot: Snapshot, grouping: Grouping) -> list[str | None]:
     ]
 
 
-def _ids(label: NetnsLabel) -> Callable[[ServerTotals], str]:
+def _ids(label: NetnsLabel) -> Callable[[ServerCounters], str]:
     """Return what returns the id of a listener, which is the end of an upstream's.
 
     Thousands of them may have the same one, in namespaces without a name.

@@ -60,7 +60,7 @@ def counters_of(packed: PackedCounters) -> Counters:
     return Counters._make(_COUNTERS.unpack(data))
 
 
-class ProcessTotals(NamedTuple):
+class ProcessCounters(NamedTuple):
     """The totals of all processes, living or not, of one name, user and cgroup.
 
     *comm* is the main thread's name as the kernel has it, b"" for all threads of the kernel, of
@@ -78,12 +78,12 @@ class ProcessTotals(NamedTuple):
     changed: int
 
 
-class ServerTotals(NamedTuple):
+class ServerCounters(NamedTuple):
     """The totals of a listener, or of the connections of some processes to one remote end.
 
-    *process* is the index of those processes among ProcessTotals: for a listener those that
+    *process* is the index of those processes among ProcessCounters: for a listener those that
     listened last; None: unknown. *device* is the safe name of the device that the sockets are bound
-    to; empty: none. *netns* is as in Snapshot, *changed* as of ProcessTotals.
+    to; empty: none. *netns* is as in Snapshot, *changed* as of ProcessCounters.
     """
 
     process: Optional[int]
@@ -111,9 +111,9 @@ class Totals(NamedTuple):
     keys: int
     overflow: int
     missed: int
-    processes: list[ProcessTotals]
-    listeners: list[ServerTotals]
-    upstreams: list[ServerTotals]
+    processes: list[ProcessCounters]
+    listeners: list[ServerCounters]
+    upstreams: list[ServerCounters]
 
     @property
     def figures(self) -> dict[str, int]:

@@ -16,7 +16,7 @@ from zabbix_sockets.model.snapshot import (
     Snapshot,
     Standing,
 )
-from zabbix_sockets.model.totals import RECENT, ProcessTotals, ServerTotals, Totals
+from zabbix_sockets.model.totals import RECENT, ProcessCounters, ServerCounters, Totals
 from zabbix_sockets.model.wire import OWN_NETNS
 
 from ..snapshots import outbound, packed, snapshot_of, tcp_listener  # noqa: TID252  # a test folder is no package
@@ -33,8 +33,8 @@ def counters(changed: int = NOW, **counts: int) -> tuple[int, int]:
 def counted(process: Process, figures: tuple[int, int], netns: int = OWN_NETNS) -> Snapshot:
     """Return a Snapshot of one listening process, and what was counted of *process*."""
     snapshot = snapshot_of([Process(7, "web")], [tcp_listener(FIRST_OWNER, 80)])
-    totals = [ProcessTotals(b"client", False, 0, 1, netns, *figures)]
-    upstreams = [ServerTotals(0, netns, LOCAL, 80, "", *figures)]
+    totals = [ProcessCounters(b"client", False, 0, 1, netns, *figures)]
+    upstreams = [ServerCounters(0, netns, LOCAL, 80, "", *figures)]
     snapshot.totals = Totals(*(1_600_000_000, NOW, 1, 2, 3), totals, [], upstreams)
     snapshot.counted = [process]
     return snapshot
@@ -96,14 +96,14 @@ def test_all_keys_of_a_row_count() -> None:
     old, new = counters(changed=NOW - RECENT, attempts=3), counters(attempts=2)
     snapshot = counted(Process(0, "client"), old)
     snapshot.counted *= 2
-    totals = [ProcessTotals(b"client", False, uid, 1, OWN_NETNS, *new) for uid in (0, 1000)]
+    totals = [ProcessCounters(b"client", False, uid, 1, OWN_NETNS, *new) for uid in (0, 1000)]
     ends = ((0, 80, old), (1, 80, new), (0, 81, old))
     upstreams = [
-        ServerTotals(process, OWN_NETNS, LOCAL, port, "", *figures)
+        ServerCounters(process, OWN_NETNS, LOCAL, port, "", *figures)
         for process, port, figures in ends
     ]
     ports = (80, 81)
-    listeners = [ServerTotals(0, OWN_NETNS, bytes(4), port, "", *old) for port in ports]
+    listeners = [ServerCounters(0, OWN_NETNS, bytes(4), port, "", *old) for port in ports]
     snapshot.totals = Totals(*(1_600_000_000, NOW, 1, 2, 3), totals, listeners, upstreams)
     document = build_document(snapshot)
     (row,) = document.upstreams
@@ -120,7 +120,7 @@ def test_namespaces_that_are_gone() -> None:
     snapshot.namespaces = {9: Namespace("", "net:[9]")}
     assert snapshot.totals
     here, gone = (
-        ServerTotals(0, netns, bytes(4), 80, "", *counters(accepted=count))
+        ServerCounters(0, netns, bytes(4), 80, "", *counters(accepted=count))
         for netns, count in ((9, 2), (10, 5))
     )
     snapshot.totals = snapshot.totals._replace(listeners=[here, gone])
@@ -136,11 +136,11 @@ def of_many(numbers: dict[str, int], uids: dict[str, int] | None = None) -> Snap
     assert snapshot.totals
     snapshot.totals = snapshot.totals._replace(
         processes=[
-            ProcessTotals(name.encode(), False, (uids or {}).get(name, 0), 1, OWN_NETNS, *figures)
+            ProcessCounters(name.encode(), False, (uids or {}).get(name, 0), 1, OWN_NETNS, *figures)
             for name in numbers
         ],
         upstreams=[
-            ServerTotals(at, OWN_NETNS, LOCAL, port, "", *figures)
+            ServerCounters(at, OWN_NETNS, LOCAL, port, "", *figures)
             for at, number in enumerate(numbers.values())
             for port in range(1, 1 + number)
         ],

@@ -6,7 +6,7 @@ import pytest
 
 from zabbix_sockets.document.document import NO_LIMITS, Document, build_document
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Process
-from zabbix_sockets.model.totals import ProcessTotals, ServerTotals, Totals
+from zabbix_sockets.model.totals import ProcessCounters, ServerCounters, Totals
 from zabbix_sockets.model.wire import OWN_NETNS
 from zabbix_sockets.terminal.layout import Style
 from zabbix_sockets.terminal.monitor import Moment
@@ -25,9 +25,11 @@ def document(since: int = SINCE, names: tuple[str, ...] = ("web",), **counts: in
     snapshot = snapshot_of([Process(7 + at, name) for at, name in enumerate(names)], listeners)
     if since:
         counters = packed(**counts), READ_AT
-        totals = [ProcessTotals(name.encode(), False, 0, 1, OWN_NETNS, *counters) for name in names]
+        totals = [
+            ProcessCounters(name.encode(), False, 0, 1, OWN_NETNS, *counters) for name in names
+        ]
         upstreams = [
-            ServerTotals(at, OWN_NETNS, bytes((127, 0, 0, 1)), 99, "", *counters)
+            ServerCounters(at, OWN_NETNS, bytes((127, 0, 0, 1)), 99, "", *counters)
             for at in range(len(names))
         ]
         snapshot.totals = Totals(*(since, READ_AT, 1, 0, 0), totals, [], upstreams)

@@ -9,13 +9,13 @@ from zabbix_sockets.model.errors import DeadlineError, ParseError
 from zabbix_sockets.model.names import KERNEL
 from zabbix_sockets.model.programs import name_by_comm, program_name
 from zabbix_sockets.model.snapshot import OUTBOUND, Process, Snapshot
-from zabbix_sockets.model.totals import RECENT, Endpoint, ProcessTotals
+from zabbix_sockets.model.totals import RECENT, Endpoint, ProcessCounters
 from zabbix_sockets.model.wire import OWN_NETNS
 from zabbix_sockets.readers.bpf.totals import TotalsReader
 
 
 def add_totals(snapshot: Snapshot, reader: TotalsReader, owners: RecordOwners) -> None:
-    """Read the totals into the Snapshot, with a Process for each ProcessTotals.
+    """Read the totals into the Snapshot, with a Process for each ProcessCounters.
 
     *owners* are those of the records, by which names are completed. If the totals can't be read,
     that is a warning, and there are none.
@@ -72,7 +72,7 @@ def idle_namespaces(snapshot: Snapshot) -> dict[int, set[int]]:
     return found
 
 
-def _process(counted: ProcessTotals, living: dict[tuple[bytes, int], set[str]]) -> Process:
+def _process(counted: ProcessCounters, living: dict[tuple[bytes, int], set[str]]) -> Process:
     """Return the Process, without a pid, that stands for those that were counted together.
 
     What comm alone doesn't tell is completed by the processes that hold sockets now, if they are

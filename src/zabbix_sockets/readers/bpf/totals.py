@@ -18,8 +18,8 @@ from zabbix_sockets.model.totals import (
     RECENT,
     Counters,
     Endpoint,
-    ProcessTotals,
-    ServerTotals,
+    ProcessCounters,
+    ServerCounters,
     Totals,
     counters_of,
     packed_counters,
@@ -123,7 +123,7 @@ class TotalsReader:
                 return Totals(since, monotonic_ns(), *figures[:3], *found)
         raise ParseError("BPF totals", "they were loaded anew while they were read")
 
-    def _read_processes(self) -> tuple[list[ProcessTotals], dict[int, int], _Figures]:
+    def _read_processes(self) -> tuple[list[ProcessCounters], dict[int, int], _Figures]:
         """Return the totals of processes, their indices by the kernel's ids, and all's figures.
 
         The kernel counts those of each namespace for themselves.
@@ -155,14 +155,14 @@ class TotalsReader:
         if figures is None:
             raise ParseError("BPF totals", "the last record is missing")
         processes = [
-            ProcessTotals(comm.split(b"\0", 1)[0], bool(is_kernel), uid, cgroup, *found_of[1:])
+            ProcessCounters(comm.split(b"\0", 1)[0], bool(is_kernel), uid, cgroup, *found_of[1:])
             for (comm, is_kernel, uid, cgroup), found_of in found.items()
         ]
         return processes, indices, figures
 
     def _read_servers(
         self, program: str, indices: dict[int, int]
-    ) -> tuple[list[ServerTotals], _Figures]:
+    ) -> tuple[list[ServerCounters], _Figures]:
         """Return the totals of listeners or upstreams, and the figures of all.
 
         *indices* are those of processes by the kernel's ids for them. The number of a namespace
@@ -182,7 +182,7 @@ class TotalsReader:
             if self._wanted is None or netns in self._wanted:
                 name = self._device_name(netns, device) if device else ""
                 end = indices.get(process), netns, address[:size], port, name
-                found[record[1:7]] = cookie, ServerTotals(*end, packed_counters(sums), when)
+                found[record[1:7]] = cookie, ServerCounters(*end, packed_counters(sums), when)
         if program == TOTAL_UPSTREAMS:
             return _of_last_namespaces(found.values()), figures
         return [each for _, each in found.values()], figures
@@ -215,7 +215,7 @@ class TotalsReader:
         return read_chunks(fd, size, self._deadline)
 
 
-def _of_last_namespaces(found: Collection[tuple[int, ServerTotals]]) -> list[ServerTotals]:
+def _of_last_namespaces(found: Collection[tuple[int, ServerCounters]]) -> list[ServerCounters]:
     """Return the upstreams without those of namespaces that are gone, but for the number.
 
     *found* has each with its namespace's cookie, which is never used again. Of one number that is

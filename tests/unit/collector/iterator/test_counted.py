@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zabbix_sockets.collector.iterator.counted import endpoints, idle_namespaces
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Namespace, Process, Snapshot
-from zabbix_sockets.model.totals import RECENT, ProcessTotals, ServerTotals, Totals
+from zabbix_sockets.model.totals import RECENT, ProcessCounters, ServerCounters, Totals
 from zabbix_sockets.model.wire import OWN_NETNS
 
 from ...snapshots import (  # noqa: TID252  # a test folder is no package
@@ -28,10 +28,10 @@ def counted(processes: list[tuple[int, int, int]], upstreams: list[tuple[int, in
     snapshot = snapshot_of([Process(7, "web")], [tcp_listener(FIRST_OWNER, 80)])
     snapshot.namespaces = {2: Namespace("web")}
     totals = [
-        ProcessTotals(b"web", False, 0, cgroup, netns, 0, changed)
+        ProcessCounters(b"web", False, 0, cgroup, netns, 0, changed)
         for netns, cgroup, changed in processes
     ]
-    servers = [ServerTotals(at, netns, LOCAL, 80, "", 0, NOW) for at, netns in upstreams]
+    servers = [ServerCounters(at, netns, LOCAL, 80, "", 0, NOW) for at, netns in upstreams]
     snapshot.totals = Totals(*(1_600_000_000, NOW, 1, 0, 0), totals, [], servers)
     return snapshot
 

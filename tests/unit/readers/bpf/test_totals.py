@@ -16,8 +16,8 @@ from zabbix_sockets.model.totals import (
     RECENT,
     Counters,
     Endpoint,
-    ProcessTotals,
-    ServerTotals,
+    ProcessCounters,
+    ServerCounters,
     Totals,
     counters_of,
 )
@@ -193,5 +193,5 @@ def test_rubbish(tmp_path: Path) -> None:
 def test_no_totals(tmp_path: Path) -> None:
     """Nothing but the figures is read of what has counted nothing yet."""
     found = read(tmp_path)
-    nothing: tuple[list[ProcessTotals], list[ServerTotals], list[ServerTotals]] = ([], [], [])
+    nothing: tuple[list[ProcessCounters], list[ServerCounters], list[ServerCounters]] = ([], [], [])
     assert found[2:] == (3, 4, 5, *nothing)
