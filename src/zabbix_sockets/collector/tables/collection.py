@@ -93,6 +93,7 @@ class TableCollection:
         self._states: int | None = None  # of TCP sockets, as a mask; None: all
         self._without_time_wait: list[Table] = []  # read in all other states
         self._unix: UnixRows | None = None
+        self._lacking_unix: set[int] = set()  # namespaces whose unix sockets were not all read
         self._observe: CgroupObserver | None = None
         self._sampler = Sampler(query.active_within) if query.tcp_info else None
         self._owners = self._read_owners()
@@ -170,20 +171,22 @@ class TableCollection:
             snapshot.visibility.add_gap(gaps.TABLE, "tcp")
         for fold in folds.values():
             self._merge(fold)
-        self._read_unix(self._plan, OWN_NETNS)
+        if not self._read_unix(self._plan, OWN_NETNS):
+            snapshot.visibility.add_gap(gaps.UNIX)
 
-    def _read_unix(self, plan: Plan, netns: int) -> None:
-        """Read the unix sockets of a namespace; that not all could be read is a gap."""
+    def _read_unix(self, plan: Plan, netns: int) -> bool:
+        """Read the unix sockets of a namespace; return whether they were read to the end."""
         if not self._unix:
-            return
+            return True
         try:
             for rows in plan.open(unix_rows(self._deadline)).batches:
                 self._unix.add(rows, netns)
         except DeadlineError:
-            self._snapshot.visibility.add_gap(gaps.UNIX)
+            return False
         except (OSError, ParseError, SourceUnavailableError) as error:
             plan.warn(f"unix: {error}")
-            self._snapshot.visibility.add_gap(gaps.UNIX)
+            return False
+        return True
 
     def _fold(self, plan: Plan, table: Table, ports: PortRange) -> tuple[TableFold | None, bool]:
         """Return a table's sums (None if no reader started), and whether it was read to its end.
@@ -272,9 +275,14 @@ class TableCollection:
             listening = {each.number: self._read_listening(each, visitor) for each in order}
         for each in order:
             folds, complete, ports = self._read(each, visitor)
-            if not complete and each.is_gone(query.proc):
+            lacks_unix = each.number in self._lacking_unix
+            if (lacks_unix or not complete) and each.is_gone(query.proc):
                 del snapshot.namespaces[each.number]
+                if self._unix:
+                    self._unix.forget(each.number)
                 continue
+            if lacks_unix:
+                visibility.add_gap(gaps.UNIX)
             if not complete:
                 visibility.add_gap(gaps.NAMESPACE, netns=each.number)
                 read = {fold.table for fold in folds}
@@ -318,7 +326,8 @@ class TableCollection:
                         complete &= read_to_end
                         if fold:
                             folds.append(fold)
-                    self._read_unix(plan, found.number)
+                    if not self._read_unix(plan, found.number):
+                        self._lacking_unix.add(found.number)
                     return folds, complete, ports
             except SourceUnavailableError:
                 self._owners.forget_counted()

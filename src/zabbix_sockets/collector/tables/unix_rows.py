@@ -44,6 +44,15 @@ class UnixRows:
                 counts, bound = self._accepted if inode else self._waiting, (netns, name, which)
                 counts[bound] = counts.get(bound, 0) + 1
 
+    def forget(self, netns: int) -> None:
+        """Take back what was added of the namespace *netns*, which is gone."""
+        self._listeners = [each for each in self._listeners if each[0][0] != netns]
+        for counts in (self._accepted, self._waiting):
+            for bound in [each for each in counts if each[0] == netns]:
+                del counts[bound]
+        for key in [each for each in self._connected if each[1] == netns]:
+            del self._connected[key]
+
     def move(self, uids: dict[int, int]) -> UnixSockets:
         """Return the sums, and add the uids of listeners, where they are known, to *uids*."""
         found = UnixSockets()

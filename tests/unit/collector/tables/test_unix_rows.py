@@ -80,3 +80,18 @@ def test_path_and_abstract_name() -> None:
     """An abstract name is none of the same letters, nor is one in another namespace."""
     found, _ = sums(listening(100, b"x"), connected(101, ABSTRACT))
     assert found.listeners[0].accepted == 0
+
+
+def test_namespace_that_is_gone() -> None:
+    """Nothing that was added of it remains, and all of the others."""
+    owners = Owners()
+    owners.add(Process(1, "a"), range(100, 200))
+    found = UnixRows(owners)
+    for netns in (0, 7):
+        found.add([listening(100, queue=-1), connected(101, PATH), connected(0, PATH)], netns)
+    found.forget(7)
+    moved = found.move({})
+    assert [(each.netns, each.accepted, each.accept_queue) for each in moved.listeners] == [
+        (0, 1, 1)
+    ]
+    assert moved.connected == {(A, 0): 1}
