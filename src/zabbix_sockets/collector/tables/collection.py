@@ -277,9 +277,7 @@ class TableCollection:
             folds, complete, ports = self._read(each, visitor)
             lacks_unix = each.number in self._lacking_unix
             if (lacks_unix or not complete) and each.is_gone(query.proc):
-                del snapshot.namespaces[each.number]
-                if self._unix:
-                    self._unix.forget(each.number)
+                self._forget(each.number)
                 continue
             if lacks_unix:
                 visibility.add_gap(gaps.UNIX)
@@ -294,6 +292,12 @@ class TableCollection:
                 self._merge(fold)
             if visibility.ownership == BY_CGROUPS and folds and ports is None:
                 visibility.add_gap(gaps.FOREIGN_OWNERS, netns=each.number)
+
+    def _forget(self, netns: int) -> None:
+        """Take back what there is of a namespace that is gone."""
+        del self._snapshot.namespaces[netns]
+        if self._unix:
+            self._unix.forget(netns)
 
     def _worth_visiting(self, found: list[FoundNamespace]) -> list[FoundNamespace]:
         """Return those of the namespaces *found* that are to be read."""
