@@ -2,7 +2,9 @@
 
 The verb's function makes the text of a Snapshot; this module has the steps that all verbs share:
 the user's lock and the answers that calls share (lock), the configuration file, the query, the
-plan, and the collection. The process that waits meanwhile, and ends in time, is supervisor's.
+plan, and the collection. The process that waits meanwhile, and ends in time, is supervisor's. That
+one, lock and agent_call are modules of their own, since what the waiting process imports is copied
+for its child; and so is early_read, since it begins before there are options.
 """
 
 import os
