@@ -43,7 +43,7 @@ test-crowded: $(VENV)/.dev requirements
 
 soak: $(VENV)/.pictures requirements
 	TEST_ROUNDS=soak tests/isolated.sh $(BIN)/python -m pytest tests/zabbix/soak
-	$(BIN)/python tests/zabbix/soak/plot.py .cache/soak.json docs/images/soak.png
+	PYTHONPATH=tests/support $(BIN)/python -m tests.zabbix.soak.plot .cache/soak.json docs/images/soak.png
 
 rounds: $(VENV)/.dev requirements
 	TEST_ROUNDS=soak tests/isolated.sh $(BIN)/python -m pytest -m rounds tests/kernel tests/zabbix

@@ -1,4 +1,4 @@
-"""Draws what a soak has noted: python tests/zabbix/soak/plot.py SOAK.json SOAK.png."""
+"""Draws what a soak has noted: python -m tests.zabbix.soak.plot SOAK.json SOAK.png."""
 
 import json
 import sys
@@ -10,14 +10,10 @@ import matplotlib as mpl
 mpl.use("Agg")
 from matplotlib import pyplot as plt  # after the choice of a backend without a display
 
+from .punctual import delays
+
 MB = 1 << 20
 WORDS = {"send": "send --interval 1", "agent": "the agent", "show": "show processes --interval 1"}
-
-
-def _offsets(times: list[float]) -> tuple[list[float], list[float]]:
-    """Return the seconds since the first time, and by how many milliseconds each is off."""
-    since = [each - times[0] for each in times]
-    return since, [1000 * (each - round(each)) for each in since]
 
 
 def draw(soak: dict[str, Any], target: Path) -> None:
@@ -32,7 +28,8 @@ def draw(soak: dict[str, Any], target: Path) -> None:
     maps.plot(moments, [each / MB for each in sizes], color="C3")
     for number, name in enumerate(("made", "printed")):
         words = WORDS["send" if name == "made" else "show"]
-        late.plot(*_offsets(soak[name]), ".", markersize=3, color=f"C{2 * number}", label=words)
+        since, off = zip(*delays(soak[name]), strict=True)
+        late.plot(since, [1000 * each for each in off], ".", ms=3, c=f"C{2 * number}", label=words)
     for axis, title in (
         (memory, "memory of its own, MB (USS)"),
         (descriptors, "descriptors"),

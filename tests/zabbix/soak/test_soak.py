@@ -20,6 +20,7 @@ from ..servers import Servers  # noqa: TID252
 from ..stage import Stage, UnavailableError  # noqa: TID252
 from . import course
 from .course import Soak
+from .punctual import delays
 
 pytestmark = [pytest.mark.zabbix, pytest.mark.kernel]
 
@@ -173,8 +174,6 @@ def test_no_interval_is_missed(soak: Soak, of: str) -> None:
 @pytest.mark.parametrize("of", ["made", "printed"])
 def test_drift(soak: Soak, of: str) -> None:
     """What is early in its second in the end is so by as much as it was before."""
-    times: list[float] = getattr(soak, of)
-    since = [each - times[0] for each in times]
-    timed = [(each, each - round(each)) for each in since]
+    timed = list(delays(getattr(soak, of)))
     before, after = (statistics.quantiles(half, n=10)[0] for half in halves(soak, timed))
     assert abs(after - before) < DRIFT
