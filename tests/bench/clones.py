@@ -45,6 +45,14 @@ _OWN = {
 """Columns with ids of what the host itself has; other ids are the template's, or of groups."""
 
 
+def begin_ids(database: Database) -> None:
+    """Let the ids of functions begin so high that those of a host have all as many digits.
+
+    It takes a database that has none yet.
+    """
+    database.sql("INSERT INTO ids VALUES ('functions', 'functionid', 10000)")
+
+
 def copy_host(database: Database, hostid: str, copies: int) -> None:
     """Make hosts `fleet 1`, `fleet 2` and so on, which are all that the host is.
 

@@ -24,7 +24,7 @@ sys.path[:1] = [str(ROOT), str(ROOT / "tests" / "support")]  # as pytest has the
 # ruff: noqa: E402
 import psutil
 
-from tests.bench.clones import copy_host, counts
+from tests.bench.clones import begin_ids, copy_host, counts
 from tests.bench.fleet import push
 from tests.bench.isolate import run_isolated
 from tests.zabbix import programs, proxies, templates
@@ -229,6 +229,7 @@ class Fleet:
     def _discovered(self) -> str:
         """Return the id of a host on which all was discovered, with the server's template."""
         server = self._receiver.server
+        begin_ids(server.database)
         way = "agent" if self._agent else "trapper"
         template = templates.template(server, way)
         port = self._agent.port if self._agent else None

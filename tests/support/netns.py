@@ -8,6 +8,15 @@ from contextlib import contextmanager
 
 CLONE_NEWNET = 0x40000000
 
+_OWN = """
+link set lo up
+link add veth0 type veth peer name veth1
+address add 192.0.2.1/24 dev veth0
+address add fe80::1/64 dev veth0 nodad
+link set veth0 up
+link set veth1 up
+"""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -80,12 +89,7 @@ def own_namespace() -> Iterator[None]:
     before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         _call("unshare", CLONE_NEWNET)
-        ip("link", "set", "lo", "up")
-        ip("link", "add", "veth0", "type", "veth", "peer", "name", "veth1")
-        ip("address", "add", "192.0.2.1/24", "dev", "veth0")
-        ip("-6", "address", "add", "fe80::1/64", "dev", "veth0", "nodad")
-        ip("link", "set", "veth0", "up")
-        ip("link", "set", "veth1", "up")
+        subprocess.run(["ip", "-batch", "-"], input=_OWN, text=True, check=True)
         yield
     finally:
         _call("setns", before, CLONE_NEWNET)
