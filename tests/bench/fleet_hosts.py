@@ -222,7 +222,15 @@ class Fleet:
         victim = between[0] if len(between) > 1 else None
         self._minutes(measured, pushes, load, victim)
         cores, busiest = load.cores(), load.busiest()
+        if self._agent:  # it would answer for ever
+            server.sql("UPDATE hosts SET status = 1")
+            server.reload()
         self._drain()
+        if victim:
+            lost = _lost(server, since, self._options.hosts, self._options.minutes)
+            print(f"lost before the proxy came back that was killed: {lost:,}", flush=True)
+            stack.callback(victim.start_again().stop)
+            self._drain()
         grown = _stored(server) - rows, _size(server) - size
         self._tell(pushes, load, (cores, busiest), since, grown)
 

@@ -53,6 +53,12 @@ class Proxy:
         self.server.reload()
         programs.reload(_command(self.server.version, self.directory), self.program.log)
 
+    def start_again(self) -> Program:
+        """Start the proxy, which has ended, with the values that its database has kept."""
+        program = _start(self.server.version, self.directory)
+        program.wait(lambda: listens(self.port))
+        return program
+
 
 @contextmanager
 def running(server: Server, root: Path, **settings: object) -> Iterator[Proxy]:
@@ -83,8 +89,7 @@ def running(server: Server, root: Path, **settings: object) -> Iterator[Proxy]:
     proxyid = _register(server, name)
     server.reload()
     with ExitStack() as stack:
-        command = [*_command(server.version, directory), "--foreground"]
-        program = programs.start(command, directory / "proxy.log")
+        program = _start(server.version, directory)
         stack.callback(program.stop)
         program.wait(lambda: listens(port))
         yield Proxy(server, proxyid, port, directory, program)
@@ -96,6 +101,11 @@ def _register(server: Server, name: str) -> str:
         active = {"name": name, "operating_mode": 0}
     (proxyid,) = server.api.proxy.create(**active)["proxyids"]
     return str(proxyid)
+
+
+def _start(version: str, directory: Path) -> Program:
+    command = [*_command(version, directory), "--foreground"]
+    return programs.start(command, directory / "proxy.log")
 
 
 def _command(version: str, directory: Path) -> list[str]:
