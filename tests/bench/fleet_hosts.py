@@ -12,7 +12,7 @@ import argparse
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -222,8 +222,9 @@ class Fleet:
         victim = between[0] if len(between) > 1 else None
         self._minutes(measured, pushes, load, victim)
         cores, busiest = load.cores(), load.busiest()
+        cache = server_stats(self._receiver.port)["rcache"]
         if self._agent:  # it would answer for ever
-            server.sql("UPDATE hosts SET status = 1")
+            server.sql("UPDATE hosts SET status = 1 WHERE host LIKE 'fleet %'")
             server.reload()
         self._drain()
         if victim:
@@ -232,7 +233,7 @@ class Fleet:
             stack.callback(victim.start_again().stop)
             self._drain()
         grown = _stored(server) - rows, _size(server) - size
-        self._tell(pushes, load, (cores, busiest), since, grown)
+        self._tell(pushes, load, (cores, busiest, cache), since, grown)
 
     def _discovered(self) -> str:
         """Return the id of a host on which all was discovered, with the server's template."""
@@ -320,16 +321,14 @@ class Fleet:
         self,
         pushes: Pushes,
         load: Load,
-        busy: tuple[Sequence[float], str],
+        busy: tuple[Sequence[float], str, Mapping[str, int]],
         since: float,
         grown: tuple[int, int],
     ) -> None:
         options, server = self._options, self._receiver.server
         hours = options.minutes / 60
         rows, size = grown
-        cores, busiest = busy
-        stats = server_stats(self._receiver.port)
-        cache = stats["rcache"]["total"] - stats["rcache"]["free"]
+        cores, busiest, cache = busy
         lost = _lost(server, since, options.hosts, options.minutes)
         told = {
             "documents accepted": f"{pushes.accepted:,} ({pushes.again:,} not at the first try),"
@@ -339,7 +338,7 @@ class Fleet:
             "longest queue of preprocessing": f"{load.queue:,}",
             "processors": f"server {cores[0]:.2f}, proxies {cores[1]:.2f}, database {cores[2]:.2f}",
             "busiest processes of the server": busiest,
-            "configuration cache": f"{cache / 1e6:,.0f} MB",
+            "configuration cache": f"{(cache['total'] - cache['free']) / 1e6:,.0f} MB",
             "a host and hour": f"{rows / options.hosts / hours:,.0f} rows,"
             f" {size / options.hosts / hours / 1e6:.2f} MB",
         }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Plan:
-    """The readers of one call: the iterator, if there is one, and those of the tables.
+    """The readers of a network namespace: of its tables and, of the own one, the iterator's.
 
     It is a context manager, which closes them.
 

@@ -21,7 +21,6 @@ from zabbix_sockets.host.zabbix_config import (
     named_configs,
     read_config,
 )
-from zabbix_sockets.readers.proc.passwd import read_users
 
 AGENTD, AGENT2, SERVER, PROXY = "agentd", "agent2", "server", "proxy"
 
@@ -102,10 +101,7 @@ def find_programs(kind: str, root: str = "", ask_version: AskVersion = version_o
     *ask_version* is called only where a relative path depends on it, and of an executable that
     root alone may change.
     """
-    accounts = Accounts(root)
-    services = [
-        each for each in find_services(_NAMES[kind], root) if _is_of(each.program, _NAMES[kind])
-    ]
+    accounts, services = Accounts(root), _services(kind, root)
     running = find_running(_NAMES[kind], _users(services, accounts), root)
     found: dict[str, _Found] = {}
     for process in running:
@@ -122,6 +118,19 @@ def find_programs(kind: str, root: str = "", ask_version: AskVersion = version_o
         found.setdefault(usual, _Found(None, None))
     describe = _Describer(kind, root, accounts, ask_version)
     return [describe.program(path, each) for path, each in sorted(found.items()) if path]
+
+
+def running_programs(kind: str, root: str = "") -> list[Running]:
+    """Return the processes of programs of that kind on the host below *root*.
+
+    They are root's, or those of the users of its units and of usual users.
+    """
+    return find_running(_NAMES[kind], _users(_services(kind, root), Accounts(root)), root)
+
+
+def _services(kind: str, root: str) -> list[Service]:
+    name = _NAMES[kind]
+    return [each for each in find_services(name, root) if _is_of(each.program, name)]
 
 
 class _Found(NamedTuple):
@@ -217,15 +226,6 @@ class _Describer:
         if settings.get("AllowRoot") == "1":
             return "root"
         return settings.get("User") or _DEFAULT_USER
-
-
-def usual_uids() -> set[int]:
-    """Return root's uid and those of the usual users of Zabbix's programs in /etc/passwd.
-
-    Other than for verbs of an administrator, NSS is not asked: it could wait for a network.
-    """
-    usual = {name.encode() for name in _USUAL_USERS}
-    return {0} | {each.uid for each in read_users() if each.name in usual}
 
 
 def _users(services: list[Service], accounts: Accounts) -> set[int]:

@@ -1,6 +1,6 @@
 """The errors of this package: one small tree.
 
-`cli` prints them, the service of `send` logs them, and `check` makes lines of them.
+`cli` alone prints those that end a call; what goes on without something keeps their words.
 """
 
 

@@ -12,8 +12,7 @@ import socket
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zabbix_sockets.host.processes import find_running
-from zabbix_sockets.host.programs import usual_uids
+from zabbix_sockets.host.programs import AGENT2, AGENTD, running_programs
 from zabbix_sockets.host.zabbix_config import (
     ZabbixConfig,
     named_configs,
@@ -28,6 +27,7 @@ PLACES = {
 }
 """The files of the agents' packages, by the name of the agent's process."""
 
+_KINDS = {"zabbix_agentd": AGENTD, "zabbix_agent2": AGENT2}
 _SYSTEM_NAME = "system.hostname"
 _ELSEWHERE = "name another with --agent-config"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -71,8 +71,8 @@ def _there() -> list[str]:
 
 
 def _is_running(agent: str) -> bool:
-    """Whether a process is the agent of that name, with its file of PLACES (host.processes)."""
-    running = find_running(agent, usual_uids())
+    """Whether a process is the agent of that name, with its file of PLACES: see host.processes."""
+    running = running_programs(_KINDS[agent])
     return any(_takes(each.arguments, PLACES[agent]) for each in running)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from zabbix_sockets.host.agents import Agent, find_agents
+from zabbix_sockets.host.programs import AGENTD, running_programs
 
 from .trees import ACCOUNTS, DEBIAN_AGENT2, DEBIAN_AGENTD, ZABBIX_COM_AGENTD, plant
 
@@ -335,6 +336,7 @@ def test_running(tmp_path: Path) -> None:
     agent = agent_of(root)
     assert (agent.pid, agent.unit) == (70, "zabbix-agent.service")
     assert agent.groups == ("zabbix", "docker")
+    assert [each.pid for each in running_programs(AGENTD, root)] == [70]
 
 
 @pytest.mark.parametrize(
@@ -386,6 +388,7 @@ def test_impostors(tmp_path: Path, executable: str, uid: int, more: dict[str, st
     run(root, 70, executable)
     agent = agent_of(root)
     assert (agent.pid, agent.config_path) == (None, "/etc/zabbix/zabbix_agentd.conf")
+    assert not running_programs(AGENTD, root)
 
 
 def test_file_of_a_process_without_a_unit(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -113,7 +113,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     places = {name: write(tmp_path, "", f"{name}.conf") for name in agent_config.PLACES}
     monkeypatch.setattr(agent_config, "PLACES", places)
     monkeypatch.setattr(agent_config, "_SYSTEM_PATH", str(tmp_path))
-    monkeypatch.setattr(agent_config, "find_running", lambda *_: [])
+    monkeypatch.setattr(agent_config, "running_programs", lambda _: [])
     return places
 
 
@@ -140,11 +140,10 @@ def let_run(monkeypatch: pytest.MonkeyPatch, agent: str, arguments: Sequence[str
     """Let a process be that agent, with these arguments."""
     process = Running(1, f"/usr/sbin/{agent}", tuple(arguments), 0, 0, (), "")
 
-    def find(name: str, users: Collection[int]) -> list[Running]:
-        assert 0 in users
-        return [process] if name == agent else []
+    def find(kind: str) -> list[Running]:
+        return [process] if agent == f"zabbix_{kind}" else []
 
-    monkeypatch.setattr(agent_config, "find_running", find)
+    monkeypatch.setattr(agent_config, "running_programs", find)
 
 
 @pytest.mark.parametrize(

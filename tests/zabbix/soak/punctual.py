@@ -10,7 +10,8 @@ _EARLY = 0.25
 def delays(times: Sequence[float]) -> Iterator[tuple[float, float]]:
     """Yield of each time the seconds since the first one, and by how many it is late.
 
-    That is counted from the last whole second after the first time: from -0.25 up to 0.75.
+    That is counted from the last whole second after the first time, or from the next one where that
+    is no more than 0.25 s away: so it is from -0.25 up to 0.75.
     """
     for each in times:
         since = each - times[0]

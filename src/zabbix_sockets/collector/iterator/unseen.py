@@ -199,7 +199,7 @@ def is_mostly_time_wait(proc: str) -> bool:
     more for each of the latter, which it locks. *proc* is the path where procfs is mounted.
 
     Raises:
-        ParseError: *proc*/net/snmp is none.
+        ParseError: *proc*/net/sockstat or *proc*/net/snmp is none.
     """
     time_wait = count_time_wait(proc)
     return time_wait > 0 and time_wait >= (read_current_established(proc) or 0)

@@ -275,12 +275,10 @@ class TableCollection:
             listening = {each.number: self._read_listening(each, visitor) for each in order}
         for each in order:
             folds, complete, ports = self._read(each, visitor)
-            lacks_unix = each.number in self._lacking_unix
-            if (lacks_unix or not complete) and each.is_gone(query.proc):
+            if not complete and each.is_gone(query.proc):
                 self._forget(each.number)
                 continue
-            if lacks_unix:
-                visibility.add_gap(gaps.UNIX)
+            self._note_unix(each)
             if not complete:
                 visibility.add_gap(gaps.NAMESPACE, netns=each.number)
                 read = {fold.table for fold in folds}
@@ -298,6 +296,18 @@ class TableCollection:
         del self._snapshot.namespaces[netns]
         if self._unix:
             self._unix.forget(netns)
+
+    def _note_unix(self, found: FoundNamespace) -> None:
+        """Note a gap if not all unix sockets of a namespace were read; forget these if it is gone.
+
+        Its other tables were read to their ends.
+        """
+        if found.number not in self._lacking_unix or not self._unix:
+            return
+        if found.is_gone(self._query.proc):
+            self._unix.forget(found.number)
+        else:
+            self._snapshot.visibility.add_gap(gaps.UNIX)
 
     def _worth_visiting(self, found: list[FoundNamespace]) -> list[FoundNamespace]:
         """Return those of the namespaces *found* that are to be read."""

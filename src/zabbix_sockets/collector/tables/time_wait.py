@@ -46,7 +46,10 @@ def has_much_time_wait(proc: str) -> bool:
     dump with tcp_info has long messages of other sockets and short ones of these in turns, and
     takes 10 microseconds for each of these: a dump of their own takes one.
     """
-    return count_time_wait(proc) >= _MUCH
+    try:
+        return count_time_wait(proc) >= _MUCH
+    except ParseError:
+        return False
 
 
 def add_time_wait(plan: Plan, folds: Mapping[int, TableFold], deadline: Deadline) -> bool:

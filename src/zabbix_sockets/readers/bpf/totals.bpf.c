@@ -678,6 +678,17 @@ static __always_inline int count_accepted(struct sock *sk, __u64 flags)
 	return 1;
 }
 
+/*
+ * Whether what there is of a socket that comes from SYN_RECV is of an earlier one at this address,
+ * whose end was missed. An accepted one has nothing yet, and the backlog of its listener; where that
+ * is 0 it may also be one of two that opened each other, which is still connecting.
+ */
+static __always_inline int is_of_another(const struct connection *connection, struct sock *sk)
+{
+	return connection->stage == OPEN ||
+	       (connection->stage == CONNECTING && sk->sk_max_ack_backlog);
+}
+
 /* ESTABLISHED. */
 static __always_inline void count_established(struct sock *sk, struct tcp_sock *tp, int from)
 {
@@ -688,6 +699,11 @@ static __always_inline void count_established(struct sock *sk, struct tcp_sock *
 	if (from == TCP_SYN_RECV && !is_join(tp, 0) && count_accepted(sk, BPF_NOEXIST))
 		return;
 	connection = bpf_map_lookup_elem(&connections, &key);
+	if (connection && from == TCP_SYN_RECV && is_of_another(connection, sk)) {
+		tell(connection, server_of(connection, sk, 0));
+		bpf_map_delete_elem(&connections, &key);
+		connection = 0;
+	}
 	if (connection && connection->stage == CONNECTING) {
 		count_opened(connection, sums_of(connection->process),
 			     tp->tcp_mstamp * 1000 - connection->started);
@@ -695,11 +711,8 @@ static __always_inline void count_established(struct sock *sk, struct tcp_sock *
 			tell(connection, server_of(connection, sk, 0));
 		return;
 	}
-	/*
-	 * What is closed is of an earlier socket at this address, whose end was missed, and so is all
-	 * that there is of one that was just accepted.
-	 */
-	if (connection && connection->stage == OPEN && from != TCP_SYN_RECV)
+	/* What is closed is of an earlier socket at this address, whose end was missed. */
+	if (connection && connection->stage == OPEN)
 		return;
 	if (is_join(tp, 0)) {
 		join.stage = CLOSED;

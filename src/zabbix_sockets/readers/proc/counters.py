@@ -65,6 +65,9 @@ def count_time_wait(proc: str) -> int:
     """Return the number of TCP sockets in TIME_WAIT in the caller's namespace; 0: unknown, too.
 
     Those that netlink shows in FIN_WAIT2, though no process has them, are among them.
+
+    Raises:
+        ParseError: *proc*/net/sockstat is none.
     """
     return _tcp_figures(proc).get("tw", 0)
 
@@ -73,17 +76,17 @@ def may_lack_descriptors(proc: str) -> bool:
     """Whether TCP sockets without a descriptor, orphans or in TIME_WAIT, may be in this namespace.
 
     *proc*/net/sockstat counts them; True also where it doesn't.
+
+    Raises:
+        ParseError: the file is none.
     """
     found = _tcp_figures(proc)
     return found.get("tw") != 0 or found.get("orphan") != 0
 
 
 def _tcp_figures(proc: str) -> dict[str, int]:
-    """Return the line TCP of *proc*/net/sockstat; empty where it can't be read or understood."""
-    try:
-        return parse_sockstat(_read(f"{proc}/net/sockstat")).get("TCP", {})
-    except ParseError:
-        return {}
+    """Return the line TCP of *proc*/net/sockstat; empty where it can't be read."""
+    return parse_sockstat(_read(f"{proc}/net/sockstat")).get("TCP", {})
 
 
 def read_host(proc: str) -> HostCounters:

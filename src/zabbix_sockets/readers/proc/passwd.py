@@ -31,8 +31,8 @@ def read_users(path: str = PATH) -> Iterator[User]:
     """Yield the users of the file *path*, in its order.
 
     None are yielded if it can't be read or is too long. Of several with one uid getpwuid(3) gives
-    the first. Lines that are no user's, such as NIS's "+::::::", and those with an id of more than
-    ten digits are left out.
+    the first. Lines that are no user's, such as NIS's "+::::::", and those whose uid or gid is no
+    number of at most ten digits are left out.
     """
     try:
         data = read_regular(path, MAX_BYTES)

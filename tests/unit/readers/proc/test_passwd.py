@@ -14,11 +14,13 @@ short:x:5
 we{b}:x:1000:1000::/home/web:/bin/sh
 
 most:x:4294967295:1::/:/bin/sh
-huge:x:42949672950:1::/:/bin/sh"""
+huge:x:42949672950:1::/:/bin/sh
+nogid:x:1001:many::/:/bin/sh
+hugegid:x:1002:42949672950::/:/bin/sh"""
 
 
 def test_users(tmp_path: Path) -> None:
-    """Each line of a user's is one, and no other: not one whose uid no user can have."""
+    """Each line of a user's is one, and no other: not one with an id that nobody can have."""
     (tmp_path / "passwd").write_bytes(LINES)
     assert list(read_users(str(tmp_path / "passwd"))) == [
         User(b"root", 0, 0, b"/root"),
