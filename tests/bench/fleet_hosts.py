@@ -189,8 +189,7 @@ class Fleet:
     def measure(self, stack: ExitStack, lab: Path) -> None:
         """Make the hosts, let them be for some minutes, and print what that took."""
         server = self._receiver.server
-        if self._agent:
-            stack.enter_context(self._agent.running())
+        polled = stack.enter_context(self._agent.running()) if self._agent else None
         between = [
             stack.enter_context(
                 proxies.running(server, lab, **_PROXY, **_cache(self._options.hosts))
@@ -223,9 +222,8 @@ class Fleet:
         self._minutes(measured, pushes, load, victim)
         cores, busiest = load.cores(), load.busiest()
         cache = server_stats(self._receiver.port)["rcache"]
-        if self._agent:  # it would answer for ever
-            server.sql("UPDATE hosts SET status = 1 WHERE host LIKE 'fleet %'")
-            server.reload()
+        if polled:  # it would answer for ever
+            polled.stop()
         self._drain()
         if victim:
             lost = _lost(server, since, self._options.hosts, self._options.minutes)
@@ -334,7 +332,8 @@ class Fleet:
             "documents accepted": f"{pushes.accepted:,} ({pushes.again:,} not at the first try),"
             f" after {pushes.late:.1f} s at most",
             "values": f"{rows:,}, {rows / options.minutes / 60:,.0f} a second",
-            f"lost of {_ALWAYS_CHANGES}": f"{lost:,} of {options.hosts * options.minutes:,}",
+            f"lacking of {_ALWAYS_CHANGES}": f"{lost:,} of {options.hosts * options.minutes:,}"
+            + (", late polls among them" if options.way == "poll" else ""),
             "longest queue of preprocessing": f"{load.queue:,}",
             "processors": f"server {cores[0]:.2f}, proxies {cores[1]:.2f}, database {cores[2]:.2f}",
             "busiest processes of the server": busiest,
