@@ -53,7 +53,7 @@ class Browser:
     def page(
         self, server: Server, path: str, width: int = 1920, height: int = 1080
     ) -> Iterator[Page]:
-        """Open a page of the frontend, such as zabbix.php?action=dashboard.view.
+        """Open a page of the frontend, such as zabbix.php?action=report.status.
 
         It has finished loading, its widgets too, and shows no error. It scrolls inside:
         only what the height has room for is seen.
@@ -87,7 +87,7 @@ class Browser:
             for field, text in zip(("#name", "#password"), ADMIN, strict=True):
                 page.fill(field, text)
             page.click("#enter")
-            page.wait_for_url("**/zabbix.php?action=dashboard.view*")
+            page.wait_for_url("**/zabbix.php?action=dashboard.*")
             page.close()
             self._sessions[server.url] = session
         return self._sessions[server.url]

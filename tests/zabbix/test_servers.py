@@ -93,11 +93,11 @@ def test_active_agent(server: Server, host: Host, agents: Agents, program: str) 
 
 
 @pytest.mark.short_form
-def test_dashboard(server: Server, browser: Browser, tmp_path: Path) -> None:
+def test_page_of_the_frontend(server: Server, browser: Browser, tmp_path: Path) -> None:
     """The administrator is logged in and sees that the server runs."""
-    path = "zabbix.php?action=dashboard.view"
+    path = "zabbix.php?action=report.status"
     with browser.page(server, path) as page:
-        assert page.title() == f"Zabbix {server.version}: Dashboard"
+        assert page.title() == f"Zabbix {server.version}: System information"
         assert page.get_by_text("Zabbix server is running").count() == 1
         assert page.get_by_text(f"127.0.0.1:{server.port}").count() == 1
     browser.screenshot(server, path, tmp_path / "page.png", 1280, 720)
