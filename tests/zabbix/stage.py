@@ -74,7 +74,7 @@ class Stage:
         return self.root / "conf"
 
     def load(self) -> None:
-        """Do what the boot-time unit does; a second time changes nothing."""
+        """Do what the boot-time unit does; done again, totals begin anew."""
         try:
             load(str(self.root / "pins"))
         except SocketsError as error:

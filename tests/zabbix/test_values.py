@@ -12,6 +12,7 @@ from zabbix_templates.generator import clients, quality, traffic
 from .agents import Agent
 from .processes import TCP, UDP, Holder
 from .servers import Server
+from .stage import Stage
 from .watched import FAST, Watched, watch
 
 pytestmark = [pytest.mark.zabbix, pytest.mark.short_form("7.0*")]
@@ -49,9 +50,13 @@ def unix_row() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def watched(
-    server: Server, local: Agent, hostile: Mapping[str, Holder], unix_row: str
+    server: Server, stage: Stage, local: Agent, hostile: Mapping[str, Holder], unix_row: str
 ) -> Iterator[Watched]:
-    """A host with every metric of every row, and the upstreams of the known processes."""
+    """A host with every metric of every row, and the upstreams of the known processes.
+
+    Totals begin anew: what others on this machine do may have taken all of their room.
+    """
+    stage.load()
     ports = "|".join(str(port) for each in hostile.values() for port in (each.busy, each.bound))
     upstreams = {"{$SOCKETS.LLD.FILTER.UPSTREAM.MATCHES}": f">(tcp|udp)/127.0.0.1:({ports})$"}
     watched = watch(server, "agent", FAST | ALL_METRICS | upstreams, agent=local.port)
