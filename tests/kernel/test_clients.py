@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import netns
@@ -27,17 +26,6 @@ PLACES = [("127.0.0.1", 7701), ("0.0.0.0", 7702), ("::", 7703), ("0.0.0.0", 50_0
 """Of the last one connect(2) might have taken the port."""
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _listeners_keep_their_ports() -> Iterator[None]:
-    """No client gets a listener's port, and has it still when the next test begins."""
-    if os.geteuid():
-        yield
-        return
-    sysctl("ip_local_reserved_ports", "50071-50072")
-    yield
-    sysctl("ip_local_reserved_ports", "\n")
-
-
 def come(server: socket.socket, address: str, times: int, *, accepted: bool = True) -> None:
     """Let so many connections come from *address*, one of 127.0.0.0/8."""
     for _ in range(times):
@@ -50,6 +38,7 @@ def come(server: socket.socket, address: str, times: int, *, accepted: bool = Tr
 
 def crowds() -> None:
     """Open listeners, with clients in many states."""
+    sysctl("ip_local_reserved_ports", "50071-50072")  # no client gets a listener's port
     for place in PLACES:
         server = zoo.listener(*place, backlog=64)
         for last in range(1, 6):
