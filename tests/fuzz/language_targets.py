@@ -14,6 +14,7 @@ from zabbix_sockets.document.count import check_arguments, count
 from zabbix_sockets.document.document import build_document
 from zabbix_sockets.document.json_text import to_json
 from zabbix_sockets.document.map_texts import MAX_BYTES
+from zabbix_sockets.document.record import Figures
 from zabbix_sockets.filters.bytecode import MAX_BYTES as MAX_PROGRAM
 from zabbix_sockets.filters.evaluate import OwnerMatcher, RowContext, compile_test
 from zabbix_sockets.filters.kernel import dump_for, in_table
@@ -35,7 +36,6 @@ from zabbix_sockets.service_map.options import parse_alias, parse_tag
 from zabbix_sockets.service_map.told import parse_told
 from zabbix_sockets.terminal.clients import parse_listener
 from zabbix_sockets.terminal.layout import Column, Style, render_table
-from zabbix_sockets.terminal.sockets import JsonRow
 from zabbix_sockets.terminal.tables import render
 
 from ..unit.filters.trees import check  # noqa: TID252
@@ -201,16 +201,16 @@ def tables(data: bytes) -> None:
     """Draw a table of any printable cells; the first byte is the terminal's width."""
     text = data[1:].decode("utf-8", "replace")
     cells = ["".join(filter(str.isprintable, each)) for each in text.split("\n")][:12]
-    rows: list[JsonRow] = [{"name": each, "n": len(each), "place": cells[0]} for each in cells]
+    rows: list[Figures] = [{"name": each, "n": len(each), "place": cells[0]} for each in cells]
     width = 40 + (data or b"\0")[0]
     shown = render_table(_COLUMNS, rows, Style(colours=False, width=width))
     assert all(text_width(line) <= width for line in shown.splitlines())
 
 
 _COLUMNS = (
-    Column[JsonRow]("NAME", lambda row: row["name"], shrinks=True, port=True),
-    Column[JsonRow]("N", lambda row: row["n"], right=True),
-    Column[JsonRow]("PLACE", lambda row: row["place"], shrinks=True),
+    Column[Figures]("NAME", lambda row: row["name"], shrinks=True, port=True),
+    Column[Figures]("N", lambda row: row["n"], right=True),
+    Column[Figures]("PLACE", lambda row: row["place"], shrinks=True),
 )
 
 

@@ -23,6 +23,7 @@ from zabbix_sockets.terminal.clients import (
     ClientKey,
     ClientsByAddress,
     Wanted,
+    client_json,
     client_rows,
     clients_in_order,
     omitted_client_columns,
@@ -63,7 +64,7 @@ def show_clients(clients: CollectedClients, deadline: Deadline) -> str:
     if not rows:
         sys.stderr.write("note: no clients to show\n")
     if options.json:
-        return to_json(rows).decode() + "\n"
+        return to_json([client_json(row) for row in rows]).decode() + "\n"
     style, with_listener = style_of(sys.stdout), clients.with_listener
     omitted = omitted_client_columns(rows, style, with_listener=with_listener)
     if omitted:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Annotated, NamedTuple, Optional, TypeVar, Union
+from typing import Annotated, NamedTuple, Optional, TypeVar
 
 from zabbix_sockets.collector.asking import asking_processes
 from zabbix_sockets.collector.single import iter_sockets, why_without_owners
@@ -35,12 +35,13 @@ from zabbix_sockets.terminal.row_changes import UNCOUNTED, Choice, RowChanges
 from zabbix_sockets.terminal.socket_changes import SocketChanges
 from zabbix_sockets.terminal.sockets import (
     ALL_STATES,
+    AnySocket,
+    SocketRow,
     check_states,
     omitted_socket_columns,
     render_sockets,
     socket_json,
     socket_order,
-    unix_socket_json,
     unix_socket_order,
     wants_state,
 )
@@ -296,10 +297,10 @@ def _show_sockets(options: ShowOptions, deadline: Deadline) -> str:
     if not sockets and not unix_sockets:
         fits = " that fit the filter" if options.collecting.filter else ""
         sys.stderr.write(f"note: no sockets{fits} to show\n")
-    rows = [socket_json(each) for each in sorted(sockets, key=socket_order)]
-    rows += map(unix_socket_json, sorted(unix_sockets, key=unix_socket_order))
+    rows = [SocketRow(each) for each in sorted(sockets, key=socket_order)]
+    rows += [SocketRow(each) for each in sorted(unix_sockets, key=unix_socket_order)]
     if options.json:
-        return to_json(rows).decode() + "\n"
+        return to_json([socket_json(row) for row in rows]).decode() + "\n"
     style = style_of(sys.stdout)
     _note_left_out(omitted_socket_columns(rows, style))
     return render_sockets(rows, style)
@@ -374,7 +375,7 @@ class SingleSockets:
         query = query_of(self._options.collecting, deadline, self._measuring, netns=self._netns)
         return query._replace(excluded_pids=asking_processes())
 
-    def _note_owners(self, sockets: Sequence[Union[Socket, UnixSocket]], query: Query) -> None:
+    def _note_owners(self, sockets: Sequence[AnySocket], query: Query) -> None:
         """Note, once, why the owners of some *sockets* are not seen."""
         if not self._owners_asked and any(not each.owners and each.inode for each in sockets):
             self._owners_asked = True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from zabbix_sockets.model.wire import UNIX
+
 
 class Owner(NamedTuple):
     """A process that holds a socket; its name is safe to print."""
@@ -143,3 +145,8 @@ class UnixSocket(NamedTuple):
     send_queue: int | None = None
     accept_queue: int | None = None
     backlog: int | None = None
+
+    @property
+    def protocol(self) -> str:
+        """The protocol of every unix socket, as Socket has one."""
+        return UNIX

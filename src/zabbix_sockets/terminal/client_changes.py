@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from zabbix_sockets.document.record import Figures
 from zabbix_sockets.terminal.clients import (
     Client,
     ClientKey,
+    ClientRow,
+    client_json,
     client_rows,
     clients_in_order,
     omitted_client_columns,
@@ -14,7 +17,6 @@ from zabbix_sockets.terminal.clients import (
 )
 from zabbix_sockets.terminal.layout import Style
 from zabbix_sockets.terminal.monitor import GONE, NEW, Moment, Table
-from zabbix_sockets.terminal.sockets import JsonRow
 
 ByKey = Mapping[ClientKey, Client]
 
@@ -38,28 +40,19 @@ class ClientChanges:
         earlier = before.seen if before else {}
         gone = {key: client for key, client in earlier.items() if key not in now.seen}
         rows = client_rows({**now.seen, **gone})
-        for key, row in rows.items():
-            if before is None:
-                continue
-            if key in gone:
-                row["change"] = GONE
-                continue
-            if key not in earlier:
-                row["change"] = NEW
-            rates = now.seen[key].rates_since(earlier.get(key), now.at - before.at)
-            if rates:
-                row["rates"] = rates
+        if before:
+            rows = {key: _compared(row, key, before, now) for key, row in rows.items()}
         self._rows = clients_in_order(rows.values(), sort)
 
     def counts(self) -> tuple[int, int, int]:
         """Return the number of clients that there are, of new ones, and of those that are gone."""
-        changes = [row.get("change") for row in self._rows]
+        changes = [row.change for row in self._rows]
         gone = changes.count(GONE)
         return len(changes) - gone, changes.count(NEW), gone
 
-    def json_rows(self) -> list[JsonRow]:
-        """Return the rows, in their order."""
-        return self._rows
+    def json_rows(self) -> list[Figures]:
+        """Return the objects of the rows, in their order, as `show clients --json` has them."""
+        return [client_json(row) for row in self._rows]
 
     def table(self, style: Style, most: int | None) -> Table:
         """Return a table of at most so many rows, the first ones; None: of all."""
@@ -67,3 +60,13 @@ class ClientChanges:
         omitted = omitted_client_columns(shown, style, with_listener=self._with_listener)
         text = render_clients(shown, style, with_listener=self._with_listener)
         return Table(text, omitted, len(self._rows) - len(shown))
+
+
+def _compared(
+    row: ClientRow, key: ClientKey, before: Moment[ByKey], now: Moment[ByKey]
+) -> ClientRow:
+    """Return the row of the client *key* with what has changed."""
+    if key not in now.seen:
+        return row._replace(change=GONE)
+    rates = now.seen[key].rates_since(before.seen.get(key), now.at - before.at)
+    return row._replace(change=None if key in before.seen else NEW, rates=rates or None)

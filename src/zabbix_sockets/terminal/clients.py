@@ -19,7 +19,7 @@ from zabbix_sockets.terminal.layout import (
     shown_us,
     sorted_by,
 )
-from zabbix_sockets.terminal.sockets import JsonRow
+from zabbix_sockets.terminal.sockets import change_mark
 
 ClientKey = tuple[str, bytes]
 """The id of a listener, and a remote address."""
@@ -154,88 +154,117 @@ def parse_listener(text: str) -> Wanted:
     raise UsageError(f"{text[:100]!r} is no listener's id, and no port", hint)
 
 
-def client_rows(clients: Mapping[ClientKey, Client]) -> dict[ClientKey, JsonRow]:
-    """Return the clients as objects of `show clients --json`, most connections first."""
-    rows: dict[ClientKey, JsonRow] = {}
-    for key, client in clients.items():
-        listener, address = key
-        row: JsonRow = {
-            "listener": listener,
-            "address": format_address(address),
-            "connections": sum(client.states.values()),
-            "states": dict(sorted(client.states.items())),
-        }
-        if client.rtts_us:
-            times = sorted(client.rtts_us)
-            row["rtt_us"] = {
-                "p50": times[(len(times) - 1) // 2],
-                "p95": times[(len(times) * 95 - 1) // 100],
-                "max": times[-1],
-            }
-        if client.carried:
-            row["bytes_sent"] = sum(each.sent for each in client.carried.values())
-            row["bytes_received"] = sum(each.received for each in client.carried.values())
-        rows[key] = row
+class RoundTripTimes(NamedTuple):
+    """The quantiles of round-trip times, and the longest, in microseconds."""
+
+    p50: int
+    p95: int
+    max: int
+
+
+class ClientRow(NamedTuple):
+    """A row of the table, and an object of `show clients --json`.
+
+    Attributes:
+        listener: the id of the listener.
+        address: the remote address as text.
+        connections: their number, *states* by state.
+        rtt_us: of those established; None where unknown.
+        bytes_sent, bytes_received: what its open connections have carried; None where unknown.
+        change: NEW or GONE (terminal.monitor), compared with the moment before; else None.
+        rates: bytes per second since the moment before, by name; None where unknown.
+    """
+
+    listener: str
+    address: str
+    connections: int
+    states: dict[str, int]
+    rtt_us: RoundTripTimes | None = None
+    bytes_sent: int | None = None
+    bytes_received: int | None = None
+    change: str | None = None
+    rates: Mapping[str, float] | None = None
+
+
+def client_rows(clients: Mapping[ClientKey, Client]) -> dict[ClientKey, ClientRow]:
+    """Return the rows of the clients, most connections first."""
+    rows = {(listener, at): _row(listener, at, each) for (listener, at), each in clients.items()}
     return dict(sorted(rows.items(), key=lambda item: _usual(item[1])))
 
 
-def _usual(row: JsonRow) -> tuple[int, str, str]:
-    connections = row["connections"]
-    assert isinstance(connections, int)
-    return -connections, str(row["listener"]), str(row["address"])
+def _row(listener: str, address: bytes, client: Client) -> ClientRow:
+    states = dict(sorted(client.states.items()))
+    row = ClientRow(listener, format_address(address), sum(states.values()), states)
+    if client.rtts_us:
+        times = sorted(client.rtts_us)
+        p50, p95 = times[(len(times) - 1) // 2], times[(len(times) * 95 - 1) // 100]
+        row = row._replace(rtt_us=RoundTripTimes(p50, p95, times[-1]))
+    if client.carried:
+        sent = sum(each.sent for each in client.carried.values())
+        received = sum(each.received for each in client.carried.values())
+        row = row._replace(bytes_sent=sent, bytes_received=received)
+    return row
 
 
-def _within(name: str, inner: str, row: JsonRow) -> object:
-    part = row.get(name)
-    return part.get(inner) if isinstance(part, dict) else None
+def _usual(row: ClientRow) -> tuple[int, str, str]:
+    return -row.connections, row.listener, row.address
 
 
-def _column(
-    title: str, name: str, inner: str, shown: str = "", optional: int = 0
-) -> Column[JsonRow]:
-    """Return the column of a number within a part of a row; *shown*: `us` or `bytes`."""
-
-    def cell(row: JsonRow) -> object:
-        value = _within(name, inner, row)
-        if not isinstance(value, (int, float)):
-            return 0 if name == "states" else "-"
-        if shown == "us":
-            return shown_us(round(value))
-        return shown_bytes(value) if shown else value
-
-    return Column(
-        title,
-        cell,
-        right=True,
-        optional=optional,
-        value=lambda row: _within(name, inner, row) or 0,
-    )
+def client_json(row: ClientRow) -> dict[str, object]:
+    """Return a row as the object of `show clients --json`; what is unknown is not in it."""
+    content = {name: value for name, value in row._asdict().items() if value is not None}
+    if row.rtt_us:
+        content["rtt_us"] = row.rtt_us._asdict()
+    return content
 
 
-_LISTENER = Column[JsonRow](
-    "LISTENER", lambda row: row["listener"], shrinks=True, port=True, readable=24
+def _in_state(title: str, state: str, optional: int = 0) -> Column[ClientRow]:
+    """Return the column of the connections in a state."""
+    return Column(title, lambda row: row.states.get(state, 0), right=True, optional=optional)
+
+
+def _round_trips(title: str, name: str, optional: int) -> Column[ClientRow]:
+    """Return the column of one of the figures of RoundTripTimes."""
+
+    def value(row: ClientRow) -> int | None:
+        return getattr(row.rtt_us, name, None)
+
+    def cell(row: ClientRow) -> str:
+        microseconds = value(row)
+        return "-" if microseconds is None else shown_us(microseconds)
+
+    return Column(title, cell, right=True, optional=optional, value=value)
+
+
+def _rate(title: str, name: str) -> Column[ClientRow]:
+    """Return the column of a rate of bytes."""
+
+    def value(row: ClientRow) -> float | None:
+        return row.rates.get(name) if row.rates else None
+
+    def cell(row: ClientRow) -> str:
+        rate = value(row)
+        return "-" if rate is None else shown_bytes(rate)
+
+    return Column(title, cell, right=True, optional=1, value=value)
+
+
+_LISTENER = Column[ClientRow](
+    "LISTENER", lambda row: row.listener, shrinks=True, port=True, readable=24
 )
 _COLUMNS = (
-    Column[JsonRow]("CLIENT", lambda row: row["address"], shrinks=True, readable=24),
-    Column[JsonRow]("CONNS", lambda row: row["connections"], right=True),
-    _column("ESTAB", "states", "established"),
-    _column("SYN-RECV", "states", "syn_recv", optional=5),
-    _column("CLOSE-WAIT", "states", "close_wait", optional=3),
-    _column("FIN-WAIT", "states", "fin_wait", optional=6),
-    _column("LAST-ACK", "states", "last_ack", optional=7),
-    _column("TIME-WAIT", "states", "time_wait", optional=4),
+    Column[ClientRow]("CLIENT", lambda row: row.address, shrinks=True, readable=24),
+    Column[ClientRow]("CONNS", lambda row: row.connections, right=True),
+    _in_state("ESTAB", "established"),
+    _in_state("SYN-RECV", "syn_recv", optional=5),
+    _in_state("CLOSE-WAIT", "close_wait", optional=3),
+    _in_state("FIN-WAIT", "fin_wait", optional=6),
+    _in_state("LAST-ACK", "last_ack", optional=7),
+    _in_state("TIME-WAIT", "time_wait", optional=4),
 )
-_ROUND_TRIPS = (
-    _column("RTT-P50", "rtt_us", "p50", "us", optional=2),
-    _column("RTT-MAX", "rtt_us", "max", "us", optional=8),
-)
-_RATES = (
-    _column("SENT/S", "rates", "sent_bytes_per_s", "bytes", optional=1),
-    _column("RECV/S", "rates", "received_bytes_per_s", "bytes", optional=1),
-)
-_CHANGE = Column[JsonRow](
-    "", lambda row: {"new": "+", "gone": "-"}.get(str(row.get("change")), " ")
-)
+_ROUND_TRIPS = (_round_trips("RTT-P50", "p50", 2), _round_trips("RTT-MAX", "max", 8))
+_RATES = (_rate("SENT/S", "sent_bytes_per_s"), _rate("RECV/S", "received_bytes_per_s"))
+_CHANGE = Column[ClientRow]("", lambda row: change_mark(row.change))
 
 
 def client_sort_words(*, has_rates: bool = True) -> tuple[str, ...]:
@@ -258,20 +287,20 @@ def check_client_sort(title: str, *, has_rates: bool) -> None:
     raise UsageError(f"--sort: no column {title!r} of clients: it is one of {known}")
 
 
-def clients_in_order(rows: Iterable[JsonRow], sort: str) -> list[JsonRow]:
+def clients_in_order(rows: Iterable[ClientRow], sort: str) -> list[ClientRow]:
     """Return the rows by the column *sort*, and equal ones as they came; empty: all of them."""
     columns = (_LISTENER, *_COLUMNS, *_ROUND_TRIPS, *_RATES)
     found = [column for column in columns if column.title == sort.upper()]
     return sorted_by(found[0], rows) if found else list(rows)
 
 
-def render_clients(rows: Sequence[JsonRow], style: Style, *, with_listener: bool) -> str:
+def render_clients(rows: Sequence[ClientRow], style: Style, *, with_listener: bool) -> str:
     """Return the rows of clients as the text of a table; *with_listener* they say whose."""
     return render_table(_columns(rows, with_listener=with_listener), rows, style)
 
 
 def omitted_client_columns(
-    rows: Sequence[JsonRow], style: Style, *, with_listener: bool
+    rows: Sequence[ClientRow], style: Style, *, with_listener: bool
 ) -> list[str]:
     """Return the titles of the columns that render_clients() leaves out for want of room."""
     columns = _columns(rows, with_listener=with_listener)
@@ -279,12 +308,12 @@ def omitted_client_columns(
     return [column.title for column in columns if column not in kept]
 
 
-def _columns(rows: Sequence[JsonRow], *, with_listener: bool) -> list[Column[JsonRow]]:
+def _columns(rows: Sequence[ClientRow], *, with_listener: bool) -> list[Column[ClientRow]]:
     """Return the columns that these rows fill."""
     return [
-        *([_CHANGE] if any("change" in row for row in rows) else ()),
+        *([_CHANGE] if any(row.change for row in rows) else ()),
         *([_LISTENER] if with_listener else ()),
         *_COLUMNS,
-        *(_ROUND_TRIPS if any("rtt_us" in row for row in rows) else ()),
-        *(_RATES if any("rates" in row for row in rows) else ()),
+        *(_ROUND_TRIPS if any(row.rtt_us for row in rows) else ()),
+        *(_RATES if any(row.rates for row in rows) else ()),
     ]

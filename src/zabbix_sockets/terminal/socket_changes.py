@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from zabbix_sockets.document.record import Figures
 from zabbix_sockets.model.socket import Socket
 from zabbix_sockets.terminal.layout import Style
 from zabbix_sockets.terminal.monitor import GONE, NEW, Moment, Table
 from zabbix_sockets.terminal.sockets import (
-    JsonRow,
+    SocketRow,
     omitted_socket_columns,
     render_sockets,
     socket_json,
@@ -37,7 +38,7 @@ Sockets = Sequence[Socket]
 class SocketChanges:
     """The sockets of a moment, and what has changed since the one before (None: there was none).
 
-    A row is as `show sockets --json` has it. Those that are gone come last.
+    Those that are gone come last.
     """
 
     names = "socket", "sockets"
@@ -47,13 +48,13 @@ class SocketChanges:
 
     def counts(self) -> tuple[int, int, int]:
         """Return the number of sockets that there are, of new ones, and of those that are gone."""
-        changes = [row.get("change") for row in self._rows]
+        changes = [row.change for row in self._rows]
         gone = changes.count(GONE)
         return len(changes) - gone, changes.count(NEW), gone
 
-    def json_rows(self) -> list[JsonRow]:
-        """Return the rows."""
-        return self._rows
+    def json_rows(self) -> list[Figures]:
+        """Return the objects of the rows, as `show sockets --json` has them."""
+        return [socket_json(row) for row in self._rows]
 
     def table(self, style: Style, most: int | None) -> Table:
         """Return a table of at most so many rows: those that changed most; None: of all."""
@@ -70,27 +71,24 @@ def key_of(socket: Socket) -> Key:
     return socket.netns, socket.protocol, socket.inode, *endpoints
 
 
-def compare(before: Moment[Sockets] | None, now: Moment[Sockets]) -> list[JsonRow]:
+def compare(before: Moment[Sockets] | None, now: Moment[Sockets]) -> list[SocketRow]:
     """Return the rows of the sockets of *now*, and behind them of those that are gone.
 
-    That of a socket which was not in *before* has `change` "new", that of one which is in it alone
-    "gone"; that of one which is in both has `rates`, changes per second, where the kernel has its
-    counters. Without *before* none has.
+    A socket that was not in *before* is NEW, and one that is in it alone GONE; one that is in both
+    has `rates`, where the kernel has its counters. Without *before* none has any of this.
     """
     known = {key_of(each): each for each in before.seen} if before else {}
     rows = []
     for socket in sorted(now.seen, key=socket_order):
-        row = socket_json(socket)
+        row = SocketRow(socket)
         earlier = known.pop(key_of(socket), None)
         if before and earlier is None:
-            row["change"] = NEW
+            row = SocketRow(socket, NEW)
         elif before and earlier:
-            rates = _rates(earlier, socket, now.at - before.at)
-            if rates:
-                row["rates"] = rates
+            row = SocketRow(socket, rates=_rates(earlier, socket, now.at - before.at))
         rows.append(row)
     gone = sorted(known.values(), key=socket_order)
-    return rows + [socket_json(socket) | {"change": GONE} for socket in gone]
+    return rows + [SocketRow(socket, GONE) for socket in gone]
 
 
 def _rates(before: Socket, now: Socket, seconds: float) -> dict[str, float]:
@@ -108,18 +106,16 @@ def _rates(before: Socket, now: Socket, seconds: float) -> dict[str, float]:
     return rates
 
 
-def _activity(row: JsonRow) -> tuple[float, float]:
+def _activity(row: SocketRow) -> tuple[float, float]:
     """Return the key by which the rows with most retransmissions, then bytes, sort to the front."""
-    rates = row.get("rates")
-    if not isinstance(rates, dict):
-        return 0.0, 0.0
+    rates = row.rates
     bytes_moved = rates.get("sent_bytes_per_s", 0.0) + rates.get("received_bytes_per_s", 0.0)
     return -rates.get("retransmits_per_s", 0.0), -bytes_moved
 
 
-def _first(rows: Sequence[JsonRow], most: int) -> list[JsonRow]:
+def _first(rows: Sequence[SocketRow], most: int) -> list[SocketRow]:
     """Return *most* of the rows: up to half of them new or gone, then the most active ones."""
-    changed = [row for row in rows if "change" in row]
-    others = sorted((row for row in rows if "change" not in row), key=_activity)
+    changed = [row for row in rows if row.change]
+    others = sorted((row for row in rows if not row.change), key=_activity)
     room = max(most // 2, most - len(others))
     return [*changed[:room], *others][:most]

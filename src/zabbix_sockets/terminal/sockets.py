@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple, Union
 
-from zabbix_sockets.model.addresses import format_address
+from zabbix_sockets.model.addresses import IPV4_LENGTH, format_address, format_endpoint
 from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.model.names import unix_name
-from zabbix_sockets.model.socket import Owner, Socket, UnixSocket
+from zabbix_sockets.model.socket import Owner, Socket, TcpInfo, UnixSocket
 from zabbix_sockets.model.wire import (
     PROTOCOLS,
     TCP_STATES,
@@ -26,140 +28,177 @@ from zabbix_sockets.terminal.layout import (
     shown_us,
 )
 
-JsonRow = dict[str, object]
-"""A socket as the object of `show sockets --json`."""
+AnySocket = Union[Socket, UnixSocket]
 
 
-def _field(*path: str) -> Callable[[JsonRow], object]:
-    def cell(row: JsonRow) -> object:
-        value: object = row
-        for name in path:
-            value = value.get(name, "-") if isinstance(value, dict) else "-"
-        return value
+class SocketRow(NamedTuple):
+    """A row of the table, and an object of the JSON.
 
-    return cell
+    Attributes:
+        socket: the socket.
+        change: NEW or GONE (terminal.monitor), compared with the moment before; else empty.
+        rates: changes per second since the moment before, by name; empty where unknown.
+    """
 
-
-def _endpoint(row: JsonRow, side: str) -> str:
-    if row["protocol"] == UNIX:
-        return str(row.get(f"{side}_address", "-") or "*")
-    address, port = str(row[f"{side}_address"]), row[f"{side}_port"]
-    device = f"%{row['device']}" if side == "local" and row.get("device") else ""
-    port = port or "*"
-    return f"[{address}{device}]:{port}" if row["family"] == "ipv6" else f"{address}{device}:{port}"
+    socket: AnySocket
+    change: str = ""
+    rates: Mapping[str, float] = MappingProxyType({})
 
 
-def _owners_cell(row: JsonRow, field: str = "owners") -> str:
-    owners = row.get(field, [])
-    assert isinstance(owners, list)
-    return ",".join(f"{owner['name']}:{owner['pid']}" for owner in owners) or "-"
+Cell = Callable[[SocketRow], object]
+"""The content of a row's cell."""
 
 
-def _us(*path: str) -> Callable[[JsonRow], object]:
-    """Return the function for a cell with the time at *path*, such as 87us, 4.2ms, 1.5s."""
-    field = _field(*path)
+def _of_socket(*names: str) -> Cell:
+    """Return the function for a cell with the first of these attributes that the socket has."""
 
-    def cell(row: JsonRow) -> object:
-        value = field(row)
-        return shown_us(value) if isinstance(value, int) else value
+    def cell(row: SocketRow) -> object:
+        values = (getattr(row.socket, name, None) for name in names)
+        return next((value for value in values if value is not None), "-")
 
     return cell
 
 
-def _bytes(*path: str) -> Callable[[JsonRow], object]:
-    """Return the function for a cell with the bytes at *path*, such as 87, 4.2k, 31M."""
-    field = _field(*path)
+def _of_tcp_info(name: str) -> Cell:
+    """Return the function for a cell with a figure of tcp_info; times such as 87us, 4.2ms, 1.5s."""
 
-    def cell(row: JsonRow) -> object:
-        value = field(row)
-        return shown_bytes(value) if isinstance(value, (float, int)) else value
+    def cell(row: SocketRow) -> object:
+        value = getattr(getattr(row.socket, "tcp_info", None), name, None)
+        if value is None:
+            return "-"
+        return shown_us(value) if name.endswith("_us") else value
 
     return cell
+
+
+def _rate(name: str) -> Cell:
+    """Return the function for a cell with a rate; one of bytes such as 87, 4.2k, 31M."""
+
+    def cell(row: SocketRow) -> object:
+        value = row.rates.get(name)
+        if value is None:
+            return "-"
+        return shown_bytes(value) if name.endswith("_bytes_per_s") else value
+
+    return cell
+
+
+def _state_name(row: SocketRow) -> str:
+    return state_name(row.socket.protocol, row.socket.state)
+
+
+def _local(row: SocketRow) -> str:
+    """Return the own end: the address, the device that it is bound to, and the port, or a name."""
+    socket = row.socket
+    if isinstance(socket, UnixSocket):
+        return _unix_address(socket.name) or "*"
+    return format_endpoint(socket.local_address, socket.local_port or "*", socket.device or "")
+
+
+def _remote(row: SocketRow) -> str:
+    socket = row.socket
+    if not isinstance(socket, UnixSocket):
+        return format_endpoint(socket.remote_address, socket.remote_port or "*")
+    return (_unix_address(socket.peer.name) or "*") if socket.peer else "-"
+
+
+def _names_of(owners: Sequence[Owner]) -> str:
+    return ",".join(f"{owner.name}:{owner.pid}" for owner in owners) or "-"
+
+
+def _peers(row: SocketRow) -> str:
+    peer = row.socket.peer if isinstance(row.socket, UnixSocket) else None
+    return _names_of(peer.owners if peer else ())
+
+
+def change_mark(change: str | None) -> str:
+    """Return the mark of a row that is new or gone; a blank for any other."""
+    return {"new": "+", "gone": "-"}.get(change or "", " ")
 
 
 _TCP_INFO = (
-    Column("RTT", _us("tcp_info", "rtt_us"), right=True, optional=1),
-    Column("VAR", _us("tcp_info", "rtt_variance_us"), right=True, optional=7),
-    Column("CWND", _field("tcp_info", "congestion_window"), right=True, optional=5),
-    Column("UNACKED", _field("tcp_info", "unacked"), right=True, optional=6),
-    Column("RETRANS", _field("tcp_info", "retransmits"), right=True, optional=2),
-    Column("LOST", _field("tcp_info", "lost"), right=True, optional=4),
+    Column("RTT", _of_tcp_info("rtt_us"), right=True, optional=1),
+    Column("VAR", _of_tcp_info("rtt_variance_us"), right=True, optional=7),
+    Column("CWND", _of_tcp_info("congestion_window"), right=True, optional=5),
+    Column("UNACKED", _of_tcp_info("unacked"), right=True, optional=6),
+    Column("RETRANS", _of_tcp_info("retransmits"), right=True, optional=2),
+    Column("LOST", _of_tcp_info("lost"), right=True, optional=4),
 )
 
-_CHANGE = Column[JsonRow](
-    "", lambda row: {"new": "+", "gone": "-"}.get(str(row.get("change")), " ")
-)
+_CHANGE = Column[SocketRow]("", lambda row: change_mark(row.change))
 _CHANGES = (
-    Column("SENT/S", _bytes("rates", "sent_bytes_per_s"), right=True, optional=1),
-    Column("RECV/S", _bytes("rates", "received_bytes_per_s"), right=True, optional=1),
-    Column("RETR/S", _field("rates", "retransmits_per_s"), right=True, optional=3),
+    Column("SENT/S", _rate("sent_bytes_per_s"), right=True, optional=1),
+    Column("RECV/S", _rate("received_bytes_per_s"), right=True, optional=1),
+    Column("RETR/S", _rate("retransmits_per_s"), right=True, optional=3),
 )
 
-_NETNS = Column[JsonRow]("NETNS", lambda row: row["netns"] or "-", shrinks=True)
+_NETNS = Column[SocketRow]("NETNS", lambda row: row.socket.netns or "-", shrinks=True)
 """A column that is there only if a socket is in another namespace than the own."""
-_DROPS = Column("DROPS", _field("drops"), right=True, optional=3)
+_DROPS = Column("DROPS", _of_socket("drops"), right=True, optional=3)
 """A column that is there only if something was dropped."""
 _ADDRESSES = (
-    Column[JsonRow]("LOCAL", lambda row: _endpoint(row, "local"), shrinks=True, port=True),
-    Column[JsonRow]("REMOTE", lambda row: _endpoint(row, "remote"), shrinks=True, port=True),
+    Column("LOCAL", _local, shrinks=True, port=True),
+    Column("REMOTE", _remote, shrinks=True, port=True),
 )
 _STATE = (
-    Column("PROTO", _field("protocol"), optional=8),
-    Column("STATE", _field("state")),
-    Column[JsonRow](
-        "RECV-Q",
-        lambda row: row.get("recv_queue", row.get("accept_queue", "-")),
-        right=True,
-        optional=9,
-    ),
-    Column[JsonRow](
-        "SEND-Q",
-        lambda row: row.get("send_queue", row.get("backlog", "-")),
-        right=True,
-        optional=9,
-    ),
+    Column("PROTO", _of_socket("protocol"), optional=8),
+    Column("STATE", _state_name),
+    Column("RECV-Q", _of_socket("recv_queue", "accept_queue"), right=True, optional=9),
+    Column("SEND-Q", _of_socket("send_queue", "backlog"), right=True, optional=9),
 )
-_OWNERS = Column("PROCESS", _owners_cell, shrinks=True)
-_PEERS = Column[JsonRow]("PEER", lambda row: _owners_cell(row, "remote_owners"), shrinks=True)
+_OWNERS = Column[SocketRow]("PROCESS", lambda row: _names_of(row.socket.owners), shrinks=True)
+_PEERS = Column("PEER", _peers, shrinks=True)
 """A column that is there only if a socket is a unix socket."""
 
 
-_OPTIONAL = (*("device", "recv_queue", "send_queue", "accept_queue", "backlog", "drops", "cookie"),)
-"""The fields of a Socket that its object has if they are known."""
-
-
-def render_sockets(rows: Sequence[JsonRow], style: Style) -> str:
-    """Return the objects of sockets as the text of a table."""
+def render_sockets(rows: Sequence[SocketRow], style: Style) -> str:
+    """Return the rows as the text of a table."""
     return render_table(_columns(rows), rows, style)
 
 
-def omitted_socket_columns(rows: Sequence[JsonRow], style: Style) -> list[str]:
+def omitted_socket_columns(rows: Sequence[SocketRow], style: Style) -> list[str]:
     """Return the titles of the columns that render_sockets() leaves out for want of room."""
     columns = _columns(rows)
     kept = columns_that_fit(columns, rows, style.width)
     return [column.title for column in columns if column not in kept]
 
 
-def _columns(rows: Sequence[JsonRow]) -> list[Column[JsonRow]]:
+def _columns(rows: Sequence[SocketRow]) -> list[Column[SocketRow]]:
     """Return the columns that these rows fill."""
+    sockets = [row.socket for row in rows]
+    inet = [each for each in sockets if isinstance(each, Socket)]
     return [
-        *([_CHANGE] if any("change" in row for row in rows) else ()),
+        *([_CHANGE] if any(row.change for row in rows) else ()),
         *_STATE,
-        *([_DROPS] if any(row.get("drops") for row in rows) else ()),
-        *(_CHANGES if any("rates" in row for row in rows) else ()),
-        *(_TCP_INFO if any("tcp_info" in row for row in rows) else ()),
+        *([_DROPS] if any(each.drops for each in inet) else ()),
+        *(_CHANGES if any(row.rates for row in rows) else ()),
+        *(_TCP_INFO if any(each.tcp_info for each in inet) else ()),
         *_ADDRESSES,
-        *([_NETNS] if any(row["netns"] for row in rows) else ()),
+        *([_NETNS] if any(each.netns for each in sockets) else ()),
         _OWNERS,
-        *([_PEERS] if any(row["protocol"] == UNIX for row in rows) else ()),
+        *([_PEERS] if len(inet) < len(sockets) else ()),
     ]
 
 
-def socket_json(socket: Socket) -> JsonRow:
-    """Return a socket as the object of `show sockets --json`."""
-    row: JsonRow = {
+def socket_json(row: SocketRow) -> dict[str, object]:
+    """Return a row as the object of `show sockets --json`; what is unknown is not in it.
+
+    Names are safe to print. Of a unix socket *remote_address* and *remote_owners* are there only if
+    the peer is known, and an address is empty where it has none.
+    """
+    socket = row.socket
+    content = _unix_json(socket) if isinstance(socket, UnixSocket) else _inet_json(socket)
+    if row.change:
+        content["change"] = row.change
+    if row.rates:
+        content["rates"] = dict(row.rates)
+    return content
+
+
+def _inet_json(socket: Socket) -> dict[str, object]:
+    content: dict[str, object] = {
         "protocol": socket.protocol,
-        "family": "ipv4" if len(socket.local_address) == 4 else "ipv6",  # noqa: PLR2004  # bytes of an IPv4 address
+        "family": "ipv4" if len(socket.local_address) == IPV4_LENGTH else "ipv6",
         "local_address": format_address(socket.local_address),
         "local_port": socket.local_port,
         "remote_address": format_address(socket.remote_address),
@@ -169,29 +208,16 @@ def socket_json(socket: Socket) -> JsonRow:
         "netns": socket.netns,
         "owners": _owners_json(socket.owners),
         "uid": socket.uid,
+        **_known(socket, "device", *_QUEUES, "drops", "cookie"),
     }
-    for name in _OPTIONAL:
-        value = getattr(socket, name)
-        if value is not None:
-            row[name] = value
     if socket.tcp_info:
-        fields = socket.tcp_info._asdict().items()
-        row["tcp_info"] = {name: value for name, value in fields if value is not None}
-    return row
+        content["tcp_info"] = _known(socket.tcp_info, *TcpInfo._fields)
+    return content
 
 
-def _owners_json(owners: Sequence[Owner]) -> list[dict[str, object]]:
-    return [{"pid": owner.pid, "name": owner.name} for owner in owners]
-
-
-def unix_socket_json(socket: UnixSocket) -> JsonRow:
-    """Return a unix socket as the object of `show sockets --protocol unix --json`.
-
-    Addresses are names that are safe to print, empty where there is none. *remote_address* and
-    *remote_owners* are there only if the peer is known.
-    """
+def _unix_json(socket: UnixSocket) -> dict[str, object]:
     peer = socket.peer
-    row: JsonRow = {
+    content: dict[str, object] = {
         "protocol": UNIX,
         "family": UNIX,
         "type": UNIX_TYPES[socket.type],
@@ -202,13 +228,22 @@ def unix_socket_json(socket: UnixSocket) -> JsonRow:
         "owners": _owners_json(socket.owners),
     }
     if peer:
-        row["remote_address"] = _unix_address(peer.name)
-        row["remote_owners"] = _owners_json(peer.owners)
-    for name in ("uid", "recv_queue", "send_queue", "accept_queue", "backlog"):
-        value = getattr(socket, name)
-        if value is not None:
-            row[name] = value
-    return row
+        content["remote_address"] = _unix_address(peer.name)
+        content["remote_owners"] = _owners_json(peer.owners)
+    return content | _known(socket, "uid", *_QUEUES)
+
+
+_QUEUES = ("recv_queue", "send_queue", "accept_queue", "backlog")
+
+
+def _known(value: object, *names: str) -> dict[str, object]:
+    """Return those of the attributes that are not None, by name."""
+    fields = {name: getattr(value, name) for name in names}
+    return {name: field for name, field in fields.items() if field is not None}
+
+
+def _owners_json(owners: Sequence[Owner]) -> list[dict[str, object]]:
+    return [owner._asdict() for owner in owners]
 
 
 def _unix_address(name: bytes) -> str:
@@ -246,16 +281,15 @@ def check_states(states: Sequence[str]) -> None:
     Raises:
         UsageError: one is not.
     """
-    for state in states:
-        if state not in ALL_STATES:
-            raise UsageError(f"no state {state!r}: it is one of {', '.join(ALL_STATES)}")
+    unknown = next((state for state in states if state not in ALL_STATES), None)
+    if unknown is not None:
+        raise UsageError(f"no state {unknown!r}: it is one of {', '.join(ALL_STATES)}")
 
 
-def wants_state(socket: Socket | UnixSocket, states: Sequence[str]) -> bool:
+def wants_state(socket: AnySocket, states: Sequence[str]) -> bool:
     """Whether a socket is in one of *states*; none: listening, established, or UDP in any state."""
     if "all" in states:
         return True
-    protocol = UNIX if isinstance(socket, UnixSocket) else socket.protocol
     if states:
-        return state_name(protocol, socket.state) in states
-    return protocol == "udp" or socket.state in (TcpState.LISTEN, TcpState.ESTABLISHED)
+        return state_name(socket.protocol, socket.state) in states
+    return socket.protocol == "udp" or socket.state in (TcpState.LISTEN, TcpState.ESTABLISHED)

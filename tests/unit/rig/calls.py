@@ -14,7 +14,7 @@ from zabbix_sockets.grouping.by_rules import by_rules
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.paths import CONFIG
 from zabbix_sockets.model.snapshot import Query, Snapshot
-from zabbix_sockets.terminal.sockets import socket_json, socket_order
+from zabbix_sockets.terminal.sockets import SocketRow, socket_json, socket_order
 
 from .scene import HOST, UNPRIVILEGED, WITH_RULES, WITHOUT_NETLINK, WITHOUT_PINS, Scene
 
@@ -61,7 +61,12 @@ def number() -> int:
 def sockets(**options: object) -> Callable[[], Sequence[JsonDocument]]:
     """Return what makes the list of `show sockets`."""
     query = Query(tcp_info=True)._replace(**options)  # type: ignore[arg-type]
-    return lambda: [socket_json(each) for each in sorted(iter_sockets(query), key=socket_order)]
+
+    def listed() -> Sequence[JsonDocument]:
+        found = sorted(iter_sockets(query), key=socket_order)
+        return [socket_json(SocketRow(each)) for each in found]
+
+    return listed
 
 
 _BY_PROCESS = "process = nginx and not dport = :443"

@@ -16,6 +16,7 @@ from zabbix_sockets.terminal.clients import (
     ClientsByAddress,
     Wanted,
     check_client_sort,
+    client_json,
     client_rows,
     clients_in_order,
     omitted_client_columns,
@@ -76,8 +77,9 @@ def by_key(*sockets: Socket) -> dict[ClientKey, Client]:
 
 def test_by_listener_and_address() -> None:
     """Most connections first; states are called as a listener's row calls them."""
-    rows = [
-        *client_rows(
+    rows = map(
+        client_json,
+        client_rows(
             by_key(
                 listening(),
                 listening("127.0.0.1"),
@@ -88,9 +90,9 @@ def test_by_listener_and_address() -> None:
                 connection("192.0.2.2", 6, state=CLOSING),
                 connection("127.0.0.9", 7, "127.0.0.1", CLOSE_WAIT),
             )
-        ).values()
-    ]
-    assert rows == [
+        ).values(),
+    )
+    assert list(rows) == [
         {
             "listener": "tcp/0.0.0.0:80",
             "address": "192.0.2.2",
@@ -247,7 +249,7 @@ def test_sort(sort: str, first: str) -> None:
             connection("192.0.2.3", 5, rtt_us=7),
         )
     )
-    assert clients_in_order(rows.values(), sort)[0]["address"] == first
+    assert clients_in_order(rows.values(), sort)[0].address == first
 
 
 def test_columns_to_sort_by() -> None:

@@ -6,13 +6,14 @@ from ipaddress import ip_address
 import pytest
 
 from zabbix_sockets.document.document import build_document
+from zabbix_sockets.document.record import Figures
 from zabbix_sockets.document.row import Row
 from zabbix_sockets.model.quality import bucket_of, sample
 from zabbix_sockets.model.snapshot import FIRST_OWNER
 from zabbix_sockets.model.socket import TcpInfo
 from zabbix_sockets.model.text_width import text_width
 from zabbix_sockets.terminal.layout import Column, Style, _fit, render_table, shown_us
-from zabbix_sockets.terminal.sockets import JsonRow, render_sockets, socket_json
+from zabbix_sockets.terminal.sockets import SocketRow, render_sockets, socket_json
 from zabbix_sockets.terminal.tables import omitted_columns, render
 
 from ..snapshots import (  # noqa: TID252  # a test folder is no package
@@ -33,9 +34,9 @@ INFO = TcpInfo(
 )
 
 
-def rows() -> list[JsonRow]:
+def rows() -> list[SocketRow]:
     """Return a listener, and a connection with tcp_info."""
-    return [socket_json(LISTENER), socket_json(ACCEPTED._replace(tcp_info=INFO))]
+    return [SocketRow(LISTENER), SocketRow(ACCEPTED._replace(tcp_info=INFO))]
 
 
 def test_tcp_info_has_columns_of_its_own() -> None:
@@ -50,7 +51,7 @@ def test_tcp_info_has_columns_of_its_own() -> None:
 
 def test_no_columns_without_tcp_info() -> None:
     """Where nobody asked, the table is as it was."""
-    titles = render_sockets([socket_json(LISTENER)], PIPED).splitlines()[0].split()
+    titles = render_sockets([SocketRow(LISTENER)], PIPED).splitlines()[0].split()
     assert "RTT" not in titles
 
 
@@ -78,7 +79,8 @@ def test_what_gives_way(width: int, kept: set[str]) -> None:
 @pytest.mark.parametrize("width", range(20, 160, 7))
 def test_rates_fit(width: int) -> None:
     """With rates and marks of what has changed, too."""
-    many = [row | {"rates": {"sent_bytes_per_s": 123456.0}, "change": "new"} for row in rows()]
+    rates = {"sent_bytes_per_s": 123456.0}
+    many = [row._replace(rates=rates, change="new") for row in rows()]
     table = render_sockets(many, Style(colours=False, width=width))
     assert max(map(text_width, table.splitlines())) <= width
 
@@ -127,8 +129,8 @@ def test_listeners_keep_their_ports(width: int, netns: str) -> None:
 )
 def test_address_and_namespace_give_way(width: int, cell: str) -> None:
     """Each has half of the room, or what the other leaves; the port stays."""
-    column = Column[JsonRow]("L", lambda row: row["id"], shrinks=True, port=True)
-    rows: list[JsonRow] = [{"id": "tcp/127.0.0.1:80@shop/cart"}]
+    column = Column[Figures]("L", lambda row: row["id"], shrinks=True, port=True)
+    rows: list[Figures] = [{"id": "tcp/127.0.0.1:80@shop/cart"}]
     style = Style(colours=False, width=width)
     assert _fit(str(rows[0]["id"]), width, style.ellipsis, port=True) == cell or width < 3
     assert text_width(render_table([column], rows, style).splitlines()[1]) <= width
@@ -156,10 +158,10 @@ def test_names_before_figures() -> None:
 def test_columns_give_way_alike() -> None:
     """The widest column is not cut below the others."""
     columns = [
-        Column[JsonRow]("A", lambda row: row["a"], shrinks=True),
-        Column[JsonRow]("B", lambda row: row["b"], shrinks=True),
+        Column[Figures]("A", lambda row: row["a"], shrinks=True),
+        Column[Figures]("B", lambda row: row["b"], shrinks=True),
     ]
-    rows: list[JsonRow] = [{"a": "a" * 60, "b": "b" * 40}]
+    rows: list[Figures] = [{"a": "a" * 60, "b": "b" * 40}]
     (line,) = render_table(columns, rows, Style(colours=False, width=62)).splitlines()[1:]
     assert [len(cell) for cell in line.split()] == [30, 30]
 
@@ -209,7 +211,7 @@ def test_times(microseconds: int, shown: str) -> None:
 
 def test_json_leaves_out_what_is_unknown() -> None:
     """Fields that the kernel didn't send are no zeros."""
-    row = socket_json(ACCEPTED._replace(cookie=77, tcp_info=INFO._replace(lost=0)))
+    row = socket_json(SocketRow(ACCEPTED._replace(cookie=77, tcp_info=INFO._replace(lost=0))))
     assert row["cookie"] == 77
     info = row["tcp_info"]
     assert isinstance(info, dict)

@@ -35,31 +35,31 @@ def at(seconds: float, *sockets: Socket) -> Moment[Sockets]:
 def test_rates() -> None:
     """Counters per second, of those that both snapshots have."""
     (row,) = compare(at(1, OPEN), at(3, LATER))
-    assert row["rates"] == {"sent_bytes_per_s": 1000.0, "retransmits_per_s": 0.5}
-    assert "change" not in row
+    assert row.rates == {"sent_bytes_per_s": 1000.0, "retransmits_per_s": 0.5}
+    assert not row.change
 
 
 def test_first_snapshot() -> None:
     """Nothing is new in it."""
     (row,) = compare(None, at(1, OPEN))
-    assert not {"change", "rates"} & row.keys()
+    assert (row.change, row.rates) == ("", {})
 
 
 def test_new_and_gone() -> None:
     """Both are marked; the same ends with another cookie are another socket."""
     other = OPEN._replace(cookie=8)
     rows = compare(at(1, LISTENER, OPEN), at(2, LISTENER, other))
-    changes = [(row.get("cookie"), row.get("change")) for row in rows]
-    assert changes == [(None, None), (8, "new"), (7, "gone")]
+    changes = [(row.socket, row.change) for row in rows]
+    assert changes == [(LISTENER, ""), (other, "new"), (OPEN, "gone")]
 
 
 def test_without_cookies() -> None:
     """From procfs sockets are told apart by inode and ends; there are no rates."""
     plain = ACCEPTED._replace(inode=9)
     (row,) = compare(at(1, plain), at(2, plain))
-    assert not {"change", "rates"} & row.keys()
+    assert (row.change, row.rates) == ("", {})
     rows = compare(at(1, plain), at(2, plain._replace(inode=10)))
-    assert [row["change"] for row in rows] == ["new", "gone"]
+    assert [row.change for row in rows] == ["new", "gone"]
 
 
 @pytest.fixture
