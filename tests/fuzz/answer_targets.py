@@ -12,7 +12,7 @@ from unittest import mock
 import requests
 
 from zabbix_sockets.check.document import parsed
-from zabbix_sockets.check.protocol import RefusedError, _value, decode
+from zabbix_sockets.check.protocol import NotSupportedError, _value, decode
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.json_reading import read_by_standard_library, read_json
 from zabbix_sockets.provision.api import Api
@@ -51,7 +51,7 @@ def sender(data: bytes) -> None:
 def agent(data: bytes) -> None:
     """Read an agent's answer, and the document in it."""
     content = data if data[:4] != b"ZBXD" else decode(data)
-    with suppress(RefusedError):
+    with suppress(NotSupportedError):
         found = parsed(_value(content.decode("utf-8", "replace")))
         assert isinstance(found, (str, dict))
 

@@ -16,7 +16,7 @@ from children import Child
 from json_documents import json_document
 
 from zabbix_sockets import Query, collect, iter_sockets
-from zabbix_sockets.terminal.sockets import SocketRow, socket_json
+from zabbix_sockets.terminal.sockets import ShownSocket, socket_json
 
 SOURCES = ("bpf", "sock_diag", "procfs")
 SMALL = 2304  # bytes, the least that SO_RCVBUF may be
@@ -155,7 +155,7 @@ def test_single_sockets(pins: str, source: str) -> None:
     assert {each.inode: each.drops for each in shown if each.drops is not None} == {
         number: drops for number, drops in before.items() if listening or number != inode(server)
     }
-    (row,) = [socket_json(SocketRow(each)) for each in shown if each.local_port == 7701]
+    (row,) = [socket_json(ShownSocket(each)) for each in shown if each.local_port == 7701]
     assert row["drops"] == max(before.values())
 
 

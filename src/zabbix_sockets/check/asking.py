@@ -15,7 +15,7 @@ from zabbix_sockets.check.children import Result, User, gather, start
 from zabbix_sockets.check.document import parsed
 from zabbix_sockets.check.keys import closed_code, parameters_of
 from zabbix_sockets.check.line import Line, broken, degraded, ok, then, typed, unknown
-from zabbix_sockets.check.protocol import NoAnswerError, RefusedError, ask
+from zabbix_sockets.check.protocol import NoAnswerError, NotSupportedError, ask
 from zabbix_sockets.check.settings import timeout_of
 from zabbix_sockets.check.system import Output, System
 from zabbix_sockets.document.admission import NOTHING_NEW
@@ -208,7 +208,7 @@ def _check_test(system: System, agent: Agent) -> Line:
         return unknown(name, f"`{shown}` did not end in {_seconds(system, _TEST_SHARE):.1f} s")
     try:
         document = parsed(_tested(output.text))
-    except RefusedError as error:
+    except NotSupportedError as error:
         document = str(error)
     if not isinstance(document, str):
         return ok(name, f"`{shown}` {_who(system, agent)}: a document")
@@ -227,9 +227,9 @@ def _tested(text: str) -> str:
     _, key, behind = text.rpartition(f"{_ASKED} ")
     found = _VALUE.search(behind)
     if not key or not found:
-        raise RefusedError(text.strip() or "it says nothing")
+        raise NotSupportedError(text.strip() or "it says nothing")
     if found[1].startswith("ZBX_NOTSUPPORTED"):
-        raise RefusedError(found[1].partition("] [")[2] or "unsupported item key")
+        raise NotSupportedError(found[1].partition("] [")[2] or "unsupported item key")
     return found[1]
 
 
@@ -251,7 +251,7 @@ def _check_port(system: System, agent: Agent) -> Line:
         answer = _asked_for_document(address, port, limit)
     except NoAnswerError as error:
         return _no_answer(agent, error.address)
-    except (RefusedError, OSError, ValueError) as error:
+    except (NotSupportedError, OSError, ValueError) as error:
         return _failed(agent, asked, waited, error)
     if answer is None:  # the agent is alive, and may yet answer: its host is busy
         said = f"{asked}: no answer to {_ASKED} {waited}"
@@ -302,7 +302,7 @@ def _ping(address: str, port: int, deadline: Deadline) -> None:
     Raises:
         NoAnswerError, ValueError, TimeoutError, OSError: as protocol.ask().
     """
-    with suppress(RefusedError):
+    with suppress(NotSupportedError):
         ask(address, port, "agent.ping", deadline)
 
 

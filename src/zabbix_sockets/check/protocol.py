@@ -32,7 +32,7 @@ class NoAnswerError(Exception):
         self.address = address
 
 
-class RefusedError(Exception):
+class NotSupportedError(Exception):
     """The agent answered that it doesn't answer this key; the message says why."""
 
 
@@ -108,4 +108,4 @@ def _value(answer: str) -> str:
     if not answer.startswith(_NOT_SUPPORTED):
         return answer
     _, _, reason = answer.partition("\0")
-    raise RefusedError(reason or "unsupported item key")
+    raise NotSupportedError(reason or "unsupported item key")

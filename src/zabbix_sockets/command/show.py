@@ -36,7 +36,7 @@ from zabbix_sockets.terminal.socket_changes import SocketChanges
 from zabbix_sockets.terminal.sockets import (
     ALL_STATES,
     AnySocket,
-    SocketRow,
+    ShownSocket,
     check_states,
     omitted_socket_columns,
     render_sockets,
@@ -297,8 +297,8 @@ def _show_sockets(options: ShowOptions, deadline: Deadline) -> str:
     if not sockets and not unix_sockets:
         fits = " that fit the filter" if options.collecting.filter else ""
         sys.stderr.write(f"note: no sockets{fits} to show\n")
-    rows = [SocketRow(each) for each in sorted(sockets, key=socket_order)]
-    rows += [SocketRow(each) for each in sorted(unix_sockets, key=unix_socket_order)]
+    rows = [ShownSocket(each) for each in sorted(sockets, key=socket_order)]
+    rows += [ShownSocket(each) for each in sorted(unix_sockets, key=unix_socket_order)]
     if options.json:
         return to_json([socket_json(row) for row in rows]).decode() + "\n"
     style = style_of(sys.stdout)

@@ -13,7 +13,7 @@ from zabbix_sockets.model.socket import Socket
 from zabbix_sockets.terminal.layout import Style
 from zabbix_sockets.terminal.monitor import GONE, NEW, Moment, Table
 from zabbix_sockets.terminal.sockets import (
-    SocketRow,
+    ShownSocket,
     omitted_socket_columns,
     render_sockets,
     socket_json,
@@ -71,7 +71,7 @@ def key_of(socket: Socket) -> Key:
     return socket.netns, socket.protocol, socket.inode, *endpoints
 
 
-def compare(before: Moment[Sockets] | None, now: Moment[Sockets]) -> list[SocketRow]:
+def compare(before: Moment[Sockets] | None, now: Moment[Sockets]) -> list[ShownSocket]:
     """Return the rows of the sockets of *now*, and behind them of those that are gone.
 
     A socket that was not in *before* is NEW, and one that is in it alone GONE; one that is in both
@@ -80,15 +80,15 @@ def compare(before: Moment[Sockets] | None, now: Moment[Sockets]) -> list[Socket
     known = {key_of(each): each for each in before.seen} if before else {}
     rows = []
     for socket in sorted(now.seen, key=socket_order):
-        row = SocketRow(socket)
+        row = ShownSocket(socket)
         earlier = known.pop(key_of(socket), None)
         if before and earlier is None:
-            row = SocketRow(socket, NEW)
+            row = ShownSocket(socket, NEW)
         elif before and earlier:
-            row = SocketRow(socket, rates=_rates(earlier, socket, now.at - before.at))
+            row = ShownSocket(socket, rates=_rates(earlier, socket, now.at - before.at))
         rows.append(row)
     gone = sorted(known.values(), key=socket_order)
-    return rows + [SocketRow(socket, GONE) for socket in gone]
+    return rows + [ShownSocket(socket, GONE) for socket in gone]
 
 
 def _rates(before: Socket, now: Socket, seconds: float) -> dict[str, float]:
@@ -106,14 +106,14 @@ def _rates(before: Socket, now: Socket, seconds: float) -> dict[str, float]:
     return rates
 
 
-def _activity(row: SocketRow) -> tuple[float, float]:
+def _activity(row: ShownSocket) -> tuple[float, float]:
     """Return the key by which the rows with most retransmissions, then bytes, sort to the front."""
     rates = row.rates
     bytes_moved = rates.get("sent_bytes_per_s", 0.0) + rates.get("received_bytes_per_s", 0.0)
     return -rates.get("retransmits_per_s", 0.0), -bytes_moved
 
 
-def _first(rows: Sequence[SocketRow], most: int) -> list[SocketRow]:
+def _first(rows: Sequence[ShownSocket], most: int) -> list[ShownSocket]:
     """Return *most* of the rows: up to half of them new or gone, then the most active ones."""
     changed = [row for row in rows if row.change]
     others = sorted((row for row in rows if not row.change), key=_activity)

@@ -31,7 +31,7 @@ from zabbix_sockets.terminal.layout import (
 AnySocket = Union[Socket, UnixSocket]
 
 
-class SocketRow(NamedTuple):
+class ShownSocket(NamedTuple):
     """A row of the table, and an object of the JSON.
 
     Attributes:
@@ -45,14 +45,14 @@ class SocketRow(NamedTuple):
     rates: Mapping[str, float] = MappingProxyType({})
 
 
-Cell = Callable[[SocketRow], object]
+Cell = Callable[[ShownSocket], object]
 """The content of a row's cell."""
 
 
 def _of_socket(*names: str) -> Cell:
     """Return the function for a cell with the first of these attributes that the socket has."""
 
-    def cell(row: SocketRow) -> object:
+    def cell(row: ShownSocket) -> object:
         values = (getattr(row.socket, name, None) for name in names)
         return next((value for value in values if value is not None), "-")
 
@@ -62,7 +62,7 @@ def _of_socket(*names: str) -> Cell:
 def _of_tcp_info(name: str) -> Cell:
     """Return the function for a cell with a figure of tcp_info; times such as 87us, 4.2ms, 1.5s."""
 
-    def cell(row: SocketRow) -> object:
+    def cell(row: ShownSocket) -> object:
         value = getattr(getattr(row.socket, "tcp_info", None), name, None)
         if value is None:
             return "-"
@@ -74,7 +74,7 @@ def _of_tcp_info(name: str) -> Cell:
 def _rate(name: str) -> Cell:
     """Return the function for a cell with a rate; one of bytes such as 87, 4.2k, 31M."""
 
-    def cell(row: SocketRow) -> object:
+    def cell(row: ShownSocket) -> object:
         value = row.rates.get(name)
         if value is None:
             return "-"
@@ -83,11 +83,11 @@ def _rate(name: str) -> Cell:
     return cell
 
 
-def _state_name(row: SocketRow) -> str:
+def _state_name(row: ShownSocket) -> str:
     return state_name(row.socket.protocol, row.socket.state)
 
 
-def _local(row: SocketRow) -> str:
+def _local(row: ShownSocket) -> str:
     """Return the own end: the address, the device that it is bound to, and the port, or a name."""
     socket = row.socket
     if isinstance(socket, UnixSocket):
@@ -95,7 +95,7 @@ def _local(row: SocketRow) -> str:
     return format_endpoint(socket.local_address, socket.local_port or "*", socket.device or "")
 
 
-def _remote(row: SocketRow) -> str:
+def _remote(row: ShownSocket) -> str:
     socket = row.socket
     if not isinstance(socket, UnixSocket):
         return format_endpoint(socket.remote_address, socket.remote_port or "*")
@@ -106,7 +106,7 @@ def _names_of(owners: Sequence[Owner]) -> str:
     return ",".join(f"{owner.name}:{owner.pid}" for owner in owners) or "-"
 
 
-def _peers(row: SocketRow) -> str:
+def _peers(row: ShownSocket) -> str:
     peer = row.socket.peer if isinstance(row.socket, UnixSocket) else None
     return _names_of(peer.owners if peer else ())
 
@@ -125,14 +125,14 @@ _TCP_INFO = (
     Column("LOST", _of_tcp_info("lost"), right=True, optional=4),
 )
 
-_CHANGE = Column[SocketRow]("", lambda row: change_mark(row.change))
+_CHANGE = Column[ShownSocket]("", lambda row: change_mark(row.change))
 _CHANGES = (
     Column("SENT/S", _rate("sent_bytes_per_s"), right=True, optional=1),
     Column("RECV/S", _rate("received_bytes_per_s"), right=True, optional=1),
     Column("RETR/S", _rate("retransmits_per_s"), right=True, optional=3),
 )
 
-_NETNS = Column[SocketRow]("NETNS", lambda row: row.socket.netns or "-", shrinks=True)
+_NETNS = Column[ShownSocket]("NETNS", lambda row: row.socket.netns or "-", shrinks=True)
 """A column that is there only if a socket is in another namespace than the own."""
 _DROPS = Column("DROPS", _of_socket("drops"), right=True, optional=3)
 """A column that is there only if something was dropped."""
@@ -146,24 +146,24 @@ _STATE = (
     Column("RECV-Q", _of_socket("recv_queue", "accept_queue"), right=True, optional=9),
     Column("SEND-Q", _of_socket("send_queue", "backlog"), right=True, optional=9),
 )
-_OWNERS = Column[SocketRow]("PROCESS", lambda row: _names_of(row.socket.owners), shrinks=True)
+_OWNERS = Column[ShownSocket]("PROCESS", lambda row: _names_of(row.socket.owners), shrinks=True)
 _PEERS = Column("PEER", _peers, shrinks=True)
 """A column that is there only if a socket is a unix socket."""
 
 
-def render_sockets(rows: Sequence[SocketRow], style: Style) -> str:
+def render_sockets(rows: Sequence[ShownSocket], style: Style) -> str:
     """Return the rows as the text of a table."""
     return render_table(_columns(rows), rows, style)
 
 
-def omitted_socket_columns(rows: Sequence[SocketRow], style: Style) -> list[str]:
+def omitted_socket_columns(rows: Sequence[ShownSocket], style: Style) -> list[str]:
     """Return the titles of the columns that render_sockets() leaves out for want of room."""
     columns = _columns(rows)
     kept = columns_that_fit(columns, rows, style.width)
     return [column.title for column in columns if column not in kept]
 
 
-def _columns(rows: Sequence[SocketRow]) -> list[Column[SocketRow]]:
+def _columns(rows: Sequence[ShownSocket]) -> list[Column[ShownSocket]]:
     """Return the columns that these rows fill."""
     sockets = [row.socket for row in rows]
     inet = [each for each in sockets if isinstance(each, Socket)]
@@ -180,7 +180,7 @@ def _columns(rows: Sequence[SocketRow]) -> list[Column[SocketRow]]:
     ]
 
 
-def socket_json(row: SocketRow) -> dict[str, object]:
+def socket_json(row: ShownSocket) -> dict[str, object]:
     """Return a row as the object of `show sockets --json`; what is unknown is not in it.
 
     Names are safe to print. Of a unix socket *remote_address* and *remote_owners* are there only if

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.check.protocol import NoAnswerError, RefusedError, ask, decode
+from zabbix_sockets.check.protocol import NoAnswerError, NotSupportedError, ask, decode
 from zabbix_sockets.model.deadline import Deadline
 
 from .agent_faults import listening, message, says
@@ -48,9 +48,9 @@ def test_answers() -> None:
     """A value, a refusal with its reason or without one, and none at all."""
     assert ask_one_that(message(b"{}")) == "{}"
     assert ask_one_that(message(b"\xff")) == "\N{REPLACEMENT CHARACTER}"
-    with pytest.raises(RefusedError, match=r"^Access denied$"):
+    with pytest.raises(NotSupportedError, match=r"^Access denied$"):
         ask_one_that(message(b"ZBX_NOTSUPPORTED\0Access denied"))
-    with pytest.raises(RefusedError, match="unsupported item key"):
+    with pytest.raises(NotSupportedError, match="unsupported item key"):
         ask_one_that(message(b"ZBX_NOTSUPPORTED"))
     with pytest.raises(NoAnswerError) as caught:
         ask_one_that(b"")

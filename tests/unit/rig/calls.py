@@ -14,7 +14,7 @@ from zabbix_sockets.grouping.by_rules import by_rules
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.paths import CONFIG
 from zabbix_sockets.model.snapshot import Query, Snapshot
-from zabbix_sockets.terminal.sockets import SocketRow, socket_json, socket_order
+from zabbix_sockets.terminal.sockets import ShownSocket, socket_json, socket_order
 
 from .scene import HOST, UNPRIVILEGED, WITH_RULES, WITHOUT_NETLINK, WITHOUT_PINS, Scene
 
@@ -64,7 +64,7 @@ def sockets(**options: object) -> Callable[[], Sequence[JsonDocument]]:
 
     def listed() -> Sequence[JsonDocument]:
         found = sorted(iter_sockets(query), key=socket_order)
-        return [socket_json(SocketRow(each)) for each in found]
+        return [socket_json(ShownSocket(each)) for each in found]
 
     return listed
 

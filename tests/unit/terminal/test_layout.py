@@ -13,7 +13,7 @@ from zabbix_sockets.model.snapshot import FIRST_OWNER
 from zabbix_sockets.model.socket import TcpInfo
 from zabbix_sockets.model.text_width import text_width
 from zabbix_sockets.terminal.layout import Column, Style, _fit, render_table, shown_us
-from zabbix_sockets.terminal.sockets import SocketRow, render_sockets, socket_json
+from zabbix_sockets.terminal.sockets import ShownSocket, render_sockets, socket_json
 from zabbix_sockets.terminal.tables import omitted_columns, render
 
 from ..snapshots import (  # noqa: TID252  # a test folder is no package
@@ -34,9 +34,9 @@ INFO = TcpInfo(
 )
 
 
-def rows() -> list[SocketRow]:
+def rows() -> list[ShownSocket]:
     """Return a listener, and a connection with tcp_info."""
-    return [SocketRow(LISTENER), SocketRow(ACCEPTED._replace(tcp_info=INFO))]
+    return [ShownSocket(LISTENER), ShownSocket(ACCEPTED._replace(tcp_info=INFO))]
 
 
 def test_tcp_info_has_columns_of_its_own() -> None:
@@ -51,7 +51,7 @@ def test_tcp_info_has_columns_of_its_own() -> None:
 
 def test_no_columns_without_tcp_info() -> None:
     """Where nobody asked, the table is as it was."""
-    titles = render_sockets([SocketRow(LISTENER)], PIPED).splitlines()[0].split()
+    titles = render_sockets([ShownSocket(LISTENER)], PIPED).splitlines()[0].split()
     assert "RTT" not in titles
 
 
@@ -211,7 +211,7 @@ def test_times(microseconds: int, shown: str) -> None:
 
 def test_json_leaves_out_what_is_unknown() -> None:
     """Fields that the kernel didn't send are no zeros."""
-    row = socket_json(SocketRow(ACCEPTED._replace(cookie=77, tcp_info=INFO._replace(lost=0))))
+    row = socket_json(ShownSocket(ACCEPTED._replace(cookie=77, tcp_info=INFO._replace(lost=0))))
     assert row["cookie"] == 77
     info = row["tcp_info"]
     assert isinstance(info, dict)

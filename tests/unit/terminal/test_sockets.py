@@ -10,7 +10,7 @@ from zabbix_sockets.model.socket import Owner, Socket
 from zabbix_sockets.terminal.layout import Style
 from zabbix_sockets.terminal.sockets import (
     ALL_STATES,
-    SocketRow,
+    ShownSocket,
     check_states,
     render_sockets,
     socket_json,
@@ -42,7 +42,7 @@ UDP6 = Socket("udp", 10, "", 7, None, LOCAL6, 53, bytes(16), 0, "eth0", (), 33, 
 def test_sockets_table() -> None:
     """Each socket shows its ends and every owner; a listener its accept queue and backlog."""
     sockets = [LISTENER, ACCEPTED, UDP6, LISTENER._replace(backlog=None)]
-    rows = [SocketRow(each) for each in sockets]
+    rows = [ShownSocket(each) for each in sockets]
     lines = [line.split() for line in render_sockets(rows, PIPED).splitlines()]
     assert lines[1][:4] == ["tcp", "listen", "3", "128"]
     assert lines[1][4:] == ["127.0.0.1:80", "0.0.0.0:*", "nginx:7,cache:9"]
@@ -53,23 +53,23 @@ def test_sockets_table() -> None:
 
 def test_socket_json() -> None:
     """A socket's object has the documented fields; a listener has no byte queues."""
-    listener, accepted = socket_json(SocketRow(LISTENER)), socket_json(SocketRow(ACCEPTED))
+    listener, accepted = socket_json(ShownSocket(LISTENER)), socket_json(ShownSocket(ACCEPTED))
     common = {
         *("protocol", "family", "state", "direction", "device", "netns", "owners", "uid"),
         *("local_address", "local_port", "remote_address", "remote_port"),
     }
     assert listener.keys() == common | {"accept_queue", "backlog"}
     assert accepted.keys() == common | {"recv_queue", "send_queue"}
-    assert (listener["family"], socket_json(SocketRow(UDP6))["family"]) == ("ipv4", "ipv6")
+    assert (listener["family"], socket_json(ShownSocket(UDP6))["family"]) == ("ipv4", "ipv6")
     assert (listener["direction"], accepted["direction"]) == (None, "inbound")
     assert listener["owners"] == [{"pid": 7, "name": "nginx"}, {"pid": 9, "name": "cache"}]
 
 
 def test_unknown_device() -> None:
     """Where the source doesn't tell it, it is left out; empty is "not bound"."""
-    unknown = SocketRow(UDP6._replace(device=None))
+    unknown = ShownSocket(UDP6._replace(device=None))
     assert "device" not in socket_json(unknown)
-    assert socket_json(SocketRow(LISTENER))["device"] == ""
+    assert socket_json(ShownSocket(LISTENER))["device"] == ""
     row = render_sockets([unknown], PIPED).splitlines()[1].split()
     assert row[4:] == ["[::1]:53", "[::]:*", "-"]
 
@@ -77,7 +77,7 @@ def test_unknown_device() -> None:
 def test_mapped_address_stays_as_it_is() -> None:
     """An IPv4-mapped address is shown as the IPv6 address that the socket has."""
     mapped = socket.inet_pton(socket.AF_INET6, "::ffff:192.0.2.1")
-    row = socket_json(SocketRow(UDP6._replace(local_address=mapped)))
+    row = socket_json(ShownSocket(UDP6._replace(local_address=mapped)))
     assert (row["family"], row["local_address"]) == ("ipv6", "::ffff:192.0.2.1")
 
 
@@ -127,11 +127,11 @@ OWN = Socket(
 def test_column_of_sockets() -> None:
     """A socket's namespace is shown as soon as one is not the own."""
     other = OWN._replace(netns="net:[5]")
-    assert "NETNS" not in render_sockets([SocketRow(OWN)], PIPED)
+    assert "NETNS" not in render_sockets([ShownSocket(OWN)], PIPED)
     assert "NETNS" not in render_sockets([], PIPED)
     titles, *rows = (
         line.split()
-        for line in render_sockets([SocketRow(OWN), SocketRow(other)], PIPED).splitlines()
+        for line in render_sockets([ShownSocket(OWN), ShownSocket(other)], PIPED).splitlines()
     )
     assert titles[-2:] == ["NETNS", "PROCESS"]
     assert [row[-2:] for row in rows] == [["-", "nginx:7"], ["net:[5]", "nginx:7"]]
