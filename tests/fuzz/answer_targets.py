@@ -25,7 +25,7 @@ from zabbix_sockets.provision.plan import make_plan
 from zabbix_sockets.provision.templates import TEMPLATES, decode_differences
 from zabbix_sockets.sending.transport import parse_answer
 from zabbix_sockets.service_map.reading import (
-    Selection,
+    HostSelection,
     parse_top,
     read_hosts,
     read_icons,
@@ -111,8 +111,10 @@ def _planned(api: Api) -> None:
 
 _QUESTIONS: tuple[Callable[[Api], object], ...] = (
     _planned,
-    lambda api: read_hosts(api, Selection(), _silent),
-    lambda api: read_hosts(api, Selection(("A",), ("web",), (("a", None), ("b", "c"))), _silent),
+    lambda api: read_hosts(api, HostSelection(), _silent),
+    lambda api: read_hosts(
+        api, HostSelection(("A",), ("web",), (("a", None), ("b", "c"))), _silent
+    ),
     lambda api: read_row_items(api, [("7", "nginx>tcp/192.0.2.5:443")], _silent),
     read_icons,
     lambda api: read_map_ids(api, ["m"]),

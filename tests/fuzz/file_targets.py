@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zabbix_sockets.configuration import load
-from zabbix_sockets.document.admission import _HEADER, _SLOT, SIZE, Moment, Table
+from zabbix_sockets.document.admission import _HEADER, _SLOT, SIZE, AdmissionTable, CallMoment
 from zabbix_sockets.grouping.rules import Facts, RuleNames
 from zabbix_sockets.host.accounts import Accounts
 from zabbix_sockets.host.units import find_services
@@ -229,13 +229,13 @@ def admission(data: bytes) -> None:
     head, slots = data[: _HEADER.size], data[_HEADER.size :]
     kept = (head.ljust(_HEADER.size, b"\0") + slots)[:SIZE].ljust(SIZE, b"\0")
     for time in (NOW, NOW + 86_400 * 20):
-        table = Table(kept, Moment(time, 1000, b"b" * 16))
+        table = AdmissionTable(kept, CallMoment(time, 1000, b"b" * 16))
         for name, make in _ROWS.items():
             rows = [make(number) for number in range(5)]
             table.see(name, rows)
             table.admit(name, rows, everybody())
         assert len(table.data) == SIZE
-        Table(bytes(table.data), Moment(time, 1000, b"b" * 16))
+        AdmissionTable(bytes(table.data), CallMoment(time, 1000, b"b" * 16))
 
 
 _ROWS: dict[str, Any] = {
@@ -246,7 +246,7 @@ _ROWS: dict[str, Any] = {
 
 
 def _admission_seeds() -> Iterator[bytes]:
-    table = Table(None, Moment(NOW, 1000, b"b" * 16))
+    table = AdmissionTable(None, CallMoment(NOW, 1000, b"b" * 16))
     for name, make in _ROWS.items():
         rows = [make(number) for number in range(3)]
         table.see(name, rows)

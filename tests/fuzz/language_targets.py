@@ -14,12 +14,12 @@ from zabbix_sockets.document.count import check_arguments, count
 from zabbix_sockets.document.document import build_document
 from zabbix_sockets.document.json_text import to_json
 from zabbix_sockets.document.map_texts import MAX_BYTES
-from zabbix_sockets.document.record import Figures
+from zabbix_sockets.document.record import JsonObject
 from zabbix_sockets.filters.bytecode import MAX_BYTES as MAX_PROGRAM
 from zabbix_sockets.filters.evaluate import OwnerMatcher, RowContext, compile_test
 from zabbix_sockets.filters.kernel import dump_for, in_table
 from zabbix_sockets.filters.parser import parse
-from zabbix_sockets.filters.terms import Leaf, Named, Node, User, rewrite
+from zabbix_sockets.filters.terms import Leaf, NameCondition, Node, UserCondition, rewrite
 from zabbix_sockets.model import names
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.owners import Owners
@@ -65,7 +65,7 @@ def filters(data: bytes) -> None:
 
 
 def _looked_up(leaf: Leaf, _positive: bool) -> Node:
-    return User(33) if isinstance(leaf, Named) else leaf
+    return UserCondition(33) if isinstance(leaf, NameCondition) else leaf
 
 
 def _filter_seeds() -> Iterator[bytes]:
@@ -201,16 +201,16 @@ def tables(data: bytes) -> None:
     """Draw a table of any printable cells; the first byte is the terminal's width."""
     text = data[1:].decode("utf-8", "replace")
     cells = ["".join(filter(str.isprintable, each)) for each in text.split("\n")][:12]
-    rows: list[Figures] = [{"name": each, "n": len(each), "place": cells[0]} for each in cells]
+    rows: list[JsonObject] = [{"name": each, "n": len(each), "place": cells[0]} for each in cells]
     width = 40 + (data or b"\0")[0]
     shown = render_table(_COLUMNS, rows, Style(colours=False, width=width))
     assert all(text_width(line) <= width for line in shown.splitlines())
 
 
 _COLUMNS = (
-    Column[Figures]("NAME", lambda row: row["name"], shrinks=True, port=True),
-    Column[Figures]("N", lambda row: row["n"], right=True),
-    Column[Figures]("PLACE", lambda row: row["place"], shrinks=True),
+    Column[JsonObject]("NAME", lambda row: row["name"], shrinks=True, port=True),
+    Column[JsonObject]("N", lambda row: row["n"], right=True),
+    Column[JsonObject]("PLACE", lambda row: row["place"], shrinks=True),
 )
 
 

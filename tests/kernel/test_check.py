@@ -15,7 +15,7 @@ from functools import partial
 import pytest
 from children import run_as, run_forked
 
-from zabbix_sockets.check.agents import Agent, Process
+from zabbix_sockets.check.agents import Agent, AgentProcess
 from zabbix_sockets.check.children import User
 from zabbix_sockets.check.line import BROKEN, DEGRADED, OK, UNKNOWN, Line
 from zabbix_sockets.check.pins import check_pins
@@ -40,7 +40,7 @@ def system(pins: str = "/nonexistent") -> System:
 
 def agent(user: User) -> Agent:
     """Return an agent that runs as *user*; its process is this one."""
-    process = Process(os.getpid(), 0.0, user)
+    process = AgentProcess(os.getpid(), 0.0, user)
     return Agent("agentd", "", "", (), (), "", user, process, "zabbix-agent.service", "", "")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from zabbix_sockets.document.admission import Admission, Moment, Table
+from zabbix_sockets.document.admission import Admission, AdmissionTable, CallMoment
 from zabbix_sockets.document.document import Limits, build_document
 from zabbix_sockets.document.json_text import to_json
 from zabbix_sockets.grouping.grouping import Grouping
@@ -13,7 +13,7 @@ from zabbix_sockets.model.snapshot import SYSTEM_UNIT, Snapshot, Standing
 
 JsonDocument = dict[str, Any]
 
-_NOW = Moment(1_700_000_000, 0, bytes(16))
+_NOW = CallMoment(1_700_000_000, 0, bytes(16))
 
 
 def _roots(_members: object) -> Standing:
@@ -35,7 +35,7 @@ def json_document(
     """
     admission = None
     if admits:
-        table = Table(bytes(Table(None, _NOW).data), _NOW)
+        table = AdmissionTable(bytes(AdmissionTable(None, _NOW).data), _NOW)
         admission = Admission(table, _roots, lambda _data: "", lambda _members: "app.service")
     document = build_document(
         snapshot, limits, grouping, for_people=for_people, admission=admission

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.check.access import DENY, Rule, deciding
+from zabbix_sockets.check.access import DENY, KeyRule, deciding
 from zabbix_sockets.check.line import BROKEN, DEGRADED, OK, UNKNOWN
 
 from .agents import Kind, free_port
@@ -332,7 +332,7 @@ ASKED = ("KEY", "KEY[]", "KEY[process]", "KEY[x,y]", "KEY[x]", "KEY[,]", 'KEY["a
 
 def test_rules_are_evaluated_as_the_agent_does(host: Host) -> None:
     """Each pattern, here of a key of its own, denies what the agent doesn't answer."""
-    rules = [Rule(DENY, each.replace("KEY", f"k{at}.get")) for at, each in enumerate(PATTERNS)]
+    rules = [KeyRule(DENY, each.replace("KEY", f"k{at}.get")) for at, each in enumerate(PATTERNS)]
     keys = [f"k{at}.get" for at in range(len(PATTERNS))]
     host.keys.write_text("".join(f"UserParameter={key}[*],echo answered\n" for key in keys))
     host.add(*map(str, rules))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rounds import FLOOD, FLOOD_MINUTES
 
-from zabbix_sockets.document.admission import QUOTAS, Admission, Moment, Table
+from zabbix_sockets.document.admission import QUOTAS, Admission, AdmissionTable, CallMoment
 from zabbix_sockets.document.document import build_document
 from zabbix_sockets.document.json_text import to_json
 from zabbix_sockets.model.snapshot import (
@@ -77,8 +77,8 @@ class Collector:
             Connection("tcp", OWN_NETNS, 2 + at, stuck.value, INBOUND, bytes(4), 1024 + at): 100
             for at in range(len(SERVICES))
         }
-        now = Moment(snapshot.time, 1000 + 60 * minute, b"b" * 16)
-        admission = Admission(Table(self._table, now), _standing, self._keep)
+        now = CallMoment(snapshot.time, 1000 + 60 * minute, b"b" * 16)
+        admission = Admission(AdmissionTable(self._table, now), _standing, self._keep)
         content: Row = json.loads(to_json(build_document(snapshot, admission=admission)))
         return content
 

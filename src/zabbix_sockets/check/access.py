@@ -17,7 +17,7 @@ ALLOW, DENY = "AllowKey", "DenyKey"
 _KEY = re.compile(r"([0-9A-Za-z_.*-]+)(?:\[(.*)\])?", re.DOTALL)
 
 
-class Rule(NamedTuple):
+class KeyRule(NamedTuple):
     """A rule: its setting, ALLOW or DENY, and its pattern."""
 
     setting: str
@@ -34,7 +34,7 @@ class _Key(NamedTuple):
     parameters: list[str] | None
 
 
-def deciding(key: str, rules: Iterable[Rule]) -> Rule | None:
+def deciding(key: str, rules: Iterable[KeyRule]) -> KeyRule | None:
     """Return the rule that decides about *key*; None if none of them matches: it is allowed."""
     asked = _parsed(key)
     for rule in rules:

@@ -9,7 +9,7 @@ from zabbix_sockets.check.line import typed
 from zabbix_sockets.host.zabbix_config import Setting
 
 
-class Process(NamedTuple):
+class AgentProcess(NamedTuple):
     """The process of an agent that runs.
 
     Attributes:
@@ -48,7 +48,7 @@ class Agent(NamedTuple):
     files: tuple[str, ...]
     trouble: str
     user: User | None
-    process: Process | None
+    process: AgentProcess | None
     unit: str
     include_folder: str
     no_folder: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from zabbix_sockets.check.agents import Agent, Process
+from zabbix_sockets.check.agents import Agent, AgentProcess
 from zabbix_sockets.check.children import User
 from zabbix_sockets.check.system import System
 from zabbix_sockets.host import agents as host_agents
@@ -20,7 +20,7 @@ def found_agents(system: System) -> tuple[Agent, ...]:
     return tuple(_agent(system, accounts, each) for each in host_agents.find_agents(system.root))
 
 
-def _agent(system: System, accounts: Accounts, found: host_agents.Agent) -> Agent:
+def _agent(system: System, accounts: Accounts, found: host_agents.InstalledAgent) -> Agent:
     config, running = found.program.config, found.program.running
     return Agent(
         found.kind,
@@ -37,7 +37,7 @@ def _agent(system: System, accounts: Accounts, found: host_agents.Agent) -> Agen
     )
 
 
-def _user(accounts: Accounts, found: host_agents.Agent) -> User | None:
+def _user(accounts: Accounts, found: host_agents.InstalledAgent) -> User | None:
     """Return the user that the agent has when it is started anew; None: there is no such user."""
     account = accounts.user(found.user)
     if account is None:
@@ -49,10 +49,10 @@ def _user(accounts: Accounts, found: host_agents.Agent) -> User | None:
     return User(account.name, account.uid, account.gid, gids)
 
 
-def _process(system: System, accounts: Accounts, running: Running) -> Process:
+def _process(system: System, accounts: Accounts, running: Running) -> AgentProcess:
     account = accounts.user(str(running.uid))
     user = User(account.name if account else "", running.uid, running.gid, running.groups)
-    return Process(running.pid, _started(system, running.pid), user)
+    return AgentProcess(running.pid, _started(system, running.pid), user)
 
 
 def _started(system: System, pid: int) -> float:

@@ -31,7 +31,7 @@ from zabbix_sockets.model.deadline import Deadline
 
 SERVER = "server"
 
-Node = tuple[str, int]
+HostPort = tuple[str, int]
 """The host and the port of a server, a proxy, or a node of a cluster."""
 
 _DEFAULT_PORT = 10051
@@ -148,7 +148,7 @@ def _asked(system: System, pushing: _Pushing, destination: str) -> Iterator[Find
     yield _finding(result)
 
 
-def nodes_of(value: str) -> list[Node]:
+def nodes_of(value: str) -> list[HostPort]:
     """Return the host and port of each server, proxy and cluster's node in a ServerActive."""
     nodes = []
     for each in value.replace(";", ",").split(","):
@@ -230,7 +230,7 @@ def _not_connected(pushing: _Pushing, destination: str, found: Finding) -> Line:
     return broken(SERVER, said, _again(*nodes_of(destination)[0]))
 
 
-def _named(node: Node, said: str) -> Line:
+def _named(node: HostPort, said: str) -> Line:
     """Return the line of a server that only an agent's active checks need."""
     host, port = node
     where = f"{host} port {port}"

@@ -145,7 +145,7 @@ def _check_access(agent: Agent) -> Line:
     """Return the line of AllowKey and DenyKey, as the agent evaluates them."""
     name = f"{agent.name} {ACCESS}"
     settings = [each for each in agent.settings if each.name in (access.ALLOW, access.DENY)]
-    rules = [access.Rule(each.name, each.value) for each in settings]
+    rules = [access.KeyRule(each.name, each.value) for each in settings]
     for key in _ASKED:
         rule = access.deciding(key, rules)
         if rule and rule.setting == access.DENY:

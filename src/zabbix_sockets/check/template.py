@@ -8,7 +8,7 @@ from typing import Any
 from zabbix_sockets.check.line import Line, broken, degraded, ok, typed, unknown
 from zabbix_sockets.check.question import API, Question
 from zabbix_sockets.model.errors import SocketsError
-from zabbix_sockets.provision.api import Api, Row, connected
+from zabbix_sockets.provision.api import Api, ApiObject, connected
 from zabbix_sockets.provision.failures import RefusedError
 from zabbix_sockets.provision.inventory import read_linked
 from zabbix_sockets.provision.templates import (
@@ -157,11 +157,11 @@ def _check_map(api: Api, hostid: str, provision: str) -> Line:
     return ok(MAP, said)
 
 
-def _decode_value(row: Row) -> str:
+def _decode_value(row: ApiObject) -> str:
     return str(row.get("lastvalue") or "")
 
 
-def _decode_item(row: Row) -> tuple[str, str, str, str, str]:
+def _decode_item(row: ApiObject) -> tuple[str, str, str, str, str]:
     def text(name: str) -> str:
         value: Any = row.get(name)
         return "" if value is None else str(value)

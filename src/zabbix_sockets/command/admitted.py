@@ -16,7 +16,14 @@ from errno import EACCES, EISDIR, ELOOP, ENOENT, ENOSPC, ENOTDIR, ENXIO
 from time import CLOCK_BOOTTIME, clock_gettime
 
 from zabbix_sockets.command.lock import is_ours, lock_folders, shared_folders
-from zabbix_sockets.document.admission import SIZE, Admission, Ask, Moment, Table, Units
+from zabbix_sockets.document.admission import (
+    SIZE,
+    Admission,
+    AdmissionTable,
+    Ask,
+    CallMoment,
+    Units,
+)
 from zabbix_sockets.grouping.grouping import Grouping
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.paths import state_folder
@@ -47,7 +54,7 @@ def admission_of(
         known = _read(folders, name)
     except OSError as error:
         obstacle = f"{name} can't be read: {error.strerror}"
-    table = Table(known, _now(snapshot.time))
+    table = AdmissionTable(known, _now(snapshot.time))
 
     def keep(data: bytes) -> str:
         if obstacle:
@@ -170,11 +177,11 @@ def _write(path: str, data: bytes) -> None:
         raise
 
 
-def _now(time: int) -> Moment:
+def _now(time: int) -> CallMoment:
     """Return the moment of the Unix second *time*; where the boot's id can't be read, it is 0."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             boot = bytes.fromhex(file.read().strip().replace("-", ""))
     except (OSError, ValueError):
         boot = bytes(16)
-    return Moment(time, int(clock_gettime(CLOCK_BOOTTIME)), boot)
+    return CallMoment(time, int(clock_gettime(CLOCK_BOOTTIME)), boot)

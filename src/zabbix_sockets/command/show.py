@@ -31,7 +31,7 @@ from zabbix_sockets.terminal.clients import (
     client_sort_words,
 )
 from zabbix_sockets.terminal.layout import style_of
-from zabbix_sockets.terminal.row_changes import UNCOUNTED, Choice, RowChanges
+from zabbix_sockets.terminal.row_changes import UNCOUNTED, AskedTable, RowChanges
 from zabbix_sockets.terminal.socket_changes import SocketChanges
 from zabbix_sockets.terminal.sockets import (
     ALL_STATES,
@@ -283,7 +283,7 @@ def _monitor(options: ShowOptions, interval: float) -> None:
     if options.kind == _SOCKETS:
         monitor.run(take_sockets, SocketChanges, interval, options.times, as_json=options.json)
         return
-    choice = Choice(options.kind, options.collecting.group_by, options.sort)
+    choice = AskedTable(options.kind, options.collecting.group_by, options.sort)
     changes = partial(RowChanges, choice)
     monitor.run(take_rows, changes, interval, options.times, as_json=options.json)
 

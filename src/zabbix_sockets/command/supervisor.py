@@ -72,11 +72,11 @@ class Answer:
         self.status = status
 
 
-Make = Callable[[], Answer]
+MakeAnswer = Callable[[], Answer]
 """The work of a call, which returns its answer or raises an error."""
 
 
-def without_command_lines(make: Make) -> Answer:
+def without_command_lines(make: MakeAnswer) -> Answer:
     """Return the Answer of *make*, which reads no process's command line: that is a gap."""
     from zabbix_sockets.collector import collect  # noqa: PLC0415  # in a child, and hardly ever
 
@@ -100,8 +100,8 @@ class _StuckError(Exception):
 
 def answer_within(
     seconds: float,
-    make: Make,
-    again: "Make | None" = None,
+    make: MakeAnswer,
+    again: "MakeAnswer | None" = None,
     *,
     close: int = -1,
     silent: bool = True,
@@ -129,7 +129,7 @@ def answer_within(
 
 
 def _answer_of_child(
-    seconds: float, make: Make, times: tuple[float, float], *, close: int, silent: bool
+    seconds: float, make: MakeAnswer, times: tuple[float, float], *, close: int, silent: bool
 ) -> Answer:
     """Call *make* in a child as answer_within(), until the first one of *times*.
 
@@ -173,7 +173,7 @@ def _answer_of_child(
     return _decoded(reader.message, status)
 
 
-def _answer_here(seconds: float, make: Make) -> Answer:
+def _answer_here(seconds: float, make: MakeAnswer) -> Answer:
     """Call *make* in this process and return its Answer; a hang in the kernel is not ended then.
 
     Raises:
@@ -193,7 +193,7 @@ def _answer_here(seconds: float, make: Make) -> Answer:
         signal.signal(signal.SIGALRM, before)
 
 
-def _be_child(make: Make, pipes: tuple[int, int, int], end: float, *, silent: bool) -> None:
+def _be_child(make: MakeAnswer, pipes: tuple[int, int, int], end: float, *, silent: bool) -> None:
     """Answer through the pipe and end this process, so that nothing of the parent's runs in it."""
     send, *others = pipes
     try:
@@ -229,7 +229,7 @@ def _detach_streams() -> None:
         os.close(nothing)
 
 
-def _message_of(make: Make) -> bytes:
+def _message_of(make: MakeAnswer) -> bytes:
     """Call *make*; return the message with its Answer or its error, in the form of marshal."""
     try:
         answer = make()

@@ -93,7 +93,7 @@ SIZE = _HEADER.size + _SLOT.size * sum(quota.slots for quota in QUOTAS.values())
 """The length of a table in bytes."""
 
 
-class Moment:
+class CallMoment:
     """The moment of a call, by two clocks, so that none that jumps makes a day.
 
     *time* are Unix seconds, *uptime* seconds since the boot, suspensions included, and *boot* 16
@@ -159,7 +159,7 @@ class _Slots:
         return self._start + number * _SLOT.size
 
 
-class Table:
+class AdmissionTable:
     """The table of those who were admitted.
 
     Args:
@@ -172,7 +172,7 @@ class Table:
         new: the rows that were admitted today, without those with which the table was made.
     """
 
-    def __init__(self, data: Optional[bytes], now: Moment) -> None:
+    def __init__(self, data: Optional[bytes], now: CallMoment) -> None:
         found = data if data and len(data) == SIZE and data.startswith(_MAGIC) else None
         self.changed = found is None
         self.new: list[RankedRow[Any]] = []
@@ -183,7 +183,7 @@ class Table:
         self._allowances = {name: quota.first for name, quota in QUOTAS.items()}
         if found:
             _, self._day, *allowances, time, uptime, boot = _HEADER.unpack_from(found)
-            self._began = Moment(time, uptime, boot)
+            self._began = CallMoment(time, uptime, boot)
             self._allowances = dict(zip(LISTS, allowances))
         self._slots: dict[str, _Slots] = {}
         start = _HEADER.size
@@ -360,7 +360,7 @@ class Admission:
 
     def __init__(
         self,
-        table: Table,
+        table: AdmissionTable,
         ask: Ask,
         keep: Callable[[bytes], str],
         units: Optional[Units] = None,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Optional
 
 from zabbix_sockets.document.admission import NOTHING_NEW, Admission, count_left_out
 from zabbix_sockets.document.completeness import complete_lists
-from zabbix_sockets.document.head import Collector, Host, collector_of, host_of, unseen_of
+from zabbix_sockets.document.head import Collector, HostFigures, collector_of, host_of, unseen_of
 from zabbix_sockets.document.json_text import to_json
 from zabbix_sockets.document.listener_row import ListenerRow
 from zabbix_sockets.document.listeners import listener_rows
@@ -17,7 +17,7 @@ from zabbix_sockets.document.processes import ProcessRow, process_rows
 from zabbix_sockets.document.record import (
     MOMENT,
     YES_NO,
-    Figures,
+    JsonObject,
     Record,
     absent_row,
     number,
@@ -79,13 +79,13 @@ class Document(Record):
     complete: int = yes_no()
     lists: dict[str, int] = numbers("", LISTS, YES_NO)
     collector: Collector = part(Collector)
-    host: Host = part(Host)
+    host: HostFigures = part(HostFigures)
     processes: list[ProcessRow] = rows(ProcessRow)
     listeners: list[ListenerRow] = rows(ListenerRow)
     upstreams: list[UpstreamRow] = rows(UpstreamRow)
-    other: dict[str, Figures] = numbers("", LISTS)
+    other: dict[str, JsonObject] = numbers("", LISTS)
     map: Optional[MapTexts] = part(MapTexts, default=None)
-    absent: dict[str, Figures]
+    absent: dict[str, JsonObject]
 
     def content(self) -> dict[str, Any]:
         """Return the fields of its JSON object, where `(absent)` is the last row of a list."""
@@ -258,7 +258,7 @@ def _tightened(limits: Limits, document: Document, share: float) -> Limits:
 def _assemble(
     snapshot: Snapshot,
     grouping: Grouping,
-    head: tuple[Collector, Host],
+    head: tuple[Collector, HostFigures],
     ranked: dict[str, list[RankedRow[Any]]],
     without_endpoint: RankedRow[UpstreamRow],
     limits: Limits,
@@ -277,7 +277,7 @@ def _assemble(
     cut = [Gap(gaps.ROWS, name, count) for name, count in truncated.items() if count]
     complete = complete_lists([*snapshot.visibility.gaps, *cut], grouping)
     facts = facts_of(snapshot, grouping)
-    other: dict[str, Figures] = {}
+    other: dict[str, JsonObject] = {}
     kept: dict[str, list[Any]] = {}
     for name, rows_of_list in ranked.items():
         limit: int = getattr(limits, name)
@@ -307,7 +307,7 @@ def _assemble(
 
 
 def _set_unseen(
-    host: Host,
+    host: HostFigures,
     ranked: Sequence[RankedRow[ProcessRow]],
     limits: Limits,
     snapshot: Snapshot,
@@ -356,7 +356,7 @@ def _open_first(ranked: RankedRow[Any]) -> tuple[bool, tuple[bool, bool, int, st
 
 def _sums_of(
     record: type[Row], ranked: Sequence[RankedRow[R]], snapshot: Snapshot, facts: set[str]
-) -> Figures:
+) -> JsonObject:
     """Return the sums of the additive fields of rows of that class, which are in no list."""
     sums = sum_of(record, (each.row for each in ranked), facts)
     # Rows that are left out have no measured fields, but samples.

@@ -31,7 +31,7 @@ _TCP_PARTS = tuple(name for name in TCP_STATES.values() if name != "close")  # n
 _UDP_PARTS = tuple(UDP_STATES.values())
 
 
-class Spool(Record):
+class SpoolFigures(Record):
     """The documents that wait in the spool of `send`, and those dropped so far.
 
     *oldest* is the Unix time of the oldest that waits; 0 if none does.
@@ -68,7 +68,7 @@ class Collector(Record):
     warnings: list[str] = texts()
     truncated: dict[str, int] = numbers("rows", LISTS)
     not_admitted: int | None = number("rows", default=None)
-    spool: Spool | None = part(Spool, default=None)
+    spool: SpoolFigures | None = part(SpoolFigures, default=None)
     totals: Counting | None = part(Counting, default=None)
 
 
@@ -101,7 +101,7 @@ class HostTotals(Record):
     udp_no_ports: int | None = number("datagrams", COUNTER, default=None)
 
 
-class Unseen(Record):
+class UnofferedGroup(Record):
     """The group of processes, of those not offered to discovery, with most connections stuck.
 
     *id* is empty, and the figures are 0, if none of these groups has any.
@@ -113,7 +113,7 @@ class Unseen(Record):
     syn_sent: int = number("connections")
 
 
-class Host(Record):
+class HostFigures(Record):
     """Figures of the collector's own network namespace; orphans, memory, uptime are of the host.
 
     Each is absent if it is not known; those that count sockets are absent with a filter, too.
@@ -134,7 +134,7 @@ class Host(Record):
     totals: HostTotals | None = part(HostTotals, default=None)
     uptime: int | None = number("s", default=None)
     ephemeral: Ephemeral | None = part(Ephemeral, default=None)
-    unseen: Unseen | None = part(Unseen, default=None)
+    unseen: UnofferedGroup | None = part(UnofferedGroup, default=None)
 
 
 def collector_of(snapshot: Snapshot, grouping: Grouping) -> Collector:
@@ -171,7 +171,7 @@ def collector_of(snapshot: Snapshot, grouping: Grouping) -> Collector:
     )
 
 
-def host_of(snapshot: Snapshot, usage: Usage) -> Host:
+def host_of(snapshot: Snapshot, usage: Usage) -> HostFigures:
     """Return the object `host` of a Snapshot's document.
 
     *usage* is ephemeral_usage()'s; *unseen* is missing as yet. With a filter the other sockets are
@@ -189,7 +189,7 @@ def host_of(snapshot: Snapshot, usage: Usage) -> Host:
     counters = snapshot.host._asdict()
     totals = counters.pop("totals")
     known = set() if snapshot.filter else states.keys() - unread_protocols(snapshot.visibility.gaps)
-    return Host(
+    return HostFigures(
         tcp=states["tcp"] if "tcp" in known else None,
         udp=states["udp"] if "udp" in known else None,
         **counters,
@@ -198,7 +198,7 @@ def host_of(snapshot: Snapshot, usage: Usage) -> Host:
     )
 
 
-def unseen_of(rows: Iterable[ProcessRow], *, is_complete: bool) -> Unseen | None:
+def unseen_of(rows: Iterable[ProcessRow], *, is_complete: bool) -> UnofferedGroup | None:
     """Return the worst of *rows*, those of processes that are not offered to discovery.
 
     Of equal ones it is the first. None if nothing is stuck in any, and *is_complete* is False, so
@@ -207,13 +207,13 @@ def unseen_of(rows: Iterable[ProcessRow], *, is_complete: bool) -> Unseen | None
     worst = max(rows, key=stuck, default=None)
     if worst is not None and stuck(worst):
         tcp = worst.tcp
-        return Unseen(
+        return UnofferedGroup(
             id=worst.id,
             stuck=stuck(worst),
             close_wait=tcp["close_wait"],
             syn_sent=tcp["syn_sent"],
         )
-    return Unseen(id="", stuck=0, close_wait=0, syn_sent=0) if is_complete else None
+    return UnofferedGroup(id="", stuck=0, close_wait=0, syn_sent=0) if is_complete else None
 
 
 def _ephemeral(snapshot: Snapshot, usage: Usage) -> Ephemeral:

@@ -35,7 +35,7 @@ ABSENT_ID = "(absent)"
 list."""
 
 
-Figures = dict[str, Any]
+JsonObject = dict[str, Any]
 """The fields of a JSON object by name: each is a text, a number or a dict of numbers by name."""
 
 
@@ -231,7 +231,7 @@ def value_at(value: object, path: Iterable[str]) -> object:
     return value
 
 
-def absent_row(record: type[Record], facts: Collection[str]) -> Figures:
+def absent_row(record: type[Record], facts: Collection[str]) -> JsonObject:
     """Return the fields of the row `(absent)` of a complete list of Records of that class.
 
     It lacks the fields that need a fact which is not among *facts*: no row of the list has these.
@@ -250,7 +250,7 @@ def _zero(zero: str | float, parts: Collection[str], record: type[Record] | None
     return dict.fromkeys(parts, zero) if parts else zero
 
 
-def sum_of(record: type[Record], rows: Iterable[Record], facts: Collection[str]) -> Figures:
+def sum_of(record: type[Record], rows: Iterable[Record], facts: Collection[str]) -> JsonObject:
     """Return the sums of the additive fields of *rows*, Records of that class.
 
     A field that a row lacks counts as 0. Fields that need a fact which is not among *facts* are

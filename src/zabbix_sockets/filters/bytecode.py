@@ -14,16 +14,16 @@ from itertools import count
 
 from zabbix_sockets.filters.terms import (
     And,
-    Cgroup,
+    CgroupCondition,
     Constant,
-    Device,
-    Host,
+    DeviceCondition,
+    HostCondition,
     Leaf,
-    Mark,
+    MarkCondition,
     Node,
     Not,
     Or,
-    Port,
+    PortCondition,
 )
 from zabbix_sockets.model.addresses import IPV4_LENGTH
 
@@ -127,17 +127,17 @@ class _Program:
 
 def _operation(leaf: Leaf) -> tuple[int, bytes]:
     """Return the code of a condition's operation, and the operand that follows it."""
-    if isinstance(leaf, Port):
+    if isinstance(leaf, PortCondition):
         return _PORT_CODES[leaf.local, leaf.operator], OP.pack(0, 0, leaf.number)
-    if isinstance(leaf, Host):
+    if isinstance(leaf, HostCondition):
         family = AF_INET if len(leaf.address) == IPV4_LENGTH else AF_INET6
         condition = HOSTCOND.pack(family, leaf.prefix, -1 if leaf.port is None else leaf.port)
         code = INET_DIAG_BC_S_COND if leaf.local else INET_DIAG_BC_D_COND
         return code, condition + leaf.address
-    if isinstance(leaf, Device):
+    if isinstance(leaf, DeviceCondition):
         return INET_DIAG_BC_DEV_COND, IFINDEX.pack(leaf.ifindex)
-    if isinstance(leaf, Mark):
+    if isinstance(leaf, MarkCondition):
         return INET_DIAG_BC_MARK_COND, MARKCOND.pack(leaf.value, leaf.mask)
-    if isinstance(leaf, Cgroup):
+    if isinstance(leaf, CgroupCondition):
         return INET_DIAG_BC_CGROUP_COND, CGROUP_ID.pack(leaf.number)
     raise TypeError(f"the kernel has no operation for {leaf!r}")

@@ -12,20 +12,20 @@ from typing import Literal, NamedTuple
 
 from zabbix_sockets.filters.terms import (
     And,
-    Cgroup,
+    CgroupCondition,
     Constant,
-    Device,
-    Host,
+    DeviceCondition,
+    HostCondition,
     Leaf,
-    Mark,
+    MarkCondition,
     Node,
     Not,
     Or,
-    Pid,
-    Port,
-    ProcessName,
-    States,
-    User,
+    PidCondition,
+    PortCondition,
+    ProcessCondition,
+    StatesCondition,
+    UserCondition,
 )
 from zabbix_sockets.model.addresses import IPV4_LENGTH, MAPPED_PREFIX
 from zabbix_sockets.model.names import safe_name
@@ -129,9 +129,9 @@ def _tests_of_any(parts: Iterable[Node], context: RowContext) -> list[Test]:
     ports: dict[bool, set[int]] = {}
     prefixes: dict[bool, dict[int, set[int]]] = {}
     for part in parts:
-        if isinstance(part, Port) and part.operator == "=":
+        if isinstance(part, PortCondition) and part.operator == "=":
             ports.setdefault(part.local, set()).add(context.encoding.port(part.number))
-        elif isinstance(part, Host) and part.port is None:
+        elif isinstance(part, HostCondition) and part.port is None:
             found = _prefix(part, context.family)
             if found:
                 shift, prefix = found
@@ -169,7 +169,7 @@ def _address_test(
     return test
 
 
-def _prefix(host: Host, family: int) -> tuple[int, int] | None:
+def _prefix(host: HostCondition, family: int) -> tuple[int, int] | None:
     """Return how many bits of an address of *family* follow the prefix, and the prefix's number.
 
     None: no address of that family matches.
@@ -185,14 +185,14 @@ def _prefix(host: Host, family: int) -> tuple[int, int] | None:
 
 def _leaf_test(leaf: Leaf, context: RowContext) -> Test:
     """Return the test of one condition."""
-    if isinstance(leaf, States):
+    if isinstance(leaf, StatesCondition):
         mask = leaf.mask
         return lambda row, _cgroup, _mark: bool(mask >> row[0] & 1)
-    if isinstance(leaf, Port):
+    if isinstance(leaf, PortCondition):
         return _port_test(1 if leaf.local else 2, leaf.operator, leaf.number, context.encoding)
-    if isinstance(leaf, Host):
+    if isinstance(leaf, HostCondition):
         return _host_test(leaf, context)
-    if isinstance(leaf, Device):
+    if isinstance(leaf, DeviceCondition):
         ifindex = leaf.ifindex
         return lambda row, _cgroup, _mark: row[5] == ifindex
     return _fact_test(leaf, context)
@@ -200,13 +200,13 @@ def _leaf_test(leaf: Leaf, context: RowContext) -> Test:
 
 def _fact_test(leaf: Leaf, context: RowContext) -> Test:
     """Return the test of a condition on the mark, the cgroup, the user or the owners."""
-    if isinstance(leaf, Mark):
+    if isinstance(leaf, MarkCondition):
         value, bits = leaf.value, leaf.mask
         return lambda _row, _cgroup, mark: mark & bits == value
-    if isinstance(leaf, Cgroup):
+    if isinstance(leaf, CgroupCondition):
         number = leaf.number
         return lambda _row, cgroup, _mark: cgroup == number
-    if isinstance(leaf, User):
+    if isinstance(leaf, UserCondition):
         uid = leaf.uid
         return lambda row, _cgroup, _mark: row[8] == uid and row[9] != 0
     return _owner_test(leaf, context.owners)
@@ -214,10 +214,10 @@ def _fact_test(leaf: Leaf, context: RowContext) -> Test:
 
 def _owner_test(leaf: Leaf, owners: OwnerMatcher) -> Test:
     """Return the test of a condition on the owners."""
-    if isinstance(leaf, ProcessName):
+    if isinstance(leaf, ProcessCondition):
         names = leaf.name, safe_name(os.fsencode(leaf.name))
         is_matched = owners.matching(lambda process: process.name in names)
-    elif isinstance(leaf, Pid):
+    elif isinstance(leaf, PidCondition):
         pid = leaf.pid
         is_matched = owners.matching(lambda process: process.pid == pid)
     else:
@@ -235,7 +235,7 @@ def _port_test(at: Literal[1, 2], operator: str, number: int, encoding: Encoding
     return lambda row, _cgroup, _mark: port(row[at]) <= number
 
 
-def _host_test(host: Host, context: RowContext) -> Test:
+def _host_test(host: HostCondition, context: RowContext) -> Test:
     found = _prefix(host, context.family)
     if not found:
         return lambda _row, _cgroup, _mark: False

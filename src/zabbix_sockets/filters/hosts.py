@@ -17,7 +17,7 @@ class SyntaxFaultError(ValueError):
     """A text is no port or address; the message says what was expected instead of it."""
 
 
-class Endpoint(NamedTuple):
+class EndpointPattern(NamedTuple):
     """The first *prefix* bits of an address, and a port.
 
     *address* has 4 or 16 bytes in network order, and is None for any; *port* is None for any.
@@ -75,7 +75,7 @@ def _service(name: str, protocol: str) -> int | None:
         return None
 
 
-def parse_endpoint(text: str) -> Endpoint:
+def parse_endpoint(text: str) -> EndpointPattern:
     """Return the endpoint of `a.b.c.d[/bits][:port]`, `[IPv6][/bits][:port]` or `*[:port]`.
 
     Raises:
@@ -95,14 +95,14 @@ def parse_endpoint(text: str) -> Endpoint:
             raise SyntaxFaultError(f"expected {_ADDRESS}")  # ss would take the last part for a port
     number = parse_port(port) if port else None
     if host in _ANY:
-        return Endpoint(port=number)
+        return EndpointPattern(port=number)
     address, slash, bits = host.partition("/")
     packed = _packed(address)
     most = len(packed) * 8
     length = parse_number(bits) if slash else most
     if length is None or length > most:
         raise SyntaxFaultError(f"expected up to {most} bits after /")
-    return Endpoint(packed, length, number)
+    return EndpointPattern(packed, length, number)
 
 
 def _packed(text: str) -> bytes:

@@ -8,10 +8,10 @@ from zabbix_sockets.filters.terms import (
     FALSE,
     TRUE,
     Constant,
-    Host,
+    HostCondition,
     Leaf,
     Node,
-    States,
+    StatesCondition,
     disjunction,
     rewrite,
 )
@@ -36,13 +36,13 @@ class Dump(NamedTuple):
 
 
 def in_state(node: Node, state: int) -> Node:
-    """Return the expression for sockets in the state of that number, without States in it.
+    """Return the expression for sockets in the state of that number, without StatesCondition in it.
 
     Negations are at its leaves only.
     """
 
     def replace(leaf: Leaf, _positive: bool) -> Node:
-        return Constant(bool(leaf.mask >> state & 1)) if isinstance(leaf, States) else leaf
+        return Constant(bool(leaf.mask >> state & 1)) if isinstance(leaf, StatesCondition) else leaf
 
     return rewrite(node, replace)
 
@@ -54,7 +54,7 @@ def in_table(node: Node, family: int) -> Node:
     """
 
     def replace(leaf: Leaf, _positive: bool) -> Node:
-        foreign = isinstance(leaf, Host) and len(leaf.address) != IPV4_LENGTH
+        foreign = isinstance(leaf, HostCondition) and len(leaf.address) != IPV4_LENGTH
         return FALSE if foreign and family == AF_INET else leaf
 
     return rewrite(node, replace)

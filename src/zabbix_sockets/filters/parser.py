@@ -10,7 +10,15 @@ from zabbix_sockets.filters import terms
 from zabbix_sockets.filters.faults import fault
 from zabbix_sockets.filters.hosts import SyntaxFaultError, parse_endpoint, parse_number, parse_port
 from zabbix_sockets.filters.states import ALL, NAMES, mask_of
-from zabbix_sockets.filters.terms import And, Host, Named, Node, Not, Or, Port
+from zabbix_sockets.filters.terms import (
+    And,
+    HostCondition,
+    NameCondition,
+    Node,
+    Not,
+    Or,
+    PortCondition,
+)
 from zabbix_sockets.filters.words import AND, CLOSE, END, NOT, OPEN, OR, Word, split
 from zabbix_sockets.model.errors import UsageError
 
@@ -158,7 +166,7 @@ class _Parser:
             excluded = self._take().text != "state"
             states = self._mask()
             mask = mask & ~states if excluded else mask | states
-        return terms.States(mask)
+        return terms.StatesCondition(mask)
 
     def _mask(self) -> int:
         word = self._take()
@@ -172,7 +180,7 @@ class _Parser:
         name = "" if word.quoted else word.text
         if name in _STATE:
             mask = self._mask()
-            return terms.States(mask if name == "state" else ALL & ~mask)
+            return terms.StatesCondition(mask if name == "state" else ALL & ~mask)
         if name in ("sport", "dport"):
             return self._port(local=name == "sport")
         if name in ("src", "dst"):
@@ -218,7 +226,7 @@ class _Parser:
             return _compared(local, comparison, port)
         if comparison not in ("=", "!="):
             raise self._fault(sign, "addresses are compared by = and != only")
-        node = Host(local, address, prefix, port)
+        node = HostCondition(local, address, prefix, port)
         return node if comparison == "=" else Not(node)
 
     def _equal(self, name: str) -> Node:
@@ -232,22 +240,22 @@ class _Parser:
 
     def _leaf(self, name: str, word: Word) -> Node:
         if name == "process":
-            return terms.ProcessName(word.text)
+            return terms.ProcessCondition(word.text)
         if name == "fwmark":
             value, slash, mask = word.text.partition("/")
-            return terms.Mark(
+            return terms.MarkCondition(
                 self._number(name, word, value),
                 self._number(name, word, mask if slash else "0xffffffff"),
             )
         if name == "pid":
-            return terms.Pid(self._number(name, word, word.text))
+            return terms.PidCondition(self._number(name, word, word.text))
         number = None if word.quoted else parse_number(word.text)
         if number is not None and number <= _MAX_WORD:
             if name == "dev":
-                return terms.Device(number)
+                return terms.DeviceCondition(number)
             if name == "user":
-                return terms.User(number)
-        return Named(name, word.text, word.at, word.end)
+                return terms.UserCondition(number)
+        return NameCondition(name, word.text, word.at, word.end)
 
     def _number(self, name: str, word: Word, text: str) -> int:
         number = parse_number(text)
@@ -279,5 +287,5 @@ def _compared(local: bool, comparison: str, number: int | None) -> Node:
     if number is None:
         return terms.Constant(comparison == "=")
     if comparison in _NEGATED:
-        return Not(Port(local, _NEGATED[comparison], number))
-    return Port(local, comparison, number)
+        return Not(PortCondition(local, _NEGATED[comparison], number))
+    return PortCondition(local, comparison, number)

@@ -63,14 +63,14 @@ class Not(_Compound):
         return self.parts[0]
 
 
-class States(NamedTuple):
+class StatesCondition(NamedTuple):
     """The socket's state is one of a mask of the kernel's numbers."""
 
     mask: int
     kind: str = "state"
 
 
-class Port(NamedTuple):
+class PortCondition(NamedTuple):
     """A port equals a number (`=`), or is one of those from or up to it (`>=`, `<=`)."""
 
     local: bool
@@ -79,7 +79,7 @@ class Port(NamedTuple):
     kind: str = "port"
 
 
-class Host(NamedTuple):
+class HostCondition(NamedTuple):
     """An address has the first *prefix* bits of another one; a port, unless None, is equal.
 
     As inet_diag_bc_run() does it: an IPv4 address also fits the IPv6 one that maps it.
@@ -92,7 +92,7 @@ class Host(NamedTuple):
     kind: str = "host"
 
 
-class Named(NamedTuple):
+class NameCondition(NamedTuple):
     """Something that has to be looked up: `dev`, `cgroup`, `user` or `netns` and its name.
 
     text[at:end] of the expression is the name.
@@ -105,14 +105,14 @@ class Named(NamedTuple):
     kind: str = "named"
 
 
-class Device(NamedTuple):
+class DeviceCondition(NamedTuple):
     """The socket is bound to the device with this index."""
 
     ifindex: int
     kind: str = "dev"
 
 
-class Mark(NamedTuple):
+class MarkCondition(NamedTuple):
     """The bits of the socket's mark (SO_MARK) that are in *mask* are *value*."""
 
     value: int
@@ -120,35 +120,46 @@ class Mark(NamedTuple):
     kind: str = "fwmark"
 
 
-class Cgroup(NamedTuple):
+class CgroupCondition(NamedTuple):
     """The socket was made in the cgroup with this id."""
 
     number: int
     kind: str = "cgroup"
 
 
-class User(NamedTuple):
+class UserCondition(NamedTuple):
     """The socket is this user's; one without an inode is nobody's."""
 
     uid: int
     kind: str = "user"
 
 
-class ProcessName(NamedTuple):
+class ProcessCondition(NamedTuple):
     """One of the socket's processes has this name, as it is shown or as it is."""
 
     name: str
     kind: str = "process"
 
 
-class Pid(NamedTuple):
+class PidCondition(NamedTuple):
     """One of the socket's processes has this pid."""
 
     pid: int
     kind: str = "pid"
 
 
-Leaf = Union[States, Port, Host, Named, Device, Mark, Cgroup, User, ProcessName, Pid]
+Leaf = Union[
+    StatesCondition,
+    PortCondition,
+    HostCondition,
+    NameCondition,
+    DeviceCondition,
+    MarkCondition,
+    CgroupCondition,
+    UserCondition,
+    ProcessCondition,
+    PidCondition,
+]
 """A condition."""
 Node = Union[Constant, And, Or, Not, Leaf]
 """An expression, or a part of one."""
@@ -171,7 +182,9 @@ def leaves(node: Node) -> Iterator[Leaf]:
 
 def kinds(node: Node) -> frozenset[str]:
     """Return the kinds of an expression's conditions: `state`, `dev`, `process` and so on."""
-    return frozenset(leaf.what if isinstance(leaf, Named) else leaf.kind for leaf in leaves(node))
+    return frozenset(
+        leaf.what if isinstance(leaf, NameCondition) else leaf.kind for leaf in leaves(node)
+    )
 
 
 def keep(leaf: Leaf, _positive: bool) -> Node:

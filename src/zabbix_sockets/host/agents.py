@@ -29,7 +29,7 @@ _TIMEOUT = 3.0
 _PLUGINS = "plugins.d"
 
 
-class Agent(NamedTuple):
+class InstalledAgent(NamedTuple):
     """An agent that is set up on this host.
 
     Attributes:
@@ -127,7 +127,7 @@ class Agent(NamedTuple):
         return tuple(self.program.config.values("UserParameter"))
 
 
-def find_agents(root: str = "", ask_version: AskVersion = version_of) -> list[Agent]:
+def find_agents(root: str = "", ask_version: AskVersion = version_of) -> list[InstalledAgent]:
     """Return the agents of the host whose files are below *root* (empty: this one).
 
     agentd's come first, then by the paths of their configuration files. *ask_version* says the
@@ -140,9 +140,9 @@ def find_agents(root: str = "", ask_version: AskVersion = version_of) -> list[Ag
     ]
 
 
-def _agent(program: Program, root: str) -> Agent:
+def _agent(program: Program, root: str) -> InstalledAgent:
     folder, reason = _include_folder(program, root)
-    return Agent(program.kind, program, folder, reason)
+    return InstalledAgent(program.kind, program, folder, reason)
 
 
 def _include_folder(program: Program, root: str) -> tuple[str | None, str]:

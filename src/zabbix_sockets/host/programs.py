@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from zabbix_sockets.host.accounts import Accounts
 from zabbix_sockets.host.processes import Running, find_running, may_only_root_change
-from zabbix_sockets.host.units import Service, find_services
+from zabbix_sockets.host.units import ServiceUnit, find_services
 from zabbix_sockets.host.zabbix_config import (
     Syntax,
     ZabbixConfig,
@@ -128,7 +128,7 @@ def running_programs(kind: str, root: str = "") -> list[Running]:
     return find_running(_NAMES[kind], _users(_services(kind, root), Accounts(root)), root)
 
 
-def _services(kind: str, root: str) -> list[Service]:
+def _services(kind: str, root: str) -> list[ServiceUnit]:
     name = _NAMES[kind]
     return [each for each in find_services(name, root) if _is_of(each.program, name)]
 
@@ -136,7 +136,7 @@ def _services(kind: str, root: str) -> list[Service]:
 class _Found(NamedTuple):
     """What speaks of a configuration file."""
 
-    service: Service | None
+    service: ServiceUnit | None
     running: Running | None
 
 
@@ -170,7 +170,7 @@ class _Describer:
             running,
         )
 
-    def _executable(self, service: Service | None, running: Running | None) -> str | None:
+    def _executable(self, service: ServiceUnit | None, running: Running | None) -> str | None:
         name = _NAMES[self._kind]
         given = [running.executable] if running else []
         given += [service.program] if service else []
@@ -190,7 +190,7 @@ class _Describer:
         return os.path.dirname(path)
 
     def _identity(
-        self, config: ZabbixConfig, service: Service | None, running: Running | None
+        self, config: ZabbixConfig, service: ServiceUnit | None, running: Running | None
     ) -> tuple[str, tuple[str, ...]]:
         """Return the user's name, and the names of its groups, at least one.
 
@@ -228,7 +228,7 @@ class _Describer:
         return settings.get("User") or _DEFAULT_USER
 
 
-def _users(services: list[Service], accounts: Accounts) -> set[int]:
+def _users(services: list[ServiceUnit], accounts: Accounts) -> set[int]:
     """Return the uids that a program of that kind may have: of root, its units, and usual users."""
     names = {each.user for each in services if each.user} | set(_USUAL_USERS)
     found = (accounts.user(name) for name in names)

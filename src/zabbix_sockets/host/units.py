@@ -19,7 +19,7 @@ _SPECIFIER = re.compile(r"%([%pPnNiIjJ])")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-class Service(NamedTuple):
+class ServiceUnit(NamedTuple):
     """A service unit.
 
     Attributes:
@@ -48,7 +48,7 @@ class Service(NamedTuple):
         return self.command[0] if self.command else ""
 
 
-def find_services(program: str, root: str = "") -> list[Service]:
+def find_services(program: str, root: str = "") -> list[ServiceUnit]:
     """Return the services below *root* with a file that has the text *program*, in order of names.
 
     A template counts by its instances that are enabled; what is masked doesn't.
@@ -69,7 +69,7 @@ def find_services(program: str, root: str = "") -> list[Service]:
     return [each for each in services if each]
 
 
-def _read(name: str, folders: UnitFolders, root: str) -> Service | None:
+def _read(name: str, folders: UnitFolders, root: str) -> ServiceUnit | None:
     path, drop_ins = folders.file(name), folders.drop_ins(name)
     if (path and _is_masked(root + path)) or not (path or drop_ins):
         return None
@@ -108,10 +108,10 @@ class _Section:
             else:
                 values.clear()
 
-    def service(self) -> Service:
+    def service(self) -> ServiceUnit:
         """Return the service, without its files."""
         starts = self._all("ExecStart")
-        return Service(
+        return ServiceUnit(
             self._name,
             "",
             self._command(starts[-1], self._environment()) if starts else (),

@@ -22,8 +22,8 @@ from zabbix_sockets.provision.templates import SEPARATE_GROUPS, Version, parse_v
 if not hasattr(ZabbixAPI, "check_authentication"):
     raise ImportError("another distribution's pyzabbix", name=failures.PY_ZABBIX)
 
-Row = dict[str, Any]
-"""An object of the API's JSON, as get methods return them."""
+ApiObject = dict[str, Any]
+"""An object of the API's JSON: a host, a map, an element of one ..."""
 _Decoded = TypeVar("_Decoded")
 
 USER_ROLE, ADMIN_ROLE = 1, 2
@@ -150,7 +150,7 @@ class Api:
             ) from None
 
     def rows(
-        self, method: str, decode: Callable[[Row], _Decoded], **parameters: object
+        self, method: str, decode: Callable[[ApiObject], _Decoded], **parameters: object
     ) -> list[_Decoded]:
         """Return the objects of a get method, each as the function *decode* gives it.
 
@@ -232,7 +232,7 @@ class _Session(requests.Session):
         return settings
 
 
-def _decode_user(row: Row) -> tuple[str, int]:
+def _decode_user(row: ApiObject) -> tuple[str, int]:
     return str(row["username"]), int(row["type"])
 
 

@@ -10,7 +10,7 @@ from zabbix_sockets.provision.api import Api, connected
 from zabbix_sockets.provision.failures import RefusedError, in_one_line
 from zabbix_sockets.provision.inventory import read_groupid, read_inventory, read_templateid
 from zabbix_sockets.provision.options import DesiredState, ProvisionOptions, desired_state
-from zabbix_sockets.provision.plan import Change, HostPlan, Ids, Plan, group_of, make_plan
+from zabbix_sockets.provision.plan import Change, HostPlan, Ids, ProvisionPlan, group_of, make_plan
 from zabbix_sockets.provision.templates import (
     TEMPLATE_GROUP,
     Differences,
@@ -91,7 +91,7 @@ def _provision(
     """Read the actual state, then make all changes."""
     rules = import_rules(api.version, delete_missing=desired.delete_missing)
     imports = [_compare(api, template, source, rules) for template, source in sources.items()]
-    plan = make_plan(desired, read_inventory(api, desired)) if desired.hosts else Plan(())
+    plan = make_plan(desired, read_inventory(api, desired)) if desired.hosts else ProvisionPlan(())
     if not api.is_super_admin:
         _check_groups(imports, plan)
     for each in imports:
@@ -105,7 +105,7 @@ def _provision(
         )
 
 
-def _check_groups(imports: list[_Import], plan: Plan) -> None:
+def _check_groups(imports: list[_Import], plan: ProvisionPlan) -> None:
     """Raise SocketsError where only a Super admin could create a group that is needed."""
     hint = "a role of type Super admin can create it; else give the user read-write access to it"
     if any(each.differences.adds_groups for each in imports):
@@ -141,7 +141,9 @@ def _import(api: Api, each: _Import, journal: _Journal) -> None:
     _do(api, change, _NO_IDS, journal)
 
 
-def _change_hosts(api: Api, desired: DesiredState, plan: Plan, journal: _Journal) -> dict[str, str]:
+def _change_hosts(
+    api: Api, desired: DesiredState, plan: ProvisionPlan, journal: _Journal
+) -> dict[str, str]:
     """Carry out the plan for the hosts; return the hint of each refusal, by host name."""
     if plan.new_group:
         _do(api, _new_group(plan.new_group), _NO_IDS, journal)

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from zabbix_sockets.model.errors import SocketsError
-from zabbix_sockets.provision.api import Api, Row
+from zabbix_sockets.provision.api import Api, ApiObject
 from zabbix_sockets.provision.interfaces import Interface, decode_interface
 from zabbix_sockets.provision.macros import identity
 from zabbix_sockets.provision.options import DesiredState
-from zabbix_sockets.provision.plan import PROXY_OBJECTS, Host, Inventory, group_of
+from zabbix_sockets.provision.plan import PROXY_OBJECTS, Inventory, ServerHost, group_of
 from zabbix_sockets.provision.templates import NAMES
 
 _DISCOVERED = 4
@@ -26,7 +26,7 @@ class _Found(NamedTuple):
     """A host whose templates, or the templates that these are linked to, may be of ours."""
 
     name: str
-    host: Host
+    host: ServerHost
     templates: Mapping[str, str]  # names by id
 
 
@@ -119,7 +119,7 @@ def _read_taken(api: Api, names: list[str]) -> dict[str, str]:
     return {**shown, **dict.fromkeys(templates, "a template has this name")}
 
 
-def _read_hosts(api: Api, desired: DesiredState) -> dict[str, Host]:
+def _read_hosts(api: Api, desired: DesiredState) -> dict[str, ServerHost]:
     of_new = api.version >= PROXY_OBJECTS
     only = {"filter": {"host": desired.hosts}}
     found = api.rows(
@@ -177,10 +177,10 @@ def _ours(templates: Mapping[str, str], known: Mapping[str, _Template]) -> dict[
     return ours
 
 
-def _decode_host(row: Row) -> _Found:
+def _decode_host(row: ApiObject) -> _Found:
     proxyid = str(row["proxyid"] if "proxyid" in row else row["proxy_hostid"])
     groups = row["hostgroups"] if "hostgroups" in row else row["groups"]
-    host = Host(
+    host = ServerHost(
         str(row["hostid"]),
         {},
         dict(map(_decode_macro, row["macros"])),
@@ -192,16 +192,16 @@ def _decode_host(row: Row) -> _Found:
     return _Found(str(row["host"]), host, _names_by_id(row["parentTemplates"]))
 
 
-def _decode_hostid(row: Row) -> str:
+def _decode_hostid(row: ApiObject) -> str:
     return str(row["hostid"])
 
 
-def _decode_macro(row: Row) -> tuple[tuple[str, ...], str | None]:
+def _decode_macro(row: ApiObject) -> tuple[tuple[str, ...], str | None]:
     value = None if int(row["type"]) == _SECRET else str(row["value"])
     return identity(str(row["macro"])), value
 
 
-def _decode_template(row: Row) -> tuple[str, _Template]:
+def _decode_template(row: ApiObject) -> tuple[str, _Template]:
     return str(row["templateid"]), _Template(str(row["host"]), _names_by_id(row["parentTemplates"]))
 
 

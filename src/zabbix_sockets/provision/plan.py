@@ -20,7 +20,7 @@ _OWN_OF_DISCOVERED: Version = (7, 0)
 6.0 links a template too, and its next discovery takes it away again."""
 
 
-class Host(NamedTuple):
+class ServerHost(NamedTuple):
     """A host as the server has it.
 
     Attributes:
@@ -55,7 +55,7 @@ class Inventory(NamedTuple):
     """
 
     version: Version
-    hosts: Mapping[str, Host]
+    hosts: Mapping[str, ServerHost]
     taken: Mapping[str, str] = {}
     groupid: str | None = None
     proxyid: str | None = None
@@ -100,7 +100,7 @@ class HostPlan(NamedTuple):
     unmet: bool = False
 
 
-class Plan(NamedTuple):
+class ProvisionPlan(NamedTuple):
     """The changes to all hosts; *new_group* is the host group to create first, empty for none."""
 
     hosts: tuple[HostPlan, ...]
@@ -112,7 +112,7 @@ def group_of(desired: DesiredState) -> str:
     return desired.group or DEFAULT_GROUP
 
 
-def make_plan(desired: DesiredState, inventory: Inventory) -> Plan:
+def make_plan(desired: DesiredState, inventory: Inventory) -> ProvisionPlan:
     """Return the changes that bring *inventory*, the actual state, to *desired*.
 
     Raises:
@@ -131,7 +131,7 @@ def make_plan(desired: DesiredState, inventory: Inventory) -> Plan:
     _check_interfaces(desired, inventory)
     plans = (_plan_host(name, desired, inventory) for name in desired.hosts)
     new_group = group_of(desired) if missing and inventory.groupid is None else ""
-    return Plan(tuple(plans), new_group)
+    return ProvisionPlan(tuple(plans), new_group)
 
 
 def _check_interfaces(desired: DesiredState, inventory: Inventory) -> None:
@@ -170,7 +170,7 @@ def _plan_host(name: str, desired: DesiredState, inventory: Inventory) -> HostPl
     return HostPlan(name, (*link, *added), (*_kept(name, host, desired, inventory), *kept))
 
 
-def _obstacle(host: Host, desired: DesiredState, version: Version) -> str:
+def _obstacle(host: ServerHost, desired: DesiredState, version: Version) -> str:
     """Return in words why the host can't become as desired; empty: it can."""
     is_linked = desired.linked.name in host.linked
     if host.linked and not is_linked:
@@ -219,7 +219,7 @@ def _proxy_parameters(proxyid: str, version: Version) -> dict[str, object]:
     return {"proxy_hostid": proxyid}
 
 
-def _link(name: str, host: Host, desired: DesiredState) -> Change:
+def _link(name: str, host: ServerHost, desired: DesiredState) -> Change:
     adds = desired.linked.needs_interface and not host.interface and desired.interface
 
     def parameters(ids: Ids) -> dict[str, object]:
@@ -231,7 +231,7 @@ def _link(name: str, host: Host, desired: DesiredState) -> Change:
     return Change("link", what, "host.massadd", parameters, details)
 
 
-def _macros(name: str, host: Host, desired: DesiredState) -> Iterator[Change | str]:
+def _macros(name: str, host: ServerHost, desired: DesiredState) -> Iterator[Change | str]:
     """Yield the changes that add macros, and a note on each macro that has another value."""
     for macro in desired.macros:
         key = identity(macro.name)
@@ -243,13 +243,15 @@ def _macros(name: str, host: Host, desired: DesiredState) -> Iterator[Change | s
             yield f"macro {macro.name} of host {name} stays {in_one_line(value)!r}"
 
 
-def _add_macro(name: str, host: Host, macro: Macro) -> Change:
+def _add_macro(name: str, host: ServerHost, macro: Macro) -> Change:
     request: dict[str, object] = {"hostid": host.hostid, **macro.parameters()}
     what = f"macro {_shown(macro)} to host {name}"
     return Change("add", what, "usermacro.create", lambda _ids: request)
 
 
-def _kept(name: str, host: Host, desired: DesiredState, inventory: Inventory) -> Iterator[str]:
+def _kept(
+    name: str, host: ServerHost, desired: DesiredState, inventory: Inventory
+) -> Iterator[str]:
     """Yield a note on each setting that is not as desired, and that stays as it is."""
     if inventory.proxyid is not None and host.proxyid != inventory.proxyid:
         yield f"host {name} is not monitored by proxy {desired.proxy}: left as it is"

@@ -8,8 +8,8 @@ import time
 from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.sending.delivery import Report, catching_up, drain_delay
 from zabbix_sockets.sending.options import Pushing
-from zabbix_sockets.sending.pusher import Make, Pusher
-from zabbix_sockets.sending.service import Service
+from zabbix_sockets.sending.pusher import MakeDocument, Pusher
+from zabbix_sockets.sending.service import PushLoop
 from zabbix_sockets.sending.spool import Spool
 from zabbix_sockets.sending.systemd import watchdog_seconds
 
@@ -20,7 +20,7 @@ _LONGEST_DOCUMENT = 1.5, 2.0
 calls, see command/send.py), and so many seconds besides."""
 
 
-def send(options: Pushing, timeout: float, make: Make) -> None:
+def send(options: Pushing, timeout: float, make: MakeDocument) -> None:
     """Push a document that *make* returns, once or with an interval again and again.
 
     *timeout*: the seconds that *make* may take.
@@ -36,7 +36,7 @@ def send(options: Pushing, timeout: float, make: Make) -> None:
             sys.stderr.write(f"note: {said}\n")
         if options.how.interval:
             _check(pusher, timeout)
-            Service(pusher, options.how.interval).run()
+            PushLoop(pusher, options.how.interval).run()
         else:
             if pusher.target.has_alternatives:
                 sys.stderr.write(f"note: pushing {pusher.target}\n")

@@ -21,14 +21,14 @@ ASKING_SECONDS = 10.0
 """The seconds for which a push may send groups one by one, for all destinations together."""
 
 
-class Moment(NamedTuple):
+class ValueTime(NamedTuple):
     """The moment of a document, in Unix seconds and nanoseconds, for all its values."""
 
     clock: int
     ns: int
 
     @classmethod
-    def at(cls, nanoseconds: int) -> "Moment":
+    def at(cls, nanoseconds: int) -> "ValueTime":
         """Return the moment of a time in nanoseconds since 1970."""
         return cls(*divmod(nanoseconds, 10**9))
 
@@ -37,7 +37,7 @@ class Content(Protocol):
     """The content of pushes: it makes packets of a document, and judges the outcomes."""
 
     def packets(
-        self, document: Document, moment: Moment, destinations: Iterable[str]
+        self, document: Document, moment: ValueTime, destinations: Iterable[str]
     ) -> dict[str, list[Packet]]:
         """Return for each destination the packets to push, in their order."""
 
@@ -61,7 +61,7 @@ class WholeDocument:
         self._host = host
 
     def packets(
-        self, document: Document, moment: Moment, destinations: Iterable[str]
+        self, document: Document, moment: ValueTime, destinations: Iterable[str]
     ) -> dict[str, list[Packet]]:
         """Return for each destination the one packet with the document."""
         value = Value(self._host, MASTER_KEY, *moment, to_json(document).decode())
@@ -101,7 +101,7 @@ class SingleValues:
         self._tidied: int | None = None
 
     def packets(
-        self, document: Document, moment: Moment, destinations: Iterable[str]
+        self, document: Document, moment: ValueTime, destinations: Iterable[str]
     ) -> dict[str, list[Packet]]:
         """Return for each destination the host's group, and the groups that it has items for.
 
@@ -213,7 +213,7 @@ class SingleValues:
             self._ledgers[destination] = Ledger(self._spool.path, destination)
         return self._ledgers[destination]
 
-    def _values(self, groups: Iterable[Group], moment: Moment) -> list[Value]:
+    def _values(self, groups: Iterable[Group], moment: ValueTime) -> list[Value]:
         return [
             Value(self._host, key, *moment, text) for group in groups for key, text in group.values
         ]

@@ -25,9 +25,6 @@ collector."""
 _KINDS = {row.SINGULAR: kind for kind, row in ROWS.items()}
 """The names of the lists by the second part of their keys."""
 
-Key = str
-Text = str
-
 
 class Group(NamedTuple):
     """The values for the items of one row, or of the host, which a server creates together.
@@ -38,7 +35,7 @@ class Group(NamedTuple):
     """
 
     name: str
-    values: tuple[tuple[Key, Text], ...]
+    values: tuple[tuple[str, str], ...]
 
 
 class Figures:
@@ -91,13 +88,13 @@ class Figures:
         values = self._values(kind, document.absent.get(kind, {}), row_id)
         return Group(name, values) if values else None
 
-    def _values(self, kind: str, fields: object, row_id: str) -> tuple[tuple[Key, Text], ...]:
+    def _values(self, kind: str, fields: object, row_id: str) -> tuple[tuple[str, str], ...]:
         suffix = "[" + _quoted(row_id) + "]" if kind else ""
         texts = ((key, _text(value_at(fields, path))) for key, path in self._paths[kind].items())
         return tuple((key + suffix, text) for key, text in texts if text is not None)
 
 
-def _text(value: object) -> Text | None:
+def _text(value: object) -> str | None:
     """Return a value as text, a list as a line for each item; None for None."""
     if isinstance(value, list):
         return "\n".join(map(str, value))

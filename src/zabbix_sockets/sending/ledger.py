@@ -53,7 +53,7 @@ FROM groups WHERE destination = ?
 wrong, may have anything in a column: so each is read as what it should be."""
 
 
-class Entry(NamedTuple):
+class GroupState(NamedTuple):
     """The state of a group; moments are Unix seconds.
 
     Attributes:
@@ -81,13 +81,13 @@ class Ledger:
     def __init__(self, path: str, destination: str) -> None:
         self._path = path
         self._destination = destination
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, GroupState] = {}
         try:
             with _table(path) as database:
                 rows = database.execute(_ENTRIES, (destination,)).fetchall()
         except sqlite3.Error:
             rows = []
-        self._entries = {name: Entry(*entry) for name, *entry in rows}
+        self._entries = {name: GroupState(*entry) for name, *entry in rows}
         self._stored = dict(self._entries)
 
     def known(self) -> dict[str, int]:
@@ -135,17 +135,17 @@ class Ledger:
         """Keep the numbers of processed and refused values of a group sent by itself at *now*."""
         entry = self._entries.get(name)
         if processed:
-            self._entries[name] = Entry(refused, processed + refused, now)
+            self._entries[name] = GroupState(refused, processed + refused, now)
             return
         seen, attempts = (entry.seen, entry.attempts) if entry else (now, 0)
         attempts = min(attempts, ATTEMPTS - 1) + 1
-        self._entries[name] = Entry(None, 0, seen, attempts, now)
+        self._entries[name] = GroupState(None, 0, seen, attempts, now)
 
     def forget(self, names: Iterable[str]) -> None:
         """Forget the numbers of refused values of these groups: they are to be found out anew."""
         for name in names:
             if name in self._entries:
-                self._entries[name] = Entry(None, 0, self._entries[name].seen)
+                self._entries[name] = GroupState(None, 0, self._entries[name].seen)
 
     def see(self, names: Iterable[str], now: int) -> None:
         """Keep that these groups are in a document; drop those that were in none for 30 days."""

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 from zabbix_sockets.document.document import Document, read_document
-from zabbix_sockets.document.head import Spool as SpoolFields
+from zabbix_sockets.document.head import SpoolFigures
 from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.sending import transport
-from zabbix_sockets.sending.contents import Content, Moment, SingleValues, WholeDocument
+from zabbix_sockets.sending.contents import Content, SingleValues, ValueTime, WholeDocument
 from zabbix_sockets.sending.database import ALONE_SECONDS, HeldError, is_trap_for_root
 from zabbix_sockets.sending.delivery import Delivery, Report, WaitPolicy, push_all
 from zabbix_sockets.sending.figures import Figures
@@ -21,7 +21,7 @@ from zabbix_sockets.sending.spool import FILE, FOLDER, VALUES_FILE, Spool
 from zabbix_sockets.sending.target import Target
 from zabbix_sockets.sending.transport import GRACE, Outcome
 
-Make = Callable[[], str]
+MakeDocument = Callable[[], str]
 """Makes a new document, and returns its JSON."""
 
 _SLACK_SECONDS = 10.0
@@ -45,7 +45,7 @@ class Pusher:
         SocketsError: the spool can't be opened.
     """
 
-    def __init__(self, options: Pushing, make: Make) -> None:
+    def __init__(self, options: Pushing, make: MakeDocument) -> None:
         self._how = how = options.how
         self._make = make
         self.target = Target(options.to)
@@ -79,7 +79,7 @@ class Pusher:
             self.spool.tidy(self.target.destinations, int(time.time()))
         state = self._delivery.state()
         if state is not None:
-            document.collector.spool = SpoolFields(
+            document.collector.spool = SpoolFigures(
                 waiting=state.waiting, dropped=state.dropped, oldest=state.oldest or 0
             )
         return document
@@ -90,7 +90,7 @@ class Pusher:
         Raises:
             SocketsError: it could be neither sent nor put into the spool.
         """
-        moment = Moment.at(time.time_ns())
+        moment = ValueTime.at(time.time_ns())
         packets = self._content.packets(document, moment, self.target.destinations)
         self._reports = self._finish(self._delivery.deliver(packets))
         return self._reports

@@ -32,7 +32,7 @@ _AFTER_FAULT = 1.0
 """Seconds to sleep where not even waiting works: for want of memory, as a rule."""
 
 
-class Service:
+class PushLoop:
     """Pushes at every *interval* seconds until SIGTERM or SIGINT."""
 
     def __init__(self, pusher: Pusher, interval: float) -> None:

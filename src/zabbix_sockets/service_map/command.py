@@ -16,8 +16,8 @@ from zabbix_sockets.provision.frontend import Frontend, parse_frontend
 from zabbix_sockets.provision.templates import check_version
 from zabbix_sockets.service_map import printed
 from zabbix_sockets.service_map.drawing import HOST, Aliases, Drawing, RowId, around, draw
-from zabbix_sockets.service_map.labels import MOST_PARTS, Figures, is_between_hosts
-from zabbix_sockets.service_map.matching import Host, flows
+from zabbix_sockets.service_map.labels import MOST_PARTS, LabelFigures, is_between_hosts
+from zabbix_sockets.service_map.matching import MapHost, flows
 from zabbix_sockets.service_map.options import (
     DOT,
     MAP,
@@ -28,7 +28,7 @@ from zabbix_sockets.service_map.options import (
 )
 from zabbix_sockets.service_map.reading import (
     Found,
-    Selection,
+    HostSelection,
     read_hosts,
     read_icons,
     read_map_ids,
@@ -69,7 +69,7 @@ def draw_map(options: MapOptions) -> None:
         check_version(api.version)
         api.login(credentials.complete(found), USER_ROLE)
         drawn = options.drawn
-        seen = read_hosts(api, Selection(drawn.group, drawn.host, drawn.tag), _progress)
+        seen = read_hosts(api, HostSelection(drawn.group, drawn.host, drawn.tag), _progress)
         seen = seen._replace(hosts=tuple(resolved(seen.hosts)))
         drawing = _drawing(options, seen, aliases)
         if options.format == MAP:
@@ -164,7 +164,7 @@ def _make(api: Api, options: MapOptions, seen: Found, drawing: Drawing, path: st
     if options.upkeep.host_for_sums:
         sums = set_sums(api, options, made[-1].drawing, items.live)
     moment = time.strftime("as of %-d %b %Y, %H:%M", time.localtime(now))
-    figures = Figures(items.live, seen.counted, sums, moment)
+    figures = LabelFigures(items.live, seen.counted, sums, moment)
     wishes = Wishes(now, options.upkeep.keep * _DAY, options.upkeep.relayout, read_icons(api))
     writer = Writer(api, options, figures, items, wishes, ids)
     remembered = {sheet.name: writer.write(sheet, state.get(sheet.name)) for sheet in made}
@@ -193,7 +193,7 @@ def _labelled_rows(made: list[Sheet], *, sums: bool) -> list[RowId]:
     return sorted(rows)
 
 
-def _tell_left_out(hosts: tuple[Host, ...]) -> None:
+def _tell_left_out(hosts: tuple[MapHost, ...]) -> None:
     lacking = [host for host in hosts if host.told.left_out]
     if lacking:
         count = sum(host.told.left_out for host in lacking)

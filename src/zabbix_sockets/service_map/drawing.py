@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from zabbix_sockets.service_map.matching import Flow, Host, is_loopback
+from zabbix_sockets.service_map.matching import Flow, MapHost, is_loopback
 
 HOST, END, GROUP, MORE = "host", "end", "group", "more"
 """The kinds of elements: a host, an end of no known host, a group of hosts, several elements in the
@@ -42,7 +42,7 @@ class Element(NamedTuple):
         return self.key.partition("/")[0]
 
 
-class Part(NamedTuple):
+class LinePart(NamedTuple):
     """What processes of one name talk about with one kind of server, on a line.
 
     Attributes:
@@ -62,7 +62,7 @@ Pair = tuple[str, str]
 """The keys of two elements, in ascending order."""
 
 
-class Line(NamedTuple):
+class MapLine(NamedTuple):
     """A line: all that two elements have with each other.
 
     Attributes:
@@ -73,7 +73,7 @@ class Line(NamedTuple):
 
     client: str
     server: str
-    parts: tuple[Part, ...]
+    parts: tuple[LinePart, ...]
 
     @property
     def pair(self) -> Pair:
@@ -85,7 +85,7 @@ class Drawing(NamedTuple):
     """Elements by key, and lines by the keys of their elements."""
 
     elements: Mapping[str, Element]
-    lines: Mapping[Pair, Line]
+    lines: Mapping[Pair, MapLine]
 
     def of(self, keys: Iterable[str]) -> Drawing:
         """Return the part of the drawing with the elements of these keys."""
@@ -117,7 +117,7 @@ class Aliases:
 
 
 def draw(
-    hosts: Sequence[Host], found: Iterable[Flow], aliases: Aliases, *, loopback: bool = False
+    hosts: Sequence[MapHost], found: Iterable[Flow], aliases: Aliases, *, loopback: bool = False
 ) -> Drawing:
     """Return the drawing of all hosts and of what was found of them.
 
@@ -187,8 +187,8 @@ def server_of(flow: Flow) -> str:
     return named or f"port {flow.upstream.end.port}"
 
 
-def _lines(crossing: Mapping[tuple[str, str], Sequence[Flow]]) -> dict[Pair, Line]:
-    parts: dict[Pair, dict[str, list[Part]]] = defaultdict(dict)
+def _lines(crossing: Mapping[tuple[str, str], Sequence[Flow]]) -> dict[Pair, MapLine]:
+    parts: dict[Pair, dict[str, list[LinePart]]] = defaultdict(dict)
     for (client, server), found in crossing.items():
         parts[pair_of(client, server)][client] = _parts(found)
     lines = {}
@@ -196,25 +196,25 @@ def _lines(crossing: Mapping[tuple[str, str], Sequence[Flow]]) -> dict[Pair, Lin
         by_client = parts[pair]
         client, server = _client_and_server(pair, by_client)
         both = sorted((part for some in by_client.values() for part in some), key=_order_of)
-        lines[pair] = Line(client, server, tuple(both))
+        lines[pair] = MapLine(client, server, tuple(both))
     return lines
 
 
-def _client_and_server(pair: Pair, by_client: Mapping[str, Sequence[Part]]) -> tuple[str, str]:
+def _client_and_server(pair: Pair, by_client: Mapping[str, Sequence[LinePart]]) -> tuple[str, str]:
     """Return the ends of a line by what each of them is the client of: most makes the client."""
     client = max(sorted(by_client), key=lambda key: _upstreams(by_client[key]))
     return client, pair[0] if client == pair[1] else pair[1]
 
 
-def _upstreams(parts: Iterable[Part]) -> int:
+def _upstreams(parts: Iterable[LinePart]) -> int:
     return sum(len(part.upstreams) for part in parts)
 
 
-def _order_of(part: Part) -> tuple[int, str, str]:
+def _order_of(part: LinePart) -> tuple[int, str, str]:
     return -len(part.upstreams), part.client, part.server
 
 
-def _parts(found: Iterable[Flow]) -> list[Part]:
+def _parts(found: Iterable[Flow]) -> list[LinePart]:
     rows: dict[tuple[str, str], tuple[set[RowId], set[RowId]]] = defaultdict(lambda: (set(), set()))
     for flow in found:
         upstreams, listeners = rows[flow.upstream.process, server_of(flow)]
@@ -222,7 +222,7 @@ def _parts(found: Iterable[Flow]) -> list[Part]:
         if flow.listener:
             listeners.add((flow.server, flow.listener.row))
     return [
-        Part(client, server, tuple(sorted(upstreams)), tuple(sorted(listeners)))
+        LinePart(client, server, tuple(sorted(upstreams)), tuple(sorted(listeners)))
         for (client, server), (upstreams, listeners) in rows.items()
     ]
 
@@ -239,7 +239,7 @@ def folded(drawing: Drawing, fold: Callable[[str], Element]) -> Drawing:
         before = elements.get(element.key, element._replace(hostids=()))
         hostids = {*before.hostids, *drawing.elements[key].hostids}
         elements[element.key] = before._replace(hostids=tuple(sorted(hostids)))
-    crossing: dict[Pair, dict[str, list[Part]]] = defaultdict(lambda: defaultdict(list))
+    crossing: dict[Pair, dict[str, list[LinePart]]] = defaultdict(lambda: defaultdict(list))
     for line in drawing.lines.values():
         client, server = into[line.client].key, into[line.server].key
         if client != server:
@@ -249,11 +249,11 @@ def folded(drawing: Drawing, fold: Callable[[str], Element]) -> Drawing:
         by_client = crossing[pair]
         client, server = _client_and_server(pair, by_client)
         merged = _merged(part for some in by_client.values() for part in some)
-        lines[pair] = Line(client, server, merged)
+        lines[pair] = MapLine(client, server, merged)
     return Drawing(dict(sorted(elements.items())), lines)
 
 
-def _merged(parts: Iterable[Part]) -> tuple[Part, ...]:
+def _merged(parts: Iterable[LinePart]) -> tuple[LinePart, ...]:
     """Return the parts, those of the same names as one."""
     rows: dict[tuple[str, str], tuple[set[RowId], set[RowId]]] = defaultdict(lambda: (set(), set()))
     for part in parts:
@@ -261,7 +261,7 @@ def _merged(parts: Iterable[Part]) -> tuple[Part, ...]:
         upstreams.update(part.upstreams)
         listeners.update(part.listeners)
     made = (
-        Part(client, server, tuple(sorted(upstreams)), tuple(sorted(listeners)))
+        LinePart(client, server, tuple(sorted(upstreams)), tuple(sorted(listeners)))
         for (client, server), (upstreams, listeners) in rows.items()
     )
     return tuple(sorted(made, key=_order_of))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from zabbix_sockets.service_map.boxes import Size
-from zabbix_sockets.service_map.drawing import END, HOST, Element, Line, Part, RowId
+from zabbix_sockets.service_map.drawing import END, HOST, Element, LinePart, MapLine, RowId
 
 MAX_LABEL = 2048
 """The longest label that Zabbix takes, in characters."""
@@ -29,7 +29,7 @@ _LIVE = re.compile(r"\{\?.*?\)\}")
 ARROW = "\N{RIGHTWARDS ARROW}"
 
 
-class Figures(NamedTuple):
+class LabelFigures(NamedTuple):
     """The figures that labels may have.
 
     Attributes:
@@ -65,7 +65,7 @@ def element_label(element: Element) -> str:
     return "\n".join(lines)
 
 
-def line_label(line: Line, figures: Figures) -> str:
+def line_label(line: MapLine, figures: LabelFigures) -> str:
     """Return the label of a line between hosts, or between a host and an end: its processes.
 
     Each has its own figure, as far as there is one: live, else that of the drawing, which is dated.
@@ -81,7 +81,7 @@ def line_label(line: Line, figures: Figures) -> str:
     return "\n".join(lines)
 
 
-def _part_label(part: Part, figures: Figures) -> tuple[str, bool]:
+def _part_label(part: LinePart, figures: LabelFigures) -> tuple[str, bool]:
     """Return a part's text, and whether a figure of it is that of the drawing."""
     name = f"{safe_text(part.client, _MAX_PROCESS)} {ARROW} {safe_text(part.server, _MAX_PROCESS)}"
     live = [figures.live[row] for row in part.upstreams if row in figures.live]
@@ -94,7 +94,7 @@ def _part_label(part: Part, figures: Figures) -> tuple[str, bool]:
     return (f"{name} ({count})" if count > 1 else name), False
 
 
-def sum_label(line: Line, figures: Figures) -> str:
+def sum_label(line: MapLine, figures: LabelFigures) -> str:
     """Return the label of a line between groups: the connections, else what talks, dated."""
     item = figures.sums.get(line.pair)
     if item:

@@ -50,7 +50,7 @@ _COLUMNS_BELOW = 6
 """The number of elements beside each other that have no line."""
 
 
-class Request(NamedTuple):
+class LayoutRequest(NamedTuple):
     """What is to be placed.
 
     Attributes:
@@ -80,7 +80,7 @@ class Layout(NamedTuple):
         return max(400, lowest + _SLOT)
 
 
-def place(request: Request, fixed: Mapping[str, Point] | None = None) -> Layout:
+def place(request: LayoutRequest, fixed: Mapping[str, Point] | None = None) -> Layout:
     """Return a layout in which no two labels overlap.
 
     Elements that are *fixed* stay where they are; others are put beside those they have lines with.
@@ -94,7 +94,7 @@ def place(request: Request, fixed: Mapping[str, Point] | None = None) -> Layout:
     return _without_overlaps(request, board.points)
 
 
-def _columns(request: Request) -> dict[str, Point]:
+def _columns(request: LayoutRequest) -> dict[str, Point]:
     """Return places in columns from clients to servers; elements without a line stand below."""
     talking = sorted({key for pair in request.lines for key in pair})
     points: dict[str, Point] = {}
@@ -152,7 +152,7 @@ def _sugiyama(
     return found
 
 
-def _settled(request: Request, points: dict[str, Point]) -> dict[str, Point]:
+def _settled(request: LayoutRequest, points: dict[str, Point]) -> dict[str, Point]:
     """Return the points, moved up or down until nothing overlaps, and as little apart as may be.
 
     What is found depends on where the search begins: so several beginnings are tried.
@@ -191,7 +191,7 @@ def _apart(points: Mapping[str, Point], factor: float, number: int) -> dict[str,
     return moved
 
 
-def _by_neighbours(request: Request, kept: Mapping[str, Point]) -> Iterator[str]:
+def _by_neighbours(request: LayoutRequest, kept: Mapping[str, Point]) -> Iterator[str]:
     """Yield the keys that have no place yet: those first that have lines with placed ones."""
     placed, waiting = set(kept), sorted(request.labels.keys() - kept.keys())
     while waiting:
@@ -212,7 +212,7 @@ class _Board:
     """
 
     def __init__(
-        self, request: Request, points: Mapping[str, Point], *, with_lines: bool = True
+        self, request: LayoutRequest, points: Mapping[str, Point], *, with_lines: bool = True
     ) -> None:
         self.points = dict(points)
         self._with_lines = with_lines
@@ -366,7 +366,7 @@ def _behind(box: Box, lines: Iterable[tuple[Point, Point]]) -> list[tuple[Point,
     ]
 
 
-def _without_overlaps(request: Request, points: Mapping[str, Point]) -> Layout:
+def _without_overlaps(request: LayoutRequest, points: Mapping[str, Point]) -> Layout:
     """Return the layout at these points, where labels that would overlap others are hidden."""
     taken = [element_box(points[key], size) for key, size in request.labels.items()]
     hidden = set()

@@ -9,12 +9,19 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from zabbix_sockets.model.snapshot import BRIDGE_ADDRESS, HOST_ADDRESS, LOOPBACK_ADDRESS
-from zabbix_sockets.service_map.told import NOTHING, End, Listener, Told, Upstream, plain_address
+from zabbix_sockets.service_map.told import (
+    NOTHING,
+    Told,
+    ToldEnd,
+    ToldListener,
+    ToldUpstream,
+    plain_address,
+)
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  # what listeners are compared with
 
 
-class Host(NamedTuple):
+class MapHost(NamedTuple):
     """A host of the server.
 
     Attributes:
@@ -61,9 +68,9 @@ class Flow(NamedTuple):
     """
 
     client: str
-    upstream: Upstream
+    upstream: ToldUpstream
     server: str
-    listener: Listener | None
+    listener: ToldListener | None
 
     @property
     def is_inside(self) -> bool:
@@ -71,7 +78,7 @@ class Flow(NamedTuple):
         return self.client == self.server
 
 
-def flows(hosts: Iterable[Host]) -> Iterator[Flow]:
+def flows(hosts: Iterable[MapHost]) -> Iterator[Flow]:
     """Yield a flow for each upstream of each host, in their order.
 
     A remote end is the client's own where it is loopback, an address of the client, or in a network
@@ -123,9 +130,9 @@ def _is_prefix(address: str, prefix: int | None) -> bool:
 class _Index:
     """Who has an address, and who listens there."""
 
-    def __init__(self, hosts: Mapping[str, Host]) -> None:
+    def __init__(self, hosts: Mapping[str, MapHost]) -> None:
         self._claims: dict[str, dict[Claim, list[str]]] = defaultdict(lambda: defaultdict(list))
-        self._listeners: dict[tuple[str, str, int], list[Listener]] = defaultdict(list)
+        self._listeners: dict[tuple[str, str, int], list[ToldListener]] = defaultdict(list)
         self._namespaces: dict[tuple[str, str], str] = {}
         for host in hosts.values():
             for address, claim in dict.fromkeys(_claims_of(host)):
@@ -136,7 +143,7 @@ class _Index:
             for own in host.told.addresses:
                 self._namespaces[host.hostid, own.address] = own.netns
 
-    def host_of(self, end: End) -> str:
+    def host_of(self, end: ToldEnd) -> str:
         """Return the id of the host that has an end; empty if none has, or several may."""
         claims = self._claims.get(end.address)
         if not claims:
@@ -146,7 +153,7 @@ class _Index:
             candidates = [each for each in candidates if self.listener_of(each, end)]
         return candidates[0] if len(candidates) == 1 else ""
 
-    def listener_of(self, hostid: str, end: End) -> Listener | None:
+    def listener_of(self, hostid: str, end: ToldEnd) -> ToldListener | None:
         """Return the listener that answers at an end on a host: at its address, or at all.
 
         Loopback is that of the client's own namespace.
@@ -161,7 +168,7 @@ class _Index:
         return min(found, key=lambda each: (each.end.address in _WILDCARDS, each.row), default=None)
 
 
-def _claims_of(host: Host) -> Iterator[tuple[str, Claim]]:
+def _claims_of(host: MapHost) -> Iterator[tuple[str, Claim]]:
     """Yield the addresses by which others reach a host, each with how sure it is."""
     inside = _Inside(host.told)
     for own in host.told.addresses:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from zabbix_sockets.model.errors import SocketsError
-from zabbix_sockets.provision.api import Api, Row
+from zabbix_sockets.provision.api import Api, ApiObject
 from zabbix_sockets.service_map.drawing import RowId
-from zabbix_sockets.service_map.matching import Host
+from zabbix_sockets.service_map.matching import MapHost
 from zabbix_sockets.service_map.told import LISTENERS, NOTHING, UPSTREAMS, parse_told
-from zabbix_sockets.service_map.zabbix_map import Icons, Object, Trigger
+from zabbix_sockets.service_map.zabbix_map import Icons, Trigger
 
 TOP = "sockets.upstreams.top"
 """The key of the item with the ten upstreams that matter most."""
@@ -35,7 +35,7 @@ Progress = Callable[[str, int, int], None]
 """Is told what is read, how many of it are, and how many there are."""
 
 
-class Selection(NamedTuple):
+class HostSelection(NamedTuple):
     """Which hosts are to be drawn, by names of groups and hosts and by tags; all if empty."""
 
     groups: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class Found(NamedTuple):
     *counted* are connections by upstreams' rows, from the lists of the ten that matter most.
     """
 
-    hosts: tuple[Host, ...]
+    hosts: tuple[MapHost, ...]
     selected: frozenset[str]
     counted: Mapping[RowId, int]
 
@@ -71,7 +71,7 @@ class RowItems(NamedTuple):
     triggers: Mapping[RowId, tuple[Trigger, ...]]
 
 
-def read_hosts(api: Api, selection: Selection, progress: Progress) -> Found:
+def read_hosts(api: Api, selection: HostSelection, progress: Progress) -> Found:
     """Return all monitored hosts, with what those tell that have the items.
 
     Raises:
@@ -103,7 +103,7 @@ def read_hosts(api: Api, selection: Selection, progress: Progress) -> Found:
     return Found(tuple(hosts.values()), chosen, counted)
 
 
-def _read_selected(api: Api, selection: Selection) -> frozenset[str] | None:
+def _read_selected(api: Api, selection: HostSelection) -> frozenset[str] | None:
     """Return the ids of the hosts of a selection; None: all."""
     if selection.is_all:
         return None
@@ -150,7 +150,7 @@ def _read_ids(api: Api, **only: object) -> list[str]:
     return api.rows("host.get", lambda row: str(row["hostid"]), output=["hostid"], **only)
 
 
-def _read_all(api: Api) -> list[Host]:
+def _read_all(api: Api) -> list[MapHost]:
     return api.rows(
         "host.get",
         _decode_host,
@@ -162,11 +162,11 @@ def _read_all(api: Api) -> list[Host]:
     )
 
 
-def _decode_host(row: Row) -> Host:
+def _decode_host(row: ApiObject) -> MapHost:
     groups = row["hostgroups"] if "hostgroups" in row else row["groups"]
     inventory = row["inventory"] or {}  # an empty array without one
     networks = str(inventory.get("host_networks", "")) if isinstance(inventory, dict) else ""
-    return Host(
+    return MapHost(
         str(row["hostid"]),
         str(row["host"]),
         str(row["name"]),
@@ -239,7 +239,7 @@ class _Item(NamedTuple):
     triggers: tuple[Trigger, ...]
 
 
-def _decode_item(row: Row) -> _Item:
+def _decode_item(row: ApiObject) -> _Item:
     triggers = filter(None, map(_decode_trigger, row["triggers"]))
     host = str(row["hosts"][0]["host"])
     return _Item(str(row["hostid"]), host, str(row["key_"]), tuple(triggers))
@@ -312,7 +312,7 @@ def read_map_ids(api: Api, names: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def read_map(api: Api, sysmapid: str) -> Object:
+def read_map(api: Api, sysmapid: str) -> ApiObject:
     """Return a map with its elements and lines.
 
     Raises:

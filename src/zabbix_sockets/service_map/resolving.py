@@ -6,7 +6,7 @@ import socket
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 
-from zabbix_sockets.service_map.matching import Host
+from zabbix_sockets.service_map.matching import MapHost
 from zabbix_sockets.service_map.told import NOTHING
 
 _SECONDS = 10.0
@@ -14,7 +14,7 @@ _AT_ONCE = 16
 _MOST = 5000
 
 
-def resolved(hosts: Iterable[Host]) -> list[Host]:
+def resolved(hosts: Iterable[MapHost]) -> list[MapHost]:
     """Return the hosts, with the addresses of the names of those that tell nothing of themselves.
 
     A name that is not known, or not in time, has none.

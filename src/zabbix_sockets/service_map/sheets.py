@@ -16,7 +16,7 @@ from zabbix_sockets.service_map.drawing import (
     Element,
     folded,
 )
-from zabbix_sockets.service_map.matching import Host
+from zabbix_sockets.service_map.matching import MapHost
 
 MOST_ELEMENTS = 60
 """The most elements of a map: its page doesn't scale."""
@@ -44,7 +44,7 @@ class Sheet(NamedTuple):
 
 
 def sheets(
-    name: str, drawing: Drawing, hosts: Sequence[Host], groups: Sequence[str], *, by_group: bool
+    name: str, drawing: Drawing, hosts: Sequence[MapHost], groups: Sequence[str], *, by_group: bool
 ) -> list[Sheet]:
     """Return the sheets of a drawing: those that others lead to come first, *name* is the last.
 
@@ -80,7 +80,7 @@ def _sheet_name(name: str, part: str) -> str:
     return f"{whole[: _MAX_NAME - _DIGITS - 1]}~{digest}"
 
 
-def _group_of(host: Host, groups: Sequence[str]) -> str:
+def _group_of(host: MapHost, groups: Sequence[str]) -> str:
     return next(
         (each for each in groups if each in host.groups), min(host.groups, default=_NO_GROUP)
     )

@@ -21,7 +21,7 @@ _MAX_LINES = 20_000
 """Of a text that is no longer than 60,000 bytes; others were not made by zabbix-sockets."""
 
 
-class End(NamedTuple):
+class ToldEnd(NamedTuple):
     """An address of TCP or UDP, as text in its shortest form, in a network namespace.
 
     *netns* is the label of the namespace from which it is seen, empty for the host's own.
@@ -38,7 +38,7 @@ class End(NamedTuple):
         return f"{self.protocol}/{shown}:{self.port}"
 
 
-class OwnAddress(NamedTuple):
+class ToldAddress(NamedTuple):
     """An address of the host: its kind, as model.snapshot has it, and its namespace's label.
 
     *prefix* is the length of the network's prefix in bits; None: it was not told.
@@ -50,29 +50,29 @@ class OwnAddress(NamedTuple):
     prefix: int | None = None
 
 
-class Listener(NamedTuple):
+class ToldListener(NamedTuple):
     """A listener with its process and container, each empty if unknown; *row* is its row's id."""
 
     row: str
-    end: End
+    end: ToldEnd
     process: str
     container: str
 
 
-class Upstream(NamedTuple):
+class ToldUpstream(NamedTuple):
     """A remote end to which a process connects; *row* is the id of its row."""
 
     row: str
-    end: End
+    end: ToldEnd
     process: str
 
 
 class Told(NamedTuple):
     """All that a host tells; *left_out* counts listeners and upstreams that had no room."""
 
-    addresses: tuple[OwnAddress, ...] = ()
-    listeners: tuple[Listener, ...] = ()
-    upstreams: tuple[Upstream, ...] = ()
+    addresses: tuple[ToldAddress, ...] = ()
+    listeners: tuple[ToldListener, ...] = ()
+    upstreams: tuple[ToldUpstream, ...] = ()
     left_out: int = 0
 
 
@@ -82,9 +82,9 @@ NOTHING = Told()
 
 def parse_told(listeners: str, upstreams: str) -> Told:
     """Return what the two texts tell; lines of an unknown kind are passed over."""
-    addresses: list[OwnAddress] = []
-    served: list[Listener] = []
-    used: list[Upstream] = []
+    addresses: list[ToldAddress] = []
+    served: list[ToldListener] = []
+    used: list[ToldUpstream] = []
     left_out = 0
     for kind, *fields in _lines(listeners, upstreams):
         if kind == "address":
@@ -94,7 +94,7 @@ def parse_told(listeners: str, upstreams: str) -> Told:
         elif kind == "upstream" and len(fields) > 1:
             process, row = fields[0], fields[1]
             end = parse_end(row)
-            used += [Upstream(f"{process}>{row}", end, process)] if end else []
+            used += [ToldUpstream(f"{process}>{row}", end, process)] if end else []
         elif kind == "left out" and fields[0].isdecimal():
             left_out += int(fields[0][:9])
     return Told(tuple(addresses), tuple(served), tuple(used), left_out)
@@ -112,21 +112,21 @@ def _lines(*texts: str) -> Iterator[list[str]]:
                 yield fields
 
 
-def _addresses(text: str, kind: str = "", netns: str = "") -> Iterator[OwnAddress]:
+def _addresses(text: str, kind: str = "", netns: str = "") -> Iterator[ToldAddress]:
     address, _, prefix = text.partition("/")
     shown = plain_address(address)
     if shown:
         is_length = prefix.isdecimal() and len(prefix) <= _PREFIX_DIGITS
-        yield OwnAddress(shown, kind, netns, int(prefix) if is_length else None)
+        yield ToldAddress(shown, kind, netns, int(prefix) if is_length else None)
 
 
-def _listeners(row: str, process: str = "", container: str = "") -> Iterator[Listener]:
+def _listeners(row: str, process: str = "", container: str = "") -> Iterator[ToldListener]:
     end = parse_end(row)
     if end:
-        yield Listener(row, end, process, container)
+        yield ToldListener(row, end, process, container)
 
 
-def parse_end(text: str) -> End | None:
+def parse_end(text: str) -> ToldEnd | None:
     """Return the end of a text such as "tcp/[2001:db8::1]:443@web"; None if it is none.
 
     A device, as in "[fe80::1%eth0]", is left out.
@@ -138,7 +138,7 @@ def parse_end(text: str) -> End | None:
     shown = plain_address(address)
     if not shown or int(port) > 65535:  # noqa: PLR2004  # the greatest port
         return None
-    return End(protocol, shown, int(port), netns or "")
+    return ToldEnd(protocol, shown, int(port), netns or "")
 
 
 def plain_address(text: str) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from zabbix_sockets.service_map.drawing import Drawing, Line, Pair, RowId
+from zabbix_sockets.provision.api import ApiObject
+from zabbix_sockets.service_map.drawing import Drawing, MapLine, Pair, RowId
 
 MACRO = "{$SOCKETS.LLD.FILTER.UPSTREAM.MATCHES}"
 """The user macro by which a host chooses the upstreams to discover, by a regular expression."""
@@ -28,9 +29,6 @@ MOST_SUMMED = 500
 """The most items that one sum is of."""
 _CALCULATED, _UNSIGNED = "15", "3"
 
-Object = dict[str, Any]
-"""A macro or an item of the API's JSON."""
-
 
 class MacroChange(NamedTuple):
     """A host's macro to create, or to update where there is a *macroid*.
@@ -44,7 +42,7 @@ class MacroChange(NamedTuple):
     rows: int
     note: str = ""
 
-    def parameters(self, name: str) -> Object:
+    def parameters(self, name: str) -> ApiObject:
         """Return the parameters of usermacro.create or usermacro.update for the map *name*."""
         fields = {"value": self.value, "description": _MARK + name}
         if self.macroid:
@@ -53,7 +51,7 @@ class MacroChange(NamedTuple):
 
 
 def macro_changes(
-    rows: Iterable[RowId], present: Mapping[str, Object], name: str
+    rows: Iterable[RowId], present: Mapping[str, ApiObject], name: str
 ) -> list[MacroChange]:
     """Return the macros by which hosts discover *rows*, ids of upstreams, where they differ.
 
@@ -99,8 +97,8 @@ def sum_key(name: str, pair: Pair) -> str:
 class SumChanges(NamedTuple):
     """Items of sums to create and to update, ids of those to delete, and notes."""
 
-    create: list[Object]
-    update: list[Object]
+    create: list[ApiObject]
+    update: list[ApiObject]
     delete: list[str]
     notes: list[str]
 
@@ -110,7 +108,7 @@ def sum_changes(
     drawing: Drawing,
     live: Mapping[RowId, tuple[str, str]],
     hostid: str,
-    present: Iterable[Object],
+    present: Iterable[ApiObject],
 ) -> SumChanges:
     """Return how the items of sums on a host differ from what the lines of *drawing* need.
 
@@ -136,13 +134,13 @@ def sum_changes(
     return changes
 
 
-def _formula(line: Line, live: Mapping[RowId, tuple[str, str]]) -> tuple[str, int]:
+def _formula(line: MapLine, live: Mapping[RowId, tuple[str, str]]) -> tuple[str, int]:
     rows = sorted({row for part in line.parts for row in part.upstreams if row in live})
     terms = [f"last(/{live[row][0]}/{live[row][1]})" for row in rows]
     return "+".join(terms), len(terms)
 
 
-def _new_sum(name: str, hostid: str, key: str, formula: str, shown: str) -> Object:
+def _new_sum(name: str, hostid: str, key: str, formula: str, shown: str) -> ApiObject:
     return {
         "hostid": hostid,
         "name": f"Map {name}: {shown}, connections"[:255],

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zabbix_sockets.model.errors import SocketsError
-from zabbix_sockets.provision.api import Api
+from zabbix_sockets.provision.api import Api, ApiObject
 from zabbix_sockets.provision.command import note
 from zabbix_sockets.provision.failures import RefusedError
-from zabbix_sockets.service_map.drawing import Drawing, Line, Pair, RowId
-from zabbix_sockets.service_map.labels import Figures, is_between_hosts, line_label, sum_label
+from zabbix_sockets.service_map.drawing import Drawing, MapLine, Pair, RowId
+from zabbix_sockets.service_map.labels import LabelFigures, is_between_hosts, line_label, sum_label
 from zabbix_sockets.service_map.options import MapOptions
 from zabbix_sockets.service_map.reading import RowItems, read_map
 from zabbix_sockets.service_map.sheets import Sheet
@@ -28,9 +28,8 @@ from zabbix_sockets.service_map.upkeep import (
     sum_key,
 )
 from zabbix_sockets.service_map.zabbix_map import (
-    Content,
     Merged,
-    Object,
+    SheetContent,
     Trigger,
     Wishes,
     linked_pairs,
@@ -67,7 +66,7 @@ class Writer:
         self,
         api: Api,
         options: MapOptions,
-        figures: Figures,
+        figures: LabelFigures,
         items: RowItems,
         wishes: Wishes,
         ids: Mapping[str, str],
@@ -90,7 +89,7 @@ class Writer:
         existing = read_map(self._api, sysmapid) if sysmapid else None
         labels = self._labels(sheet, seen)
         lines = sheet.drawing.lines
-        content = Content(
+        content = SheetContent(
             sheet,
             labels,
             {pair: self._triggers(line) for pair, line in lines.items()},
@@ -121,12 +120,12 @@ class Writer:
         before, moment = seen.labels.get("\t".join(pair), ("", 0))
         return moment if label == before else self._wishes.now
 
-    def _triggers(self, line: Line) -> Sequence[Trigger]:
+    def _triggers(self, line: MapLine) -> Sequence[Trigger]:
         rows = [row for part in line.parts for row in (*part.upstreams, *part.listeners)]
         found = {each: None for row in rows for each in self._items.triggers.get(row, ())}
         return sorted(found)[:_MOST_TRIGGERS]
 
-    def _apply(self, name: str, merged: Merged, existing: Object | None) -> Object | None:
+    def _apply(self, name: str, merged: Merged, existing: ApiObject | None) -> ApiObject | None:
         """Make the changes, and return the map as it is then; None where there is none."""
         what = f"map {name}"
         if merged.hidden:
@@ -151,7 +150,7 @@ class Writer:
         say(f"created {what} ({merged.changes})")
         return read_map(self._api, self._ids[name])
 
-    def _call(self, verb: str, what: str, method: str, parameters: Object) -> Any:
+    def _call(self, verb: str, what: str, method: str, parameters: ApiObject) -> Any:
         try:
             return self._api.call(method, **parameters)
         except RefusedError as error:

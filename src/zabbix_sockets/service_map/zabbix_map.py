@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
+from zabbix_sockets.provision.api import ApiObject
 from zabbix_sockets.service_map.boxes import ICON, Point
 from zabbix_sockets.service_map.drawing import END, GROUP, HOST, MORE, Element, Pair, pair_of
 from zabbix_sockets.service_map.labels import element_label, size_below, size_of
-from zabbix_sockets.service_map.layout import WIDTH, Layout, Request, place
+from zabbix_sockets.service_map.layout import WIDTH, Layout, LayoutRequest, place
 from zabbix_sockets.service_map.sheets import Sheet
 from zabbix_sockets.service_map.state import Seen
-
-Object = dict[str, Any]
-"""An object of the API's JSON: a map, an element or a line."""
 
 MARK = "#zabbix-sockets:"
 """The beginning of the fragment of our URLs; the key follows, with escapes."""
@@ -53,7 +51,7 @@ class Trigger(NamedTuple):
     is_fault: bool
 
 
-class Content(NamedTuple):
+class SheetContent(NamedTuple):
     """What a sheet is to show.
 
     Attributes:
@@ -87,13 +85,13 @@ class Merged(NamedTuple):
         hidden: the number of labels that had no room.
     """
 
-    parameters: Object
+    parameters: ApiObject
     changes: str
     seen: Seen
     hidden: int
 
 
-def merge(content: Content, existing: Object | None, seen: Seen, wishes: Wishes) -> Merged:
+def merge(content: SheetContent, existing: ApiObject | None, seen: Seen, wishes: Wishes) -> Merged:
     """Return what the map of a sheet is to be, given the one that is there; None: there is none."""
     board = _Existing(existing, seen)
     elements = content.sheet.drawing.elements
@@ -135,10 +133,10 @@ def merge(content: Content, existing: Object | None, seen: Seen, wishes: Wishes)
 
 
 def _layout(
-    content: Content,
+    content: SheetContent,
     board: _Existing,
     stale: Sequence[str],
-    kept_lines: Mapping[Pair, Object],
+    kept_lines: Mapping[Pair, ApiObject],
     *,
     relayout: bool,
 ) -> Layout:
@@ -151,13 +149,13 @@ def _layout(
     }
     lines |= {pair: size_of(link["label"]) for pair, link in kept_lines.items()}
     if relayout:
-        return place(Request(labels, lines))
+        return place(LayoutRequest(labels, lines))
     labels |= {key: size_below(each["label"]) for key, each in board.others.items()}
     points = {key: _point_of(each) for key, each in (board.ours | board.others).items()}
-    return place(Request(labels, lines), points)
+    return place(LayoutRequest(labels, lines), points)
 
 
-def _point_of(element: Object) -> Point:
+def _point_of(element: ApiObject) -> Point:
     return Point(int(element["x"]) + ICON // 2, int(element["y"]) + ICON // 2)
 
 
@@ -171,10 +169,10 @@ class _Existing:
         foreign: all other lines.
     """
 
-    def __init__(self, existing: Object | None, seen: Seen) -> None:
+    def __init__(self, existing: ApiObject | None, seen: Seen) -> None:
         self.content = existing
-        self.ours: dict[str, Object] = {}
-        self.others: dict[str, Object] = {}
+        self.ours: dict[str, ApiObject] = {}
+        self.others: dict[str, ApiObject] = {}
         for element in existing["selements"] if existing else ():
             key = key_of(element)
             if key and key not in self.ours:
@@ -182,8 +180,8 @@ class _Existing:
             else:
                 self.others[f"{_OTHER}{element['selementid']}"] = element
         keys = {element["selementid"]: key for key, element in self.ours.items()}
-        self.lines: dict[Pair, Object] = {}
-        self.foreign: list[Object] = []
+        self.lines: dict[Pair, ApiObject] = {}
+        self.foreign: list[ApiObject] = []
         ids = set(seen.links.values())
         links = existing["links"] if existing else ()
         for link in sorted(
@@ -197,7 +195,7 @@ class _Existing:
                 self.foreign.append(link)
 
 
-def key_of(element: Object) -> str:
+def key_of(element: ApiObject) -> str:
     """Return the key of an element of the API; empty: people have added it."""
     for url in element.get("urls", ()):
         _, mark, key = str(url["url"]).partition(MARK)
@@ -206,7 +204,7 @@ def key_of(element: Object) -> str:
     return ""
 
 
-def linked_pairs(existing: Object, seen: Seen) -> dict[str, str]:
+def linked_pairs(existing: ApiObject, seen: Seen) -> dict[str, str]:
     """Return the ids of our lines on a map, by the keys of their elements with a tab between."""
     board = _Existing(existing, seen)
     return {"\t".join(pair): str(link["linkid"]) for pair, link in board.lines.items()}
@@ -220,8 +218,8 @@ class _Made:
         self._layout = layout
         self._wishes = wishes
         self._ids = {key: each["selementid"] for key, each in board.ours.items()}
-        self._elements: list[Object] = [_writable(each) for each in board.others.values()]
-        self._links: list[Object] = []
+        self._elements: list[ApiObject] = [_writable(each) for each in board.others.values()]
+        self._links: list[ApiObject] = []
         self._counts: Counter[tuple[str, str]] = Counter()
         self._kept: set[str] = set()
         numbers = [int(each) for each in self._ids.values()]
@@ -257,7 +255,7 @@ class _Made:
     def add_line(self, pair: Pair, label: str, triggers: Sequence[Trigger]) -> None:
         """Add a line of ours, new or as it is there with another label or other triggers."""
         before = self._board.lines.get(pair)
-        wanted: Object = {
+        wanted: ApiObject = {
             "selementid1": self._ids[pair[0]],
             "selementid2": self._ids[pair[1]],
             "label": label,
@@ -274,11 +272,11 @@ class _Made:
         self._count("lines", "updated", only_if=not is_same)
         self._links.append(_writable(before) | wanted | {"linktriggers": linked})
 
-    def keep_lines(self, lines: Mapping[Pair, Object]) -> None:
+    def keep_lines(self, lines: Mapping[Pair, ApiObject]) -> None:
         """Keep lines of ours which are not drawn any more."""
         self._links += [_writable(each) for each in lines.values()]
 
-    def parameters(self, name: str) -> Object:
+    def parameters(self, name: str) -> ApiObject:
         """Return the parameters of map.create or map.update."""
         ids = {each["selementid"] for each in self._elements}
         foreign = [
@@ -286,7 +284,7 @@ class _Made:
             for each in self._board.foreign
             if {each["selementid1"], each["selementid2"]} <= ids
         ]
-        made: Object = {"selements": self._elements, "links": [*self._links, *foreign]}
+        made: ApiObject = {"selements": self._elements, "links": [*self._links, *foreign]}
         existing = self._board.content
         if existing:
             height = max(int(existing["height"]), self._layout.height)
@@ -313,7 +311,7 @@ class _Made:
         self._counts[kind, verb] += only_if
 
 
-def _writable(thing: Object) -> Object:
+def _writable(thing: ApiObject) -> ApiObject:
     """Return what the API takes of what it has given."""
     writable = {name: value for name, value in thing.items() if name not in _READ_ONLY}
     if "urls" in writable:
@@ -321,8 +319,12 @@ def _writable(thing: Object) -> Object:
     return writable
 
 
-def _element_fields(element: Element, submap: str | None) -> Object:
-    fields: Object = {"label": element_label(element), "elementtype": _IMAGE_TYPE, "elements": []}
+def _element_fields(element: Element, submap: str | None) -> ApiObject:
+    fields: ApiObject = {
+        "label": element_label(element),
+        "elementtype": _IMAGE_TYPE,
+        "elements": [],
+    }
     if submap:
         fields |= {"elementtype": _MAP_TYPE, "elements": [{"sysmapid": submap}]}
     elif element.kind == HOST:
@@ -339,6 +341,6 @@ def _url_of(element: Element) -> str:
     return f"{page}{MARK}{quote(element.key, safe='/:=')}"
 
 
-def _link_trigger(trigger: Trigger) -> Object:
+def _link_trigger(trigger: Trigger) -> ApiObject:
     color, style = (FAULT_COLOR, BOLD) if trigger.is_fault else (SLOW_COLOR, DASHED)
     return {"triggerid": trigger.triggerid, "color": color, "drawtype": style}

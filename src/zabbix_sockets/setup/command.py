@@ -19,7 +19,7 @@ from zabbix_sockets.setup.libbpf import why_libbpf_fails
 from zabbix_sockets.setup.machine import Machine, typed
 from zabbix_sockets.setup.options import SetupOptions
 from zabbix_sockets.setup.plan import look, make_plan
-from zabbix_sockets.setup.record import FOLDER, Record
+from zabbix_sockets.setup.record import FOLDER, SetupRecord
 from zabbix_sockets.setup.removal import undo
 from zabbix_sockets.setup.scene import Own, Part, this_installation
 
@@ -54,7 +54,7 @@ def setup(options: SetupOptions, check: Callable[[], None]) -> None:
         check_installation(own)
     no_iterators = why_not_permitted() or (why_may_not_load() if is_root else None) or ""
     no_libbpf = "" if no_iterators else why_libbpf_fails(may_load=is_root)
-    record = Record()
+    record = SetupRecord()
     plan = make_plan(look(machine, own, options, record, no_iterators, no_libbpf))
     if options.dry_run:
         print_plan(plan)
@@ -164,7 +164,7 @@ def print_plan(plan: Part) -> None:
         sys.stdout.write(f"# {printable(text)}\n")
 
 
-def carry_out(plan: Part, record: Record, *, restart: Callable[[Action], bool]) -> list[str]:
+def carry_out(plan: Part, record: SetupRecord, *, restart: Callable[[Action], bool]) -> list[str]:
     """Do all that is to be done; *restart* says of each restart whether it is wanted now.
 
     Return what failed or is in the way, in a few words; none: nothing.
@@ -187,7 +187,7 @@ def carry_out(plan: Part, record: Record, *, restart: Callable[[Action], bool]) 
     return problems + ["something is missing"] * bool(plan.faults)
 
 
-def _do(action: Action, record: Record) -> bool:
+def _do(action: Action, record: SetupRecord) -> bool:
     """Do *action* if that is to be done, and print what became of it; return whether it is well."""
     if action.state == DONE:
         _say("ok", action.what)
@@ -236,7 +236,7 @@ def _remove(machine: Machine, options: SetupOptions) -> None:
     Raises:
         SocketsError: a step failed.
     """
-    record = Record(machine.root)
+    record = SetupRecord(machine.root)
     if not record.entries:
         _say("ok", f"there is nothing to take back: {FOLDER} has no record")
         return

@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Collection, Sequence
 
-from zabbix_sockets.host.agents import KEYS_FILE, Agent
+from zabbix_sockets.host.agents import KEYS_FILE, InstalledAgent
 from zabbix_sockets.host.programs import Program
 from zabbix_sockets.host.zabbix_config import fits
 from zabbix_sockets.model.errors import SocketsError
@@ -48,7 +48,7 @@ def plan_keys(scene: Scene) -> Part:
     return part
 
 
-def _target(scene: Scene, agent: Agent, part: Part) -> str | None:
+def _target(scene: Scene, agent: InstalledAgent, part: Part) -> str | None:
     """Return where the agent's keys belong; None, and a fault or note in *part*: nowhere.
 
     Keys that it has in another file stay there: the same key twice keeps an agent from starting.
@@ -80,7 +80,7 @@ def _target(scene: Scene, agent: Agent, part: Part) -> str | None:
     return None
 
 
-def _why_not_into(scene: Scene, agent: Agent, folder: str) -> str:
+def _why_not_into(scene: Scene, agent: InstalledAgent, folder: str) -> str:
     """Return in words why root does not write into *folder* for *agent*; empty: it may."""
     named_by = [each.path for each in agent.program.config.includes if each.folder == folder]
     if any(scene.may_name(each, folder, agent.user) for each in named_by):
@@ -91,7 +91,7 @@ def _why_not_into(scene: Scene, agent: Agent, folder: str) -> str:
     )
 
 
-def _holders(scene: Scene, agent: Agent) -> list[str]:
+def _holders(scene: Scene, agent: InstalledAgent) -> list[str]:
     """Return the files of the agent's configuration that have keys of this package.
 
     The first one, and each other one that has a key which is in one before it, too.
@@ -133,7 +133,7 @@ def _remove_unread(scene: Scene, part: Part, targets: Collection[str]) -> None:
             _takes_away(scene, part, entry.name)
 
 
-def _write(scene: Scene, agent: Agent, path: str) -> WriteFile:
+def _write(scene: Scene, agent: InstalledAgent, path: str) -> WriteFile:
     """Return the action that writes the keys to *path*; nothing is put beside it that is read."""
     includes = [
         each for each in agent.program.config.includes if each.folder == os.path.dirname(path)
@@ -214,7 +214,7 @@ def _listens(address: tuple[str, int]) -> bool:
         return False
 
 
-def _addresses_of(agent: Agent) -> list[tuple[str, int]]:
+def _addresses_of(agent: InstalledAgent) -> list[tuple[str, int]]:
     """Return where the agent listens; none: it doesn't."""
     if not agent.answers_passively:
         return []

@@ -15,7 +15,7 @@ _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 _NOT_FOUND = 127  # as a shell says it
 
 
-class Answer(NamedTuple):
+class CommandResult(NamedTuple):
     """What a command gave: its exit status, what it printed, and its last words on stderr."""
 
     status: int
@@ -23,10 +23,10 @@ class Answer(NamedTuple):
     complaint: str = ""
 
 
-Run = Callable[[Sequence[str]], Answer]
+Run = Callable[[Sequence[str]], CommandResult]
 
 
-def run(words: Sequence[str]) -> Answer:
+def run(words: Sequence[str]) -> CommandResult:
     """Run a command with a plain environment, and return what it gave."""
     try:
         done = subprocess.run(  # noqa: S603  # fixed commands; names in them come from root's files
@@ -38,11 +38,13 @@ def run(words: Sequence[str]) -> Answer:
             check=False,
         )
     except FileNotFoundError:
-        return Answer(_NOT_FOUND, "", f"there is no {words[0]} here")
+        return CommandResult(_NOT_FOUND, "", f"there is no {words[0]} here")
     except subprocess.TimeoutExpired:
-        return Answer(_NOT_FOUND, "", f"no end after {_SECONDS:g} s")
+        return CommandResult(_NOT_FOUND, "", f"no end after {_SECONDS:g} s")
     said = done.stderr.decode("utf-8", "replace").strip().split("\n")
-    return Answer(done.returncode, done.stdout.decode("utf-8", "replace"), printable(said[-1]))
+    return CommandResult(
+        done.returncode, done.stdout.decode("utf-8", "replace"), printable(said[-1])
+    )
 
 
 class Machine(NamedTuple):

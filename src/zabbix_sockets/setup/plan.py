@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zabbix_sockets.host.accounts import Accounts
-from zabbix_sockets.host.agents import Agent, find_agents
+from zabbix_sockets.host.agents import InstalledAgent, find_agents
 from zabbix_sockets.host.own_files import COMMAND
 from zabbix_sockets.host.programs import PROXY, SERVER, AskVersion, find_programs, version_of
 from zabbix_sockets.model.errors import SocketsError
@@ -14,7 +14,7 @@ from zabbix_sockets.setup.machine import Machine
 from zabbix_sockets.setup.memory import plan_memory
 from zabbix_sockets.setup.options import SetupOptions
 from zabbix_sockets.setup.push import plan_push
-from zabbix_sockets.setup.record import GROUP, Entry, Record
+from zabbix_sockets.setup.record import GROUP, Entry, SetupRecord
 from zabbix_sockets.setup.scene import Own, Part, Scene, choose_group
 from zabbix_sockets.setup.selinux import plan_module
 from zabbix_sockets.setup.units import plan_units
@@ -27,7 +27,7 @@ def look(
     machine: Machine,
     own: Own,
     options: SetupOptions,
-    record: Record,
+    record: SetupRecord,
     no_iterators: str,
     no_libbpf: str,
     ask_version: AskVersion = version_of,
@@ -65,7 +65,7 @@ def look(
     )
 
 
-def _hint(found: list[Agent], has_server: bool) -> str:
+def _hint(found: list[InstalledAgent], has_server: bool) -> str:
     left = f" (there is {found[0].config_path}, and no program)" if found else ""
     if has_server:
         return f"install one{left}, or let the Zabbix server here ask: setup --external-check"

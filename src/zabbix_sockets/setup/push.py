@@ -6,7 +6,7 @@ import os
 import re
 import stat
 
-from zabbix_sockets.host.agents import Agent
+from zabbix_sockets.host.agents import InstalledAgent
 from zabbix_sockets.host.zabbix_config import TLS_FILES, Setting, ZabbixConfig
 from zabbix_sockets.model.paths import PINS_GROUP
 from zabbix_sockets.sending.agent_config import PLACES, named_host
@@ -68,7 +68,7 @@ def plan_push(scene: Scene) -> Part:
     return part
 
 
-def _servers_of(scene: Scene, agent: Agent | None) -> tuple[str, ...]:
+def _servers_of(scene: Scene, agent: InstalledAgent | None) -> tuple[str, ...]:
     """Return where documents go: to the servers of the option, else of the agent's configuration.
 
     There this host itself, as the agent's packages have it, counts only where a server or a proxy
@@ -81,20 +81,20 @@ def _servers_of(scene: Scene, agent: Agent | None) -> tuple[str, ...]:
     return servers if has_server or not all(map(_LOOPBACK.match, servers)) else ()
 
 
-def _host_of(scene: Scene, agent: Agent | None) -> str:
+def _host_of(scene: Scene, agent: InstalledAgent | None) -> str:
     """Return the host's name in Zabbix; empty: the agent takes it from an item."""
     if scene.options.host or agent is None:
         return scene.options.host
     return named_host(agent.program.config)
 
 
-def _agent_of(scene: Scene) -> Agent | None:
+def _agent_of(scene: Scene) -> InstalledAgent | None:
     """Return the agent whose configuration the service uses: that which runs, else the first."""
     running = [each for each in scene.agents if each.pid]
     return next(iter(running or scene.agents), None)
 
 
-def _settings(scene: Scene, agent: Agent | None) -> list[str]:
+def _settings(scene: Scene, agent: InstalledAgent | None) -> list[str]:
     """Return what the service needs beyond its unit, in lines for a drop-in."""
     lines = []
     if scene.group != PINS_GROUP:

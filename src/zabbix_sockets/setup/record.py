@@ -41,7 +41,7 @@ class Entry(NamedTuple):
     more: str = ""
 
 
-class Record:
+class SetupRecord:
     """The entries of the host below *root*, in the order in which things were done.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from zabbix_sockets.host import own_files
 from zabbix_sockets.host.accounts import Accounts
-from zabbix_sockets.host.agents import Agent
+from zabbix_sockets.host.agents import InstalledAgent
 from zabbix_sockets.host.processes import may_only_root_change
 from zabbix_sockets.host.programs import Program
 from zabbix_sockets.model.errors import SocketsError
@@ -18,7 +18,7 @@ from zabbix_sockets.setup.actions import Action, MakeFolder, RemoveFile, WriteFi
 from zabbix_sockets.setup.former import is_former
 from zabbix_sockets.setup.machine import Machine, typed
 from zabbix_sockets.setup.options import SetupOptions
-from zabbix_sockets.setup.record import Record
+from zabbix_sockets.setup.record import SetupRecord
 
 _PLAIN = 0o644
 
@@ -116,10 +116,10 @@ class Scene(NamedTuple):
 
     machine: Machine
     own: Own
-    record: Record
+    record: SetupRecord
     options: SetupOptions
     accounts: Accounts
-    agents: tuple[Agent, ...]
+    agents: tuple[InstalledAgent, ...]
     servers: tuple[Program, ...]
     group: str
     no_iterators: str

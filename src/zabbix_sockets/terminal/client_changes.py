@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from zabbix_sockets.document.record import Figures
+from zabbix_sockets.document.record import JsonObject
 from zabbix_sockets.terminal.clients import (
     Client,
     ClientKey,
@@ -16,7 +16,7 @@ from zabbix_sockets.terminal.clients import (
     render_clients,
 )
 from zabbix_sockets.terminal.layout import Style
-from zabbix_sockets.terminal.monitor import GONE, NEW, Moment, Table
+from zabbix_sockets.terminal.monitor import GONE, NEW, Moment, RenderedTable
 
 ByKey = Mapping[ClientKey, Client]
 
@@ -50,16 +50,16 @@ class ClientChanges:
         gone = changes.count(GONE)
         return len(changes) - gone, changes.count(NEW), gone
 
-    def json_rows(self) -> list[Figures]:
+    def json_rows(self) -> list[JsonObject]:
         """Return the objects of the rows, in their order, as `show clients --json` has them."""
         return [client_json(row) for row in self._rows]
 
-    def table(self, style: Style, most: int | None) -> Table:
+    def table(self, style: Style, most: int | None) -> RenderedTable:
         """Return a table of at most so many rows, the first ones; None: of all."""
         shown = self._rows if most is None else self._rows[:most]
         omitted = omitted_client_columns(shown, style, with_listener=self._with_listener)
         text = render_clients(shown, style, with_listener=self._with_listener)
-        return Table(text, omitted, len(self._rows) - len(shown))
+        return RenderedTable(text, omitted, len(self._rows) - len(shown))
 
 
 def _compared(

@@ -16,7 +16,7 @@ from itertools import chain
 from typing import Generic, NamedTuple, Protocol, TextIO, TypeVar, Union
 
 from zabbix_sockets.document.json_text import to_json
-from zabbix_sockets.document.record import Figures
+from zabbix_sockets.document.record import JsonObject
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.terminal.layout import Style, cut, style_of
 from zabbix_sockets.terminal.screen import Screen, can_renew
@@ -43,7 +43,7 @@ class Moment(Generic[T]):
         self.notes = notes
 
 
-class Table(NamedTuple):
+class RenderedTable(NamedTuple):
     """A table: its *text*, titles that had no room, and the number of rows that had none."""
 
     text: str
@@ -62,10 +62,10 @@ class Changes(Protocol):
     def counts(self) -> tuple[int, int, int]:
         """Return the number of rows that there are, of new ones, and of those that are gone."""
 
-    def json_rows(self) -> list[Figures]:
+    def json_rows(self) -> list[JsonObject]:
         """Return the rows; new ones and those that are gone have `change`, others `rates`."""
 
-    def table(self, style: Style, most: int | None) -> Table:
+    def table(self, style: Style, most: int | None) -> RenderedTable:
         """Return a table of at most so many rows, titles not counted; None: of all."""
 
 
@@ -146,7 +146,7 @@ def print_json(seen: Iterable[Moment[T] | str], compare: Compare[T], out: TextIO
     """
     notes = _Notes()
     for each in _compared(seen, compare):
-        line: Figures
+        line: JsonObject
         if isinstance(each, str):
             line = {"time": round(time.time(), 3), "error": each}
         else:
@@ -208,7 +208,7 @@ def frame(now: Moment[T], changes: Changes, style: Style, height: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def headline(now: Moment[T], changes: Changes, table: Table, style: Style) -> str:
+def headline(now: Moment[T], changes: Changes, table: RenderedTable, style: Style) -> str:
     """Return the line above a table: when it was, and how many rows there are, new and gone."""
     number, new, gone = changes.counts()
     name = changes.names[number != 1]

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import NamedTuple, Optional
 
 from zabbix_sockets.document.document import ROWS, Document
-from zabbix_sockets.document.record import Figures, Record, value_at
+from zabbix_sockets.document.record import JsonObject, Record, value_at
 from zabbix_sockets.document.row import Row
 from zabbix_sockets.terminal.layout import Style
-from zabbix_sockets.terminal.monitor import GONE, NEW, Moment, Table
+from zabbix_sockets.terminal.monitor import GONE, NEW, Moment, RenderedTable
 from zabbix_sockets.terminal.tables import Lately, in_order, omitted_columns, render
 
 _RATES = {
@@ -38,7 +38,7 @@ UNCOUNTED = (
 Before = Optional[Moment[Document]]
 
 
-class Choice(NamedTuple):
+class AskedTable(NamedTuple):
     """The table that is asked for: a list, how its rows are grouped, and the column they go by."""
 
     kind: str
@@ -52,7 +52,7 @@ class RowChanges:
     Those that are gone come once more, as they were.
     """
 
-    def __init__(self, choice: Choice, before: Before, now: Moment[Document]) -> None:
+    def __init__(self, choice: AskedTable, before: Before, now: Moment[Document]) -> None:
         self.names = ROWS[choice.kind].SINGULAR, choice.kind
         self._choice = choice
         earlier = {row.id: row for row in before.seen.rows_of(choice.kind)} if before else {}
@@ -78,7 +78,7 @@ class RowChanges:
         gone = changes.count(GONE)
         return len(self._rows) - gone, changes.count(NEW), gone
 
-    def json_rows(self) -> list[Figures]:
+    def json_rows(self) -> list[JsonObject]:
         """Return the rows by id; those that are not new have `rates`, as far as they are counted.
 
         A complete list ends with the row `(absent)`.
@@ -94,13 +94,13 @@ class RowChanges:
             rows.append(content)
         return rows + self._absent
 
-    def table(self, style: Style, most: int | None) -> Table:
+    def table(self, style: Style, most: int | None) -> RenderedTable:
         """Return a table of at most so many rows, the first ones; None: of all."""
         kind, grouping, _ = self._choice
         shown = self._rows if most is None else self._rows[:most]
         text = render(kind, shown, style, grouping, self._lately)
         omitted = omitted_columns(kind, shown, style, self._lately)
-        return Table(text, omitted, len(self._rows) - len(shown))
+        return RenderedTable(text, omitted, len(self._rows) - len(shown))
 
 
 def _since(moment: Moment[Document]) -> object:

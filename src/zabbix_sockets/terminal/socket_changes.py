@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zabbix_sockets.document.record import Figures
+from zabbix_sockets.document.record import JsonObject
 from zabbix_sockets.model.socket import Socket
 from zabbix_sockets.terminal.layout import Style
-from zabbix_sockets.terminal.monitor import GONE, NEW, Moment, Table
+from zabbix_sockets.terminal.monitor import GONE, NEW, Moment, RenderedTable
 from zabbix_sockets.terminal.sockets import (
     ShownSocket,
     omitted_socket_columns,
@@ -29,7 +29,7 @@ _RATES = {
 }
 """Names of rates, by the counter of TcpInfo whose change per second each is."""
 
-Key = tuple[object, ...]
+SocketKey = tuple[object, ...]
 """The values by which a socket is told from all others."""
 
 Sockets = Sequence[Socket]
@@ -52,18 +52,18 @@ class SocketChanges:
         gone = changes.count(GONE)
         return len(changes) - gone, changes.count(NEW), gone
 
-    def json_rows(self) -> list[Figures]:
+    def json_rows(self) -> list[JsonObject]:
         """Return the objects of the rows, as `show sockets --json` has them."""
         return [socket_json(row) for row in self._rows]
 
-    def table(self, style: Style, most: int | None) -> Table:
+    def table(self, style: Style, most: int | None) -> RenderedTable:
         """Return a table of at most so many rows: those that changed most; None: of all."""
         shown = self._rows if most is None else _first(self._rows, most)
         omitted = omitted_socket_columns(shown, style)
-        return Table(render_sockets(shown, style), omitted, len(self._rows) - len(shown))
+        return RenderedTable(render_sockets(shown, style), omitted, len(self._rows) - len(shown))
 
 
-def key_of(socket: Socket) -> Key:
+def key_of(socket: Socket) -> SocketKey:
     """Return the values that tell a socket from all others."""
     if socket.cookie:
         return socket.netns, socket.protocol, socket.cookie

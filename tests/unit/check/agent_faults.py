@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from zabbix_sockets.check.agents import Agent, Process
+from zabbix_sockets.check.agents import Agent, AgentProcess
 from zabbix_sockets.check.asking import check_answers, line_of
 from zabbix_sockets.check.children import Result, User
 from zabbix_sockets.check.line import BROKEN, DEGRADED, OK, UNKNOWN, Line
@@ -229,7 +229,7 @@ def _unsafe(tree: Tree) -> Iterable[Line]:
 
 @that("agentd restart", BROKEN, f"the agent runs since before {CONFIG} was changed", RESTART)
 def _not_restarted(tree: Tree) -> Iterable[Line]:
-    return check_settings(tree(), tree.agent(process=Process(4_000_000, 1.0, READER)))
+    return check_settings(tree(), tree.agent(process=AgentProcess(4_000_000, 1.0, READER)))
 
 
 @that("agentd restart", BROKEN, "doesn't run, as far as can be seen: key already exists", RESTART)
@@ -269,7 +269,9 @@ def _call(tree: Tree, script: str, *more: tuple[str, str]) -> Iterable[Line]:
 
 @that("agentd restart", BROKEN, "was changed", r"systemctl restart 'zabbix\x2dagent.service'")
 def _restart_of_a_unit_with_a_backslash(tree: Tree) -> Iterable[Line]:
-    agent = tree.agent(process=Process(4_000_000, 0.0, READER), unit=r"zabbix\x2dagent.service")
+    agent = tree.agent(
+        process=AgentProcess(4_000_000, 0.0, READER), unit=r"zabbix\x2dagent.service"
+    )
     return check_settings(tree(), agent)
 
 
@@ -538,7 +540,7 @@ def _port_without_time(tree: Tree) -> Iterable[Line]:
 def _just_started(tree: Tree, port: int) -> Iterable[Line]:
     settings = (("StartAgents", "3"), ("ListenPort", str(port)), ("Timeout", "1"))
     agent = with_command(tree, f"echo '{document()}'", *settings)
-    process = Process(4_000_000, time.time() - 5, User("zabbix", 0, 0, ()))
+    process = AgentProcess(4_000_000, time.time() - 5, User("zabbix", 0, 0, ()))
     return list(check_answers(tree(), agent._replace(process=process)))
 
 

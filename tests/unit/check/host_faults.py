@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from zabbix_sockets.check.agents import Process
+from zabbix_sockets.check.agents import AgentProcess
 from zabbix_sockets.check.caller import check_caller
 from zabbix_sockets.check.children import User
 from zabbix_sockets.check.containers import check_containers
@@ -346,7 +346,7 @@ def _pins_folder_for_root_alone(tree: Tree) -> Iterable[Line]:
 def _agent_without_its_new_group(tree: Tree) -> Iterable[Line]:
     tree.pin()
     now = User(STRANGER.name, STRANGER.uid, STRANGER.gid, (GROUP,))
-    agent = tree.agent(user=now, process=Process(4_000_000, 4e9, STRANGER))
+    agent = tree.agent(user=now, process=AgentProcess(4_000_000, 4e9, STRANGER))
     return check_pins(tree(), (agent,))
 
 

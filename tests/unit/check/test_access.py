@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zabbix_sockets.check.access import ALLOW, DENY, Rule, deciding
+from zabbix_sockets.check.access import ALLOW, DENY, KeyRule, deciding
 
 # By the table of Zabbix's manual ("Restricting agent checks"), and of our own keys;
 # tests/zabbix/test_check.py asks agents.
@@ -45,13 +45,13 @@ MATCHES = [
 @pytest.mark.parametrize(("pattern", "key", "matches"), MATCHES)
 def test_patterns(pattern: str, key: str, *, matches: bool) -> None:
     """A pattern matches the keys that an agent says it does."""
-    rule = Rule(DENY, pattern)
+    rule = KeyRule(DENY, pattern)
     assert deciding(key, [rule]) == (rule if matches else None)
 
 
 def test_the_first_rule_decides() -> None:
     """What is allowed before it is denied is allowed, and the other way round."""
-    allow, deny = Rule(ALLOW, "sockets.*[*]"), Rule(DENY, "*")
+    allow, deny = KeyRule(ALLOW, "sockets.*[*]"), KeyRule(DENY, "*")
     assert deciding("sockets.get[unit]", [allow, deny]) == allow
     assert deciding("sockets.get[unit]", [deny, allow]) == deny
     assert deciding("sockets.get", [allow, deny]) == deny
@@ -60,4 +60,4 @@ def test_the_first_rule_decides() -> None:
 @pytest.mark.parametrize("pattern", ["", "[", "sockets.get[", "sockets.get]x", "é", "a b"])
 def test_no_pattern(pattern: str) -> None:
     """What an agent doesn't take for a rule decides nothing."""
-    assert deciding("sockets.get", [Rule(DENY, pattern)]) is None
+    assert deciding("sockets.get", [KeyRule(DENY, pattern)]) is None

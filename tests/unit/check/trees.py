@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from zabbix_sockets.check.agents import Agent, Process
+from zabbix_sockets.check.agents import Agent, AgentProcess
 from zabbix_sockets.check.children import User
 from zabbix_sockets.check.line import Line
 from zabbix_sockets.check.system import System
@@ -110,7 +110,7 @@ class Tree:
         *more: tuple[str, str],
         keys: list[Setting] | None = None,
         user: User | None = READER,
-        process: Process | None = None,
+        process: AgentProcess | None = None,
         running: bool = True,
         trouble: str = "",
         unit: str = "zabbix-agent.service",
@@ -122,7 +122,7 @@ class Tree:
         settings += self.write_keys(KEYS) if keys is None else keys
         self.write(CONFIG, "".join(f"{each.name}={each.value}\n" for each in settings))
         if running and process is None and user:
-            process = Process(4_000_000, 4e9, user)  # started after all that is written
+            process = AgentProcess(4_000_000, 4e9, user)  # started after all that is written
         files = tuple(dict.fromkeys([CONFIG, *(each.path for each in settings)]))
         return Agent(
             *("agentd", program, CONFIG, tuple(settings), files, trouble, user, process, unit),

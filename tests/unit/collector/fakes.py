@@ -8,7 +8,7 @@ from typing import Union
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.wire import Drops, SocketRow, Table, UnixRow
-from zabbix_sockets.readers.sock_diag.attributes import Figures
+from zabbix_sockets.readers.sock_diag.attributes import TcpInfoFigures
 from zabbix_sockets.readers.sock_diag.messages import CgroupObserver, MeasuredBatch
 
 AF_INET, AF_INET6 = int(socket.AF_INET), int(socket.AF_INET6)
@@ -37,7 +37,7 @@ class FakeTables:
         self.reads: list[tuple[Table, Deadline]] = []
         self.states: list[int] = []  # the masks of read_both()
         self.drops: Drops = {}  # told whatever is read
-        self.figures: dict[int, Figures] = {}  # by inode
+        self.figures: dict[int, TcpInfoFigures] = {}  # by inode
         self.asked_for_tcp_info = False
         self.unix: list[list[UnixRow] | Exception] = []
         self._scripts = scripts or {}

@@ -19,7 +19,7 @@ from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Process, Query, Snapshot
 from zabbix_sockets.readers.containers.runtimes import ContainerNames
-from zabbix_sockets.readers.proc.passwd import User, read_users
+from zabbix_sockets.readers.proc.passwd import PasswdEntry, read_users
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
 from ..snapshots import snapshot_of  # noqa: TID252  # likewise
@@ -149,7 +149,7 @@ def test_users(proc: ProcTree, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     passwd.write_text(PASSWD)
     reads: list[str] = []
 
-    def counted() -> Iterator[User]:
+    def counted() -> Iterator[PasswdEntry]:
         reads.append("")
         return read_users(str(passwd))
 

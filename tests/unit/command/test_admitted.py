@@ -12,7 +12,7 @@ import pytest
 
 from zabbix_sockets.command import admitted
 from zabbix_sockets.command.admitted import admission_of, file_name
-from zabbix_sockets.document.admission import SIZE, Moment
+from zabbix_sockets.document.admission import SIZE, CallMoment
 from zabbix_sockets.document.document import Document, build_document
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.deadline import Deadline
@@ -197,7 +197,7 @@ def test_calls_at_the_same_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     asked("a")
     real = admitted._now
 
-    def meanwhile(time: int) -> Moment:
+    def meanwhile(time: int) -> CallMoment:
         monkeypatch.setattr(admitted, "_now", real)
         asked("a", "quick")
         return real(time)

@@ -14,9 +14,9 @@ from zabbix_sockets.document.admission import (
     QUOTAS,
     SIZE,
     Admission,
+    AdmissionTable,
     Ask,
-    Moment,
-    Table,
+    CallMoment,
     count_left_out,
 )
 from zabbix_sockets.document.document import Limits, build_document
@@ -29,7 +29,7 @@ from zabbix_sockets.model.snapshot import LISTS, SYSTEM_UNIT, SYSTEM_USER, USER,
 from ..snapshots import outbound, processes, snapshot_of, tcp_listener  # noqa: TID252
 
 HOUR, DAY = 3600, 86_400
-START = Moment(1_700_000_000, 1000, b"b" * 16)
+START = CallMoment(1_700_000_000, 1000, b"b" * 16)
 ROOT = Standing(SYSTEM_UNIT, "")
 
 
@@ -92,18 +92,20 @@ class Memory:
     def sleep(self, seconds: int, jump: int = 0) -> None:
         """Let time pass, and set the clock by *jump* seconds."""
         now = self.now
-        self.now = Moment(max(0, now.time + seconds + jump), now.uptime + seconds, now.boot)
+        self.now = CallMoment(max(0, now.time + seconds + jump), now.uptime + seconds, now.boot)
 
     def boot(self) -> None:
         """Boot the host."""
-        self.now = Moment(self.now.time + 60, 60, bytes(16))
+        self.now = CallMoment(self.now.time + 60, 60, bytes(16))
 
     def call(
         self, rows: Iterable[Any], ask: Ask = ROOTS, kind: str = "processes"
     ) -> dict[str, int]:
         """Make a call, and return the numbers of the rows that are admitted."""
         rows = list(rows)
-        Admission(Table(self.data, self.now), ask, self.keep, self.units).apply({kind: rows})
+        Admission(AdmissionTable(self.data, self.now), ask, self.keep, self.units).apply(
+            {kind: rows}
+        )
         return {each.row.id: each.row.admitted for each in rows if each.row.admitted}
 
 
@@ -362,7 +364,7 @@ def test_nothing_new_where_it_cannot_be_kept(memory: Memory) -> None:
     memory.refuses = "/x: Read-only file system"
     assert memory.call([process("a"), process("b")]) == {"a": 1}
     snapshot = snapshot_of(processes("b"), [tcp_listener(2, 80)])
-    admission = Admission(Table(memory.data, START), everybody(), memory.keep)
+    admission = Admission(AdmissionTable(memory.data, START), everybody(), memory.keep)
     document = build_document(snapshot, admission=admission)
     assert document.collector.warnings == [f"nothing new is discovered: {memory.refuses}"]
     assert document.collector.not_admitted == 2
@@ -375,7 +377,7 @@ def test_nothing_is_written_without_news(memory: Memory) -> None:
     memory.call(rows)
     for minutes in (1, 5, 60):
         memory.sleep(60 * minutes)
-        table = Table(memory.data, memory.now)
+        table = AdmissionTable(memory.data, memory.now)
         table.see("processes", rows)
         assert not table.changed
 
@@ -427,7 +429,7 @@ def test_admitted_rows_are_never_displaced(kept: int, others: int, max_bytes: in
     sockets = {outbound(2 + at, 443): 1 if at < kept else 9999 for at in range(len(everything))}
     snapshot = snapshot_of(processes(*everything), (), sockets)
     admission = Admission(
-        Table(memory.data, memory.now), everybody(Standing(USER, "uid 1")), memory.keep
+        AdmissionTable(memory.data, memory.now), everybody(Standing(USER, "uid 1")), memory.keep
     )
     rows = {row.id: row for row in build_document(snapshot, limits, admission=admission).processes}
     assert {name: rows[name].admitted for name in names if name in rows} == {

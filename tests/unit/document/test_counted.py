@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from zabbix_sockets.document.admission import Admission, Moment, Table
+from zabbix_sockets.document.admission import Admission, AdmissionTable, CallMoment
 from zabbix_sockets.document.document import NO_LIMITS, Document, Limits, build_document
 from zabbix_sockets.document.row import MOST_MADE
 from zabbix_sockets.grouping.grouping import GROUPINGS
@@ -229,7 +229,7 @@ def test_admitted_rows_stay_without_a_socket() -> None:
         return ""
 
     def of(snapshot: Snapshot) -> Document:
-        table = Table(kept[0], Moment(1_700_000_000, 1000, b"b" * 16))
+        table = AdmissionTable(kept[0], CallMoment(1_700_000_000, 1000, b"b" * 16))
         admission = Admission(table, lambda _members: Standing(SYSTEM_UNIT, ""), keep)
         return build_document(snapshot, Limits(processes=1, upstreams=1), admission=admission)
 
@@ -248,7 +248,7 @@ def test_admitted_rows_stay_without_a_socket() -> None:
 
 def test_an_admitted_upstream_has_a_row() -> None:
     """However many others have one turn before it."""
-    table = Table(None, Moment(1_700_000_000, 1000, b"b" * 16))
+    table = AdmissionTable(None, CallMoment(1_700_000_000, 1000, b"b" * 16))
     admission = Admission(table, lambda _members: Standing(SYSTEM_UNIT, ""), lambda _data: "")
     build_document(of_many({"z": 1}), ROOM, admission=admission)
     snapshot = of_many({f"a {number:04}": 1 for number in range(ROOM.upstreams)} | {"z": 1})

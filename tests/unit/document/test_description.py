@@ -16,7 +16,14 @@ from json_documents import json_document
 
 from zabbix_sockets.document.discovery import macros_of
 from zabbix_sockets.document.document import ROWS, Document, build_document, read_document
-from zabbix_sockets.document.head import Collector, Ephemeral, Host, HostTotals, Spool, Unseen
+from zabbix_sockets.document.head import (
+    Collector,
+    Ephemeral,
+    HostFigures,
+    HostTotals,
+    SpoolFigures,
+    UnofferedGroup,
+)
 from zabbix_sockets.document.json_text import to_json
 from zabbix_sockets.document.listener_row import ListenerClients
 from zabbix_sockets.document.record import (
@@ -55,11 +62,11 @@ TOTALS = ListenerTotals, UpstreamTotals, ProcessTotals, Counting
 RECORDS = (
     Document,
     Collector,
-    Spool,
-    Host,
+    SpoolFigures,
+    HostFigures,
     HostTotals,
     Ephemeral,
-    Unseen,
+    UnofferedGroup,
     Row,
     ListenerClients,
     *TOTALS,
@@ -67,7 +74,7 @@ RECORDS = (
 )
 SECTIONS: dict[str, type[Record]] = {
     "`collector`": Collector,
-    "`host`": Host,
+    "`host`": HostFigures,
     **{f"`{name}[]`": row for name, row in ROWS.items()},
     "Round-trip times and retransmissions": Row,
 }
@@ -93,7 +100,7 @@ def test_whole_document(whole: Snapshot) -> None:
     document = json_document(whole, admits=True)
     assert not undescribed(document)
     assert fields_of(Collector).keys() - document["collector"].keys() == {"filter", "spool"}
-    assert fields_of(Host).keys() == document["host"].keys()
+    assert fields_of(HostFigures).keys() == document["host"].keys()
     for name, record in ROWS.items():
         *rows, _ = document[name]
         assert fields_of(record).keys() == set().union(*rows)
@@ -118,10 +125,10 @@ def test_read_again(snapshot: Snapshot) -> None:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"more": 1}, "Host.more is not described"),
-        ({"tcp": {"listen": 0, "other": 1}}, "Host.tcp: other"),
-        ({"orphans": "7"}, "Host.orphans: '7'"),
-        ({"orphans": 7.5}, "Host.orphans: 7.5"),
+        ({"more": 1}, "HostFigures.more is not described"),
+        ({"tcp": {"listen": 0, "other": 1}}, "HostFigures.tcp: other"),
+        ({"orphans": "7"}, "HostFigures.orphans: '7'"),
+        ({"orphans": 7.5}, "HostFigures.orphans: 7.5"),
         ({"ephemeral": {"size": 1, "worst_used": 1, "worst_pct": 1}}, "worst_endpoint is lacking"),
     ],
 )

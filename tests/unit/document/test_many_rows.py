@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from zabbix_sockets.document import document as module
-from zabbix_sockets.document.admission import Admission, Moment, Table
+from zabbix_sockets.document.admission import Admission, AdmissionTable, CallMoment
 from zabbix_sockets.document.document import Document, Limits, build_document
 from zabbix_sockets.document.listener_row import ListenerRow
 from zabbix_sockets.document.processes import ProcessRow
@@ -24,7 +24,7 @@ from ..snapshots import (  # noqa: TID252  # a test folder is no package
     tcp_listener,
 )
 
-NOW = Moment(1_700_000_000, 1000, b"b" * 16)
+NOW = CallMoment(1_700_000_000, 1000, b"b" * 16)
 FEW = Limits(processes=1, listeners=2)
 MANY = 3 * MOST_MADE
 
@@ -48,7 +48,7 @@ def test_same_document(snapshot: Snapshot) -> None:
 
 def test_admitted_row_is_always_made() -> None:
     """Who was admitted stays, however many others come with a lower rank."""
-    table = Table(None, NOW)
+    table = AdmissionTable(None, NOW)
     only = snapshot_of(processes("zz"), [tcp_listener(2, 9999)])
     admission = Admission(table, lambda _members: Standing(USER, "uid 1"), lambda _data: "")
     build_document(only, admission=admission)

@@ -14,13 +14,13 @@ from zabbix_sockets.filters.parser import parse
 from zabbix_sockets.filters.terms import (
     And,
     Constant,
-    Host,
+    HostCondition,
     Node,
     Not,
     Or,
-    Pid,
-    Port,
-    States,
+    PidCondition,
+    PortCondition,
+    StatesCondition,
     rewrite,
 )
 from zabbix_sockets.model.owners import Owners
@@ -91,9 +91,11 @@ def test_rewriting_changes_nothing(data: st.DataObject, family: int, node: Node)
 
 def test_long_program_is_left_to_the_evaluation() -> None:
     """Thousands of ports are not for the kernel, which asks one after the other."""
-    many: Node = Or(tuple(Port(True, "=", port) for port in range(5000)))
+    many: Node = Or(tuple(PortCondition(True, "=", port) for port in range(5000)))
     assert dump_for(many, TCP) == (TCP, b"", False)
-    few = dump_for(Or(tuple(Port(True, "=", port) for port in range(MAX_BYTES // 13))), TCP)
+    few = dump_for(
+        Or(tuple(PortCondition(True, "=", port) for port in range(MAX_BYTES // 13))), TCP
+    )
     assert few.exact
     assert 0 < len(few.program) <= MAX_BYTES
     check(few.program)
@@ -128,9 +130,10 @@ def test_what_the_kernel_is_asked(text: str, states: int, program: bool, exact: 
 @pytest.mark.parametrize("negated", [False, True])
 def test_thousands_of_conditions(family: int, negated: bool) -> None:
     """Ports and networks are looked up, not compared one after the other."""
-    ports = (Port(False, "=", port) for port in range(1, 20_000, 2))
+    ports = (PortCondition(False, "=", port) for port in range(1, 20_000, 2))
     networks = (
-        Host(True, bytes((10, at // 256, at % 256, 0)), 24 + at % 8) for at in range(20_000)
+        HostCondition(True, bytes((10, at // 256, at % 256, 0)), 24 + at % 8)
+        for at in range(20_000)
     )
     many: Node = Or((*ports, *networks))
     node = Not(many) if negated else many
@@ -164,6 +167,6 @@ def test_names_are_raw_or_shown() -> None:
 
 def test_equal_fields_are_not_equal_conditions() -> None:
     """What tells conditions apart is their kind, too."""
-    parts = (Pid(1), Pid(2))
+    parts = (PidCondition(1), PidCondition(2))
     assert len({And(parts), Or(parts)}) == 2
-    assert len({States(1), Pid(1)}) == 2
+    assert len({StatesCondition(1), PidCondition(1)}) == 2

@@ -19,26 +19,28 @@ V6_ADDRESSES = st.one_of(V6, V4.map(lambda address: MAPPED + address))
 
 
 @st.composite
-def hosts(draw: st.DrawFn) -> terms.Host:
+def hosts(draw: st.DrawFn) -> terms.HostCondition:
     """Return an address's first bits, with a port or not."""
     address = draw(st.one_of(V4, V6_ADDRESSES))
     prefix = draw(st.one_of(st.integers(0, len(address) * 8), st.just(len(address) * 8)))
-    return terms.Host(draw(st.booleans()), address, prefix, draw(st.none() | PORTS))
+    return terms.HostCondition(draw(st.booleans()), address, prefix, draw(st.none() | PORTS))
 
 
 KERNEL_LEAVES = st.one_of(
-    st.builds(terms.Port, st.booleans(), st.sampled_from(["=", ">=", "<="]), PORTS),
+    st.builds(terms.PortCondition, st.booleans(), st.sampled_from(["=", ">=", "<="]), PORTS),
     hosts(),
-    st.builds(terms.Device, st.integers(0, 3)),
-    st.builds(terms.Mark, st.integers(0, 3), st.sampled_from([0, 1, 3, 0xFFFFFFFF])),
-    st.builds(terms.Cgroup, st.sampled_from([0, 1, 77, 1 << 40])),
+    st.builds(terms.DeviceCondition, st.integers(0, 3)),
+    st.builds(terms.MarkCondition, st.integers(0, 3), st.sampled_from([0, 1, 3, 0xFFFFFFFF])),
+    st.builds(terms.CgroupCondition, st.sampled_from([0, 1, 77, 1 << 40])),
 )
 LEAVES = st.one_of(
     KERNEL_LEAVES,
-    st.builds(terms.States, st.sampled_from([1 << 1, 1 << 10, 1 << 7, 0, 0xFFFFFFFF, 0xF0])),
-    st.builds(terms.User, st.sampled_from([0, 1000])),
-    st.builds(terms.Pid, st.sampled_from([1, 2])),
-    st.builds(terms.ProcessName, st.sampled_from(["one", "two"])),
+    st.builds(
+        terms.StatesCondition, st.sampled_from([1 << 1, 1 << 10, 1 << 7, 0, 0xFFFFFFFF, 0xF0])
+    ),
+    st.builds(terms.UserCondition, st.sampled_from([0, 1000])),
+    st.builds(terms.PidCondition, st.sampled_from([1, 2])),
+    st.builds(terms.ProcessCondition, st.sampled_from(["one", "two"])),
 )
 
 

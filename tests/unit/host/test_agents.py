@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.host.agents import Agent, find_agents
+from zabbix_sockets.host.agents import InstalledAgent, find_agents
 from zabbix_sockets.host.programs import AGENTD, running_programs
 
 from .trees import ACCOUNTS, DEBIAN_AGENT2, DEBIAN_AGENTD, ZABBIX_COM_AGENTD, plant
@@ -18,7 +18,7 @@ def never(executable: str) -> None:
     raise AssertionError(executable)
 
 
-def agent_of(root: str, version: tuple[int, int] | None = None) -> Agent:
+def agent_of(root: str, version: tuple[int, int] | None = None) -> InstalledAgent:
     """Return the only agent below *root*, whose executable says *version* if it is asked."""
     (agent,) = find_agents(root, (lambda _: version) if version else never)
     return agent

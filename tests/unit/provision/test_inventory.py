@@ -11,7 +11,7 @@ from zabbix_sockets.provision.frontend import parse_frontend
 from zabbix_sockets.provision.interfaces import parse_interface
 from zabbix_sockets.provision.inventory import read_inventory
 from zabbix_sockets.provision.options import DesiredState
-from zabbix_sockets.provision.plan import Host, Inventory
+from zabbix_sockets.provision.plan import Inventory, ServerHost
 from zabbix_sockets.provision.templates import TEMPLATES
 
 from .frontends import Answers, frontend
@@ -70,7 +70,7 @@ def inventory(answers: Answers, desired: DesiredState = WANTED) -> Inventory:
     return found
 
 
-def host_of(row: dict[str, Any], **answers: Any) -> Host:
+def host_of(row: dict[str, Any], **answers: Any) -> ServerHost:
     """Return the host that a row of host.get is."""
     return inventory({"host.get": hosts({**ROW, **row}), **answers}).hosts["web"]
 
@@ -79,7 +79,7 @@ def test_bare_host() -> None:
     """A host that has nothing yet."""
     found = inventory({})
     assert found.version == (7, 0)
-    assert found.hosts == {"web": Host("7", {}, {}, None, frozenset(["Linux servers"]))}
+    assert found.hosts == {"web": ServerHost("7", {}, {}, None, frozenset(["Linux servers"]))}
     assert (found.groupid, found.proxyid) == (None, None)
 
 
@@ -88,7 +88,7 @@ def test_old_words() -> None:
     row = {key: value for key, value in ROW.items() if key not in ("proxyid", "hostgroups")}
     old = row | {"proxy_hostid": "9", "groups": [{"groupid": "2", "name": "Web"}]}
     found = inventory({"apiinfo.version": "6.0.14", "host.get": hosts(old)})
-    assert found.hosts == {"web": Host("7", {}, {}, None, frozenset(["Web"]), "9")}
+    assert found.hosts == {"web": ServerHost("7", {}, {}, None, frozenset(["Web"]), "9")}
 
 
 def test_a_host_with_all() -> None:

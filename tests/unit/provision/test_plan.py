@@ -10,13 +10,13 @@ from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.provision.interfaces import parse_interface
 from zabbix_sockets.provision.macros import identity, parse_macro
 from zabbix_sockets.provision.options import DesiredState
-from zabbix_sockets.provision.plan import Host, HostPlan, Ids, Inventory, make_plan
+from zabbix_sockets.provision.plan import HostPlan, Ids, Inventory, ServerHost, make_plan
 from zabbix_sockets.provision.templates import TEMPLATES
 
 AGENT, ACTIVE, TRAPPER = (TEMPLATES[kind] for kind in ("agent", "active", "trapper"))
 HERE, THERE = parse_interface("192.0.2.7:10050"), parse_interface("[2001:db8::1]:10050")
 IDS = Ids("T", "G")
-HOST = Host("7", {}, {}, HERE)
+HOST = ServerHost("7", {}, {}, HERE)
 VERSIONS = [(6, 0), (7, 0)]
 
 
@@ -25,7 +25,7 @@ def desired(*hosts: str, linked: str = "agent", **more: Any) -> DesiredState:
     return DesiredState(tuple(TEMPLATES.values()), TEMPLATES[linked], hosts or ("web",), **more)
 
 
-def planned(asked: DesiredState, host: Host | None = HOST, **more: Any) -> HostPlan:
+def planned(asked: DesiredState, host: ServerHost | None = HOST, **more: Any) -> HostPlan:
     """Return the plan for one host, which is as *host* if it is there."""
     hosts = {} if host is None else {"web": host}
     inventory = Inventory(**{"version": (7, 0), "hosts": hosts, "groupid": "G"} | more)

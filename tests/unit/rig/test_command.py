@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from zabbix_sockets.document.admission import NOTHING_NEW, Moment, Table
+from zabbix_sockets.document.admission import NOTHING_NEW, AdmissionTable, CallMoment
 from zabbix_sockets.document.row import RankedRow, Row
 from zabbix_sockets.model.snapshot import LISTS
 
@@ -141,7 +141,7 @@ def wrong_figures(
 def wrongly_admitted(outcome: Outcome, faultless: Outcome, file: Path) -> Iterator[str]:
     """Yield which rows are called admitted without being remembered, or are left out in silence."""
     found, expected = json.loads(outcome.stdout), json.loads(faultless.stdout)
-    table = Table(file.read_bytes() if file.exists() else None, Moment(0, 0, b""))
+    table = AdmissionTable(file.read_bytes() if file.exists() else None, CallMoment(0, 0, b""))
     says_so = found["collector"]["not_admitted"] or any(
         each.startswith(NOTHING_NEW) for each in found["collector"]["warnings"]
     )

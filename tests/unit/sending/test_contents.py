@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from zabbix_sockets.document.document import Document, read_document
-from zabbix_sockets.sending.contents import Moment, SingleValues
+from zabbix_sockets.sending.contents import SingleValues, ValueTime
 from zabbix_sockets.sending.delivery import Delivery, Report, catching_up
 from zabbix_sockets.sending.figures import Figures
 from zabbix_sockets.sending.ledger import ATTEMPTS, FIRST_RETRY_SECONDS, Ledger
@@ -96,7 +96,7 @@ class Host:
         """Push a document, *later* seconds after the one before."""
         Clock.now += later
         made = document(processes, self.more, complete=complete)
-        packets = self.content.packets(made, Moment(Clock.now, 5), ["s"])
+        packets = self.content.packets(made, ValueTime(Clock.now, 5), ["s"])
         (report,) = self._delivery.deliver(packets)
         return self.content.finish([report], lambda: False)[0]
 

@@ -104,5 +104,5 @@ def test_what_waits_is_in_the_document(host: Path) -> None:
     assert own.spool
     own.spool.add("gone", [Value("h", "k", 7, 0, "1")])
     spool = own.make().collector.spool
-    assert spool == head.Spool(waiting=1, dropped=0, oldest=7)
+    assert spool == head.SpoolFigures(waiting=1, dropped=0, oldest=7)
     own.spool.close()

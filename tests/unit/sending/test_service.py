@@ -17,7 +17,7 @@ from json_documents import JsonDocument
 from zabbix_sockets.model.errors import BusyError, SocketsError
 from zabbix_sockets.sending.delivery import Report, WaitPolicy
 from zabbix_sockets.sending.pusher import Pusher
-from zabbix_sockets.sending.service import Service
+from zabbix_sockets.sending.service import PushLoop
 from zabbix_sockets.sending.transport import Outcome
 
 BUSY = BusyError("another snapshot of this user did not end within 1.25 s")
@@ -58,7 +58,7 @@ class FakePusher:
 
 def push(pusher: FakePusher, interval: float = 1.0) -> list[Report]:
     """Push once, as at a moment of the interval."""
-    service = Service(cast(Pusher, pusher), interval)
+    service = PushLoop(cast(Pusher, pusher), interval)
     return service._push(time.monotonic() + interval)
 
 
@@ -100,7 +100,7 @@ def test_no_fault_ends_it(fault: Exception, capfd: pytest.CaptureFixture[str]) -
     assert len(push(pusher)) == 1
     pusher.fault = fault
     assert push(pusher) == []
-    service = Service(cast(Pusher, pusher), 0.1)
+    service = PushLoop(cast(Pusher, pusher), 0.1)
     service._drain_until(time.monotonic() + 1, ["a"])
     said = capfd.readouterr().err
     assert said.count(str(fault)) >= 3
@@ -110,7 +110,7 @@ def test_no_fault_ends_it(fault: Exception, capfd: pytest.CaptureFixture[str]) -
 def test_stopped_while_it_tries() -> None:
     """A signal ends the tries, too."""
     pusher = FakePusher(*[BUSY] * 10)
-    service = Service(cast(Pusher, pusher), 1.0)
+    service = PushLoop(cast(Pusher, pusher), 1.0)
     service._stop(15, None)
     assert service._push(time.monotonic() + 1) == []
     assert not pusher.tried
@@ -123,7 +123,7 @@ def test_garbage_is_collected() -> None:
         status = 1
         try:
             gc.disable()
-            service = Service(cast(Pusher, FakePusher()), 1.0)
+            service = PushLoop(cast(Pusher, FakePusher()), 1.0)
             service._stop(15, None)
             service.run()
             status = 0 if gc.isenabled() else 2
@@ -153,7 +153,7 @@ def test_wait_that_fails_is_no_reason_to_end(
     monkeypatch: pytest.MonkeyPatch, fault: BaseException
 ) -> None:
     """It still waits until the moment that is due, and does not spin meanwhile."""
-    service = Service(cast(Pusher, FakePusher()), 1.0)
+    service = PushLoop(cast(Pusher, FakePusher()), 1.0)
     tried: list[object] = []
 
     def select_fails(*_: object) -> None:

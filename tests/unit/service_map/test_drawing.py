@@ -10,17 +10,19 @@ from zabbix_sockets.service_map.drawing import (
     Aliases,
     Drawing,
     Element,
-    Part,
+    LinePart,
     around,
     draw,
     folded,
 )
-from zabbix_sockets.service_map.matching import Host, flows
+from zabbix_sockets.service_map.matching import MapHost, flows
 
 from .worlds import host, shop, worlds
 
 
-def drawn(hosts: list[Host], aliases: Aliases | None = None, *, loopback: bool = False) -> Drawing:
+def drawn(
+    hosts: list[MapHost], aliases: Aliases | None = None, *, loopback: bool = False
+) -> Drawing:
     """Return the drawing of an installation."""
     return draw(hosts, flows(hosts), aliases or Aliases(), loopback=loopback)
 
@@ -41,7 +43,7 @@ def test_shop() -> None:
     }
     (part,) = found.lines["host/1002", "host/1003"].parts
     rows = (("1002", "php-fpm>tcp/10.0.0.3:5432"),), (("1003", "tcp/[::]:5432"),)
-    assert part == Part("php-fpm", "db", *rows)
+    assert part == LinePart("php-fpm", "db", *rows)
 
 
 def test_loopback() -> None:
@@ -88,7 +90,7 @@ def test_many_ends_at_one_port() -> None:
 
 
 @given(worlds())
-def test_every_pair_is_one_line(hosts: list[Host]) -> None:
+def test_every_pair_is_one_line(hosts: list[MapHost]) -> None:
     """Whatever crosses from host to host, or out, is in exactly one part of one line."""
     found = drawn(hosts)
     rows = [row for line in found.lines.values() for part in line.parts for row in part.upstreams]
@@ -101,14 +103,16 @@ def test_every_pair_is_one_line(hosts: list[Host]) -> None:
 
 
 @given(worlds())
-def test_no_element_is_lost(hosts: list[Host]) -> None:
+def test_no_element_is_lost(hosts: list[MapHost]) -> None:
     """Each host has an element, and each end of a line."""
     found = drawn(hosts)
     assert {f"host/{each.hostid}" for each in hosts} <= found.elements.keys()
 
 
 @given(worlds(), st.data())
-def test_a_host_more_changes_only_what_it_talks_to(hosts: list[Host], data: st.DataObject) -> None:
+def test_a_host_more_changes_only_what_it_talks_to(
+    hosts: list[MapHost], data: st.DataObject
+) -> None:
     """All other lines stay as they are."""
     added = data.draw(st.sampled_from(hosts))
     before = drawn([each for each in hosts if each != added])
@@ -122,7 +126,7 @@ def test_a_host_more_changes_only_what_it_talks_to(hosts: list[Host], data: st.D
 
 
 @given(worlds())
-def test_folding_loses_nothing(hosts: list[Host]) -> None:
+def test_folding_loses_nothing(hosts: list[MapHost]) -> None:
     """Elements that become one keep their hosts, and lines between different ones their rows."""
     found = drawn(hosts)
     groups = {key: str(sum(key.encode()) % 3) for key in found.elements}

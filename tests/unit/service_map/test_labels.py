@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.service_map.drawing import Element, Line, Part
+from zabbix_sockets.service_map.drawing import Element, LinePart, MapLine
 from zabbix_sockets.service_map.labels import (
     MAX_LABEL,
-    Figures,
+    LabelFigures,
     element_label,
     line_label,
     safe_text,
@@ -22,19 +22,19 @@ from zabbix_sockets.service_map.labels import (
 ROW = "php>tcp/10.0.0.3:5432"
 KEY = f'sockets.upstream.established["{ROW}"]'
 LIVE = f"{{?last(/web 1/{KEY})}}"
-FIGURES = Figures(
+FIGURES = LabelFigures(
     {("1", ROW): ("web 1", KEY)}, {("1", "a"): 7, ("1", "b"): 5}, {}, "as of 3 Dec 2026, 10:00"
 )
 
 
-def line(*parts: Part) -> Line:
+def line(*parts: LinePart) -> MapLine:
     """Return a line with these parts."""
-    return Line("host/1", "host/2", parts)
+    return MapLine("host/1", "host/2", parts)
 
 
-def part(*rows: str, client: str = "php", server: str = "postgres") -> Part:
+def part(*rows: str, client: str = "php", server: str = "postgres") -> LinePart:
     """Return a part of these rows of the host 1."""
-    return Part(client, server, tuple(("1", row) for row in rows), ())
+    return LinePart(client, server, tuple(("1", row) for row in rows), ())
 
 
 def test_live_figure() -> None:

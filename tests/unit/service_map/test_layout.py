@@ -18,13 +18,13 @@ from zabbix_sockets.service_map.boxes import (
     label_box,
     overlap,
 )
-from zabbix_sockets.service_map.layout import WIDTH, Layout, Request, place
+from zabbix_sockets.service_map.layout import WIDTH, Layout, LayoutRequest, place
 
 LABEL = Size(80, 14)
 
 
 @st.composite
-def requests(draw: st.DrawFn) -> Request:
+def requests(draw: st.DrawFn) -> LayoutRequest:
     """Return any drawing's sizes, of up to twelve elements."""
     count = draw(st.integers(1, 12))
     keys = [f"host/{number}" for number in range(count)]
@@ -32,10 +32,10 @@ def requests(draw: st.DrawFn) -> Request:
     pairs = st.tuples(st.sampled_from(keys), st.sampled_from(keys))
     drawn = draw(st.lists(pairs.filter(lambda pair: pair[0] != pair[1]), max_size=12))
     lines = {pair: draw(sizes) for pair in drawn if pair[::-1] not in drawn or pair < pair[::-1]}
-    return Request({key: draw(sizes) for key in keys}, lines)
+    return LayoutRequest({key: draw(sizes) for key in keys}, lines)
 
 
-def labels_of(request: Request, layout: Layout) -> dict[tuple[str, str], tuple[float, ...]]:
+def labels_of(request: LayoutRequest, layout: Layout) -> dict[tuple[str, str], tuple[float, ...]]:
     """Return the boxes of the lines' labels that are shown."""
     return {
         pair: label_box(layout.points[pair[0]], layout.points[pair[1]], size)
@@ -44,10 +44,10 @@ def labels_of(request: Request, layout: Layout) -> dict[tuple[str, str], tuple[f
     }
 
 
-def chain(*names: str) -> Request:
+def chain(*names: str) -> LayoutRequest:
     """Return elements of which each connects to the next."""
     lines = {pair: Size(100, 14) for pair in zip(names, names[1:])}
-    return Request(dict.fromkeys(names, LABEL), lines)
+    return LayoutRequest(dict.fromkeys(names, LABEL), lines)
 
 
 def test_from_clients_to_servers() -> None:
@@ -64,7 +64,7 @@ def test_shop_needs_no_room() -> None:
     lines = {("host/lb", each): Size(110, 14) for each in web}
     lines |= {(one, other): Size(130, 14) for one in web for other in php}
     lines |= {(each, "host/db"): Size(140, 28) for each in php}
-    request = Request({key: LABEL for pair in lines for key in pair}, lines)
+    request = LayoutRequest({key: LABEL for pair in lines for key in pair}, lines)
     layout = place(request)
     assert not layout.hidden
     assert layout.height <= 700
@@ -72,7 +72,7 @@ def test_shop_needs_no_room() -> None:
 
 @given(requests())
 @settings(deadline=None, max_examples=LAYOUTS)
-def test_nothing_overlaps(request: Request) -> None:
+def test_nothing_overlaps(request: LayoutRequest) -> None:
     """No label that is shown overlaps another one, or an element; all are within the width."""
     layout = place(request)
     assert layout.points.keys() == request.labels.keys()
@@ -88,7 +88,7 @@ def test_nothing_overlaps(request: Request) -> None:
 
 @given(requests())
 @settings(deadline=None, max_examples=LAYOUTS)
-def test_icons_are_apart(request: Request) -> None:
+def test_icons_are_apart(request: LayoutRequest) -> None:
     """No two elements are at one place."""
     icons = [element_box(point, Size(0, 0)) for point in place(request).points.values()]
     assert not [pair for pair in combinations(icons, 2) if overlap(*pair)]
@@ -96,7 +96,7 @@ def test_icons_are_apart(request: Request) -> None:
 
 @given(requests())
 @settings(deadline=None, max_examples=LAYOUTS)
-def test_the_same_again(request: Request) -> None:
+def test_the_same_again(request: LayoutRequest) -> None:
     """A layout depends on nothing but the drawing, and is kept with all in its place."""
     layout = place(request)
     assert place(request) == layout
@@ -105,7 +105,7 @@ def test_the_same_again(request: Request) -> None:
 
 @given(requests(), st.data())
 @settings(deadline=None, max_examples=LAYOUTS)
-def test_what_is_there_stays(request: Request, data: st.DataObject) -> None:
+def test_what_is_there_stays(request: LayoutRequest, data: st.DataObject) -> None:
     """New elements find a place beside those that a person has put somewhere."""
     keys = sorted(request.labels)
     fixed = {
@@ -123,7 +123,7 @@ def test_elements_without_lines() -> None:
     """They stand below the others, side by side."""
     request = chain("host/a", "host/b")
     alone = {f"host/alone{number}": LABEL for number in range(8)}
-    points = place(Request({**request.labels, **alone}, request.lines)).points
+    points = place(LayoutRequest({**request.labels, **alone}, request.lines)).points
     lowest = max(points["host/a"].y, points["host/b"].y)
     assert all(points[key].y > lowest for key in alone)
     assert len({points[key] for key in alone}) == 8
@@ -131,7 +131,7 @@ def test_elements_without_lines() -> None:
 
 def test_nothing_at_all() -> None:
     """An empty map has a size."""
-    assert place(Request({}, {})).height >= 400
+    assert place(LayoutRequest({}, {})).height >= 400
 
 
 def test_lines_keep_away() -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from zabbix_sockets.service_map.matching import Flow, Host, flows
+from zabbix_sockets.service_map.matching import Flow, MapHost, flows
 
 from .worlds import EXTERNAL, host, shop, worlds
 
 
-def servers(hosts: list[Host]) -> dict[tuple[str, str], str]:
+def servers(hosts: list[MapHost]) -> dict[tuple[str, str], str]:
     """Return the host, or nothing, by client and each upstream's row."""
     return {(flow.client, flow.upstream.row): flow.server for flow in flows(hosts)}
 
 
-def flow_to(target: Host, end: str, *others: Host) -> Flow:
+def flow_to(target: MapHost, end: str, *others: MapHost) -> Flow:
     """Return the flow of a client to an end, where there is this target."""
     client = host(9, upstreams=[f"app\t{end}"])
     return next(each for each in flows([client, target, *others]) if each.client == client.hostid)
@@ -37,9 +37,9 @@ def test_shop() -> None:
 
 def test_interface_and_inventory() -> None:
     """A host that tells nothing is known by what the server has of it; 127.0.0.1 is everybody's."""
-    silent = Host("5", "router", "router", interfaces=("192.0.2.7", "127.0.0.1", "not one"))
+    silent = MapHost("5", "router", "router", interfaces=("192.0.2.7", "127.0.0.1", "not one"))
     assert flow_to(silent, "tcp/192.0.2.7:80").server == "5"
-    silent = Host("5", "router", "router", inventory=("192.0.2.8",), resolved=("192.0.2.9",))
+    silent = MapHost("5", "router", "router", inventory=("192.0.2.8",), resolved=("192.0.2.9",))
     assert flow_to(silent, "tcp/192.0.2.8:80").server == "5"
     assert flow_to(silent, "tcp/192.0.2.9:80").server == "5"
 
@@ -48,14 +48,14 @@ def test_interface_and_inventory() -> None:
 def test_addresses_of_no_host_in_particular(address: str) -> None:
     """What each host may have, or none, leads nowhere, whatever the server has of it."""
     end = f"tcp/[{address}]:80" if ":" in address else f"tcp/{address}:80"
-    named = Host("5", "router", "router", interfaces=(address,))
+    named = MapHost("5", "router", "router", interfaces=(address,))
     client = host(1, upstreams=[f"app\t{end}"])
     assert {flow.server for flow in flows([named, client])} <= {"", client.hostid}
 
 
 def test_what_a_host_tells_is_surer_than_an_interface() -> None:
     """An old address in an interface doesn't take another host's connections."""
-    old = Host("5", "old", "old", interfaces=("10.0.0.1",))
+    old = MapHost("5", "old", "old", interfaces=("10.0.0.1",))
     assert flow_to(old, "tcp/10.0.0.1:80", host(1)).server == "1001"
 
 
@@ -114,7 +114,7 @@ def test_listener_at_the_address_comes_first() -> None:
 
 
 @given(worlds())
-def test_any_installation(hosts: list[Host]) -> None:
+def test_any_installation(hosts: list[MapHost]) -> None:
     """Each upstream has one flow, and a server that has its address, or none has."""
     found = list(flows(hosts))
     told = [(each.hostid, row) for each in hosts for row in each.told.upstreams]
@@ -129,6 +129,6 @@ def test_any_installation(hosts: list[Host]) -> None:
 
 
 @given(worlds())
-def test_the_order_of_hosts_means_nothing(hosts: list[Host]) -> None:
+def test_the_order_of_hosts_means_nothing(hosts: list[MapHost]) -> None:
     """As the API may return them in any."""
     assert servers(hosts) == servers(hosts[::-1])

@@ -8,7 +8,7 @@ import re
 from hypothesis import given
 
 from zabbix_sockets.service_map.drawing import Aliases, draw
-from zabbix_sockets.service_map.matching import Host, flows
+from zabbix_sockets.service_map.matching import MapHost, flows
 from zabbix_sockets.service_map.printed import to_dot, to_json
 
 from .worlds import shop, worlds
@@ -38,7 +38,7 @@ def test_json() -> None:
 
 
 @given(worlds(5))
-def test_dot(hosts: list[Host]) -> None:
+def test_dot(hosts: list[MapHost]) -> None:
     """Each line is one statement, and no name ends a string before its end."""
     drawing = draw(hosts, flows(hosts), Aliases())
     lines = to_dot(drawing).split("\n")

@@ -7,25 +7,25 @@ import random
 from hypothesis import given
 
 from zabbix_sockets.service_map.drawing import Aliases, Drawing, draw
-from zabbix_sockets.service_map.matching import Host, flows
+from zabbix_sockets.service_map.matching import MapHost, flows
 from zabbix_sockets.service_map.sheets import MOST_ELEMENTS, Sheet, sheets
 
 from .worlds import GROUPS, host, shop, worlds
 
 
-def drawn(hosts: list[Host]) -> Drawing:
+def drawn(hosts: list[MapHost]) -> Drawing:
     """Return the drawing of an installation."""
     return draw(hosts, flows(hosts), Aliases())
 
 
-def sheets_of(hosts: list[Host], *groups: str, by_group: bool = True) -> dict[str, Sheet]:
+def sheets_of(hosts: list[MapHost], *groups: str, by_group: bool = True) -> dict[str, Sheet]:
     """Return the sheets of an installation by name."""
     made = sheets("Map", drawn(hosts), hosts, groups, by_group=by_group)
     assert made[-1].name == "Map"
     return {sheet.name: sheet for sheet in made}
 
 
-def large(count: int, groups: int, pairs: int) -> list[Host]:
+def large(count: int, groups: int, pairs: int) -> list[MapHost]:
     """Return an installation of so many hosts, groups and upstreams."""
     rng = random.Random(count)
     ends: dict[int, set[int]] = {number: set() for number in range(count)}
@@ -75,7 +75,7 @@ def test_first_group_of_the_selection() -> None:
 
 
 @given(worlds())
-def test_no_host_is_lost(hosts: list[Host]) -> None:
+def test_no_host_is_lost(hosts: list[MapHost]) -> None:
     """Each is on the sheet of one group, and in the top one's element for that."""
     made = sheets_of(hosts, *GROUPS)
     own = [

@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.document.document import build_document
 from zabbix_sockets.model.addresses import parse_address
-from zabbix_sockets.model.snapshot import OwnAddress as SnapshotAddress
-from zabbix_sockets.model.snapshot import Snapshot
-from zabbix_sockets.service_map.told import NOTHING, End, OwnAddress, parse_end, parse_told
+from zabbix_sockets.model.snapshot import OwnAddress, Snapshot
+from zabbix_sockets.service_map.told import NOTHING, ToldAddress, ToldEnd, parse_end, parse_told
 
 from ..snapshots import snapshots  # noqa: TID252  # a test folder is no package
 
@@ -21,15 +20,15 @@ def test_all_kinds_of_lines() -> None:
         "upstream\tphp\ttcp/192.0.2.5:5432\nleft out\t4\nunknown\tline\n\nupstream",
     )
     assert told.addresses == (
-        OwnAddress("172.17.0.1", "bridge", "", 16),
-        OwnAddress("10.1.0.1", "", "web"),
+        ToldAddress("172.17.0.1", "bridge", "", 16),
+        ToldAddress("10.1.0.1", "", "web"),
     )
     assert [(each.row, each.process, each.container) for each in told.listeners] == [
         ("tcp/[::]:443@web", "nginx", "shop"),
         ("udp/0.0.0.0:53", "", ""),
     ]
     assert [(each.row, each.end) for each in told.upstreams] == [
-        ("php>tcp/192.0.2.5:5432", End("tcp", "192.0.2.5", 5432))
+        ("php>tcp/192.0.2.5:5432", ToldEnd("tcp", "192.0.2.5", 5432))
     ]
     assert told.left_out == 7
 
@@ -49,18 +48,18 @@ def test_forged_names() -> None:
 @pytest.mark.parametrize(
     ("text", "end"),
     [
-        ("tcp/[fe80::1%eth0]:546", End("tcp", "fe80::1", 546)),
-        ("tcp/[fe80::1%a@b]:546@c", End("tcp", "fe80::1", 546, "c")),
-        ("tcp/192.0.2.1%e[:80@c:443", End("tcp", "192.0.2.1", 80, "c:443")),
-        ("tcp/[::ffff:192.0.2.1]:80@a@b", End("tcp", "192.0.2.1", 80, "a@b")),
-        ("tcp/[2001:db8:0:0::1]:80", End("tcp", "2001:db8::1", 80)),
+        ("tcp/[fe80::1%eth0]:546", ToldEnd("tcp", "fe80::1", 546)),
+        ("tcp/[fe80::1%a@b]:546@c", ToldEnd("tcp", "fe80::1", 546, "c")),
+        ("tcp/192.0.2.1%e[:80@c:443", ToldEnd("tcp", "192.0.2.1", 80, "c:443")),
+        ("tcp/[::ffff:192.0.2.1]:80@a@b", ToldEnd("tcp", "192.0.2.1", 80, "a@b")),
+        ("tcp/[2001:db8:0:0::1]:80", ToldEnd("tcp", "2001:db8::1", 80)),
         ("tcp/192.0.2.1:65536", None),
         ("sctp/192.0.2.1:80", None),
         ("tcp/192.0.2.1", None),
         ("", None),
     ],
 )
-def test_ends(text: str, end: End) -> None:
+def test_ends(text: str, end: ToldEnd) -> None:
     """Addresses are in their shortest form; what is no end is none."""
     assert parse_end(text) == end
 
@@ -68,7 +67,7 @@ def test_ends(text: str, end: End) -> None:
 @given(snapshots())
 def test_what_documents_tell(snapshot: Snapshot) -> None:
     """Every upstream of TCP and every lasting listener of the document comes out by its id."""
-    snapshot.addresses = [SnapshotAddress(parse_address("192.0.2.1"), 24, "", 0)]
+    snapshot.addresses = [OwnAddress(parse_address("192.0.2.1"), 24, "", 0)]
     document = build_document(snapshot)
     assert document.map
     told = parse_told(document.map.listeners, document.map.upstreams)
@@ -77,7 +76,7 @@ def test_what_documents_tell(snapshot: Snapshot) -> None:
     assert rows - passing <= {each.row for each in told.upstreams} <= rows
     served = [row.id for row in document.listeners if not row.ephemeral]
     assert sorted(each.row for each in told.listeners) == sorted(served)
-    assert told.addresses == (OwnAddress("192.0.2.1", "", ""),)
+    assert told.addresses == (ToldAddress("192.0.2.1", "", ""),)
 
 
 @given(st.text(), st.text())
@@ -96,4 +95,4 @@ def test_any_fields(fields: list[str]) -> None:
 def test_prefix_that_no_network_has() -> None:
     """A host may tell any number, of any length."""
     told = parse_told(f"address\t192.0.2.1/{'9' * 5000}\tbridge", "")
-    assert told.addresses == (OwnAddress("192.0.2.1", "bridge", "", None),)
+    assert told.addresses == (ToldAddress("192.0.2.1", "bridge", "", None),)

@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.service_map.drawing import Drawing, Element, Line, Part
+from zabbix_sockets.service_map.drawing import Drawing, Element, LinePart, MapLine
 from zabbix_sockets.service_map.upkeep import (
     ITEMS_PER_ROW,
     MACRO,
@@ -68,8 +68,8 @@ def test_any_ids(ids: set[str]) -> None:
 def drawing(*rows: str) -> Drawing:
     """Return two groups with a line of these rows of the host 1."""
     elements = {key: Element(key, key[-1]) for key in ("group/a", "group/b")}
-    part = Part("php", "postgres", tuple(("1", row) for row in rows), ())
-    line = Line("group/a", "group/b", (part,))
+    part = LinePart("php", "postgres", tuple(("1", row) for row in rows), ())
+    line = MapLine("group/a", "group/b", (part,))
     return Drawing(elements, {line.pair: line})
 
 

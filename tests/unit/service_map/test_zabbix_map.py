@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from zabbix_sockets.provision.api import ApiObject
 from zabbix_sockets.service_map.drawing import Aliases, Drawing, draw
-from zabbix_sockets.service_map.labels import Figures, line_label
-from zabbix_sockets.service_map.matching import Host, flows
+from zabbix_sockets.service_map.labels import LabelFigures, line_label
+from zabbix_sockets.service_map.matching import MapHost, flows
 from zabbix_sockets.service_map.sheets import Sheet
 from zabbix_sockets.service_map.state import Seen, nothing_seen
 from zabbix_sockets.service_map.zabbix_map import (
-    Content,
     Icons,
     Merged,
-    Object,
+    SheetContent,
     Trigger,
     Wishes,
     key_of,
@@ -32,28 +32,28 @@ NOW, DAY = 1_700_000_000, 86_400
 WISHES = Wishes(NOW, 7 * DAY, relayout=False, icons=Icons("1", "2", "3"))
 
 
-def drawn(hosts: list[Host]) -> Drawing:
+def drawn(hosts: list[MapHost]) -> Drawing:
     """Return the drawing of an installation."""
     return draw(hosts, flows(hosts), Aliases())
 
 
-def content_of(drawing: Drawing, **triggers: Any) -> Content:
+def content_of(drawing: Drawing, **triggers: Any) -> SheetContent:
     """Return what the map of a drawing shows."""
     labels = {
-        pair: line_label(line, Figures({}, {}, {}, "")) for pair, line in drawing.lines.items()
+        pair: line_label(line, LabelFigures({}, {}, {}, "")) for pair, line in drawing.lines.items()
     }
-    return Content(Sheet("Map", drawing), labels, triggers.get("triggers", {}))
+    return SheetContent(Sheet("Map", drawing), labels, triggers.get("triggers", {}))
 
 
 class Server:
     """A server with one map, which keeps ids, and gives what is new one."""
 
     def __init__(self) -> None:
-        self.map: Object | None = None
+        self.map: ApiObject | None = None
         self.seen = nothing_seen()
         self._ids = itertools.count(5001)
 
-    def run(self, content: Content, wishes: Wishes = WISHES) -> Merged:
+    def run(self, content: SheetContent, wishes: Wishes = WISHES) -> Merged:
         """Make or update the map, as the command does."""
         merged = merge(content, copy.deepcopy(self.map), self.seen, wishes)
         if merged.changes:
@@ -62,7 +62,7 @@ class Server:
         self.seen = merged.seen._replace(links=linked_pairs(self.map, self.seen))
         return merged
 
-    def _store(self, parameters: Object) -> None:
+    def _store(self, parameters: ApiObject) -> None:
         before = self.map or {"sysmapid": "77", "selements": [], "links": []}
         known = {each["selementid"] for each in before["selements"]}
         ids = {
@@ -85,10 +85,10 @@ class Server:
             links.append(each | ends | {"linkid": linkid, "linktriggers": triggers})
         self.map = before | parameters | {"selements": elements, "links": links}
 
-    def element(self, key: str) -> Object:
+    def element(self, key: str) -> ApiObject:
         """Return the element of a key."""
         assert self.map
-        found: Object = next(each for each in self.map["selements"] if key_of(each) == key)
+        found: ApiObject = next(each for each in self.map["selements"] if key_of(each) == key)
         return found
 
     def labels(self) -> list[str]:
@@ -112,7 +112,7 @@ def test_new_map() -> None:
 
 @given(worlds(8))
 @settings(deadline=None, max_examples=10)
-def test_a_second_run_changes_nothing(hosts: list[Host]) -> None:
+def test_a_second_run_changes_nothing(hosts: list[MapHost]) -> None:
     """Whatever there is."""
     server = Server()
     content = content_of(drawn(hosts))
@@ -145,7 +145,7 @@ def test_what_a_person_added_stays() -> None:
     server.run(content_of(drawn(shop())))
     assert server.map
     web, php = server.element("host/1001"), server.element("host/1002")
-    router: Object = {"selementid": "9", "elementtype": "4", "elements": [], "label": "router"}
+    router: ApiObject = {"selementid": "9", "elementtype": "4", "elements": [], "label": "router"}
     router |= {"x": "10", "y": "900", "urls": [], "iconid_off": "3", "permission": 3}
     server.map["selements"].append(router)
     web["urls"].append({"name": "runbook", "url": "https://wiki.example.com"})

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from hypothesis import strategies as st
 
-from zabbix_sockets.service_map.matching import Host
+from zabbix_sockets.service_map.matching import MapHost
 from zabbix_sockets.service_map.told import parse_told
 
 GROUPS = ("Databases", "Web servers", "Workers")
@@ -23,17 +23,17 @@ def host(
     upstreams: Iterable[str] = (),
     groups: tuple[str, ...] = ("Web servers",),
     interfaces: tuple[str, ...] = (),
-) -> Host:
+) -> MapHost:
     """Return a host; of the lines of its texts the first word is left out."""
     own = [f"address\t{each}" for each in (f"10.0.0.{number}", *addresses)]
     served = [f"listener\t{each}" for each in listeners]
     used = "\n".join(f"upstream\t{each}" for each in upstreams)
     technical = f"host{number}"
     told = parse_told("\n".join(own + served), used)
-    return Host(str(1000 + number), technical, name or technical, groups, told, interfaces)
+    return MapHost(str(1000 + number), technical, name or technical, groups, told, interfaces)
 
 
-def shop() -> list[Host]:
+def shop() -> list[MapHost]:
     """Return a web server, PHP with a database of its own, and a database."""
     return [
         host(1, listeners=["tcp/0.0.0.0:443\tnginx"], upstreams=["nginx\ttcp/10.0.0.2:9000"]),
@@ -51,7 +51,7 @@ def shop() -> list[Host]:
 
 
 @st.composite
-def worlds(draw: st.DrawFn, most: int = 12) -> list[Host]:
+def worlds(draw: st.DrawFn, most: int = 12) -> list[MapHost]:
     """Return any installation: hosts that talk to each other, to themselves and to others."""
     count = draw(st.integers(1, most))
     known = [f"10.0.0.{number}" for number in range(1, count + 1)]

@@ -12,10 +12,10 @@ from zabbix_sockets.host import own_files
 from zabbix_sockets.setup import files
 from zabbix_sockets.setup.actions import KEPT, TO_DO, Action
 from zabbix_sockets.setup.command import carry_out
-from zabbix_sockets.setup.machine import Answer, Machine
+from zabbix_sockets.setup.machine import CommandResult, Machine
 from zabbix_sockets.setup.options import SetupOptions
 from zabbix_sockets.setup.plan import look, make_plan
-from zabbix_sockets.setup.record import FILE, Entry, Record
+from zabbix_sockets.setup.record import FILE, Entry, SetupRecord
 from zabbix_sockets.setup.removal import undo
 from zabbix_sockets.setup.scene import Own, Part, Scene
 
@@ -40,19 +40,23 @@ class Systemd:
         self.has_loaded = False
         self.store = Path("/nonexistent")
 
-    def __call__(self, words: Sequence[str]) -> Answer:
+    def __call__(self, words: Sequence[str]) -> CommandResult:
         """Return what the command gives."""
         said = " ".join(words)
         if self.failing and self.failing in said:
-            return Answer(1, "", "it is broken")
+            return CommandResult(1, "", "it is broken")
         if words[0] == "systemctl" and words[1] == "--quiet":
-            return Answer(0 if words[3] in self.on else 1)
+            return CommandResult(0 if words[3] in self.on else 1)
         if words[:2] == ["systemctl", "is-active"]:
-            return Answer(0, "active\n") if words[2] in self.on else Answer(3, "inactive\n")
+            return (
+                CommandResult(0, "active\n")
+                if words[2] in self.on
+                else CommandResult(3, "inactive\n")
+            )
         self._change(words)
         if words[1] != "cat" or words[0] != "systemctl":
             self.calls.append(said)
-        return Answer(0)
+        return CommandResult(0)
 
     def _change(self, words: Sequence[str]) -> None:
         """Remember what the command changes."""
@@ -98,7 +102,7 @@ class Host:
     def scene(self, **options: Any) -> Scene:
         """Return what setup finds."""
         wanted = SetupOptions()._replace(**options)
-        record = Record(str(self.root))
+        record = SetupRecord(str(self.root))
         obstacles = (self.no_iterators, self.no_libbpf)
         return look(self.machine, self.own, wanted, record, *obstacles, never)
 
@@ -114,11 +118,11 @@ class Host:
     def record(self, path: str, text: str) -> None:
         """Have it recorded that setup wrote *text* to *path*."""
         entry = Entry(FILE, path, files.digest(text.encode()))
-        Record(str(self.root)).add(entry)
+        SetupRecord(str(self.root)).add(entry)
 
     def take_back(self) -> list[Action]:
         """Take back what was done; return what was kept."""
-        record = Record(str(self.root))
+        record = SetupRecord(str(self.root))
         kept = []
         for entry in reversed(list(record.entries)):
             action = undo(self.machine, entry)

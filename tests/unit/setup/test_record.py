@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from zabbix_sockets.model.errors import SocketsError
-from zabbix_sockets.setup.record import FILE, FOLDER, MEMBER, UNIT, Entry, Record
+from zabbix_sockets.setup.record import FILE, FOLDER, MEMBER, UNIT, Entry, SetupRecord
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def root(tmp_path: Path) -> str:
 
 def test_entries_last(root: str) -> None:
     """They are there the next time, in their order, each once; a file's digest is the last one."""
-    record = Record(root)
+    record = SetupRecord(root)
     assert record.entries == []
     for entry in (
         Entry(FILE, "/a", "1"),
@@ -28,7 +28,7 @@ def test_entries_last(root: str) -> None:
         record.add(entry)
     for group in ("g", "h"):
         record.add(Entry(MEMBER, "zabbix", group))
-    again = Record(root)
+    again = SetupRecord(root)
     assert again.entries == [
         Entry(FILE, "/a", "2"),
         Entry(UNIT, "u"),
@@ -40,7 +40,7 @@ def test_entries_last(root: str) -> None:
 
 def test_it_goes_with_the_last_entry(root: str) -> None:
     """Its folder goes, too; root alone may enter it as long as it is there."""
-    record = Record(root)
+    record = SetupRecord(root)
     record.add(Entry(UNIT, "u"))
     folder = Path(root + FOLDER)
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -58,23 +58,23 @@ def test_what_is_no_record(root: str, text: str) -> None:
     Path(root + FOLDER).mkdir()
     Path(f"{root}{FOLDER}/record.json").write_text(text)
     with pytest.raises(SocketsError, match=r"record\.json is no record"):
-        Record(root)
+        SetupRecord(root)
 
 
 @pytest.mark.parametrize("name", ["", "/record.json"])
 def test_others_may_not_have_written_it(root: str, name: str) -> None:
     """What others may write says nothing to root, who would remove files by it."""
-    Record(root).add(Entry(FILE, "/etc/passwd", "0"))
+    SetupRecord(root).add(Entry(FILE, "/etc/passwd", "0"))
     Path(f"{root}{FOLDER}{name}").chmod(0o777)
     with pytest.raises(SocketsError, match="others than root may write it"):
-        Record(root)
+        SetupRecord(root)
 
 
 def test_link(root: str) -> None:
     """A link in the place of the file is not followed."""
-    Record(root).add(Entry(UNIT, "u"))
+    SetupRecord(root).add(Entry(UNIT, "u"))
     path = Path(f"{root}{FOLDER}/record.json")
     path.rename(f"{root}/elsewhere")
     path.symlink_to(f"{root}/elsewhere")
     with pytest.raises(SocketsError, match="symbolic link"):
-        Record(root)
+        SetupRecord(root)

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 import pytest
 
 from zabbix_sockets.document.document import build_document
-from zabbix_sockets.document.record import Figures
+from zabbix_sockets.document.record import JsonObject
 from zabbix_sockets.document.row import Row
 from zabbix_sockets.model.quality import bucket_of, sample
 from zabbix_sockets.model.snapshot import FIRST_OWNER
@@ -129,8 +129,8 @@ def test_listeners_keep_their_ports(width: int, netns: str) -> None:
 )
 def test_address_and_namespace_give_way(width: int, cell: str) -> None:
     """Each has half of the room, or what the other leaves; the port stays."""
-    column = Column[Figures]("L", lambda row: row["id"], shrinks=True, port=True)
-    rows: list[Figures] = [{"id": "tcp/127.0.0.1:80@shop/cart"}]
+    column = Column[JsonObject]("L", lambda row: row["id"], shrinks=True, port=True)
+    rows: list[JsonObject] = [{"id": "tcp/127.0.0.1:80@shop/cart"}]
     style = Style(colours=False, width=width)
     assert _fit(str(rows[0]["id"]), width, style.ellipsis, port=True) == cell or width < 3
     assert text_width(render_table([column], rows, style).splitlines()[1]) <= width
@@ -158,10 +158,10 @@ def test_names_before_figures() -> None:
 def test_columns_give_way_alike() -> None:
     """The widest column is not cut below the others."""
     columns = [
-        Column[Figures]("A", lambda row: row["a"], shrinks=True),
-        Column[Figures]("B", lambda row: row["b"], shrinks=True),
+        Column[JsonObject]("A", lambda row: row["a"], shrinks=True),
+        Column[JsonObject]("B", lambda row: row["b"], shrinks=True),
     ]
-    rows: list[Figures] = [{"a": "a" * 60, "b": "b" * 40}]
+    rows: list[JsonObject] = [{"a": "a" * 60, "b": "b" * 40}]
     (line,) = render_table(columns, rows, Style(colours=False, width=62)).splitlines()[1:]
     assert [len(cell) for cell in line.split()] == [30, 30]
 

@@ -10,13 +10,13 @@ from zabbix_sockets.model.totals import ProcessCounters, ServerCounters, Totals
 from zabbix_sockets.model.wire import OWN_NETNS
 from zabbix_sockets.terminal.layout import Style
 from zabbix_sockets.terminal.monitor import Moment
-from zabbix_sockets.terminal.row_changes import Choice, RowChanges, rates_of
+from zabbix_sockets.terminal.row_changes import AskedTable, RowChanges, rates_of
 
 from ..snapshots import packed, snapshot_of, tcp_listener  # noqa: TID252  # a test folder is no package
 
 PLAIN = Style(colours=False, width=None)
 SINCE, READ_AT = 1_600_000_000, 10**13
-PROCESSES = Choice("processes", "process", "")
+PROCESSES = AskedTable("processes", "process", "")
 
 
 def document(since: int = SINCE, names: tuple[str, ...] = ("web",), **counts: int) -> Document:
@@ -37,7 +37,7 @@ def document(since: int = SINCE, names: tuple[str, ...] = ("web",), **counts: in
     return build_document(snapshot, NO_LIMITS)
 
 
-def changes(before: Document, now: Document, choice: Choice = PROCESSES) -> RowChanges:
+def changes(before: Document, now: Document, choice: AskedTable = PROCESSES) -> RowChanges:
     """Return what has changed within two seconds."""
     return RowChanges(choice, Moment(1, 1, before), Moment(3, 3, now))
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zabbix_sockets.document.document import NO_LIMITS, build_document
-from zabbix_sockets.document.record import Figures
+from zabbix_sockets.document.record import JsonObject
 from zabbix_sockets.model.snapshot import FIRST_OWNER, LISTS, Process
 from zabbix_sockets.model.text_width import text_width
 from zabbix_sockets.terminal.layout import Column, Style, render_table, style_of
@@ -56,9 +56,9 @@ def test_text_width(text: str, width: int) -> None:
 
 
 COLUMNS = (
-    Column[Figures]("NAME", lambda row: row["name"], shrinks=True),
-    Column[Figures]("N", lambda row: row["n"], right=True),
-    Column[Figures]("PLACE", lambda row: row["place"], shrinks=True),
+    Column[JsonObject]("NAME", lambda row: row["name"], shrinks=True),
+    Column[JsonObject]("N", lambda row: row["n"], right=True),
+    Column[JsonObject]("PLACE", lambda row: row["place"], shrinks=True),
 )
 CELLS = st.text("abcé日本\u0301 ", max_size=40)
 ROWS = st.lists(
@@ -67,7 +67,7 @@ ROWS = st.lists(
 
 
 @given(ROWS, st.integers(12 + 2 + 5 + 2 + 12, 120))
-def test_lines_fit_a_terminal(rows: list[Figures], width: int) -> None:
+def test_lines_fit_a_terminal(rows: list[JsonObject], width: int) -> None:
     """No line is wider than the terminal as long as columns can give way."""
     lines = render_table(COLUMNS, rows, Style(colours=False, width=width)).splitlines()
     assert len(lines) == 1 + len(rows)
@@ -75,7 +75,7 @@ def test_lines_fit_a_terminal(rows: list[Figures], width: int) -> None:
 
 
 @given(ROWS)
-def test_columns_are_aligned(rows: list[Figures]) -> None:
+def test_columns_are_aligned(rows: list[JsonObject]) -> None:
     """The right edge of a number is in the same cell on each line."""
     lines = render_table(COLUMNS[:2], rows, PIPED).splitlines()
     assert len({text_width(line) for line in lines}) == 1
@@ -85,7 +85,7 @@ def test_columns_are_aligned(rows: list[Figures]) -> None:
 
 def test_narrow_terminal() -> None:
     """The widest text is cut, with an ellipsis; where that is not enough the line is."""
-    rows: list[Figures] = [{"name": "short", "n": 123456, "place": "x" * 50}]
+    rows: list[JsonObject] = [{"name": "short", "n": 123456, "place": "x" * 50}]
     lines = render_table(COLUMNS, rows, Style(colours=False, width=40)).splitlines()
     assert lines[1] == "short  123456  " + "x" * 24 + "…"
     tiny = render_table(COLUMNS, rows, Style(colours=False, width=5)).splitlines()
@@ -94,20 +94,20 @@ def test_narrow_terminal() -> None:
 
 def test_wide_character_at_the_cut() -> None:
     """A character that takes two cells is not cut in half."""
-    rows: list[Figures] = [{"name": "日" * 20, "n": 1, "place": "here"}]
+    rows: list[JsonObject] = [{"name": "日" * 20, "n": 1, "place": "here"}]
     lines = render_table(COLUMNS, rows, Style(colours=False, width=12 + 2 + 1 + 2 + 5)).splitlines()
     assert lines[1] == "日" * 5 + "…" + " " + "  1  here"
 
 
 def test_piped_tables_are_whole() -> None:
     """Without a terminal nothing is cut and nothing is coloured."""
-    rows: list[Figures] = [{"name": "n" * 300, "n": 1, "place": "listen"}]
+    rows: list[JsonObject] = [{"name": "n" * 300, "n": 1, "place": "listen"}]
     assert render_table(COLUMNS, rows, PIPED).splitlines()[1] == "n" * 300 + "  1  listen"
 
 
 def test_colours() -> None:
     """Titles are bold, states have colours, and each coloured line ends its own."""
-    rows: list[Figures] = [
+    rows: list[JsonObject] = [
         {"name": "a", "n": 1, "place": "listen"},
         {"name": "b", "n": 2, "place": "close_wait"},
         {"name": "c", "n": 3, "place": "established"},

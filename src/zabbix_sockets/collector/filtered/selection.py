@@ -24,13 +24,13 @@ from zabbix_sockets.filters.kernel import Dump, by_state, dump_for, in_table
 from zabbix_sockets.filters.parser import parse
 from zabbix_sockets.filters.terms import (
     FALSE,
-    Cgroup,
+    CgroupCondition,
     Constant,
-    Device,
+    DeviceCondition,
     Leaf,
-    Named,
+    NameCondition,
     Node,
-    User,
+    UserCondition,
     kinds,
     leaves,
     rewrite,
@@ -82,18 +82,20 @@ class Selection:
 
     def _looked_up(self, leaf: Leaf, _wanted: bool) -> Node:
         """Replace a name that means the same in all network namespaces."""
-        if not isinstance(leaf, Named):
+        if not isinstance(leaf, NameCondition):
             return leaf
         if leaf.what == "user":
-            return User(self._found(leaf, uid_of(leaf.name), "no such user in /etc/passwd"))
+            return UserCondition(
+                self._found(leaf, uid_of(leaf.name), "no such user in /etc/passwd")
+            )
         if leaf.what == "cgroup":
             number = cgroup_id(self._mounts, leaf.name)
-            return Cgroup(self._found(leaf, number, "there is no such cgroup (v2)"))
+            return CgroupCondition(self._found(leaf, number, "there is no such cgroup (v2)"))
         if leaf.what == "dev" and self._netns == OWN:
             self._found(leaf, device_index(leaf.name), "there is no such network device")
         return leaf
 
-    def _found(self, leaf: Named, number: int | None, otherwise: str) -> int:
+    def _found(self, leaf: NameCondition, number: int | None, otherwise: str) -> int:
         if number is None:
             raise fault(self._text, leaf.at, leaf.end, otherwise)
         return number
@@ -110,7 +112,11 @@ class Selection:
         if self._netns == OWN:
             return
         for leaf in leaves(self._node):
-            if isinstance(leaf, Named) and leaf.what == "netns" and not self._is_own(leaf.name):
+            if (
+                isinstance(leaf, NameCondition)
+                and leaf.what == "netns"
+                and not self._is_own(leaf.name)
+            ):
                 try:
                     self._named_namespaces[leaf.name] = select(namespaces, leaf.name)
                 except SocketsError as error:
@@ -129,11 +135,11 @@ class Selection:
         """
         nowhere = {name for name, found in self._devices.items() if not found}
         for leaf in leaves(self._node):
-            if isinstance(leaf, Named) and leaf.what == "dev" and leaf.name in nowhere:
+            if isinstance(leaf, NameCondition) and leaf.what == "dev" and leaf.name in nowhere:
                 what = "there is no such network device where its sockets were looked for"
                 raise self._absent(leaf, what)
 
-    def _absent(self, leaf: Named, what: str, hint: str = "") -> SocketsError:
+    def _absent(self, leaf: NameCondition, what: str, hint: str = "") -> SocketsError:
         """Return the error for a name that is not there now, which is no wrong usage."""
         error = fault(self._text, leaf.at, leaf.end, what)
         return SocketsError(str(error), f"{error.hint}\n{hint}" if hint else error.hint)
@@ -158,7 +164,7 @@ class Selection:
         """Return the expression for sockets of *netns*, with names of namespaces decided."""
 
         def replace(leaf: Leaf, _wanted: bool) -> Node:
-            if isinstance(leaf, Named) and leaf.what == "netns":
+            if isinstance(leaf, NameCondition) and leaf.what == "netns":
                 return Constant(self._is_called(netns, leaf.name))
             return leaf
 
@@ -266,12 +272,12 @@ class Selection:
 
         Whether there is one is kept for check_devices().
         """
-        if not isinstance(leaf, Named) or leaf.what != "dev":
+        if not isinstance(leaf, NameCondition) or leaf.what != "dev":
             return leaf
         index = device_index(leaf.name)
         if netns != OWN_NETNS or self._netns in (ALL_NETNS, OWN):
             self._devices[leaf.name] = index is not None or self._devices.get(leaf.name, False)
-        return FALSE if index is None else Device(index)
+        return FALSE if index is None else DeviceCondition(index)
 
     def note_undecided(self) -> None:
         """Count a socket that may match or not."""

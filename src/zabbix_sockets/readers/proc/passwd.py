@@ -18,7 +18,7 @@ _FIELDS = 7
 _ID_DIGITS = 10  # of 2^32
 
 
-class User(NamedTuple):
+class PasswdEntry(NamedTuple):
     """A user of the file, with the bytes of the name and the home folder: not safe to print."""
 
     name: bytes
@@ -27,7 +27,7 @@ class User(NamedTuple):
     home: bytes
 
 
-def read_users(path: str = PATH) -> Iterator[User]:
+def read_users(path: str = PATH) -> Iterator[PasswdEntry]:
     """Yield the users of the file *path*, in its order.
 
     None are yielded if it can't be read or is too long. Of several with one uid getpwuid(3) gives
@@ -42,7 +42,7 @@ def read_users(path: str = PATH) -> Iterator[User]:
     for line in data.split(b"\n"):
         fields = line.split(b":")
         if len(fields) == _FIELDS and _is_id(fields[2]) and _is_id(fields[3]):
-            yield User(fields[0], int(fields[2]), int(fields[3]), fields[5])
+            yield PasswdEntry(fields[0], int(fields[2]), int(fields[3]), fields[5])
 
 
 def _is_id(text: bytes) -> bool:

@@ -20,7 +20,7 @@ _MARK = struct.Struct("=I")
 _SK_MEMINFO_DROPS = struct.Struct("=32x I")  # of INET_DIAG_SKMEMINFO, since Linux 4.6
 COOKIE_AT = 16 + 4 + 40  # idiag_cookie, in nlmsghdr, inet_diag_msg, inet_diag_sockid
 
-Figures = tuple[int, ...]
+TcpInfoFigures = tuple[int, ...]
 """Fields of a socket's struct tcp_info: tcpi_retransmits, tcpi_lost, tcpi_retrans,
 tcpi_last_data_sent, tcpi_last_data_recv, tcpi_rtt, tcpi_total_retrans; from Linux 4.10 on
 tcpi_rwnd_limited and tcpi_sndbuf_limited. Empty for a socket without."""
@@ -33,7 +33,7 @@ _WITHOUT_LIMITS = struct.Struct(f"={_FIGURES}")
 
 @cache
 def figures_struct(stride: int, offset: int, size: int) -> struct.Struct | None:
-    """Return the layout of Figures in messages that are *stride* bytes apart.
+    """Return the layout of TcpInfoFigures in messages that are *stride* bytes apart.
 
     Their tcp_info is *size* bytes long and begins at *offset*, which is 0 if they have none. None
     if they have none, or one that ends before tcpi_total_retrans.
@@ -114,7 +114,7 @@ def _find_cgroup(message: memoryview) -> int:
     return next(offsets, NLATTR.size) - NLATTR.size
 
 
-def decode_figures(message: bytes) -> Figures:
+def decode_figures(message: bytes) -> TcpInfoFigures:
     """Return the figures of tcp_info in one message, from its nlmsghdr on; empty without any.
 
     Raises:

@@ -32,7 +32,7 @@ from zabbix_sockets.readers.sock_diag.attributes import (
     INET_DIAG_SKMEMINFO,
     MESSAGE_MIN,
     NLATTR,
-    Figures,
+    TcpInfoFigures,
     cgroup_ids,
     drops_struct,
     equal_layouts,
@@ -57,7 +57,7 @@ CgroupRow = tuple[int, SocketRow]
 CgroupObserver = Callable[[Iterable[CgroupRow]], Iterable[SocketRow]]
 """Sees each row with the id of its cgroup, and yields the rows in their order."""
 
-MeasuredBatch = tuple[Iterable[SocketRow], Iterable[Figures]]
+MeasuredBatch = tuple[Iterable[SocketRow], Iterable[TcpInfoFigures]]
 """Rows, and for each of them the figures of its tcp_info (empty without)."""
 
 _MAX_ERRNO = 4095  # include/linux/err.h

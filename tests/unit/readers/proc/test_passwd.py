@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from zabbix_sockets.readers.proc import passwd
-from zabbix_sockets.readers.proc.passwd import User, read_users
+from zabbix_sockets.readers.proc.passwd import PasswdEntry, read_users
 
 LINES = b"""root:x:0:0:root:/root:/bin/bash
 +::::::
@@ -23,9 +23,9 @@ def test_users(tmp_path: Path) -> None:
     """Each line of a user's is one, and no other: not one with an id that nobody can have."""
     (tmp_path / "passwd").write_bytes(LINES)
     assert list(read_users(str(tmp_path / "passwd"))) == [
-        User(b"root", 0, 0, b"/root"),
-        User(b"we{b}", 1000, 1000, b"/home/web"),
-        User(b"most", 4294967295, 1, b"/"),
+        PasswdEntry(b"root", 0, 0, b"/root"),
+        PasswdEntry(b"we{b}", 1000, 1000, b"/home/web"),
+        PasswdEntry(b"most", 4294967295, 1, b"/"),
     ]
 
 
