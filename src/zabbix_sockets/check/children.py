@@ -124,7 +124,7 @@ def _write(fd: int, kind: bytes, said: Any) -> None:
 
 
 def gather(children: Sequence[Child], deadline: Deadline) -> list[Result]:
-    """Return what each of *children* says until the *deadline*; those that go on are killed."""
+    """Return the output of each of *children* until the *deadline*; those that go on are killed."""
     said = {child.fd: b"" for child in children}
     waiting = set(said)
     while waiting and not deadline.passed():

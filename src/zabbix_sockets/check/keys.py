@@ -81,7 +81,7 @@ def check_keys(system: System, agent: Agent, parameters: list[Parameter]) -> Lin
 
 
 def _call_of(parameter: Parameter) -> str:
-    """Return what a key's command says behind the call of this package: a verb and its arguments.
+    """Return the verb and the arguments with which a key's command calls this package.
 
     Empty if it calls something else.
     """
@@ -90,7 +90,7 @@ def _call_of(parameter: Parameter) -> str:
 
 
 def _shipped() -> set[str]:
-    """Return what _call_of() gives of the file that this version brings; empty: it has none."""
+    """Return the calls of this version's own file of keys, as _call_of() has them."""
     try:
         with open(own_files.conf_path(KEYS_FILE), encoding="utf-8") as file:
             lines = [line for line in file if line.startswith(f"{_PARAMETER}=")]
@@ -199,7 +199,7 @@ class ClosedCode(NamedTuple):
 
 
 def closed_code(system: System, user: User) -> ClosedCode | None:
-    """Return what keeps *user* from this installation's code; None: nothing, as far as seen."""
+    """Return the file or folder of this installation that *user* may not read; None: none seen."""
     try:
         closed = permission.obstacle(
             user, f"{system.package}/version.py", permission.READ, system.root

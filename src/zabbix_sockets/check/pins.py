@@ -103,7 +103,7 @@ def _check_agent(system: System, folder: str, agent: Agent) -> Iterator[Line]:
 
 
 def _unreadable(system: System, folder: str, user: User) -> str | None:
-    """Return what keeps *user* from the pins: a pin, or a folder on the way; None: nothing does."""
+    """Return the pin, or the folder on the way, that *user* may not read; None: all may be read."""
     for program in (*PROGRAMS, COUNT_MINISOCKS):
         try:
             path = permission.obstacle(

@@ -202,7 +202,7 @@ def _check_spool(system: System) -> Line:
 
 
 def _spool_of_owner(path: str, deadline: Deadline) -> State:
-    """Return what is in the spool at *path*, which root reads as the owner of its folder.
+    """Return the state of the spool at *path*, which root reads as the owner of its folder.
 
     That user may have put any database there, or a link: a child that has become the same user, and
     sees no other folder, finds nothing by it that the user has not.

@@ -105,7 +105,7 @@ def check_servers(system: System, agents: Sequence[Agent]) -> Iterator[Line]:
 
 
 def _pushing(system: System, agents: Sequence[Agent]) -> _Pushing:
-    """Return what this host, whose service is used, pushes to."""
+    """Return how this host pushes, by its service: the program, the agent's file, the servers."""
     state, agent = state_of(system, SEND_UNIT), source_of(agents)
     service = service_of(system, state, agents, root=not system.euid)
     program, why_not = system.find(SENDER_PROGRAM) or "", ""

@@ -85,7 +85,7 @@ class System(NamedTuple):
         return None
 
     def run(self, *command: str, seconds: float = 1.0) -> Output:
-        """Return what *command* says in these *seconds*; then it and its children are killed.
+        """Return the output of *command* within *seconds*; then it and its children are killed.
 
         Its environment has only a path and the locale C, and its input is empty.
         """

@@ -57,7 +57,7 @@ def state_of(system: System, unit: str) -> dict[str, str]:
 
 
 def last_words(system: System, unit: str) -> str:
-    """Return what the journal last says of why a unit ended: an error, else any line of its own.
+    """Return the journal's last words on why a unit ended: an error, else any line of its own.
 
     Empty: nothing, or the caller may not read it, which takes root or the group systemd-journal.
     """

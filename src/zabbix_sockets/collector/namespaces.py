@@ -358,7 +358,7 @@ class Visitor:
         shown: str,
         read: Callable[[Plan, Optional[PortRange]], list[Single]],
     ) -> list[Single]:
-        """Return what *read* returns in a namespace, entered by its mount or one of its processes.
+        """Return the result of *read* in a namespace, entered by its mount or one of its processes.
 
         Empty if it is gone meanwhile.
 

@@ -75,7 +75,7 @@ class Places:
         return self._by_number[number]
 
     def of_known_cgroup(self, number: int) -> Placement | None:
-        """Return what of_cgroup() does of a cgroup that was there when all were last read.
+        """Return the same as of_cgroup(), as far as it was known when all cgroups were last read.
 
         It is for what an answer can do without: a part of the time alone is taken to read them.
         """

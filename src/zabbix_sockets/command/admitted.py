@@ -46,7 +46,7 @@ def file_name(grouping: str) -> str:
 def admission_of(
     snapshot: Snapshot, grouping: Grouping, deadline: Deadline, proc: str = "/proc"
 ) -> Admission:
-    """Return what admits the rows of a Snapshot to discovery, by this user's file."""
+    """Return the Admission of the rows of a Snapshot to discovery, by this user's file."""
     folders = _folders()
     name = file_name(grouping.name)
     known, obstacle = None, "" if folders else "no folder is safe and writable to remember what was"

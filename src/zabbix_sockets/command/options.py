@@ -160,7 +160,7 @@ class DiscoverOptions(NamedTuple):
 
 
 def _states() -> tuple[str, ...]:
-    """Return what `count` takes for a state, of each protocol: for completions alone."""
+    """Return the states of all protocols that `count` knows: for completions alone."""
     from zabbix_sockets.document.processes import TCP_PARTS, UDP_PARTS  # noqa: PLC0415  # no call has them so early
 
     return (*TCP_PARTS, *UDP_PARTS)  # those of unix sockets are among them

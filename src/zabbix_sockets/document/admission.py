@@ -250,7 +250,7 @@ class AdmissionTable:
                     slots.release(digest)
 
     def has(self, name: str) -> Callable[[str], bool]:
-        """Return what tells of an id whether the row of that list has a slot."""
+        """Return the function that tells whether a row of that list has a slot, by its id."""
         taken = self._slots[name].taken
         return lambda row_id: _digest(row_id) in taken
 
@@ -371,7 +371,7 @@ class Admission:
         self._units = units
 
     def was_admitted(self, name: str) -> Callable[[str], bool]:
-        """Return what tells of an id whether the row of that list has a slot."""
+        """Return the function that tells whether a row of that list has a slot, by its id."""
         return self._table.has(name)
 
     def apply(self, ranked: Mapping[str, Sequence[RankedRow[Any]]]) -> str:

@@ -153,7 +153,7 @@ def _fields(zeros: Mapping[str, Any], row: Row, counted: _Sum) -> dict[str, Any]
 def _sums(
     snapshot: Snapshot, totals: Totals, grouping: Grouping, label: NetnsLabel
 ) -> dict[str, _Sums]:
-    """Return what was counted of each row of each list."""
+    """Return the totals by list and row, each with the name and user that they were counted for."""
     names = _names(snapshot, grouping)
     processes: _Sums = {}
     listeners: _Sums = {}
@@ -204,9 +204,9 @@ def _names(snapshot: Snapshot, grouping: Grouping) -> list[str | None]:
 
 
 def _ids(label: NetnsLabel) -> Callable[[ServerCounters], str]:
-    """Return what returns the id of a listener, which is the end of an upstream's.
+    """Return the function for the id of a listener, which is the end of an upstream's, too.
 
-    Thousands of them may have the same one, in namespaces without a name.
+    It keeps them: thousands may have the same one, in namespaces without a name.
     """
     id_of = cache(partial(end_id, "tcp"))
     return lambda each: id_of(each.address, each.port, each.device, label(each.netns))

@@ -350,7 +350,7 @@ def _id_of(row: Row) -> str:
 
 
 def _open_first(ranked: RankedRow[Any]) -> tuple[bool, tuple[bool, bool, int, str]]:
-    """Return what rows are sorted by: one of which nothing is open takes no other one's place."""
+    """Return the key by which rows are sorted: idle ones behind those with open sockets."""
     return not ranked.is_open, ranked.rank
 
 

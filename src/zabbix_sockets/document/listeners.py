@@ -281,7 +281,7 @@ def _counts(snapshot: Snapshot, sums: _ListenerSums) -> list[int | None]:
 
 
 def _drops(sums: _ListenerSums) -> int | None:
-    """Return what was dropped at a listener's sockets; None if some of it is unknown.
+    """Return the packets dropped at a listener's sockets; None if some are unknown.
 
     A socket that was not read would make a counter fall, and rise by all of its drops afterwards.
     """

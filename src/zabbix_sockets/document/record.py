@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # what it says is for mypy alone, and Python has it from 3.11
 else:
 
     def dataclass_transform(**_described: object) -> object:
-        """Return what leaves a class as it is."""
+        """Return the decorator that changes nothing."""
         return lambda record: record
 
 

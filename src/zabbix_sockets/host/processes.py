@@ -137,7 +137,7 @@ def _listed(folder: str) -> list[str]:
 
 
 def _read_status(folder: str, name: str) -> _Status | None:
-    """Return what the file status in *folder* says; None: its program's file is not called *name*.
+    """Return the process of a *folder* of /proc; None: its program's file is not called *name*.
 
     Raises:
         OSError, ValueError, LookupError: the process has ended.

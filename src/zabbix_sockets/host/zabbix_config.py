@@ -232,7 +232,7 @@ class _Reader:
         return [each for each in paths if os.path.isfile(self._real(each))]
 
     def _parse(self, value: str, path: str) -> Include | None:
-        """Return what Include=*value* in the file *path* names; None, and a fault: nothing."""
+        """Return the files named by Include=*value* in the file *path*; None, and a fault: none."""
         if "\0" in value:
             self.faults.append(Fault(path, "an Include has a NUL in it"))
             return None

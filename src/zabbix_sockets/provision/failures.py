@@ -76,7 +76,7 @@ def without_extra(error: ImportError, extra: str = "provision") -> SocketsError:
 
 
 def _how_to_install(pip: str, extra: str) -> str:
-    """Return what brings zabbix-sockets[*extra*], or does without it, for this installation.
+    """Return the commands that bring zabbix-sockets[*extra*] to this installation.
 
     A package has a Python without pip and without its libraries, which an environment then has.
     """

@@ -339,7 +339,7 @@ class _Column:
         ]
 
     def cost(self, y: int) -> int:
-        """Return what it costs that the element is there, *y* pixels from above."""
+        """Return the cost of the place *y* pixels from above: of what is overlapped and cut."""
         point = Point(self._x, y)
         own = element_box(point, self._label)
         cost = _HEAVY * overlaps(own, self._boxes) + _LIGHT * overlaps(own, self._labels)

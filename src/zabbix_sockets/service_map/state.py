@@ -32,7 +32,7 @@ class Seen(NamedTuple):
 
 
 def nothing_seen() -> Seen:
-    """Return what is remembered of a sheet that was never drawn."""
+    """Return the state of a sheet that was never drawn: it is empty."""
     return Seen({}, {}, {}, {})
 
 
@@ -46,7 +46,7 @@ def default_path(url: str, name: str, environment: dict[str, str]) -> str:
 
 
 def read_state(path: str) -> dict[str, Seen]:
-    """Return what is remembered, by the names of sheets; nothing where there is no file.
+    """Return the state of each sheet by its name; empty where there is no file.
 
     Raises:
         SocketsError: it can't be read, or is none.

@@ -81,7 +81,10 @@ NOTHING = Told()
 
 
 def parse_told(listeners: str, upstreams: str) -> Told:
-    """Return what the two texts tell; lines of an unknown kind are passed over."""
+    """Return the addresses, listeners and upstreams of a host, by the texts of two of its items.
+
+    Lines of an unknown kind are passed over.
+    """
     addresses: list[ToldAddress] = []
     served: list[ToldListener] = []
     used: list[ToldUpstream] = []

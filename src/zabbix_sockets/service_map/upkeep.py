@@ -110,7 +110,7 @@ def sum_changes(
     hostid: str,
     present: Iterable[ApiObject],
 ) -> SumChanges:
-    """Return how the items of sums on a host differ from what the lines of *drawing* need.
+    """Return the changes of the items of sums on a host that the lines of *drawing* need.
 
     *live* are the hosts' names and keys of upstreams' items; *present* the host's items of sums, of
     which those of other maps stay.

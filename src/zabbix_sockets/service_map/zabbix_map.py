@@ -92,7 +92,7 @@ class Merged(NamedTuple):
 
 
 def merge(content: SheetContent, existing: ApiObject | None, seen: Seen, wishes: Wishes) -> Merged:
-    """Return what the map of a sheet is to be, given the one that is there; None: there is none."""
+    """Return the map of a sheet, merged into the *existing* one; None: there is none yet."""
     board = _Existing(existing, seen)
     elements = content.sheet.drawing.elements
     stale = [
@@ -294,7 +294,7 @@ class _Made:
         return {"name": name} | size | shown | made
 
     def changes(self) -> str:
-        """Return what changes in words; empty if nothing does."""
+        """Return the changes in words; empty if there are none."""
         gone = self._board.ours.keys() - self._kept
         self._counts["elements", "removed"] = len(gone)
         links = {each.get("linkid") for each in self._links}
@@ -312,7 +312,7 @@ class _Made:
 
 
 def _writable(thing: ApiObject) -> ApiObject:
-    """Return what the API takes of what it has given."""
+    """Return an object that the API has given without the fields that it does not take."""
     writable = {name: value for name, value in thing.items() if name not in _READ_ONLY}
     if "urls" in writable:
         writable["urls"] = [{"name": each["name"], "url": each["url"]} for each in thing["urls"]]

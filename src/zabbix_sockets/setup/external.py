@@ -20,7 +20,7 @@ _COMPILED = re.compile(rb"(/[!-~]{1,200}/externalscripts)\0")
 
 
 def plan_external_check(scene: Scene) -> Part:
-    """Return what lets a server or proxy ask this machine, and what stands in the way."""
+    """Return the scripts for external checks of servers and proxies, and what is in their way."""
     part = Part()
     if not scene.servers:
         part.faults.append("there is no Zabbix server or proxy here for --external-check")

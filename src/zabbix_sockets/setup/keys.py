@@ -28,7 +28,7 @@ _STOPPED = {"inactive", "failed", "deactivating", "unknown"}
 
 
 def plan_keys(scene: Scene) -> Part:
-    """Return what gives the agents their keys, and what stands in the way."""
+    """Return the files with the agents' keys and their groups, and what is in their way."""
     part = Part()
     written: dict[str, Action] = {}
     for agent in scene.agents:

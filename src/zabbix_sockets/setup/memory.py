@@ -14,7 +14,7 @@ from zabbix_sockets.setup.scene import Part, Scene
 
 
 def plan_memory(scene: Scene) -> Part:
-    """Return what gives each user that asks, of agents and with external checks of servers, one."""
+    """Return the state folders of the users of agents and, for external checks, of servers."""
     part = Part()
     programs = [each.program for each in scene.agents] if scene.options.keys else []
     if scene.options.external_check:

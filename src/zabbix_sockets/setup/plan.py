@@ -32,7 +32,7 @@ def look(
     no_libbpf: str,
     ask_version: AskVersion = version_of,
 ) -> Scene:
-    """Return what is on the host and what was done; *no_iterators* says why it can't load them.
+    """Return the Scene of a host; *no_iterators* says why that can't load the BPF iterators.
 
     *no_libbpf* says why libbpf can't, though the host could; both are empty where it can.
 
@@ -104,7 +104,7 @@ def _make_group(scene: Scene) -> Action:
 
 
 def _former_installation(scene: Scene) -> list[str]:
-    """Return what to say of an environment that this installation takes the place of."""
+    """Return the note on an environment that this installation has replaced; none if none is."""
     if scene.own.command != COMMAND:
         return []
     here = [each for each in (_OLD_LINK, _OLD_HOME) if scene.machine.has(each)]

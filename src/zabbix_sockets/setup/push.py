@@ -22,7 +22,7 @@ _LOOPBACK = re.compile(r"(127\.[\d.]+|localhost|\[?::1\]?)(:\d+)?$")
 
 
 def plan_push(scene: Scene) -> Part:
-    """Return what has documents pushed every minute, and what stands in the way."""
+    """Return the service that pushes documents every minute, and what stands in its way."""
     part = Part()
     if not scene.machine.has_systemd:
         part.faults.append(
@@ -95,7 +95,7 @@ def _agent_of(scene: Scene) -> InstalledAgent | None:
 
 
 def _settings(scene: Scene, agent: InstalledAgent | None) -> list[str]:
-    """Return what the service needs beyond its unit, in lines for a drop-in."""
+    """Return the lines of the drop-in in which the service differs from its unit."""
     lines = []
     if scene.group != PINS_GROUP:
         lines.append(f"Group={scene.group}")

@@ -55,7 +55,7 @@ class Own(NamedTuple):
         return own_files.with_command(text, self.command).encode("utf-8")
 
     def copying(self, name: str, path: str, mode: int) -> str:
-        """Return what a person could type to put that file to *path*."""
+        """Return the shell command that puts that file to *path*."""
         source = f"{self.conf}/{name}"
         if self.command == own_files.COMMAND:
             return typed(["install", "-m", f"{mode:04o}", source, path])
@@ -65,7 +65,7 @@ class Own(NamedTuple):
 
 
 def this_installation() -> Own:
-    """Return what is known of the installation that runs."""
+    """Return the folder of files, the command and the kind of the installation that runs."""
     return Own(
         os.path.join(own_files.share_folder(), "conf"),
         own_files.command(),

@@ -9,7 +9,7 @@ from zabbix_sockets.setup.scene import Part, Scene
 
 
 def plan_module(scene: Scene) -> Part:
-    """Return what loads the module where SELinux is on, be it enforcing or permissive.
+    """Return the SELinux module to load where SELinux is on, be it enforcing or permissive.
 
     One of another version of this package is replaced.
 

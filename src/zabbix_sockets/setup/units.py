@@ -46,7 +46,7 @@ _STORES = (
 
 
 def plan_units(scene: Scene) -> Part:
-    """Return what loads the iterators now and at every boot, and keeps containers' names."""
+    """Return the units that load the iterators at every boot and keep containers' names."""
     part = Part()
     if scene.no_iterators:
         part.notes.append(
@@ -104,7 +104,7 @@ def enable(scene: Scene, *units: str, entries: Sequence[Entry] = ()) -> Action:
 
 
 def masked(scene: Scene, *units: str) -> str:
-    """Return what to say where any of *units* is masked, and what ends that; empty: none is."""
+    """Return in words which of *units* are masked, and the command against it; empty: none."""
     found = [unit for unit in units if any(_is_mask(scene, each, unit) for each in _MASKS)]
     if not found:
         return ""
@@ -150,7 +150,7 @@ def _add_load_unit(scene: Scene, part: Part) -> None:
 
 
 def _settings(scene: Scene) -> list[str]:
-    """Return what tells a unit the group; none where it is the one that the unit has."""
+    """Return the settings by which a unit has another group than the one in its file."""
     return [] if scene.group == PINS_GROUP else [f"Environment=PINS_GROUP={scene.group}"]
 
 

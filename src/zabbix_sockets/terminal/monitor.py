@@ -27,7 +27,7 @@ NEW, GONE = "new", "gone"
 T = TypeVar("T")
 
 Take = Callable[[], tuple[T, Sequence[str]]]
-"""Returns what there is now, and notes for people on what of it can't be seen."""
+"""Returns a snapshot, and notes for people on what of it can't be seen."""
 
 Wait = Callable[[float], bool]
 """Waits so many seconds, and returns whether to go on."""

@@ -237,7 +237,7 @@ def _end(chunk: _Chunk, index: int) -> bytes:
 
 
 def _last_figures(chunks: Sequence[_Chunk]) -> _Figures:
-    """Return what the last record of listeners or upstreams says of all totals.
+    """Return the head of all totals, which is the last record of listeners or upstreams.
 
     Raises:
         ParseError: there is no such record.

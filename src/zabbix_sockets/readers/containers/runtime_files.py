@@ -49,7 +49,7 @@ def load_json(data: bytes) -> object:
 
 
 def member(value: object, key: str) -> object:
-    """Return what *key* has in *value*, if that is a JSON object that has it; else None."""
+    """Return the value of *key* in *value*, if that is a JSON object that has it; else None."""
     return value.get(key) if isinstance(value, dict) else None
 
 

@@ -208,7 +208,7 @@ class ContainerNames:
         return read_names(self._path(NAMES_FILE.lstrip("/")))
 
     def _docker(self, number: str) -> ContainerEntry:
-        """Return what docker's file says of a container, with its ports if it runs."""
+        """Return the entry of a container by docker's file, with its ports if it runs."""
         if number not in self._docker_entries:
             files = (read_file(self._path(folder, _file(number))) for folder in DOCKER_ROOTS)
             config = load_json(next(filter(None, files), b""))

@@ -37,7 +37,7 @@ def read_placement(proc: str, pid: int) -> Placement | None:
 
 @lru_cache(64)
 def _placement_of(data: bytes) -> Placement:
-    """Return what *data* tells, the bytes of /proc/PID/cgroup, which many processes have alike."""
+    """Return the unit and container by the bytes of /proc/PID/cgroup, which processes share."""
     return parse_path(choose_path(data))
 
 

@@ -76,7 +76,7 @@ def _setns(fd: int) -> None:
 
 @lru_cache(maxsize=1)
 def _setns_of_libc() -> Callable[[int, int], None]:
-    """Return what os.setns() is from Python 3.12 on; each ctypes.CDLL() makes a new class."""
+    """Return setns(2) for a Python before 3.12, which has no os.setns()."""
     import ctypes  # noqa: PLC0415  # only where namespaces are entered
 
     function = ctypes.CDLL(None, use_errno=True).setns

@@ -197,7 +197,7 @@ def parse_user(status: bytes) -> tuple[int, bool] | None:
 
 
 def read_user(proc: str, pid: int) -> tuple[int, bool] | None:
-    """Return what parse_user() does of the process *pid*; None if it is gone or hidden."""
+    """Return the real uid of a process, as parse_user() does; None if it is gone or hidden."""
     try:
         return parse_user(read_bytes(f"{proc}/{pid}/status"))
     except OSError as error:

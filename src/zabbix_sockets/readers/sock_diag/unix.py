@@ -81,7 +81,7 @@ def decode_unix(data: memoryview) -> Iterator[list[UnixRow] | None]:
 
 @lru_cache(1024)  # of all that one listener has accepted they are the same bytes
 def _attributes(message: bytes) -> tuple[bytes, bytes, int, int, int, int]:
-    """Return what a message's attributes tell, as the last items of UnixRow.
+    """Return the values of a message's attributes: the last items of UnixRow.
 
     Raises:
         ParseError: an attribute is shorter than its header, or than what it has to hold, or longer
