@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from zabbix_sockets.document.completeness import unread_protocols, warnings
-from zabbix_sockets.document.processes import ProcessRow, stuck
+from zabbix_sockets.document.processes import UDP_PARTS, ProcessRow, stuck
 from zabbix_sockets.document.record import (
     COUNTER,
     FRACTION,
@@ -25,10 +25,9 @@ from zabbix_sockets.grouping.grouping import Grouping
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.addresses import format_endpoint
 from zabbix_sockets.model.snapshot import INBOUND, LISTS, NOBODY, UNOWNED, Snapshot
-from zabbix_sockets.model.wire import OWN_NETNS, TCP_STATES, UDP_STATES, TcpState, state_name
+from zabbix_sockets.model.wire import OWN_NETNS, TCP_STATES, TcpState, state_name
 
 _TCP_PARTS = tuple(name for name in TCP_STATES.values() if name != "close")  # no source has that
-_UDP_PARTS = tuple(UDP_STATES.values())
 
 
 class SpoolFigures(Record):
@@ -122,7 +121,7 @@ class HostFigures(Record):
     """
 
     tcp: dict[str, int] | None = numbers("sockets", _TCP_PARTS, default=None)
-    udp: dict[str, int] | None = numbers("sockets", _UDP_PARTS, default=None)
+    udp: dict[str, int] | None = numbers("sockets", UDP_PARTS, default=None)
     orphans: int | None = number("sockets", default=None)
     tcp_memory_bytes: int | None = number("B", default=None)
     tcp_memory_limit_bytes: int | None = number("B", default=None)
@@ -177,7 +176,7 @@ def host_of(snapshot: Snapshot, usage: Usage) -> HostFigures:
     *usage* is ephemeral_usage()'s; *unseen* is missing as yet. With a filter the other sockets are
     not known, and so no figure that counts sockets is there.
     """
-    states = {"tcp": dict.fromkeys(_TCP_PARTS, 0), "udp": dict.fromkeys(_UDP_PARTS, 0)}
+    states = {"tcp": dict.fromkeys(_TCP_PARTS, 0), "udp": dict.fromkeys(UDP_PARTS, 0)}
     for listener in snapshot.listeners:
         if listener.netns == OWN_NETNS:
             states[listener.protocol]["listen" if listener.protocol == "tcp" else "bound"] += 1
@@ -204,15 +203,11 @@ def unseen_of(rows: Iterable[ProcessRow], *, is_complete: bool) -> UnofferedGrou
     Of equal ones it is the first. None if nothing is stuck in any, and *is_complete* is False, so
     that there may be others.
     """
-    worst = max(rows, key=stuck, default=None)
-    if worst is not None and stuck(worst):
+    worst = max(rows, key=lambda row: stuck(row.tcp), default=None)
+    if worst is not None and stuck(worst.tcp):
         tcp = worst.tcp
-        return UnofferedGroup(
-            id=worst.id,
-            stuck=stuck(worst),
-            close_wait=tcp["close_wait"],
-            syn_sent=tcp["syn_sent"],
-        )
+        in_states = {name: tcp[name] for name in ("close_wait", "syn_sent")}
+        return UnofferedGroup(id=worst.id, stuck=stuck(tcp), **in_states)
     return UnofferedGroup(id="", stuck=0, close_wait=0, syn_sent=0) if is_complete else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Optional
 
 from zabbix_sockets.document.completeness import LACK_DROPS_OF_PROCESSES
@@ -111,12 +111,12 @@ class ProcessRow(Row):
     worst_remote: str | None = text(default=None)
 
 
-def stuck(row: ProcessRow) -> int:
-    """Return the number of a row's connections that are stuck: in CLOSE_WAIT or SYN_SENT.
+def stuck(tcp: Mapping[str, int]) -> int:
+    """Return the number of the connections of a row's *tcp* that are stuck: CLOSE_WAIT, SYN_SENT.
 
     The process doesn't close them, or the other side doesn't answer.
     """
-    return row.tcp["close_wait"] + row.tcp["syn_sent"]
+    return tcp.get("close_wait", 0) + tcp.get("syn_sent", 0)
 
 
 _Remote = tuple[Optional[bytes], Optional[int], str]
@@ -143,11 +143,6 @@ class _ProcessSums:
         self.has_unknown_drops = False
         self.netns: set[int] = set()
         self.remotes: dict[_Remote, int] = {}
-
-    @property
-    def stuck(self) -> int:
-        """The number of its connections that are stuck, as of a row (stuck)."""
-        return self.tcp.get("close_wait", 0) + self.tcp.get("syn_sent", 0)
 
     @property
     def is_listening(self) -> bool:
@@ -212,7 +207,7 @@ def process_rows(
     ranks = {
         name: rank(each.uid, each.is_listening, each.sockets, name) for name, each in sums.items()
     }
-    chosen = {*choice.of(ranks), max(sums, key=lambda name: sums[name].stuck, default="")}
+    chosen = {*choice.of(ranks), max(sums, key=lambda name: stuck(sums[name].tcp), default="")}
     rows = [
         RankedRow(
             ranks[name],
@@ -427,7 +422,7 @@ def _process_row(
         drops=None if sums.has_unknown_drops else sums.drops,
         fds_max_pct=None if used is None else round(used, 1),
     )
-    if sums.remotes and stuck(row) >= WORST_REMOTE_FROM:
+    if sums.remotes and stuck(row.tcp) >= WORST_REMOTE_FROM:
         row.worst_remote = _worst_remote(sums.remotes)
     return row
 

@@ -122,11 +122,10 @@ def numbers(
     *,
     additive: bool = False,
     zero: int | None = None,
-    needs: str = "",
     default: object = ...,
 ) -> Any:
     """Return the description of a dict of numbers by name, such as `tcp` by state; see Field."""
-    field: Field = number(unit, kind, additive=additive, zero=zero, needs=needs, default=default)
+    field: Field = number(unit, kind, additive=additive, zero=zero, default=default)
     field.parts = parts
     return field
 
@@ -134,16 +133,15 @@ def numbers(
 def part(
     record: type[Record],
     *,
-    additive: bool = False,
     zero: int | None = None,
     needs: str = "",
     default: object = ...,
 ) -> Any:
-    """Return the description of a Record within another one.
+    """Return the description of a Record within another one; *zero* is that of all numbers in it.
 
-    *additive* and *zero* are those of all numbers in it; see Field.
+    See Field.
     """
-    field: Field = number("", OBJECT, additive=additive, zero=zero, needs=needs, default=default)
+    field: Field = number("", OBJECT, zero=zero, needs=needs, default=default)
     field.record = record
     return field
 
@@ -262,16 +260,11 @@ def sum_of(record: type[Record], rows: Iterable[Record], facts: Collection[str])
         for name, total in sums.items():
             value = getattr(row, name)
             if isinstance(total, dict):
-                for key, each in _parts_of(value).items():
+                for key, each in (value or {}).items():
                     total[key] = total.get(key, 0) + each
             else:
                 sums[name] = total + (value or 0)
     return sums
-
-
-def _parts_of(value: Record | dict[str, int] | None) -> dict[str, int]:
-    """Return the numbers of a Record or dict by name; none of None."""
-    return value.content() if isinstance(value, Record) else value or {}
 
 
 def records_of(record: type[R], contents: Iterable[Mapping[str, Any]]) -> list[R]:
