@@ -21,11 +21,9 @@ def may(user: User, wanted: int, status: os.stat_result) -> bool:
     """Whether *user* has the permission *wanted*, READ or EXECUTE, by the mode of a file."""
     if user.uid == 0:
         return wanted == READ or bool(status.st_mode & 0o111) or stat.S_ISDIR(status.st_mode)
-    if status.st_uid == user.uid:
-        return bool(status.st_mode >> 6 & wanted)
-    if status.st_gid == user.gid or status.st_gid in user.groups:
-        return bool(status.st_mode >> 3 & wanted)
-    return bool(status.st_mode & wanted)
+    is_member = status.st_gid == user.gid or status.st_gid in user.groups
+    shift = 6 if status.st_uid == user.uid else 3 if is_member else 0
+    return bool(status.st_mode >> shift & wanted)
 
 
 def obstacle(user: User, path: str, wanted: int, root: str = "") -> str | None:

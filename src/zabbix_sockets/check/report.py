@@ -176,10 +176,10 @@ def _rendered(line: Line, indent: int, column: int, width: int, style: Style) ->
 
 def _summary(lines: Sequence[Line], style: Style) -> str:
     """Return the line at the end: how many things are in each state."""
-    counts: list[str | None] = []
+    counts = []
     for state in reversed(STATES):
         count = sum(each.state == state for each in lines)
-        shown = f"{count} {state}"
-        coloured = style.colours and count
-        counts.append(f"{_COLOURS[state]}{shown}{RESET}" if coloured else shown if count else None)
-    return "\n" + ", ".join(filter(None, counts)) + "\n"
+        if count:
+            shown = f"{count} {state}"
+            counts.append(f"{_COLOURS[state]}{shown}{RESET}" if style.colours else shown)
+    return "\n" + ", ".join(counts) + "\n"

@@ -119,12 +119,9 @@ class Turn:
     def _is_waited_for(self) -> bool:
         fd = os.open(f"{self._folder}/{_WAITING}", os.O_RDWR | _OPENING)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+            return not take(fd)
         finally:
             os.close(fd)
-        return False
 
     def _write(self, answer: str) -> None:
         identity = _identity(self._question)

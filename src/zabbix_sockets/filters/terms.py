@@ -213,21 +213,25 @@ def rewrite(node: Node, replace: Replace = keep, *, positive: bool = True) -> No
 
 def conjunction(parts: Iterable[Node]) -> Node:
     """Return the simplest expression that holds where all *parts* do."""
-    found: dict[Node, None] = {}
-    for part in parts:
-        if part == FALSE:
-            return FALSE
-        if part != TRUE:
-            found.update(dict.fromkeys(part.parts if isinstance(part, And) else (part,)))
-    return And(tuple(found)) if len(found) > 1 else next(iter(found), TRUE)
+    return _compound(And, parts, neutral=TRUE, deciding=FALSE)
 
 
 def disjunction(parts: Iterable[Node]) -> Node:
     """Return the simplest expression that holds where one of *parts* does."""
+    return _compound(Or, parts, neutral=FALSE, deciding=TRUE)
+
+
+def _compound(
+    kind: type[And | Or], parts: Iterable[Node], *, neutral: Constant, deciding: Constant
+) -> Node:
+    """Return the simplest expression of that *kind* of *parts*, without equal ones.
+
+    *neutral* ones change nothing, and one that is *deciding* is all that counts.
+    """
     found: dict[Node, None] = {}
     for part in parts:
-        if part == TRUE:
-            return TRUE
-        if part != FALSE:
-            found.update(dict.fromkeys(part.parts if isinstance(part, Or) else (part,)))
-    return Or(tuple(found)) if len(found) > 1 else next(iter(found), FALSE)
+        if part == deciding:
+            return deciding
+        if part != neutral:
+            found.update(dict.fromkeys(part.parts if isinstance(part, kind) else (part,)))
+    return kind(tuple(found)) if len(found) > 1 else next(iter(found), neutral)

@@ -10,6 +10,7 @@ import grp
 import os
 import pwd
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from zabbix_sockets.readers.files import read_regular
@@ -59,10 +60,8 @@ class Accounts:
             if number == gid:
                 return name
         if self._by_nss:
-            try:
+            with suppress(KeyError):  # a number without a name
                 return grp.getgrgid(gid).gr_name
-            except KeyError:
-                pass  # a number without a name
         return str(gid)
 
     def gid(self, name: str) -> int | None:

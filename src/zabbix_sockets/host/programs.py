@@ -245,10 +245,8 @@ def _config_of(arguments: tuple[str, ...], kind: str, root: str) -> str:
 
     Empty: neither is there.
     """
-    for given in named_configs(arguments):
-        if os.path.isabs(given):
-            return os.path.normpath(given)
-    return _usual_config(kind, root)
+    given = next(filter(os.path.isabs, named_configs(arguments)), "")
+    return os.path.normpath(given) if given else _usual_config(kind, root)
 
 
 def _usual_config(kind: str, root: str) -> str:

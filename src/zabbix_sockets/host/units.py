@@ -132,9 +132,8 @@ class _Section:
         stem = self._name.rpartition(".")[0]
         prefix, _, instance = stem.partition("@")
         parts = {"%": "%", "n": self._name, "N": stem, "p": prefix, "P": prefix}
-        parts.update(i=instance, I=instance)
         last = prefix.rpartition("-")[2]
-        parts.update(j=last, J=last)
+        parts.update(i=instance, I=instance, j=last, J=last)
         return _SPECIFIER.sub(lambda found: parts[found[1]], value)
 
     def _environment(self) -> dict[str, str]:

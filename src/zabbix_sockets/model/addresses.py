@@ -50,9 +50,7 @@ def format_endpoint(address: bytes, port: int | str, device: str = "") -> str:
 
     *device*, if not empty, is the name of the network device that the socket is bound to.
     """
-    text = format_address(address)
-    if device:
-        text = f"{text}%{device}"
+    text = format_address(address) + (f"%{device}" if device else "")
     return f"{text}:{port}" if len(address) == IPV4_LENGTH else f"[{text}]:{port}"
 
 

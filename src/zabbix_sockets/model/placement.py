@@ -252,9 +252,8 @@ def _by_name(parts: list[str], at: int) -> Optional[Container]:
 
 
 def _machine(part: str) -> Optional[Container]:
-    if not part.startswith(("machine-", "systemd-nspawn@")):
-        return None
-    if not (found := re.fullmatch(_MACHINE, part)):
+    is_one = part.startswith(("machine-", "systemd-nspawn@"))
+    if not is_one or not (found := re.fullmatch(_MACHINE, part)):
         return None
     name = _unescape(found[1] or found[2])
     if found[1] and (domain := re.fullmatch(_DOMAIN, name)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import requests
@@ -109,10 +109,8 @@ class Api:
         if self._logged_in:
             self._logged_in = False
             self._timeout = min(self._timeout, _LOGOUT_SECONDS)
-            try:
+            with suppress(SocketsError):  # it expires by itself
                 self.call("user.logout")
-            except SocketsError:
-                pass  # it expires by itself
 
     def call(self, method: str, **parameters: object) -> object:
         """Return the result of an API method, as it was decoded from JSON.

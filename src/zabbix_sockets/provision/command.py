@@ -132,11 +132,11 @@ def _compare_by(api: Api, template: Template, source: str, rules: Rules) -> _Imp
 
 def _import(api: Api, each: _Import, journal: _Journal) -> None:
     """Import a template, if that changes anything."""
-    what = f"template {each.template.name}"
-    if not each.differences.verb:
+    what, verb = f"template {each.template.name}", each.differences.verb
+    if not verb:
         journal.unchanged(what)
         return
-    verb, details = each.differences.verb, f" ({each.differences})"
+    details = f" ({each.differences})"
     change = Change(verb, what, "configuration.import", lambda _ids: each.parameters, details)
     _do(api, change, _NO_IDS, journal)
 

@@ -29,9 +29,8 @@ def watchdog_seconds() -> float | None:
     None: it doesn't. They are in the environment, in microseconds: see sd_watchdog_enabled(3).
     """
     given = os.environ.get("WATCHDOG_USEC", "")
-    if not (given.isascii() and given.isdecimal() and int(given)):
-        return None
-    return int(given) / 1e6
+    is_set = given.isascii() and given.isdecimal() and int(given)
+    return int(given) / 1e6 if is_set else None
 
 
 class Heartbeat:

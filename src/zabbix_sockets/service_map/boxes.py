@@ -70,8 +70,7 @@ def overlaps(box: Box, others: Iterable[Box]) -> int:
     """Return how many of *others* overlap a box, or have nearly no space to it."""
     left, upper, right, lower = box
     left, upper, right, lower = left - _SPACE, upper - _SPACE, right + _SPACE, lower + _SPACE
-    count = 0
-    for other in others:
-        if upper < other[3] and other[1] < lower and left < other[2] and other[0] < right:
-            count += 1
-    return count
+    return sum(
+        upper < other[3] and other[1] < lower and left < other[2] and other[0] < right
+        for other in others
+    )

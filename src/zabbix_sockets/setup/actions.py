@@ -196,21 +196,12 @@ class RemoveFile(Action):
 
 def add_member(machine: Machine, user: str, group: str, *, is_member: bool) -> Action:
     """Return the action that brings *user* into *group*."""
-    return Command(
-        machine,
-        f"{user} is in the group {group}",
-        ["usermod", "-aG", group, user],
-        is_done=is_member,
-        entries=[Entry(MEMBER, user, group)],
-    )
+    what, words = f"{user} is in the group {group}", ["usermod", "-aG", group, user]
+    entries = [Entry(MEMBER, user, group)]
+    return Command(machine, what, words, is_done=is_member, entries=entries)
 
 
 def load_module(machine: Machine, path: str, name: str, *, is_done: bool) -> Action:
     """Return the action that loads the SELinux module *name* of the file *path*."""
-    return Command(
-        machine,
-        f"the SELinux module {name} is loaded",
-        ["semodule", "-i", path],
-        is_done=is_done,
-        entries=[Entry(MODULE, name)],
-    )
+    what, words = f"the SELinux module {name} is loaded", ["semodule", "-i", path]
+    return Command(machine, what, words, is_done=is_done, entries=[Entry(MODULE, name)])

@@ -15,7 +15,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from zabbix_sockets.host.processes import may_only_root_rename
 from zabbix_sockets.readers.files import read_regular
@@ -74,11 +74,8 @@ def remove(path: str) -> None:
     Raises:
         OSError: it can't be removed.
     """
-    try:
-        with _folder(path) as folder:
-            os.unlink(os.path.basename(path), dir_fd=folder)
-    except FileNotFoundError:
-        pass  # as it should be
+    with suppress(FileNotFoundError), _folder(path) as folder:
+        os.unlink(os.path.basename(path), dir_fd=folder)
 
 
 @contextmanager

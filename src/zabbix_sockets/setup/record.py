@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from typing import NamedTuple
 
 from zabbix_sockets.host.processes import may_only_root_write
@@ -101,14 +102,10 @@ class SetupRecord:
     def _write(self) -> None:
         if not self.entries:
             files.remove(self._path)
-            try:
+            with suppress(OSError):  # somebody put something there
                 os.rmdir(self._folder)
-            except OSError:
-                pass  # somebody put something there
             return
-        try:
+        with suppress(FileExistsError):
             os.mkdir(self._folder, 0o700)
-        except FileExistsError:
-            pass
         text = json.dumps({"version": _VERSION, "entries": self.entries}, indent=1)
         files.write(self._path, f"{text}\n".encode(), 0o600)

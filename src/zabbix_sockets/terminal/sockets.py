@@ -64,9 +64,7 @@ def _of_tcp_info(name: str) -> Cell:
 
     def cell(row: ShownSocket) -> object:
         value = getattr(getattr(row.socket, "tcp_info", None), name, None)
-        if value is None:
-            return "-"
-        return shown_us(value) if name.endswith("_us") else value
+        return "-" if value is None else shown_us(value) if name.endswith("_us") else value
 
     return cell
 
@@ -76,9 +74,7 @@ def _rate(name: str) -> Cell:
 
     def cell(row: ShownSocket) -> object:
         value = row.rates.get(name)
-        if value is None:
-            return "-"
-        return shown_bytes(value) if name.endswith("_bytes_per_s") else value
+        return "-" if value is None else shown_bytes(value) if "_bytes_" in name else value
 
     return cell
 

@@ -47,8 +47,7 @@ def encode_request(states: int, show: int) -> bytes:
     """
     size = NLMSGHDR.size + UNIX_DIAG_REQ.size
     header = NLMSGHDR.pack(size, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 1, 0)
-    cookie = _ANY_COOKIE, _ANY_COOKIE
-    return header + UNIX_DIAG_REQ.pack(AF_UNIX, 0, states, 0, show, *cookie)
+    return header + UNIX_DIAG_REQ.pack(AF_UNIX, 0, states, 0, show, _ANY_COOKIE, _ANY_COOKIE)
 
 
 def decode_unix(data: memoryview) -> Iterator[list[UnixRow] | None]:
