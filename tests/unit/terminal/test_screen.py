@@ -15,7 +15,7 @@ from terminals import Terminal
 _PROGRAM = dedent(
     """
     import itertools, sys
-    from zabbix_sockets.terminal.monitor import run, Table
+    from zabbix_sockets.terminal.monitor import run, RenderedTable
 
     class Changes:
         names = "thing", "things"
@@ -26,7 +26,7 @@ _PROGRAM = dedent(
         def table(self, style, most):
             shown = self.seen[:most]
             lines = ["x" * ((style.width or 20)), *shown]
-            return Table("\\n".join(lines) + "\\n", (), len(self.seen) - len(shown))
+            return RenderedTable("\\n".join(lines) + "\\n", (), len(self.seen) - len(shown))
 
     taken = itertools.count()
     def take():
