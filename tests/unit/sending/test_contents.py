@@ -182,8 +182,8 @@ def test_real_failures(host: Host, server: Server) -> None:
 
 def test_given_up(host: Host, server: Server) -> None:
     """Rows that the user's discovery leaves out are tried ever less, and not kept for ever."""
-    for _ in range(FIRST_RETRY_SECONDS * 2**ATTEMPTS // 60):
-        report = host.push(["a"])
+    for _ in range(2 * FIRST_RETRY_SECONDS * 2**ATTEMPTS // 300):
+        report = host.push(["a"], later=300)
     asked = [keys for keys in server.calls if 'sockets.process.sockets["a"]' in keys]
     assert len(asked) == ATTEMPTS
     assert report.note == ""
@@ -192,17 +192,17 @@ def test_given_up(host: Host, server: Server) -> None:
 
 def test_an_outage_is_no_reason_to_give_up(host: Host, server: Server) -> None:
     """Only while the server answers can it be known that it has no items."""
-    host.push(["a"])
+    host.push(["a"], later=600)
     server.down = True
-    for _ in range(2 * FIRST_RETRY_SECONDS * 2**ATTEMPTS // 60):
-        host.push(["a"])
+    for _ in range(2 * FIRST_RETRY_SECONDS * 2**ATTEMPTS // 600):
+        host.push(["a"], later=600)
     server.down = False
     server.add_row("a")
-    host.push(["a"])
+    host.push(["a"], later=600)
     host.drain()
-    host.push(["a"])
+    host.push(["a"], later=600)
     moments = [at for at, _ in taken(server, 'sockets.process.sockets["a"]')]
-    assert moments == list(range(60, Clock.now - START + 1, 60))
+    assert moments == list(range(600, Clock.now - START + 1, 600))
 
 
 def test_row_of_an_outage(host: Host, server: Server) -> None:

@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from itertools import pairwise
+from typing import NamedTuple
 
 import pytest
 from pyzabbix.api import ZabbixAPIException
@@ -16,10 +17,10 @@ from zabbix_templates.generator.templates import TEMPLATES
 from ..documents import Row  # noqa: TID252  # a test folder is no installed package
 from ..programs import wait_for  # noqa: TID252
 from .case import BEFORE, DOCUMENTS, MINUTES, Case, Expected
-from .cases import CASES, ROWS
+from .cases import CASES, ONE_CAUSE, ROWS
 from .conftest import Lab, say_something
 from .host_cases import EXPECTED, LENIENT, host_document, rows
-from .replay import Problem, Replay
+from .replay import Problem, Replay, settle
 
 pytestmark = [pytest.mark.zabbix, pytest.mark.short_form("7.0*")]
 
@@ -69,6 +70,15 @@ PARTS = (66, 80, 155, 215, 251, 258, 263, 316)
 a value, but for what it is when the value is looked at. And where one item is half an hour ahead,
 it ends a problem that the other one's values raise anew: so none ends in the part in which it is
 still raised (155 and 316, of alarms on bursts)."""
+
+SHARES: tuple[tuple[Case, ...], ...] = (
+    tuple(case for case in ROWS if case.kind == "listeners"),
+    tuple(case for case in ROWS if case.kind == "processes" or case in ONE_CAUSE),
+    tuple(case for case in ROWS if case.kind == "upstreams" and case not in ONE_CAUSE),
+)
+"""Each has a host of its own: what a document takes of a server grows with the square of its rows,
+as each item looks for its own. The figures of the host itself are the same on all three; what comes
+of them is looked at on that of listeners, as some alarms of the host look at these, too."""
 
 ALL_OPEN = 163
 """A minute in which a problem of each row is open."""
@@ -120,33 +130,48 @@ def row_macros() -> dict[str, str]:
     return macros
 
 
-def tell_all(replay: Replay, last: int) -> None:
-    """Tell the documents with all rows, up to that minute, and return when all is settled."""
-    replay.discover(BEFORE[0], made(BEFORE[0]))
-    told = [(minute, made(minute)) for minute in DOCUMENTS if minute <= last]
+class Share(NamedTuple):
+    """A host, and the cases whose rows it has."""
+
+    replay: Replay
+    cases: tuple[Case, ...] = ROWS
+
+    def document(self, minute: int) -> Row:
+        """Return its document of that minute: its rows, and the figures of every host."""
+        return host_document(minute, rows(minute, self.cases))
+
+
+def tell_all(shares: Sequence[Share], last: int) -> None:
+    """Tell the documents of hosts, up to that minute, and return when all is settled."""
+    server = shares[0].replay.server
+    for share in shares:
+        share.replay.tell([(BEFORE[0], share.document(BEFORE[0]))])
+    settle(server)
+    server.reload()
     for begin, end in pairwise((BEFORE[0], *PARTS, MINUTES.stop)):
-        part = [(minute, row) for minute, row in told if begin <= minute < end]
-        if part:
-            replay.play(part)
+        part = [minute for minute in DOCUMENTS if begin <= minute < end and minute <= last]
+        for share in shares if part else ():
+            share.replay.tell((minute, share.document(minute)) for minute in part)
+        settle(server)
 
 
 @pytest.fixture(scope="module")
-def replay(lab: Lab) -> Replay:
-    """The host on which all of it has happened."""
-    replay = lab.replay(len(MINUTES), MACROS | row_macros())
-    tell_all(replay, MINUTES[-1])
-    return replay
-
-
-def made(minute: int) -> Row:
-    """Return the document of that minute with all rows."""
-    return host_document(minute, rows(minute))
+def shares(lab: Lab) -> list[Share]:
+    """The hosts on which all of it has happened."""
+    macros = MACROS | row_macros()
+    shares = [Share(lab.replay(len(MINUTES), macros), cases) for cases in SHARES]
+    tell_all(shares, MINUTES[-1])
+    return shares
 
 
 @pytest.fixture(scope="module")
-def problems(replay: Replay) -> list[Problem]:
-    """All problems of that host."""
-    return replay.problems()
+def problems(shares: list[Share]) -> list[Problem]:
+    """All problems of rows, and those of the first host itself."""
+    first, *others = ([*share.replay.problems()] for share in shares)
+    of_host = f"{title(HOST, '')}: "
+    return first + [
+        each for found in others for each in found if not each.trigger.startswith(of_host)
+    ]
 
 
 def test_every_trigger_has_a_case() -> None:
@@ -156,6 +181,7 @@ def test_every_trigger_has_a_case() -> None:
 
 def test_cases_have_rows_of_their_own() -> None:
     """No two cases make a row of the same id, which would be one item's with both figures."""
+    assert sum(map(len, SHARES)) == len(ROWS)
     ids = [(case.kind, row_id) for case in ROWS for row_id in case.ids]
     assert len(set(ids)) == len(ids)
 
@@ -187,12 +213,13 @@ def test_names_are_complete(problems: list[Problem]) -> None:
     assert not [each.name for each in problems if "{" in each.name or "UNKNOWN" in each.name]
 
 
-def test_triggers_are_known(replay: Replay) -> None:
+def test_triggers_are_known(shares: list[Share]) -> None:
     """At the end no trigger lacks a value that it asks for."""
-    assert not [each for each in replay.triggers() if each["error"] or each["state"] != "0"]
+    triggers = [each for share in shares for each in share.replay.triggers()]
+    assert not [each for each in triggers if each["error"] or each["state"] != "0"]
 
 
-def test_dependencies(replay: Replay) -> None:
+def test_dependencies(shares: list[Share]) -> None:
     """Each trigger is silent while the worse one of its own row or host is raised."""
     worse, always = {}, set()
     for (kind, trigger), each in TRIGGERS.items():
@@ -206,9 +233,10 @@ def test_dependencies(replay: Replay) -> None:
                 else full_name(kind, on, row_id)
                 for on in each.depends_on
             }
-    found = replay.triggers(selectDependencies=["description"])
     depends = {
-        each["description"]: {on["description"] for on in each["dependencies"]} for each in found
+        each["description"]: {on["description"] for on in each["dependencies"]}
+        for share in shares
+        for each in share.replay.triggers(selectDependencies=["description"])
     }
     assert depends == {name: worse[name] for name in depends}
     assert always <= set(depends)
@@ -228,7 +256,8 @@ def test_macros_of_the_host(macros: dict[str, str], lab: Lab) -> None:
 def test_open_problems_are_silenced(lab: Lab) -> None:
     """Control macros end problems that are open, and one may be closed by hand."""
     replay = lab.replay(ALL_OPEN + HEARTBEAT, MACROS)
-    tell_all(replay, ALL_OPEN)
+    share = Share(replay)
+    tell_all([share], ALL_OPEN)
     still = {each.trigger: each.eventid for each in replay.problems() if each.closed is None}
     wanted = [
         full_name(*key_of((case, expected)), row_id)
@@ -240,7 +269,7 @@ def test_open_problems_are_silenced(lab: Lab) -> None:
     close_by_hand(replay, still)
     replay.set_macros(MACROS | CONTROLS)
     later = range(ALL_OPEN + 1, ALL_OPEN + HEARTBEAT + 1)
-    replay.play((minute, made(minute)) for minute in later)
+    replay.play((minute, share.document(minute)) for minute in later)
     assert not [each for each in replay.problems() if each.closed is None]
 
 

@@ -1,10 +1,12 @@
 #!/bin/sh
-# Builds the BPF objects beside this file, or into the folder given: both byte orders of each.
+# Builds the BPF objects beside this file, or into the folder given: both byte orders of each, or of
+# the sources named behind it.
 # Needs Debian's clang, llvm, libbpf-dev and linux-libc-dev. Tests compare a fresh build.
 set -eu
 cd "$(dirname "$0")"
 into=${1:-.}
-for name in sockets minisocks totals; do
+[ $# -gt 1 ] && shift || set -- sockets minisocks totals
+for name in "$@"; do
     for order in el eb; do
         object=$into/$name.bpf$order.o
         # No path of this machine may come into the debugging information that CO-RE needs.
