@@ -292,7 +292,7 @@ def bounded(**most: int) -> Iterator[str]:
             assert changes == 1
         source.write_text(text)
         try:
-            subprocess.run([f"{name}/build.sh"], check=True, capture_output=True)
+            subprocess.run([f"{name}/build.sh", ".", "totals"], check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError) as error:
             pytest.skip(f"clang, llvm or libbpf-dev is missing: {error}")
         usual = loader.object_path
@@ -312,9 +312,9 @@ def bounded(**most: int) -> Iterator[str]:
 @pytest.mark.usefixtures("pins")
 def test_no_room_for_a_connection() -> None:
     """Inbound ones are counted when they end; of outbound ones there are the attempts alone."""
-    with bounded(MAX_CONNECTIONS=4) as folder:
+    with bounded(MAX_CONNECTIONS=4, SLOT_BITS=1) as folder:
         server, _ = traffic_zoo.listener()
-        held = [socket.create_connection(server.getsockname()) for _ in "1234"]
+        held = [socket.create_connection(server.getsockname()) for _ in range(16)]
         before, expected = read(folder), Expected()
         traffic_zoo.short_lived(expected, 20)
         (name,) = expected.listeners

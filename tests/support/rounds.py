@@ -51,7 +51,7 @@ TOTALS = _of(15, 1000, 20_000)
 INTERRUPTED = _of(6000, 30_000, 60_000)
 """Connections that are counted while softirqs come by interrupts."""
 
-RUSH = _of(2, 60, 600)
+RUSH = _of(2, 40, 40)
 """Seconds with 10,000 short connections in each, which the totals have to count."""
 
 SOAK_SECONDS = _of(30, 300, 3600)

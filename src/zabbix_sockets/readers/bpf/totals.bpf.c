@@ -23,7 +23,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define MAX_CONNECTIONS 131072
 #define SOCK_DEAD (1UL << 0)	/* enum sock_flags: no file refers to it any more */
 #define SOCK_DONE (1UL << 1)	/* enum sock_flags: a FIN was received */
-#define ENDED_BITS 12
+#define SLOT_BITS 13
 #define JUST_NOW 10000000	/* ns */
 #define IDLE_MARGIN (hz / 50 + 1)	/* jiffies; longer than JUST_NOW */
 #define EEXIST 17
@@ -151,7 +151,7 @@ struct {
 	__type(value, struct sums);
 } upstreams SEC(".maps");
 
-/* By the address of the kernel's socket. */
+/* By the address of the kernel's socket: those that found their slot taken (struct slot). */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -161,10 +161,18 @@ struct {
 } connections SEC(".maps");
 
 /*
- * The sockets of which the memory went with CLOSE, which is most: count_ends looks for none. By a
- * hash of the address, where a later one takes the place of an earlier one.
+ * The memory of most connections, as few are open for long: to make it and to end it takes a
+ * fraction of what it takes in a map. A socket has the slot of its address' hash if that is free
+ * when it begins, and keeps it; else its memory is in the map.
  */
-static __u64 ended[1 << ENDED_BITS];
+static struct slot {
+	__u64 key;	/* the socket's address; 0: free, as with ENDED */
+	struct connection connection;
+} slots[1 << SLOT_BITS];
+
+/* Marks in the lowest bits of a slot's key; added, as pointers take no other operation. */
+#define MAKING 1UL
+#define ENDED 2UL	/* of this socket all is counted, and nothing is remembered: most end so */
 
 static __u32 keys;	/* ids that are taken */
 static __u64 overflow;	/* connections and keys for which there was no room */
@@ -523,23 +531,85 @@ static __always_inline void touch(struct sums *process, struct sums *server, __u
 		server->changed = now;
 }
 
-/* The place of a socket among those that have ended. */
-static __always_inline __u64 *ended_of(__u64 key)
+static __always_inline struct slot *slot_of(__u64 key)
 {
 	__u32 low;
 
 	asm("%0 = %1" : "=w"(low) : "w"((__u32)key)); /* a copy of half a pointer is a number */
-	return &ended[(low * 0x9e3779b1) >> (32 - ENDED_BITS)];
+	return &slots[(low * 0x9e3779b1) >> (32 - SLOT_BITS)];
 }
 
-/* Make the memory of a connection; return 0 if it is there. */
+static __always_inline __u64 held_by(struct slot *slot)
+{
+	return *(volatile __u64 *)&slot->key;
+}
+
+static __always_inline void set_holder(struct slot *slot, __u64 key)
+{
+	*(volatile __u64 *)&slot->key = key;
+}
+
+/* Return the memory of a connection, or 0. */
+static __always_inline struct connection *find(__u64 key)
+{
+	struct slot *slot = slot_of(key);
+	__u64 held = held_by(slot);
+
+	if (held == key)
+		return &slot->connection;
+	return held == (key + ENDED) ? 0 : bpf_map_lookup_elem(&connections, &key);
+}
+
+/* Make the memory of a connection that has none in its slot, in the map; return 0 if it is there. */
 static __always_inline int make(__u64 key, struct connection *connection, __u64 flags)
 {
-	__u64 *ended = ended_of(key);
+	struct slot *slot = slot_of(key);
 
-	if (*ended == key)
-		*ended = 0;
+	if (held_by(slot) == (key + ENDED))
+		__sync_val_compare_and_swap(&slot->key, key + ENDED, 0);
 	return bpf_map_update_elem(&connections, &key, connection, flags);
+}
+
+/*
+ * Make the memory of a connection that begins: nobody else does at the same time, and there is
+ * some only of an earlier socket at this address, whose end was missed. With BPF_NOEXIST that is
+ * -EEXIST, else it is overwritten. Return 0 if it is there.
+ */
+static __always_inline int make_first(__u64 key, struct connection *connection, __u64 flags)
+{
+	struct slot *slot = slot_of(key);
+	__u64 held = held_by(slot);
+
+	if (held == key) {
+		if (flags == BPF_NOEXIST)
+			return -EEXIST;
+	} else {
+		if (held && !(held & ENDED)) /* by another socket */
+			return bpf_map_update_elem(&connections, &key, connection, flags);
+		if (held != (key + ENDED) && bpf_map_lookup_elem(&connections, &key))
+			return bpf_map_update_elem(&connections, &key, connection, flags);
+		if (__sync_val_compare_and_swap(&slot->key, held, key + MAKING) != held)
+			return bpf_map_update_elem(&connections, &key, connection, flags);
+	}
+	slot->connection = *connection;
+	in_order();
+	set_holder(slot, key);
+	return 0;
+}
+
+/* Forget a connection: its socket ends, and all is counted. */
+static __always_inline void forget(__u64 key)
+{
+	struct slot *slot = slot_of(key);
+	__u64 held = held_by(slot);
+
+	if (held == key) {
+		set_holder(slot, key + ENDED);
+		return;
+	}
+	bpf_map_delete_elem(&connections, &key);
+	if (!held || held & ENDED)
+		__sync_val_compare_and_swap(&slot->key, held, key + ENDED);
 }
 
 /*
@@ -615,7 +685,7 @@ static __always_inline void count_attempt(struct sock *sk, struct tcp_sock *tp)
 
 	if (is_join(tp, 1)) {
 		connection.stage = CLOSED;
-		make(key, &connection, BPF_ANY);
+		make_first(key, &connection, BPF_ANY);
 		return;
 	}
 	connection.stage = CONNECTING;
@@ -631,7 +701,7 @@ static __always_inline void count_attempt(struct sock *sk, struct tcp_sock *tp)
 	touch(process, 0, connection.started);
 	if (connection.hidden)
 		tell(&connection, server_of(&connection, sk, 0));
-	if (make(key, &connection, BPF_ANY)) {
+	if (make_first(key, &connection, BPF_ANY)) {
 		__sync_fetch_and_add(&overflow, 1);
 		tell(&connection, server_of(&connection, sk, 0));
 	}
@@ -668,7 +738,7 @@ static __always_inline int count_accepted(struct sock *sk, __u64 flags)
 
 	if (!set_accepted(&connection, sk, sk->__sk_common.skc_num))
 		return 0;
-	error = make((__u64)sk, &connection, flags);
+	error = make_first((__u64)sk, &connection, flags);
 	if (error) {
 		if (error != -EEXIST)
 			__sync_fetch_and_add(&overflow, 1);
@@ -698,10 +768,10 @@ static __always_inline void count_established(struct sock *sk, struct tcp_sock *
 	/* Nearly all that come from SYN_RECV: what a listener accepts, at an address without memory. */
 	if (from == TCP_SYN_RECV && !is_join(tp, 0) && count_accepted(sk, BPF_NOEXIST))
 		return;
-	connection = bpf_map_lookup_elem(&connections, &key);
+	connection = find(key);
 	if (connection && from == TCP_SYN_RECV && is_of_another(connection, sk)) {
 		tell(connection, server_of(connection, sk, 0));
-		bpf_map_delete_elem(&connections, &key);
+		forget(key);
 		connection = 0;
 	}
 	if (connection && connection->stage == CONNECTING) {
@@ -716,7 +786,7 @@ static __always_inline void count_established(struct sock *sk, struct tcp_sock *
 		return;
 	if (is_join(tp, 0)) {
 		join.stage = CLOSED;
-		make(key, &join, BPF_ANY);
+		make_first(key, &join, BPF_ANY);
 		return;
 	}
 	count_accepted(sk, BPF_ANY);
@@ -773,7 +843,7 @@ static __always_inline void count_closed(struct sock *sk, struct tcp_sock *tp, i
 	struct connection *connection, forgotten = {};
 	__u64 key = (__u64)sk;
 
-	connection = bpf_map_lookup_elem(&connections, &key);
+	connection = find(key);
 	if (!connection) {
 		if (!based || from == TCP_SYN_SENT || from == TCP_SYN_RECV || from == TCP_LISTEN)
 			return;
@@ -784,7 +854,7 @@ static __always_inline void count_closed(struct sock *sk, struct tcp_sock *tp, i
 		}
 		if (make(key, &forgotten, BPF_NOEXIST) != -EEXIST) /* else a pass was first */
 			add_accepted(&forgotten);
-		connection = bpf_map_lookup_elem(&connections, &key);
+		connection = find(key);
 		if (!connection) { /* there is no room */
 			count_end(&forgotten, sk, tp, from);
 			return;
@@ -792,8 +862,7 @@ static __always_inline void count_closed(struct sock *sk, struct tcp_sock *tp, i
 	}
 	count_end(connection, sk, tp, from);
 	if (sk->__sk_common.skc_flags & SOCK_DEAD) { /* no pass sees it, and it ends */
-		*ended_of(key) = key;
-		bpf_map_delete_elem(&connections, &key);
+		forget(key);
 	}
 }
 
@@ -829,9 +898,7 @@ int count_ends(__u64 *ctx)
 	__u64 key = (__u64)sk;
 	struct tcp_sock *tp;
 
-	if (*ended_of(key) == key)
-		return 0;
-	connection = bpf_map_lookup_elem(&connections, &key);
+	connection = find(key);
 	if (!connection)
 		return 0;
 	if (connection->stage != CLOSED) {
@@ -839,7 +906,7 @@ int count_ends(__u64 *ctx)
 		if (tp)
 			count_end(connection, sk, tp, 0);
 	}
-	bpf_map_delete_elem(&connections, &key);
+	forget(key);
 	return 0;
 }
 
@@ -882,7 +949,7 @@ static __always_inline struct connection *remember(struct sock *sk, const struct
 		ADD(sums_of(fresh.process), accepted, 1);
 		ADD(sums_of(fresh.listener), accepted, 1);
 	}
-	return bpf_map_lookup_elem(&connections, &key);
+	return find(key);
 }
 
 /* Return what tells the pid namespace of who reads: a pass sees the processes of that alone. */
@@ -955,7 +1022,7 @@ static __always_inline void look_at(const struct pass *pass, struct sock *sk, st
 		return;
 	read_carried(&carried, sk, tp, -1, probed);
 	torn = is_torn(sk, tp, &carried, probed);
-	connection = bpf_map_lookup_elem(&connections, &key);
+	connection = find(key);
 	if (!connection)
 		connection = remember(sk, rec, leader, &carried, probed);
 	if (!connection || connection->stage == CLOSED)
