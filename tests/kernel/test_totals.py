@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import socket
 import struct
 import subprocess
-import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +18,7 @@ from children import run_as
 from counted import (
     Found,
     assert_comes_to,
+    bounded,
     fail,
     folder_for_pins,
     loaded,
@@ -275,37 +272,6 @@ def test_a_first_pass_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> No
         os.rmdir(folder)
     (reason,) = told
     assert "totals begin with the next one" in reason
-
-
-BUILD = Path(totals.__file__).parent
-
-
-@contextmanager
-def bounded(**most: int) -> Iterator[str]:
-    """Have the programs that count with other bounds than usual in a bpffs of the tests' own."""
-    with tempfile.TemporaryDirectory() as name:
-        for source in [*BUILD.glob("*.h"), *BUILD.glob("*.c"), BUILD / "build.sh"]:
-            shutil.copy(source, name)
-        text = (source := Path(name, "totals.bpf.c")).read_text()
-        for bound, number in most.items():
-            text, changes = re.subn(rf"(#define {bound}) \d+", rf"\1 {number}", text)
-            assert changes == 1
-        source.write_text(text)
-        try:
-            subprocess.run([f"{name}/build.sh", ".", "totals"], check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            pytest.skip(f"clang, llvm or libbpf-dev is missing: {error}")
-        usual = loader.object_path
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(
-                loader,
-                "object_path",
-                lambda each: (
-                    f"{name}/{Path(usual(each)).name}" if each == "totals" else usual(each)
-                ),
-            )
-            with loaded() as folder:
-                yield folder
 
 
 @pytest.mark.short_form

@@ -22,6 +22,7 @@ from counted import (
     Found,
     assert_comes_to,
     assert_has_room,
+    bounded,
     fail,
     loaded,
     look,
@@ -90,12 +91,20 @@ def churn() -> None:
         traffic_zoo.half_closed(Expected())
 
 
-def test_exact_beside_others_and_over_a_reload() -> None:
+SLOTS = pytest.mark.parametrize(
+    "slots", [{}, {"SLOT_BITS": 2}], ids=["usual slots", "hardly any slots"]
+)
+"""Memory of connections, of which most find their slot free, or taken: these go into the map."""
+
+
+@SLOTS
+@pytest.mark.short_form("usual slots")
+def test_exact_beside_others_and_over_a_reload(slots: dict[str, int]) -> None:
     """Rounds of connections are counted exactly while others come and go, and two readers read.
 
     In the middle the programs are loaded anew: from then on they count from 0.
     """
-    with loaded() as folder:
+    with bounded(**slots) if slots else loaded() as folder:
         others = [Child(lambda: threading.Thread(target=churn).start(), b"others") for _ in "12"]
         try:
             with Readers(folder):
@@ -216,10 +225,12 @@ def settled(folder: str, before: Found) -> Found:
     return seen
 
 
-def test_softirqs_by_interrupt_over_loopback() -> None:
+@SLOTS
+@pytest.mark.short_form("hardly any slots")
+def test_softirqs_by_interrupt_over_loopback(slots: dict[str, int]) -> None:
     """RPS interrupts other processors: what that keeps from being counted is made good."""
     number = rounds.INTERRUPTED
-    with loaded() as folder, interrupted("lo"):
+    with bounded(**slots) if slots else loaded() as folder, interrupted("lo"):
         child, address = listen("127.0.0.1", b"serves")
         try:
             before = read(folder)

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 
 # What mounts this machine's files, and what sockets are asked of; some may be built in.
 modules="virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci netfs fscache 9pnet
-    9pnet_virtio 9p overlay veth netlink_diag inet_diag tcp_diag udp_diag unix_diag"
+    9pnet_virtio 9p overlay veth sch_tbf netlink_diag inet_diag tcp_diag udp_diag unix_diag"
 
 # fetch RELEASE: unpack the kernel and those modules, by this machine's settings of how apt fetches.
 fetch() {

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import subprocess
 import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from traffic_zoo import Expected, Sums
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.totals import PackedCounters, Totals, counters_of
-from zabbix_sockets.readers.bpf import records, totals
+from zabbix_sockets.readers.bpf import loader, records, totals
 from zabbix_sockets.readers.bpf.pins import load, unload
 
 TIMES = ("handshake_ns", "lifetime_ns")
@@ -45,6 +49,37 @@ def loaded() -> Iterator[str]:
     finally:
         unload(folder)
         os.rmdir(folder)
+
+
+BUILD = Path(totals.__file__).parent
+
+
+@contextmanager
+def bounded(**most: int) -> Iterator[str]:
+    """Have the programs that count with other bounds than usual in a bpffs of the tests' own."""
+    with tempfile.TemporaryDirectory() as name:
+        for source in [*BUILD.glob("*.h"), *BUILD.glob("*.c"), BUILD / "build.sh"]:
+            shutil.copy(source, name)
+        text = (source := Path(name, "totals.bpf.c")).read_text()
+        for bound, number in most.items():
+            text, changes = re.subn(rf"(#define {bound}) \d+", rf"\1 {number}", text)
+            assert changes == 1
+        source.write_text(text)
+        try:
+            subprocess.run([f"{name}/build.sh", ".", "totals"], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"clang, llvm or libbpf-dev is missing: {error}")
+        usual = loader.object_path
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                loader,
+                "object_path",
+                lambda each: (
+                    f"{name}/{Path(usual(each)).name}" if each == "totals" else usual(each)
+                ),
+            )
+            with loaded() as folder:
+                yield folder
 
 
 def read_all(folder: str, wanted: Collection[int] | None = None) -> Totals:

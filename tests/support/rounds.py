@@ -52,7 +52,8 @@ INTERRUPTED = _of(6000, 30_000, 60_000)
 """Connections that are counted while softirqs come by interrupts."""
 
 RUSH = _of(2, 40, 40)
-"""Seconds with 10,000 short connections in each, which the totals have to count."""
+"""Seconds with 10,000 short connections in each, which the totals have to count. Each brings 250
+upstreams, of which there is room for 16,384."""
 
 SOAK_SECONDS = _of(30, 300, 3600)
 """How long tests/zabbix/soak watches what runs for long."""

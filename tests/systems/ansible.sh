@@ -3,9 +3,9 @@
 set -eu
 cd "$(dirname "$0")/../.."
 cache=$PWD/.cache/ansible
-python=$PWD/.venv/bin/python # whose pip installs it: most of it is never run, nor compiled
 [ ! -e "$cache/made" ] || exit 0
 rm -rf "$cache"
-"$python" -m venv --without-pip "$cache"
-"$python" -m pip --python "$cache/bin/python" install --quiet --disable-pip-version-check --no-compile ansible-core
+# With a pip of its own, as that of .venv may just be replaced; most of it is never run, nor compiled.
+"$PWD/.venv/bin/python" -m venv "$cache"
+"$cache/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile ansible-core
 touch "$cache/made"

@@ -222,7 +222,7 @@ def _tested(text: str) -> str:
     """Return the value in what `-t` prints: `KEY   [t|VALUE]`, behind what else is said.
 
     Raises:
-        RefusedError: there is none.
+        NotSupportedError: there is none.
     """
     _, key, behind = text.rpartition(f"{_ASKED} ")
     found = _VALUE.search(behind)
@@ -310,7 +310,7 @@ def _asked_for_document(address: str, port: int, deadline: Deadline) -> str | No
     """Return the answer of an agent that is alive; None: there is none before the deadline.
 
     Raises:
-        RefusedError, NoAnswerError, ValueError, OSError: as protocol.ask().
+        NotSupportedError, NoAnswerError, ValueError, OSError: as protocol.ask().
     """
     try:
         return ask(address, port, _ASKED, deadline)

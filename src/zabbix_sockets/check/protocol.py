@@ -40,7 +40,7 @@ def ask(address: str, port: int, key: str, deadline: Deadline) -> str:
     """Return the answer of the agent at *address* to *key*.
 
     Raises:
-        RefusedError: it has no answer to this key (ZBX_NOTSUPPORTED).
+        NotSupportedError: it has no answer to this key (ZBX_NOTSUPPORTED).
         NoAnswerError: it doesn't answer the caller.
         ValueError: what it says isn't of the protocol.
         TimeoutError, OSError: nobody listens there, or nothing came before the deadline.

@@ -233,7 +233,7 @@ def _round_trips(title: str, name: str, optional: int) -> Column[ClientRow]:
         microseconds = value(row)
         return "-" if microseconds is None else shown_us(microseconds)
 
-    return Column(title, cell, right=True, optional=optional, value=value)
+    return Column(title, cell, right=True, optional=optional, value=lambda row: value(row) or 0)
 
 
 def _rate(title: str, name: str) -> Column[ClientRow]:
@@ -246,7 +246,7 @@ def _rate(title: str, name: str) -> Column[ClientRow]:
         rate = value(row)
         return "-" if rate is None else shown_bytes(rate)
 
-    return Column(title, cell, right=True, optional=1, value=value)
+    return Column(title, cell, right=True, optional=1, value=lambda row: value(row) or 0)
 
 
 _LISTENER = Column[ClientRow](

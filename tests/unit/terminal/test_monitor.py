@@ -17,6 +17,7 @@ from zabbix_sockets.terminal import monitor
 from zabbix_sockets.terminal.layout import Style
 from zabbix_sockets.terminal.monitor import Moment, frame, moments, print_json, print_tables
 from zabbix_sockets.terminal.socket_changes import SocketChanges, Sockets, compare
+from zabbix_sockets.terminal.sockets import socket_json
 
 from .test_sockets import ACCEPTED, LISTENER
 
@@ -35,6 +36,7 @@ def at(seconds: float, *sockets: Socket) -> Moment[Sockets]:
 def test_rates() -> None:
     """Counters per second, of those that both snapshots have."""
     (row,) = compare(at(1, OPEN), at(3, LATER))
+    assert socket_json(row)["rates"] == dict(row.rates)
     assert row.rates == {"sent_bytes_per_s": 1000.0, "retransmits_per_s": 0.5}
     assert not row.change
 
@@ -50,6 +52,7 @@ def test_new_and_gone() -> None:
     other = OPEN._replace(cookie=8)
     rows = compare(at(1, LISTENER, OPEN), at(2, LISTENER, other))
     changes = [(row.socket, row.change) for row in rows]
+    assert [socket_json(row).get("change") for row in rows] == [None, "new", "gone"]
     assert changes == [(LISTENER, ""), (other, "new"), (OPEN, "gone")]
 
 

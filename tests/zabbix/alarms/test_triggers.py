@@ -167,11 +167,34 @@ def shares(lab: Lab) -> list[Share]:
 @pytest.fixture(scope="module")
 def problems(shares: list[Share]) -> list[Problem]:
     """All problems of rows, and those of the first host itself."""
-    first, *others = ([*share.replay.problems()] for share in shares)
-    of_host = f"{title(HOST, '')}: "
-    return first + [
-        each for found in others for each in found if not each.trigger.startswith(of_host)
-    ]
+    first, *others = (share.replay.problems() for share in shares)
+    return first + [each for found in others for each in found if not is_of_host(each)]
+
+
+def is_of_host(problem: Problem) -> bool:
+    """Whether a problem is the host's own, and not a row's."""
+    return problem.trigger.startswith(f"{title(HOST, '')}: ")
+
+
+OF_LISTENERS = {
+    full_name(HOST, trigger, "")
+    for trigger in ("listen_overflows", "listen_drops", "udp_rcvbuf_errors")
+}
+"""They are silent where a listener's own alarm tells of it."""
+
+
+def test_hosts_alarms_are_the_same(shares: list[Share]) -> None:
+    """Whatever rows a host has, it has the same problems itself, but for those of listeners."""
+    first, *others = (
+        Counter(
+            each.trigger
+            for each in share.replay.problems()
+            if is_of_host(each) and each.trigger not in OF_LISTENERS
+        )
+        for share in shares
+    )
+    assert first
+    assert [(first - found, found - first) for found in others] == [({}, {})] * len(others)
 
 
 def test_every_trigger_has_a_case() -> None:
@@ -233,13 +256,14 @@ def test_dependencies(shares: list[Share]) -> None:
                 else full_name(kind, on, row_id)
                 for on in each.depends_on
             }
-    depends = {
-        each["description"]: {on["description"] for on in each["dependencies"]}
-        for share in shares
-        for each in share.replay.triggers(selectDependencies=["description"])
-    }
-    assert depends == {name: worse[name] for name in depends}
-    assert always <= set(depends)
+    found = [share.replay.triggers(selectDependencies=["description"]) for share in shares]
+    for triggers in found:
+        depends = {
+            each["description"]: {on["description"] for on in each["dependencies"]}
+            for each in triggers
+        }
+        assert depends == {name: worse[name] for name in depends}
+    assert always <= {each["description"] for triggers in found for each in triggers}
 
 
 @pytest.mark.short_form("7.0-silenced")

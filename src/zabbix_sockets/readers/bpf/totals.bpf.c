@@ -24,6 +24,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define SOCK_DEAD (1UL << 0)	/* enum sock_flags: no file refers to it any more */
 #define SOCK_DONE (1UL << 1)	/* enum sock_flags: a FIN was received */
 #define SLOT_BITS 13
+#define ENDED_BITS 12
 #define JUST_NOW 10000000	/* ns */
 #define IDLE_MARGIN (hz / 50 + 1)	/* jiffies; longer than JUST_NOW */
 #define EEXIST 17
@@ -165,14 +166,27 @@ struct {
  * fraction of what it takes in a map. A socket has the slot of its address' hash if that is free
  * when it begins, and keeps it; else its memory is in the map.
  */
-static struct slot {
+struct slot {
 	__u64 key;	/* the socket's address; 0: free, as with ENDED */
 	struct connection connection;
-} slots[1 << SLOT_BITS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << SLOT_BITS);
+	__type(key, __u32);
+	__type(value, struct slot);
+} slots SEC(".maps");
 
 /* Marks in the lowest bits of a slot's key; added, as pointers take no other operation. */
 #define MAKING 1UL
 #define ENDED 2UL	/* of this socket all is counted, and nothing is remembered: most end so */
+
+/*
+ * The sockets whose memory was in the map and went with CLOSE: count_ends looks for none. By a
+ * hash of the address, where a later one takes the place of an earlier one.
+ */
+static __u64 ended[1 << ENDED_BITS];
 
 static __u32 keys;	/* ids that are taken */
 static __u64 overflow;	/* connections and keys for which there was no room */
@@ -419,7 +433,7 @@ struct carried {
 	__u32 unacknowledged;	/* snd_una */
 };
 
-/* What is read before stays before what is read behind it. */
+/* What is read before stays before what is read behind it, for the compiler. */
 #define in_order() asm volatile("" ::: "memory")
 
 #define FIN_QUEUED (1 << TCP_FIN_WAIT1 | 1 << TCP_FIN_WAIT2 | 1 << TCP_TIME_WAIT | \
@@ -531,12 +545,25 @@ static __always_inline void touch(struct sums *process, struct sums *server, __u
 		server->changed = now;
 }
 
-static __always_inline struct slot *slot_of(__u64 key)
+static __always_inline __u32 hash_of(__u64 key)
 {
 	__u32 low;
 
 	asm("%0 = %1" : "=w"(low) : "w"((__u32)key)); /* a copy of half a pointer is a number */
-	return &slots[(low * 0x9e3779b1) >> (32 - SLOT_BITS)];
+	return low * 0x9e3779b1;
+}
+
+static __always_inline struct slot *slot_of(__u64 key)
+{
+	__u32 at = hash_of(key) >> (32 - SLOT_BITS);
+
+	return bpf_map_lookup_elem(&slots, &at);
+}
+
+/* The place of a socket among those that have ended. */
+static __always_inline __u64 *ended_of(__u64 key)
+{
+	return &ended[hash_of(key) >> (32 - ENDED_BITS)];
 }
 
 static __always_inline __u64 held_by(struct slot *slot)
@@ -553,46 +580,79 @@ static __always_inline void set_holder(struct slot *slot, __u64 key)
 static __always_inline struct connection *find(__u64 key)
 {
 	struct slot *slot = slot_of(key);
-	__u64 held = held_by(slot);
+	__u64 held;
 
+	if (!slot)
+		return 0;
+	held = held_by(slot);
 	if (held == key)
 		return &slot->connection;
-	return held == (key + ENDED) ? 0 : bpf_map_lookup_elem(&connections, &key);
+	if (held == key + ENDED || *ended_of(key) == key)
+		return 0;
+	return bpf_map_lookup_elem(&connections, &key);
 }
 
-/* Make the memory of a connection that has none in its slot, in the map; return 0 if it is there. */
-static __always_inline int make(__u64 key, struct connection *connection, __u64 flags)
+/* Make the memory of a connection in the map; return 0 if it is there. */
+static __always_inline int put(__u64 key, struct connection *connection, __u64 flags)
 {
-	struct slot *slot = slot_of(key);
+	__u64 *ended = ended_of(key);
 
-	if (held_by(slot) == (key + ENDED))
-		__sync_val_compare_and_swap(&slot->key, key + ENDED, 0);
+	if (*ended == key)
+		*ended = 0;
 	return bpf_map_update_elem(&connections, &key, connection, flags);
 }
 
 /*
- * Make the memory of a connection that begins: nobody else does at the same time, and there is
- * some only of an earlier socket at this address, whose end was missed. With BPF_NOEXIST that is
+ * Make the memory of a connection that has none; its slot is left to those that begin. Return 0 if
+ * it is there, -EEXIST if there was some: one that begins may be first.
+ */
+static __always_inline int make(__u64 key, struct connection *connection)
+{
+	struct slot *slot = slot_of(key);
+	__u64 held;
+	int error;
+
+	if (!slot)
+		return -EEXIST;
+	if (held_by(slot) == key + ENDED)
+		__sync_val_compare_and_swap(&slot->key, key + ENDED, 0);
+	error = put(key, connection, BPF_NOEXIST);
+	if (error)
+		return error;
+	held = held_by(slot);
+	if (held != key && held != key + MAKING)
+		return 0;
+	bpf_map_delete_elem(&connections, &key);
+	return -EEXIST;
+}
+
+/*
+ * Make the memory of a connection that begins. There may be some of an earlier socket at this
+ * address, whose end was missed, or of this one if it connects again: with BPF_NOEXIST that is
  * -EEXIST, else it is overwritten. Return 0 if it is there.
  */
 static __always_inline int make_first(__u64 key, struct connection *connection, __u64 flags)
 {
 	struct slot *slot = slot_of(key);
-	__u64 held = held_by(slot);
+	__u64 held;
 
+	if (!slot)
+		return -EEXIST;
+	held = held_by(slot);
 	if (held == key) {
 		if (flags == BPF_NOEXIST)
 			return -EEXIST;
 	} else {
 		if (held && !(held & ENDED)) /* by another socket */
-			return bpf_map_update_elem(&connections, &key, connection, flags);
-		if (held != (key + ENDED) && bpf_map_lookup_elem(&connections, &key))
-			return bpf_map_update_elem(&connections, &key, connection, flags);
+			return put(key, connection, flags);
+		if (held != key + ENDED && *ended_of(key) != key &&
+		    bpf_map_lookup_elem(&connections, &key))
+			return put(key, connection, flags);
 		if (__sync_val_compare_and_swap(&slot->key, held, key + MAKING) != held)
-			return bpf_map_update_elem(&connections, &key, connection, flags);
+			return put(key, connection, flags);
 	}
 	slot->connection = *connection;
-	in_order();
+	in_order(); /* and what is written stays before it, too */
 	set_holder(slot, key);
 	return 0;
 }
@@ -601,15 +661,13 @@ static __always_inline int make_first(__u64 key, struct connection *connection, 
 static __always_inline void forget(__u64 key)
 {
 	struct slot *slot = slot_of(key);
-	__u64 held = held_by(slot);
 
-	if (held == key) {
+	if (slot && held_by(slot) == key) {
 		set_holder(slot, key + ENDED);
 		return;
 	}
+	*ended_of(key) = key;
 	bpf_map_delete_elem(&connections, &key);
-	if (!held || held & ENDED)
-		__sync_val_compare_and_swap(&slot->key, held, key + ENDED);
 }
 
 /*
@@ -852,7 +910,7 @@ static __always_inline void count_closed(struct sock *sk, struct tcp_sock *tp, i
 			__sync_fetch_and_add(&missed, 1);
 			return;
 		}
-		if (make(key, &forgotten, BPF_NOEXIST) != -EEXIST) /* else a pass was first */
+		if (make(key, &forgotten) != -EEXIST) /* else a pass was first */
 			add_accepted(&forgotten);
 		connection = find(key);
 		if (!connection) { /* there is no room */
@@ -943,7 +1001,7 @@ static __always_inline struct connection *remember(struct sock *sk, const struct
 		fresh.received = carried->received;
 		fresh.retransmitted = carried->retransmitted;
 	}
-	if (make(key, &fresh, BPF_NOEXIST))
+	if (make(key, &fresh))
 		return 0;
 	if (based && listener) {
 		ADD(sums_of(fresh.process), accepted, 1);

@@ -33,8 +33,9 @@ from zabbix_sockets.readers.bpf.records import (
 )
 
 COUNT_STATES, COUNT_ENDS = "count_states", "count_ends"
-TRACEPOINTS = (COUNT_STATES, COUNT_ENDS)
-"""The programs that count, by their functions' names; their pins are called so, too."""
+TRACEPOINTS = (COUNT_ENDS, COUNT_STATES)
+"""The programs that count, by their functions' names; their pins are called so, too. The one that
+sees ends comes first, as only what is counted at its beginning has one to be seen."""
 TOTAL_LISTENERS, TOTAL_UPSTREAMS = "total_listeners", "total_upstreams"
 MAPS = {
     TOTAL_PROCESSES: "processes",
