@@ -62,7 +62,7 @@ requirements: | $(VENV)/bin/python
 	tests/requirements.sh
 
 quick: $(VENV)/.dev lint
-	$(BIN)/python -m pytest -q tests/unit
+	tests/isolated.sh $(BIN)/python -m pytest -q tests/unit
 
 lint: $(VENV)/.dev
 	tests/lint.sh $(BIN)/python

@@ -24,7 +24,7 @@ from zabbix_sockets.readers.sock_diag.attributes import (
     decode_drops,
     decode_figures,
 )
-from zabbix_sockets.readers.sock_diag.ends import decode_ends, remote_end
+from zabbix_sockets.readers.sock_diag.endpoints import decode_endpoints, remote_endpoint
 from zabbix_sockets.readers.sock_diag.messages import (
     decode_both,
     decode_datagram,
@@ -93,11 +93,11 @@ def _of_both(data: memoryview) -> None:
 
 
 def _ends(data: memoryview) -> None:
-    for ends in decode_ends(data):
+    for ends in decode_endpoints(data):
         if ends:
             ports = ends.local_ports(), ends.remote_ports()
             sides = list(ends.local()), list(ends.both())
-            remote = [remote_end(ends.family, each) for each in ends.remote()]
+            remote = [remote_endpoint(ends.family, each) for each in ends.remote()]
             assert len({len(each) for each in (*ports, *sides, remote)}) == 1
 
 

@@ -26,7 +26,7 @@ from zabbix_sockets.model.wire import TcpState, state_name
 from zabbix_sockets.readers.bpf import loader, records
 from zabbix_sockets.readers.bpf.minisocks import BOTH_ENDS, LOCAL_END, MINISOCK, REMOTE_END
 from zabbix_sockets.readers.bpf.pins import load, unload
-from zabbix_sockets.readers.sock_diag.ends import Ends
+from zabbix_sockets.readers.sock_diag.endpoints import Endpoints
 from zabbix_sockets.readers.sock_diag.tables import NetlinkTables
 
 EPHEMERAL = 50_051
@@ -243,13 +243,13 @@ def test_thousands_are_counted_apart(monkeypatch: pytest.MonkeyPatch) -> None:
         accepted.close()
         client.close()
     seen = []
-    opened = NetlinkTables.read_ends
+    opened = NetlinkTables.read_endpoints
 
-    def read_ends(*arguments: Any) -> Iterator[Ends]:
+    def read_endpoints(*arguments: Any) -> Iterator[Endpoints]:
         seen.append(arguments)
         return opened(*arguments)
 
-    monkeypatch.setattr(NetlinkTables, "read_ends", read_ends)
+    monkeypatch.setattr(NetlinkTables, "read_endpoints", read_endpoints)
     snapshot = collect(Query("sock_diag", 30, netns="own", tcp_info=True))
     assert len(seen) == 1
     ((connection, count),) = without_file(snapshot).items()

@@ -22,11 +22,11 @@ from zabbix_sockets.document.admission import NOTHING_NEW
 from zabbix_sockets.host.processes import may_only_root_change
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.snapshot import ADDRESSES_UNKNOWN
+from zabbix_sockets.sending.contents import MASTER_KEY
 
 CALL, PORT, TEST = "call", "port", "test"
 """The things, each behind the agent's name: "agentd call"."""
 
-MASTER_KEY = "sockets.get"
 _ASKED = f"{MASTER_KEY}[process]"
 """The key as the templates ask for it."""
 _DEFAULT_PORT = 10050

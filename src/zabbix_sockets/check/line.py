@@ -50,7 +50,7 @@ def broken(name: str, message: str, command: str = "") -> Line:
 
 
 def unknown(name: str, message: str, command: str = "") -> Line:
-    """Return the line of a thing of which nothing is known, but by *command* perhaps."""
+    """Return the line of a thing of which nothing is known; *command* may tell more."""
     return Line(name, UNKNOWN, visible(message), _typed(command))
 
 

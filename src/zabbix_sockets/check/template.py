@@ -20,11 +20,11 @@ from zabbix_sockets.provision.templates import (
     installed_folder,
     read_source,
 )
+from zabbix_sockets.sending.contents import MASTER_KEY
 from zabbix_sockets.service_map.told import LISTENERS, NOTHING, UPSTREAMS, parse_told
 
 HOST, TEMPLATE, MASTER_ITEM, MAP = "host", "template", "master item", "map"
 
-_MASTER_KEY = "sockets.get"
 _ERROR_KEY = "sockets.collector.error"
 _NOT_SUPPORTED, _DISABLED = "1", "1"
 
@@ -105,11 +105,11 @@ def _check_master(api: Api, hostid: str) -> Line:
         _decode_item,
         output=["key_", "state", "status", "error", "lastclock"],
         hostids=[hostid],
-        search={"key_": _MASTER_KEY},
+        search={"key_": MASTER_KEY},
         startSearch=True,
     )
     if not rows:
-        return broken(MASTER_ITEM, f"the host has no item {_MASTER_KEY}")
+        return broken(MASTER_ITEM, f"the host has no item {MASTER_KEY}")
     for key, state, status, error, lastclock in rows:
         if state == _NOT_SUPPORTED:
             return broken(MASTER_ITEM, f"{key} is not supported: {error}", "zabbix-sockets check")

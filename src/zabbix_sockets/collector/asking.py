@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.readers.proc.files import MAX_BYTES, read_bytes
-from zabbix_sockets.readers.proc.process import read_command
+from zabbix_sockets.readers.proc.process import read_command, read_parent
 
 _AGENT = b"zabbix_agent"  # zabbix_agentd, zabbix_agent2
 _MOST_ANCESTORS = 64
@@ -76,7 +76,7 @@ def _requests(proc: str, agent: int, program: bytes) -> Iterator[int]:
     """
     for parent in (agent, *_children(proc, agent)):
         for child in _children(proc, parent):
-            if _read(proc, child)[0].startswith(_AGENT):
+            if read_parent(proc, child)[0].startswith(_AGENT):
                 continue
             request = {child, *_descendants(proc, child)}
             if any(program in _command(proc, each) for each in request):
@@ -85,23 +85,13 @@ def _requests(proc: str, agent: int, program: bytes) -> Iterator[int]:
 
 def _ancestors(proc: str, pid: int) -> Iterator[tuple[int, bytes]]:
     """Yield pid and comm of the parent, its parent and so on, until one can't be read."""
-    _, pid = _read(proc, pid)
+    _, pid = read_parent(proc, pid)
     for _ in range(_MOST_ANCESTORS):
         if pid <= 0:
             return
-        comm, parent = _read(proc, pid)
+        comm, parent = read_parent(proc, pid)
         yield pid, comm
         pid = parent
-
-
-def _read(proc: str, pid: int) -> tuple[bytes, int]:
-    """Return comm and the parent's pid of a process; b"" and 0 if its file can't be read."""
-    try:
-        data = read_bytes(f"{proc}/{pid}/stat")
-        end = data.rfind(b")")
-        return data[data.find(b"(") + 1 : end], int(data[end + 2 :].split(None, 2)[1])
-    except (OSError, IndexError, ValueError):
-        return b"", 0
 
 
 def _descendants(proc: str, pid: int) -> set[int]:

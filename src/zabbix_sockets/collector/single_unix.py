@@ -20,9 +20,9 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import ALL_NETNS, INBOUND, OUTBOUND, OWN, UNKNOWN, Query
 from zabbix_sockets.model.socket import UnixEnd, UnixSocket
-from zabbix_sockets.model.wire import OWN_NETNS, TcpState, UnixRow
+from zabbix_sockets.model.wire import LISTENING, OWN_NETNS, UNIX, UnixRow
 
-_LISTEN = TcpState.LISTEN.value
+_LISTEN = LISTENING[UNIX]
 
 Matches = Callable[[UnixRow, int], bool]
 """Whether a row of the namespace with that number matches the filter."""

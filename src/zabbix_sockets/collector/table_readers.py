@@ -21,7 +21,7 @@ from zabbix_sockets.model.wire import (
 )
 from zabbix_sockets.readers.proc.net_tables import ENCODING as PROCNET_ENCODING
 from zabbix_sockets.readers.proc.net_tables import ProcTables
-from zabbix_sockets.readers.sock_diag.ends import Ends
+from zabbix_sockets.readers.sock_diag.endpoints import Endpoints
 from zabbix_sockets.readers.sock_diag.messages import ENCODING, CgroupObserver, MeasuredBatch
 from zabbix_sockets.readers.sock_diag.tables import NetlinkTables
 
@@ -170,17 +170,17 @@ def tcp_rows(deadline: Deadline, states: int) -> TableRequest[tuple[int, Iterabl
     )
 
 
-def ends_of_time_wait(deadline: Deadline) -> TableRequest[Ends]:
-    """Return the request for the ends of the TCP sockets in TIME_WAIT, of both address families.
+def time_wait_endpoints(deadline: Deadline) -> TableRequest[Endpoints]:
+    """Return the request for the endpoints of TCP sockets in TIME_WAIT, of both address families.
 
     Only netlink can answer it.
     """
 
-    def by_procfs(_: ProcTables) -> Iterator[Ends]:
+    def by_procfs(_: ProcTables) -> Iterator[Endpoints]:
         raise SourceUnavailableError("/proc/net can't tell them alone")
 
     return TableRequest(
-        "tcp", lambda netlink: netlink.read_ends(deadline, 1 << TcpState.TIME_WAIT), by_procfs
+        "tcp", lambda netlink: netlink.read_endpoints(deadline, 1 << TcpState.TIME_WAIT), by_procfs
     )
 
 

@@ -95,10 +95,10 @@ def is_settled(row: Row) -> bool:
 
 
 def is_offered(row: Row) -> bool:
-    """Whether a row of the document is offered to discovery.
+    """Whether discovery has a row of the document: one that was admitted.
 
-    Admitted ones are, also those of processes that were settled once and have begun anew; where
-    admission was not asked for, those that are settled.
+    Where no admission was asked for, that is each row but those of processes that are not settled.
+    A process that was admitted and begins anew stays so.
     """
     return is_settled(row) if row.admitted is None else row.admitted > 0
 

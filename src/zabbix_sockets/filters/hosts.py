@@ -10,7 +10,7 @@ _PORT = "a port: a number up to 65535 or a service of /etc/services"
 _ADDRESS = "an address: a.b.c.d or [IPv6], each with /bits and :port if need be, or *"
 _ANY = ("", "*", "any", "all", "default")
 _MOST_DIGITS = 20  # of 2^64
-_V4_PARTS, _V4_BITS, _V6_BITS = 4, 32, 128
+_V4_PARTS = 4
 
 
 class SyntaxFaultError(ValueError):

@@ -117,11 +117,6 @@ class InstalledAgent(NamedTuple):
         return float(_number(self.program.config.value("Timeout"), int(_TIMEOUT)))
 
     @property
-    def accepts(self) -> tuple[str, ...]:
-        """How those who ask may connect: unencrypted, psk, cert (TLSAccept)."""
-        return _listed(self.program.config.value("TLSAccept")) or ("unencrypted",)
-
-    @property
     def user_parameters(self) -> tuple[Setting, ...]:
         """The settings UserParameter of all its files."""
         return tuple(self.program.config.values("UserParameter"))
@@ -153,10 +148,10 @@ def _include_folder(program: Program, root: str) -> tuple[str | None, str]:
     config = program.config
     if config.faults and config.faults[0].path == config.path and not config.settings:
         return None, str(config.faults[0])
-    fitting = [each for each in config.includes if fits(each, KEYS_FILE, program.syntax)]
-    fitting.sort(key=_is_for_plugins)
-    missing = [each for each in fitting if not os.path.isdir(root + each.folder)]
-    for each in fitting:
+    readable = [each for each in config.includes if fits(each, KEYS_FILE, program.syntax)]
+    readable.sort(key=_is_for_plugins)
+    missing = [each for each in readable if not os.path.isdir(root + each.folder)]
+    for each in readable:
         if each not in missing:
             return each.folder, ""
     if missing:

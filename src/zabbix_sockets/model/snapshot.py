@@ -89,7 +89,7 @@ class Namespace(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The name and the detail, as people read them."""
+        """The name, with the detail in parentheses; one of them alone where the other is empty."""
         return (
             f"{self.name} ({self.detail})"
             if self.name and self.detail

@@ -45,7 +45,11 @@ def state_name(protocol: str, state: int) -> str:
     return names.get(state) or f"state_{state}"
 
 
-LISTENING = {"tcp": TcpState.LISTEN.value, "udp": TcpState.CLOSE.value}
+LISTENING = {
+    "tcp": TcpState.LISTEN.value,
+    "udp": TcpState.CLOSE.value,
+    "unix": TcpState.LISTEN.value,
+}
 """By protocol, the state of listeners: listening TCP sockets, and UDP sockets that are bound and
 not connected."""
 

@@ -46,13 +46,13 @@ class UnitFolders:
         self._suffix = suffix
         self._root = root
         is_merged = os.path.islink(f"{root}/lib")  # with /usr/lib
-        ends = suffix, f"{suffix}.d", f"{suffix[1:]}.d"
+        suffixes = suffix, f"{suffix}.d", f"{suffix[1:]}.d"
         self.names: dict[str, list[str]] = {}
         """The names in each folder, of units' files and of the folders of their drop-ins."""
         for folder in UNIT_FOLDERS:
             found = [] if is_merged and folder.startswith("/lib/") else self.listed(folder)
             if found:
-                self.names[folder] = [each for each in found if each.endswith(ends)]
+                self.names[folder] = [each for each in found if each.endswith(suffixes)]
 
     def listed(self, folder: str) -> list[str]:
         """Return the names in a folder, sorted; none if it isn't there, or may not be read."""

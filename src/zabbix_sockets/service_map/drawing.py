@@ -171,13 +171,13 @@ def _end_keys(found: Iterable[Flow], aliases: Aliases) -> dict[tuple[str, int], 
 
 
 def _end_name(key: str, key_of: Mapping[tuple[str, int], str]) -> str:
-    rest = key.partition("/")[2]
-    if rest.startswith("="):
-        return rest[1:]
-    if rest.startswith(":"):
+    name = key.partition("/")[2]
+    if name.startswith("="):
+        return name[1:]
+    if name.startswith(":"):
         count = sum(each == key for each in key_of.values())
-        return f"port {rest[1:]}, {count} addresses"
-    return rest
+        return f"port {name[1:]}, {count} addresses"
+    return name
 
 
 def server_of(flow: Flow) -> str:

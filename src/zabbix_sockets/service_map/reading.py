@@ -203,7 +203,7 @@ def parse_top(hostid: str, text: str, rows: Sequence[str]) -> dict[RowId, int]:
 
 
 def _endings(line: str) -> Iterator[str]:
-    """Yield what a line ends with, from each of its words on."""
+    """Yield the ends of a line that begin with a word, but for the whole line."""
     words = line.split(" ")
     for start in range(1, len(words)):
         yield " ".join(words[start:])

@@ -132,9 +132,9 @@ def _bounded(drawing: Drawing, kept: Sequence[str], most: int) -> Drawing:
         return drawing
     lines = Counter(key for pair in drawing.lines for key in pair)
     others = sorted(drawing.elements.keys() - {*kept}, key=lambda key: (-lines[key], key))
-    rest = {*others[most - len(kept) - 1 :]}
-    more = Element(f"{MORE}/", _named(drawing, rest))
-    return folded(drawing, lambda key: more if key in rest else drawing.elements[key])
+    left_out = {*others[most - len(kept) - 1 :]}
+    more = Element(f"{MORE}/", _named(drawing, left_out))
+    return folded(drawing, lambda key: more if key in left_out else drawing.elements[key])
 
 
 def _named(drawing: Drawing, keys: set[str]) -> str:

@@ -105,10 +105,8 @@ def _make_group(scene: Scene) -> Action:
 
 def _former_installation(scene: Scene) -> list[str]:
     """Return the note on an environment that this installation has replaced; none if none is."""
-    if scene.own.command != COMMAND:
-        return []
     here = [each for each in (_OLD_LINK, _OLD_HOME) if scene.machine.has(each)]
-    if not here:
+    if scene.own.command != COMMAND or not here:
         return []
     folders = " ".join([*here, f"{_OLD_HOME}-2*"] if _OLD_HOME in here else here)
     return [f"a former installation is left: rm -rf {folders}"]

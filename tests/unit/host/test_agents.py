@@ -63,7 +63,6 @@ def test_packages(
     assert agent.executable == f"/usr/sbin/zabbix_{kind}"
     assert (agent.listen_port, agent.servers, agent.timeout) == (10050, ("127.0.0.1",), 3.0)
     assert agent.answers_passively
-    assert agent.accepts == ("unencrypted",)
 
 
 def test_both(tmp_path: Path) -> None:

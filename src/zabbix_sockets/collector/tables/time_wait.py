@@ -1,8 +1,8 @@
 """Sums over sockets in TIME_WAIT, of which netlink's messages are counted undecoded.
 
-A proxy has a hundred thousand of them, and no process holds one. Of the two ends of each the one is
-left out that is distinct for each socket: a Counter counts the other one, which is decoded once for
-all equal ones. Which end that is depends on the local port alone.
+A proxy has a hundred thousand of them, and no process holds one. Of the two endpoints of each one
+is left out that is distinct for each socket: a Counter counts the other one, which is decoded once
+for all equal ones. Which one that is depends on the local port alone.
 """
 
 from __future__ import annotations
@@ -14,13 +14,18 @@ from itertools import compress
 from zabbix_sockets.collector.row_fold import RowKey, TableFold
 from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.collector.sums import MAX_DISTINCT
-from zabbix_sockets.collector.table_readers import ends_of_time_wait
+from zabbix_sockets.collector.table_readers import time_wait_endpoints
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import NOBODY, OUTBOUND
 from zabbix_sockets.model.wire import TcpState
 from zabbix_sockets.readers.proc.counters import count_time_wait
-from zabbix_sockets.readers.sock_diag.ends import BothEnds, Ends, LocalEnd, remote_end
+from zabbix_sockets.readers.sock_diag.endpoints import (
+    BothEndpoints,
+    Endpoints,
+    LocalEndpoint,
+    remote_endpoint,
+)
 
 _LOCAL, _REMOTE, _BOTH = range(3)
 """The end that is counted: the local one, if the kernel picks no such local port; the remote one,
@@ -61,9 +66,9 @@ def add_time_wait(plan: Plan, folds: Mapping[int, TableFold], deadline: Deadline
     """
     by_family = {family: TimeWaitFold(fold) for family, fold in folds.items()}
     try:
-        for ends in plan.open(ends_of_time_wait(deadline)).batches:
-            if ends.family in by_family:
-                by_family[ends.family].add(ends)
+        for endpoints in plan.open(time_wait_endpoints(deadline)).batches:
+            if endpoints.family in by_family:
+                by_family[endpoints.family].add(endpoints)
     except DeadlineError:
         return False
     except (OSError, ParseError, SourceUnavailableError) as error:
@@ -85,25 +90,25 @@ class TimeWaitFold:
     def __init__(self, fold: TableFold) -> None:
         self._fold = fold
         self._ephemeral = fold.directions.ephemeral
-        ends = bytearray(self._ephemeral)  # 1, _REMOTE, is that the kernel picks it
+        counted = bytearray(self._ephemeral)  # 1, _REMOTE, is that the kernel picks it
         for port in fold.directions.listening:
-            if ends[port]:
-                ends[port] = _BOTH
-        self._end_of = bytes(ends)
-        self._local: Counter[tuple[LocalEnd, int]] = Counter()
+            if counted[port]:
+                counted[port] = _BOTH
+        self._counted_of = bytes(counted)
+        self._local: Counter[tuple[LocalEndpoint, int]] = Counter()
         self._remote: Counter[tuple[bytes]] = Counter()
 
-    def add(self, ends: Ends) -> None:
-        """Count the sockets with these ends."""
-        counted = bytes(map(self._end_of.__getitem__, ends.local_ports()))
+    def add(self, endpoints: Endpoints) -> None:
+        """Count the sockets with these endpoints."""
+        counted = bytes(map(self._counted_of.__getitem__, endpoints.local_ports()))
         if _REMOTE in counted:
-            self._remote.update(compress(ends.remote(), counted.translate(_IS_REMOTE)))
+            self._remote.update(compress(endpoints.remote(), counted.translate(_IS_REMOTE)))
         if _LOCAL in counted:
-            ephemeral = map(self._ephemeral.__getitem__, ends.remote_ports())
-            pairs = zip(ends.local(), ephemeral)
+            ephemeral = map(self._ephemeral.__getitem__, endpoints.remote_ports())
+            pairs = zip(endpoints.local(), ephemeral)
             self._local.update(compress(pairs, counted.translate(_IS_LOCAL)))
         if _BOTH in counted:
-            for both in compress(ends.both(), counted.translate(_IS_BOTH)):
+            for both in compress(endpoints.both(), counted.translate(_IS_BOTH)):
                 self._add_both(both)
         if len(self._local) + len(self._remote) > MAX_DISTINCT:
             self.finish()
@@ -112,15 +117,15 @@ class TimeWaitFold:
         """Add what has been counted to the table's sums."""
         add = self._fold.sums.add
         for end, count in self._remote.items():
-            remote_port, local, remote, device = remote_end(self._fold.table.family, end)
+            remote_port, local, remote, device = remote_endpoint(self._fold.table.family, end)
             key: RowKey = NOBODY, _STATE, OUTBOUND, remote, remote_port, device, local, 1
             add(key, _UID, count)
-        for (local_end, is_ephemeral), count in self._local.items():
-            add(self._local_key(local_end, self._ephemeral.find(is_ephemeral)), _UID, count)
+        for (local_endpoint, is_ephemeral), count in self._local.items():
+            add(self._local_key(local_endpoint, self._ephemeral.find(is_ephemeral)), _UID, count)
         self._remote.clear()
         self._local.clear()
 
-    def _local_key(self, end: LocalEnd, remote_port: int) -> RowKey:
+    def _local_key(self, end: LocalEndpoint, remote_port: int) -> RowKey:
         """Return the key of sockets with a local end, and a remote port like *remote_port*.
 
         It has the end of their listener; without one it has none, which nobody would look at.
@@ -131,7 +136,7 @@ class TimeWaitFold:
             return NOBODY, _STATE, direction, None, None, 0, None, 0
         return NOBODY, _STATE, direction, server, port, device, None, 0
 
-    def _add_both(self, both: BothEnds) -> None:
+    def _add_both(self, both: BothEndpoints) -> None:
         """Count a socket whose local port the kernel picks, and somebody listens on."""
         port, remote_port, local, remote, device = both
         key = self._local_key((port, local, device), remote_port)

@@ -11,12 +11,12 @@ from collections.abc import Iterable
 
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import NOBODY, UNOWNED, UnixListener, UnixSockets
-from zabbix_sockets.model.wire import TcpState, UnixRow
+from zabbix_sockets.model.wire import LISTENING, UNIX, UnixRow
 
 _Bound = tuple[int, bytes, bytes]
 """Namespace, name, and the bytes that tell it from an equal one."""
 
-_LISTEN = TcpState.LISTEN.value
+_LISTEN = LISTENING[UNIX]
 
 
 class UnixRows:

@@ -22,6 +22,8 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.wire import (
     INODE,
+    LISTENING,
+    UNIX,
     UNIX_TYPES,
     AddressToken,
     Drops,
@@ -37,7 +39,7 @@ UDP_READS = 3
 _READ_SIZE = 1 << 18
 _NO_QUEUES = b"00000000:00000000"
 _STATES = {b"%02X" % number: number for number in range(256)}
-_LISTEN, _ESTABLISHED = TcpState.LISTEN.value, TcpState.ESTABLISHED.value
+_LISTEN, _ESTABLISHED = LISTENING[UNIX], TcpState.ESTABLISHED.value
 
 
 def decode_address(token: AddressToken) -> bytes:

@@ -60,6 +60,16 @@ def parse_stat(data: bytes) -> Stat:
         raise ParseError("/proc/PID/stat", data) from error
 
 
+def read_parent(proc: str, pid: int) -> tuple[bytes, int]:
+    """Return comm and the parent's pid of a process; b"" and 0 if its file can't be read."""
+    try:
+        data = read_bytes(f"{proc}/{pid}/stat")
+        end = data.rfind(b")")
+        return data[data.find(b"(") + 1 : end], int(data[end + 2 :].split(None, 2)[1])
+    except (OSError, IndexError, ValueError):
+        return b"", 0
+
+
 def read_stat(proc: str, pid: str) -> Stat:
     """Return comm, descriptors and start of the process *pid* below *proc*.
 

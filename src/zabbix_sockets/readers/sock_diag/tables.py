@@ -21,7 +21,7 @@ from zabbix_sockets.readers.sock_diag.attributes import (
     INET_DIAG_INFO,
     INET_DIAG_SKMEMINFO,
 )
-from zabbix_sockets.readers.sock_diag.ends import Ends, decode_ends
+from zabbix_sockets.readers.sock_diag.endpoints import Endpoints, decode_endpoints
 from zabbix_sockets.readers.sock_diag.messages import (
     CgroupObserver,
     MeasuredBatch,
@@ -217,12 +217,12 @@ class NetlinkTables:
                 encode_request_for_both(states & ~listening), deadline, decode_both
             )
 
-    def read_ends(self, deadline: Deadline, states: int) -> Iterator[Ends]:
-        """Yield the ends of TCP sockets of both families, as columns of many messages at a time.
+    def read_endpoints(self, deadline: Deadline, states: int) -> Iterator[Endpoints]:
+        """Yield the endpoints of TCP sockets of both families, as columns of many messages.
 
         *states* is the mask of their states. Each is valid until the next one is fetched.
         """
-        yield from self._ask(encode_request_for_both(states), deadline, decode_ends)
+        yield from self._ask(encode_request_for_both(states), deadline, decode_endpoints)
 
     def read_unix(self, deadline: Deadline, *, with_peers: bool) -> Iterator[list[UnixRow]]:
         """Yield batches of the unix sockets that listen, then of those that are connected.

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from zabbix_sockets.model.errors import ParseError
-from zabbix_sockets.model.wire import TcpState, UnixRow
+from zabbix_sockets.model.wire import LISTENING_MASK, UNIX, TcpState, UnixRow
 from zabbix_sockets.readers.sock_diag.attributes import NLATTR
 from zabbix_sockets.readers.sock_diag.messages import (
     NLM_F_DUMP,
@@ -35,7 +35,7 @@ _WORD = struct.Struct("=I")
 _TYPES = (SOCK_STREAM, SOCK_SEQPACKET)
 _ANY_COOKIE = 0xFFFFFFFF
 
-LISTENING = 1 << TcpState.LISTEN
+LISTENING = LISTENING_MASK[UNIX]
 CONNECTED = 1 << TcpState.ESTABLISHED
 """Masks of the states of unix sockets that are read."""
 

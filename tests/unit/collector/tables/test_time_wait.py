@@ -30,7 +30,7 @@ from zabbix_sockets.model.snapshot import (
     Visibility,
 )
 from zabbix_sockets.model.wire import SocketRow, Table
-from zabbix_sockets.readers.sock_diag.ends import Ends
+from zabbix_sockets.readers.sock_diag.endpoints import Endpoints
 from zabbix_sockets.readers.sock_diag.messages import ENCODING
 
 from ...readers.sock_diag.messages import encode_row  # noqa: TID252  # a test folder is no package
@@ -76,12 +76,12 @@ def fold_of(table: Table, rows: list[SocketRow], max_endpoints: int = 1000) -> T
     return fold
 
 
-def ends_of(table: Table, rows: list[SocketRow]) -> Iterator[Ends]:
+def ends_of(table: Table, rows: list[SocketRow]) -> Iterator[Endpoints]:
     """Yield the ends of *rows*, three messages at a time."""
     for at in range(0, len(rows), 3):
         encoded = [encode_row(row, table.family) for row in rows[at : at + 3]]
         data = b"".join(encoded)
-        yield Ends(table.family, memoryview(bytearray(data)), len(encoded[0]))
+        yield Endpoints(table.family, memoryview(bytearray(data)), len(encoded[0]))
 
 
 def moved(fold: TableFold) -> Snapshot:
@@ -156,7 +156,7 @@ class Faulty:
     def __init__(self, fault: Exception) -> None:
         self._fault = fault
 
-    def read_ends(self, _deadline: Deadline, _states: int) -> Iterator[Ends]:
+    def read_endpoints(self, _deadline: Deadline, _states: int) -> Iterator[Endpoints]:
         """Yield one socket's ends."""
         row: SocketRow = (TIME_WAIT, 80, 1024, V4[1], V4[2], 0, 0, 0, 0, 0)
         yield from ends_of(Table("tcp", AF_INET), [row])

@@ -1,4 +1,4 @@
-"""The ends of sockets in netlink's messages, as columns: nothing else of a message is looked at.
+"""The endpoints of sockets in netlink's messages, as columns: nothing else is looked at.
 
 Source: struct inet_diag_msg in include/uapi/linux/inet_diag.h.
 """
@@ -15,14 +15,14 @@ from zabbix_sockets.readers.sock_diag.messages import decode_runs_of_both
 
 _LOCAL_PORT, _REMOTE_PORT = 10, 11  # indices of idiag_sport and idiag_dport among 16-bit words
 
-LocalEnd = tuple[int, bytes, int]
+LocalEndpoint = tuple[int, bytes, int]
 """The local port (network order), the packed local address, and the index of the device."""
 
-RemoteEnd = tuple[int, bytes, bytes, int]
+RemoteEndpoint = tuple[int, bytes, bytes, int]
 """The remote port (network order), packed local and remote address, and the index of the device."""
 
-BothEnds = tuple[int, int, bytes, bytes, int]
-"""The local port, and a RemoteEnd's fields."""
+BothEndpoints = tuple[int, int, bytes, bytes, int]
+"""The local port, and a RemoteEndpoint's fields."""
 
 _REMOTE_END = {
     _socket.AF_INET: struct.Struct("=H 4s12x 4s12x I"),
@@ -32,7 +32,10 @@ _REMOTE_END = {
 
 @cache
 def _layouts(family: int, stride: int) -> tuple[struct.Struct, struct.Struct, struct.Struct]:
-    """Return the layouts of LocalEnd, undecoded RemoteEnd and BothEnds in a message's *stride*."""
+    """Return the layouts of a message of *stride* bytes: local, remote and both endpoints.
+
+    They unpack a LocalEndpoint, the bytes of a RemoteEndpoint, and BothEndpoints.
+    """
     address = "4s12x" if family == _socket.AF_INET else "16s"
     behind = f"28x {stride - MESSAGE_MIN}x"  # cookie, expires, queues, uid, inode, attributes
     return (
@@ -42,13 +45,13 @@ def _layouts(family: int, stride: int) -> tuple[struct.Struct, struct.Struct, st
     )
 
 
-def remote_end(family: int, undecoded: tuple[bytes]) -> RemoteEnd:
-    """Return a RemoteEnd of sockets of *family*, as Ends.remote() yields it undecoded."""
+def remote_endpoint(family: int, undecoded: tuple[bytes]) -> RemoteEndpoint:
+    """Return a RemoteEndpoint of sockets of *family*, as Endpoints.remote() yields it undecoded."""
     return _REMOTE_END[family].unpack(undecoded[0])
 
 
-class Ends:
-    """The ends of the sockets in a run of messages, valid until the next datagram is received.
+class Endpoints:
+    """The endpoints of the sockets in a run of messages, valid until the next datagram is received.
 
     Args:
         family: the sockets' family, AF_INET or AF_INET6.
@@ -70,24 +73,24 @@ class Ends:
         """Return the remote port of each socket, in network order."""
         return self._messages.cast("H")[_REMOTE_PORT :: self._stride // 2].tolist()
 
-    def local(self) -> Iterator[LocalEnd]:
+    def local(self) -> Iterator[LocalEndpoint]:
         """Yield the local end of each socket."""
         return self._layouts[0].iter_unpack(self._messages)
 
     def remote(self) -> Iterator[tuple[bytes]]:
-        """Yield the remote end of each socket, undecoded: remote_end() decodes it."""
+        """Yield the remote end of each socket, undecoded: remote_endpoint() decodes it."""
         return self._layouts[1].iter_unpack(self._messages)
 
-    def both(self) -> Iterator[BothEnds]:
-        """Yield both ends of each socket."""
+    def both(self) -> Iterator[BothEndpoints]:
+        """Yield both endpoints of each socket."""
         return self._layouts[2].iter_unpack(self._messages)
 
 
-def decode_ends(data: memoryview) -> Iterator[Ends | None]:
-    """Yield the ends of each run of messages of an answer for both families; None for NLMSG_DONE.
+def decode_endpoints(data: memoryview) -> Iterator[Endpoints | None]:
+    """Yield the endpoints of each run of messages of an answer for both families; None: NLMSG_DONE.
 
     Raises:
         ParseError, SourceUnavailableError: as messages.decode_both().
     """
     for run in decode_runs_of_both(data):
-        yield Ends(*run) if run else None
+        yield Endpoints(*run) if run else None

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.wire import SocketRow
-from zabbix_sockets.readers.sock_diag.ends import decode_ends, remote_end
+from zabbix_sockets.readers.sock_diag.endpoints import decode_endpoints, remote_endpoint
 from zabbix_sockets.readers.sock_diag.messages import ENCODING
 
 from .messages import as_getsock, done, encode_row
@@ -32,13 +32,13 @@ def test_ends_are_those_of_rows(given_rows: list[tuple[int, SocketRow, int]]) ->
     """Each column has what the rows have, in their order, whatever the mix of messages."""
     told_by = (encode_row(row, family, extra) for family, row, extra in given_rows)
     data = b"".join(map(as_getsock, told_by))
-    runs = list(decode_ends(memoryview(data + done())))
+    runs = list(decode_endpoints(memoryview(data + done())))
     assert runs.pop() is None
     told = []
     port = ENCODING.port
     for run in runs:
         assert run is not None
-        undecoded = [remote_end(run.family, each) for each in run.remote()]
+        undecoded = [remote_endpoint(run.family, each) for each in run.remote()]
         both, local = list(run.both()), list(run.local())
         assert undecoded == [each[1:] for each in both]
         assert local == [(each[0], each[2], each[4]) for each in both]
@@ -54,4 +54,4 @@ def test_message_of_no_family() -> None:
     data = bytearray(as_getsock(encode_row(row, AF_INET)))
     data[16] = 99
     with pytest.raises(ParseError):
-        list(decode_ends(memoryview(data)))
+        list(decode_endpoints(memoryview(data)))
