@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from collections import Counter
@@ -65,6 +66,9 @@ def bounded(**most: int) -> Iterator[str]:
             text, changes = re.subn(rf"(#define {bound}) \d+", rf"\1 {number}", text)
             assert changes == 1
         source.write_text(text)
+        build = Path(name, "build.sh")
+        order = "el" if sys.byteorder == "little" else "eb"
+        build.write_text(build.read_text().replace("in el eb", f"in {order}"))
         try:
             subprocess.run([f"{name}/build.sh", ".", "totals"], check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError) as error:

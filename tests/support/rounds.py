@@ -14,7 +14,7 @@ def _of(short: int, full: int, soak: int) -> int:
     return {"short": short, "full": full, "soak": soak}[SIZE]
 
 
-CHURN = _of(60, 1000, 20_000)
+CHURN = _of(30, 1000, 20_000)
 """Snapshots by each source, beside processes that open and close sockets."""
 
 EXAMPLES = _of(8, 100, 3000)
@@ -45,13 +45,13 @@ KILLS = _of(5, 10, 200)
 NAMESPACES = _of(60, 200, 200)
 """Network namespaces that there are at once."""
 
-TOTALS = _of(15, 1000, 20_000)
+TOTALS = _of(10, 1000, 20_000)
 """Rounds of connections that are compared with the totals in the kernel, beside others."""
 
-INTERRUPTED = _of(6000, 30_000, 60_000)
+INTERRUPTED = _of(4000, 30_000, 60_000)
 """Connections that are counted while softirqs come by interrupts."""
 
-RUSH = _of(2, 40, 40)
+RUSH = _of(1, 40, 40)
 """Seconds with 10,000 short connections in each, which the totals have to count. Each brings 250
 upstreams, of which there is room for 16,384."""
 
