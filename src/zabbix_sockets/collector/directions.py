@@ -1,7 +1,7 @@
 """The direction of a connection: inbound, outbound or unknown. These rules alone decide it.
 
-Directions.of() applies them. What the local port alone decides (parts of rules 2 and 3) is repeated
-inline in two hot loops: row_fold.TableFold.add() and tables.time_wait.TimeWaitFold.
+Directions.of() applies them, to one connection. Hot loops can't afford a call for each socket: for
+them Directions has what the local port alone decides by the port (by_port and accepting).
 
 The first of these that holds decides:
 
@@ -41,6 +41,12 @@ listener that accepted it; None where that listener has closed, and for the othe
 
 _INBOUND, _OUTBOUND, _UNKNOWN = (INBOUND, None), (OUTBOUND, None), (UNKNOWN, None)
 
+FIXED_PORT, OUTBOUND_PORT, LISTENING_PORT = range(3)
+"""What a local port alone tells of a connection's direction (Directions.by_port). FIXED_PORT: the
+kernel doesn't pick it, so listeners and the remote port decide. OUTBOUND_PORT: the kernel picks it,
+and no socket listens on it, so the connection is outbound. LISTENING_PORT: the kernel picks it, and
+a socket listens on it, so the local address decides."""
+
 
 @cache
 def ephemeral_flags(ports: PortRange, swapped: bool) -> bytes:
@@ -61,10 +67,7 @@ def ephemeral_flags(ports: PortRange, swapped: bool) -> bytes:
 class Directions:
     """The decisions for the connections of one table, by its listeners, which come first.
 
-    Ports and addresses are tokens of the table's encoding. The attributes are for the hot path,
-    which can't afford a call for each socket: a local port alone decides that a connection is
-    inbound if *accepting* has the port, and outbound if *listening* doesn't have it and *ephemeral*
-    is true.
+    Ports and addresses are tokens of the table's encoding.
 
     Args:
         encoding: the encoding of the tokens.
@@ -73,17 +76,18 @@ class Directions:
 
     Attributes:
         ephemeral: 1 at the index of each port's token if the kernel picks that port, else 0.
-        listening: the addresses of the listeners by their port's token: a dict from each form in
-            which a row or record may have the local address to the listener's address.
-        accepting: the direction of the inbound connections by the port's token, for those ports
-            whose listeners are all on the wildcard address.
+        by_port: at the index of each port's token FIXED_PORT, OUTBOUND_PORT or LISTENING_PORT.
+            add_listener() may put another object in its place.
+        accepting: the direction of all connections with a local port, by the port's token; only of
+            ports whose listeners are all on the wildcard address.
     """
 
     def __init__(self, encoding: Encoding, family: int, ports: PortRange) -> None:
         self._wildcard = encoding.wildcard[family]
         self.ephemeral = ephemeral_flags(ports, encoding.port(1) != 1)
-        self.listening: dict[int, dict[AddressToken | int, AddressToken]] = {}
+        self.by_port: bytes | bytearray = self.ephemeral
         self.accepting: dict[int, Direction] = {}
+        self._listening: dict[int, dict[AddressToken | int, AddressToken]] = {}
 
     def add_listener(self, port: int, address: AddressToken, number: int | None = None) -> None:
         """Add a listener on *address* and *port*.
@@ -93,12 +97,28 @@ class Directions:
         """
         if address != self._wildcard:
             self.accepting.pop(port, None)
-        elif port not in self.listening:
+        elif port not in self._listening:
             self.accepting[port] = INBOUND, self._wildcard
-        addresses = self.listening.setdefault(port, {})
+        if self.by_port[port] == OUTBOUND_PORT:
+            if not isinstance(self.by_port, bytearray):
+                self.by_port = bytearray(self.by_port)  # few tables have such a listener
+            self.by_port[port] = LISTENING_PORT
+        addresses = self._listening.setdefault(port, {})
         addresses[address] = address
         if number is not None:
             addresses[number] = address
+
+    def accepted_by(self, local_port: int, local: AddressToken | int) -> AddressToken | None:
+        """Return the address of the listener at a local endpoint; None: there is none.
+
+        *local* is the local address, or its number (addresses.fold_address) where the source has
+        no more. This is rule 2 alone: a connection whose local port connect(2) chose may have such
+        a local endpoint, too.
+        """
+        addresses = self._listening.get(local_port)
+        if not addresses:
+            return None
+        return addresses.get(local) or addresses.get(self._wildcard)
 
     def of(
         self,
@@ -109,17 +129,14 @@ class Directions:
     ) -> Direction:
         """Return a connection's direction, and the address of the listener that accepted it.
 
-        *local* is the local address, or its number (addresses.fold_address) where the source has
-        no more. *kernel_direction* is the kernel's own decision, INBOUND or OUTBOUND; None if it
-        has none.
+        *local* is as in accepted_by(). *kernel_direction* is the kernel's own decision, INBOUND or
+        OUTBOUND; None if it has none.
         """
         if kernel_direction == OUTBOUND:
             return _OUTBOUND
-        addresses = self.listening.get(local_port)
-        if addresses:
-            server = addresses.get(local) or addresses.get(self._wildcard)
-            if server is not None:
-                return INBOUND, server
+        server = self.accepted_by(local_port, local)
+        if server is not None:
+            return INBOUND, server
         if kernel_direction == INBOUND:
             return _INBOUND
         if self.ephemeral[local_port] or not self.ephemeral[remote_port]:

@@ -13,10 +13,17 @@ from zabbix_sockets.model.addresses import unmapped
 from zabbix_sockets.model.clients import Clients, ClientSums
 from zabbix_sockets.model.quality import Quality
 from zabbix_sockets.model.snapshot import DeviceName, Snapshot
-from zabbix_sockets.model.wire import AddressToken, Encoding, SocketRow, Table, TcpState
+from zabbix_sockets.model.wire import (
+    INODE,
+    STATE,
+    AddressToken,
+    Encoding,
+    SocketRow,
+    Table,
+    TcpState,
+)
 
 _ESTABLISHED = TcpState.ESTABLISHED.value
-_ANY_PORT = 0  # the remote port decides only of connections that no listener accepted
 
 RowEnd = tuple[int, AddressToken, int]
 """The local end of a connection, as rows have it: port, address, index of the device."""
@@ -66,7 +73,7 @@ class RowClients:
 
     def _clients_of(self, port: int, local: AddressToken, device: int) -> Clients | None:
         """Return the clients of the listener that has accepted at a local end; None: none has."""
-        _, server = self._directions.of(port, local, _ANY_PORT)
+        server = self._directions.accepted_by(port, local)
         return None if server is None else self._sums.of((port, server, device))
 
     def move(self, snapshot: Snapshot, device_name: DeviceName) -> None:
@@ -88,13 +95,12 @@ class FoldWithClients(TableFold):
     def add(self, rows: Iterable[SocketRow], samples: Iterable[Quality] = repeat(0)) -> None:
         """Count *rows* as TableFold does, and the clients of those that it hasn't counted yet."""
         if self._clients is None:
-            self._clients = RowClients(self.table, self._encoding, self.directions)
+            self._clients = RowClients(self.table, self.encoding, self.directions)
         rows = list(rows)
-        owner_of, unowned = self._by_inode.get, self._unowned
         new = {
-            row[9] or -at: row  # those without an inode never come twice
+            row[INODE] or -at: row  # those without an inode never come twice
             for at, row in enumerate(rows, 1)
-            if row[0] == _ESTABLISHED and owner_of(row[9], 1) > 0 and row[9] not in unowned
+            if row[STATE] == _ESTABLISHED and not self.has_counted(row[INODE])
         }
         self._clients.add(new.values())
         super().add(rows, samples)

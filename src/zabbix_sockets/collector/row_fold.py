@@ -11,7 +11,7 @@ from functools import cache
 from itertools import repeat
 from typing import Optional
 
-from zabbix_sockets.collector.directions import Directions
+from zabbix_sockets.collector.directions import OUTBOUND_PORT, Directions
 from zabbix_sockets.collector.sums import MAX_ENDPOINTS, Sums
 from zabbix_sockets.model.addresses import fold_address, unmapped
 from zabbix_sockets.model.quality import Quality, add_to
@@ -62,6 +62,7 @@ class TableFold:
         max_endpoints: the number of distinct connections that are counted one by one.
 
     Attributes:
+        table, encoding: as given.
         directions: the decisions by the listeners among the rows; others may be added to it.
         drops: what was dropped at listeners and UDP sockets; set by whoever adds rows of them.
     """
@@ -78,7 +79,7 @@ class TableFold:
         self.directions = Directions(encoding, table.family, ports)
         self.sums: Sums[RowListener, RowKey] = Sums(_without_endpoint, max_endpoints)
         self.drops: Drops = {}
-        self._encoding = encoding
+        self.encoding = encoding
         self._by_inode = by_inode
         self._unowned: set[int] = set()
 
@@ -92,9 +93,10 @@ class TableFold:
         listening_state, established = LISTENING[self.table.protocol], TcpState.ESTABLISHED.value
         close_wait = TcpState.CLOSE_WAIT.value
         first_special = min(listening_state, close_wait)
-        listening, ephemeral = self.directions.listening, self.directions.ephemeral
+        directions = self.directions
+        by_port, ephemeral = directions.by_port, directions.ephemeral
+        accepting, direction_of = directions.accepting.get, directions.of
         connections, owner_of, count_of = sums.connections, by_inode.get, sums.connections.get
-        accepting, direction_of = self.directions.accepting, self.directions.of
         outbound, nobody_or_unowned = OUTBOUND, self._nobody_or_unowned
         for row, sample in zip(rows, samples):  # repeat(0) has no end
             state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
@@ -110,19 +112,17 @@ class TableFold:
             if state >= first_special:  # one comparison for all others
                 if state == listening_state:
                     self._add_listener(owner, row)
+                    by_port = directions.by_port
                     continue
                 if state == close_wait and owner > UNOWNED:
                     self._add_close_wait(owner, row)
                     continue
             if recv or send:
                 sums.add_queues(owner, netns, recv, send)
-            if lport not in listening and ephemeral[lport]:
+            if by_port[lport] == OUTBOUND_PORT:
                 key: RowKey = (owner, state, outbound, raddr, rport, ifindex, laddr, 1)
             else:
-                if lport in accepting:
-                    direction, server = accepting[lport]
-                else:
-                    direction, server = direction_of(lport, laddr, rport)
+                direction, server = accepting(lport) or direction_of(lport, laddr, rport)
                 if server is not None:
                     key = (owner, state, direction, server, lport, ifindex, None, 0)
                 elif direction == outbound:
@@ -138,6 +138,10 @@ class TableFold:
             connections[key] = count + 1
             if sample:
                 add_to(sums.qualities, key, sample)
+
+    def has_counted(self, inode: int) -> bool:
+        """Whether a socket of that inode was counted; False for 0, which many sockets have."""
+        return self._by_inode.get(inode, 0) < 0 or inode in self._unowned
 
     def _nobody_or_unowned(self, inode: int) -> int | None:
         """Return the owner of an inode that no process is known to hold: NOBODY (0) or UNOWNED.
@@ -177,7 +181,7 @@ class TableFold:
     def move(self, snapshot: Snapshot, device_name: DeviceName) -> None:
         """Move the sums to the Snapshot; *device_name* names the devices by namespace and index."""
         protocol, _, netns = self.table
-        address, port = self._encoding.address, self._encoding.port
+        address, port = self.encoding.address, self.encoding.port
         source_of = cache(lambda token: fold_address(address(token)))
 
         def listener_of(listener: RowListener) -> ListenerSocket:

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.collector.directions import Directions, DirectionsByTable, ephemeral_flags
+from zabbix_sockets.collector.directions import (
+    FIXED_PORT,
+    LISTENING_PORT,
+    OUTBOUND_PORT,
+    Directions,
+    DirectionsByTable,
+    ephemeral_flags,
+)
 from zabbix_sockets.collector.iterator import record_fold
 from zabbix_sockets.model.addresses import fold_address
 from zabbix_sockets.model.snapshot import (
@@ -113,8 +120,13 @@ def test_what_the_local_port_alone_decides(
     decided = directions.of(local_port, local, remote_port)
     if local_port in directions.accepting:
         assert directions.accepting[local_port] == decided
-    if local_port not in directions.listening and directions.ephemeral[local_port]:
+    listened = any(port == local_port for port, _ in listeners)
+    picked = local_port in (PICKED, PICKED + 1)
+    expected = (LISTENING_PORT if listened else OUTBOUND_PORT) if picked else FIXED_PORT
+    assert directions.by_port[local_port] == expected
+    if expected == OUTBOUND_PORT:
         assert decided == (OUTBOUND, None)
+    assert directions.ephemeral == of_records().by_port  # no table's listeners are another's
 
 
 def test_each_table_has_its_own_listeners() -> None:

@@ -22,7 +22,7 @@ from zabbix_sockets.model.addresses import IPV4_LENGTH, unmapped
 from zabbix_sockets.model.clients import Clients, ClientSums, ListenerEnd
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
-from zabbix_sockets.model.snapshot import INBOUND, DeviceName, ListenerSocket, Snapshot
+from zabbix_sockets.model.snapshot import DeviceName, ListenerSocket, Snapshot
 from zabbix_sockets.model.wire import (
     INODE,
     LISTENING,
@@ -38,12 +38,10 @@ from zabbix_sockets.readers.bpf.records import (
     CLIENT_END,
     COUNT_CLIENTS,
     IPV6,
-    KIND_INBOUND,
     SHARED,
     read_chunks,
 )
 
-_ANY_PORT = 0  # the remote port decides only of connections that no listener accepted
 _UNDECODED = struct.Struct(f"{CLIENT.size}s")
 _INODE_AT, _ADDRESS_AT = CLIENT_END.size, CLIENT_END.size + 4
 _FLAGS_AT = _INODE_AT - 1
@@ -160,13 +158,13 @@ class RecordClients:
 
     def _find_clients_of(self, end: bytes) -> Clients | None:
         """Return the same as _clients_of(), by the rules for directions."""
-        netns, device, local, port, kind, flags = CLIENT_END.unpack(end)
+        netns, device, local, port, _kind, flags = CLIENT_END.unpack(end)
         if netns == self._netns:
             netns = OWN_NETNS
         elif self._own_only:
             return None
         table = self._directions.table("tcp", AF_INET6 if flags & IPV6 else AF_INET, netns)
-        _, server = table.of(port, local, _ANY_PORT, INBOUND if kind == KIND_INBOUND else None)
+        server = table.accepted_by(port, local)
         if server is None:
             return None
         address = ENCODING.address(server)

@@ -2,7 +2,9 @@
 
 A proxy has a hundred thousand of them, and no process holds one. Of the two endpoints of each one
 is left out that is distinct for each socket: a Counter counts the other one, which is decoded once
-for all equal ones. Which one that is depends on the local port alone.
+for all equal ones. Which one that is depends on what the local port tells of the direction
+(directions.Directions.by_port): the local endpoint is counted of a FIXED_PORT, the remote one of an
+OUTBOUND_PORT, and both of a LISTENING_PORT.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from itertools import compress
 
+from zabbix_sockets.collector.directions import FIXED_PORT, LISTENING_PORT, OUTBOUND_PORT
 from zabbix_sockets.collector.row_fold import RowKey, TableFold
 from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.collector.sums import MAX_DISTINCT
@@ -27,21 +30,19 @@ from zabbix_sockets.readers.sock_diag.endpoints import (
     remote_endpoint,
 )
 
-_LOCAL, _REMOTE, _BOTH = range(3)
-"""The end that is counted: the local one, if the kernel picks no such local port; the remote one,
-if it does, and nobody listens on that; if somebody does, listeners decide."""
-
 _MUCH = 1000  # sockets, for which another scan of the host's table is worth its while
 _UID = 0  # the uid that netlink reports of sockets in TIME_WAIT
 _STATE = TcpState.TIME_WAIT.value
 
 
-def _selecting(end: int) -> bytes:
-    """Return the table for bytes.translate() that makes 1 of *end*, and 0 of all others."""
-    return bytes(number == end for number in range(256))
+def _selecting(told: int) -> bytes:
+    """Return the table for bytes.translate() that makes 1 of *told*, and 0 of all others."""
+    return bytes(number == told for number in range(256))
 
 
-_IS_LOCAL, _IS_REMOTE, _IS_BOTH = map(_selecting, (_LOCAL, _REMOTE, _BOTH))
+_IS_FIXED, _IS_OUTBOUND, _IS_LISTENING = map(
+    _selecting, (FIXED_PORT, OUTBOUND_PORT, LISTENING_PORT)
+)
 
 
 def has_much_time_wait(proc: str) -> bool:
@@ -90,25 +91,21 @@ class TimeWaitFold:
     def __init__(self, fold: TableFold) -> None:
         self._fold = fold
         self._ephemeral = fold.directions.ephemeral
-        counted = bytearray(self._ephemeral)  # 1, _REMOTE, is that the kernel picks it
-        for port in fold.directions.listening:
-            if counted[port]:
-                counted[port] = _BOTH
-        self._counted_of = bytes(counted)
+        self._by_port = fold.directions.by_port
         self._local: Counter[tuple[LocalEndpoint, int]] = Counter()
         self._remote: Counter[tuple[bytes]] = Counter()
 
     def add(self, endpoints: Endpoints) -> None:
         """Count the sockets with these endpoints."""
-        counted = bytes(map(self._counted_of.__getitem__, endpoints.local_ports()))
-        if _REMOTE in counted:
-            self._remote.update(compress(endpoints.remote(), counted.translate(_IS_REMOTE)))
-        if _LOCAL in counted:
+        told = bytes(map(self._by_port.__getitem__, endpoints.local_ports()))
+        if OUTBOUND_PORT in told:
+            self._remote.update(compress(endpoints.remote(), told.translate(_IS_OUTBOUND)))
+        if FIXED_PORT in told:
             ephemeral = map(self._ephemeral.__getitem__, endpoints.remote_ports())
             pairs = zip(endpoints.local(), ephemeral)
-            self._local.update(compress(pairs, counted.translate(_IS_LOCAL)))
-        if _BOTH in counted:
-            for both in compress(endpoints.both(), counted.translate(_IS_BOTH)):
+            self._local.update(compress(pairs, told.translate(_IS_FIXED)))
+        if LISTENING_PORT in told:
+            for both in compress(endpoints.both(), told.translate(_IS_LISTENING)):
                 self._add_both(both)
         if len(self._local) + len(self._remote) > MAX_DISTINCT:
             self.finish()
