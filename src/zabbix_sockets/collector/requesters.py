@@ -24,7 +24,7 @@ _MOST_ANCESTORS = 64
 _MOST_DESCENDANTS = 256
 
 
-def asking_processes(
+def requesting_processes(
     proc: str = "/proc", pid: int | None = None, program: bytes | None = None
 ) -> frozenset[int]:
     """Return the pids of the processes that belong to requests for sockets.

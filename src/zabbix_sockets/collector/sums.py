@@ -105,10 +105,6 @@ class Sums(Generic[Listener, Key]):
     def add_listener(self, owner: int, listener: Listener, uid: int, sockets: int = 1) -> None:
         """Add a number of equal listening *sockets*, each of which is listed by itself."""
         self.listeners += [listener] * sockets
-        self.add_uid(owner, uid)
-
-    def add_uid(self, owner: int, uid: int) -> None:
-        """Note the user of a socket of that owner."""
         self.uids[owner] = min(uid, self.uids.get(owner, uid))
 
     def add_queues(self, owner: int, netns: int, recv: int, send: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zabbix_sockets.collector.asking import asking_processes
+from zabbix_sockets.collector.requesters import requesting_processes
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no package
 
@@ -50,7 +50,7 @@ def agent(proc: ProcTree, name: bytes = b"zabbix_agentd") -> None:
 def test_all_that_the_agent_started_for_it(proc: ProcTree, name: bytes) -> None:
     """The child of the agent's process and all below it; the agent's processes are themselves."""
     agent(proc, name)
-    assert asking_processes(str(proc), OWN) == {CHILD, SHELL, OTHER, SUDO, OWN}
+    assert requesting_processes(str(proc), OWN) == {CHILD, SHELL, OTHER, SUDO, OWN}
 
 
 PROGRAM = b"/opt/python3 -m zabbix_sockets"
@@ -73,7 +73,7 @@ def test_other_questions_of_the_agent(proc: ProcTree, name: bytes) -> None:
     (proc.root / str(SOON) / "cmdline").write_bytes(b"sh\0-c\0" + PROGRAM + b" get\0")
     (proc.root / str(ELSE) / "cmdline").write_bytes(b"mysql\0")
     own = {CHILD, SHELL, OTHER, SUDO, OWN}
-    assert asking_processes(str(proc), OWN, PROGRAM) == own | {AT_ONCE, BELOW, SOON}
+    assert requesting_processes(str(proc), OWN, PROGRAM) == own | {AT_ONCE, BELOW, SOON}
 
 
 def test_kernel_that_tells_no_children(proc: ProcTree) -> None:
@@ -81,13 +81,13 @@ def test_kernel_that_tells_no_children(proc: ProcTree) -> None:
     agent(proc)
     for path in proc.root.glob("*/task/*/children"):
         path.unlink()
-    assert asking_processes(str(proc), OWN) == {CHILD, SHELL, SUDO, OWN}
+    assert requesting_processes(str(proc), OWN) == {CHILD, SHELL, SUDO, OWN}
 
 
 def test_no_agent(proc: ProcTree) -> None:
     """A person's shell is not the question."""
     agent(proc, b"sshd")
-    assert asking_processes(str(proc), OWN) == {OWN}
+    assert requesting_processes(str(proc), OWN) == {OWN}
 
 
 @pytest.mark.parametrize(("command", "own"), [(b"a\0get\0", {OWN, SUDO}), (b"", {OWN})])
@@ -96,21 +96,21 @@ def test_supervisor(proc: ProcTree, command: bytes, own: set[int]) -> None:
     agent(proc, b"cron")
     for pid in (OWN, SUDO, SHELL):
         (proc.root / str(pid) / "cmdline").write_bytes(command)
-    assert asking_processes(str(proc), OWN) == own
+    assert requesting_processes(str(proc), OWN) == own
 
 
 def test_hidden_parents(proc: ProcTree) -> None:
     """Who can't be seen ends the look upwards."""
     start(proc, (OWN, b"python3", 99))
-    assert asking_processes(str(proc), OWN) == {OWN}
-    assert asking_processes(str(proc), 98) == {98}
+    assert requesting_processes(str(proc), OWN) == {OWN}
+    assert requesting_processes(str(proc), 98) == {98}
 
 
 @pytest.mark.parametrize(("pid", "parent"), [(OWN, OWN), (OWN, AGENT)])
 def test_no_end(proc: ProcTree, pid: int, parent: int) -> None:
     """Pids that were reused while they were read lead nowhere for ever."""
     start(proc, (pid, b"a", parent), *([] if parent == pid else [(parent, b"b", pid)]))
-    assert asking_processes(str(proc), OWN) == {OWN}
+    assert requesting_processes(str(proc), OWN) == {OWN}
 
 
 @pytest.mark.parametrize("stat", [b"", b"1 (a", b"1 (a) S", b"1 (a) S x 1", b"1 (a) S -5 1"])
@@ -118,13 +118,13 @@ def test_broken_stat(proc: ProcTree, stat: bytes) -> None:
     """A file that can't be understood ends the look upwards."""
     start(proc, (OWN, b"python3", AGENT), (AGENT, b"sh", 1))
     (proc.root / str(AGENT) / "stat").write_bytes(stat)
-    assert asking_processes(str(proc), OWN) == {OWN}
+    assert requesting_processes(str(proc), OWN) == {OWN}
 
 
 def test_this_process() -> None:
     """The caller is the one that asks."""
-    assert os.getpid() in asking_processes()
-    code = "import os; from zabbix_sockets.collector.asking import asking_processes as a;"
+    assert os.getpid() in requesting_processes()
+    code = "import os; from zabbix_sockets.collector.requesters import requesting_processes as a;"
     code += "print(a() == {os.getpid()})"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert said.stdout == "True\n"

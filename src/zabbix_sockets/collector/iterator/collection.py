@@ -186,5 +186,6 @@ def _move_owners(snapshot: Snapshot, fold: RecordFold) -> None:
     """Move the owners, their processes, limits and gaps to the Snapshot."""
     snapshot.processes = fold.owners.processes
     snapshot.fds_limits = fold.fds_limits
-    snapshot.owners = {owner: fold.owners.members(owner) for owner in fold.sums.uids}
+    holders = *fold.sums.uids, *snapshot.uids  # the latter hold listening unix sockets
+    snapshot.owners = {owner: fold.owners.members(owner) for owner in holders}
     snapshot.visibility.gaps += fold.owners.gaps()

@@ -21,7 +21,7 @@ from zabbix_sockets.model.addresses import fold_address, unmapped
 from zabbix_sockets.model.errors import DeadlineError
 from zabbix_sockets.model.quality import VALUES, Quality, add_to, sample
 from zabbix_sockets.model.snapshot import (
-    ACTIVE_WITHIN,
+    ACTIVE_WITHIN_CHOICES,
     INBOUND,
     OUTBOUND,
     Connection,
@@ -77,7 +77,7 @@ class RecordFold:
         owners: the owners, to which the processes of the records are added.
         own_only: skip the records of other namespaces.
         active_within: round-trip times and retransmissions are those of the connections that sent
-            or received data in the last so many seconds, one of ACTIVE_WITHIN; 0: of none.
+            or received data in the last so many seconds, one of ACTIVE_WITHIN_CHOICES; 0: of none.
 
     Attributes:
         complete: every record was counted; else the time was over before an owner's name was read.
@@ -118,7 +118,7 @@ class RecordFold:
         self._proc = proc
         self._shared: dict[int, SharedSocket] = {}
         self._drops: dict[int, tuple[RecordKey, int]] = {}  # by inode; only those with some
-        self._idle_classes = sum(seconds <= active_within for seconds in ACTIVE_WITHIN)
+        self._idle_classes = sum(seconds <= active_within for seconds in ACTIVE_WITHIN_CHOICES)
         self._samples: dict[bytes, Quality] = {}
 
     def add(self, chunks: Iterable[memoryview | bytes]) -> None:
@@ -290,10 +290,9 @@ class RecordFold:
 
     def move_unix(self, snapshot: Snapshot) -> None:
         """Move the unix sockets to the Snapshot, before the owners and namespaces are moved."""
-        snapshot.unix = self.unix.move()
+        self.unix.move(snapshot)
+        assert snapshot.unix
         for listener in snapshot.unix.listeners:
-            assert listener.uid is not None
-            self.sums.add_uid(listener.owner, listener.uid)
             if listener.netns:
                 self._add_holder(listener.netns, listener.owner)
 

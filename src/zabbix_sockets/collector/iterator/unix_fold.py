@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zabbix_sockets.collector.iterator.record_owners import ProcessKey, RecordOwners
+from zabbix_sockets.collector.unix_sums import ListeningUnix, UnixSums
 from zabbix_sockets.model.errors import DeadlineError, ParseError
-from zabbix_sockets.model.snapshot import UnixListener, UnixSockets
+from zabbix_sockets.model.snapshot import Snapshot
 from zabbix_sockets.model.wire import OWN_NETNS
 from zabbix_sockets.readers.bpf import records
 
@@ -84,40 +85,36 @@ class UnixFold:
             key = process, cgroup, (where, name)
             self._connected[key] = self._connected.get(key, 0) + count
 
-    def move(self) -> UnixSockets:
-        """Return the sums, when the records of all sockets have been added.
+    def move(self, snapshot: Snapshot) -> None:
+        """Move the sums to the Snapshot, when the records of all sockets have been added.
 
         Only now the processes that hold nothing but connected sockets become owners, so that there
         is time for all others.
         """
-        found = UnixSockets()
-        accepted: dict[_Place, int] = {}
+        sums: UnixSums[int] = UnixSums()
         try:
-            self._move_connected(found, accepted)
+            self._add_connected(sums)
         except DeadlineError:
             self.complete = False
         names = self._whole_names()
-        for owner, netns, name, queue, backlog, uid, inode in self._listeners.values():
-            if name in names:  # else it was being closed
-                count = accepted.get((netns, name), 0)
-                holders = self._owners.by_inode.get(inode, owner)
-                found.listeners.append(
-                    UnixListener(netns, names[name], holders, count, queue, backlog, uid)
-                )
-        found.owners = {owner: self._owners.members(owner) for owner, _ in found.connected}
-        return found
+        for owner, netns, number, queue, backlog, uid, inode in self._listeners.values():
+            if number in names:  # else it was being closed
+                owners = self._owners.by_inode.get(inode, owner)
+                listener = ListeningUnix(netns, names[number], owners, queue, backlog, uid)
+                sums.add_listener(number, listener)
+        sums.move(snapshot, self._owners)
 
-    def _move_connected(self, found: UnixSockets, accepted: dict[_Place, int]) -> None:
-        """Add the connected sockets to *found*, and to *accepted* by the names they are bound to.
+    def _add_connected(self, sums: UnixSums[int]) -> None:
+        """Add the connected sockets to *sums*.
 
         Raises:
-            DeadlineError: the time was over before all owners had names; *accepted* is complete.
+            DeadlineError: the time was over before all owners had names; those that listeners have
+                accepted were all added.
         """
         for place, _ in self._shared.values():
-            accepted[place] = accepted.get(place, 0) + 1
+            sums.add_accepted(*place)
         for (_, _, place), count in self._connected.items():
-            accepted[place] = accepted.get(place, 0) + count
-        connected = found.connected
+            sums.add_accepted(*place, count)
         numbers: dict[ProcessKey, int] = {}
 
         def number_of(process: ProcessKey, cgroup: int) -> int:
@@ -130,13 +127,11 @@ class UnixFold:
             return number
 
         for (process, cgroup, (netns, _)), count in self._connected.items():
-            key = number_of(process, cgroup), netns
-            connected[key] = connected.get(key, 0) + count
+            sums.add_connected(number_of(process, cgroup), netns, count)
         for inode, ((netns, _), holders) in self._shared.items():
             for process, cgroup in holders:
                 self._owners.share(number_of(process, cgroup), inode)
-            key = self._owners.by_inode[inode], netns
-            connected[key] = connected.get(key, 0) + 1
+            sums.add_connected(self._owners.by_inode[inode], netns)
 
     def _whole_names(self) -> dict[int, bytes]:
         """Return the names by their numbers: paths, and abstract names behind a NUL."""

@@ -139,7 +139,8 @@ class TableCollection:
         snapshot.visibility.vanished = owners.vanished
         holders = {owner for owner in snapshot.uids if owner >= FIRST_OWNER}
         if self._unix:
-            snapshot.unix = self._unix.move(snapshot.uids)
+            self._unix.move(snapshot)
+            assert snapshot.unix
             listening = {each.owner for each in snapshot.unix.listeners}
             holders.update(owner for owner in listening if owner >= FIRST_OWNER)
         snapshot.owners = {owner: owners.members(owner) for owner in holders}

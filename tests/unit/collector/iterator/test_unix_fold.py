@@ -60,12 +60,18 @@ def listener(number: int, name: bytes, **fields: int) -> bytes:
     return unix(bpf.KIND_UNIX_LISTENER, name=number, **fields) + name_records(number, name)  # type: ignore[arg-type]  # comm is none of them
 
 
-def moved(folded: RecordFold) -> UnixSockets:
-    """Return the unix sockets of a Snapshot."""
+def snapshot_of(folded: RecordFold) -> Snapshot:
+    """Return a Snapshot with the unix sockets."""
     snapshot = Snapshot(0, Visibility("bpf"), PORTS, HostCounters())
     folded.move_unix(snapshot)
-    assert snapshot.unix
-    return snapshot.unix
+    return snapshot
+
+
+def moved(folded: RecordFold) -> UnixSockets:
+    """Return the unix sockets of a Snapshot."""
+    found = snapshot_of(folded).unix
+    assert found
+    return found
 
 
 @pytest.mark.parametrize("name", [PATH, LONG, ABSTRACT, b"/" + b"y" * 62, b"/" + b"z" * 63, b"\0"])
@@ -110,9 +116,11 @@ def test_shared_sockets_count_once() -> None:
 def test_owners_of_listeners_alone_are_the_snapshot_s() -> None:
     """Who holds nothing but connected sockets is no owner of other ones, and has no descriptors."""
     folded = fold([listener(9, PATH, pid=10), unix(pid=11), unix(pid=10)])
-    found = moved(folded)
+    snapshot = snapshot_of(folded)
+    found = snapshot.unix
+    assert found
     (one,) = found.listeners
-    assert list(folded.sums.uids) == [one.owner]
+    assert snapshot.uids == {one.owner: one.uid}
     assert len(found.connected) == 2
     assert sorted(folded.owners.numbers) == [(10, b"name".ljust(16, b"\0"), 5)]
 

@@ -2,7 +2,16 @@
 
 from zabbix_sockets.collector.tables.unix_rows import UnixRows
 from zabbix_sockets.model.owners import Owners
-from zabbix_sockets.model.snapshot import FIRST_OWNER, UNOWNED, Process, UnixSockets
+from zabbix_sockets.model.snapshot import (
+    FIRST_OWNER,
+    UNOWNED,
+    HostCounters,
+    PortRange,
+    Process,
+    Snapshot,
+    UnixSockets,
+    Visibility,
+)
 from zabbix_sockets.model.wire import UnixRow
 
 STREAM, ESTABLISHED, LISTEN = 1, 1, 10
@@ -30,9 +39,17 @@ def sums(*rows: UnixRow, netns: int = 0) -> tuple[UnixSockets, dict[int, int]]:
     owners = Owners()
     owners.add(Process(1, "a"), range(100, 200))
     owners.add(Process(2, "b"), range(200, 300))
-    found, uids = UnixRows(owners), dict[int, int]()
+    found = UnixRows(owners)
     found.add(rows, netns)
-    return found.move(uids), uids
+    return moved(found)
+
+
+def moved(found: UnixRows) -> tuple[UnixSockets, dict[int, int]]:
+    """Return what a Snapshot takes over of the sums, and its uids."""
+    snapshot = Snapshot(0, Visibility("sock_diag"), PortRange(32768, 60999, 0), HostCounters())
+    found.move(snapshot)
+    assert snapshot.unix
+    return snapshot.unix, snapshot.uids
 
 
 def test_accepted_by_name() -> None:
@@ -90,8 +107,8 @@ def test_namespace_that_is_gone() -> None:
     for netns in (0, 7):
         found.add([listening(100, queue=-1), connected(101, PATH), connected(0, PATH)], netns)
     found.forget(7)
-    moved = found.move({})
-    assert [(each.netns, each.accepted, each.accept_queue) for each in moved.listeners] == [
+    rest, _ = moved(found)
+    assert [(each.netns, each.accepted, each.accept_queue) for each in rest.listeners] == [
         (0, 1, 1)
     ]
-    assert moved.connected == {(A, 0): 1}
+    assert rest.connected == {(A, 0): 1}
