@@ -22,7 +22,7 @@ from zabbix_sockets.collector.filtered import selection
 from zabbix_sockets.filters.kernel import Dump
 from zabbix_sockets.model.errors import ParseError, SocketsError, SourceUnavailableError
 from zabbix_sockets.model.owners import Owners
-from zabbix_sockets.readers.sock_diag import messages
+from zabbix_sockets.readers import netlink
 
 SEEDS = range(8)
 SO_MARK = 36
@@ -78,7 +78,7 @@ def refusals(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         found.append(number)
         return SourceUnavailableError(f"refused: {number}")
 
-    monkeypatch.setattr(messages, "_refusal", refused)
+    monkeypatch.setattr(netlink, "_refusal", refused)
     return found
 
 

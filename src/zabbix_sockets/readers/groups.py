@@ -1,9 +1,18 @@
 """Reader of the system's groups, by name."""
 
 import grp
+from typing import Optional
 
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.paths import PINS_GROUP
+
+
+def find_group(name: str) -> Optional[int]:
+    """Return the id of the group with that name; None: there is none."""
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return None
 
 
 def group_id(group: str, verb: str) -> int:
@@ -12,10 +21,9 @@ def group_id(group: str, verb: str) -> int:
     Raises:
         SocketsError: there is none; the message names those with a name like the usual one.
     """
-    try:
-        return grp.getgrnam(group).gr_gid
-    except KeyError:
-        pass  # the message names those that might be meant
+    gid = find_group(group)
+    if gid is not None:
+        return gid
     like = sorted(each.gr_name for each in grp.getgrall() if each.gr_name.startswith(PINS_GROUP))
     found = f"; there is {', '.join(like)}" if like else ""
     raise SocketsError(

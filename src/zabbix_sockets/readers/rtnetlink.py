@@ -13,18 +13,15 @@ from collections.abc import Iterator
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.readers.netlink import NLMSGHDR, aligned, encode_dump, is_end
 
 NETLINK_ROUTE = 0
 RTM_NEWADDR, RTM_GETADDR = 20, 22
-NLMSG_ERROR, NLMSG_DONE = 2, 3
-NLM_F_REQUEST, NLM_F_DUMP = 0x1, 0x300
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 IFA_F_TEMPORARY, IFA_F_DADFAILED, IFA_F_TENTATIVE = 0x01, 0x08, 0x40
 
-NLMSGHDR = struct.Struct("=IHHII")  # len, type, flags, seq, pid
 IFADDRMSG = struct.Struct("=BBBBI")  # family, prefixlen, flags, scope, index
 RTATTR = struct.Struct("=HH")  # len, type
-_ERROR = struct.Struct("=i")
 _BUFFER = 65536
 _SHORTEST = 0.01
 """Seconds that the kernel has for its answer past the deadline, too."""
@@ -58,9 +55,7 @@ def read_addresses(deadline: Deadline) -> list[DeviceAddress]:
 
 
 def _dumped(sock: _socket.socket, deadline: Deadline) -> Iterator[DeviceAddress]:
-    size = NLMSGHDR.size + IFADDRMSG.size
-    header = NLMSGHDR.pack(size, RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, 1, 0)
-    sock.send(header + IFADDRMSG.pack(0, 0, 0, 0, 0))
+    sock.send(encode_dump(RTM_GETADDR, IFADDRMSG.pack(0, 0, 0, 0, 0)))
     buffer = bytearray(_BUFFER)
     while True:
         deadline.check()
@@ -78,7 +73,7 @@ def decode_addresses(data: bytes) -> Iterator[DeviceAddress | None]:
 
     Raises:
         ParseError: it is no such datagram.
-        OSError: the kernel answers with an error.
+        SourceUnavailableError: the kernel answers with an error.
     """
     at = 0
     while at < len(data):
@@ -88,18 +83,15 @@ def decode_addresses(data: bytes) -> Iterator[DeviceAddress | None]:
         message = data[at + NLMSGHDR.size : at + length]
         if length < NLMSGHDR.size or at + length > len(data):
             raise ParseError("netlink message", data[at:])
-        if kind == NLMSG_DONE:
+        if is_end(data, at):
             yield None
             return
-        if kind == NLMSG_ERROR and len(message) >= _ERROR.size:
-            (number,) = _ERROR.unpack_from(message)
-            raise OSError(-number, "netlink")
         if kind != RTM_NEWADDR or len(message) < IFADDRMSG.size:
             raise ParseError("netlink message", data[at : at + length])
         found = _decode(message)
         if found:
             yield found
-        at += length + 3 & ~3
+        at += aligned(length)
 
 
 def _decode(message: bytes) -> DeviceAddress | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import struct
 
@@ -12,11 +14,12 @@ from hypothesis import strategies as st
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.readers import rtnetlink
+from zabbix_sockets.readers.netlink import NLMSG_DONE, NLMSG_ERROR
 from zabbix_sockets.readers.rtnetlink import DeviceAddress, decode_addresses, read_addresses
 
 TIME = Deadline(1e6)
 V4, V6 = b"\xc0\0\2\1", b"\x20\1\x0d\xb8" + bytes(11) + b"\1"
-DONE = struct.pack("=IHHIIi", 20, rtnetlink.NLMSG_DONE, 0, 1, 0, 0)
+DONE = struct.pack("=IHHIIi", 20, NLMSG_DONE, 0, 1, 0, 0)
 
 
 def attribute(kind: int, data: bytes) -> bytes:
@@ -65,9 +68,9 @@ def test_other_families_are_passed_over() -> None:
 
 
 def test_error_of_the_kernel() -> None:
-    """It is raised as the system's."""
-    with pytest.raises(PermissionError):
-        decoded(struct.pack("=IHHIIi", 20, rtnetlink.NLMSG_ERROR, 0, 1, 0, -1))
+    """It is that of a source that can't be read, in the system's words."""
+    with pytest.raises(SourceUnavailableError, match=os.strerror(errno.EPERM)):
+        decoded(struct.pack("=IHHIIi", 20, NLMSG_ERROR, 0, 1, 0, -errno.EPERM))
 
 
 @given(st.binary(max_size=200))
@@ -75,7 +78,7 @@ def test_any_bytes(data: bytes) -> None:
     """They are addresses, or one of the two errors."""
     try:
         found = decoded(data)
-    except (ParseError, OSError):
+    except (ParseError, SourceUnavailableError):
         return
     assert all(each is None or len(each[1]) in (4, 16) for each in found)
 
@@ -86,7 +89,7 @@ def test_damaged_answers(junk: bytes, at: int) -> None:
     whole = message(socket.AF_INET, attribute(1, V4), attribute(2, V4)) + DONE
     try:
         decoded(whole[:at] + junk + whole[at:])
-    except (ParseError, OSError):
+    except (ParseError, SourceUnavailableError):
         pass
 
 

@@ -188,6 +188,15 @@ def is_hidden(proc: str, pid: int) -> bool:
     return False
 
 
+def parse_status(status: bytes) -> dict[bytes, bytes]:
+    """Return the values of the bytes of /proc/PID/status by their labels, such as b"Uid".
+
+    A value begins with a tab; several numbers have white space between them.
+    """
+    parts = [line.partition(b":") for line in status.split(b"\n")]
+    return {label: value for label, _, value in parts}
+
+
 def parse_user(status: bytes) -> tuple[int, bool] | None:
     """Return the real uid of the bytes of /proc/PID/status, and whether the process is nested.
 
@@ -195,15 +204,11 @@ def parse_user(status: bytes) -> tuple[int, bool] | None:
     4.1 on. The owner of /proc/PID is not asked: a process that forbids its dump has root there.
     None: there is no uid, as the process is gone.
     """
-    uid, is_nested = None, False
-    for line in status.split(b"\n"):
-        name, _, value = line.partition(b":")
-        numbers = value.split()
-        if name == b"Uid" and numbers and numbers[0].isdigit() and len(numbers[0]) <= _UID_DIGITS:
-            uid = int(numbers[0])
-        elif name == b"NSpid":
-            is_nested = len(numbers) > 1
-    return None if uid is None else (uid, is_nested)
+    fields = parse_status(status)
+    uids = fields.get(b"Uid", b"").split()
+    if not uids or not uids[0].isdigit() or len(uids[0]) > _UID_DIGITS:
+        return None
+    return int(uids[0]), len(fields.get(b"NSpid", b"").split()) > 1
 
 
 def read_user(proc: str, pid: int) -> tuple[int, bool] | None:
@@ -270,13 +275,12 @@ def read_capabilities(proc: str) -> int:
         OSError: there is no thread-self/status below *proc*.
         ParseError: they are no number there.
     """
-    for line in read_bytes(f"{proc}/thread-self/status").splitlines():
-        if line.startswith(b"CapEff:"):
-            try:
-                return int(line[len(b"CapEff:") :], 16)
-            except ValueError as error:
-                raise ParseError("/proc/thread-self/status", line) from error
-    return 0
+    fields = parse_status(read_bytes(f"{proc}/thread-self/status"))
+    mask = fields.get(b"CapEff", b"0")
+    try:
+        return int(mask, 16)
+    except ValueError as error:
+        raise ParseError("/proc/thread-self/status", mask) from error
 
 
 def has_capability(proc: str, capability: int) -> bool:

@@ -11,15 +11,13 @@ fields mean, net/ipv4/{inet_diag,tcp_diag,udp_diag}.c.
 from __future__ import annotations
 
 import _socket
-import errno
-import os
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import groupby, repeat
 from operator import itemgetter
 
-from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.wire import (
     INODE,
     PROTOCOL_NUMBERS,
@@ -28,6 +26,7 @@ from zabbix_sockets.model.wire import (
     SocketRow,
     Table,
 )
+from zabbix_sockets.readers.netlink import NLMSGHDR, aligned, encode_dump, is_end
 from zabbix_sockets.readers.sock_diag.attributes import (
     INET_DIAG_SKMEMINFO,
     MESSAGE_MIN,
@@ -41,11 +40,7 @@ from zabbix_sockets.readers.sock_diag.attributes import (
 
 SOCK_DIAG_BY_FAMILY = 20
 TCPDIAG_GETSOCK = 18  # the first interface, still the only one for both families at once
-NLMSG_ERROR, NLMSG_DONE = 2, 3
-NLM_F_REQUEST, NLM_F_DUMP = 0x1, 0x300
 
-NLMSGHDR = struct.Struct("=IHHII")  # len, type, flags, seq, pid
-NLMSGERR = struct.Struct("=i")  # NLMSG_ERROR's and NLMSG_DONE's negative errno
 INET_DIAG_REQ_V2 = struct.Struct("=BBBBI48x")  # family, protocol, ext, pad, states, id
 INET_DIAG_REQ = struct.Struct("=BBBB48xII")  # family, src_len, dst_len, ext, id, states, dbs
 FAMILY_AT = 16  # idiag_family, behind nlmsghdr
@@ -59,8 +54,6 @@ CgroupObserver = Callable[[Iterable[CgroupRow]], Iterable[SocketRow]]
 
 MeasuredBatch = tuple[Iterable[SocketRow], Iterable[TcpInfoFigures]]
 """Rows, and for each of them the figures of its tcp_info (empty without)."""
-
-_MAX_ERRNO = 4095  # include/linux/err.h
 
 ENCODING = Encoding(
     address=lambda token: token if isinstance(token, bytes) else b"",
@@ -92,16 +85,9 @@ def encode_request(
     bytecode = b""
     if program:
         bytecode = NLATTR.pack(NLATTR.size + len(program), INET_DIAG_REQ_BYTECODE) + program
-    header = NLMSGHDR.pack(
-        NLMSGHDR.size + INET_DIAG_REQ_V2.size + len(bytecode),
-        SOCK_DIAG_BY_FAMILY,
-        NLM_F_REQUEST | NLM_F_DUMP,
-        1,
-        0,
-    )
     ext = _mask_of(extensions)
     request = INET_DIAG_REQ_V2.pack(table.family, PROTOCOL_NUMBERS[table.protocol], ext, 0, states)
-    return header + request + bytecode
+    return encode_dump(SOCK_DIAG_BY_FAMILY, request + bytecode)
 
 
 def _mask_of(extensions: tuple[int, ...]) -> int:
@@ -115,9 +101,8 @@ def encode_request_for_both(states: int, extensions: tuple[int, ...] = ()) -> by
     *extensions* are as of encode_request().
     """
     ext = _mask_of(extensions)
-    size = NLMSGHDR.size + INET_DIAG_REQ.size
-    header = NLMSGHDR.pack(size, TCPDIAG_GETSOCK, NLM_F_REQUEST | NLM_F_DUMP, 1, 0)
-    return header + INET_DIAG_REQ.pack(_socket.AF_INET, 0, 0, ext, states, 0)
+    request = INET_DIAG_REQ.pack(_socket.AF_INET, 0, 0, ext, states, 0)
+    return encode_dump(TCPDIAG_GETSOCK, request)
 
 
 def decode_datagram(
@@ -256,7 +241,7 @@ def _runs(data: memoryview, socket_type: int) -> Iterator[tuple[memoryview, int,
         if size - at < NLMSGHDR.size:
             raise ParseError("netlink datagram", bytes(data[at:]))
         length, kind, _flags, _seq, _pid = NLMSGHDR.unpack_from(data, at)
-        stride = (length + 3) & ~3
+        stride = aligned(length)
         if kind == socket_type and length >= MESSAGE_MIN and at + stride <= size:
             end = at + stride * _run(data[at:], stride)
             yield data[at:end], stride, length
@@ -266,24 +251,6 @@ def _runs(data: memoryview, socket_type: int) -> Iterator[tuple[memoryview, int,
             at += stride
         else:
             raise ParseError("netlink message", bytes(data[at : at + MESSAGE_MIN]))
-
-
-def is_end(data: memoryview, at: int) -> bool:
-    """Whether the message that begins at *at* in a datagram ends a dump without an error.
-
-    Raises:
-        ParseError: it has an impossible error number.
-        SourceUnavailableError: it is an error.
-    """
-    length, kind, _flags, _seq, _pid = NLMSGHDR.unpack_from(data, at)
-    if kind not in (NLMSG_DONE, NLMSG_ERROR) or NLMSGHDR.size + 4 > min(length, len(data) - at):
-        return False
-    (error,) = NLMSGERR.unpack_from(data, at + NLMSGHDR.size)
-    if error > 0 or error < -_MAX_ERRNO:
-        raise ParseError("netlink error", bytes(data[at : at + (length + 3 & ~3)]))
-    if error:
-        raise _refusal(-error)
-    return True
 
 
 def _run(data: memoryview, stride: int) -> int:
@@ -298,9 +265,3 @@ def _run(data: memoryview, stride: int) -> int:
     if lengths.count(first) == most:
         return most
     return next(at for at, length in enumerate(lengths) if length != first)
-
-
-def _refusal(number: int) -> SourceUnavailableError:
-    if number == errno.ENOENT:
-        return SourceUnavailableError("the kernel has no diag module for it")
-    return SourceUnavailableError(f"the kernel refused the dump: {os.strerror(number)}")

@@ -15,14 +15,9 @@ from functools import lru_cache
 
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.wire import LISTENING_MASK, UNIX, TcpState, UnixRow
+from zabbix_sockets.readers.netlink import NLMSGHDR, aligned, encode_dump, is_end
 from zabbix_sockets.readers.sock_diag.attributes import NLATTR
-from zabbix_sockets.readers.sock_diag.messages import (
-    NLM_F_DUMP,
-    NLM_F_REQUEST,
-    NLMSGHDR,
-    SOCK_DIAG_BY_FAMILY,
-    is_end,
-)
+from zabbix_sockets.readers.sock_diag.messages import SOCK_DIAG_BY_FAMILY
 
 UNIX_DIAG_REQ = struct.Struct("=BB2xIIIII")  # family, protocol, states, ino, show, cookie
 _HEAD = struct.Struct("=IH10xBBBxI8x")
@@ -45,9 +40,8 @@ def encode_request(states: int, show: int) -> bytes:
 
     *show* is a mask of UDIAG_SHOW_*, for what the answer shall tell of each.
     """
-    size = NLMSGHDR.size + UNIX_DIAG_REQ.size
-    header = NLMSGHDR.pack(size, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 1, 0)
-    return header + UNIX_DIAG_REQ.pack(AF_UNIX, 0, states, 0, show, _ANY_COOKIE, _ANY_COOKIE)
+    request = UNIX_DIAG_REQ.pack(AF_UNIX, 0, states, 0, show, _ANY_COOKIE, _ANY_COOKIE)
+    return encode_dump(SOCK_DIAG_BY_FAMILY, request)
 
 
 def decode_unix(data: memoryview) -> Iterator[list[UnixRow] | None]:
@@ -74,7 +68,7 @@ def decode_unix(data: memoryview) -> Iterator[list[UnixRow] | None]:
             return
         else:
             raise ParseError("netlink message", bytes(data[at : at + _HEAD.size]))
-        at += length + 3 & ~3
+        at += aligned(length)
     yield rows
 
 

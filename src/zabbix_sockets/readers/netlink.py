@@ -1,0 +1,56 @@
+"""Messages of netlink, whatever they are about: a dump's request, and how its answer ends.
+
+Source: netlink(7), include/uapi/linux/netlink.h.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+
+from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
+
+NLMSGHDR = struct.Struct("=IHHII")  # len, type, flags, seq, pid
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+_NLM_F_REQUEST, _NLM_F_DUMP = 0x1, 0x300
+_NLMSGERR = struct.Struct("=i")  # NLMSG_ERROR's and NLMSG_DONE's negative errno
+_MAX_ERRNO = 4095  # include/linux/err.h
+
+
+def encode_dump(kind: int, request: bytes) -> bytes:
+    """Return the message of type *kind* that asks for a dump; *request* comes behind its header."""
+    flags = _NLM_F_REQUEST | _NLM_F_DUMP
+    return NLMSGHDR.pack(NLMSGHDR.size + len(request), kind, flags, 1, 0) + request
+
+
+def aligned(length: int) -> int:
+    """Return the bytes from the start of a message of that length to the next one (NLMSG_ALIGN)."""
+    return length + 3 & ~3
+
+
+def is_end(data: memoryview | bytes, at: int) -> bool:
+    """Whether the message that begins at *at* in a datagram ends a dump without an error.
+
+    The datagram has a header there.
+
+    Raises:
+        ParseError: it has an impossible error number.
+        SourceUnavailableError: it is an error.
+    """
+    length, kind, _flags, _seq, _pid = NLMSGHDR.unpack_from(data, at)
+    is_whole = NLMSGHDR.size + _NLMSGERR.size <= min(length, len(data) - at)
+    if kind not in (NLMSG_DONE, NLMSG_ERROR) or not is_whole:
+        return False
+    (error,) = _NLMSGERR.unpack_from(data, at + NLMSGHDR.size)
+    if error > 0 or error < -_MAX_ERRNO:
+        raise ParseError("netlink error", bytes(data[at : at + aligned(length)]))
+    if error:
+        raise _refusal(-error)
+    return True
+
+
+def _refusal(number: int) -> SourceUnavailableError:
+    if number == errno.ENOENT:
+        return SourceUnavailableError("the kernel has no diag module for it")
+    return SourceUnavailableError(f"the kernel refused the dump: {os.strerror(number)}")
