@@ -2,9 +2,9 @@
 # Runs a command on a machine that is busy and full of others: tests/crowded.sh COMMAND [ARGUMENT...]
 #
 # What no test may notice: a hundred network namespaces, half of them with names; processes that are
-# called as the tests' own, with sockets; programs of Zabbix in PATH; two busy CPUs; and a command
-# that is started with ignored signals, another umask, locale, time zone and home, and no standard
-# input. As root; all ends with the command.
+# called as the tests' own, with sockets; programs of Zabbix in PATH; a broken configuration of ours
+# in /etc/zabbix; two busy CPUs; and a command that is started with ignored signals, another umask,
+# locale, time zone and home, and no standard input. As root; all ends with the command.
 set -eu
 [ -n "${CROWDED:-}" ] || CROWDED=1 exec unshare --mount --pid --fork --kill-child --mount-proc "$0" "$@"
 unset CROWDED
@@ -44,6 +44,10 @@ for name in zabbix_sender zabbix_get zabbix_agentd zabbix_server; do
 done
 mount -t overlay overlay -o "lowerdir=$others/bin:/usr/bin" /usr/bin 2>/dev/null ||
     echo "no overlay: no foreign programs in /usr/bin" >&2
+
+# What an installation of ours has here: each call that reads this file fails.
+mkdir -p /etc/zabbix && mount -t tmpfs tmpfs /etc/zabbix
+echo 'the machine has its own' >/etc/zabbix/zabbix-sockets.toml
 
 for _ in 1 2; do
     sh -c 'while :; do :; done' &

@@ -13,12 +13,13 @@ from zabbix_sockets.check.agents import Agent
 from zabbix_sockets.check.children import User, gather, start
 from zabbix_sockets.check.distribution import install
 from zabbix_sockets.check.line import Line, broken, degraded, ok, then, typed, unknown
-from zabbix_sockets.check.push_service import GROUP, dynamic_user, group_id, own_servers, source_of
+from zabbix_sockets.check.push_service import GROUP, dynamic_user, own_servers, source_of
 from zabbix_sockets.check.system import System
 from zabbix_sockets.check.units import SEND_UNIT, has_systemd, has_unit, last_words, state_of
 from zabbix_sockets.host.zabbix_config import TLS_FILES
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.paths import SPOOL_FILE, SPOOL_FOLDER
+from zabbix_sockets.readers.groups import find_group
 from zabbix_sockets.sending.spool import State, read_state
 
 PUSH, SENDER, PUSH_KEY, SPOOL = "push unit", "sender", "push key", "spool"
@@ -78,7 +79,7 @@ def has_default_server(agent: Agent | None) -> bool:
 
 def _check_unit(system: System, state: Mapping[str, str], agents: Sequence[Agent]) -> Line:
     active, said, group = (state.get(each, "") for each in ("ActiveState", "StatusText", "Group"))
-    if active != "active" and group and group_id(group) is None:
+    if active != "active" and group and find_group(group) is None:
         return broken(
             PUSH,
             f"{SEND_UNIT} can't start: there is no group {group}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import grp
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -11,6 +10,8 @@ from zabbix_sockets.check.agents import Agent
 from zabbix_sockets.check.children import User
 from zabbix_sockets.check.system import System
 from zabbix_sockets.model.option import Option
+from zabbix_sockets.readers.groups import find_group
+from zabbix_sockets.readers.proc.process import parse_status
 from zabbix_sockets.sending.options import CONNECT, Destination, SenderOption
 
 GROUP = "zabbix"
@@ -88,17 +89,9 @@ def own_servers(state: Mapping[str, str]) -> str:
     )
 
 
-def group_id(group: str) -> int | None:
-    """Return the number of a group; None: there is none of that name."""
-    try:
-        return grp.getgrnam(group).gr_gid
-    except KeyError:
-        return None
-
-
 def dynamic_user(group: str) -> User:
     """Return a user as the service has one while it runs, in *group*; empty: in its usual one."""
-    gid = group_id(group or GROUP)
+    gid = find_group(group or GROUP)
     return User("zabbix-sockets", _DYNAMIC_UID, _DYNAMIC_UID if gid is None else gid, ())
 
 
@@ -153,10 +146,10 @@ def _is_told_all(options: Destination) -> bool:
 def _running_user(system: System, state: Mapping[str, str]) -> User | None:
     """Return the user of the service's process; None: it doesn't run, or can't be seen."""
     text = system.read(f"/proc/{state['MainPID']}/status") if _has_process(state) else None
-    fields = dict(line.split(":", 1) for line in (text or "").splitlines() if ":" in line)
+    fields = parse_status((text or "").encode("utf-8", "surrogateescape"))
     try:
-        uid, gid = (int(fields[name].split()[1]) for name in ("Uid", "Gid"))
-        groups = tuple(map(int, fields["Groups"].split()))
+        uid, gid = (int(fields[name].split()[1]) for name in (b"Uid", b"Gid"))
+        groups = tuple(map(int, fields[b"Groups"].split()))
     except (KeyError, IndexError, ValueError):
         return None
     return User("zabbix-sockets", uid, gid, groups)

@@ -127,11 +127,11 @@ def collected(
         # What follows is done while the kernel is at work, these imports too.
         import zabbix_sockets.command.admitted  # noqa: PLC0415  # as said above
         import zabbix_sockets.document.document  # noqa: PLC0415  # as said above
-        from zabbix_sockets.collector.asking import asking_processes  # noqa: PLC0415  # as said above
         from zabbix_sockets.collector.collect import collect  # noqa: PLC0415  # as said above
+        from zabbix_sockets.collector.requesters import requesting_processes  # noqa: PLC0415  # as said above
 
         del zabbix_sockets  # imported only to be loaded
-        return collect(query._replace(excluded_pids=asking_processes()), plan), grouping
+        return collect(query._replace(excluded_pids=requesting_processes()), plan), grouping
 
 
 def _configured(

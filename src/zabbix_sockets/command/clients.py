@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 
-from zabbix_sockets.collector.asking import asking_processes
+from zabbix_sockets.collector.requesters import requesting_processes
 from zabbix_sockets.collector.single import iter_sockets
 from zabbix_sockets.command.call import query_of
 from zabbix_sockets.command.lock import one_at_a_time
@@ -117,7 +117,7 @@ class CollectedClients:
         """
         options = self.options
         query = query_of(options.collecting, deadline, options.measuring, netns=self._netns)
-        query = query._replace(excluded_pids=asking_processes())
+        query = query._replace(excluded_pids=requesting_processes())
         clients = ClientsByAddress()
         has_figures = False
         try:

@@ -6,13 +6,12 @@ from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS
 from zabbix_sockets.model.deadline import DEFAULT_SECONDS
 from zabbix_sockets.model.option import Option, name, positive, seconds
 from zabbix_sockets.model.paths import CONFIG, PINS, PINS_GROUP
-from zabbix_sockets.model.snapshot import ACTIVE_WITHIN as CHOICES
-from zabbix_sockets.model.snapshot import ALL_NETNS, LISTS, OWN
+from zabbix_sockets.model.snapshot import ACTIVE_WITHIN_CHOICES, ALL_NETNS, LISTS, OWN
 from zabbix_sockets.model.wire import PROTOCOLS, UNIX
 
 SOURCES = ("bpf", "sock_diag", "procfs")
 _MAX_BYTES = 500_000
-_DEFAULT_CHOICE = CHOICES[2]
+_DEFAULT_CHOICE = ACTIVE_WITHIN_CHOICES[2]
 
 PINS_FOLDER = Option(
     "--pins", f"the bpffs with the BPF iterators (default: {PINS})", "FOLDER", name
@@ -27,10 +26,10 @@ ACTIVE_WITHIN = Option(
     "--active-within",
     "round-trip times and retransmissions are those of connections that sent or"
     " received data in the last so many seconds:"
-    f" {', '.join(map(str, CHOICES))} (default: {_DEFAULT_CHOICE})",
+    f" {', '.join(map(str, ACTIVE_WITHIN_CHOICES))} (default: {_DEFAULT_CHOICE})",
     "SECONDS",
     int,
-    CHOICES,
+    ACTIVE_WITHIN_CHOICES,
 )
 """Options of several verbs."""
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Annotated, NamedTuple, Optional, TypeVar
 
-from zabbix_sockets.collector.asking import asking_processes
+from zabbix_sockets.collector.requesters import requesting_processes
 from zabbix_sockets.collector.single import iter_sockets, why_without_owners
 from zabbix_sockets.command.call import Call, collected, print_answer, query_of, with_filter
 from zabbix_sockets.command.clients import (
@@ -373,7 +373,7 @@ class SingleSockets:
 
     def _query(self, deadline: Deadline) -> Query:
         query = query_of(self._options.collecting, deadline, self._measuring, netns=self._netns)
-        return query._replace(excluded_pids=asking_processes())
+        return query._replace(excluded_pids=requesting_processes())
 
     def _note_owners(self, sockets: Sequence[AnySocket], query: Query) -> None:
         """Note, once, why the owners of some *sockets* are not seen."""

@@ -38,7 +38,7 @@ OP = struct.Struct("=BBH")  # struct inet_diag_bc_op: code, yes, no
 HOSTCOND = struct.Struct("=BB2xi")  # struct inet_diag_hostcond: family, prefix_len, port
 MARKCOND = struct.Struct("=II")  # struct inet_diag_markcond: mark, mask
 IFINDEX = struct.Struct("=I")
-CGROUP_ID = struct.Struct("=Q")
+_CGROUP_OPERAND = struct.Struct("=Q")
 REJECTED = 4
 """Bytes behind the end at which a socket is rejected."""
 
@@ -139,5 +139,5 @@ def _operation(leaf: Leaf) -> tuple[int, bytes]:
     if isinstance(leaf, MarkCondition):
         return INET_DIAG_BC_MARK_COND, MARKCOND.pack(leaf.value, leaf.mask)
     if isinstance(leaf, CgroupCondition):
-        return INET_DIAG_BC_CGROUP_COND, CGROUP_ID.pack(leaf.number)
+        return INET_DIAG_BC_CGROUP_COND, _CGROUP_OPERAND.pack(leaf.number)
     raise TypeError(f"the kernel has no operation for {leaf!r}")

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from zabbix_sockets.model.placement import Container, Placement, choose_path, parse_path
 from zabbix_sockets.readers.proc.files import read_bytes
+from zabbix_sockets.readers.proc.process import parse_status
 
 _MAX_BYTES = 1 << 16
 _COMM = 15  # bytes, TASK_COMM_LEN without its end
@@ -142,17 +143,16 @@ def _read_status(folder: str, name: str) -> _Status | None:
     Raises:
         OSError, ValueError, LookupError: the process has ended.
     """
-    text = read_bytes(f"{folder}/status", _MAX_BYTES).decode("utf-8", "replace")
-    if not text.startswith(f"Name:\t{name[:_COMM]}\n"):
+    status = read_bytes(f"{folder}/status", _MAX_BYTES)
+    if not status.startswith(f"Name:\t{name[:_COMM]}\n".encode()):
         return None  # nearly all of a host's processes: the rest is not worth its time
-    lines = (line.partition(":") for line in text.split("\n"))
-    fields = {label: value.split() for label, _, value in lines}
+    fields = parse_status(status)
     return _Status(
-        int(fields["PPid"][0]),
-        int(fields["Uid"][1]),
-        int(fields["Gid"][1]),
-        tuple(map(int, fields["Groups"])),
-        len(fields.get("NSpid", "1")),
+        int(fields[b"PPid"]),
+        int(fields[b"Uid"].split()[1]),
+        int(fields[b"Gid"].split()[1]),
+        tuple(map(int, fields[b"Groups"].split())),
+        len(fields.get(b"NSpid", b"1").split()),
     )
 
 

@@ -27,7 +27,7 @@ class Owners:
         hidden: the mount option hidepid keeps other users' processes out of the list.
         complete: every process was read before the deadline passed.
         uncertain: indices in *processes* of those whose full name /proc hides.
-        excluded_pids: pids of processes that are in no set: those that ask (collector.asking).
+        excluded_pids: pids of processes that are in no set: those that ask (collector.requesters).
     """
 
     def __init__(self) -> None:

@@ -379,7 +379,7 @@ class Snapshot:
         return found.ports if found else None
 
 
-ACTIVE_WITHIN = (10, 30, 60, 120, 300, 600, 3600)
+ACTIVE_WITHIN_CHOICES = (10, 30, 60, 120, 300, 600, 3600)
 """The seconds to choose from: a BPF record has no finer time since a connection was used."""
 
 
@@ -396,7 +396,7 @@ class Query(NamedTuple):
         filter: an expression that chooses sockets (docs/filters.md); empty: all.
         tcp_info: round-trip times and retransmissions are collected, too.
         active_within: for a Snapshot they are those of connections that sent or received data in
-            the last so many seconds, one of ACTIVE_WITHIN.
+            the last so many seconds, one of ACTIVE_WITHIN_CHOICES.
         clients: the clients of listeners are counted, too.
         excluded_pids: pids of processes that own nothing here, such as those that ask; a socket
             that no other process has counts in the host's figures alone.

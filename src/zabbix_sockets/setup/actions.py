@@ -6,11 +6,12 @@ Each tells whether it is done already. Before it is done its entries are put int
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Sequence
 
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.setup import files
-from zabbix_sockets.setup.machine import Machine, typed
+from zabbix_sockets.setup.machine import Machine
 from zabbix_sockets.setup.record import DIRECTORY, FILE, MEMBER, MODULE, Entry
 
 DONE, TO_DO, KEPT = "ok", "to do", "kept"
@@ -55,7 +56,7 @@ class Command(Action):
         self._machine = machine
         self._commands = commands
         self.what = what
-        self.command = " && ".join(map(typed, commands))
+        self.command = " && ".join(map(shlex.join, commands))
         self.state = DONE if is_done else TO_DO
         self.entries = tuple(entries)
 
@@ -160,7 +161,7 @@ class MakeFolder(Action):
 
     def __init__(self, machine: Machine, path: str) -> None:
         self._path = machine.path(path)
-        self.command = typed(["mkdir", "-p", path])
+        self.command = shlex.join(["mkdir", "-p", path])
         self.what = f"{path} is there"
         self.state = DONE if os.path.isdir(self._path) else TO_DO
         self.entries = (Entry(DIRECTORY, path),)
@@ -176,7 +177,7 @@ class RemoveFile(Action):
 
     def __init__(self, machine: Machine, path: str, *, is_ours: Callable[[bytes], bool]) -> None:
         self._path = machine.path(path)
-        self.command = typed(["rm", path])
+        self.command = shlex.join(["rm", path])
         self.what = f"there is no {path}"
         try:
             current = files.read(self._path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 import sys
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from zabbix_sockets.readers.bpf.capabilities import why_may_not_load
 from zabbix_sockets.readers.bpf.records import why_not_permitted
 from zabbix_sockets.setup.actions import DONE, KEPT, TO_DO, Action, Command
 from zabbix_sockets.setup.libbpf import why_libbpf_fails
-from zabbix_sockets.setup.machine import Machine, typed
+from zabbix_sockets.setup.machine import Machine
 from zabbix_sockets.setup.options import SetupOptions
 from zabbix_sockets.setup.plan import look, make_plan
 from zabbix_sockets.setup.record import FOLDER, SetupRecord
@@ -265,7 +266,7 @@ def _restart_agents(machine: Machine, *, restart: bool) -> None:
         if restart and not machine.run(words).status:
             _say("done", f"{unit} was restarted")
         else:
-            _say("to do", typed(words))
+            _say("to do", shlex.join(words))
 
 
 def _undone(action: Action) -> bool:

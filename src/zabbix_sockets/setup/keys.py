@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import socket
 import time
 from collections.abc import Collection, Sequence
@@ -14,7 +15,7 @@ from zabbix_sockets.host.zabbix_config import fits
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.readers.proc.process import read_stat
 from zabbix_sockets.setup.actions import TO_DO, Action, Command, RemoveFile, WriteFile, add_member
-from zabbix_sockets.setup.machine import Machine, typed
+from zabbix_sockets.setup.machine import Machine
 from zabbix_sockets.setup.record import FILE
 from zabbix_sockets.setup.scene import Part, Scene
 
@@ -68,7 +69,7 @@ def _target(scene: Scene, agent: InstalledAgent, part: Part) -> str | None:
         left = [each for each in holders[1:] if not _takes_away(scene, part, each)]
         part.faults += [
             f"{holders[0]} and {each} have the same key, with which no agent starts:"
-            f" {typed(['rm', each])}"
+            f" {shlex.join(['rm', each])}"
             for each in left
         ]
         return None if left else holders[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -72,8 +71,3 @@ class Machine(NamedTuple):
     def has_systemd(self) -> bool:
         """Whether systemd runs it (sd_booted(3))."""
         return self.has("/run/systemd/system")
-
-
-def typed(words: Sequence[str]) -> str:
-    """Return a command as a person could type it."""
-    return shlex.join(words)

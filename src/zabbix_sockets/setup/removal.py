@@ -6,6 +6,7 @@ What a person changed since stays, and is said.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 
 from zabbix_sockets.host.accounts import Accounts
@@ -13,7 +14,7 @@ from zabbix_sockets.host.own_files import command
 from zabbix_sockets.host.selinux_store import stored_modules
 from zabbix_sockets.setup import files
 from zabbix_sockets.setup.actions import DONE, KEPT, TO_DO, Action, Command
-from zabbix_sockets.setup.machine import Machine, typed
+from zabbix_sockets.setup.machine import Machine
 from zabbix_sockets.setup.record import (
     DIRECTORY,
     FILE,
@@ -34,7 +35,7 @@ class _RemoveWritten(Action):
 
     def __init__(self, machine: Machine, entry: Entry) -> None:
         self._path = machine.path(entry.name)
-        self.command = typed(["rm", entry.name])
+        self.command = shlex.join(["rm", entry.name])
         self.what = f"there is no {entry.name}"
         try:
             current = files.read(self._path)
@@ -57,7 +58,7 @@ class _RemoveFolder(Action):
 
     def __init__(self, machine: Machine, entry: Entry) -> None:
         self._path = machine.path(entry.name)
-        self.command = typed(["rmdir", "--ignore-fail-on-non-empty", entry.name])
+        self.command = shlex.join(["rmdir", "--ignore-fail-on-non-empty", entry.name])
         self.what = f"there is no {entry.name}"
         self.state = TO_DO if os.path.isdir(self._path) else DONE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from zabbix_sockets.model.paths import PINS_GROUP
 from zabbix_sockets.setup import files
 from zabbix_sockets.setup.actions import Action, MakeFolder, RemoveFile, WriteFile
 from zabbix_sockets.setup.former import is_former
-from zabbix_sockets.setup.machine import Machine, typed
+from zabbix_sockets.setup.machine import Machine
 from zabbix_sockets.setup.options import SetupOptions
 from zabbix_sockets.setup.record import SetupRecord
 
@@ -58,10 +59,10 @@ class Own(NamedTuple):
         """Return the shell command that puts that file to *path*."""
         source = f"{self.conf}/{name}"
         if self.command == own_files.COMMAND:
-            return typed(["install", "-m", f"{mode:04o}", source, path])
+            return shlex.join(["install", "-m", f"{mode:04o}", source, path])
         script = f"s|{own_files.COMMAND}|{self.command}|"
-        edit = f"{typed(['sed', script, source])} >{typed([path])}"
-        return edit if mode == _PLAIN else f"{edit} && {typed(['chmod', f'{mode:04o}', path])}"
+        edit = f"{shlex.join(['sed', script, source])} >{shlex.join([path])}"
+        return edit if mode == _PLAIN else f"{edit} && {shlex.join(['chmod', f'{mode:04o}', path])}"
 
 
 def this_installation() -> Own:
@@ -192,7 +193,7 @@ class Scene(NamedTuple):
             self.machine,
             path,
             text.encode("utf-8"),
-            f"printf '%s\\n' {typed(['[Service]', *lines])} >{path}",
+            f"printf '%s\\n' {shlex.join(['[Service]', *lines])} >{path}",
             is_ours=self.is_ours("", path),
         )
         return [MakeFolder(self.machine, folder), write]

@@ -7,6 +7,7 @@ the next boot.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 
 from zabbix_sockets.model.container_names import (
@@ -25,7 +26,6 @@ from zabbix_sockets.setup.actions import (
     RemoveFile,
     WriteFile,
 )
-from zabbix_sockets.setup.machine import typed
 from zabbix_sockets.setup.record import DIRECTORY, LOADED, MOUNT, RUNTIME, UNIT, Entry
 from zabbix_sockets.setup.scene import Part, Scene
 
@@ -109,7 +109,7 @@ def masked(scene: Scene, *units: str) -> str:
     if not found:
         return ""
     verb = "is" if len(found) == 1 else "are"
-    return f"{' and '.join(found)} {verb} masked: {typed(['systemctl', 'unmask', *found])}"
+    return f"{' and '.join(found)} {verb} masked: {shlex.join(['systemctl', 'unmask', *found])}"
 
 
 def _is_mask(scene: Scene, folder: str, unit: str) -> bool:
