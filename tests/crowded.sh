@@ -46,7 +46,8 @@ mount -t overlay overlay -o "lowerdir=$others/bin:/usr/bin" /usr/bin 2>/dev/null
     echo "no overlay: no foreign programs in /usr/bin" >&2
 
 # What an installation of ours has here: each call that reads this file fails.
-mkdir -p /etc/zabbix && mount -t tmpfs tmpfs /etc/zabbix
+[ -d /etc/zabbix ] || { mkdir /etc/zabbix && made=/etc/zabbix; }
+mount -t tmpfs tmpfs /etc/zabbix
 echo 'the machine has its own' >/etc/zabbix/zabbix-sockets.toml
 
 for _ in 1 2; do
@@ -60,4 +61,5 @@ env LC_ALL=C LANG=cs_CZ.ISO-8859-2 TZ=Pacific/Chatham HOME="$others/home" COLUMN
     ZABBIX_TOKEN=0 ZABBIX_USER=nobody http_proxy=http://127.0.0.1:9 PYTHONWARNINGS=error \
     NOTIFY_SOCKET="$others/none" STATE_DIRECTORY="$others/state" "$@" <&- || status=$?
 rm -rf "$others" 2>/dev/null || true
+[ -z "${made:-}" ] || { umount "$made" && rmdir "$made"; } || true
 exit $status

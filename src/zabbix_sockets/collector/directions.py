@@ -1,7 +1,7 @@
 """The direction of a connection: inbound, outbound or unknown. These rules alone decide it.
 
-Directions.of() applies them, to one connection. Hot loops can't afford a call for each socket: for
-them Directions has what the local port alone decides by the port (by_port and accepting).
+Directions.of() applies them to one connection. Hot loops can't afford a call for each socket; where
+the local port alone decides, they look the decision up by the port (by_port() and accepting).
 
 The first of these that holds decides:
 
@@ -17,6 +17,12 @@ The first of these that holds decides:
    of these: it is outbound.
 4. A local port that no kernel picks, and a remote one that it might: probably the connection of a
    listener that has closed. It is unknown, and never an upstream.
+
+No rule is needed where a listener's own figures tell of connections: those that wait in its accept
+queue, or are in SYN_RECV, are inbound. Of those that the kernel merely counts the direction is
+unknown (both: iterator.unseen). The totals are counted in the kernel, where what rules 1 and 2
+leave open is outbound (remember() of totals.bpf.c). Unix sockets have no ports: the names of
+listeners decide (single_unix, unix_sums).
 """
 
 from __future__ import annotations
@@ -42,10 +48,10 @@ listener that accepted it; None where that listener has closed, and for the othe
 _INBOUND, _OUTBOUND, _UNKNOWN = (INBOUND, None), (OUTBOUND, None), (UNKNOWN, None)
 
 FIXED_PORT, OUTBOUND_PORT, LISTENING_PORT = range(3)
-"""What a local port alone tells of a connection's direction (Directions.by_port). FIXED_PORT: the
+"""What a local port alone tells of a connection's direction (Directions.by_port()). FIXED_PORT: the
 kernel doesn't pick it, so listeners and the remote port decide. OUTBOUND_PORT: the kernel picks it,
 and no socket listens on it, so the connection is outbound. LISTENING_PORT: the kernel picks it, and
-a socket listens on it, so the local address decides."""
+a socket listens on it, so the local address decides. The first two are ephemeral_flags()'."""
 
 
 @cache
@@ -76,16 +82,15 @@ class Directions:
 
     Attributes:
         ephemeral: 1 at the index of each port's token if the kernel picks that port, else 0.
-        by_port: at the index of each port's token FIXED_PORT, OUTBOUND_PORT or LISTENING_PORT.
-            add_listener() may put another object in its place.
-        accepting: the direction of all connections with a local port, by the port's token; only of
-            ports whose listeners are all on the wildcard address.
+        accepting: the decision for each connection with a local port of which the kernel has
+            decided nothing, by the port's token; only of ports whose listeners are all on the
+            wildcard address.
     """
 
     def __init__(self, encoding: Encoding, family: int, ports: PortRange) -> None:
         self._wildcard = encoding.wildcard[family]
         self.ephemeral = ephemeral_flags(ports, encoding.port(1) != 1)
-        self.by_port: bytes | bytearray = self.ephemeral
+        self._by_port: bytearray | None = None
         self.accepting: dict[int, Direction] = {}
         self._listening: dict[int, dict[AddressToken | int, AddressToken]] = {}
 
@@ -99,14 +104,25 @@ class Directions:
             self.accepting.pop(port, None)
         elif port not in self._listening:
             self.accepting[port] = INBOUND, self._wildcard
-        if self.by_port[port] == OUTBOUND_PORT:
-            if not isinstance(self.by_port, bytearray):
-                self.by_port = bytearray(self.by_port)  # few tables have such a listener
-            self.by_port[port] = LISTENING_PORT
+        if self._by_port and self._by_port[port] == OUTBOUND_PORT:
+            self._by_port[port] = LISTENING_PORT
         addresses = self._listening.setdefault(port, {})
         addresses[address] = address
         if number is not None:
             addresses[number] = address
+
+    def by_port(self) -> bytearray:
+        """Return FIXED_PORT, OUTBOUND_PORT or LISTENING_PORT at the index of each port's token.
+
+        Listeners that are added later change it in place. It takes 64 KB, so it is made for those
+        alone who ask for it.
+        """
+        if self._by_port is None:
+            self._by_port = bytearray(self.ephemeral)
+            for port in self._listening:
+                if self._by_port[port] == OUTBOUND_PORT:
+                    self._by_port[port] = LISTENING_PORT
+        return self._by_port
 
     def accepted_by(self, local_port: int, local: AddressToken | int) -> AddressToken | None:
         """Return the address of the listener at a local endpoint; None: there is none.

@@ -49,7 +49,9 @@ class RowClients:
     def add(self, rows: Iterable[SocketRow]) -> None:
         """Count the established connections among *rows*, whatever their direction."""
         self._counter.update(
-            (row[1], row[3], row[5], row[4]) for row in rows if row[0] == _ESTABLISHED
+            (port, local, device, remote)
+            for state, port, _, local, remote, device, *_ in rows
+            if state == _ESTABLISHED
         )
 
     def settle(self) -> None:
@@ -69,7 +71,7 @@ class RowClients:
             if clients is not None:
                 clients.add(unmapped(decode(remote)), count)
         self._counter.clear()
-        self._sums.bound()
+        self._sums.trim()
 
     def _clients_of(self, port: int, local: AddressToken, device: int) -> Clients | None:
         """Return the clients of the listener that has accepted at a local end; None: none has."""
@@ -84,7 +86,7 @@ class RowClients:
         for (number, server, device), clients in self._sums.by_end.items():
             end = netns, address(server), port(number), device_name(netns, device)
             snapshot.clients.add(end, clients)
-        snapshot.clients.bound()
+        snapshot.clients.trim()
 
 
 class FoldWithClients(TableFold):

@@ -94,9 +94,10 @@ class TableFold:
         close_wait = TcpState.CLOSE_WAIT.value
         first_special = min(listening_state, close_wait)
         directions = self.directions
-        by_port, ephemeral = directions.by_port, directions.ephemeral
+        by_port, ephemeral = directions.by_port(), directions.ephemeral
         accepting, direction_of = directions.accepting.get, directions.of
         connections, owner_of, count_of = sums.connections, by_inode.get, sums.connections.get
+        lowest_uids = sums.uids
         outbound, nobody_or_unowned = OUTBOUND, self._nobody_or_unowned
         for row, sample in zip(rows, samples):  # repeat(0) has no end
             state, lport, rport, laddr, raddr, ifindex, recv, send, uid, inode = row
@@ -112,7 +113,6 @@ class TableFold:
             if state >= first_special:  # one comparison for all others
                 if state == listening_state:
                     self._add_listener(owner, row)
-                    by_port = directions.by_port
                     continue
                 if state == close_wait and owner > UNOWNED:
                     self._add_close_wait(owner, row)
@@ -132,7 +132,7 @@ class TableFold:
             if sample and (state != established or not inode):
                 sample = 0  # noqa: PLW2901  # a second name would cost each socket a store
             count = count_of(key)
-            if count is None:
+            if count is None or uid < lowest_uids[owner]:
                 sums.add(key, uid, quality=sample)
                 continue
             connections[key] = count + 1

@@ -350,7 +350,7 @@ def _without_repeats(
         for port, local in listeners:
             directions.add_listener(port, local)
         for row, message in rows:
-            inode = row[9]
+            inode = row[INODE]
             if inode not in seen:
                 yield row, message
             if inode:

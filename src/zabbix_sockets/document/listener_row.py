@@ -26,7 +26,7 @@ from zabbix_sockets.document.row import (
 from zabbix_sockets.document.totals import ListenerTotals
 from zabbix_sockets.grouping.grouping import Groups
 from zabbix_sockets.model.quality import Quality
-from zabbix_sockets.model.snapshot import ListenerSocket, ListeningEnd, Snapshot, UnixListener
+from zabbix_sockets.model.snapshot import ListenerSocket, Snapshot, UnitEndpoint, UnixListener
 
 _MAX_LABELS = 3
 
@@ -140,7 +140,7 @@ def members_of(snapshot: Snapshot, owners: Collection[int]) -> set[int]:
 
 
 def socket_unit(
-    snapshot: Snapshot, netns: str, members: Collection[int], end: ListeningEnd
+    snapshot: Snapshot, netns: str, members: Collection[int], end: UnitEndpoint
 ) -> str | None:
     """Return the socket unit for which systemd holds a socket at *end*.
 

@@ -169,9 +169,9 @@ def _rank(
 def _add_to(
     others: Others, snapshot: Snapshot, sums: _ListenerSums, facts: set[str], quality: Quality
 ) -> None:
-    """Add a listener without a row of its own to the sums of such *others*."""
+    """Add a listener without a row of its own to *others*, the sums of all of these."""
     port = sums.sockets[0].port
-    is_offered = not sums.netns and not snapshot.ports.low <= port <= snapshot.ports.high
+    is_offered = not sums.netns and not snapshot.ports.has(port)
     others.add(is_offered=is_offered, **_additive(snapshot, sums, facts))
     others.quality += quality
 
@@ -259,7 +259,7 @@ def _listener_row(
         netns=netns,
         container=(sums.containers.pop() or None) if len(sums.containers) == 1 else None,
         socket_unit=socket_unit(snapshot, netns, members, (protocol, address, port, device)),
-        ephemeral=int(snapshot.ports.low <= port <= snapshot.ports.high),
+        ephemeral=int(snapshot.ports.has(port)),
         process=names_label(groups, sums.owners),
         accept_queue_pct=accept_queue(sums.sockets)[2] if is_tcp else None,
         clients=_clients(sums.clients) if is_tcp and sums.is_read and OF_CLIENTS in facts else None,

@@ -103,7 +103,7 @@ def _upstream_line(row: UpstreamRow, ports: PortRange) -> str:
     has picked.
     """
     end = row.id[len(row.process) + 1 :]
-    passing = ports.low <= row.port <= ports.high and is_loopback(parse_address(row.address))
+    passing = ports.has(row.port) and is_loopback(parse_address(row.address))
     return "" if row.protocol != "tcp" or passing else f"upstream\t{row.process}\t{end}"
 
 

@@ -134,7 +134,7 @@ def _services(kind: str, root: str) -> list[ServiceUnit]:
 
 
 class _Found(NamedTuple):
-    """What speaks of a configuration file."""
+    """What uses a configuration file: a service, a running process, or both."""
 
     service: ServiceUnit | None
     running: Running | None

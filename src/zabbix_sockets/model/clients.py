@@ -18,7 +18,7 @@ End = TypeVar("End", bound=Hashable)
 
 _LEAST = 64  # addresses of a listener of which none is forgotten
 
-ListenerEnd = tuple[int, bytes, int, str]
+ListenerEndpoint = tuple[int, bytes, int, str]
 """Network namespace, address, port and device of a listener, as in model.snapshot.Connection."""
 
 
@@ -158,7 +158,7 @@ class ClientSums(Generic[End]):
         else:
             known.merge(clients)
 
-    def bound(self) -> None:
+    def trim(self) -> None:
         """Forget addresses of the listeners with most of them, until there are few enough."""
         kept = sum(len(each) for each in self.by_end.values())
         while kept > self._most:

@@ -94,6 +94,20 @@ def number(text: str, least: int, most: int, what: str) -> int:
     return int(text)
 
 
+def printable_name(most: int) -> Callable[[str], str]:
+    """Return the parser of a name of 1 to *most* printable characters, not all of them spaces.
+
+    It raises ValueError for any other text.
+    """
+
+    def parse(text: str) -> str:
+        if not text.strip() or not text.isprintable() or len(text) > most:
+            raise ValueError(f"not a name of 1 to {most} printable characters")
+        return text
+
+    return parse
+
+
 def name(text: str) -> str:
     """Return *text*, a name.
 

@@ -13,7 +13,7 @@ from zabbix_sockets.model.wire import OWN_NETNS
 
 TYPE_CHECKING = False  # as in zabbix_sockets/__init__.py
 if TYPE_CHECKING:  # a call without them does without the modules
-    from zabbix_sockets.model.clients import ClientSums, ListenerEnd
+    from zabbix_sockets.model.clients import ClientSums, ListenerEndpoint
     from zabbix_sockets.model.totals import Totals
 
 INBOUND, OUTBOUND, UNKNOWN = "inbound", "outbound", "unknown"
@@ -137,9 +137,10 @@ class UnixListener(NamedTuple):
     uid: Optional[int]
 
 
-ListeningEnd = tuple[str, bytes, int, str]
-"""At what a socket listens: the protocol, the packed address, the port, the safe name of the device
-that it is bound to (empty: none). Of a unix socket its name as of UnixListener, 0 and empty."""
+UnitEndpoint = tuple[str, bytes, int, str]
+"""At what a socket unit listens: the protocol, the packed address, the port, the safe name of the
+device that it is bound to (empty: none). Of a unix socket its name as of UnixListener, 0 and
+empty."""
 
 
 class Connection(NamedTuple):
@@ -173,11 +174,20 @@ class Connection(NamedTuple):
 
 
 class PortRange(NamedTuple):
-    """ip_local_port_range of a namespace, less what ip_local_reserved_ports takes."""
+    """The ports that the kernel picks in a namespace: ip_local_port_range.
+
+    Attributes:
+        low, high: the first and the last one.
+        size: the number of them that ip_local_reserved_ports doesn't reserve.
+    """
 
     low: int
     high: int
     size: int
+
+    def has(self, port: int) -> bool:
+        """Whether the kernel picks *port*, unless it is reserved."""
+        return self.low <= port <= self.high
 
 
 HOST_ADDRESS, BRIDGE_ADDRESS, LOOPBACK_ADDRESS = "", "bridge", "loopback"
@@ -327,7 +337,7 @@ class Snapshot:
         self.drops: dict[tuple[int, int], int] = {}
         self.unix: Optional[UnixSockets] = None  # None: they are not known, such as with a filter
         # For which socket units systemd listens; empty if it holds no listener.
-        self.socket_units: dict[ListeningEnd, str] = {}
+        self.socket_units: dict[UnitEndpoint, str] = {}
         self.uids: dict[int, int] = {}  # owner: lowest uid seen on its sockets
         self.fds_limits: dict[int, int] = {}  # process: soft RLIMIT_NOFILE
         self.namespaces: dict[int, Namespace] = {}  # others that were found, by number
@@ -337,7 +347,7 @@ class Snapshot:
         self.selected: Optional[frozenset[int]] = None  # the namespaces in the lists; None: all
         self.filter = ""  # the expression that every socket here matches
         self.totals: Optional[Totals] = None  # of the namespaces in the lists; None: not loaded
-        self.clients: Optional[ClientSums[ListenerEnd]] = None  # None: nobody asked for them
+        self.clients: Optional[ClientSums[ListenerEndpoint]] = None  # None: nobody asked for them
         self.counted: list[Process] = []  # for each of the totals' processes one that stands for it
 
     def listed(self) -> "Snapshot":

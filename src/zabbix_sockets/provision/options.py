@@ -4,7 +4,7 @@ import re
 from typing import Annotated, NamedTuple, Optional
 
 from zabbix_sockets.model.errors import UsageError
-from zabbix_sockets.model.option import Option, Section, seconds
+from zabbix_sockets.model.option import Option, Section, printable_name, seconds
 from zabbix_sockets.provision.frontend import Frontend, parse_frontend
 from zabbix_sockets.provision.interfaces import Interface, parse_interface
 from zabbix_sockets.provision.macros import Macro, identity, parse_macro
@@ -14,6 +14,7 @@ DEFAULT_GROUP = "Linux servers"
 """A host group that every new Zabbix server has, with the rights that people gave on it."""
 
 _MAX_HOST, _MAX_NAME = 128, 255
+_parse_name = printable_name(_MAX_NAME)
 _HOST = re.compile(r"[0-9A-Za-z_. -]+")
 
 
@@ -58,12 +59,6 @@ def parse_host(text: str) -> str:
 def _parse_path(text: str) -> str:
     if not text or "\0" in text:
         raise ValueError("not the name of a file")
-    return text
-
-
-def _parse_name(text: str) -> str:
-    if not text.strip() or not text.isprintable() or len(text) > _MAX_NAME:
-        raise ValueError(f"not a name of 1 to {_MAX_NAME} printable characters")
     return text
 
 

@@ -9,6 +9,7 @@ import errno
 import os
 import struct
 
+from zabbix_sockets.model import shortage
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 
 NLMSGHDR = struct.Struct("=IHHII")  # len, type, flags, seq, pid
@@ -51,6 +52,8 @@ def is_end(data: memoryview | bytes, at: int) -> bool:
 
 
 def _refusal(number: int) -> SourceUnavailableError:
-    if number == errno.ENOENT:
+    if number == errno.ENOENT:  # sock_diag(7) alone answers so
         return SourceUnavailableError("the kernel has no diag module for it")
-    return SourceUnavailableError(f"the kernel refused the dump: {os.strerror(number)}")
+    reason = os.strerror(number)
+    shortage.note(OSError(number, reason))
+    return SourceUnavailableError(f"the kernel refused the dump: {reason}")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from zabbix_sockets.model.addresses import parse_address
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.names import safe_name
-from zabbix_sockets.model.snapshot import ListeningEnd
+from zabbix_sockets.model.snapshot import UnitEndpoint
 from zabbix_sockets.model.wire import UNIX
 from zabbix_sockets.readers.unit_files import UnitFolders, settings_of
 
@@ -28,7 +28,7 @@ _PORTS = range(1, 65_536)
 _FORMER_RUN = "/var/run/"
 
 
-def read_socket_units(deadline: Deadline, root: str = "") -> dict[ListeningEnd, str]:
+def read_socket_units(deadline: Deadline, root: str = "") -> dict[UnitEndpoint, str]:
     """Return the name of the socket unit, such as ssh.socket, of each end that just one has.
 
     The ends of units that aren't started are among them. There are none of units whose files can't
@@ -39,7 +39,7 @@ def read_socket_units(deadline: Deadline, root: str = "") -> dict[ListeningEnd, 
     if not os.path.isdir(root + _RUNS):
         return {}
     folders = UnitFolders(_SUFFIX, root)
-    found: dict[ListeningEnd, set[str]] = {}
+    found: dict[UnitEndpoint, set[str]] = {}
     for name in _units(folders):
         if deadline.passed():
             break
@@ -62,7 +62,7 @@ def _units(folders: UnitFolders) -> list[str]:
     )[:_MAX_UNITS]
 
 
-def _ends_of(name: str, folders: UnitFolders, root: str) -> Iterator[ListeningEnd]:
+def _ends_of(name: str, folders: UnitFolders, root: str) -> Iterator[UnitEndpoint]:
     """Yield at what the unit *name* listens; an address may come twice.
 
     That is nothing of one that is masked, or a link to another unit's file.
@@ -101,7 +101,7 @@ def _expanded(value: str, name: str) -> str:
     return text.replace("\0", "%")
 
 
-def _ends(protocol: str, address: str, device: str) -> Iterator[ListeningEnd]:
+def _ends(protocol: str, address: str, device: str) -> Iterator[UnitEndpoint]:
     """Yield the ends of an address as of socket_address_parse(); none if it is not understood."""
     if address[0] in "/@":
         if protocol != "udp":

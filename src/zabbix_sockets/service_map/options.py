@@ -4,7 +4,7 @@ import ipaddress
 from typing import Annotated, NamedTuple, Optional
 
 from zabbix_sockets.model.errors import UsageError
-from zabbix_sockets.model.option import Option, Section, name, number, seconds
+from zabbix_sockets.model.option import Option, Section, name, number, printable_name, seconds
 from zabbix_sockets.provision.frontend import Frontend, parse_frontend
 from zabbix_sockets.provision.options import LoginOptions, parse_host
 
@@ -13,12 +13,6 @@ URL = "ZABBIX_URL"
 MAP, DOT, JSON = "map", "dot", "json"
 _MAX_MAP_NAME = 100
 """The longest name of a map: those of its submaps have a group behind it, up to 128."""
-
-
-def _parse_map_name(text: str) -> str:
-    if not text.strip() or not text.isprintable() or len(text) > _MAX_MAP_NAME:
-        raise ValueError(f"not a name of 1 to {_MAX_MAP_NAME} printable characters")
-    return text
 
 
 def parse_alias(text: str) -> tuple[str, str]:
@@ -180,7 +174,7 @@ class UpkeepOptions(NamedTuple):
 class MapOptions(NamedTuple):
     """The options of `provision map`."""
 
-    name: Annotated[str, Option("", "the map's name", "NAME", _parse_map_name)]
+    name: Annotated[str, Option("", "the map's name", "NAME", printable_name(_MAX_MAP_NAME))]
     url: Annotated[
         Optional[Frontend],
         Option("--url", f"the Zabbix frontend's address (default: {URL})", "URL", parse_frontend),

@@ -16,7 +16,7 @@ from zabbix_sockets.terminal.clients import (
     render_clients,
 )
 from zabbix_sockets.terminal.layout import Style
-from zabbix_sockets.terminal.monitor import GONE, NEW, Moment, RenderedTable
+from zabbix_sockets.terminal.monitor import GONE, NEW, Moment, RenderedTable, count_changes
 
 ByKey = Mapping[ClientKey, Client]
 
@@ -46,9 +46,7 @@ class ClientChanges:
 
     def counts(self) -> tuple[int, int, int]:
         """Return the number of clients that there are, of new ones, and of those that are gone."""
-        changes = [row.change for row in self._rows]
-        gone = changes.count(GONE)
-        return len(changes) - gone, changes.count(NEW), gone
+        return count_changes([row.change for row in self._rows])
 
     def json_rows(self) -> list[JsonObject]:
         """Return the objects of the rows, in their order, as `show clients --json` has them."""

@@ -43,6 +43,15 @@ class Moment(Generic[T]):
         self.notes = notes
 
 
+def count_changes(changes: Sequence[str | None]) -> tuple[int, int, int]:
+    """Return the number of rows that there are, of new ones, and of those that are gone.
+
+    *changes* are the values of their field `change`.
+    """
+    gone = changes.count(GONE)
+    return len(changes) - gone, changes.count(NEW), gone
+
+
 class RenderedTable(NamedTuple):
     """A table: its *text*, titles that had no room, and the number of rows that had none."""
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from zabbix_sockets.document.record import JsonObject
 from zabbix_sockets.model.socket import Socket
 from zabbix_sockets.terminal.layout import Style
-from zabbix_sockets.terminal.monitor import GONE, NEW, Moment, RenderedTable
+from zabbix_sockets.terminal.monitor import GONE, NEW, Moment, RenderedTable, count_changes
 from zabbix_sockets.terminal.sockets import (
     ShownSocket,
     omitted_socket_columns,
@@ -48,9 +48,7 @@ class SocketChanges:
 
     def counts(self) -> tuple[int, int, int]:
         """Return the number of sockets that there are, of new ones, and of those that are gone."""
-        changes = [row.change for row in self._rows]
-        gone = changes.count(GONE)
-        return len(changes) - gone, changes.count(NEW), gone
+        return count_changes([row.change for row in self._rows])
 
     def json_rows(self) -> list[JsonObject]:
         """Return the objects of the rows, as `show sockets --json` has them."""

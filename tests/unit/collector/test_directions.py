@@ -109,13 +109,20 @@ def test_ports_decide_without_a_listener(
     st.sampled_from([FIXED, PICKED, FIXED + 1, PICKED + 1]),
     st.sampled_from([HERE, THERE]),
     st.sampled_from([FIXED, PICKED]),
+    st.integers(0, 3),
 )
 def test_what_the_local_port_alone_decides(
-    listeners: list[tuple[int, bytes]], local_port: int, local: bytes, remote_port: int
+    listeners: list[tuple[int, bytes]], local_port: int, local: bytes, remote_port: int, asked: int
 ) -> None:
-    """The hot path's two short ways say what is decided for every address and remote port."""
+    """The hot path's two short ways say what is decided for every address and remote port.
+
+    They do whenever they were asked for, since listeners may come after that.
+    """
     directions = of_records()
-    for port, address in listeners:
+    by_port = None
+    for at, (port, address) in enumerate(listeners):
+        if at == asked:
+            by_port = directions.by_port()
         directions.add_listener(port, address, fold_address(address))
     decided = directions.of(local_port, local, remote_port)
     if local_port in directions.accepting:
@@ -123,10 +130,11 @@ def test_what_the_local_port_alone_decides(
     listened = any(port == local_port for port, _ in listeners)
     picked = local_port in (PICKED, PICKED + 1)
     expected = (LISTENING_PORT if listened else OUTBOUND_PORT) if picked else FIXED_PORT
-    assert directions.by_port[local_port] == expected
+    assert directions.by_port()[local_port] == expected
+    assert by_port is None or by_port is directions.by_port()
     if expected == OUTBOUND_PORT:
         assert decided == (OUTBOUND, None)
-    assert directions.ephemeral == of_records().by_port  # no table's listeners are another's
+    assert directions.ephemeral == of_records().by_port()  # no table's listeners are another's
 
 
 def test_each_table_has_its_own_listeners() -> None:

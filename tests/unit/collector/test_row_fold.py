@@ -3,7 +3,7 @@
 import ipaddress
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytest
@@ -38,6 +38,8 @@ V6 = [
     socket.inet_pton(socket.AF_INET6, text)
     for text in ("::", "::1", "fe80::1", "::ffff:127.0.0.1", "::ffff:192.0.2.5")
 ]
+PICKED = messages.ENCODING.port(40000)
+"""The token of a port that the kernel picks."""
 OWNERS = {inode: 2 + inode % 3 for inode in range(1, 30)}  # the inodes from 30 on have none
 
 
@@ -254,6 +256,29 @@ def test_lowest_uid_of_an_owner() -> None:
     fold = TableFold(Table("tcp", AF_INET), messages.ENCODING, PORTS, {3: 2, 4: 2, 5: 2})
     fold.add([row, (*row[:8], 33, 4), (*row[:8], 500, 5)])
     assert moved(fold).uids == {2: 33}
+
+
+def test_lowest_uid_of_equal_connections() -> None:
+    """It counts of each of them, also of those that have a key already."""
+    row: SocketRow = (1, PICKED, 80, b"\x7f\0\0\1", b"\x7f\0\0\1", 0, 0, 0, 1000, 3)
+    fold = TableFold(Table("tcp", AF_INET), messages.ENCODING, PORTS, {3: 2, 4: 2, 5: 2})
+    fold.add([row, (*row[:8], 33, 4), (*row[:8], 500, 5)])
+    assert list(fold.sums.connections.values()) == [3]
+    assert moved(fold).uids == {2: 33}
+
+
+def test_listener_that_is_known_amid_a_batch() -> None:
+    """Whoever makes the rows may add a listener while they are counted, on any port."""
+    fold = TableFold(Table("tcp", AF_INET), messages.ENCODING, PORTS, {3: 2, 4: 2})
+    row: SocketRow = (1, PICKED, 80, b"\x7f\0\0\1", b"\x7f\0\0\1", 0, 0, 0, 0, 3)
+
+    def rows() -> Iterator[SocketRow]:
+        yield row
+        fold.directions.add_listener(PICKED, bytes(4))
+        yield (*row[:9], 4)
+
+    fold.add(rows())
+    assert sorted(each.direction for each in moved(fold).connections) == [INBOUND, OUTBOUND]
 
 
 @pytest.mark.parametrize("repeated", [False, True])

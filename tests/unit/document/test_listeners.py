@@ -11,7 +11,7 @@ from zabbix_sockets.document.listeners import listener_rows
 from zabbix_sockets.document.row import netns_labels
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Groups
 from zabbix_sockets.model import gaps
-from zabbix_sockets.model.clients import ClientSums, ListenerEnd
+from zabbix_sockets.model.clients import ClientSums, ListenerEndpoint
 from zabbix_sockets.model.gaps import NAMESPACE, TABLE, Gap
 from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
@@ -377,7 +377,7 @@ def test_clients() -> None:
 
 
 def come(
-    clients: ClientSums[ListenerEnd], netns: int, device: str, address: bytes, times: int
+    clients: ClientSums[ListenerEndpoint], netns: int, device: str, address: bytes, times: int
 ) -> None:
     """Let so many connections come from *address* to the listener on port 80."""
     clients.of((netns, ANY, 80, device)).add(address, times)

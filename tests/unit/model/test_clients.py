@@ -88,8 +88,8 @@ def million() -> ClientSums[str]:
             crowded.add(address(MILLION + 7))
             quiet.add(address(number // 5000))
         if number % 10_000 == 0:
-            sums.bound()
-    sums.bound()
+            sums.trim()
+    sums.trim()
     return sums
 
 
@@ -139,7 +139,7 @@ def test_estimates_are_not_biased() -> None:
         for at in range(distinct):
             clients.add(source.randbytes(16))
             if at % 100 == 0:
-                sums.bound()
+                sums.trim()
         error = clients.distinct_error_pct / 100 * distinct
         within.update(
             times for times in (1, 2, 4) if abs(clients.distinct - distinct) <= times * error
@@ -157,7 +157,7 @@ def test_merged_estimates() -> None:
         if at % 8 == 0:
             sums.of(1).add(address(100_000 + at))
         if at % 100 == 0:
-            sums.bound()
+            sums.trim()
     both = merged([sums.of(0), sums.of(1)])
     assert both.connections == 22_500
     assert abs(both.distinct - 22_500) <= 22_500 * 4 * both.distinct_error_pct / 100
@@ -181,7 +181,7 @@ def test_so_many_listeners_that_none_has_many() -> None:
     for listener in range(10):
         for at in range(64 + 100 * (listener == 3)):
             sums.of(listener).add(address(at))
-    sums.bound()
+    sums.trim()
     exact = [each.distinct_error_pct == 0 for each in sums.by_end.values()]
     assert exact == [True, True, True, False, *[True] * 6]
     assert sums.of(0).distinct == 64

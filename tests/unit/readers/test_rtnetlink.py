@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.readers import rtnetlink
@@ -71,6 +72,17 @@ def test_error_of_the_kernel() -> None:
     """It is that of a source that can't be read, in the system's words."""
     with pytest.raises(SourceUnavailableError, match=os.strerror(errno.EPERM)):
         decoded(struct.pack("=IHHIIi", 20, NLMSG_ERROR, 0, 1, 0, -errno.EPERM))
+
+
+def test_dump_that_ends_with_an_error() -> None:
+    """What came before is not all, so it is none; want of memory is counted as such."""
+    before = shortage.times()
+    with pytest.raises(SourceUnavailableError, match=os.strerror(errno.ENOMEM)):
+        decoded(
+            message(socket.AF_INET, attribute(1, V4)),
+            struct.pack("=IHHIIi", 20, NLMSG_DONE, 0, 1, 0, -errno.ENOMEM),
+        )
+    assert shortage.times() == before + 1
 
 
 @given(st.binary(max_size=200))

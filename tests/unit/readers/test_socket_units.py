@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.snapshot import ListeningEnd
+from zabbix_sockets.model.snapshot import UnitEndpoint
 from zabbix_sockets.readers.socket_units import read_socket_units
 
 ETC, RUN, LIB = "etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system"
@@ -25,7 +25,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def ends_of(root: Path, seconds: float = 60) -> dict[ListeningEnd, str]:
+def ends_of(root: Path, seconds: float = 60) -> dict[UnitEndpoint, str]:
     """Return what there is below *root*."""
     return read_socket_units(Deadline(seconds), str(root))
 
@@ -65,7 +65,7 @@ def write(root: Path, place: str, text: str) -> None:
         ("[Install]\nListenStream=22", []),
     ],
 )  # fmt: skip
-def test_addresses(root: Path, setting: str, ends: list[ListeningEnd]) -> None:
+def test_addresses(root: Path, setting: str, ends: list[UnitEndpoint]) -> None:
     """An address is what systemd makes of it; of others nothing is said."""
     write(root, f"{LIB}/my-web.socket", f"[Socket]\n{setting}\n")
     joined = "\\\n" in setting

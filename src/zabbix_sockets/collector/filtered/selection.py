@@ -81,7 +81,10 @@ class Selection:
             raise _no_marks()
 
     def _looked_up(self, leaf: Leaf, _wanted: bool) -> Node:
-        """Replace a name that means the same in all network namespaces."""
+        """Return the condition *leaf* with its user, cgroup or device looked up.
+
+        These mean the same in all network namespaces; other conditions are returned as they are.
+        """
         if not isinstance(leaf, NameCondition):
             return leaf
         if leaf.what == "user":

@@ -19,7 +19,7 @@ from zabbix_sockets.collector.sums import MAX_DISTINCT
 from zabbix_sockets.collector.table_readers import TCP_TABLES, tcp_rows
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.addresses import IPV4_LENGTH, unmapped
-from zabbix_sockets.model.clients import Clients, ClientSums, ListenerEnd
+from zabbix_sockets.model.clients import Clients, ClientSums, ListenerEndpoint
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import DeviceName, ListenerSocket, Snapshot
@@ -63,11 +63,11 @@ def add_clients(
     inode number of the caller's network namespace; *own_only*: those of others are left out.
     """
     assert plan.open_iterator
-    low, high, _ = snapshot.ports
     # What these accepted looks as if connect(2) had taken its port, until the pass has met them.
-    passes = (
-        2 if any(not each.backlog and low <= each.port <= high for each in _tcp(snapshot)) else 1
+    is_undecided = any(
+        not each.backlog and snapshot.ports.has(each.port) for each in _tcp(snapshot)
     )
+    passes = 2 if is_undecided else 1
     try:
         for _ in range(passes):
             found = RecordClients(snapshot, netns, device_name, own_only=own_only)
@@ -101,7 +101,7 @@ class RecordClients:
     def __init__(
         self, snapshot: Snapshot, netns: int, device_name: DeviceName, *, own_only: bool = False
     ) -> None:
-        self.sums: ClientSums[ListenerEnd] = ClientSums()
+        self.sums: ClientSums[ListenerEndpoint] = ClientSums()
         self._directions = DirectionsByTable(snapshot.listeners, ENCODING, snapshot.ports)
         self._netns = netns
         self._device_name = device_name
@@ -143,12 +143,13 @@ class RecordClients:
             else:
                 clients.add(data[_ADDRESS_AT : _ADDRESS_AT + IPV4_LENGTH], count)
         counter.clear()
-        self.sums.bound()
+        self.sums.trim()
 
     def _clients_of(self, end: bytes) -> Clients | None:
-        """Return the clients of the listener that accepted at a local end; None: none did.
+        """Return the clients of the listener at a connection's local end.
 
-        *end* is the part of a record before the inode.
+        *end* is the part of a record before the inode. None: no listener is there, or its namespace
+        is left out.
         """
         if end not in self._by_end:
             if len(self._by_end) > MAX_DISTINCT:  # a proxy that takes any address (TPROXY)

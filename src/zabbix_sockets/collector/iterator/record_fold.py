@@ -280,8 +280,7 @@ class RecordFold:
         if kind == records.KIND_INBOUND:  # a proxy that takes any address (TPROXY)
             bound = 0 if state == _CLOSE_WAIT else bound
             return *head, 0, bound, b"", netns, 0
-        low, high, _ = self._ports
-        remote_port = low if low <= remote_port <= high else 0
+        remote_port = self._ports.low if self._ports.has(remote_port) else 0
         if kind == records.KIND_OUTBOUND:
             bound = device = 0
         elif not ipv6:

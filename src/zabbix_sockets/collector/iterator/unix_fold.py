@@ -2,8 +2,9 @@
 
 Connected ones are counted by their owners and, undecoded, by the name that they are bound to: an
 accepted socket has the very name of its listener, an object of the kernel, which tells it also from
-one that another listener of an equal name has accepted. The names themselves come with listeners
-alone.
+one that another listener of an equal name has accepted. (The kernel may give the address of a name
+that is gone to a new one during the pass: of two listeners with one it is not known then which has
+accepted what.) The names themselves come with listeners alone.
 """
 
 from __future__ import annotations
@@ -99,8 +100,8 @@ class UnixFold:
         names = self._whole_names()
         for owner, netns, number, queue, backlog, uid, inode in self._listeners.values():
             if number in names:  # else it was being closed
-                owners = self._owners.by_inode.get(inode, owner)
-                listener = ListeningUnix(netns, names[number], owners, queue, backlog, uid)
+                held_by = self._owners.by_inode.get(inode, owner)
+                listener = ListeningUnix(netns, names[number], held_by, queue, backlog, uid)
                 sums.add_listener(number, listener)
         sums.move(snapshot, self._owners)
 

@@ -11,7 +11,7 @@ from zabbix_sockets.model import gaps
 from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import Process, Query
-from zabbix_sockets.model.wire import SocketRow
+from zabbix_sockets.model.wire import INODE, SocketRow
 from zabbix_sockets.readers.proc.mounts import Mounts
 from zabbix_sockets.readers.proc.process import (
     CAP_DAC_READ_SEARCH,
@@ -43,7 +43,7 @@ class CgroupOwners(Owners):
         """Yield the rows without their cgroups, and add the owner of each by its inode."""
         by_inode, numbers = self.by_inode, self._numbers
         for cgroup, row in rows:
-            inode = row[9]
+            inode = row[INODE]
             if not inode:
                 pass  # an orphan, or not accepted yet: nobody's
             elif not cgroup:

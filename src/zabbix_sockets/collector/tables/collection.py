@@ -76,7 +76,7 @@ class TableCollection:
         snapshot: the Snapshot to fill, which has no sockets yet.
     """
 
-    # What a FilteredCollection must not do: it reads matching TCP and UDP sockets alone, once.
+    # False in FilteredCollection, which reads the matching TCP and UDP sockets alone, and once.
     _may_read_listeners_first = True
     _may_read_time_wait_apart = True
     _may_read_unix = True
@@ -130,7 +130,7 @@ class TableCollection:
         started = monotonic()
         self._read_own()
         if self._query.netns != OWN:
-            self._visit(scan_seconds=monotonic() - started)
+            self._read_others(scan_seconds=monotonic() - started)
         if self._sampler:
             snapshot.lacks_limited_times = self._sampler.lacks_limited_times
         if snapshot.unmeasured and OWN_NETNS in snapshot.unmeasured:
@@ -252,7 +252,7 @@ class TableCollection:
         self._room -= len(fold.sums.connections)
         fold.move(self._snapshot, self._device_name)
 
-    def _visit(self, scan_seconds: float) -> None:
+    def _read_others(self, scan_seconds: float) -> None:
         """Read the other namespaces, as many as the time allows.
 
         *scan_seconds* is the time that the own one took.

@@ -2,9 +2,9 @@
 
 A proxy has a hundred thousand of them, and no process holds one. Of the two endpoints of each one
 is left out that is distinct for each socket: a Counter counts the other one, which is decoded once
-for all equal ones. Which one that is depends on what the local port tells of the direction
-(directions.Directions.by_port): the local endpoint is counted of a FIXED_PORT, the remote one of an
-OUTBOUND_PORT, and both of a LISTENING_PORT.
+for all equal ones. What the local port tells of the direction (Directions.by_port()) decides which
+one: with a FIXED_PORT the local endpoint is counted, with an OUTBOUND_PORT the remote one. The few
+sockets with a LISTENING_PORT are added one by one, with both.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _STATE = TcpState.TIME_WAIT.value
 
 
 def _selecting(told: int) -> bytes:
-    """Return the table for bytes.translate() that makes 1 of *told*, and 0 of all others."""
+    """Return the table for bytes.translate() that makes 1 of the byte *told*, and 0 of others."""
     return bytes(number == told for number in range(256))
 
 
@@ -77,7 +77,7 @@ def add_time_wait(plan: Plan, folds: Mapping[int, TableFold], deadline: Deadline
         return False
     finally:
         for fold in by_family.values():
-            fold.finish()
+            fold.drain()
     return True
 
 
@@ -91,7 +91,7 @@ class TimeWaitFold:
     def __init__(self, fold: TableFold) -> None:
         self._fold = fold
         self._ephemeral = fold.directions.ephemeral
-        self._by_port = fold.directions.by_port
+        self._by_port = fold.directions.by_port()
         self._local: Counter[tuple[LocalEndpoint, int]] = Counter()
         self._remote: Counter[tuple[bytes]] = Counter()
 
@@ -108,9 +108,9 @@ class TimeWaitFold:
             for both in compress(endpoints.both(), told.translate(_IS_LISTENING)):
                 self._add_both(both)
         if len(self._local) + len(self._remote) > MAX_DISTINCT:
-            self.finish()
+            self.drain()
 
-    def finish(self) -> None:
+    def drain(self) -> None:
         """Add what has been counted to the table's sums."""
         add = self._fold.sums.add
         for end, count in self._remote.items():

@@ -25,19 +25,19 @@ class UnixRows:
     def add(self, rows: Iterable[UnixRow], netns: int) -> None:
         """Add the rows of sockets in the namespace *netns*."""
         by_inode, sums = self._owners.by_inode, self._sums
+        add_connected, add_accepted = sums.add_connected, sums.add_accepted
         for _, state, inode, name, which, _, queue, backlog, uid in rows:
             owner = abs(by_inode.get(inode, UNOWNED)) if inode else NOBODY
-            bound = name, which
             if state == _LISTEN:
                 told = _known(queue), _known(backlog), _known(uid)
-                sums.add_listener(bound, ListeningUnix(netns, name, owner, *told))
+                sums.add_listener((name, which), ListeningUnix(netns, name, owner, *told))
                 continue
             if inode:
-                sums.add_connected(owner, netns)
+                add_connected(owner, netns)
                 if name:
-                    sums.add_accepted(netns, bound)
+                    add_accepted(netns, (name, which))
             elif name:
-                sums.add_waiting(netns, bound)
+                sums.add_waiting(netns, (name, which))
 
     def forget(self, netns: int) -> None:
         """Take back what was added of the namespace *netns*, which is gone."""

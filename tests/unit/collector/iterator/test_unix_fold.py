@@ -95,6 +95,12 @@ def test_accepted_by_address() -> None:
     assert sorted(found.connected.values()) == [2, 3]
 
 
+def test_address_that_is_used_again() -> None:
+    """A name may have the address of one that went during the pass: what is whose isn't known."""
+    rows = [listener(9, PATH, inode=7), listener(9, PATH, inode=6), unix(name=9, pid=11)]
+    assert [each.accepted for each in moved(fold(rows)).listeners] == [None, None]
+
+
 def test_shared_sockets_count_once() -> None:
     """A socket that processes share is one, of all of them; so is a listener."""
     shared = {"flags": bpf.SHARED, "inode": 70}

@@ -108,7 +108,7 @@ def test_as_row_by_row(case: tuple[Table, list[SocketRow], list[SocketRow]]) -> 
     apart = TimeWaitFold(fold)
     for ends in ends_of(table, rows):
         apart.add(ends)
-    apart.finish()
+    apart.drain()
     assert counted(fold) == counted(fold_of(table, listeners + rows))
 
 
@@ -125,7 +125,7 @@ def test_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for ends in ends_of(table, rows):
         apart.add(ends)
         assert len(apart._remote) <= 10
-    apart.finish()
+    apart.drain()
     assert sum(fold.sums.connections.values()) == 300
     assert len(fold.sums.connections) <= 21
     assert fold.sums.overflowed
@@ -144,7 +144,7 @@ def test_clients_take_no_keys() -> None:
         for ends in ends_of(table, rows):
             apart.add(ends)
     assert len(apart._local) <= 4
-    apart.finish()
+    apart.drain()
     assert len(fold.sums.connections) <= 4
 
 
