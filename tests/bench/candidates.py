@@ -148,7 +148,7 @@ def versions(python: str) -> dict[str, str]:
 
 def has_product(python: str) -> bool:
     """Whether that is an interpreter which has zabbix_sockets."""
-    return bool(shutil.which(python) and _product(python))
+    return bool(shutil.which(python) and product(python))
 
 
 def _by_turns(now: Version, before: Version | None) -> Iterator[Candidate]:
@@ -178,7 +178,7 @@ def _calls(version: Version) -> list[Candidate]:
 
 def _agent(python: str) -> Candidate:
     """What an idle host pays: the UserParameter of conf/, of an agent without any privilege."""
-    command = _product(python, "get", "--", "")
+    command = product(python, "get", "--", "")
     agent = Candidate("agent", command, check=_document_of(None), idle=True)
     if os.geteuid():
         return agent
@@ -215,7 +215,7 @@ def _with_clients(own: Candidate) -> Candidate:
 def _own(python: str, source: str, *options: str) -> Candidate:
     get = ("get", "--timeout", "30", "--max-bytes", "500000")
     options = ("--active-within", "3600", *options)  # all connections count
-    command = _product(python, *get, "--source", source, *options)
+    command = product(python, *get, "--source", source, *options)
     return Candidate(source, command, SOURCES[source], _document_of(source))
 
 
@@ -243,7 +243,7 @@ def _python(python: str, module: str, *arguments: str) -> tuple[str, ...]:
     return (python, "-I", *arguments) if found else ()
 
 
-def _product(python: str, *arguments: str) -> tuple[str, ...]:
+def product(python: str, *arguments: str) -> tuple[str, ...]:
     """The product's command, started as the packages' launcher does (packaging/root/start.py)."""
     run = "from zabbix_sockets.command.cli import main; main()"
     return _launched(python, "zabbix_sockets", run, *arguments)

@@ -53,10 +53,11 @@ def pinned(python: str, directory: Path) -> Iterator[Pins]:
 
 
 @contextmanager
-def product_pinned(python: str, folder: Path) -> Iterator[Pins]:
+def product_pinned(python: str, folder: Path, *options: str) -> Iterator[Pins]:
     """Pin the iterators of *python*'s zabbix_sockets alone, in a new bpffs at *folder*.
 
-    Without the privilege to mount one there is no folder, and `product` says why.
+    *options* are those of `load`. Without the privilege to mount a bpffs there is no folder, and
+    `product` says why.
     """
     folder.mkdir()
     folder = folder.resolve()
@@ -65,7 +66,7 @@ def product_pinned(python: str, folder: Path) -> Iterator[Pins]:
         return
     verb = (python, "-I", "-m", "zabbix_sockets")
     try:
-        why_not = _why_not([*verb, "load", "--pins", str(folder)])
+        why_not = _why_not([*verb, "load", "--pins", str(folder), *options])
         yield Pins(str(folder), why_not)
         if not why_not:
             _run([*verb, "unload", "--pins", str(folder)])

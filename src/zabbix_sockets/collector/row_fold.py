@@ -26,6 +26,7 @@ from zabbix_sockets.model.snapshot import (
     Snapshot,
 )
 from zabbix_sockets.model.wire import (
+    INODE,
     LISTENING,
     AddressToken,
     Drops,
@@ -138,6 +139,23 @@ class TableFold:
             connections[key] = count + 1
             if sample:
                 add_to(sums.qualities, key, sample)
+
+    def add_listeners(self, rows: Iterable[SocketRow]) -> None:
+        """Count *rows*, all of which are of listening sockets.
+
+        It takes none of the memory by which add() decides directions (Directions.by_port()).
+        """
+        for row in rows:
+            inode = row[INODE]
+            owner = self._by_inode.get(inode)
+            if owner is None:
+                owner = self._nobody_or_unowned(inode)
+            elif owner > 0:
+                self._by_inode[inode] = -owner
+            else:
+                continue  # counted already
+            if owner is not None:
+                self._add_listener(owner, row)
 
     def has_counted(self, inode: int) -> bool:
         """Whether a socket of that inode was counted; False for 0, which many sockets have."""

@@ -14,7 +14,7 @@ from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.model.option import Option, Section, seconds
 from zabbix_sockets.model.paths import PINS
 from zabbix_sockets.provision.frontend import Frontend, parse_frontend
-from zabbix_sockets.provision.options import LoginOptions, parse_host
+from zabbix_sockets.provision.options import LOGIN, LoginOptions, parse_host
 from zabbix_sockets.terminal.layout import style_of
 
 _API_SECONDS = 10.0
@@ -71,13 +71,7 @@ class CheckOptions(NamedTuple):
         ),
     ] = SECONDS
     server: Annotated[ServerOptions, Section("server")] = ServerOptions()
-    login: Annotated[
-        LoginOptions,
-        Section(
-            "login",
-            "Without these: ZABBIX_TOKEN, or ZABBIX_USER and ZABBIX_PASSWORD, or you are asked.",
-        ),
-    ] = LoginOptions()
+    login: Annotated[LoginOptions, LOGIN] = LoginOptions()
 
 
 def check(options: CheckOptions, _call: Call) -> int:

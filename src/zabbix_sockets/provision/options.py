@@ -128,6 +128,12 @@ class LoginOptions(NamedTuple):
     ] = None
 
 
+LOGIN = Section(
+    "login", "Without these: ZABBIX_TOKEN, or ZABBIX_USER and ZABBIX_PASSWORD, or you are asked."
+)
+"""The title of LoginOptions in the help of each verb that has them."""
+
+
 class ProvisionOptions(NamedTuple):
     """The options of `provision`."""
 
@@ -143,13 +149,7 @@ class ProvisionOptions(NamedTuple):
         ),
     ] = ()
     hosts: Annotated[HostOptions, Section("hosts")] = HostOptions()
-    login: Annotated[
-        LoginOptions,
-        Section(
-            "login",
-            "Without these: ZABBIX_TOKEN, or ZABBIX_USER and ZABBIX_PASSWORD, or you are asked.",
-        ),
-    ] = LoginOptions()
+    login: Annotated[LoginOptions, LOGIN] = LoginOptions()
     delete_missing: Annotated[
         bool,
         Option(

@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple, Optional
 from zabbix_sockets.model.errors import UsageError
 from zabbix_sockets.model.option import Option, Section, name, number, printable_name, seconds
 from zabbix_sockets.provision.frontend import Frontend, parse_frontend
-from zabbix_sockets.provision.options import LoginOptions, parse_host
+from zabbix_sockets.provision.options import LOGIN, LoginOptions, parse_host
 
 URL = "ZABBIX_URL"
 """The variable of the environment that has the frontend's address."""
@@ -181,13 +181,7 @@ class MapOptions(NamedTuple):
     ] = None
     drawn: Annotated[DrawnOptions, Section("what is drawn")] = DrawnOptions()
     upkeep: Annotated[UpkeepOptions, Section("upkeep")] = UpkeepOptions()
-    login: Annotated[
-        LoginOptions,
-        Section(
-            "login",
-            "Without these: ZABBIX_TOKEN, or ZABBIX_USER and ZABBIX_PASSWORD, or you are asked.",
-        ),
-    ] = LoginOptions()
+    login: Annotated[LoginOptions, LOGIN] = LoginOptions()
     format: Annotated[
         str,
         Option(

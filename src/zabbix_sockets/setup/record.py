@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from zabbix_sockets.host.processes import may_only_root_write
 from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.model.json_reading import read_json
 from zabbix_sockets.setup import files
 
 FOLDER = "/var/lib/zabbix-sockets-setup"
@@ -67,7 +68,7 @@ class SetupRecord:
         except OSError as error:
             raise SocketsError(f"{self._path}: {error.strerror}", "run it as root") from None
         try:
-            found = json.loads(content)
+            found = read_json(content)
             if found["version"] != _VERSION:
                 raise ValueError
             return [Entry(*map(str, each)) for each in found["entries"]]

@@ -241,6 +241,20 @@ def test_batches_do_not_matter(case: tuple[Table, list[Socket]], cut: int) -> No
     assert moved(fold).connections == moved(folded(table, sockets)).connections
 
 
+@given(tables(), st.sampled_from([0, 1]))
+def test_listeners_alone(case: tuple[Table, list[Socket]], which: int) -> None:
+    """They are counted as among others, and take no memory for the directions of these."""
+    table, sockets = case
+    listening = [each for each in sockets if each.state == LISTENING[table.protocol]]
+    encoding, address = ENCODINGS[which]
+    alone = TableFold(table, encoding, PORTS, dict(OWNERS))
+    alone.add_listeners(each.row(encoding, address) for each in listening)
+    assert alone.directions._by_port is None
+    found, expected = moved(alone), moved(folded(table, listening, which))
+    assert (found.listeners, found.uids) == (expected.listeners, expected.uids)
+    assert found.queues == expected.queues
+
+
 def test_unknown_backlog() -> None:
     """A backlog of -1 is not known; one of 0 is a measured 0."""
     table = Table("tcp", AF_INET)

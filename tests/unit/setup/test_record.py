@@ -51,7 +51,14 @@ def test_it_goes_with_the_last_entry(root: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "nonsense", "[]", '{"version": 2, "entries": []}', '{"version": 1, "entries": [1]}'],
+    [
+        "",
+        "nonsense",
+        "[" * 100_000,
+        "[]",
+        '{"version": 2, "entries": []}',
+        '{"version": 1, "entries": [1]}',
+    ],
 )
 def test_what_is_no_record(root: str, text: str) -> None:
     """It is not overwritten: an error says where it is."""

@@ -93,7 +93,7 @@ class TableCollection:
         self._states: int | None = None  # of TCP sockets, as a mask; None: all
         self._without_time_wait: list[Table] = []  # read in all other states
         self._unix: UnixRows | None = None
-        self._lacking_unix: set[int] = set()  # namespaces whose unix sockets were not all read
+        self._lacking_unix: dict[int, str] = {}  # why not all were read, by namespace
         self._observe: CgroupObserver | None = None
         self._sampler = Sampler(query.active_within) if query.tcp_info else None
         self._owners = self._read_owners()
@@ -172,22 +172,20 @@ class TableCollection:
             snapshot.visibility.add_gap(gaps.TABLE, "tcp")
         for fold in folds.values():
             self._merge(fold)
-        if not self._read_unix(self._plan, OWN_NETNS):
-            snapshot.visibility.add_gap(gaps.UNIX)
+        self._read_unix(self._plan, OWN_NETNS)
+        self._note_unix(OWN_NETNS)
 
-    def _read_unix(self, plan: Plan, netns: int) -> bool:
-        """Read the unix sockets of a namespace; return whether they were read to the end."""
+    def _read_unix(self, plan: Plan, netns: int) -> None:
+        """Read the unix sockets of a namespace; keep why, if they can't be read to the end."""
         if not self._unix:
-            return True
+            return
         try:
             for rows in plan.open(unix_rows(self._deadline)).batches:
                 self._unix.add(rows, netns)
         except DeadlineError:
-            return False
+            self._lacking_unix[netns] = ""
         except (OSError, ParseError, SourceUnavailableError) as error:
-            plan.warn(f"unix: {error}")
-            return False
-        return True
+            self._lacking_unix[netns] = f"unix: {error}"
 
     def _fold(self, plan: Plan, table: Table, ports: PortRange) -> tuple[TableFold | None, bool]:
         """Return a table's sums (None if no reader started), and whether it was read to its end.
@@ -279,7 +277,9 @@ class TableCollection:
             if not complete and each.is_gone(query.proc):
                 self._forget(each.number)
                 continue
-            self._note_unix(each)
+            if each.number in self._lacking_unix and each.is_gone(query.proc):
+                self._forget_unix(each.number)
+            self._note_unix(each.number)
             if not complete:
                 visibility.add_gap(gaps.NAMESPACE, netns=each.number)
                 read = {fold.table for fold in folds}
@@ -295,20 +295,21 @@ class TableCollection:
     def _forget(self, netns: int) -> None:
         """Take back what there is of a namespace that is gone."""
         del self._snapshot.namespaces[netns]
+        self._forget_unix(netns)
+
+    def _forget_unix(self, netns: int) -> None:
+        """Take back what was read of the unix sockets of a namespace, and why no more was."""
+        self._lacking_unix.pop(netns, None)
         if self._unix:
             self._unix.forget(netns)
 
-    def _note_unix(self, found: FoundNamespace) -> None:
-        """Note a gap if not all unix sockets of a namespace were read; forget these if it is gone.
-
-        Its other tables were read to their ends.
-        """
-        if found.number not in self._lacking_unix or not self._unix:
-            return
-        if found.is_gone(self._query.proc):
-            self._unix.forget(found.number)
-        else:
+    def _note_unix(self, netns: int) -> None:
+        """Note a gap if not all unix sockets of a namespace were read, and warn of the reason."""
+        reason = self._lacking_unix.get(netns)
+        if reason is not None:
             self._snapshot.visibility.add_gap(gaps.UNIX)
+        if reason:
+            self._plan.warn(reason)
 
     def _worth_visiting(self, found: list[FoundNamespace]) -> list[FoundNamespace]:
         """Return those of the namespaces *found* that are to be read."""
@@ -341,8 +342,7 @@ class TableCollection:
                         complete &= read_to_end
                         if fold:
                             folds.append(fold)
-                    if not self._read_unix(plan, found.number):
-                        self._lacking_unix.add(found.number)
+                    self._read_unix(plan, found.number)
                     return folds, complete, ports
             except SourceUnavailableError:
                 self._owners.forget_counted()
@@ -381,7 +381,7 @@ class TableCollection:
         marks = {row[INODE]: by_inode[row[INODE]] for row in rows if row[INODE] in by_inode}
         fold = TableFold(table, opened.encoding, ports or self._snapshot.ports, marks)
         fold.drops = opened.drops
-        fold.add(rows)
+        fold.add_listeners(rows)
         return fold
 
     def _read_limits(self) -> None:

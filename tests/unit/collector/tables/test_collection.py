@@ -1,6 +1,8 @@
 """Several network namespaces in one Snapshot: what is read, and whose it is."""
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +208,30 @@ def test_no_own_table_can_be_read(host: Host) -> None:
     (host.proc.root / "net").rename(host.proc.root / "gone")
     with pytest.raises(SourceUnavailableError):
         host.collect()
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_unix_sockets_of_another_namespace_that_cannot_be_read(host: Host, ends: bool) -> None:
+    """They are a gap with its reason, unless the namespace has ended meanwhile."""
+    host.add_netns("web", 30)
+    host.proc.write_capabilities(ADMIN)
+    reads: list[int] = []
+
+    class Unix(list[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            reads.append(len(reads))
+            if reads == [0]:
+                return iter(())  # the own namespace's
+            if ends:
+                shutil.rmtree(host.proc.root / "30")
+            return iter((NO_ROOM,))
+
+    host.tables.unix = Unix()
+    visibility = host.collect().visibility
+    assert reads == [0, 1]
+    assert visibility.has_gap(gaps.UNIX) == (not ends)
+    warnings = [] if ends else [f"unix: {NO_ROOM}"]
+    assert [each for each in visibility.warnings if each.startswith("unix")] == warnings
 
 
 @pytest.mark.parametrize("fault", [BROKEN, NO_ROOM], ids=["broken", "room"])
