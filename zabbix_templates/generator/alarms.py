@@ -113,7 +113,7 @@ def _ephemeral(
         severity=severity,
         expression=expression,
         recovery=recovery,
-        description="Connections from one source address to this one destination take nearly all"
+        description="Connections from one source address to this one destination take most of the"
         " ports that the kernel has for them; when none is left, connecting fails with"
         " EADDRNOTAVAIL. Look first who connects there (`zabbix-sockets show upstreams`), then"
         " whether it opens a connection for each request (`zabbix-sockets show sockets --filter"

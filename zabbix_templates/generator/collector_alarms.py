@@ -138,10 +138,10 @@ _TRUNCATED = Trigger(
     f" or {m.TRUNCATED_CONTROL}=0",
     description="More names or addresses than the document has room for: the rows that it leaves"
     " out raise no alarm, and none is discovered. Those that are discovered already are left out"
-    " last, and keep their last values then; and as long as listeners are left out, none is missed"
-    " that is gone. Look first who they are (`zabbix-sockets show processes`, `zabbix-sockets show"
-    " listeners`), then group what differs in name alone (docs/grouping.md). Silent while the alarm"
-    " on rows left out of discovery says so.",
+    " last, and keep their last values then; and as long as listeners are left out, none that is"
+    " gone raises an alarm. Look first who they are (`zabbix-sockets show processes`,"
+    " `zabbix-sockets show listeners`), then group what differs in name alone (docs/grouping.md)."
+    " Silent while the alarm on rows left out of discovery says so.",
     scope="notice",
 )
 

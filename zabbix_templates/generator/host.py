@@ -40,7 +40,7 @@ _TOTALS = (
         "tcp.passive_opens",
         "passive_opens",
         "TCP connections from outside",
-        "Handshakes that others began (PassiveOpens).",
+        "Handshakes from outside that were completed (PassiveOpens).",
     ),
     (
         "tcp.attempt_fails",

@@ -136,8 +136,8 @@ CLOSE_WAIT_TIME = _of("CLOSE_WAIT.TIME", "15m", "How long CLOSE_WAIT has to be t
 CLOSE_WAIT_GROWTH = _of(
     "CLOSE_WAIT.GROWTH.MAX.WARN",
     "20",
-    "At least this many more: the minimum of the last window than that of the window before, and"
-    " the latest value than the minimum of the last window.",
+    "The least value of the last window is by at least so much above that of the window before, and"
+    " the latest value by as much above the former.",
 )
 CLOSE_WAIT_GROWTH_TIME = _of("CLOSE_WAIT.GROWTH.TIME", "1h", "Each of the two windows.")
 

@@ -52,7 +52,7 @@ _METRICS = (
         "totals.closed",
         "totals.closed",
         "Connections closed per second",
-        f"{_OF}Of both directions, however they ended.",
+        f"{_OF}However they ended; of a process those that it accepted, too.",
         default=False,
     ),
     Metric(
@@ -92,7 +92,8 @@ _METRICS = (
         "totals.lifetime",
         "totals.lifetime_ms",
         "Lifetime of closed connections per second",
-        f"{_OF}Of those that it opened: by as many as were closed per second the mean lifetime.",
+        f"{_OF}Of those that it opened. Divided by those closed per second it is their mean"
+        " lifetime, if it accepts none.",
         default=False,
     ),
 )
