@@ -10,9 +10,12 @@
  *                   is of the totals themselves
  *
  * A tracepoint's program is skipped where it would nest in itself: a softirq that came by an
- * interrupt while it ran. So each transition may be missing, and is made good by the next one, by
- * count_ends or by count_sockets: the connection's memory says what was counted, and each of its
- * steps is taken by one of them alone, by an atomic exchange (Linux 5.12).
+ * interrupt while it ran. Some kernels skip all of them then (seen on 6.18.44): of a connection
+ * everything that softirqs bring may be missing, its end included. What a process does itself, to
+ * connect and to close, is never missing. So each transition is made good by the next one, by close,
+ * by count_ends, by count_sockets, and the end by the next socket at this address: the connection's
+ * memory says what was counted, and each of its steps is taken by one of them alone, by an atomic
+ * exchange (Linux 5.12).
  */
 #include "record.bpf.h"
 
@@ -92,7 +95,7 @@ enum {
 };
 
 struct connection {
-	struct endpoint upstream;	/* inbound: unused */
+	struct endpoint upstream;	/* inbound: the remote port alone */
 	__u32 inbound;
 	__u32 stage;
 	__u32 process;
@@ -104,6 +107,8 @@ struct connection {
 	__u64 sent;	/* what was added up to now */
 	__u64 received;
 	__u64 retransmitted;
+	__u64 sent_at_close;	/* what it had carried when the process closed it; before, 0 */
+	__u64 received_at_close;
 };
 
 /* The records of the iterators; readers/bpf/totals.py has the same. */
@@ -297,6 +302,11 @@ static __always_inline void set_local(struct endpoint *end, struct sock *sk, __u
 		end->address[i] = READ(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[i]);
 }
 
+static __always_inline __u16 remote_port(struct sock *sk, const int probed)
+{
+	return bpf_ntohs(READ(sk, __sk_common.skc_dport));
+}
+
 /* Fill in the remote end; an IPv4-mapped address is the IPv4 address. */
 static __always_inline void set_remote(struct endpoint *end, struct sock *sk, const int probed)
 {
@@ -305,7 +315,7 @@ static __always_inline void set_remote(struct endpoint *end, struct sock *sk, co
 
 	end->netns = netns_of(sk, probed);
 	end->device = READ(sk, __sk_common.skc_bound_dev_if);
-	end->port = bpf_ntohs(READ(sk, __sk_common.skc_dport));
+	end->port = remote_port(sk, probed);
 	end->family = AF_INET;
 	if (READ(sk, __sk_common.skc_family) == AF_INET) {
 		end->address[0] = READ(sk, __sk_common.skc_daddr);
@@ -432,6 +442,9 @@ struct carried {
 	__u64 ended;	/* a FIN came, which is not in received */
 	__u32 unacknowledged;	/* snd_una */
 };
+
+#define COUNTED_STATES (1 << TCP_ESTABLISHED | 1 << TCP_SYN_SENT | 1 << TCP_CLOSE | 1 << TCP_LISTEN | \
+			1 << TCP_FIN_WAIT1 | 1 << TCP_LAST_ACK)
 
 /* What is read before stays before what is read behind it, for the compiler. */
 #define in_order() asm volatile("" ::: "memory")
@@ -626,15 +639,61 @@ static __always_inline int make(__u64 key, struct connection *connection)
 	return -EEXIST;
 }
 
+static __always_inline int step(struct connection *connection, __u32 from, __u32 to)
+{
+	return __sync_val_compare_and_swap(&connection->stage, from, to) == from;
+}
+
+/* Tell the sums of an upstream what they lack of a connection. */
+static __always_inline void tell(struct connection *connection, struct sums *upstream)
+{
+	__u32 untold;
+
+	if (!connection->untold)
+		return;
+	untold = __sync_lock_test_and_set(&connection->untold, 0);
+	if (untold & ATTEMPT)
+		ADD(upstream, attempts, 1);
+	if (untold & OPENED) {
+		ADD(upstream, opened, 1);
+		ADD(upstream, handshake_ns, connection->handshake);
+	}
+	if (upstream && upstream->changed < connection->started)
+		upstream->changed = connection->started;
+}
+
+/*
+ * Count the end of an earlier socket at this address, which was missed: how it ended, when, and what
+ * it carried after the process closed it is not known.
+ */
+static __always_inline void count_missed_end(struct connection *connection, struct sock *sk,
+					     const int probed)
+{
+	struct sums *process, *server = server_of(connection, sk, probed);
+	struct carried carried = {};
+
+	tell(connection, server);
+	if (!step(connection, OPEN, CLOSED))
+		return;
+	process = sums_of(connection->process);
+	ADD(process, closed, 1);
+	ADD(server, closed, 1);
+	touch(process, server, bpf_ktime_get_ns());
+	carried.sent = connection->sent_at_close;
+	carried.received = connection->received_at_close;
+	add_carried(connection, &carried, process, server, 1);
+}
+
 /*
  * Make the memory of a connection that begins. There may be some of an earlier socket at this
  * address, whose end was missed, or of this one if it connects again: with BPF_NOEXIST that is
  * -EEXIST, else it is overwritten. Return 0 if it is there.
  */
-static __always_inline int make_first(__u64 key, struct connection *connection, __u64 flags)
+static __always_inline int make_first(struct sock *sk, struct connection *connection, __u64 flags)
 {
+	__u64 key = (__u64)sk, held;
 	struct slot *slot = slot_of(key);
-	__u64 held;
+	struct connection *before;
 
 	if (!slot)
 		return -EEXIST;
@@ -642,11 +701,16 @@ static __always_inline int make_first(__u64 key, struct connection *connection, 
 	if (held == key) {
 		if (flags == BPF_NOEXIST)
 			return -EEXIST;
+		count_missed_end(&slot->connection, sk, 0);
 	} else {
+		if (held != key + ENDED && *ended_of(key) != key) {
+			before = bpf_map_lookup_elem(&connections, &key);
+			if (before && flags != BPF_NOEXIST)
+				count_missed_end(before, sk, 0);
+			if (before)
+				return put(key, connection, flags);
+		}
 		if (held && !(held & ENDED)) /* by another socket */
-			return put(key, connection, flags);
-		if (held != key + ENDED && *ended_of(key) != key &&
-		    bpf_map_lookup_elem(&connections, &key))
 			return put(key, connection, flags);
 		if (__sync_val_compare_and_swap(&slot->key, held, key + MAKING) != held)
 			return put(key, connection, flags);
@@ -681,11 +745,6 @@ static __always_inline __u64 time_of_end(struct tcp_sock *tp, int from, int erro
 	return bpf_ktime_get_ns();
 }
 
-static __always_inline int step(struct connection *connection, __u32 from, __u32 to)
-{
-	return __sync_val_compare_and_swap(&connection->stage, from, to) == from;
-}
-
 /*
  * Count a connection as opened, if nobody has. Its upstream is told by the next pass or at its end:
  * to find that takes as long as all else.
@@ -699,24 +758,6 @@ static __always_inline void count_opened(struct connection *connection, struct s
 	ADD(process, opened, 1);
 	ADD(process, handshake_ns, handshake);
 	__sync_fetch_and_or(&connection->untold, OPENED);
-}
-
-/* Tell the sums of an upstream what they lack of a connection. */
-static __always_inline void tell(struct connection *connection, struct sums *upstream)
-{
-	__u32 untold;
-
-	if (!connection->untold)
-		return;
-	untold = __sync_lock_test_and_set(&connection->untold, 0);
-	if (untold & ATTEMPT)
-		ADD(upstream, attempts, 1);
-	if (untold & OPENED) {
-		ADD(upstream, opened, 1);
-		ADD(upstream, handshake_ns, connection->handshake);
-	}
-	if (upstream && upstream->changed < connection->started)
-		upstream->changed = connection->started;
 }
 
 /* Whether it is a further subflow of an MPTCP connection. */
@@ -733,17 +774,34 @@ static __always_inline int is_join(struct tcp_sock *tp, int active)
 	return context && BPF_CORE_READ_BITFIELD_PROBED(context, mp_join);
 }
 
+/*
+ * Return the memory of a socket's connection, or 0. What is of another remote port is of an earlier
+ * socket at this address, whose end was missed.
+ */
+static __always_inline struct connection *find_own(struct sock *sk, const int probed)
+{
+	struct connection *connection;
+	__u64 key = (__u64)sk;
+
+	connection = find(key);
+	if (!connection || connection->upstream.port == remote_port(sk, probed))
+		return connection;
+	count_missed_end(connection, sk, probed);
+	forget(key);
+	return 0;
+}
+
 /* SYN_SENT: always in the context of the process that connects. */
 static __always_inline void count_attempt(struct sock *sk, struct tcp_sock *tp)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct connection connection = {};
 	struct sums *process;
-	__u64 key = (__u64)sk;
 
 	if (is_join(tp, 1)) {
 		connection.stage = CLOSED;
-		make_first(key, &connection, BPF_ANY);
+		connection.upstream.port = remote_port(sk, 0);
+		make_first(sk, &connection, BPF_ANY);
 		return;
 	}
 	connection.stage = CONNECTING;
@@ -759,7 +817,7 @@ static __always_inline void count_attempt(struct sock *sk, struct tcp_sock *tp)
 	touch(process, 0, connection.started);
 	if (connection.hidden)
 		tell(&connection, server_of(&connection, sk, 0));
-	if (make_first(key, &connection, BPF_ANY)) {
+	if (make_first(sk, &connection, BPF_ANY)) {
 		__sync_fetch_and_add(&overflow, 1);
 		tell(&connection, server_of(&connection, sk, 0));
 	}
@@ -774,6 +832,7 @@ static __always_inline int set_accepted(struct connection *connection, struct so
 		return 0;
 	connection->inbound = 1;
 	connection->stage = OPEN;
+	connection->upstream.port = remote_port(sk, 0);
 	connection->process = listener->process;
 	connection->listener = listener->sums;
 	return 1;
@@ -796,7 +855,7 @@ static __always_inline int count_accepted(struct sock *sk, __u64 flags)
 
 	if (!set_accepted(&connection, sk, sk->__sk_common.skc_num))
 		return 0;
-	error = make_first((__u64)sk, &connection, flags);
+	error = make_first(sk, &connection, flags);
 	if (error) {
 		if (error != -EEXIST)
 			__sync_fetch_and_add(&overflow, 1);
@@ -828,7 +887,7 @@ static __always_inline void count_established(struct sock *sk, struct tcp_sock *
 		return;
 	connection = find(key);
 	if (connection && from == TCP_SYN_RECV && is_of_another(connection, sk)) {
-		tell(connection, server_of(connection, sk, 0));
+		count_missed_end(connection, sk, 0);
 		forget(key);
 		connection = 0;
 	}
@@ -844,7 +903,8 @@ static __always_inline void count_established(struct sock *sk, struct tcp_sock *
 		return;
 	if (is_join(tp, 0)) {
 		join.stage = CLOSED;
-		make_first(key, &join, BPF_ANY);
+		join.upstream.port = remote_port(sk, 0);
+		make_first(sk, &join, BPF_ANY);
 		return;
 	}
 	count_accepted(sk, BPF_ANY);
@@ -901,7 +961,7 @@ static __always_inline void count_closed(struct sock *sk, struct tcp_sock *tp, i
 	struct connection *connection, forgotten = {};
 	__u64 key = (__u64)sk;
 
-	connection = find(key);
+	connection = find_own(sk, 0);
 	if (!connection) {
 		if (!based || from == TCP_SYN_SENT || from == TCP_SYN_RECV || from == TCP_LISTEN)
 			return;
@@ -924,6 +984,35 @@ static __always_inline void count_closed(struct sock *sk, struct tcp_sock *tp, i
 	}
 }
 
+/*
+ * FIN_WAIT1 and LAST_ACK: a process closes. Whatever softirqs have brought before may have been
+ * missed, and the end may be: count it as opened or accepted, and note what it has carried up to now,
+ * which mostly is all.
+ */
+static __always_inline void count_closing(struct sock *sk, struct tcp_sock *tp, int from)
+{
+	struct connection *connection, forgotten = {};
+	struct carried carried;
+	__u64 key = (__u64)sk;
+
+	connection = find_own(sk, 0);
+	if (!connection) {
+		if (!based || from == TCP_SYN_RECV ||
+		    !set_accepted(&forgotten, sk, sk->__sk_common.skc_num))
+			return; /* CLOSE says whether it is missed */
+		if (make(key, &forgotten) != -EEXIST) /* else a pass was first */
+			add_accepted(&forgotten);
+		connection = find(key);
+		if (!connection) /* there is no room: it is counted when it ends */
+			return;
+	}
+	if (connection->stage == CONNECTING && from != TCP_SYN_RECV)
+		count_opened(connection, sums_of(connection->process), (tp->srtt_us >> 3) * 1000ULL);
+	read_carried(&carried, sk, tp, from, 0);
+	connection->sent_at_close = carried.sent;
+	connection->received_at_close = carried.received;
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int count_states(__u64 *ctx)
 {
@@ -931,8 +1020,7 @@ int count_states(__u64 *ctx)
 	int from = ctx[1], to = ctx[2];
 	struct tcp_sock *tp;
 
-	if ((to != TCP_ESTABLISHED && to != TCP_SYN_SENT && to != TCP_CLOSE && to != TCP_LISTEN) ||
-	    from == to || sk->sk_protocol != IPPROTO_TCP)
+	if (!(COUNTED_STATES & 1 << to) || from == to || sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
@@ -943,6 +1031,8 @@ int count_states(__u64 *ctx)
 		count_established(sk, tp, from);
 	else if (to == TCP_CLOSE)
 		count_closed(sk, tp, from);
+	else if (to != TCP_LISTEN)
+		count_closing(sk, tp, from);
 	else
 		note_listener(sk, bpf_get_current_task_btf()->group_leader, 0);
 	return 0;
@@ -983,6 +1073,7 @@ static __always_inline struct connection *remember(struct sock *sk, const struct
 	if (rec->kind != OUTBOUND)
 		listener = listener_of(sk, rec->local_port, probed);
 	fresh.stage = rec->state == TCP_SYN_SENT ? CONNECTING : OPEN;
+	fresh.upstream.port = remote_port(sk, probed);
 	if (listener) {
 		fresh.inbound = 1;
 		fresh.process = listener->process;
@@ -1067,7 +1158,6 @@ static __always_inline void look_at(const struct pass *pass, struct sock *sk, st
 	struct connection *connection;
 	struct sums *process, *server;
 	struct carried carried;
-	__u64 key = (__u64)sk;
 	int torn;
 
 	if (rec->kind == LISTENER) {
@@ -1080,7 +1170,7 @@ static __always_inline void look_at(const struct pass *pass, struct sock *sk, st
 		return;
 	read_carried(&carried, sk, tp, -1, probed);
 	torn = is_torn(sk, tp, &carried, probed);
-	connection = find(key);
+	connection = find_own(sk, probed);
 	if (!connection)
 		connection = remember(sk, rec, leader, &carried, probed);
 	if (!connection || connection->stage == CLOSED)
