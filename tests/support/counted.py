@@ -10,8 +10,8 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -55,16 +55,24 @@ def loaded() -> Iterator[str]:
 BUILD = Path(totals.__file__).parent
 
 
+def bounded(**most: int) -> AbstractContextManager[str]:
+    """Have the programs that count with other bounds than usual, as changed() has them."""
+    return changed({rf"(#define {bound}) \d+": rf"\1 {number}" for bound, number in most.items()})
+
+
 @contextmanager
-def bounded(**most: int) -> Iterator[str]:
-    """Have the programs that count with other bounds than usual in a bpffs of the tests' own."""
+def changed(edits: Mapping[str, str]) -> Iterator[str]:
+    """Have the programs that count in a bpffs of the tests' own, made of an edited source.
+
+    *edits* has what takes the place of each pattern, which is there once.
+    """
     with tempfile.TemporaryDirectory() as name:
         for source in [*BUILD.glob("*.h"), *BUILD.glob("*.c"), BUILD / "build.sh"]:
             shutil.copy(source, name)
         text = (source := Path(name, "totals.bpf.c")).read_text()
-        for bound, number in most.items():
-            text, changes = re.subn(rf"(#define {bound}) \d+", rf"\1 {number}", text)
-            assert changes == 1
+        for pattern, instead in edits.items():
+            text, changes = re.subn(pattern, instead, text)
+            assert changes == 1, pattern
         source.write_text(text)
         build = Path(name, "build.sh")
         order = "el" if sys.byteorder == "little" else "eb"
