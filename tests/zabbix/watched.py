@@ -59,7 +59,7 @@ _PARTS = 9
 _PAUSE_SECONDS = 0.3
 _LATER_DOCUMENTS = 10
 """After so many more, while none comes, a value of a document is not stored any more."""
-_ATTEMPTS = 5
+_ATTEMPTS = 15
 
 
 class Document(NamedTuple):
