@@ -62,7 +62,8 @@ def test_options() -> None:
         "--system",
         "--print-architecture",
     }
-    of_others |= {"--name", "--pid", "--network", "--group-add", "--volume"}  # docker run
+    of_others |= {"--download-only", "--resolve"}
+    of_others |= {"--name", "--pid", "--network", "--group-add", "--volume", "--env"}  # docker run
     known = {"--help", *of_others}
     for verb in VERBS.values():
         known.update(flags_of(verb.define()[0]))

@@ -86,7 +86,10 @@ def read_hosts(api: Api, selection: HostSelection, progress: Progress) -> Found:
         texts: dict[str, dict[str, str]] = {}
         for hostid, key, value in _read_texts(api, page):
             texts.setdefault(hostid, {})[key] = value
-        for hostid, values in texts.items():
+        for hostid in page:  # whatever others the server answers
+            if hostid not in texts:
+                continue
+            values = texts[hostid]
             told = parse_told(values.get(LISTENERS, ""), values.get(UPSTREAMS, ""))
             hosts[hostid] = hosts[hostid]._replace(told=told)
             tellers += told != NOTHING

@@ -6,10 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.provision.api import connected
 from zabbix_sockets.provision.failures import UnreachableError
 from zabbix_sockets.provision.frontend import parse_frontend
-from zabbix_sockets.service_map.reading import parse_top, read_row_items
+from zabbix_sockets.service_map.reading import (
+    HostSelection,
+    parse_top,
+    read_hosts,
+    read_row_items,
+)
+from zabbix_sockets.service_map.told import LISTENERS
 
 from ..provision.frontends import frontend  # noqa: TID252  # a test folder is no package
 
@@ -35,6 +42,19 @@ def test_any_text(text: str, rows: list[str]) -> None:
     found = parse_top("7", text, rows)
     assert {row for _, row in found} <= set(rows)
     assert all(count >= 0 for count in found.values())
+
+
+def test_item_of_a_host_that_was_not_asked_for() -> None:
+    """Whatever a server answers, it says something of the hosts that it was asked for alone."""
+    host = {"hostid": "7", "host": "web", "name": "web", "groups": [], "inventory": []}
+    host |= {"interfaces": []}
+    items = [{"hostid": "8", "key_": LISTENERS, "lastvalue": "{}"}]
+    with (
+        frontend({"host.get": [host], "item.get": items}) as asked,
+        connected(parse_frontend(asked.url), 5, None) as api,
+        pytest.raises(SocketsError, match="none of 1 hosts"),
+    ):
+        read_hosts(api, HostSelection(), lambda *_: None)
 
 
 @pytest.mark.parametrize("lacks", ["hostid", "hosts", "key_", "triggers"])

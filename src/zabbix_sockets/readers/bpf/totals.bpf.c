@@ -1000,10 +1000,10 @@ static __always_inline void count_closing(struct sock *sk, struct tcp_sock *tp, 
 		if (!based || from == TCP_SYN_RECV ||
 		    !set_accepted(&forgotten, sk, sk->__sk_common.skc_num))
 			return; /* CLOSE says whether it is missed */
-		if (make(key, &forgotten) != -EEXIST) /* else a pass was first */
+		if (!make(key, &forgotten)) /* else a pass was first, or there is no room */
 			add_accepted(&forgotten);
 		connection = find(key);
-		if (!connection) /* there is no room: it is counted when it ends */
+		if (!connection) /* it is counted when it ends */
 			return;
 	}
 	if (connection->stage == CONNECTING && from != TCP_SYN_RECV)
