@@ -1170,6 +1170,8 @@ static __always_inline void look_at(const struct pass *pass, struct sock *sk, st
 		return;
 	read_carried(&carried, sk, tp, -1, probed);
 	torn = is_torn(sk, tp, &carried, probed);
+	if (rec->state == TCP_SYN_SENT) /* its sequence numbers may just be chosen: it sent a SYN */
+		carried.sent = 1;
 	connection = find_own(sk, probed);
 	if (!connection)
 		connection = remember(sk, rec, leader, &carried, probed);
