@@ -40,8 +40,8 @@ class Sums(Generic[Listener, Key]):
         without_endpoint: returns the key under which a connection beyond the bound is counted: its
             own without the items that may be distinct for each socket, or its own key if there are
             no such items in it.
-        max_endpoints: the number of distinct keys that are counted one by one in these sums; those
-            of other tables, or of sockets without a file, have as many of their own.
+        max_endpoints: the number of distinct keys that are counted one by one in these sums; the
+            sums of another table, or of sockets without a file, have a bound of their own.
 
     Attributes:
         connections: the number of sockets of each key. A hot loop may increment the number of a key
