@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import rounds
-from stable import sockets_under_churn, wrong_counts
+from stable import ROWS, sockets_under_churn, wrong_counts
 
 from zabbix_sockets import Query, collect
 from zabbix_sockets.document.completeness import unread_protocols
@@ -12,15 +12,27 @@ from zabbix_sockets.document.completeness import unread_protocols
 pytestmark = pytest.mark.rounds
 
 
-@pytest.mark.parametrize("source", ["bpf", "sock_diag"])
-def test_stable_sockets_are_seen_once(source: str, pins: str) -> None:
-    """No stable socket is missed or doubled in any round."""
+def test_iterators_see_each_once(pins: str) -> None:
+    """They miss or double no stable socket in any round."""
+    assert not _mistakes("bpf", pins)
+
+
+def test_netlink_misses_few(pins: str) -> None:
+    """A dump that goes on within a bucket can miss one (docs/sources.md): one in 100,000 rows."""
+    assert sum(_mistakes("sock_diag", pins).values()) <= rounds.CHURN * ROWS // 100_000
+
+
+def _mistakes(source: str, pins: str) -> dict[str, int]:
+    """Return how many stable sockets were missed or doubled, by round and protocol."""
+    mistakes = {}
     with sockets_under_churn():
         for number in range(rounds.CHURN):
             snapshot = collect(Query(source=source, netns="own", timeout=30, pins=pins))
             assert snapshot.visibility.source == source
-            wrong = wrong_counts(snapshot)
-            assert wrong == {"tcp": 0, "udp": 0}, f"round {number}"
+            for protocol, count in wrong_counts(snapshot).items():
+                if count:
+                    mistakes[f"round {number}, {protocol}"] = count
+    return mistakes
 
 
 def test_procfs_says_when_it_is_approximate(capsys: pytest.CaptureFixture[str]) -> None:

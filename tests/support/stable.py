@@ -13,6 +13,8 @@ from zabbix_sockets import Snapshot
 
 NAME = b"stable"
 SOCKETS = 60
+ROWS = 4 * SOCKETS
+"""The stable sockets: of each address a listener, both ends of a connection, and a bound one."""
 CHURNERS = 2
 
 
