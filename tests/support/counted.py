@@ -18,7 +18,7 @@ import pytest
 from traffic_zoo import Expected, Sums
 
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.totals import PackedCounters, Totals, counters_of
+from zabbix_sockets.model.totals import COUNTERS, PackedCounters, Totals, counters_of
 from zabbix_sockets.readers.bpf import loader, records, totals
 from zabbix_sockets.readers.bpf.pins import load, unload
 
@@ -119,7 +119,7 @@ def read(folder: str) -> Found:
 
 def figures(packed: PackedCounters) -> Counter[str]:
     """Return the counters that tests know exactly."""
-    counters = counters_of(packed)._asdict()
+    counters = dict(zip(COUNTERS, counters_of(packed), strict=True))
     return Counter({name: value for name, value in counters.items() if name not in TIMES})
 
 

@@ -109,14 +109,16 @@ def listener(
     return sock, (socket.inet_pton(family, address), sock.getsockname()[1])
 
 
-def _carry(client: socket.socket, accepted: socket.socket) -> None:
+def carry(client: socket.socket, accepted: socket.socket) -> None:
+    """Send the payload, and the answer."""
     client.sendall(b"x" * SENT)
     accepted.recv(SENT, socket.MSG_WAITALL)
     accepted.sendall(b"y" * ANSWERED)
     client.recv(ANSWERED, socket.MSG_WAITALL)
 
 
-def _close_by_reset(sock: socket.socket) -> None:
+def close_by_reset(sock: socket.socket) -> None:
+    """Close without a FIN: the other end is reset."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
 
@@ -127,7 +129,7 @@ def short_lived(expected: Expected, number: int = 20) -> None:
     for index in range(number):
         client = socket.create_connection(server.getsockname())
         accepted, _ = server.accept()
-        _carry(client, accepted)
+        carry(client, accepted)
         for end in (client, accepted) if index % 2 else (accepted, client):
             end.close()
         expected.exchange(name)
@@ -153,7 +155,7 @@ def of_threads(expected: Expected) -> None:
         set_comm(b"a-thread")
         client = socket.create_connection(server.getsockname())
         accepted, _ = server.accept()
-        _carry(client, accepted)
+        carry(client, accepted)
         client.close()
         accepted.close()
 
@@ -194,7 +196,7 @@ def inherited(expected: Expected) -> None:
     pid = os.fork()
     if not pid:
         set_comm(b"a-child")
-        _carry(client, accepted)
+        carry(client, accepted)
         os._exit(0)
     os.waitpid(pid, 0)
     client.close()
@@ -282,7 +284,7 @@ def without_a_port(expected: Expected) -> None:
         assert other.connect_ex(server.getsockname())
     sysctl("ip_local_port_range", usual)
     expected.outbound(name, attempts=1, abandoned=1)
-    _carry(client, accepted)
+    carry(client, accepted)
     client.close()
     accepted.close()
     expected.exchange(name)
@@ -295,9 +297,9 @@ def reset_by_either(expected: Expected) -> None:
     for by_client in (0, 1):
         client = socket.create_connection(server.getsockname())
         accepted, _ = server.accept()
-        _carry(client, accepted)
+        carry(client, accepted)
         first, second = (client, accepted) if by_client else (accepted, client)
-        _close_by_reset(first)
+        close_by_reset(first)
         second.close()
         expected.exchange(name, by_client=by_client, by_server=1 - by_client)
     server.close()
@@ -326,7 +328,7 @@ def over_ipv6(expected: Expected) -> None:
         server, name = listener(address)
         client = socket.create_connection(("::1", name[1]))
         accepted, _ = server.accept()
-        _carry(client, accepted)
+        carry(client, accepted)
         client.close()
         accepted.close()
         expected.exchange(name, (_V6, name[1]))
@@ -338,7 +340,7 @@ def v4_mapped(expected: Expected) -> None:
     server, name = listener("::")
     client = socket.create_connection(("::ffff:127.0.0.1", name[1]))
     accepted, _ = server.accept()
-    _carry(client, accepted)
+    carry(client, accepted)
     client.close()
     accepted.close()
     expected.exchange(name, (_V4, name[1]))
@@ -369,7 +371,7 @@ def without_backlog(expected: Expected) -> None:
     for _ in range(3):
         client = socket.create_connection(server.getsockname())
         accepted, _ = server.accept()
-        _carry(client, accepted)
+        carry(client, accepted)
         client.close()
         accepted.close()
         expected.exchange(name)
@@ -410,7 +412,7 @@ def after_its_listener(expected: Expected) -> None:
     client = socket.create_connection(server.getsockname())
     accepted, _ = server.accept()
     server.close()
-    _carry(client, accepted)
+    carry(client, accepted)
     client.close()
     accepted.close()
     expected.exchange(name)
@@ -428,7 +430,7 @@ def again_on_one_socket(expected: Expected) -> None:
     for _ in range(2):
         client.connect(server.getsockname())
         accepted, _ = server.accept()
-        _carry(client, accepted)
+        carry(client, accepted)
         expected.exchange(name, by_client=1)
         assert not libc.connect(client.fileno(), bytes(16), 16)  # AF_UNSPEC: disconnect
         accepted.close()
@@ -445,7 +447,7 @@ def by_mptcp(expected: Expected) -> None:
     client = socket.socket(socket.AF_INET, socket.SOCK_STREAM, MPTCP)
     client.connect(server.getsockname())
     accepted, _ = server.accept()
-    _carry(client, accepted)
+    carry(client, accepted)
     client.close()
     accepted.close()
     expected.exchange(name)

@@ -30,7 +30,7 @@ from zabbix_sockets.model.snapshot import (
     Snapshot,
     Visibility,
 )
-from zabbix_sockets.model.totals import Counters, PackedCounters, packed_counters
+from zabbix_sockets.model.totals import COUNTERS, PackedCounters, packed_counters
 from zabbix_sockets.model.wire import OWN_NETNS, TcpState
 
 PORTS = PortRange(32768, 60999, 28232)
@@ -72,9 +72,7 @@ def snapshot_of(
 def packed(**counts: int) -> PackedCounters:
     """Return the counters of totals, which are 0 but for *counts*."""
     return packed_counters(
-        struct.pack(
-            f"={len(Counters._fields)}Q", *(counts.get(each, 0) for each in Counters._fields)
-        )
+        struct.pack(f"={len(COUNTERS)}Q", *(counts.get(each, 0) for each in COUNTERS))
     )
 
 

@@ -6,14 +6,16 @@ import os
 from functools import cached_property
 
 from zabbix_sockets.collector.call_context import CallContext
-from zabbix_sockets.model.container_names import PublishedPorts
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.model.placement import Container, Placement, parse_path
 from zabbix_sockets.model.snapshot import Process
-from zabbix_sockets.readers.containers.homes import Homes
-from zabbix_sockets.readers.containers.runtimes import ContainerNames
 from zabbix_sockets.readers.proc.cgroup import CgroupTree, read_placement
 from zabbix_sockets.readers.proc.mounts import Mounts
+
+TYPE_CHECKING = False  # as in zabbix_sockets/__init__.py
+if TYPE_CHECKING:
+    from zabbix_sockets.model.container_names import PublishedPorts
+    from zabbix_sockets.readers.containers.runtimes import ContainerNames
 
 SHORT_ID = 12
 """The number of characters of a container's short id."""
@@ -103,6 +105,9 @@ class Places:
 
     @cached_property
     def _names(self) -> ContainerNames:
+        from zabbix_sockets.readers.containers.homes import Homes  # noqa: PLC0415  # takes 1 ms
+        from zabbix_sockets.readers.containers.runtimes import ContainerNames  # noqa: PLC0415  # takes 1 ms
+
         time = self._context.deadline.part(_SHARE_OF_NAMES)
         names = ContainerNames(Homes(self.mounts), time)
         self._context.checks.append(lambda: names.complete)

@@ -42,7 +42,8 @@ class Standings:
     def __init__(self, snapshot: Snapshot, context: CallContext) -> None:
         self._processes = snapshot.processes
         self._context = context
-        self._uids: dict[int, int] = {}  # of its sockets, by the process's index
+        self._known: dict[int, Standing] = {}  # by the process's index, as these
+        self._uids: dict[int, int] = {}  # the lowest of its sockets
         for owner, uid in snapshot.uids.items():
             for index in snapshot.owners.get(owner, ()):
                 self._uids[index] = min(uid, self._uids.get(index, uid))
@@ -78,6 +79,12 @@ class Standings:
         return self._uids.get(index, FIRST_USER_UID), -(self._processes[index].age or 0.0)
 
     def _of_process(self, index: int) -> Standing:
+        """Return the standing of a process, which is asked for once: many rows may be its."""
+        if index not in self._known:
+            self._known[index] = self._find(index)
+        return self._known[index]
+
+    def _find(self, index: int) -> Standing:
         process = self._processes[index]
         placement = self._context.once(Places).of(process) or Placement()
         unit, container = placement

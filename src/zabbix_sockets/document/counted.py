@@ -28,8 +28,8 @@ from zabbix_sockets.grouping.grouping import Grouping
 from zabbix_sockets.model.addresses import format_address
 from zabbix_sockets.model.snapshot import FIRST_USER_UID, Snapshot
 from zabbix_sockets.model.totals import (
+    COUNTERS,
     RECENT,
-    Counters,
     PackedCounters,
     ProcessCounters,
     ServerCounters,
@@ -74,7 +74,7 @@ def _recorder(kind: type[Record]) -> Callable[[PackedCounters], Record]:
     """Return the function that makes totals of a row of counters, in the units of the document."""
     fields = tuple(fields_of(kind))
     of_counters = {"handshake_us": "handshake_ns", "lifetime_ms": "lifetime_ns"}
-    indices = [Counters._fields.index(of_counters.get(field, field)) for field in fields]
+    indices = [COUNTERS.index(of_counters.get(field, field)) for field in fields]
     pick = itemgetter(*indices)
     has_times = "handshake_us" in fields
 

@@ -15,49 +15,36 @@ Endpoint = tuple[bytes, int]
 """A packed address and a port."""
 
 
-class Counters(NamedTuple):
-    """The totals of one process, listener or upstream.
+COUNTERS = (
+    *("attempts", "opened", "failed", "abandoned", "accepted", "closed", "resets"),
+    *("bytes_sent", "bytes_received", "retransmitted", "handshake_ns", "lifetime_ns"),
+)
+"""The names of the totals of one process, listener or upstream, in the kernel's order.
+`handshake_ns` is the sum over `opened`, `lifetime_ns` over the outbound ones of `closed`."""
 
-    *handshake_ns* is the sum over *opened*, *lifetime_ns* over the outbound ones of *closed*.
-    """
-
-    attempts: int
-    opened: int
-    failed: int
-    abandoned: int
-    accepted: int
-    closed: int
-    resets: int
-    bytes_sent: int
-    bytes_received: int
-    retransmitted: int
-    handshake_ns: int
-    lifetime_ns: int
-
-
-_COUNTERS = struct.Struct(f"={len(Counters._fields)}Q")
+_COUNTERS = struct.Struct(f"={len(COUNTERS)}Q")
 _BYTE_ORDER: Literal["little", "big"] = "little" if struct.pack("=H", 1)[0] else "big"
 
 _ALL = (1 << 8 * _COUNTERS.size) - 1
 
 PackedCounters = int
-"""Counters as one number, of which each has 64 bits: the sum of two has the sums of each. There are
+"""Totals as one number, of which each has 64 bits: the sum of two has the sums of each. There are
 thousands of them, for which few rows are."""
 
 
 def packed_counters(data: bytes) -> PackedCounters:
-    """Return the Counters of the kernel's 64-bit numbers, which are in the order of the fields."""
+    """Return the totals of the kernel's 64-bit numbers, which are in the order of COUNTERS."""
     return int.from_bytes(data, _BYTE_ORDER)
 
 
-def counters_of(packed: PackedCounters) -> Counters:
-    """Return the Counters that were packed, or added up since.
+def counters_of(packed: PackedCounters) -> tuple[int, ...]:
+    """Return the totals that were packed, or added up since, in the order of COUNTERS.
 
     What is too much for 64 bits begins anew, as it does in the kernel: *lifetime_ns* may, of
     hundreds of years.
     """
     data = (packed & _ALL).to_bytes(_COUNTERS.size, _BYTE_ORDER)
-    return Counters._make(_COUNTERS.unpack(data))
+    return _COUNTERS.unpack(data)
 
 
 class ProcessCounters(NamedTuple):

@@ -125,8 +125,9 @@ def read_chunks(fd: int, size: int, deadline: Deadline) -> Iterator[memoryview |
                 continue  # a million files, and none was a socket
             if not data:
                 break
-            # Memory for 1 MB takes as long to get as a thousand records: not for the last ones.
-            pieces = _PIECES if len(data) == piece * pieces else 1
+            # Memory for 1 MB takes as long to get as a thousand records: only for many, and not
+            # for the last ones.
+            pieces = min(4 * pieces, _PIECES) if len(data) == piece * pieces else 1
             if not partial and not len(data) % size:
                 yield data
                 continue

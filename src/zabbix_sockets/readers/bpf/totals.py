@@ -9,14 +9,14 @@ import struct
 from _socket import AF_INET, AF_INET6
 from collections.abc import Collection, Iterator, Sequence
 from time import monotonic_ns
-from typing import Any, NamedTuple, Optional, Union
+from typing import Any, Optional, Union
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.snapshot import DeviceName
 from zabbix_sockets.model.totals import (
+    COUNTERS,
     RECENT,
-    Counters,
     Endpoint,
     ProcessCounters,
     ServerCounters,
@@ -48,15 +48,14 @@ PROGRAMS = (*TRACEPOINTS, *MAPS, COUNT_SOCKETS)
 PINS = (*TRACEPOINTS, *MAPS)
 """Those that are pinned beside the iterators of records.PROGRAMS."""
 
-_SUMS = f"{8 * len(Counters._fields)}sQ"  # struct sums but for the namespace
+_SUMS = f"{8 * len(COUNTERS)}sQ"  # struct sums but for the namespace
 _PROCESS = struct.Struct(f"=I4xQIIII16s{_SUMS}8x")  # struct process_total
 _SERVER = struct.Struct(f"=III16sHHI4x{_SUMS}Q")  # struct server_total
-_ENDPOINT = slice(12, 30)
-"""The bytes of the address and the port in a server_total."""
-_QUADS, _SHORTS = _SERVER.size // 8, _SERVER.size // 2
-"""The length of a server_total as numbers of 64 and of 16 bits: so parts of thousands are read."""
-_CHANGED, _PORT_AT = _QUADS - 2, _ENDPOINT.stop // 2 - 1
-"""The places among these of the time of the last change, and of the port."""
+_END = struct.Struct(f"=12x18s{_SERVER.size - 30}x")
+"""The address and the port alone in a server_total: so parts of thousands are read."""
+_QUADS = _SERVER.size // 8
+_CHANGED = _QUADS - 2
+"""The place of the time of the last change in a server_total, among its _QUADS 64-bit numbers."""
 _PORT = struct.Struct("=H")
 _ADDRESS_SIZES = {AF_INET: 4, AF_INET6: 16}
 _TRIES = 3
@@ -65,13 +64,15 @@ _Chunk = Union[memoryview, bytes]
 """Records, one behind the other."""
 
 
-class _Figures(NamedTuple):
+class _Figures:
     """What an iterator's last record says of the totals; *based* tells one load from another."""
 
-    keys: int
-    overflow: int
-    missed: int
-    based: int
+    __slots__ = "based", "keys", "missed", "overflow"
+
+    def __init__(self, sums: bytes) -> None:
+        """Read them in the places of the first counters, where set_figures() writes them."""
+        figures = counters_of(packed_counters(sums))
+        self.keys, self.overflow, self.missed, self.based = figures[:4]
 
 
 class TotalsReader:
@@ -121,7 +122,8 @@ class TotalsReader:
             upstreams, of_upstreams = self._read_servers(TOTAL_UPSTREAMS, indices)
             if figures.based == of_listeners.based == of_upstreams.based:  # else loaded meanwhile
                 found = processes, listeners, upstreams
-                return Totals(since, monotonic_ns(), *figures[:3], *found)
+                of_counting = figures.keys, figures.overflow, figures.missed
+                return Totals(since, monotonic_ns(), *of_counting, *found)
         raise ParseError("BPF totals", "they were loaded anew while they were read")
 
     def _read_processes(self) -> tuple[list[ProcessCounters], dict[int, int], _Figures]:
@@ -136,7 +138,7 @@ class TotalsReader:
                 chunk
             ):
                 if not id_:
-                    figures = _figures(sums)
+                    figures = _Figures(sums)
                     continue
                 if id_ in indices:
                     continue  # while keys come, one may be visited twice
@@ -195,19 +197,16 @@ class TotalsReader:
             for chunk in chunks:
                 yield from _SERVER.iter_unpack(chunk)
             return
-        ports = {port for _, port in endpoints}
         chosen = {address.ljust(16, b"\0") + _PORT.pack(port) for address, port in endpoints}
+        ends = [[end for (end,) in _END.iter_unpack(chunk)] for chunk in chunks]
         if program == TOTAL_UPSTREAMS:
             since = monotonic_ns() - RECENT
-            for chunk in chunks:
+            for chunk, each_end in zip(chunks, ends):
                 times = memoryview(chunk).cast("Q")[_CHANGED::_QUADS]
-                recent = [_end(chunk, at) for at, when in enumerate(times) if when > since]
-                chosen.update(recent)
-                ports.update(_PORT.unpack(end[16:])[0] for end in recent)
-        for chunk in chunks:
-            each_port = memoryview(chunk).cast("H")[_PORT_AT::_SHORTS]
-            for at in [at for at, port in enumerate(each_port) if port in ports]:
-                if _end(chunk, at) in chosen:
+                chosen.update(end for end, when in zip(each_end, times) if when > since)
+        for chunk, each_end in zip(chunks, ends):
+            for at, end in enumerate(each_end):
+                if end in chosen:
                     yield _SERVER.unpack_from(chunk, at * _SERVER.size)
 
     def _chunks(self, program: str, size: int) -> Iterator[_Chunk]:
@@ -231,12 +230,6 @@ def _of_last_namespaces(found: Collection[tuple[int, ServerCounters]]) -> list[S
     ]
 
 
-def _end(chunk: _Chunk, index: int) -> bytes:
-    """Return the address and the port of one of the records."""
-    start = index * _SERVER.size
-    return bytes(chunk[start + _ENDPOINT.start : start + _ENDPOINT.stop])
-
-
 def _last_figures(chunks: Sequence[_Chunk]) -> _Figures:
     """Return the head of all totals, which is the last record of listeners or upstreams.
 
@@ -246,10 +239,5 @@ def _last_figures(chunks: Sequence[_Chunk]) -> _Figures:
     if chunks:
         *_, port, _, _, sums, _, _ = _SERVER.unpack_from(chunks[-1], len(chunks[-1]) - _SERVER.size)
         if not port:
-            return _figures(sums)
+            return _Figures(sums)
     raise ParseError("BPF totals", "the last record is missing")
-
-
-def _figures(sums: bytes) -> _Figures:
-    """Return the figures of all totals, which are in the places of the first counters."""
-    return _Figures._make(counters_of(packed_counters(sums))[:4])

@@ -12,8 +12,8 @@ import pytest
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.totals import (
+    COUNTERS,
     RECENT,
-    Counters,
     Endpoint,
     ProcessCounters,
     ServerCounters,
@@ -31,8 +31,8 @@ LOCAL = bytes((127, 0, 0, 1))
 
 def sums(changed: int, *counters: int, namespace: int = 1) -> bytes:
     """Return the sums of a record, which are 0 behind *counters*."""
-    rest = len(Counters._fields) - len(counters)
-    return struct.pack(f"={len(Counters._fields)}QQQ", *counters, *[0] * rest, changed, namespace)
+    rest = len(COUNTERS) - len(counters)
+    return struct.pack(f"={len(COUNTERS)}QQQ", *counters, *[0] * rest, changed, namespace)
 
 
 def process(number: int, name: bytes, netns: int, found: bytes, uid: int = 0) -> bytes:
@@ -77,19 +77,19 @@ def read(
 
 def test_each_counter_is_kept(tmp_path: Path) -> None:
     """Even the largest that the kernel could have."""
-    numbers = range(LARGEST, LARGEST - len(Counters._fields), -1)
+    numbers = range(LARGEST, LARGEST - len(COUNTERS), -1)
     found = read(tmp_path, [process(1, b"web", HERE, sums(8, *numbers))])
     assert found[2:5] == (3, 4, 5)
     (only,) = found.processes
     assert only[:5] == (b"web", False, 0, 9, OWN_NETNS)
-    assert (counters_of(only.counters), only.changed) == (Counters(*numbers), 8)
+    assert (counters_of(only.counters), only.changed) == (tuple(numbers), 8)
 
 
 def test_too_much(tmp_path: Path) -> None:
     """Sums that have no room are wrong, and no error: the kernel's have."""
-    most = sums(8, *[LARGEST] * len(Counters._fields))
+    most = sums(8, *[LARGEST] * len(COUNTERS))
     (only,) = read(tmp_path, [process(at, b"web", HERE, most) for at in (1, 2)]).processes
-    assert len(counters_of(only.counters)) == len(Counters._fields)
+    assert len(counters_of(only.counters)) == len(COUNTERS)
 
 
 def test_one_process_of_all_namespaces(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_only_of_the_namespaces_wanted(tmp_path: Path) -> None:
     found = read(tmp_path, counted, servers, servers, frozenset((OWN_NETNS, FURTHER)))
     assert [each.netns for each in found.listeners] == [OWN_NETNS, FURTHER]
     assert found.listeners == found.upstreams
-    assert [counters_of(each.counters).attempts for each in found.processes] == [2]
+    assert [counters_of(each.counters)[0] for each in found.processes] == [2]
 
 
 def test_only_of_the_endpoints_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,7 @@ def test_what_is_visited_twice(tmp_path: Path) -> None:
     counted = [process(1, b"web", each, sums(8, 1)) for each in (HERE, HERE)]
     servers = [server(1, HERE, 80, sums(8, 1))] * 2
     found = read(tmp_path, counted, servers, servers)
-    assert [counters_of(each.counters).attempts for each in found.processes] == [1]
+    assert [counters_of(each.counters)[0] for each in found.processes] == [1]
     assert len(found.listeners) == len(found.upstreams) == 1
 
 
