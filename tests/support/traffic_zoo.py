@@ -305,6 +305,24 @@ def reset_by_either(expected: Expected) -> None:
     server.close()
 
 
+def reset_while_reading(expected: Expected) -> None:
+    """The other end learns of the reset from recv(), and closes then."""
+    server, name = listener()
+    client = socket.create_connection(server.getsockname())
+    accepted, _ = server.accept()
+    carry(client, accepted)
+    close_by_reset(client)
+    try:
+        accepted.recv(1)
+    except ConnectionResetError:
+        pass
+    else:
+        raise AssertionError("it was not reset")
+    accepted.close()
+    expected.exchange(name, by_client=1)
+    server.close()
+
+
 def half_closed(expected: Expected) -> None:
     """The client says that it is done; the answer comes behind that."""
     server, name = listener()
@@ -458,6 +476,15 @@ Kind = Callable[[Expected], None]
 KINDS: tuple[Kind, ...] = (
     *(short_lived, without_payload, of_threads, of_short_lived_processes, inherited, refused),
     *(timed_out, unreachable, without_route, given_up, without_a_port, reset_by_either),
-    *(half_closed, over_ipv6, v4_mapped, fast_open, without_backlog, simultaneous, syn_cookies),
+    *(
+        reset_while_reading,
+        half_closed,
+        over_ipv6,
+        v4_mapped,
+        fast_open,
+        without_backlog,
+        simultaneous,
+        syn_cookies,
+    ),
     *(unaccepted, after_its_listener, again_on_one_socket, by_mptcp),
 )

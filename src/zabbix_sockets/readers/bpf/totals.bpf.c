@@ -94,6 +94,11 @@ enum {
 	OPENED = 2,
 };
 
+enum {
+	HIDDEN = 1,	/* of the kernel itself: no pass sees it */
+	CLOSING = 2,	/* a process has closed it */
+};
+
 struct connection {
 	struct endpoint upstream;	/* inbound: the remote port alone */
 	__u32 inbound;
@@ -101,7 +106,7 @@ struct connection {
 	__u32 process;
 	__u32 listener;	/* its sums */
 	__u32 untold;	/* outbound: ATTEMPT, OPENED, which the upstream's sums still lack */
-	__u32 hidden;	/* of the kernel itself: no pass sees it */
+	__u32 marks;	/* HIDDEN, CLOSING */
 	__u64 started;	/* outbound; ns since boot */
 	__u64 handshake;	/* ns */
 	__u64 sent;	/* what was added up to now */
@@ -206,6 +211,7 @@ static struct pass {
 	__u64 session;
 	__u64 began;
 	__u64 before;	/* when the pass before this one of the same namespace began */
+	__u64 now;	/* when it began, in ns since boot */
 } passes[16];
 static __u64 last_pass;
 static __u64 last_reader;
@@ -552,9 +558,9 @@ static __always_inline void add_carried(struct connection *connection,
 
 static __always_inline void touch(struct sums *process, struct sums *server, __u64 now)
 {
-	if (process)
+	if (process && process->changed < now)
 		process->changed = now;
-	if (server)
+	if (server && server->changed < now)
 		server->changed = now;
 }
 
@@ -663,8 +669,9 @@ static __always_inline void tell(struct connection *connection, struct sums *ups
 }
 
 /*
- * Count the end of an earlier socket at this address, which was missed: how it ended, when, and what
- * it carried after the process closed it is not known.
+ * Count the end of an earlier socket at this address, or of an earlier attempt of this one, which was
+ * missed: a softirq brought it. So an attempt has failed, since a process that gives one up is never
+ * missed. How a connection ended, when, and what it carried after the process closed it is not known.
  */
 static __always_inline void count_missed_end(struct connection *connection, struct sock *sk,
 					     const int probed)
@@ -673,9 +680,15 @@ static __always_inline void count_missed_end(struct connection *connection, stru
 	struct carried carried = {};
 
 	tell(connection, server);
+	process = sums_of(connection->process);
+	if (step(connection, CONNECTING, CLOSED)) {
+		ADD(process, failed, 1);
+		ADD(server, failed, 1);
+		touch(process, server, bpf_ktime_get_ns());
+		return;
+	}
 	if (!step(connection, OPEN, CLOSED))
 		return;
-	process = sums_of(connection->process);
 	ADD(process, closed, 1);
 	ADD(server, closed, 1);
 	touch(process, server, bpf_ktime_get_ns());
@@ -738,11 +751,20 @@ static __always_inline void forget(__u64 key)
  * Return the time of an end, in ns since boot. After both FINs it is that of the last segment that
  * came, which costs no look at the clock: mostly that was the cause.
  */
-static __always_inline __u64 time_of_end(struct tcp_sock *tp, int from, int error)
+static __always_inline __u64 time_of_end(struct sock *sk, struct tcp_sock *tp, int from, int error)
 {
-	if (!error && (from == TCP_FIN_WAIT2 || from == TCP_LAST_ACK || from == TCP_CLOSING))
+	if (!error && (from == TCP_LAST_ACK || from == TCP_CLOSING ||
+		       (from == TCP_FIN_WAIT2 && sk->__sk_common.skc_flags & SOCK_DONE)))
 		return tp->tcp_mstamp * 1000;
 	return bpf_ktime_get_ns();
+}
+
+/* Whether the other end has reset a connection, of which CLOSE was missed, and the error been read. */
+static __always_inline int was_reset(const struct connection *connection, struct tcp_sock *tp)
+{
+	/* Without a process that closes, a reset ends it, or that segments are answered no more. */
+	return !(connection->marks & CLOSING) && !tp->inet_conn.icsk_retransmits &&
+	       !tp->inet_conn.icsk_probes_out;
 }
 
 /*
@@ -807,7 +829,7 @@ static __always_inline void count_attempt(struct sock *sk, struct tcp_sock *tp)
 	connection.stage = CONNECTING;
 	connection.started = bpf_ktime_get_ns();
 	connection.process = process_of(task->group_leader, netns_of(sk, 0));
-	connection.hidden = !!(task->flags & PF_KTHREAD);
+	connection.marks = task->flags & PF_KTHREAD ? HIDDEN : 0;
 	connection.untold = ATTEMPT;
 	connection.sent = 1; /* the SYN */
 	set_remote(&connection.upstream, sk, 0);
@@ -815,7 +837,7 @@ static __always_inline void count_attempt(struct sock *sk, struct tcp_sock *tp)
 	process = sums_of(connection.process);
 	ADD(process, attempts, 1);
 	touch(process, 0, connection.started);
-	if (connection.hidden)
+	if (connection.marks & HIDDEN)
 		tell(&connection, server_of(&connection, sk, 0));
 	if (make_first(sk, &connection, BPF_ANY)) {
 		__sync_fetch_and_add(&overflow, 1);
@@ -894,7 +916,7 @@ static __always_inline void count_established(struct sock *sk, struct tcp_sock *
 	if (connection && connection->stage == CONNECTING) {
 		count_opened(connection, sums_of(connection->process),
 			     tp->tcp_mstamp * 1000 - connection->started);
-		if (connection->hidden)
+		if (connection->marks & HIDDEN)
 			tell(connection, server_of(connection, sk, 0));
 		return;
 	}
@@ -916,15 +938,18 @@ static __always_inline void count_end(struct connection *connection, struct sock
 {
 	struct sums *process = sums_of(connection->process), *server = server_of(connection, sk, 0);
 	int error = sk->sk_err;
-	__u64 now = time_of_end(tp, from, error);
+	__u64 lifetime, now = time_of_end(sk, tp, from, error);
+	/* If CLOSE was missed, and no process has closed it before, it has sent no FIN. */
+	int state = from || connection->marks & CLOSING ? from : TCP_ESTABLISHED;
 	struct carried carried;
 
-	read_carried(&carried, sk, tp, from, 0);
+	read_carried(&carried, sk, tp, state, 0);
 	if (connection->stage == CONNECTING) {
 		if (from == TCP_SYN_SENT || from == TCP_SYN_RECV || (!from && !tp->bytes_acked)) {
 			if (!step(connection, CONNECTING, CLOSED))
 				return;
-			if (error) {
+			/* CLOSE is missed in softirqs alone, and a process may have read the error. */
+			if (error || !from) {
 				ADD(process, failed, 1);
 				ADD(server, failed, 1);
 			} else {
@@ -943,13 +968,15 @@ static __always_inline void count_end(struct connection *connection, struct sock
 	tell(connection, server);
 	ADD(process, closed, 1);
 	ADD(server, closed, 1);
-	if (error == ECONNRESET || error == EPIPE) { /* as tcp_reset() sets it */
+	if (error == ECONNRESET || error == EPIPE /* as tcp_reset() sets it */ ||
+	    (!error && !from && was_reset(connection, tp))) {
 		ADD(process, resets, 1);
 		ADD(server, resets, 1);
 	}
 	if (!connection->inbound) {
-		ADD(process, lifetime_ns, now - connection->started);
-		ADD(server, lifetime_ns, now - connection->started);
+		lifetime = now > connection->started ? now - connection->started : 0;
+		ADD(process, lifetime_ns, lifetime);
+		ADD(server, lifetime_ns, lifetime);
 	}
 	touch(process, server, now);
 	add_carried(connection, &carried, process, server, 1);
@@ -1008,6 +1035,7 @@ static __always_inline void count_closing(struct sock *sk, struct tcp_sock *tp, 
 	}
 	if (connection->stage == CONNECTING && from != TCP_SYN_RECV)
 		count_opened(connection, sums_of(connection->process), (tp->srtt_us >> 3) * 1000ULL);
+	connection->marks |= CLOSING;
 	read_carried(&carried, sk, tp, from, 0);
 	connection->sent_at_close = carried.sent;
 	connection->received_at_close = carried.received;
@@ -1069,6 +1097,7 @@ static __always_inline struct connection *remember(struct sock *sk, const struct
 	struct listener *listener = 0;
 	struct connection fresh = {};
 	__u64 key = (__u64)sk;
+	int accepted, attempt;
 
 	if (rec->kind != OUTBOUND)
 		listener = listener_of(sk, rec->local_port, probed);
@@ -1087,17 +1116,21 @@ static __always_inline struct connection *remember(struct sock *sk, const struct
 		fresh.upstream.process = fresh.process;
 		fresh.started = bpf_ktime_get_ns();
 	}
-	if (!based || !listener) {
+	accepted = based && fresh.inbound;
+	attempt = !based && fresh.stage == CONNECTING;
+	if (attempt)
+		fresh.untold = ATTEMPT;
+	if (!accepted) {
 		fresh.sent = carried->sent;
 		fresh.received = carried->received;
 		fresh.retransmitted = carried->retransmitted;
 	}
 	if (make(key, &fresh))
 		return 0;
-	if (based && listener) {
-		ADD(sums_of(fresh.process), accepted, 1);
-		ADD(sums_of(fresh.listener), accepted, 1);
-	}
+	if (accepted)
+		add_accepted(&fresh);
+	if (attempt)
+		ADD(sums_of(fresh.process), attempts, 1);
 	return find(key);
 }
 
@@ -1123,6 +1156,7 @@ static __always_inline struct pass *note_pass(struct bpf_iter_meta *meta, int en
 
 	if (!meta->seq_num) {
 		pass->began = bpf_jiffies64();
+		pass->now = bpf_ktime_get_ns();
 		pass->before = last_reader == reader() ? last_pass : 0;
 		pass->session = session;
 	}
@@ -1189,6 +1223,8 @@ static __always_inline void look_at(const struct pass *pass, struct sock *sk, st
 	if (carried.received > connection->received && !carried.ended &&
 	    may_have_ended(sk, tp, probed))
 		carried.received--;
+	if (pass && has_more(connection, &carried))
+		touch(process, server, pass->now);
 	add_carried(connection, &carried, process, server, 0);
 }
 
