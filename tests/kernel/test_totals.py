@@ -221,6 +221,36 @@ def test_load_again_begins_anew_without_a_gap() -> None:
         assert_comes_to(folder, ({}, {}, {}), again)
 
 
+def test_load_again_while_connections_come() -> None:
+    """The new totals have each connection that was opened after the load, and none before it."""
+    stop, opened = threading.Event(), 0
+    server, name = traffic_zoo.listener()
+
+    def connect() -> None:
+        nonlocal opened
+        while not stop.is_set():
+            client = socket.create_connection(server.getsockname())
+            opened += 1
+            server.accept()[0].close()
+            client.close()
+
+    with loaded() as folder:
+        thread = threading.Thread(target=connect)
+        thread.start()
+        wait_for(lambda: opened > 100, "")
+        before = opened
+        load(folder, with_totals=True, warn=fail)
+        after = opened
+        wait_for(lambda: opened > after + 100, "")
+        stop.set()
+        thread.join()
+        look(folder)  # which tells the upstreams
+        for found in read(folder)[0][Expected().comm], read(folder)[2][Expected().comm, name]:
+            for counter in "attempts", "opened":
+                assert opened - after - 1 <= found[counter] <= opened - before + 1
+    server.close()
+
+
 def test_load_without_totals_takes_them_away() -> None:
     """The programs that count end with their pins, and the iterators stay."""
     with loaded() as folder:

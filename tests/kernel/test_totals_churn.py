@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import shutil
@@ -11,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -185,14 +186,18 @@ def ask(address: tuple[str, int], number: int) -> None:
             client.sendall(client.recv(PAYLOAD, socket.MSG_WAITALL))
 
 
-def ask_at_once(address: tuple[str, int], number: int) -> None:
+def ask_at_once(
+    address: tuple[str, int],
+    number: int,
+    work: Callable[[tuple[str, int], int], None] = ask,
+) -> None:
     """Let some processes ask at the same time, until all have done."""
     pids = []
     for _ in range(WORKERS):
         pid = os.fork()
         if not pid:
             try:
-                ask(address, number // WORKERS)
+                work(address, number // WORKERS)
             except BaseException as error:  # noqa: BLE001  # a child must not run on as pytest
                 os.write(2, f"child: {error!r}\n".encode())
                 os._exit(1)
@@ -202,7 +207,9 @@ def ask_at_once(address: tuple[str, int], number: int) -> None:
         assert os.waitpid(pid, 0)[1] == 0
 
 
-def listen(address: str, comm: bytes) -> tuple[Child, tuple[str, int]]:
+def listen(
+    address: str, comm: bytes, answer: Callable[[socket.socket], None] = serve
+) -> tuple[Child, tuple[str, int]]:
     """Return a process that answers at a free port there, and the address and port."""
     server = socket.socket()
     server.bind((address, 0))
@@ -210,7 +217,7 @@ def listen(address: str, comm: bytes) -> tuple[Child, tuple[str, int]]:
     def work() -> object:
         server.listen(512)
         for _ in range(4):
-            threading.Thread(target=serve, args=(server,), daemon=True).start()
+            threading.Thread(target=answer, args=(server,), daemon=True).start()
         return server
 
     with server:
@@ -259,6 +266,60 @@ def test_softirqs_by_interrupt_over_loopback(slots: dict[str, int]) -> None:
     assert_nearly(upstreams[b"asks", name], number, OUTBOUND)
     assert_nearly(processes[b"serves"], number, INBOUND)
     assert_nearly(listeners[name], number, INBOUND)
+
+
+def be_refused(address: tuple[str, int], number: int) -> None:
+    """Try to connect to where nobody listens, again and again."""
+    set_comm(b"refused")
+    for _ in range(number):
+        with socket.socket() as client:
+            if client.connect_ex(address) != errno.ECONNREFUSED:
+                raise AssertionError("it was not refused")
+
+
+def be_reset(address: tuple[str, int], number: int) -> None:
+    """Open connections that the other end resets, and learn of it."""
+    set_comm(b"reset")
+    for _ in range(number):
+        with socket.create_connection(address) as client:
+            client.sendall(b"x")
+            try:
+                client.recv(1)
+            except ConnectionResetError:
+                continue
+            raise AssertionError("it was not reset")
+
+
+def serve_resets(server: socket.socket) -> None:
+    """Reset each connection when something came."""
+    while True:
+        accepted, _ = server.accept()
+        accepted.recv(1)
+        traffic_zoo.close_by_reset(accepted)
+
+
+def test_errors_by_interrupt() -> None:
+    """What is refused or reset is counted as that, whatever is interrupted."""
+    number = rounds.INTERRUPTED
+    with loaded() as folder, interrupted("lo"):
+        gone, _ = traffic_zoo.listener()
+        nobody = gone.getsockname()
+        gone.close()
+        child, address = listen("127.0.0.1", b"resets", serve_resets)
+        try:
+            before = read(folder)
+            with Readers(folder, 1):
+                ask_at_once(nobody, number, be_refused)
+                ask_at_once(address, number, be_reset)
+            processes, _, upstreams = settled(folder, before)
+        finally:
+            child.end()
+    to_nobody, to_server = ((socket.inet_aton(host), port) for host, port in (nobody, address))
+    for found in processes[b"refused"], upstreams[b"refused", to_nobody]:
+        assert_nearly(found, number, ("attempts", "failed"))
+        assert not found["abandoned"]
+    for found in processes[b"reset"], upstreams[b"reset", to_server]:
+        assert_nearly(found, number, ("attempts", "opened", "closed", "resets"))
 
 
 UNSEEN = {

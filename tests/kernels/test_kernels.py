@@ -24,8 +24,8 @@ LOADING = [
     "tests/kernel/test_totals.py::test_two_capabilities_load",
 ]
 READING = [f"tests/kernel/test_{name}.py" for name in ("drops", "clients", "unix")]
-COUNTING = ["tests/kernel/test_totals.py"]
-TESTED = {"bookworm": READING + COUNTING}
+COUNTING = ["tests/kernel/test_totals.py", "tests/kernel/test_totals_times.py"]
+TESTED = {"bookworm": READING + COUNTING, "trixie": READING + COUNTING}
 """What most hosts have is tried at most length."""
 
 TOO_SLOW = "tests/kernel/test_unix.py::test_command"  # has the time that an agent gives

@@ -6,7 +6,7 @@ _ASK = """
 rm -f "$tree/tmp/done"
 ask() {
     until [ -e "$tree/tmp/done" ]; do
-        answer=$(PLACE NOBODY zabbix-sockets get 2>&1) && status=0 || status=$?
+        answer=$(PLACE NOBODY zabbix-sockets get --timeout 20 2>&1) && status=0 || status=$?
         echo "$status $answer"
     done
 }
@@ -49,7 +49,8 @@ cat "$tree"/tmp/stopped.*
 def asked_while(steps: str, place: str = "") -> str:
     """Return lines that ask in two loops, all the time while *steps* are done.
 
-    Each line that they print is a status and an answer. *place* is the command that enters the
+    Each line that they print is a status and an answer, for which there is time enough on a busy
+    machine, without byte code, too. *place* is the command that enters the
     tree, if the lines don't run in it.
     """
     return _ASK.replace("PLACE", place).replace("NOBODY", NOBODY).replace("STEPS", steps)

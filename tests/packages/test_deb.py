@@ -146,7 +146,7 @@ def test_no_call_fails_meanwhile(installed: Prepared) -> None:
     steps = [NEW, BUILT] if rounds.IS_SHORT else [BUILT, NEW, NEW, BUILT]
     answers = installed.run(asked_while("; ".join(map(install, steps)))).splitlines()
     assert len(answers) > 20
-    assert {answer[:11] for answer in answers} == {'0 {"version'}
+    assert not [answer for answer in answers if not answer.startswith('0 {"version')]
     assert {json.loads(answer[2:])["version"] for answer in answers} == {version(), NEWER}
     assert installed.run("ls /usr/lib/zabbix-sockets").split() == [
         version(),

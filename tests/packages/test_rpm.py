@@ -172,7 +172,7 @@ def test_no_call_fails_meanwhile(root: Tree) -> None:
     lines = "; ".join(f'rpm -U --replacepkgs --oldpackage "$tree/{step}"' for step in steps)
     answers = root.run(asked_while(lines, "chroot $tree")).splitlines()
     assert len(answers) > 20
-    assert {answer[:11] for answer in answers} == {'0 {"version'}
+    assert not [answer for answer in answers if not answer.startswith('0 {"version')]
     assert {json.loads(answer[2:])["version"] for answer in answers} == {version(), NEWER}
     assert root.inside(f"ls {HOME}").split() == [version(), f"{version()}+1", "current"]
 

@@ -51,8 +51,8 @@ TOTALS = _of(10, 1000, 20_000)
 INTERRUPTED = _of(4000, 30_000, 60_000)
 """Connections that are counted while softirqs come by interrupts."""
 
-RUSH = _of(1, 40, 40)
-"""Seconds with 10,000 short connections in each, which the totals have to count. Each brings 250
+RUSH = _of(1, 60, 60)
+"""Seconds with 10,000 short connections in each, which the totals have to count. Each brings 100
 upstreams, of which there is room for 16,384."""
 
 SOAK_SECONDS = _of(30, 300, 3600)

@@ -51,7 +51,8 @@ def fill_in(snapshot: Snapshot, query: Query, context: CallContext) -> None:
         process = snapshot.processes[index] = facts.of(snapshot.processes[index])
         kinds |= _hidden(query, process)
     _fill_in_of_connected(snapshot, facts, context)
-    snapshot.counted = [facts.of_counted(process) for process in snapshot.counted]
+    for each in snapshot.counted:
+        each.process = facts.of_counted(each.process)
     if facts.unread:
         snapshot.visibility.add_gap(gaps.UNREAD_COMMANDS, how_many=facts.unread)
     snapshot.visibility.gaps += map(Gap, sorted(kinds))

@@ -6,12 +6,13 @@ is idle then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache, partial
 from operator import itemgetter
 from typing import Any
 
 from zabbix_sockets.document import totals as row_totals
+from zabbix_sockets.document.listener_row import ListenerRow
 from zabbix_sockets.document.processes import ProcessRow
 from zabbix_sockets.document.record import Record, absent_row, fields_of
 from zabbix_sockets.document.row import (
@@ -24,7 +25,7 @@ from zabbix_sockets.document.row import (
     idle_rank,
 )
 from zabbix_sockets.document.upstreams import UpstreamRow
-from zabbix_sockets.grouping.grouping import Grouping
+from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, Groups
 from zabbix_sockets.model.addresses import format_address
 from zabbix_sockets.model.snapshot import FIRST_USER_UID, Snapshot
 from zabbix_sockets.model.totals import (
@@ -95,29 +96,26 @@ _Sums = dict[str, _Sum]
 def add_totals(
     ranked: dict[str, list[RankedRow[Any]]],
     snapshot: Snapshot,
-    grouping: Grouping,
+    groups: Groups,
     label: NetnsLabel,
     choices: Mapping[str, Choice],
 ) -> None:
-    """Have the totals of all TCP rows made, and add idle rows, of which no socket is open.
+    """Have the totals of TCP rows made, and add idle rows, of which no socket is open.
 
     *ranked* has the rows of each list, *label* labels network namespaces, and *choices* has for
     each list which rows are added of too many. Without totals in the Snapshot nothing is done. The
     rows are in no order then; their totals, and most fields of those that were added, are set when
-    it is known that they stay.
+    it is known that they stay. A row of which it isn't known what was counted has none.
     """
     totals = snapshot.totals
     if totals is None:
         return
-    facts = facts_of(snapshot, grouping)
+    facts = facts_of(snapshot, groups.grouping)
     since = totals.read_at - RECENT
-    sums = _sums(snapshot, totals, grouping, label)
+    owners, untold = _owners(snapshot, groups)
+    sums = _sums(snapshot, totals, owners, label)
     for name, rows in ranked.items():
-        record, found = _recorder(_RECORDS[name]), sums[name]
-        for one in rows:
-            if getattr(one.row, "protocol", "tcp") == "tcp":
-                counted = found.get(one.row.id)
-                one.totals = partial(record, counted.counters if counted else 0)
+        _set_totals(rows, sums[name], _recorder(_RECORDS[name]), untold, bool(totals.overflow))
     members = {each.row.id: each.members for each in ranked["processes"]}
     unsettled: dict[str, Any] = {"settled": 0}
     for name, row_class, known in (
@@ -150,11 +148,37 @@ def _fields(zeros: Mapping[str, Any], row: Row, counted: _Sum) -> dict[str, Any]
     return {**zeros, **vars(row), **labels}
 
 
+def _set_totals(
+    rows: Iterable[RankedRow[Any]],
+    sums: _Sums,
+    record: Callable[[PackedCounters], Record],
+    untold: Collection[str],
+    has_overflow: bool,
+) -> None:
+    """Have the totals made of rows with open sockets, where they are known.
+
+    *untold* are the groups of which they aren't. What has no sums has come to 0 if there was room
+    for all (not *has_overflow*). But each listener that a process holds has sums: without any it is
+    one that isn't counted, such as the kernel's own.
+    """
+    for one in rows:
+        row, counted = one.row, sums.get(one.row.id)
+        if isinstance(row, ListenerRow):
+            is_known = counted is not None
+        else:
+            owner = row.name if isinstance(row, ProcessRow) else row.process
+            is_known = owner not in untold and not (counted is None and has_overflow)
+        if is_known and getattr(row, "protocol", "tcp") == "tcp":
+            one.totals = partial(record, counted.counters if counted else 0)
+
+
 def _sums(
-    snapshot: Snapshot, totals: Totals, grouping: Grouping, label: NetnsLabel
+    snapshot: Snapshot, totals: Totals, names: Sequence[str | None], label: NetnsLabel
 ) -> dict[str, _Sums]:
-    """Return the totals by list and row, each with the name and user that they were counted for."""
-    names = _names(snapshot, grouping)
+    """Return the totals by list and row, each with the name and user that they were counted for.
+
+    *names* has the group of each of the totals' processes; None: it isn't known.
+    """
     processes: _Sums = {}
     listeners: _Sums = {}
     upstreams: _Sums = {}
@@ -188,19 +212,30 @@ def _sums(
     return {"processes": processes, "listeners": listeners, "upstreams": upstreams}
 
 
-def _names(snapshot: Snapshot, grouping: Grouping) -> list[str | None]:
-    """Return the name of the group of each of the totals' processes.
+def _owners(snapshot: Snapshot, groups: Groups) -> tuple[list[str | None], set[str]]:
+    """Return the group of each of the totals' processes, and the groups whose totals aren't known.
 
-    None where the unit or container by which it is grouped is gone, and its name with it.
+    A group is None where the unit or container is gone by which it is named. Processes of several
+    groups may be counted together: of one name that the kernel cuts, or where rules look at the
+    command line. If all that hold sockets now are of one group, that is taken for the group of all;
+    else nobody knows how much is of which.
     """
+    grouping = groups.grouping
     needed = [fact for fact in _PLACES if fact in grouping.needs and not grouping.is_plain]
-    names: Sequence[str] = grouping.names_of(snapshot.counted)
-    if not needed:
-        return list(names)
-    return [
-        name if all(getattr(process, fact) for fact in needed) else None
-        for name, process in zip(names, snapshot.counted)
-    ]
+    processes = [each.process for each in snapshot.counted]
+    names: list[str | None] = list(grouping.names_of(processes))
+    untold: set[str] = set()
+    for at, counted in enumerate(snapshot.counted):
+        if not all(getattr(counted.process, fact) for fact in needed):
+            names[at] = None
+        if grouping.name == "user":  # each user's are counted apart
+            continue
+        held_by = groups.of_processes(counted.holders)
+        if len(held_by) == 1 and grouping.name == DEFAULT_GROUPING:
+            (names[at],) = held_by
+        elif held_by != {names[at]}:
+            untold |= held_by
+    return names, untold
 
 
 def _ids(label: NetnsLabel) -> Callable[[ServerCounters], str]:

@@ -181,7 +181,7 @@ def _bounded(
     if listed.totals:
         from zabbix_sockets.document.counted import add_totals  # noqa: PLC0415  # takes 1 ms
 
-        add_totals(ranked, listed, grouping, label, choices)
+        add_totals(ranked, listed, groups, label, choices)
         ranked = {name: sorted(each, key=_open_first) for name, each in ranked.items()}
     head = collector_of(snapshot, grouping), host_of(snapshot, usage)
     if admission:

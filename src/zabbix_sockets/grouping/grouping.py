@@ -63,7 +63,7 @@ class Groups:
         owners = (*snapshot.owners.values(), *of_unix.values())
         held = sorted({index for members in owners for index in members})
         names_held = grouping.names_of([snapshot.processes[index] for index in held])
-        names = dict(zip(held, names_held))
+        self._of_processes = names = dict(zip(held, names_held))
         self.instances: dict[str, set[int]] = {}
         for members in snapshot.owners.values():
             for index in members:
@@ -74,6 +74,13 @@ class Groups:
 
         self._names = {owner: names_of(members) for owner, members in snapshot.owners.items()}
         self._of_unix = {owner: names_of(members) for owner, members in of_unix.items()}
+
+    def of_processes(self, indices: Iterable[int]) -> set[str]:
+        """Return the names of the groups that have some processes of the Snapshot, by its indices.
+
+        Processes that hold nothing but connected unix sockets may have none.
+        """
+        return {self._of_processes[index] for index in indices if index in self._of_processes}
 
     def of_all(self, owners: Collection[int]) -> Sequence[str]:
         """Return the names of the groups that have a member of any of *owners*, sorted."""

@@ -3,7 +3,7 @@
 Nothing here does I/O. `None` means "not available from this source"; 0 was measured.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple, Optional
 
 from zabbix_sockets.model import gaps
@@ -48,6 +48,21 @@ class Process(NamedTuple):
     user: str = ""
     uid: Optional[int] = None
     command: str = ""
+
+
+class Counted:  # no NamedTuple, which takes each call the time to make its class
+    """Whose the totals are of processes that the kernel counts together.
+
+    *process* stands for all of them, living or not; *holders* are the indices in Snapshot.processes
+    of those that hold sockets and may be among them: their name in the kernel, which may be cut,
+    and their cgroup are the same.
+    """
+
+    __slots__ = "holders", "process"
+
+    def __init__(self, process: Process, holders: Collection[int] = ()) -> None:
+        self.process = process
+        self.holders = holders
 
 
 class Standing(NamedTuple):
@@ -348,7 +363,7 @@ class Snapshot:
         self.filter = ""  # the expression that every socket here matches
         self.totals: Optional[Totals] = None  # of the namespaces in the lists; None: not loaded
         self.clients: Optional[ClientSums[ListenerEndpoint]] = None  # None: nobody asked for them
-        self.counted: list[Process] = []  # for each of the totals' processes one that stands for it
+        self.counted: list[Counted] = []  # for each of the totals' processes
 
     def listed(self) -> "Snapshot":
         """Return the Snapshot for the lists: itself, or that of the selected namespaces alone."""

@@ -6,11 +6,14 @@ from collections import Counter
 
 from zabbix_sockets.document.admission import Admission, AdmissionTable, CallMoment
 from zabbix_sockets.document.document import NO_LIMITS, Document, Limits, build_document
+from zabbix_sockets.document.processes import ProcessRow
 from zabbix_sockets.document.row import MOST_MADE
+from zabbix_sockets.document.upstreams import UpstreamRow
 from zabbix_sockets.grouping.grouping import GROUPINGS
 from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
     SYSTEM_UNIT,
+    Counted,
     Namespace,
     Process,
     Snapshot,
@@ -36,7 +39,7 @@ def counted(process: Process, figures: tuple[int, int], netns: int = OWN_NETNS) 
     totals = [ProcessCounters(b"client", False, 0, 1, netns, *figures)]
     upstreams = [ServerCounters(0, netns, LOCAL, 80, "", *figures)]
     snapshot.totals = Totals(*(1_600_000_000, NOW, 1, 2, 3), totals, [], upstreams)
-    snapshot.counted = [process]
+    snapshot.counted = [Counted(process)]
     return snapshot
 
 
@@ -52,8 +55,7 @@ def test_a_row_for_what_is_gone() -> None:
     assert (client.totals.failed, client.totals.handshake_us, client.totals.lifetime_ms) == (
         *(1, 2500, 7),
     )
-    assert web.totals
-    assert web.totals.attempts == 0
+    assert web.totals is None  # there was no room for all
     (upstream,) = document.upstreams
     assert (upstream.id, upstream.established) == ("client>tcp/127.0.0.1:80", 0)
     assert upstream.totals
@@ -62,6 +64,73 @@ def test_a_row_for_what_is_gone() -> None:
     assert document.collector.totals.content() == {
         "since": 1_600_000_000, "keys": 1, "overflow": 2, "missed": 3,
     }  # fmt: skip
+
+
+def test_what_has_not_come_to_anything() -> None:
+    """Where there was room for all, it is 0; of a listener that isn't counted nothing is known."""
+    snapshot = counted(Process(0, "client"), counters(attempts=3))
+    assert snapshot.totals
+    snapshot.totals = snapshot.totals._replace(overflow=0)
+    document = build_document(snapshot)
+    _, web = document.processes
+    assert web.totals
+    assert web.totals.attempts == 0
+    assert document.listeners[0].totals is None
+    listener = ServerCounters(0, OWN_NETNS, bytes(4), 80, "", *counters())
+    snapshot.totals = snapshot.totals._replace(listeners=[listener])
+    (row,) = build_document(snapshot).listeners
+    assert row.totals
+    assert row.totals.accepted == 0
+
+
+def of_python(*groups: str, grouping: str = "process", unit: str = "") -> Document:
+    """Return the document of processes called python3 of these groups, which are counted together.
+
+    Each has a connection.
+    """
+    figures = counters(attempts=3)
+    snapshot = counted(Process(0, "python3", unit=unit), figures)
+    processes = [Process(7 + at, name, command=name) for at, name in enumerate(groups)]
+    by = GROUPINGS[grouping]
+    if grouping == "process":
+        by = by._replace(names_of=lambda each: [one.command or one.name for one in each])
+    else:
+        processes = [each._replace(unit=each.name) for each in processes]
+    ends = {outbound(FIRST_OWNER + at, 80, LOCAL): 1 for at in range(len(groups))}
+    of_groups = snapshot_of(processes, connections=ends)
+    assert snapshot.totals
+    of_groups.totals = snapshot.totals._replace(overflow=0)
+    of_groups.counted = [Counted(snapshot.counted[0].process, range(len(groups)))]
+    return build_document(of_groups, grouping=by)
+
+
+def attempts(document: Document) -> dict[str, int | None]:
+    """Return the attempts of each row, by its id; None: it has no totals."""
+    rows: list[ProcessRow | UpstreamRow] = [*document.processes, *document.upstreams]
+    return {row.id: row.totals.attempts if row.totals else None for row in rows}
+
+
+def test_a_group_by_the_command_line() -> None:
+    """If all that hold sockets are of one group, so is what was counted: also of those gone."""
+    assert attempts(of_python("shop", "shop")) == {"shop": 3, "shop>tcp/127.0.0.1:80": 3}
+
+
+def test_several_groups_of_one_name() -> None:
+    """Nobody knows how much is of which: none says 0, and what was counted has a row of its own."""
+    found = attempts(of_python("cart", "shop"))
+    assert found.pop("python3") == found.pop("python3>tcp/127.0.0.1:80") == 3
+    assert len(found) == 4
+    assert set(found.values()) == {None}
+    found = attempts(of_python("python3", "shop"))
+    assert set(found.values()) == {None}
+
+
+def test_a_unit_that_is_not_known_to_the_kernel() -> None:
+    """Without cgroup v2 nothing that is counted has a unit: no unit's row says 0."""
+    found = attempts(of_python("web.service", grouping="unit"))
+    assert set(found.values()) == {None}
+    found = attempts(of_python("web.service", grouping="unit", unit="web.service"))
+    assert found["web.service"] == 3
 
 
 def test_labels_of_what_is_gone() -> None:
@@ -132,7 +201,7 @@ def of_many(numbers: dict[str, int], uids: dict[str, int] | None = None) -> Snap
     """Return what was counted of processes, each of which has had so many upstreams."""
     figures = counters(attempts=3)
     snapshot = counted(Process(0, "client"), figures)
-    snapshot.counted = [Process(0, name) for name in numbers]
+    snapshot.counted = [Counted(Process(0, name)) for name in numbers]
     assert snapshot.totals
     snapshot.totals = snapshot.totals._replace(
         processes=[

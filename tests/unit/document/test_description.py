@@ -49,7 +49,7 @@ from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS
 from zabbix_sockets.model.clients import ClientSums
 from zabbix_sockets.model.quality import sample
 from zabbix_sockets.model.snapshot import LISTS, Snapshot, UnixSockets
-from zabbix_sockets.model.totals import Totals
+from zabbix_sockets.model.totals import ServerCounters, Totals
 
 from ..snapshots import snapshot_of, snapshots  # noqa: TID252  # a test folder is no package
 from . import test_document
@@ -91,7 +91,12 @@ def whole(full: Snapshot) -> Snapshot:
     full.clients = ClientSums()
     for each in full.listeners:
         full.clients.of(each[1:5]).add(each.address)
-    full.totals = Totals(*(1_600_000_000, 0, 1, 0, 0), [], [], [])
+    counted = [
+        ServerCounters(None, each.netns, each.address, each.port, each.device, 0, 0)
+        for each in full.listeners
+        if each.protocol == "tcp"
+    ]
+    full.totals = Totals(*(1_600_000_000, 0, 1, 0, 0), [], counted, [])
     return full
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zabbix_sockets.document.document import NO_LIMITS, Document, build_document
-from zabbix_sockets.model.snapshot import FIRST_OWNER, Process
+from zabbix_sockets.model.snapshot import FIRST_OWNER, Counted, Process
 from zabbix_sockets.model.totals import ProcessCounters, ServerCounters, Totals
 from zabbix_sockets.model.wire import OWN_NETNS
 from zabbix_sockets.terminal.layout import Style
@@ -33,7 +33,7 @@ def document(since: int = SINCE, names: tuple[str, ...] = ("web",), **counts: in
             for at in range(len(names))
         ]
         snapshot.totals = Totals(*(since, READ_AT, 1, 0, 0), totals, [], upstreams)
-        snapshot.counted = snapshot.processes
+        snapshot.counted = [Counted(each) for each in snapshot.processes]
     return build_document(snapshot, NO_LIMITS)
 
 

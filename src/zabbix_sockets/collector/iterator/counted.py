@@ -7,8 +7,8 @@ from itertools import chain
 from zabbix_sockets.collector.iterator.record_owners import RecordOwners
 from zabbix_sockets.model.errors import DeadlineError, ParseError
 from zabbix_sockets.model.names import KERNEL
-from zabbix_sockets.model.programs import name_by_comm, program_name
-from zabbix_sockets.model.snapshot import OUTBOUND, Process, Snapshot
+from zabbix_sockets.model.programs import program_name
+from zabbix_sockets.model.snapshot import OUTBOUND, Counted, Process, Snapshot
 from zabbix_sockets.model.totals import RECENT, Endpoint, ProcessCounters
 from zabbix_sockets.model.wire import OWN_NETNS
 from zabbix_sockets.readers.bpf.totals import TotalsReader
@@ -17,22 +17,24 @@ from zabbix_sockets.readers.bpf.totals import TotalsReader
 def add_totals(snapshot: Snapshot, reader: TotalsReader, owners: RecordOwners) -> None:
     """Read the totals into the Snapshot, with a Process for each ProcessCounters.
 
-    *owners* are those of the records, by which names are completed. If the totals can't be read,
-    that is a warning, and there are none.
+    *owners* are those of the records, which tell who may be counted there now. If the totals can't
+    be read, that is a warning, and there are none.
     """
     try:
         totals = reader.read()
     except (OSError, DeadlineError, ParseError) as error:
         snapshot.visibility.warnings.append(f"totals: {error}")
         return
-    living: dict[tuple[bytes, int], set[str]] = {}
+    holders: dict[tuple[bytes, int], set[int]] = {}
     for (_, comm, _started), number in owners.numbers.items():
         for index in owners.members(number):
-            process = snapshot.processes[index]
-            key = comm.split(b"\0", 1)[0], process.cgroup
-            living.setdefault(key, set()).add(process.name)
+            key = comm.split(b"\0", 1)[0], snapshot.processes[index].cgroup
+            holders.setdefault(key, set()).add(index)
     snapshot.totals = totals
-    snapshot.counted = [_process(each, living) for each in totals.processes]
+    snapshot.counted = [
+        Counted(_process(each), holders.get((each.comm, each.cgroup), frozenset()))
+        for each in totals.processes
+    ]
 
 
 def endpoints(snapshot: Snapshot) -> tuple[set[Endpoint], set[Endpoint]]:
@@ -72,18 +74,12 @@ def idle_namespaces(snapshot: Snapshot) -> dict[int, set[int]]:
     return found
 
 
-def _process(counted: ProcessCounters, living: dict[tuple[bytes, int], set[str]]) -> Process:
+def _process(counted: ProcessCounters) -> Process:
     """Return the Process, without a pid, that stands for those that were counted together.
 
-    What comm alone doesn't tell is completed by the processes that hold sockets now, if they are
-    all called the same; *living* has the names by comm and cgroup.
+    It has the name that comm alone tells: some of them may be gone.
     """
     if counted.is_kernel:
         return Process(0, KERNEL, uid=0, cgroup=counted.cgroup)
-    told = name_by_comm(counted.comm)
-    names = living.get((counted.comm, counted.cgroup), set())
-    if told is None and len(names) == 1:
-        (name,) = names
-    else:
-        name = (told or program_name(counted.comm, lambda: None, lambda: None)).name
-    return Process(0, name, cgroup=counted.cgroup, uid=counted.uid)
+    told = program_name(counted.comm, lambda: None, lambda: None)
+    return Process(0, told.name, cgroup=counted.cgroup, uid=counted.uid)

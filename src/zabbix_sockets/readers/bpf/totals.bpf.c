@@ -800,14 +800,39 @@ static __always_inline int is_join(struct tcp_sock *tp, int active)
  * Return the memory of a socket's connection, or 0. What is of another remote port is of an earlier
  * socket at this address, whose end was missed.
  */
-static __always_inline struct connection *find_own(struct sock *sk, const int probed)
+static __always_inline struct connection *find_own(struct sock *sk)
 {
 	struct connection *connection;
 	__u64 key = (__u64)sk;
 
 	connection = find(key);
-	if (!connection || connection->upstream.port == remote_port(sk, probed))
+	if (!connection || connection->upstream.port == remote_port(sk, 0))
 		return connection;
+	count_missed_end(connection, sk, 0);
+	forget(key);
+	return 0;
+}
+
+/*
+ * Return the same, or 0, of a socket that is looked at while it may change: its process may end the
+ * connection, for which its remote port is 0 then, and connect anew. Nobody misses that, so it is
+ * left to who sees it; of an inbound one there is another connection only with another socket.
+ */
+static __always_inline struct connection *find_seen(struct sock *sk, const struct record *rec,
+						    const int probed, int *is_over)
+{
+	__u16 port = remote_port(sk, probed);
+	struct connection *connection;
+	__u64 key = (__u64)sk;
+
+	connection = find(key);
+	*is_over = !port;
+	if (!port || !connection || connection->upstream.port == port)
+		return connection;
+	if (rec->kind == OUTBOUND) {
+		*is_over = 1;
+		return 0;
+	}
 	count_missed_end(connection, sk, probed);
 	forget(key);
 	return 0;
@@ -988,7 +1013,7 @@ static __always_inline void count_closed(struct sock *sk, struct tcp_sock *tp, i
 	struct connection *connection, forgotten = {};
 	__u64 key = (__u64)sk;
 
-	connection = find_own(sk, 0);
+	connection = find_own(sk);
 	if (!connection) {
 		if (!based || from == TCP_SYN_SENT || from == TCP_SYN_RECV || from == TCP_LISTEN)
 			return;
@@ -1022,7 +1047,7 @@ static __always_inline void count_closing(struct sock *sk, struct tcp_sock *tp, 
 	struct carried carried;
 	__u64 key = (__u64)sk;
 
-	connection = find_own(sk, 0);
+	connection = find_own(sk);
 	if (!connection) {
 		if (!based || from == TCP_SYN_RECV ||
 		    !set_accepted(&forgotten, sk, sk->__sk_common.skc_num))
@@ -1097,7 +1122,7 @@ static __always_inline struct connection *remember(struct sock *sk, const struct
 	struct listener *listener = 0;
 	struct connection fresh = {};
 	__u64 key = (__u64)sk;
-	int accepted, attempt;
+	int accepted;
 
 	if (rec->kind != OUTBOUND)
 		listener = listener_of(sk, rec->local_port, probed);
@@ -1117,8 +1142,7 @@ static __always_inline struct connection *remember(struct sock *sk, const struct
 		fresh.started = bpf_ktime_get_ns();
 	}
 	accepted = based && fresh.inbound;
-	attempt = !based && fresh.stage == CONNECTING;
-	if (attempt)
+	if (fresh.stage == CONNECTING)
 		fresh.untold = ATTEMPT;
 	if (!accepted) {
 		fresh.sent = carried->sent;
@@ -1129,7 +1153,7 @@ static __always_inline struct connection *remember(struct sock *sk, const struct
 		return 0;
 	if (accepted)
 		add_accepted(&fresh);
-	if (attempt)
+	if (fresh.untold)
 		ADD(sums_of(fresh.process), attempts, 1);
 	return find(key);
 }
@@ -1192,7 +1216,7 @@ static __always_inline void look_at(const struct pass *pass, struct sock *sk, st
 	struct connection *connection;
 	struct sums *process, *server;
 	struct carried carried;
-	int torn;
+	int torn, is_over;
 
 	if (rec->kind == LISTENER) {
 		note_listener(sk, leader, probed);
@@ -1206,8 +1230,11 @@ static __always_inline void look_at(const struct pass *pass, struct sock *sk, st
 	torn = is_torn(sk, tp, &carried, probed);
 	if (rec->state == TCP_SYN_SENT) /* its sequence numbers may just be chosen: it sent a SYN */
 		carried.sent = 1;
-	connection = find_own(sk, probed);
-	if (!connection)
+	connection = find_seen(sk, rec, probed, &is_over);
+	if (is_over)
+		return;
+	/* That it began to connect was seen, unless it was before the load: there was no room for it. */
+	if (!connection && !(based && rec->state == TCP_SYN_SENT))
 		connection = remember(sk, rec, leader, &carried, probed);
 	if (!connection || connection->stage == CLOSED)
 		return;
