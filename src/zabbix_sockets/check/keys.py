@@ -100,7 +100,7 @@ def _shipped() -> set[str]:
 
 
 def _less_ours(first: str, second: str) -> str:
-    """Return which of two files with our keys may go: one that isn't called as ours, if any."""
+    """Return the file to remove of two with our keys: *second*, if *first* has the usual name."""
     return first if os.path.basename(first) != _OUR_FILES[0] else second
 
 

@@ -11,10 +11,9 @@ import os
 import stat
 
 from zabbix_sockets.check.children import User
+from zabbix_sockets.host.path_resolution import FOLDER, LINK, steps
 
 READ, EXECUTE = 4, 1
-
-_MAX_LINKS = 40
 
 
 def may(user: User, wanted: int, status: os.stat_result) -> bool:
@@ -35,23 +34,12 @@ def obstacle(user: User, path: str, wanted: int, root: str = "") -> str | None:
     Raises:
         OSError: the file isn't there, or the caller may not look at it.
     """
-    at, links = root or "/", 0
-    waiting = path[len(root) :].split("/")[::-1]
-    while waiting:
-        part = waiting.pop()
-        if part in ("", "."):
+    for place, kind in steps(path[len(root) :], root):
+        if kind == LINK:
             continue
-        status = os.stat(at)
-        if not stat.S_ISDIR(status.st_mode):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), at)
-        if not may(user, EXECUTE, status):
-            return at
-        at = os.path.dirname(at) if part == ".." else os.path.join(at, part)
-        if os.path.islink(at):
-            links += 1
-            if links > _MAX_LINKS:
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), at)
-            target = os.readlink(at)
-            waiting += target.split("/")[::-1]
-            at = (root or "/") if target.startswith("/") else os.path.dirname(at)
-    return None if may(user, wanted, os.stat(at)) else at
+        status = os.stat(place)
+        if kind == FOLDER and not stat.S_ISDIR(status.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), place)
+        if not may(user, EXECUTE if kind == FOLDER else wanted, status):
+            return place
+    return None

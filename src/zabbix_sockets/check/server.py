@@ -27,13 +27,7 @@ def question_of(frontend: Frontend, host: str, login: LoginOptions, timeout: flo
         UsageError: options contradict each other.
         SocketsError: there are no credentials.
     """
-    found = credentials.find(
-        token_file=login.token_file,
-        user=login.user,
-        password_file=login.password_file,
-        environment=os.environ,
-        note=_note,
-    )
+    found = credentials.find(login, os.environ, _note)
     return Question(
         frontend, credentials.complete(found), host or _own_name(), timeout, login.ca_file
     )

@@ -173,9 +173,9 @@ def namespaces_of(
 
 
 def describe_idle(places: Places, cgroups: Mapping[int, Collection[int]]) -> dict[int, Namespace]:
-    """Return by their numbers those namespaces that have a name, of which no socket is open.
+    """Return, of namespaces without an open socket, those that have a name, by their numbers.
 
-    *cgroups* has the ids of the cgroups of processes that each has had, by its number. Where
+    *cgroups* has for each the ids of the cgroups of the processes that were counted there. Where
     processes are hidden, cgroups tell no name: they don't as long as a socket is open, either.
     """
     mounted = places.mounts.namespaces

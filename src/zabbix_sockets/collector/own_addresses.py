@@ -70,6 +70,6 @@ def _kind_of(device: str) -> str:
 
 
 def _tells(address: bytes) -> bool:
-    """Whether an address is one of this host, or of some: no loopback, and not link-local."""
+    """Whether an address tells this host from others: it is neither loopback nor link-local."""
     is_link_local = len(address) == IPV6_LENGTH and address.startswith(_LINK_LOCAL)
     return not is_link_local and not is_loopback(address)

@@ -56,8 +56,8 @@ class Places:
     def of(self, process: Process) -> Placement | None:
         """Return the unit and the container of a process, or of the cgroup that stands for some.
 
-        They are those of its cgroup, else of its pid; none where it has neither. None: what it has
-        is gone or hidden.
+        They are found by its cgroup, else by its pid. With pid 0 it stands for a cgroup, or for
+        processes that are gone: it has its cgroup's, or none. None: they are gone or hidden.
         """
         if process.cgroup > _ROOT_CGROUP:
             found = self.of_cgroup(process.cgroup)

@@ -133,10 +133,10 @@ def _content(path: str) -> bytes:
 
 
 def _replace(folders: list[str], name: str, known: bytes | None, data: bytes) -> str:
-    """Put *data* in the place of the bytes *known*, in the first of *folders*.
+    """Write *data* to the file in the first of *folders*, if its bytes are still those *known*.
 
-    Return why not if another call has been quicker, as where no lock keeps calls apart: what this
-    one has admitted the other one doesn't know. Empty: it is done.
+    Return why it isn't written: another call has changed the file, as where no lock keeps calls
+    apart, and doesn't know what this one has admitted. An empty text: it is written.
 
     Raises:
         OSError: it can't be written, or locked; the file is as before.

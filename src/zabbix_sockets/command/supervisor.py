@@ -108,11 +108,11 @@ def answer_within(
 ) -> Answer:
     """Call *make* in a child, and return the Answer that it returns there.
 
-    *again* is called instead, in another child and the time that is left, if the first one waits in
-    the kernel for good: so can a user let whoever reads the command line of his process. None: that
-    is not looked at. *close* is a descriptor that the child closes; -1: none. A *silent* child has
-    none of the caller's streams: whoever waits for their end need not wait for a child that is
-    stuck.
+    *again* is called instead, in a second child and the time that is left, if the first one hangs
+    in the kernel: whoever reads the command line of a user's process can be made to. None: it isn't
+    found out whether the first one hangs. *close* is a descriptor that the child closes; -1: none.
+    A *silent* child has none of the caller's streams: whoever waits for their end need not wait for
+    a child that is stuck.
 
     Raises:
         TimedOutError: that took longer than *seconds*; the child is killed.

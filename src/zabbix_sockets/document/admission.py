@@ -321,7 +321,10 @@ def _order_of(candidate: _Candidate) -> tuple[int, bool, float, str]:
 
 
 class _Parts:
-    """The slots that each share has taken, of all *slots* and of the *allowance* of a day."""
+    """Counts the slots that each user, unit or container (share) has taken, in all and today.
+
+    No share may take more than its part of all *slots*, nor of a day's *allowance* of new ones.
+    """
 
     def __init__(self, slots: int, allowance: int) -> None:
         self._most = slots, allowance

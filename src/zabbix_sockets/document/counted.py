@@ -48,7 +48,7 @@ _PLACES = ("unit", "container", "user")
 
 
 class _Sum:
-    """What was counted of one row: the sums of counters, and the latest change of any.
+    """The totals added up for one row, and the time at which one of them changed last.
 
     *owner* is the name of the group whose row or upstream it is, "" of a listener, and *first* one
     of its totals. Thousands of these are made, for which few rows are.

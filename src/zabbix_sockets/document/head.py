@@ -84,9 +84,10 @@ class Ephemeral(Record):
 
 
 class HostTotals(Record):
-    """What the kernel has counted since the own network namespace began, of all protocols' users.
+    """The kernel's counters of TCP and UDP since the collector's network namespace was made.
 
-    UDP's are the sums of IPv4 and IPv6. Each is absent where the kernel doesn't count it.
+    They are those of /proc/net/snmp, snmp6 and netstat. UDP's are the sums of IPv4 and IPv6. Each
+    is absent where the kernel doesn't count it.
     """
 
     active_opens: int | None = number("connections", COUNTER, default=None)

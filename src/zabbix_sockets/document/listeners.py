@@ -58,7 +58,7 @@ _ListenerKey = tuple[str, str, bytes, int, str]
 
 
 class _ListenerSums:
-    """The sums over the *sockets* at one address, which have *connections* by _INDICES."""
+    """The listening *sockets* of one address, and the number of their *connections* by _INDICES."""
 
     def __init__(self, sockets: list[ListenerSocket], connections: list[int], netns: str) -> None:
         self.sockets = sockets

@@ -430,7 +430,10 @@ def _process_row(
 def _is_settled(
     snapshot: Snapshot, indices: set[int], sums: _ProcessSums, *, by_processes: bool
 ) -> bool:
-    """Whether a group is worth discovering: all are without *by_processes*, which have no age."""
+    """Whether a group listens, or its oldest process is older than SETTLED_AGE.
+
+    True, too, where owners are cgroups (not *by_processes*): these have no age.
+    """
     if sums.is_listening or not by_processes:
         return True
     ages = (age for index in indices if (age := snapshot.processes[index].age) is not None)

@@ -242,7 +242,7 @@ def absent_row(record: type[Record], facts: Collection[str]) -> JsonObject:
 
 
 def _zero(zero: str | float, parts: Collection[str], record: type[Record] | None) -> object:
-    """Return the zero of a field; for a dict or a Record one with the zero of each number in it."""
+    """Return *zero*, or a dict that has it for each of *parts*, or for each number of *record*."""
     if record:
         parts = [name for name, field in fields_of(record).items() if field.kind != TEXT]
     return dict.fromkeys(parts, zero) if parts else zero

@@ -90,7 +90,7 @@ R = TypeVar("R", bound=Row)
 
 
 def is_settled(row: Row) -> bool:
-    """Whether a row is worth discovering: all are, but for processes that are no settled ones."""
+    """Whether a row is worth discovering: False only of processes whose `settled` is 0."""
     return bool(getattr(row, "settled", True))
 
 

@@ -15,6 +15,7 @@ import stat
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from zabbix_sockets.host.path_resolution import END, FOLDER, LINK, steps
 from zabbix_sockets.model.placement import Container, Placement, choose_path, parse_path
 from zabbix_sockets.readers.proc.files import read_bytes
 from zabbix_sockets.readers.proc.process import parse_status
@@ -22,7 +23,6 @@ from zabbix_sockets.readers.proc.process import parse_status
 _MAX_BYTES = 1 << 16
 _COMM = 15  # bytes, TASK_COMM_LEN without its end
 _DELETED = " (deleted)"  # fs/d_path.c: the file of an executable that has been replaced
-_MAX_LINKS = 40  # MAXSYMLINKS
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -37,26 +37,18 @@ def may_only_root_change(path: str, root: str = "") -> bool:
     The file, the folders above it and each symbolic link on the way count. False where it isn't
     there. *root* is the folder that stands for "/"; what is above that doesn't count.
     """
-    at, links = root or "/", 0
-    waiting = path.split("/")[::-1]
     try:
-        while waiting:
-            part = waiting.pop()
-            if part in {"", "."}:
-                continue
-            if not may_only_root_rename(os.stat(at)):
+        for place, kind in steps(path, root):
+            status = os.lstat(place) if kind == LINK else os.stat(place)
+            if kind == FOLDER and not may_only_root_rename(status):
                 return False
-            at = os.path.dirname(at) if part == ".." else os.path.join(at, part)
-            if os.path.islink(at):
-                links += 1
-                if links > _MAX_LINKS or os.lstat(at).st_uid not in {0, os.geteuid()}:
-                    return False
-                target = os.readlink(at)
-                waiting += target.split("/")[::-1]
-                at = (root or "/") if target.startswith("/") else os.path.dirname(at)
-        return may_only_root_write(os.stat(at))
+            if kind == LINK and status.st_uid not in {0, os.geteuid()}:
+                return False
+            if kind == END and not may_only_root_write(status):
+                return False
     except (OSError, ValueError):
         return False
+    return True
 
 
 def may_only_root_rename(folder: os.stat_result) -> bool:

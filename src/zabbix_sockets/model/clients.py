@@ -7,7 +7,7 @@ their figures are estimates with a known error; those with few stay exact.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from math import sqrt
 from typing import Generic, TypeVar
 
@@ -157,6 +157,12 @@ class ClientSums(Generic[End]):
             self.by_end[end] = clients
         else:
             known.merge(clients)
+
+    def part(self, has: Callable[[End], bool]) -> ClientSums[End]:
+        """Return the clients of those listeners for whose ends *has* is true."""
+        part: ClientSums[End] = ClientSums(self._most)
+        part.by_end = {end: clients for end, clients in self.by_end.items() if has(end)}
+        return part
 
     def trim(self) -> None:
         """Forget addresses of the listeners with most of them, until there are few enough."""

@@ -378,6 +378,8 @@ class Snapshot:
         }
         part.queues = {key: sums for key, sums in self.queues.items() if key[1] in wanted}
         part.drops = {key: drops for key, drops in self.drops.items() if key[1] in wanted}
+        if self.clients:
+            part.clients = self.clients.part(lambda end: end[0] in wanted)
         holders = {each.owner for each in part.listeners}
         holders.update(each.owner for each in part.connections)
         if self.unix:

@@ -66,13 +66,7 @@ def provision(options: ProvisionOptions) -> None:
         SocketsError: it can't be done, or not for all hosts.
     """
     desired = desired_state(options)
-    found = credentials.find(
-        token_file=options.login.token_file,
-        user=options.login.user,
-        password_file=options.login.password_file,
-        environment=os.environ,
-        note=note,
-    )
+    found = credentials.find(options.login, os.environ, note)
     if options.url.exposed:
         note("plain http: the password or token can be read on the way to the server")
     with connected(options.url, options.timeout, options.login.ca_file) as api:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from zabbix_sockets.model.errors import SocketsError, UsageError, printable
 from zabbix_sockets.provision.macros import is_utf8
+from zabbix_sockets.provision.options import LoginOptions
 
 TOKEN, USER, PASSWORD = "ZABBIX_TOKEN", "ZABBIX_USER", "ZABBIX_PASSWORD"
 """Variables of the environment that hold them."""
@@ -49,12 +50,7 @@ class Incomplete:
 
 
 def find(
-    *,
-    token_file: str | None,
-    user: str | None,
-    password_file: str | None,
-    environment: Mapping[str, str],
-    note: Callable[[str], None],
+    login: LoginOptions, environment: Mapping[str, str], note: Callable[[str], None]
 ) -> Token | Login | Incomplete:
     """Return the credentials of options, files and the environment; options win.
 
@@ -64,6 +60,7 @@ def find(
         UsageError: the options contradict each other.
         SocketsError: a file can't be used; neither message nor hint tells what is in it.
     """
+    token_file, user, password_file, _ = login
     if token_file is not None:
         if user is not None or password_file is not None:
             raise UsageError("--token-file is for an API token: not with --user, --password-file")

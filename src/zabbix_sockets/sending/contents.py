@@ -42,7 +42,7 @@ class Content(Protocol):
         """Return for each destination the packets to push, in their order."""
 
     def judge(self, destination: str, values: Packet, outcome: Outcome) -> Outcome:
-        """Return an outcome in which values that the server has no items for have not failed."""
+        """Return *outcome*, in which values that the server has no items for have not failed."""
 
     def finish(self, reports: Sequence[Report], is_stopping: Callable[[], bool]) -> list[Report]:
         """Push the remaining values after a push, and return the reports of both together.

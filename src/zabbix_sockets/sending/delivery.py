@@ -246,7 +246,7 @@ class Delivery:
         return Report(destination, outcome, waiting)
 
     def _drop_stale_hosts(self, packets: Mapping[str, Packet]) -> dict[str, Report]:
-        """Push the first packet of the current host past those of a renamed one; drop these then.
+        """Try to push the first packet of the present host name before those of a former one.
 
         *packets* are by destination, and of the host's name as it is now. The server refuses those
         for another name that wait before them, which holds up all behind; if it takes the first

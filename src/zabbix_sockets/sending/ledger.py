@@ -148,7 +148,7 @@ class Ledger:
                 self._entries[name] = GroupState(None, 0, self._entries[name].seen)
 
     def see(self, names: Iterable[str], now: int) -> None:
-        """Keep that these groups are in a document; drop those that were in none for 30 days."""
+        """Note that a document of *now* has these groups; delete those that none had in 30 days."""
         for name in names:
             if name in self._entries:
                 self._entries[name] = self._entries[name]._replace(seen=now)

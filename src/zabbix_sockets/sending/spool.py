@@ -281,7 +281,7 @@ class Spool:
         return State(len(clocks), dropped, min(clocks, default=None))
 
     def tidy(self, destinations: Sequence[str], now: int) -> None:
-        """Keep the time *now* at which *destinations* are sent to; forget the others in the end.
+        """Note that *destinations* are in use at *now*, and drop what waits for those long unused.
 
         Documents for a destination that nobody has sent to for ABANDONED_SECONDS are dropped and
         counted. It is tried once an hour at most, also after a failure; *now* is Unix seconds.

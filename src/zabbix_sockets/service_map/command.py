@@ -56,13 +56,7 @@ def draw_map(options: MapOptions) -> None:
     frontend = _frontend(options)
     aliases = _aliases(options)
     login = options.login
-    found = credentials.find(
-        token_file=login.token_file,
-        user=login.user,
-        password_file=login.password_file,
-        environment=os.environ,
-        note=note,
-    )
+    found = credentials.find(login, os.environ, note)
     if frontend.exposed:
         note("plain http: the password or token can be read on the way to the server")
     with connected(frontend, options.timeout, login.ca_file) as api:

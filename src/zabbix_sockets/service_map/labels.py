@@ -95,7 +95,7 @@ def _part_label(part: LinePart, figures: LabelFigures) -> tuple[str, bool]:
 
 
 def sum_label(line: MapLine, figures: LabelFigures) -> str:
-    """Return the label of a line between groups: the connections, else what talks, dated."""
+    """Return the label of a line between groups: connections, else the number of upstreams."""
     item = figures.sums.get(line.pair)
     if item:
         return f"{{?last(/{item[0]}/{item[1]})}} connections"

@@ -321,7 +321,7 @@ class _Column:
         self._behind_labels: list[list[tuple[Point, Point]]] = [[] for _ in ends]
 
     def add_lines(self, boxes: Sequence[Box], drawn: Sequence[tuple[Point, Point, Size]]) -> None:
-        """Let it cost that a line passes behind an element or a label, of those given before."""
+        """Count in cost() from now on, too, which lines pass behind an element or a label."""
         x, ends = self._x, self._ends
         obstacles = [*boxes, *(label_box(*each) for each in drawn if each[2].width)]
         self._between = [

@@ -67,7 +67,14 @@ class SheetContent(NamedTuple):
 
 
 class Wishes(NamedTuple):
-    """How a map is to be changed: *now* in Unix seconds, *keep* seconds that things gone stay."""
+    """The settings of one update of a map.
+
+    Attributes:
+        now: Unix seconds.
+        keep: the seconds for which elements and lines stay that are there no more.
+        relayout: all is laid out anew.
+        icons: the icons of its elements.
+    """
 
     now: int
     keep: int

@@ -6,10 +6,12 @@ from hypothesis import strategies as st
 from json_documents import json_document
 
 from zabbix_sockets.document.document import NO_LIMITS
+from zabbix_sockets.model.clients import ClientSums
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Namespace, Snapshot
 from zabbix_sockets.model.wire import OWN_NETNS
 
 from ..snapshots import (  # noqa: TID252  # a test folder is no package
+    ANY,
     NAMESPACES,
     OTHER,
     PORTS,
@@ -32,7 +34,7 @@ def test_all_is_listed() -> None:
 
 
 def test_selection() -> None:
-    """Of what is selected the lists have the sockets, their holders and their queues."""
+    """Of what is selected the lists have the sockets, their holders, queues and clients."""
     snapshot = snapshot_of(
         processes("a", "b"),
         [tcp_listener(A, 80), tcp_listener(B, 81)._replace(netns=WEB)],
@@ -40,8 +42,13 @@ def test_selection() -> None:
     )
     snapshot.queues = {(A, OWN_NETNS): (1, 2), (B, WEB): (3, 4), (B, OTHER): (5, 6)}
     snapshot.namespaces = dict(NAMESPACES)
+    snapshot.clients = ClientSums()
+    for netns, address in (WEB, b"\1" * 4), (OTHER, b"\2" * 4):
+        snapshot.clients.of((netns, ANY, 81, "")).add(address)
     snapshot.selected = frozenset((WEB,))
     part = snapshot.listed()
+    assert part.clients
+    assert list(part.clients.by_end) == [(WEB, ANY, 81, "")]
     assert part.listeners == [tcp_listener(B, 81)._replace(netns=WEB)]
     assert (part.connections, part.queues) == ({}, {(B, WEB): (3, 4)})
     assert part.owners == {B: (1,)}

@@ -11,6 +11,7 @@ import pytest
 from zabbix_sockets.model.errors import SocketsError, UsageError
 from zabbix_sockets.provision import credentials
 from zabbix_sockets.provision.credentials import Incomplete, Login, Token
+from zabbix_sockets.provision.options import LoginOptions
 
 SECRET = "s3cret"
 TOKEN = "0123456789abcdef" * 4
@@ -39,13 +40,8 @@ class Case:
         password_file: str | None = None,
     ) -> Token | Login | Incomplete:
         """Ask as the command does."""
-        return credentials.find(
-            token_file=token_file,
-            user=user,
-            password_file=password_file,
-            environment=environment or {},
-            note=self.notes.append,
-        )
+        login = LoginOptions(token_file, user, password_file)
+        return credentials.find(login, environment or {}, self.notes.append)
 
 
 @pytest.fixture

@@ -104,8 +104,10 @@ class FilteredCollection(TableCollection):
         if plan.has_netlink:
             self._selection.look_for_devices(netns)
 
-    def _worth_visiting(self, found: list[FoundNamespace]) -> list[FoundNamespace]:
-        self._selection.find_named_namespaces(self._snapshot.namespaces)
+    def _worth_visiting(
+        self, found: list[FoundNamespace], *, complete: bool
+    ) -> list[FoundNamespace]:
+        self._selection.find_named_namespaces(self._snapshot.namespaces, complete=complete)
         return [each for each in found if self._selection.wants(each.number)]
 
 

@@ -103,11 +103,14 @@ class Selection:
             raise fault(self._text, leaf.at, leaf.end, otherwise)
         return number
 
-    def find_named_namespaces(self, namespaces: Mapping[int, Namespace]) -> None:
+    def find_named_namespaces(
+        self, namespaces: Mapping[int, Namespace], *, complete: bool = True
+    ) -> None:
         """Look for the filter's names of network namespaces among *namespaces*.
 
-        These are the other ones that were found, by their numbers. Nothing is looked for if the own
-        namespace alone is read, where the name of another one matches no socket.
+        These are the other ones that were found, by their numbers; unless they are *complete*, a
+        name may be none of theirs. Nothing is looked for if the own namespace alone is read, where
+        the name of another one matches no socket.
 
         Raises:
             SocketsError: one of the names is not there.
@@ -121,7 +124,9 @@ class Selection:
                 and not self._is_own(leaf.name)
             ):
                 try:
-                    self._named_namespaces[leaf.name] = select(namespaces, leaf.name)
+                    self._named_namespaces[leaf.name] = select(
+                        namespaces, leaf.name, complete=complete
+                    )
                 except SocketsError as error:
                     what = "no network namespace of this name can be seen"
                     raise self._absent(leaf, what, error.hint) from None

@@ -69,17 +69,25 @@ class IteratorCollection:
             SourceUnavailableError: the iterator failed; the Snapshot must not be used.
             SocketsError: there is no network namespace of the query's name.
         """
-        snapshot = self._snapshot
         try:
-            netns, uptime = read_netns(self._proc), read_uptime(self._proc)
-            with self._read() as records:
-                unseen = Unseen(self._plan, snapshot, self._proc, self._deadline)
-                fold = self._fold(records, netns, uptime)
-            if fold.needs_second_pass:
-                with self._read() as records:
-                    fold = self._fold(records, netns, uptime)
+            self._collect()
         except (OSError, ParseError) as error:
             raise SourceUnavailableError(f"the iterator failed: {error}") from error
+
+    def _collect(self) -> None:
+        """Do what collect() says.
+
+        Raises:
+            OSError, ParseError: the iterator or a file of /proc can't be read, or not understood.
+        """
+        snapshot = self._snapshot
+        netns, uptime = read_netns(self._proc), read_uptime(self._proc)
+        with self._read() as records:
+            unseen = Unseen(self._plan, snapshot, self._proc, self._deadline)
+            fold = self._fold(records, netns, uptime)
+        if fold.needs_second_pass:
+            with self._read() as records:
+                fold = self._fold(records, netns, uptime)
         fold.move_unix(snapshot)
         if not (self._complete and fold.unix.complete):
             snapshot.visibility.add_gap(gaps.UNIX)

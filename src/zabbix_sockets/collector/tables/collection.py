@@ -242,7 +242,10 @@ class TableCollection:
         return measured.with_batches((rows, repeat(0)) for rows, _ in batches)
 
     def _note_states(self, table: Table, *, is_netlink: bool) -> None:
-        """Note a TCP table that is read without the sockets in TIME_WAIT, which procfs can't do."""
+        """Note a TCP table whose sockets in TIME_WAIT are not read with it, for add_time_wait().
+
+        Of procfs all are read.
+        """
         if self._states is not None and is_netlink and table.protocol == "tcp":
             self._without_time_wait.append(table)
 
@@ -262,7 +265,7 @@ class TableCollection:
         if query.netns != ALL_NETNS:
             snapshot.selected = select(snapshot.namespaces, query.netns, complete=complete)
             found = [each for each in found if each.number in snapshot.selected]
-        found = self._worth_visiting(found)
+        found = self._worth_visiting(found, complete=complete)
         self._found.update((each.number, each) for each in found)
         visitor = Visitor(query.proc, visibility, netlink=self._plan.has_netlink)
         listening: dict[int, list[TableFold]] = {}
@@ -311,8 +314,14 @@ class TableCollection:
         if reason:
             self._plan.warn(reason)
 
-    def _worth_visiting(self, found: list[FoundNamespace]) -> list[FoundNamespace]:
-        """Return those of the namespaces *found* that are to be read."""
+    def _worth_visiting(
+        self, found: list[FoundNamespace], *, complete: bool
+    ) -> list[FoundNamespace]:
+        """Return those of the namespaces *found* that are to be read.
+
+        *complete*: the search for them came to its end.
+        """
+        del complete
         return found
 
     def _begin(self, plan: Plan, netns: int) -> None:

@@ -123,9 +123,10 @@ class TimeWaitFold:
         self._local.clear()
 
     def _local_key(self, end: LocalEndpoint, remote_port: int) -> RowKey:
-        """Return the key of sockets with a local end, and a remote port like *remote_port*.
+        """Return the key of sockets in TIME_WAIT with a local end, and such a *remote_port*.
 
-        It has the end of their listener; without one it has none, which nobody would look at.
+        The endpoint in it is their listener's. Where they have none it lacks an endpoint: no row of
+        the document needs one.
         """
         port, address, device = end
         direction, server = self._fold.directions.of(port, address, remote_port)

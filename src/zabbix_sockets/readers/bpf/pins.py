@@ -72,7 +72,7 @@ def load(
 
 
 def _load_minisocks(programs: loader.LoadedPrograms, warn: Callable[[str], object]) -> bool:
-    """Load the iterator of the sockets without a file; whether that was possible.
+    """Load the iterator of the sockets without a file, and return whether that worked.
 
     If not, *warn* is called with the reason.
     """
@@ -86,9 +86,10 @@ def _load_minisocks(programs: loader.LoadedPrograms, warn: Callable[[str], objec
 
 
 def _load_totals(programs: loader.LoadedPrograms, warn: Callable[[str], object]) -> bool:
-    """Load the programs that count, and note what open connections have carried up to now.
+    """Load the programs that count, and return whether that worked.
 
-    Whether that was possible; if not, *warn* is called with the reason.
+    What open connections have carried up to now is noted. If it didn't work, *warn* is called with
+    the reason.
     """
     try:
         programs.load_totals()

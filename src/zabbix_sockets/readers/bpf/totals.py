@@ -65,7 +65,7 @@ _Chunk = Union[memoryview, bytes]
 
 
 class _Figures:
-    """What an iterator's last record says of the totals; *based* tells one load from another."""
+    """The figures in an iterator's last record; *based* changes when the programs are loaded."""
 
     __slots__ = "based", "keys", "missed", "overflow"
 

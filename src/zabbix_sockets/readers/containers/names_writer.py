@@ -92,7 +92,7 @@ def _times(root: str) -> list[int]:
 
 
 def _changes(root: str, before: list[int], seconds: float) -> bool:
-    """Whether a watched folder changes within so many seconds; return when one does."""
+    """Wait until a watched folder changes, at most so many *seconds*; return whether one has."""
     end = monotonic() + seconds
     while monotonic() < end:
         sleep(_POLL)
@@ -103,7 +103,7 @@ def _changes(root: str, before: list[int], seconds: float) -> bool:
 
 @contextmanager
 def _locked(path: str, group_id: int) -> Iterator[_Folder]:
-    """Give the folder *path*, locked: another writer waits.
+    """Open the folder *path* and lock it while the block runs: another writer waits.
 
     It is made if it isn't there, for the group *group_id* to read; files in it get its group.
 

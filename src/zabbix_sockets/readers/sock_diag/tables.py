@@ -273,6 +273,7 @@ class NetlinkTables:
         The leftover of a dump that was not read to its end would come before the next one's
         answer, and the kernel would refuse that (EBUSY): the next one takes another socket.
         """
+        deadline.check()  # which may be why the dump before it wasn't read to its end
         if self._is_dumping:
             if not self._stays:
                 raise SourceUnavailableError("the dump before it failed")

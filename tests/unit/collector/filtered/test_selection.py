@@ -181,6 +181,13 @@ def test_unknown_namespace(expression: str) -> None:
     assert known == "with a name there are: shop"
 
 
+def test_a_namespace_that_nobody_had_the_time_to_find() -> None:
+    """It matches nothing: the lists are incomplete anyway."""
+    selection = Selection(Query(filter="netns nope"), MOUNTS)
+    selection.find_named_namespaces({}, complete=False)
+    assert not selection.wants(0)
+
+
 def test_names_of_namespaces_where_one_alone_is_read() -> None:
     """In the own one alone, another's name fits nothing, whether it is there or not."""
     for name in ("shop", "nope"):

@@ -12,7 +12,7 @@ import pytest
 from json_documents import json_document
 
 from zabbix_sockets import Query, Snapshot, collect, iter_sockets
-from zabbix_sockets.collector.iterator import unseen
+from zabbix_sockets.collector.iterator import collection, unseen
 from zabbix_sockets.document.completeness import unread_protocols
 from zabbix_sockets.model.addresses import fold_address
 from zabbix_sockets.model.errors import (
@@ -241,6 +241,21 @@ def test_iterator_fails(host: IteratedHost) -> None:
     assert snapshot.visibility.reason.startswith("bpf: the iterator failed")
     assert numbers(snapshot) == (1, 2)
     assert set(lists(snapshot).values()) == {1}
+
+
+def test_a_file_that_makes_no_sense_in_the_end(
+    host: IteratedHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What can't be understood after the records have come is a failure like one before."""
+
+    def fail(_proc: str) -> int:
+        raise ParseError("/proc/net/snmp", b"nonsense")
+
+    monkeypatch.setattr(collection, "read_current_established", fail)
+    snapshot = host.collect()
+    assert snapshot.visibility.source == "sock_diag"
+    assert "nonsense" in snapshot.visibility.reason
+    assert numbers(snapshot) == (1, 2)
 
 
 def test_lowest_uid_of_nobodys_sockets(host: IteratedHost) -> None:
