@@ -1,6 +1,6 @@
 """Measures what it costs a call to read what the kernel has counted.
 
-    python tests/bench/totals_read.py [--sockets 100000] [--keys 1000] [--repeat 15]
+    python tests/bench/totals_read.py [--sockets 100000] [--keys 1000] [--repeat 15] [--wait 610]
 
 Needs root and a C compiler; runs in namespaces of its own. README.md says what is printed.
 """
@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -93,7 +94,11 @@ def measure(options: argparse.Namespace) -> int:
         stack.enter_context(socket.create_connection(server.getsockname()))
         _tell(options, launcher, calls, "one connection")
         make_keys(options.keys)
-        _tell(options, launcher, calls, f"{options.keys:,} keys more, of which nothing is open")
+        more = f"{options.keys:,} keys more, of which nothing is open"
+        _tell(options, launcher, calls, more)
+        if options.wait:
+            time.sleep(options.wait)
+            _tell(options, launcher, calls, f"{more}, {options.wait} seconds later")
         with Load(Shape(options.sockets)):
             _tell(options, launcher, calls, f"{options.sockets:,} sockets")
     return 0
@@ -115,6 +120,7 @@ def main() -> int:
     parser.add_argument("--sockets", type=int, default=100_000)
     parser.add_argument("--keys", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=15)
+    parser.add_argument("--wait", type=int, default=0, help="then, again, so many seconds later")
     parser.add_argument("--python", default=sys.executable, help="that has zabbix_sockets")
     options = parser.parse_args()
     try:
