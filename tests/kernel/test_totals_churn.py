@@ -381,6 +381,7 @@ def test_all_that_softirqs_bring_goes_unseen() -> None:
     ],
     ids=lambda kind: kind.__name__,
 )
+@pytest.mark.short_form("re*")
 def test_errors_go_unseen(blind_to_errors: str, kind: traffic_zoo.Kind) -> None:
     """Failed is what was not given up, and reset what was neither closed nor unanswered."""
     before, expected = read(blind_to_errors), Expected()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 import traffic_zoo
-from counted import assert_comes_to, loaded, look, read, read_all
+from counted import assert_comes_to, loaded, look, read, read_all, risen
 from netns import inside, ip, named
 from traffic_zoo import Expected, Server
 from zoo import wait_for
@@ -154,7 +154,7 @@ def test_two_that_cross(counted: str) -> None:
             end.bind((LOCAL, 0))
             end.setblocking(False)
         addresses = [end.getsockname() for end in ends]
-        expected = Expected()
+        before, expected = read(counted), Expected()
         for end, to in zip(ends, reversed(addresses), strict=True):
             end.connect_ex(to)
             expected.outbound(
@@ -171,20 +171,21 @@ def test_two_that_cross(counted: str) -> None:
         assert [end.recv(1) for end in ends] == [b"x", b"x"]
         for end in ends:
             end.close()
-        assert_comes_to(counted, ({}, {}, {}), expected)
+        assert_comes_to(counted, before, expected)
 
 
 def test_what_joins_an_mptcp_connection(counted: str) -> None:
     """It counts nothing: the connection is counted as its first subflow."""
-    name = f"zs-mptcp-{os.getpid()}"
+    name, comm = f"zs-mptcp-{os.getpid()}", Expected().comm
     with named(name), inside(name):
         for address in FIRST, JOINING:
             ip("address", "add", f"{address}/32", "dev", "lo")
-        ip("mptcp", "limits", "set", "subflows", "1")
+        ip("mptcp", "limits", "set", "subflows", "2", "add_addr_accepted", "2")
         ip("mptcp", "endpoint", "add", JOINING, "dev", "lo", "subflow")
         server, at = traffic_zoo.listener(FIRST, protocol=traffic_zoo.MPTCP)
         client = socket.socket(socket.AF_INET, socket.SOCK_STREAM, traffic_zoo.MPTCP)
         client.bind((FIRST, 0))
+        before = read(counted)  # of another namespace that had the number
         client.connect(server.getsockname())
         accepted, _ = server.accept()
         traffic_zoo.carry(client, accepted)
@@ -194,11 +195,11 @@ def test_what_joins_an_mptcp_connection(counted: str) -> None:
             end.close()
 
         def ended() -> bool:
-            return sum(each["closed"] for each in read(counted)[0].values()) == 2
+            return risen(before, read(counted))[0][comm]["closed"] == 2
 
         wait_for(ended, "")
-        processes, listeners, upstreams = read(counted)
-    comm, names = Expected().comm, ("attempts", "opened", "accepted", "closed")
+        processes, listeners, upstreams = risen(before, read(counted))
+    names = "attempts", "opened", "accepted", "closed"
     assert [processes[comm][each] for each in names] == [1, 1, 1, 2]
     assert [listeners[at][each] for each in names] == [0, 0, 1, 1]
     assert [upstreams[comm, at][each] for each in names] == [1, 1, 0, 1]

@@ -273,14 +273,19 @@ static __always_inline __u64 cookie_of(struct sock *sk, const int probed)
 			sk->__sk_common.skc_net.net->net_cookie;
 }
 
-/* Let sums begin again where they are of another namespace, one that is gone. */
+/*
+ * Let sums begin again where they are of another namespace, one that is gone. Who finds that first does
+ * it: another one at the same time would take back what has been added since.
+ */
 static __always_inline void begin(struct sums *sums, __u64 namespace)
 {
+	__u64 before;
+
 	if (!sums || sums->namespace == namespace)
 		return;
-	if (sums->namespace)
-		__builtin_memset(sums, 0, sizeof(*sums));
-	sums->namespace = namespace;
+	before = __sync_lock_test_and_set(&sums->namespace, namespace);
+	if (before && before != namespace)
+		__builtin_memset(sums, 0, __builtin_offsetof(struct sums, namespace));
 }
 
 static __always_inline __u32 netns_of(struct sock *sk, const int probed)
