@@ -237,13 +237,15 @@ def test_load_again_while_connections_come() -> None:
     with loaded() as folder:
         thread = threading.Thread(target=connect)
         thread.start()
-        wait_for(lambda: opened > 100, "")
-        before = opened
-        load(folder, with_totals=True, warn=fail)
-        after = opened
-        wait_for(lambda: opened > after + 100, "")
-        stop.set()
-        thread.join()
+        try:
+            wait_for(lambda: opened > 100, "")
+            before = opened
+            load(folder, with_totals=True, warn=fail)
+            after = opened
+            wait_for(lambda: opened > after + 100, "")
+        finally:
+            stop.set()
+            thread.join()
         look(folder)  # which tells the upstreams
         for found in read(folder)[0][Expected().comm], read(folder)[2][Expected().comm, name]:
             for counter in "attempts", "opened":

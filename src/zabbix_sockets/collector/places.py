@@ -8,7 +8,7 @@ from functools import cached_property
 from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.model.placement import Container, Placement, parse_path
-from zabbix_sockets.model.snapshot import Process
+from zabbix_sockets.model.snapshot import ROOT_CGROUP, Process
 from zabbix_sockets.readers.proc.cgroup import CgroupTree, read_placement
 from zabbix_sockets.readers.proc.mounts import Mounts
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 SHORT_ID = 12
 """The number of characters of a container's short id."""
-_ROOT_CGROUP = 1  # also what every process has where cgroup v2 is not used
 _SHARE_OF_NAMES = 0.3
 """Of the time left when the first container is met: for the files of their names."""
 
@@ -59,7 +58,7 @@ class Places:
         They are found by its cgroup, else by its pid. With pid 0 it stands for a cgroup, or for
         processes that are gone: it has its cgroup's, or none. None: they are gone or hidden.
         """
-        if process.cgroup > _ROOT_CGROUP:
+        if process.cgroup > ROOT_CGROUP:
             found = self.of_cgroup(process.cgroup)
             if found or not process.pid:
                 return found

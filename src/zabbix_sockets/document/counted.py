@@ -25,9 +25,9 @@ from zabbix_sockets.document.row import (
     idle_rank,
 )
 from zabbix_sockets.document.upstreams import UpstreamRow
-from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, Groups
+from zabbix_sockets.grouping.grouping import Groups
 from zabbix_sockets.model.addresses import format_address
-from zabbix_sockets.model.snapshot import FIRST_USER_UID, Snapshot
+from zabbix_sockets.model.snapshot import FIRST_USER_UID, ROOT_CGROUP, Snapshot
 from zabbix_sockets.model.totals import (
     COUNTERS,
     RECENT,
@@ -44,7 +44,8 @@ _RECORDS: dict[str, type[Record]] = {
     "listeners": row_totals.ListenerTotals,
     "upstreams": row_totals.UpstreamTotals,
 }
-_PLACES = ("unit", "container", "user")
+_CGROUP_FACTS = {"unit", "container"}
+_PLACES = (*_CGROUP_FACTS, "user")
 
 
 class _Sum:
@@ -115,7 +116,7 @@ def add_totals(
     owners, untold = _owners(snapshot, groups)
     sums = _sums(snapshot, totals, owners, label)
     for name, rows in ranked.items():
-        _set_totals(rows, sums[name], _recorder(_RECORDS[name]), untold, bool(totals.overflow))
+        _set_totals(rows, sums[name], _recorder(_RECORDS[name]), untold, totals.is_full)
     members = {each.row.id: each.members for each in ranked["processes"]}
     unsettled: dict[str, Any] = {"settled": 0}
     for name, row_class, known in (
@@ -153,13 +154,13 @@ def _set_totals(
     sums: _Sums,
     record: Callable[[PackedCounters], Record],
     untold: Collection[str],
-    has_overflow: bool,
+    is_full: bool,
 ) -> None:
     """Have the totals made of rows with open sockets, where they are known.
 
-    *untold* are the groups of which they aren't. What has no sums has come to 0 if there was room
-    for all (not *has_overflow*). But each listener that a process holds has sums: without any it is
-    one that isn't counted, such as the kernel's own.
+    *untold* are the groups of which they aren't. What has no sums has come to 0, unless there may
+    have been no room for them (*is_full*). But each listener that a process holds has sums: one
+    without them isn't counted, such as the kernel's own.
     """
     for one in rows:
         row, counted = one.row, sums.get(one.row.id)
@@ -167,7 +168,7 @@ def _set_totals(
             is_known = counted is not None
         else:
             owner = row.name if isinstance(row, ProcessRow) else row.process
-            is_known = owner not in untold and not (counted is None and has_overflow)
+            is_known = owner not in untold and not (counted is None and is_full)
         if is_known and getattr(row, "protocol", "tcp") == "tcp":
             one.totals = partial(record, counted.counters if counted else 0)
 
@@ -215,26 +216,28 @@ def _sums(
 def _owners(snapshot: Snapshot, groups: Groups) -> tuple[list[str | None], set[str]]:
     """Return the group of each of the totals' processes, and the groups whose totals aren't known.
 
-    A group is None where the unit or container is gone by which it is named. Processes of several
-    groups may be counted together: of one name that the kernel cuts, or where rules look at the
-    command line. If all that hold sockets now are of one group, that is taken for the group of all;
-    else nobody knows how much is of which.
+    A group is None where the unit or container by which it is named is gone, or never known:
+    without cgroup v2 all processes are in the root cgroup. Processes that hold sockets may be of
+    other groups than the one to which they are counted: where rules look at the command line, or
+    the kernel has cut two names to one. Of what these have come to nothing is known.
     """
     grouping = groups.grouping
     needed = [fact for fact in _PLACES if fact in grouping.needs and not grouping.is_plain]
+    by_cgroup = not _CGROUP_FACTS.isdisjoint(needed)
     processes = [each.process for each in snapshot.counted]
     names: list[str | None] = list(grouping.names_of(processes))
     untold: set[str] = set()
     for at, counted in enumerate(snapshot.counted):
-        if not all(getattr(counted.process, fact) for fact in needed):
+        process = counted.process
+        is_anywhere = by_cgroup and process.cgroup == ROOT_CGROUP
+        if is_anywhere or not all(getattr(process, fact) for fact in needed):
             names[at] = None
-        if grouping.name == "user":  # each user's are counted apart
-            continue
-        held_by = groups.of_processes(counted.holders)
-        if len(held_by) == 1 and grouping.name == DEFAULT_GROUPING:
-            (names[at],) = held_by
-        elif held_by != {names[at]}:
-            untold |= held_by
+        alike = (
+            index
+            for index in counted.holders
+            if snapshot.processes[index].uid in (None, process.uid)
+        )
+        untold |= groups.of_processes(alike) - {names[at]}
     return names, untold
 
 

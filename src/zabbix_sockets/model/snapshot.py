@@ -31,6 +31,10 @@ FIRST_USER_UID = 1000
 """The least uid of people; those below are the system's."""
 
 
+ROOT_CGROUP = 1
+"""The id of the root of cgroup v2, which every process has where that is not used."""
+
+
 class Process(NamedTuple):
     """A process that holds sockets, or a cgroup that stands for all of its own (pid 0).
 

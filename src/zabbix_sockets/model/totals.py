@@ -11,6 +11,10 @@ from typing import Literal, NamedTuple, Optional
 RECENT = 600 * 10**9
 """The nanoseconds for which a row stays after the last change of its totals."""
 
+MOST_KEYS = 16_383
+"""The number of processes and listeners that there is room for: less than MAX_KEYS of totals.bpf.c,
+as 0 is nobody's."""
+
 Endpoint = tuple[bytes, int]
 """A packed address and a port."""
 
@@ -101,6 +105,11 @@ class Totals(NamedTuple):
     processes: list[ProcessCounters]
     listeners: list[ServerCounters]
     upstreams: list[ServerCounters]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there may be processes and listeners that have no totals, for want of room."""
+        return self.keys >= MOST_KEYS
 
     @property
     def figures(self) -> dict[str, int]:

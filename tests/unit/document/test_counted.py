@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from zabbix_sockets.document.admission import Admission, AdmissionTable, CallMoment
 from zabbix_sockets.document.document import NO_LIMITS, Document, Limits, build_document
 from zabbix_sockets.document.processes import ProcessRow
 from zabbix_sockets.document.row import MOST_MADE
 from zabbix_sockets.document.upstreams import UpstreamRow
-from zabbix_sockets.grouping.grouping import GROUPINGS
+from zabbix_sockets.grouping.grouping import GROUPINGS, Grouping
 from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
+    ROOT_CGROUP,
     SYSTEM_UNIT,
     Counted,
     Namespace,
@@ -19,7 +21,7 @@ from zabbix_sockets.model.snapshot import (
     Snapshot,
     Standing,
 )
-from zabbix_sockets.model.totals import RECENT, ProcessCounters, ServerCounters, Totals
+from zabbix_sockets.model.totals import MOST_KEYS, RECENT, ProcessCounters, ServerCounters, Totals
 from zabbix_sockets.model.wire import OWN_NETNS
 
 from ..snapshots import outbound, packed, snapshot_of, tcp_listener  # noqa: TID252  # a test folder is no package
@@ -55,7 +57,8 @@ def test_a_row_for_what_is_gone() -> None:
     assert (client.totals.failed, client.totals.handshake_us, client.totals.lifetime_ms) == (
         *(1, 2500, 7),
     )
-    assert web.totals is None  # there was no room for all
+    assert web.totals
+    assert web.totals.attempts == 0
     (upstream,) = document.upstreams
     assert (upstream.id, upstream.established) == ("client>tcp/127.0.0.1:80", 0)
     assert upstream.totals
@@ -66,16 +69,11 @@ def test_a_row_for_what_is_gone() -> None:
     }  # fmt: skip
 
 
-def test_what_has_not_come_to_anything() -> None:
-    """Where there was room for all, it is 0; of a listener that isn't counted nothing is known."""
+def test_a_listener_that_is_not_counted() -> None:
+    """Of it nothing is known; of one that is counted it is known that nothing came."""
     snapshot = counted(Process(0, "client"), counters(attempts=3))
+    assert build_document(snapshot).listeners[0].totals is None
     assert snapshot.totals
-    snapshot.totals = snapshot.totals._replace(overflow=0)
-    document = build_document(snapshot)
-    _, web = document.processes
-    assert web.totals
-    assert web.totals.attempts == 0
-    assert document.listeners[0].totals is None
     listener = ServerCounters(0, OWN_NETNS, bytes(4), 80, "", *counters())
     snapshot.totals = snapshot.totals._replace(listeners=[listener])
     (row,) = build_document(snapshot).listeners
@@ -83,23 +81,25 @@ def test_what_has_not_come_to_anything() -> None:
     assert row.totals.accepted == 0
 
 
-def of_python(*groups: str, grouping: str = "process", unit: str = "") -> Document:
-    """Return the document of processes called python3 of these groups, which are counted together.
-
-    Each has a connection.
-    """
-    figures = counters(attempts=3)
-    snapshot = counted(Process(0, "python3", unit=unit), figures)
-    processes = [Process(7 + at, name, command=name) for at, name in enumerate(groups)]
-    by = GROUPINGS[grouping]
-    if grouping == "process":
-        by = by._replace(names_of=lambda each: [one.command or one.name for one in each])
-    else:
-        processes = [each._replace(unit=each.name) for each in processes]
-    ends = {outbound(FIRST_OWNER + at, 80, LOCAL): 1 for at in range(len(groups))}
-    of_groups = snapshot_of(processes, connections=ends)
+def test_no_room_for_a_key() -> None:
+    """Where all keys are taken, what has none may have come to something."""
+    snapshot = counted(Process(0, "client"), counters(attempts=3))
     assert snapshot.totals
-    of_groups.totals = snapshot.totals._replace(overflow=0)
+    snapshot.totals = snapshot.totals._replace(keys=MOST_KEYS)
+    client, web = build_document(snapshot).processes
+    assert client.totals
+    assert web.totals is None
+
+
+def of_python(*groups: Process, by: Grouping = GROUPINGS["process"], **fields: Any) -> Document:
+    """Return the document of processes called python3, each with a connection.
+
+    The kernel has counted three attempts of processes of that name, which have these *fields*.
+    """
+    snapshot = counted(Process(0, "python3", **fields), counters(attempts=3))
+    ends = {outbound(FIRST_OWNER + at, 80, LOCAL): 1 for at in range(len(groups))}
+    of_groups = snapshot_of(groups, connections=ends)
+    of_groups.totals = snapshot.totals
     of_groups.counted = [Counted(snapshot.counted[0].process, range(len(groups)))]
     return build_document(of_groups, grouping=by)
 
@@ -110,27 +110,46 @@ def attempts(document: Document) -> dict[str, int | None]:
     return {row.id: row.totals.attempts if row.totals else None for row in rows}
 
 
-def test_a_group_by_the_command_line() -> None:
-    """If all that hold sockets are of one group, so is what was counted: also of those gone."""
-    assert attempts(of_python("shop", "shop")) == {"shop": 3, "shop>tcp/127.0.0.1:80": 3}
+BY_COMMAND = GROUPINGS["process"]._replace(
+    names_of=lambda each: [one.command or one.name for one in each], is_plain=False
+)
 
 
-def test_several_groups_of_one_name() -> None:
-    """Nobody knows how much is of which: none says 0, and what was counted has a row of its own."""
-    found = attempts(of_python("cart", "shop"))
-    assert found.pop("python3") == found.pop("python3>tcp/127.0.0.1:80") == 3
+def test_groups_by_the_command_line() -> None:
+    """They have no totals, and the row of the name that the kernel knows has them all."""
+    cart, shop = (Process(7, "python3", command=name) for name in ("cart", "shop"))
+    of_name = {"python3": 3, "python3>tcp/127.0.0.1:80": 3}
+    of_shop = {"shop": None, "shop>tcp/127.0.0.1:80": None}
+    assert attempts(of_python(shop, by=BY_COMMAND)) == of_name | of_shop
+    assert attempts(of_python(shop, Process(8, "python3"), by=BY_COMMAND)) == of_name | of_shop
+    found = attempts(of_python(cart, shop, by=BY_COMMAND))
+    assert [found.pop(each) for each in of_name] == [3, 3]
     assert len(found) == 4
     assert set(found.values()) == {None}
-    found = attempts(of_python("python3", "shop"))
-    assert set(found.values()) == {None}
 
 
-def test_a_unit_that_is_not_known_to_the_kernel() -> None:
-    """Without cgroup v2 nothing that is counted has a unit: no unit's row says 0."""
-    found = attempts(of_python("web.service", grouping="unit"))
-    assert set(found.values()) == {None}
-    found = attempts(of_python("web.service", grouping="unit", unit="web.service"))
-    assert found["web.service"] == 3
+def test_groups_by_the_user() -> None:
+    """The kernel counts each user's apart: another one's processes say nothing of these."""
+    by_user = GROUPINGS["process"]._replace(
+        names_of=lambda each: [f"{one.name}-{one.uid}" for one in each], is_plain=False
+    )
+    pools = [Process(7 + at, "python3", uid=1000 + at) for at in range(2)]
+    found = attempts(of_python(*pools, by=by_user, uid=1001))
+    assert (found["python3-1000"], found["python3-1001"]) == (0, 3)
+    hidden = Process(7, "python3")
+    found = attempts(of_python(hidden, by=GROUPINGS["user"], uid=1001, user="shop"))
+    assert (found["(unknown)"], found["shop"]) == (None, 3)
+
+
+def test_groups_by_the_unit_without_cgroups() -> None:
+    """Where all are in the root cgroup nothing that is counted has a unit: no row says 0."""
+    web = Process(7, "python3", unit="web.service", cgroup=ROOT_CGROUP)
+    by_unit = GROUPINGS["unit"]
+    found = attempts(of_python(web, by=by_unit, unit="(no unit)", cgroup=ROOT_CGROUP))
+    assert found == {"web.service": None, "web.service>tcp/127.0.0.1:80": None}
+    web = web._replace(cgroup=99)
+    found = attempts(of_python(web, by=by_unit, unit="web.service", cgroup=99))
+    assert found == {"web.service": 3, "web.service>tcp/127.0.0.1:80": 3}
 
 
 def test_labels_of_what_is_gone() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import chain
 
 from zabbix_sockets.collector.iterator.record_owners import RecordOwners
 from zabbix_sockets.model.errors import DeadlineError, ParseError
 from zabbix_sockets.model.names import KERNEL
-from zabbix_sockets.model.programs import program_name
+from zabbix_sockets.model.programs import name_by_comm, program_name
 from zabbix_sockets.model.snapshot import OUTBOUND, Counted, Process, Snapshot
 from zabbix_sockets.model.totals import RECENT, Endpoint, ProcessCounters
 from zabbix_sockets.model.wire import OWN_NETNS
@@ -15,7 +16,7 @@ from zabbix_sockets.readers.bpf.totals import TotalsReader
 
 
 def add_totals(snapshot: Snapshot, reader: TotalsReader, owners: RecordOwners) -> None:
-    """Read the totals into the Snapshot, with a Process for each ProcessCounters.
+    """Read the totals into the Snapshot, with a Counted for each ProcessCounters.
 
     *owners* are those of the records, which tell who may be counted there now. If the totals can't
     be read, that is a warning, and there are none.
@@ -31,10 +32,10 @@ def add_totals(snapshot: Snapshot, reader: TotalsReader, owners: RecordOwners) -
             key = comm.split(b"\0", 1)[0], snapshot.processes[index].cgroup
             holders.setdefault(key, set()).add(index)
     snapshot.totals = totals
-    snapshot.counted = [
-        Counted(_process(each), holders.get((each.comm, each.cgroup), frozenset()))
-        for each in totals.processes
-    ]
+    for each in totals.processes:
+        held_by = holders.get((each.comm, each.cgroup), set())
+        process = _process(each, {snapshot.processes[index].name for index in held_by})
+        snapshot.counted.append(Counted(process, held_by))
 
 
 def endpoints(snapshot: Snapshot) -> tuple[set[Endpoint], set[Endpoint]]:
@@ -74,12 +75,17 @@ def idle_namespaces(snapshot: Snapshot) -> dict[int, set[int]]:
     return found
 
 
-def _process(counted: ProcessCounters) -> Process:
+def _process(counted: ProcessCounters, living: Collection[str]) -> Process:
     """Return the Process, without a pid, that stands for those that were counted together.
 
-    It has the name that comm alone tells: some of them may be gone.
+    What comm alone doesn't tell is completed by the names of the *living* ones, if they are all
+    called the same.
     """
     if counted.is_kernel:
         return Process(0, KERNEL, uid=0, cgroup=counted.cgroup)
-    told = program_name(counted.comm, lambda: None, lambda: None)
-    return Process(0, told.name, cgroup=counted.cgroup, uid=counted.uid)
+    told = name_by_comm(counted.comm)
+    if told is None and len(living) == 1:
+        (name,) = living
+    else:
+        name = (told or program_name(counted.comm, lambda: None, lambda: None)).name
+    return Process(0, name, cgroup=counted.cgroup, uid=counted.uid)

@@ -275,7 +275,7 @@ static __always_inline __u64 cookie_of(struct sock *sk, const int probed)
 
 /*
  * Let sums begin again where they are of another namespace, one that is gone. Who finds that first does
- * it: another one at the same time would take back what has been added since.
+ * it alone: a second one, such as a pass, would take back what has been added since.
  */
 static __always_inline void begin(struct sums *sums, __u64 namespace)
 {
@@ -834,7 +834,7 @@ static __always_inline struct connection *find_seen(struct sock *sk, const struc
 	*is_over = !port;
 	if (!port || !connection || connection->upstream.port == port)
 		return connection;
-	if (rec->kind == OUTBOUND) {
+	if (rec->kind != INBOUND && !listener_of(sk, rec->local_port, probed)) {
 		*is_over = 1;
 		return 0;
 	}
@@ -1149,6 +1149,8 @@ static __always_inline struct connection *remember(struct sock *sk, const struct
 	accepted = based && fresh.inbound;
 	if (fresh.stage == CONNECTING)
 		fresh.untold = ATTEMPT;
+	if (FIN_QUEUED & 1 << rec->state)
+		fresh.marks = CLOSING;
 	if (!accepted) {
 		fresh.sent = carried->sent;
 		fresh.received = carried->received;

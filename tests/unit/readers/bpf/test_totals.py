@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.totals import (
     COUNTERS,
+    MOST_KEYS,
     RECENT,
     Endpoint,
     ProcessCounters,
@@ -21,6 +23,7 @@ from zabbix_sockets.model.totals import (
     counters_of,
 )
 from zabbix_sockets.model.wire import OWN_NETNS
+from zabbix_sockets.readers.bpf import totals
 from zabbix_sockets.readers.bpf.records import pin_path
 from zabbix_sockets.readers.bpf.totals import MAPS, TotalsReader
 
@@ -73,6 +76,13 @@ def read(
     device = {(OWN_NETNS, 3): "eth0", (ELSEWHERE, 3): "eth1"}
     place = str(folder), HERE, lambda netns, index: device[netns, index]
     return TotalsReader(*place, Deadline(60), wanted, *endpoints).read()
+
+
+def test_the_number_of_keys() -> None:
+    """The program has room for as many as are said to be full."""
+    source = Path(totals.__file__).with_name("totals.bpf.c").read_text()
+    (most,) = re.findall(r"#define MAX_KEYS (\d+)", source)
+    assert int(most) == MOST_KEYS + 1
 
 
 def test_each_counter_is_kept(tmp_path: Path) -> None:
