@@ -328,23 +328,8 @@ UNSEEN = {
     r"(int count_ends\(__u64 \*ctx\)\n\{)": r"\1\n\treturn 0;",
 }
 """What makes the programs of those of a kernel that skips them in each softirq."""
-TCP_USER_TIMEOUT = 18
 UNREUSED = 100
 """The sockets of which the kernel may not have used the memory again, a few pages on each CPU."""
-
-
-WITHOUT_ERRORS = {
-    r"(if \(to == TCP_SYN_SENT\)\n)": r"if (to == TCP_CLOSE && sk->sk_err)\n\t\treturn 0;\n\t\1"
-}
-"""What makes the programs of those that see no CLOSE by an error: softirqs bring nearly all of
-these."""
-
-
-@pytest.fixture(scope="module")
-def blind_to_errors() -> Iterator[str]:
-    """Have programs that see no CLOSE by an error."""
-    with changed(WITHOUT_ERRORS) as folder:
-        yield folder
 
 
 def test_all_that_softirqs_bring_goes_unseen() -> None:
@@ -370,54 +355,6 @@ def test_all_that_softirqs_bring_goes_unseen() -> None:
         assert number - UNREUSED <= found["closed"] <= number
         for way in ("bytes_sent", "bytes_received"):
             assert found["closed"] * PAYLOAD <= found[way] <= number * PAYLOAD
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        *(traffic_zoo.refused, traffic_zoo.timed_out, traffic_zoo.unreachable),
-        *(traffic_zoo.given_up, traffic_zoo.reset_by_either, traffic_zoo.reset_while_reading),
-        *(traffic_zoo.unaccepted, traffic_zoo.again_on_one_socket),
-    ],
-    ids=lambda kind: kind.__name__,
-)
-@pytest.mark.short_form("re*")
-def test_errors_go_unseen(blind_to_errors: str, kind: traffic_zoo.Kind) -> None:
-    """Failed is what was not given up, and reset what was neither closed nor unanswered."""
-    before, expected = read(blind_to_errors), Expected()
-    kind(expected)
-    assert_comes_to(blind_to_errors, before, expected, only=_without_retransmitted)
-
-
-def _without_retransmitted(found: Found) -> Found:
-    """Return the totals without what the kernel forgets when connect() tells of an error."""
-    return tuple(  # type: ignore[return-value]  # of three
-        {key: Counter({**each, "retransmitted": 0}) for key, each in part.items()} for part in found
-    )
-
-
-def test_one_that_is_answered_no_more_is_not_reset(blind_to_errors: str) -> None:
-    """It has timed out, which the process has learnt when it closes."""
-    payload = 100
-    with named("far"):
-        ip("link", "set", "veth1", "netns", path_of("far"))
-        with inside("far"):
-            ip("address", "add", "192.0.2.2/24", "dev", "veth1")
-            ip("link", "set", "veth1", "up")
-            server = socket.create_server(("192.0.2.2", 0))
-        client = socket.create_connection(server.getsockname())
-        client.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, 500)
-        before = read(blind_to_errors)
-        with inside("far"):
-            ip("link", "set", "veth1", "down")
-        client.sendall(b"x" * payload)
-        with pytest.raises(TimeoutError):
-            client.recv(1)
-        client.close()
-        server.close()
-    (found,) = risen(before, read(blind_to_errors))[2].values()
-    found.pop("retransmitted", 0)
-    assert found == Counter(attempts=1, opened=1, closed=1, bytes_sent=payload)
 
 
 def test_softirqs_by_interrupt_over_veth() -> None:
