@@ -226,19 +226,36 @@ def _owners(snapshot: Snapshot, groups: Groups) -> tuple[list[str | None], set[s
     by_cgroup = not _CGROUP_FACTS.isdisjoint(needed)
     processes = [each.process for each in snapshot.counted]
     names: list[str | None] = list(grouping.names_of(processes))
-    untold: set[str] = set()
-    for at, counted in enumerate(snapshot.counted):
-        process = counted.process
+    for at, process in enumerate(processes):
         is_anywhere = by_cgroup and process.cgroup == ROOT_CGROUP
         if is_anywhere or not all(getattr(process, fact) for fact in needed):
             names[at] = None
-        alike = (
-            index
-            for index in counted.holders
-            if snapshot.processes[index].uid in (None, process.uid)
-        )
-        untold |= groups.of_processes(alike) - {names[at]}
-    return names, untold
+    return names, _untold(snapshot, groups, names)
+
+
+def _untold(snapshot: Snapshot, groups: Groups, names: Sequence[str | None]) -> set[str]:
+    """Return the groups with a process that is counted to another one, or may be.
+
+    *names* has the group of each of the totals' processes. A process whose user isn't known may be
+    any of those that the kernel counts apart. Thousands may hold sockets that are counted for
+    thousands of users, so each is looked at once.
+    """
+    found: set[str] = set()
+    by_users: dict[int, dict[int | None, set[str]]] = {}  # by the object Counted.holders
+    counted_to: dict[int, set[str | None]] = {}
+    for counted, name in zip(snapshot.counted, names):
+        place = id(counted.holders)
+        if place not in by_users:
+            by_user = by_users[place] = {}
+            for index in counted.holders:
+                uid = snapshot.processes[index].uid
+                by_user.setdefault(uid, set()).update(groups.of_processes((index,)))
+        found |= by_users[place].get(counted.process.uid, set()) - {name}
+        counted_to.setdefault(place, set()).add(name)
+    for place, by_user in by_users.items():
+        ones = counted_to[place]
+        found |= by_user.get(None, set()) - (ones if len(ones) == 1 else set())
+    return found
 
 
 def _ids(label: NetnsLabel) -> Callable[[ServerCounters], str]:

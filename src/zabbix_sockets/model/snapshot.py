@@ -59,7 +59,7 @@ class Counted:  # no NamedTuple, which takes each call the time to make its clas
 
     *process* stands for all of them, living or not; *holders* are the indices in Snapshot.processes
     of those that hold sockets and may be among them: their name in the kernel, which may be cut,
-    and their cgroup are the same.
+    and their cgroup are the same. Those counted for another user have the same object.
     """
 
     __slots__ = "holders", "process"

@@ -31,11 +31,15 @@ def add_totals(snapshot: Snapshot, reader: TotalsReader, owners: RecordOwners) -
         for index in owners.members(number):
             key = comm.split(b"\0", 1)[0], snapshot.processes[index].cgroup
             holders.setdefault(key, set()).add(index)
+    names = {
+        key: {snapshot.processes[index].name for index in held_by}
+        for key, held_by in holders.items()
+    }
     snapshot.totals = totals
     for each in totals.processes:
-        held_by = holders.get((each.comm, each.cgroup), set())
-        process = _process(each, {snapshot.processes[index].name for index in held_by})
-        snapshot.counted.append(Counted(process, held_by))
+        key = each.comm, each.cgroup
+        process = _process(each, names.get(key, ()))
+        snapshot.counted.append(Counted(process, holders.get(key, frozenset())))
 
 
 def endpoints(snapshot: Snapshot) -> tuple[set[Endpoint], set[Endpoint]]:
