@@ -105,8 +105,8 @@ def add_totals(
 
     *ranked* has the rows of each list, *label* labels network namespaces, and *choices* has for
     each list which rows are added of too many. Without totals in the Snapshot nothing is done. The
-    rows are in no order then; their totals, and most fields of those that were added, are set when
-    it is known that they stay. A row of which it isn't known what was counted has none.
+    rows are in no order then; their totals are set when it is known that they stay. A row of which
+    it isn't known what was counted has none.
     """
     totals = snapshot.totals
     if totals is None:
@@ -118,11 +118,7 @@ def add_totals(
     for name, rows in ranked.items():
         _set_totals(rows, sums[name], _recorder(_RECORDS[name]), untold, totals.is_full)
     members = {each.row.id: each.members for each in ranked["processes"]}
-    unsettled: dict[str, Any] = {"settled": 0}
-    for name, row_class, known in (
-        ("processes", ProcessRow, unsettled),
-        ("upstreams", UpstreamRow, {"protocol": "tcp"}),
-    ):
+    for name, row_class in (("processes", ProcessRow), ("upstreams", UpstreamRow)):
         ids = {each.row.id for each in ranked[name]}
         idle: dict[tuple[bool, str], list[str]] = {}
         for row_id, each in sums[name].items():
@@ -131,22 +127,22 @@ def add_totals(
         zeros, record = absent_row(row_class, facts), _recorder(_RECORDS[name])
         for row_id, turn in choices[name].of_idle(idle).items():
             each = sums[name][row_id]
-            row: Row = row_class(**{"id": row_id, **known, "netns": label(each.netns)})
+            labels = {"id": row_id, **_labels(each), "netns": label(each.netns)}
+            row: Row = row_class(**{**labels, **zeros, **labels})
             ranks = idle_rank(each.uid, turn, row_id)
             one = RankedRow(ranks, row, members=members.get(each.owner, ()))
             one.is_open = False
-            one.fields = partial(_fields, zeros, row, each)
             one.totals = partial(record, each.counters)
             ranked[name].append(one)
 
 
-def _fields(zeros: Mapping[str, Any], row: Row, counted: _Sum) -> dict[str, Any]:
-    """Return the fields of an idle row; *zeros* are those of a row of nothing."""
-    labels: dict[str, Any] = {"name": counted.owner}
-    if isinstance(counted.first, ServerCounters):
-        address, port = format_address(counted.first.address), counted.first.port
-        labels = {"process": counted.owner, "protocol": "tcp", "address": address, "port": port}
-    return {**zeros, **vars(row), **labels}
+def _labels(counted: _Sum) -> dict[str, Any]:
+    """Return what an idle row says of whose it is, as an open one does; no process is settled."""
+    end = counted.first
+    if isinstance(end, ProcessCounters):
+        return {"name": counted.owner, "settled": 0}
+    address = format_address(end.address)
+    return {"process": counted.owner, "protocol": "tcp", "address": address, "port": end.port}
 
 
 def _set_totals(

@@ -333,8 +333,6 @@ def _kept(ranked: Iterable[RankedRow[R]], snapshot: Snapshot) -> list[R]:
     """Return rows sorted by id, with their totals, round-trip times and retransmissions set."""
     kept = []
     for each in ranked:
-        if each.fields is not None:
-            vars(each.row).update(each.fields())
         if each.totals is not None:
             vars(each.row)["totals"] = each.totals()
         if each.quality is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from zabbix_sockets.document.completeness import lacks_clients
 from zabbix_sockets.document.record import Record, number, numbers, percentage
@@ -161,8 +161,9 @@ class Choice:
         ]
         best = turns
         if self._most is not None and len(turns) > self._most_idle:
-            best = sorted(turns)[: self._most_idle]
-            best += (each for each in turns if self._must_stay(each[2]))
+            turns.sort()
+            best = turns[: self._most_idle]
+            best += [each for each in turns[self._most_idle :] if self._must_stay(each[2])]
         return {row_id: turn for _, turn, row_id in best}
 
 
@@ -181,8 +182,6 @@ class RankedRow(Generic[R]):
         totals: makes the row's totals, when it is known to stay; None: it has none.
         is_open: sockets of it are open; otherwise it is idle: it is there for its totals, and adds
             nothing to `other`.
-        fields: makes the fields of such a row, which has only an id, its network namespace, and
-            whether it is settled and admitted, until it is known to stay; None: it has all.
         stands_for: the number of rows of which this one has the sums alone (Choice), 1 of a row of
             its own.
         not_offered: the number of these that would be discovered if they were admitted
@@ -202,7 +201,6 @@ class RankedRow(Generic[R]):
         self.members = members
         self.totals: Callable[[], Record] | None = None
         self.is_open = True
-        self.fields: Callable[[], dict[str, Any]] | None = None
         self.stands_for = 1
         self.not_offered = 0
 

@@ -1,12 +1,13 @@
 """Totals of TCP connections, which the kernel counts as they happen; docs/totals.md defines each.
 
-They rise from the moment when the counting programs were loaded.
+They rise from the moment when the counting programs were loaded. The classes are no NamedTuples:
+to define one of these takes each call of an agent a tenth of a millisecond.
 """
 
-import struct
+from __future__ import annotations
 
-# NamedTuple's annotations are evaluated: typing compiles each that is a text.
-from typing import Literal, NamedTuple, Optional
+import struct
+from sys import byteorder
 
 RECENT = 600 * 10**9
 """The nanoseconds for which a row stays after the last change of its totals."""
@@ -27,7 +28,6 @@ COUNTERS = (
 `handshake_ns` is the sum over `opened`, `lifetime_ns` over the outbound ones of `closed`."""
 
 _COUNTERS = struct.Struct(f"={len(COUNTERS)}Q")
-_BYTE_ORDER: Literal["little", "big"] = "little" if struct.pack("=H", 1)[0] else "big"
 
 _ALL = (1 << 8 * _COUNTERS.size) - 1
 
@@ -38,7 +38,7 @@ thousands of them, for which few rows are."""
 
 def packed_counters(data: bytes) -> PackedCounters:
     """Return the totals of the kernel's 64-bit numbers, which are in the order of COUNTERS."""
-    return int.from_bytes(data, _BYTE_ORDER)
+    return int.from_bytes(data, byteorder)
 
 
 def counters_of(packed: PackedCounters) -> tuple[int, ...]:
@@ -47,11 +47,11 @@ def counters_of(packed: PackedCounters) -> tuple[int, ...]:
     What is too much for 64 bits begins anew, as it does in the kernel: *lifetime_ns* may, of
     hundreds of years.
     """
-    data = (packed & _ALL).to_bytes(_COUNTERS.size, _BYTE_ORDER)
+    data = (packed & _ALL).to_bytes(_COUNTERS.size, byteorder)
     return _COUNTERS.unpack(data)
 
 
-class ProcessCounters(NamedTuple):
+class ProcessCounters:
     """The totals of all processes, living or not, of one name, user and cgroup.
 
     *comm* is the main thread's name as the kernel has it, b"" for all threads of the kernel, of
@@ -60,16 +60,28 @@ class ProcessCounters(NamedTuple):
     apart from bytes of open connections and *accepted*: nanoseconds of CLOCK_MONOTONIC.
     """
 
-    comm: bytes
-    is_kernel: bool
-    uid: int
-    cgroup: int
-    netns: int
-    counters: PackedCounters
-    changed: int
+    __slots__ = "cgroup", "changed", "comm", "counters", "is_kernel", "netns", "uid"
+
+    def __init__(
+        self,
+        comm: bytes,
+        is_kernel: bool,
+        uid: int,
+        cgroup: int,
+        netns: int,
+        counters: PackedCounters,
+        changed: int,
+    ) -> None:
+        self.comm = comm
+        self.is_kernel = is_kernel
+        self.uid = uid
+        self.cgroup = cgroup
+        self.netns = netns
+        self.counters = counters
+        self.changed = changed
 
 
-class ServerCounters(NamedTuple):
+class ServerCounters:
     """The totals of a listener, or of the connections of some processes to one remote end.
 
     *process* is the index of those processes among ProcessCounters: for a listener those that
@@ -77,16 +89,28 @@ class ServerCounters(NamedTuple):
     to; empty: none. *netns* is as in Snapshot, *changed* as of ProcessCounters.
     """
 
-    process: Optional[int]
-    netns: int
-    address: bytes
-    port: int
-    device: str
-    counters: PackedCounters
-    changed: int
+    __slots__ = "address", "changed", "counters", "device", "netns", "port", "process"
+
+    def __init__(
+        self,
+        process: int | None,
+        netns: int,
+        address: bytes,
+        port: int,
+        device: str,
+        counters: PackedCounters,
+        changed: int,
+    ) -> None:
+        self.process = process
+        self.netns = netns
+        self.address = address
+        self.port = port
+        self.device = device
+        self.counters = counters
+        self.changed = changed
 
 
-class Totals(NamedTuple):
+class Totals:
     """The totals of the namespaces and endpoints that were asked for, or of all.
 
     Attributes:
@@ -97,14 +121,25 @@ class Totals(NamedTuple):
         missed: the number of connections of which nothing was known when they ended.
     """
 
-    since: int
-    read_at: int
-    keys: int
-    overflow: int
-    missed: int
-    processes: list[ProcessCounters]
-    listeners: list[ServerCounters]
-    upstreams: list[ServerCounters]
+    def __init__(
+        self,
+        since: int,
+        read_at: int,
+        keys: int,
+        overflow: int,
+        missed: int,
+        processes: list[ProcessCounters],
+        listeners: list[ServerCounters],
+        upstreams: list[ServerCounters],
+    ) -> None:
+        self.since = since
+        self.read_at = read_at
+        self.keys = keys
+        self.overflow = overflow
+        self.missed = missed
+        self.processes = processes
+        self.listeners = listeners
+        self.upstreams = upstreams
 
     @property
     def is_full(self) -> bool:
