@@ -1,6 +1,7 @@
 """Measures hosts with the whole template, pushing to or polled by real servers and proxies.
 
-    python tests/bench/fleet_hosts.py [--hosts 1000] [--way push|poll] [--proxies 0|1|3]
+    python tests/bench/fleet_hosts.py [--hosts 1000] [--interval 60] [--way push|poll]
+        [--proxies 0|1|3]
 
 Needs root and what tests/requirements.sh unpacks; runs in namespaces of its own. README.md says
 what is printed.
@@ -40,7 +41,6 @@ from tests.zabbix.servers import SERVER_VERSIONS, Server, Servers
 from zabbix_sockets.sending import schedule
 from zabbix_sockets.sending.transport import Sender
 
-_MINUTE = 60
 _RETRY_SECONDS = 2.0
 _PATIENCE_SECONDS = 900.0
 """For what proxies need to take the configuration of a thousand hosts."""
@@ -134,7 +134,7 @@ class Load:
 
 
 class Agent:
-    """An agent that answers for all hosts with the document of the minute."""
+    """An agent that answers for all hosts with the same document."""
 
     def __init__(self, version: str, folder: Path) -> None:
         self.port = free_port()
@@ -181,13 +181,13 @@ class Fleet:
         self._receiver = receiver
         self._agent = Agent(options.version, folder) if options.way == "poll" else None
         self._documents = [
-            encoded(each) for _, each in ordinary(range(-3, options.minutes + options.warm_up))
+            encoded(each) for _, each in ordinary(range(-3, options.documents + options.warm_up))
         ]
         self._names = [f"fleet {number}" for number in range(1, options.hosts + 1)]
         self._ports = [receiver.port]
 
     def measure(self, stack: ExitStack, lab: Path) -> None:
-        """Make the hosts, let them be for some minutes, and print what that took."""
+        """Make the hosts, let them be for some intervals, and print what that took."""
         server = self._receiver.server
         polled = stack.enter_context(self._agent.running()) if self._agent else None
         between = [
@@ -213,20 +213,20 @@ class Fleet:
         for each in between:
             each.reload()
         pushes = Pushes()
-        self._minutes(range(self._options.warm_up), pushes, None, None)
+        self._intervals(range(self._options.warm_up), pushes, None, None)
         rows, size = _stored(server), _size(server)
         pushes, load = Pushes(), Load(self._receiver, between)
         since = time.time()
-        measured = range(self._options.warm_up, self._options.warm_up + self._options.minutes)
+        measured = range(self._options.warm_up, self._options.warm_up + self._options.documents)
         victim = between[0] if len(between) > 1 else None
-        self._minutes(measured, pushes, load, victim)
+        self._intervals(measured, pushes, load, victim)
         cores, busiest = load.cores(), load.busiest()
         cache = server_stats(self._receiver.port)["rcache"]
         if polled:  # it would answer for ever
             polled.stop()
         self._drain()
         if victim:
-            lost = _lost(server, since, self._options.hosts, self._options.minutes)
+            lost = _lost(server, since, self._options.hosts, self._options.documents)
             print(f"lost before the proxy came back that was killed: {lost:,}", flush=True)
             stack.callback(victim.start_again().stop)
             self._drain()
@@ -240,14 +240,17 @@ class Fleet:
         way = "agent" if self._agent else "trapper"
         template = templates.template(server, way)
         port = self._agent.port if self._agent else None
-        host = server.create_host("first", agent=port, templates=[template])
+        interval = {"macro": "{$SOCKETS.INTERVAL}", "value": str(self._options.interval)}
+        macros = [interval] if self._agent else []
+        host = server.create_host("first", agent=port, templates=[template], macros=macros)
         server.reload()
-        now = time.time() - 3 * _MINUTE
+        seconds = self._options.interval
+        now = time.time() - 3 * seconds
         if self._agent:
             self._agent.tell(self._documents[0])
         else:
             rows = [
-                (host.name, "sockets.get", each, now + _MINUTE * at)
+                (host.name, "sockets.get", each, now + seconds * at)
                 for at, each in enumerate(self._documents[:2])
             ]
             assert server.send(rows) == (2, 0)
@@ -264,19 +267,19 @@ class Fleet:
         wait_for(is_all_there, lambda: before, pause=15)
         return host.hostid
 
-    def _minutes(
-        self, minutes: range, pushes: Pushes, load: Load | None, victim: Proxy | None
+    def _intervals(
+        self, numbers: range, pushes: Pushes, load: Load | None, victim: Proxy | None
     ) -> None:
-        """Let each host push in each minute, at its own moment, or be polled."""
+        """Let each host push the documents of these numbers, at its own moment, or be polled."""
         began = time.time()
-        for at, minute in enumerate(minutes):
-            document = self._documents[minute + 3]
-            if victim and at == len(minutes) // 2:
+        for at, number in enumerate(numbers):
+            document = self._documents[number + 3]
+            if victim and at == len(numbers) // 2:
                 victim.program.stop()
-            begin = began + _MINUTE * at
+            begin = began + self._options.interval * at
             if self._agent:
                 self._agent.tell(document)
-                time.sleep(max(0.0, begin + _MINUTE - time.time()))
+                time.sleep(max(0.0, begin + self._options.interval - time.time()))
                 if load:
                     load.look()
                 continue
@@ -284,7 +287,8 @@ class Fleet:
 
     def _push_all(self, begin: float, document: str, pushes: Pushes, load: Load | None) -> None:
         program = Sender(program=str(sender(self._options.version)))
-        due = sorted((schedule.offset(host, _MINUTE), host) for host in self._names)
+        interval = self._options.interval
+        due = sorted((schedule.offset(host, interval), host) for host in self._names)
         with ThreadPoolExecutor(self._options.workers) as pool:
             futures = []
             for number, (moment, host) in enumerate(due):
@@ -324,24 +328,25 @@ class Fleet:
         grown: tuple[int, int],
     ) -> None:
         options, server = self._options, self._receiver.server
-        hours = options.minutes / 60
+        seconds = options.documents * options.interval
+        host_hours = options.hosts * seconds / 3600
         rows, size = grown
         cores, busiest, cache = busy
-        lost = _lost(server, since, options.hosts, options.minutes)
+        lost = _lost(server, since, options.hosts, options.documents)
         told = {
             "documents accepted": f"{pushes.accepted:,} ({pushes.again:,} not at the first try),"
             f" after {pushes.late:.1f} s at most",
-            "values": f"{rows:,}, {rows / options.minutes / 60:,.0f} a second",
-            f"lacking of {_ALWAYS_CHANGES}": f"{lost:,} of {options.hosts * options.minutes:,}"
+            "values": f"{rows:,}, {rows / seconds:,.0f} a second",
+            f"lacking of {_ALWAYS_CHANGES}": f"{lost:,} of {options.hosts * options.documents:,}"
             + (", late polls among them" if options.way == "poll" else ""),
             "longest queue of preprocessing": f"{load.queue:,}",
             "processors": f"server {cores[0]:.2f}, proxies {cores[1]:.2f}, database {cores[2]:.2f}",
             "busiest processes of the server": busiest,
             "configuration cache": f"{(cache['total'] - cache['free']) / 1e6:,.0f} MB",
-            "a host and hour": f"{rows / options.hosts / hours:,.0f} rows,"
-            f" {size / options.hosts / hours / 1e6:.2f} MB",
+            "a host and hour": f"{rows / host_hours:,.0f} rows, {size / host_hours / 1e6:.2f} MB",
         }
-        print(f"{options.hosts} hosts, {options.way}, {options.proxies} proxies")
+        every = f"every {options.interval} seconds"
+        print(f"{options.hosts} hosts, {options.way} {every}, {options.proxies} proxies")
         for name, figure in told.items():
             print(f"  {name}: {figure}", flush=True)
 
@@ -415,8 +420,9 @@ def main() -> int:
     add("--hosts", type=int, default=1000)
     add("--way", choices=("push", "poll"), default="push")
     add("--proxies", type=int, default=0, help="of a group if there are several")
-    add("--minutes", type=int, default=10, help="that are measured, a document in each")
-    add("--warm-up", type=int, default=2, help="minutes before them")
+    add("--interval", type=int, default=60, help="seconds from one document of a host to the next")
+    add("--documents", type=int, default=10, help="of each host, that are measured")
+    add("--warm-up", type=int, default=2, help="documents before them")
     add("--workers", type=int, default=50, help="zabbix_senders at a time, at most")
     options = parser.parse_args()
     return run_isolated(lambda: _run(options))
