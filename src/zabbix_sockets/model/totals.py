@@ -7,7 +7,7 @@ to define one of these takes each call of an agent a tenth of a millisecond.
 from __future__ import annotations
 
 import struct
-from sys import byteorder
+from typing import Literal
 
 RECENT = 600 * 10**9
 """The nanoseconds for which a row stays after the last change of its totals."""
@@ -28,6 +28,7 @@ COUNTERS = (
 `handshake_ns` is the sum over `opened`, `lifetime_ns` over the outbound ones of `closed`."""
 
 _COUNTERS = struct.Struct(f"={len(COUNTERS)}Q")
+_BYTE_ORDER: Literal["little", "big"] = "little" if struct.pack("=H", 1)[0] else "big"
 
 _ALL = (1 << 8 * _COUNTERS.size) - 1
 
@@ -38,7 +39,7 @@ thousands of them, for which few rows are."""
 
 def packed_counters(data: bytes) -> PackedCounters:
     """Return the totals of the kernel's 64-bit numbers, which are in the order of COUNTERS."""
-    return int.from_bytes(data, byteorder)
+    return int.from_bytes(data, _BYTE_ORDER)
 
 
 def counters_of(packed: PackedCounters) -> tuple[int, ...]:
@@ -47,7 +48,7 @@ def counters_of(packed: PackedCounters) -> tuple[int, ...]:
     What is too much for 64 bits begins anew, as it does in the kernel: *lifetime_ns* may, of
     hundreds of years.
     """
-    data = (packed & _ALL).to_bytes(_COUNTERS.size, byteorder)
+    data = (packed & _ALL).to_bytes(_COUNTERS.size, _BYTE_ORDER)
     return _COUNTERS.unpack(data)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from collections.abc import Iterator
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 
 NLMSGHDR = struct.Struct("=IHHII")  # len, type, flags, seq, pid
+NLATTR = struct.Struct("=HH")  # nla_len, nla_type; struct rtattr has the same
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 _NLM_F_REQUEST, _NLM_F_DUMP = 0x1, 0x300
 _NLMSGERR = struct.Struct("=i")  # NLMSG_ERROR's and NLMSG_DONE's negative errno
@@ -26,8 +28,26 @@ def encode_dump(kind: int, request: bytes) -> bytes:
 
 
 def aligned(length: int) -> int:
-    """Return the bytes from the start of a message of that length to the next one (NLMSG_ALIGN)."""
+    """Return the bytes from the start of a message of that length to the next one (NLMSG_ALIGN).
+
+    Attributes begin at multiples of four, too.
+    """
     return length + 3 & ~3
+
+
+def attributes(message: memoryview | bytes, at: int) -> Iterator[tuple[int, int, int]]:
+    """Yield type, and offset and size of the value, of each attribute of a message, from *at* on.
+
+    Raises:
+        ParseError: an attribute is shorter than its header, or longer than the message.
+    """
+    end = len(message)
+    while at + NLATTR.size <= end:
+        size, kind = NLATTR.unpack_from(message, at)
+        if size < NLATTR.size or at + size > end:
+            raise ParseError("netlink attribute", bytes(message[at:]))
+        yield kind, at + NLATTR.size, size - NLATTR.size
+        at += aligned(size)
 
 
 def is_end(data: memoryview | bytes, at: int) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
-from zabbix_sockets.readers.netlink import NLMSGHDR, aligned, encode_dump, is_end
+from zabbix_sockets.readers.netlink import NLMSGHDR, aligned, attributes, encode_dump, is_end
 
 NETLINK_ROUTE = 0
 RTM_NEWADDR, RTM_GETADDR = 20, 22
@@ -21,7 +21,6 @@ IFA_ADDRESS, IFA_LOCAL = 1, 2
 IFA_F_TEMPORARY, IFA_F_DADFAILED, IFA_F_TENTATIVE = 0x01, 0x08, 0x40
 
 IFADDRMSG = struct.Struct("=BBBBI")  # family, prefixlen, flags, scope, index
-RTATTR = struct.Struct("=HH")  # len, type
 _BUFFER = 65536
 _SHORTEST = 0.01
 """Seconds that the kernel has for its answer past the deadline, too."""
@@ -99,20 +98,12 @@ def _decode(message: bytes) -> DeviceAddress | None:
     unsettled = flags & (IFA_F_DADFAILED | IFA_F_TENTATIVE)
     if unsettled or (family == _socket.AF_INET6 and flags & IFA_F_TEMPORARY):
         return None  # of IPv4 the same bit is IFA_F_SECONDARY
-    attributes = dict(_attributes(message[IFADDRMSG.size :]))
+    values = {
+        kind: message[at : at + size] for kind, at, size in attributes(message, IFADDRMSG.size)
+    }
     # Of a point-to-point device IFA_ADDRESS is the other end's.
-    address = attributes.get(IFA_LOCAL) or attributes.get(IFA_ADDRESS)
+    address = values.get(IFA_LOCAL) or values.get(IFA_ADDRESS)
     lengths = {_socket.AF_INET: 4, _socket.AF_INET6: 16}
     if address is None or len(address) != lengths.get(family):
         return None
     return index, address, prefix
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at + RTATTR.size <= len(data):
-        length, kind = RTATTR.unpack_from(data, at)
-        if length < RTATTR.size or at + length > len(data):
-            raise ParseError("netlink attribute", data[at:])
-        yield kind, data[at + RTATTR.size : at + length]
-        at += length + 3 & ~3

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from zabbix_sockets.readers import rtnetlink
-from zabbix_sockets.readers.netlink import NLMSG_DONE
+from zabbix_sockets.readers.netlink import NLATTR, NLMSG_DONE
 
 from ..readers.sock_diag.messages import (  # noqa: TID252  # a test folder is no package
     message,
@@ -142,7 +142,7 @@ def _addresses_of(netns: int) -> bytes:
     for index in sorted(DEVICES[netns]):
         address = bytes((192, 0, 2, index % 256))
         body = rtnetlink.IFADDRMSG.pack(_socket.AF_INET, 24, 0, 0, index)
-        body += rtnetlink.RTATTR.pack(8, rtnetlink.IFA_LOCAL) + address
+        body += NLATTR.pack(8, rtnetlink.IFA_LOCAL) + address
         found.append(message(rtnetlink.RTM_NEWADDR, body))
     return b"".join(found) + message(NLMSG_DONE, bytes(4))
 

@@ -9,10 +9,9 @@ import struct
 from collections.abc import Iterator
 from functools import cache
 
-from zabbix_sockets.model.errors import ParseError
+from zabbix_sockets.readers.netlink import NLATTR, attributes
 
 MESSAGE_MIN = 16 + 72  # nlmsghdr, inet_diag_msg
-NLATTR = struct.Struct("=HH")  # nla_len, nla_type
 INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_SKMEMINFO = 2, 4, 7
 INET_DIAG_MARK, INET_DIAG_CGROUP_ID = 15, 21
 CGROUP_ID = struct.Struct("=Q")
@@ -68,10 +67,10 @@ def equal_layouts(
     headers are compared in one go: they are words of a strided view.
 
     Raises:
-        ParseError: an attribute is shorter than its header.
+        ParseError: an attribute is shorter than its header, or longer than the message.
     """
     offset = size = 0
-    for kind, at, length_of in _attributes(messages[:length]):
+    for kind, at, length_of in attributes(messages[:length], MESSAGE_MIN):
         headers = messages[at - NLATTR.size :].cast("I")[:: stride // 4].tolist()
         if headers.count(headers[0]) != len(headers):
             for start in range(0, len(messages), stride):
@@ -91,7 +90,7 @@ def cgroup_ids(data: memoryview, stride: int, length: int) -> Iterator[int]:
     is mostly at the same offset.
 
     Raises:
-        ParseError: an attribute is shorter than its header.
+        ParseError: an attribute is shorter than its header, or longer than the message.
     """
     offset = MESSAGE_MIN
     for at in range(0, len(data), stride):
@@ -110,7 +109,9 @@ def _is_cgroup(data: memoryview, at: int, end: int) -> bool:
 def _find_cgroup(message: memoryview) -> int:
     """Return the offset of the attribute with the cgroup's id; 0 without one."""
     expected = INET_DIAG_CGROUP_ID, CGROUP_ID.size
-    offsets = (at for kind, at, size in _attributes(message) if (kind, size) == expected)
+    offsets = (
+        at for kind, at, size in attributes(message, MESSAGE_MIN) if (kind, size) == expected
+    )
     return next(offsets, NLATTR.size) - NLATTR.size
 
 
@@ -118,7 +119,7 @@ def decode_figures(message: bytes) -> TcpInfoFigures:
     """Return the figures of tcp_info in one message, from its nlmsghdr on; empty without any.
 
     Raises:
-        ParseError: an attribute is shorter than its header.
+        ParseError: an attribute is shorter than its header, or longer than the message.
     """
     offset, size = find_attribute(memoryview(message), INET_DIAG_INFO)
     figures = figures_struct(len(message), offset, size)
@@ -131,7 +132,7 @@ def decode_drops(message: bytes) -> int | None:
     None where the message doesn't have it.
 
     Raises:
-        ParseError: an attribute is shorter than its header.
+        ParseError: an attribute is shorter than its header, or longer than the message.
     """
     layout = drops_struct(len(message), *find_attribute(memoryview(message), INET_DIAG_SKMEMINFO))
     return layout.unpack(message)[0] if layout else None
@@ -144,7 +145,7 @@ def decode_cgroup_and_mark(message: bytes) -> tuple[int, int]:
     without CAP_NET_ADMIN.
 
     Raises:
-        ParseError: an attribute is shorter than its header.
+        ParseError: an attribute is shorter than its header, or longer than the message.
     """
     view = memoryview(message)
     found = []
@@ -160,20 +161,9 @@ def find_attribute(message: memoryview, attribute: int) -> tuple[int, int]:
     *message* is one of inet_diag, from its nlmsghdr on.
 
     Raises:
-        ParseError: an attribute is shorter than its header.
+        ParseError: an attribute is shorter than its header, or longer than the message.
     """
-    return next(
-        ((at, size) for kind, at, size in _attributes(message) if kind == attribute), (0, 0)
-    )
-
-
-def _attributes(message: memoryview) -> Iterator[tuple[int, int, int]]:
-    """Yield type, and offset and size of the value, of each attribute that ends in *message*."""
-    at = MESSAGE_MIN
-    while at + NLATTR.size <= len(message):
-        size, kind = NLATTR.unpack_from(message, at)
-        if size < NLATTR.size:
-            raise ParseError("netlink attribute", bytes(message[at:]))
-        if at + size <= len(message):
-            yield kind, at + NLATTR.size, size - NLATTR.size
-        at += (size + 3) & ~3
+    for kind, at, size in attributes(message, MESSAGE_MIN):
+        if kind == attribute:
+            return at, size
+    return 0, 0

@@ -26,11 +26,10 @@ from zabbix_sockets.model.wire import (
     SocketRow,
     Table,
 )
-from zabbix_sockets.readers.netlink import NLMSGHDR, aligned, encode_dump, is_end
+from zabbix_sockets.readers.netlink import NLATTR, NLMSGHDR, aligned, encode_dump, is_end
 from zabbix_sockets.readers.sock_diag.attributes import (
     INET_DIAG_SKMEMINFO,
     MESSAGE_MIN,
-    NLATTR,
     TcpInfoFigures,
     cgroup_ids,
     drops_struct,

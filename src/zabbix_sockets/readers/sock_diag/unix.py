@@ -15,8 +15,7 @@ from functools import lru_cache
 
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.model.wire import LISTENING_MASK, UNIX, TcpState, UnixRow
-from zabbix_sockets.readers.netlink import NLMSGHDR, aligned, encode_dump, is_end
-from zabbix_sockets.readers.sock_diag.attributes import NLATTR
+from zabbix_sockets.readers.netlink import NLMSGHDR, aligned, attributes, encode_dump, is_end
 from zabbix_sockets.readers.sock_diag.messages import SOCK_DIAG_BY_FAMILY
 
 UNIX_DIAG_REQ = struct.Struct("=BB2xIIIII")  # family, protocol, states, ino, show, cookie
@@ -60,7 +59,7 @@ def decode_unix(data: memoryview) -> Iterator[list[UnixRow] | None]:
             length, kind, family, sock_type, state, inode = unpack(data, at)
         if kind == SOCK_DIAG_BY_FAMILY and length >= _HEAD.size and at + length <= size:
             if family == AF_UNIX and sock_type in _TYPES:
-                told = _attributes(bytes(data[at + _HEAD.size : at + length]))
+                told = _values(bytes(data[at + _HEAD.size : at + length]))
                 rows.append((sock_type, state, inode, *told))
         elif size - at >= NLMSGHDR.size and is_end(data, at):
             yield rows
@@ -73,7 +72,7 @@ def decode_unix(data: memoryview) -> Iterator[list[UnixRow] | None]:
 
 
 @lru_cache(1024)  # of all that one listener has accepted they are the same bytes
-def _attributes(message: bytes) -> tuple[bytes, bytes, int, int, int, int]:
+def _values(message: bytes) -> tuple[bytes, bytes, int, int, int, int]:
     """Return the values of a message's attributes: the last items of UnixRow.
 
     Raises:
@@ -82,13 +81,9 @@ def _attributes(message: bytes) -> tuple[bytes, bytes, int, int, int, int]:
     """
     name = vfs = b""
     peer, receive, send, uid = 0, -1, -1, -1
-    at, end = 0, len(message)
     try:
-        while at + NLATTR.size <= end:
-            size, kind = NLATTR.unpack_from(message, at)
-            value = message[at + NLATTR.size : at + size]
-            if size < NLATTR.size or at + size > end:
-                raise ParseError("netlink attribute", message[at:])
+        for kind, at, size in attributes(message, 0):
+            value = message[at : at + size]
             if kind == _NAME:  # of a path with the NUL at its end
                 name = value
                 name = name if name[:1] == b"\0" else name.partition(b"\0")[0]
@@ -100,7 +95,6 @@ def _attributes(message: bytes) -> tuple[bytes, bytes, int, int, int, int]:
                 receive, send = _QUEUES.unpack_from(value)
             elif kind == _UID:
                 (uid,) = _WORD.unpack_from(value)
-            at += (size + 3) & ~3
     except struct.error as error:
-        raise ParseError("netlink attribute", message[at:]) from error
+        raise ParseError("netlink attribute", message) from error
     return name, vfs, peer, receive, send, uid
