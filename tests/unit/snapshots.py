@@ -38,7 +38,7 @@ LOOPBACK = b"\x7f\0\0\1"
 ANY = bytes(4)
 REMOTE = b"\xc0\0\2\5"  # 192.0.2.5
 SOURCE = fold_address(b"\xc0\0\2\1")
-ESTABLISHED = TcpState.ESTABLISHED.value
+ESTABLISHED = TcpState.ESTABLISHED
 WEB, UNNAMED, OTHER = 4026532201, 4026532202, 4026532203
 NAMESPACES = {
     WEB: Namespace("web", "net:[4026532201]", PORTS),

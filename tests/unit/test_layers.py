@@ -41,6 +41,8 @@ IO = {"os", "sys", "io", "socket", "_socket", "subprocess", "ctypes", "select", 
 VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc", "tools"}
 
 SLOW = {"orjson", "json", "unicodedata", "shutil", "subprocess", "socket", "hashlib", "ctypes"}
+TYPING = {"typing", "re", "enum"}
+"""What a call does without that reads the iterators: model.light_typing needs none of it."""
 OWN_SLOW = {
     "zabbix_sockets.terminal",
     "zabbix_sockets.readers.bpf.pins",
@@ -176,7 +178,7 @@ def test_names_say_something() -> None:
 
 FOR_TYPES = {
     *("__init__", "collector.places", "collector.sources", "document.listeners"),
-    *("document.record", "model.snapshot"),
+    *("document.record", "model.light_typing", "model.snapshot"),
 }
 
 
@@ -185,7 +187,7 @@ def test_no_imports_for_types_alone() -> None:
 
     Only the public names come later, and the tables' readers, while the iterator is read; totals
     where they are loaded, clients where they are asked for, and the names of containers where
-    there is one; and what Python 3.9 lacks is for mypy alone.
+    there is one; and what Python 3.9 lacks is for mypy alone, as typing is in model.light_typing.
     """
     found = {name for name, path in MODULES.items() if "TYPE_CHECKING" in path.read_text("utf-8")}
     assert found == FOR_TYPES
@@ -235,30 +237,18 @@ def test_agent_pays_only_for_what_it_needs(command: tuple[str, ...]) -> None:
     if not os.path.exists(CONFIG):
         assert not RULES & loaded
     if "get" not in command:
-        assert not NAMESPACES & loaded
+        assert not (NAMESPACES | TYPING) & loaded
 
 
-def has_named_tuple(path: Path) -> bool:
-    """Whether a module defines a NamedTuple."""
-    classes = (node for node in ast.walk(ast.parse(path.read_text("utf-8"))))
-    return any(
-        isinstance(base, ast.Name) and base.id == "NamedTuple"
-        for node in classes
-        if isinstance(node, ast.ClassDef)
-        for base in node.bases
-    )
-
-
-def test_fields_are_no_texts() -> None:
-    """What a call of the agent imports leaves no annotation of a NamedTuple for typing to compile.
-
-    It does so with each one that is a text, as all are with `from __future__ import annotations`.
-    """
-    loaded = loaded_by("-c", CALL, "get", "--source", "procfs", *ALONE)
-    own = [name for name in MODULES if f"zabbix_sockets.{name}" in loaded]
-    tuples = [name for name in own if has_named_tuple(MODULES[name])]
-    assert "model.snapshot" in tuples
-    assert not {name for name in tuples if "__future__" in set(imports(MODULES[name]))}
+def test_agent_needs_no_typing() -> None:
+    """Nor does a call by the agent's key, which has no options, and so no argparse."""
+    packages = {"model", "readers", "collector", "grouping", "filters", "document"}
+    own = {module: path for module, path in MODULES.items() if module.split(".")[0] in packages}
+    users = {module for module, path in own.items() if "typing" in set(imports(path))}
+    assert users == {"model.light_typing"}
+    loaded = loaded_by("-c", CALL, "get", "--", "process", "own")
+    assert "zabbix_sockets.document.document" in loaded
+    assert "typing" not in loaded
 
 
 @pytest.mark.parametrize("grouping", ["unit", "container", "user"])
@@ -275,7 +265,7 @@ def test_the_process_that_waits_is_small() -> None:
         [sys.executable, "-I", "-c", WAITING], capture_output=True, text=True, check=True
     )
     loaded = set(answer.stdout.split())
-    assert not {"typing", "re", "enum", "argparse", "json"} & loaded
+    assert not (TYPING | {"argparse", "json"}) & loaded
     assert {name for name in loaded if name.startswith("zabbix_sockets.")} == {
         *("zabbix_sockets.command", "zabbix_sockets.command.agent_call"),
         "zabbix_sockets.command.cli",

@@ -74,7 +74,7 @@ class Collector:
         ]
         stuck = TcpState.CLOSE_WAIT if minute in TROUBLE else TcpState.ESTABLISHED
         snapshot.connections = {
-            Connection("tcp", OWN_NETNS, 2 + at, stuck.value, INBOUND, bytes(4), 1024 + at): 100
+            Connection("tcp", OWN_NETNS, 2 + at, stuck, INBOUND, bytes(4), 1024 + at): 100
             for at in range(len(SERVICES))
         }
         now = CallMoment(snapshot.time, 1000 + 60 * minute, b"b" * 16)

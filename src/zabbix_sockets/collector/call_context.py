@@ -1,10 +1,10 @@
 """The context of one call: its deadline, and objects that are made once for all of its parts."""
 
 from collections.abc import Callable
-from typing import TypeVar, cast
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.light_typing import TypeVar, cast
 
 Made = TypeVar("Made")
 

@@ -29,9 +29,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Optional
 
 from zabbix_sockets.model.addresses import family_of, fold_address
+from zabbix_sockets.model.light_typing import Optional
 from zabbix_sockets.model.snapshot import (
     INBOUND,
     OUTBOUND,

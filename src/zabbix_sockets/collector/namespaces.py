@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from itertools import islice
-from typing import NamedTuple, Optional, TypeVar
 
 from zabbix_sockets.collector.places import SHORT_ID, Places, short_id
 from zabbix_sockets.collector.sources import Plan
@@ -18,6 +17,7 @@ from zabbix_sockets.model.errors import (
     SocketsError,
     SourceUnavailableError,
 )
+from zabbix_sockets.model.light_typing import NamedTuple, Optional, TypeVar
 from zabbix_sockets.model.names import UNNAMED, safe_name
 from zabbix_sockets.model.placement import Placement, is_lasting
 from zabbix_sockets.model.snapshot import (

@@ -51,8 +51,9 @@ def fill_in(snapshot: Snapshot, query: Query, context: CallContext) -> None:
         process = snapshot.processes[index] = facts.of(snapshot.processes[index])
         kinds |= _hidden(query, process)
     _fill_in_of_connected(snapshot, facts, context)
-    for each in snapshot.counted:
-        each.process = facts.of_counted(each.process)
+    snapshot.counted = [
+        each._replace(process=facts.of_counted(each.process)) for each in snapshot.counted
+    ]
     if facts.unread:
         snapshot.visibility.add_gap(gaps.UNREAD_COMMANDS, how_many=facts.unread)
     snapshot.visibility.gaps += map(Gap, sorted(kinds))

@@ -23,7 +23,7 @@ from zabbix_sockets.model.wire import (
     TcpState,
 )
 
-_ESTABLISHED = TcpState.ESTABLISHED.value
+_ESTABLISHED = TcpState.ESTABLISHED
 
 RowEnd = tuple[int, AddressToken, int]
 """The local end of a connection, as rows have it: port, address, index of the device."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from itertools import repeat
-from typing import Optional
 
 from zabbix_sockets.collector.directions import OUTBOUND_PORT, Directions
 from zabbix_sockets.collector.sums import MAX_ENDPOINTS, Sums
 from zabbix_sockets.model.addresses import fold_address, unmapped
+from zabbix_sockets.model.light_typing import Optional
 from zabbix_sockets.model.quality import Quality, add_to
 from zabbix_sockets.model.snapshot import (
     NOBODY,
@@ -91,8 +91,8 @@ class TableFold:
         an inode, which a process has or had, they are added up.
         """
         sums, netns, by_inode = self.sums, self.table.netns, self._by_inode
-        listening_state, established = LISTENING[self.table.protocol], TcpState.ESTABLISHED.value
-        close_wait = TcpState.CLOSE_WAIT.value
+        listening_state, established = LISTENING[self.table.protocol], TcpState.ESTABLISHED
+        close_wait = TcpState.CLOSE_WAIT
         first_special = min(listening_state, close_wait)
         directions = self.directions
         by_port, ephemeral = directions.by_port(), directions.ephemeral

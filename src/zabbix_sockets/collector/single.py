@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Protocol
 
 from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.directions import Directions
@@ -27,6 +26,7 @@ from zabbix_sockets.collector.table_readers import (
 )
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.model.light_typing import Protocol
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import (
     ALL_NETNS,

@@ -7,9 +7,9 @@ number of sockets, and distinct endpoints are bounded.
 """
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
 
 from zabbix_sockets.model import gaps
+from zabbix_sockets.model.light_typing import Any, Generic, TypeVar
 from zabbix_sockets.model.quality import Quality, add_to
 from zabbix_sockets.model.snapshot import Connection, ListenerSocket, Snapshot
 

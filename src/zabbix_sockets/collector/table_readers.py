@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, repeat
-from typing import Generic, TypeVar
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SourceUnavailableError
+from zabbix_sockets.model.light_typing import Generic, TypeVar
 from zabbix_sockets.model.wire import (
     TABLES,
     UNIX,

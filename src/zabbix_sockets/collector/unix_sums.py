@@ -9,8 +9,8 @@ accepted what.
 """
 
 from collections.abc import Hashable
-from typing import Generic, NamedTuple, Optional, TypeVar
 
+from zabbix_sockets.model.light_typing import Generic, NamedTuple, Optional, TypeVar
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import Snapshot, UnixListener, UnixSockets
 

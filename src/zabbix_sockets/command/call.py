@@ -10,13 +10,13 @@ for its child; and so is early_read, since it begins before there are options.
 import os
 import sys
 from collections.abc import Callable
-from typing import NamedTuple, Optional
 
 from zabbix_sockets.collector.record_reader import RecordReader
 from zabbix_sockets.command.lock import Lock
 from zabbix_sockets.command.options import NOT_MEASURING, Collecting, Measuring
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS, Grouping
 from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.light_typing import NamedTuple, Optional
 from zabbix_sockets.model.paths import CONFIG
 from zabbix_sockets.model.snapshot import ALL_NETNS, Query, Snapshot
 

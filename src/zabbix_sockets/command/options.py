@@ -1,9 +1,8 @@
 """Options of all verbs that collect, and of the agent's verbs."""
 
-from typing import Annotated, NamedTuple, Optional
-
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, GROUPINGS
 from zabbix_sockets.model.deadline import DEFAULT_SECONDS
+from zabbix_sockets.model.light_typing import Annotated, NamedTuple, Optional
 from zabbix_sockets.model.option import Option, name, positive, seconds
 from zabbix_sockets.model.paths import CONFIG, PINS, PINS_GROUP
 from zabbix_sockets.model.snapshot import ACTIVE_WITHIN_CHOICES, ALL_NETNS, LISTS, OWN

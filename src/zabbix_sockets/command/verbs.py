@@ -5,12 +5,12 @@ takes milliseconds. The modules of a verb for people are imported for that verb.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Optional
 
 from zabbix_sockets.command import answers
 from zabbix_sockets.command.agent_call import FOR_AGENT
 from zabbix_sockets.command.call import Call
 from zabbix_sockets.command.options import CountOptions, DiscoverOptions, GetOptions
+from zabbix_sockets.model.light_typing import Any, NamedTuple, Optional
 from zabbix_sockets.model.option import Option, Section
 
 Definition = tuple[type, Callable[[Any, Call], Optional[int]]]

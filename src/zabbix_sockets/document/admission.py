@@ -12,9 +12,9 @@ secret.
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from struct import Struct
-from typing import Any, Optional
 
 from zabbix_sockets.document.row import RankedRow, is_offered, is_settled
+from zabbix_sockets.model.light_typing import Any, NamedTuple, Optional
 from zabbix_sockets.model.snapshot import LISTS, USER, Standing
 
 
@@ -46,19 +46,16 @@ _DAYS = 1 << 32
 """What days are counted up to; only a damaged table comes near to it."""
 
 
-class Quota:  # no NamedTuple, which takes each call the time to make its class
-    """The rows of a list that are admitted: *first* of them at first, and *daily* new ones.
+class Quota(NamedTuple):
+    """The rows of a list that are admitted: *first* of them at first, and *daily* new ones."""
 
-    Attributes:
-        slots: the most rows of the list that a server keeps.
-    """
+    first: int
+    daily: int
 
-    __slots__ = ("daily", "first", "slots")
-
-    def __init__(self, first: int, daily: int) -> None:
-        self.first = first
-        self.daily = daily
-        self.slots = first + daily * LIFETIME_DAYS
+    @property
+    def slots(self) -> int:
+        """The most rows of the list that a server keeps."""
+        return self.first + self.daily * LIFETIME_DAYS
 
 
 QUOTAS: Mapping[str, Quota] = dict(zip(LISTS, (Quota(120, 40), Quota(160, 20), Quota(80, 10))))

@@ -5,11 +5,11 @@ may lack a row because of it, or sockets in a row.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
 
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, Grouping
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.gaps import Gap
+from zabbix_sockets.model.light_typing import NamedTuple
 from zabbix_sockets.model.snapshot import LISTS
 from zabbix_sockets.model.wire import PROTOCOLS, UNIX
 

@@ -4,7 +4,6 @@ docs/document.md explains its fields; each is described in code once, in its Rec
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Optional
 
 from zabbix_sockets.document.admission import NOTHING_NEW, Admission, count_left_out
 from zabbix_sockets.document.completeness import complete_lists
@@ -52,6 +51,7 @@ from zabbix_sockets.grouping.grouping import (
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.gaps import Gap
+from zabbix_sockets.model.light_typing import Any, NamedTuple, Optional
 from zabbix_sockets.model.snapshot import LISTS, Snapshot
 from zabbix_sockets.version import __version__
 

@@ -8,9 +8,9 @@ imported already, as in the service, and not imported for one document.
 
 from _json import encode_basestring, make_encoder
 from sys import modules
-from typing import Any
 
 from zabbix_sockets.document.record import Record
+from zabbix_sockets.model.light_typing import Any
 
 
 def _content(value: object) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any
 
 from zabbix_sockets.document.record import (
     ABSENT_ID,
@@ -25,6 +24,7 @@ from zabbix_sockets.document.row import (
 )
 from zabbix_sockets.document.totals import ListenerTotals
 from zabbix_sockets.grouping.grouping import Groups
+from zabbix_sockets.model.light_typing import Any
 from zabbix_sockets.model.quality import Quality
 from zabbix_sockets.model.snapshot import ListenerSocket, Snapshot, UnitEndpoint, UnixListener
 

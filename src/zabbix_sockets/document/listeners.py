@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from zabbix_sockets.document.completeness import LACK_DROPS_OF_LISTENERS
 from zabbix_sockets.document.listener_row import (
@@ -32,6 +31,7 @@ from zabbix_sockets.document.row import (
 from zabbix_sockets.document.unix_listeners import unix_rows
 from zabbix_sockets.grouping.grouping import Groups
 from zabbix_sockets.model.addresses import format_address
+from zabbix_sockets.model.light_typing import Any
 from zabbix_sockets.model.quality import Quality
 from zabbix_sockets.model.snapshot import INBOUND, ListenerSocket, Snapshot
 from zabbix_sockets.model.wire import OWN_NETNS, TcpState
@@ -42,14 +42,14 @@ if TYPE_CHECKING:  # a call that isn't asked for clients does without the module
 
 _SYN_RECV, _CLOSE_WAIT, _FIN_WAIT, _LAST_ACK, _TIME_WAIT = range(1, 6)
 _INDICES = {
-    TcpState.ESTABLISHED.value: 0,
-    TcpState.SYN_RECV.value: _SYN_RECV,
-    TcpState.CLOSE_WAIT.value: _CLOSE_WAIT,
-    TcpState.FIN_WAIT1.value: _FIN_WAIT,
-    TcpState.FIN_WAIT2.value: _FIN_WAIT,
-    TcpState.CLOSING.value: _FIN_WAIT,
-    TcpState.LAST_ACK.value: _LAST_ACK,
-    TcpState.TIME_WAIT.value: _TIME_WAIT,
+    TcpState.ESTABLISHED: 0,
+    TcpState.SYN_RECV: _SYN_RECV,
+    TcpState.CLOSE_WAIT: _CLOSE_WAIT,
+    TcpState.FIN_WAIT1: _FIN_WAIT,
+    TcpState.FIN_WAIT2: _FIN_WAIT,
+    TcpState.CLOSING: _FIN_WAIT,
+    TcpState.LAST_ACK: _LAST_ACK,
+    TcpState.TIME_WAIT: _TIME_WAIT,
 }
 """The index of a state's number in a listener's counts, ESTABLISHED first."""
 

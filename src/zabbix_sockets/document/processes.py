@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Optional
 
 from zabbix_sockets.document.completeness import LACK_DROPS_OF_PROCESSES
 from zabbix_sockets.document.record import (
@@ -35,6 +34,7 @@ from zabbix_sockets.document.totals import ProcessTotals
 from zabbix_sockets.grouping.grouping import Groups
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.addresses import format_address, format_endpoint
+from zabbix_sockets.model.light_typing import Optional
 from zabbix_sockets.model.names import UNNAMED
 from zabbix_sockets.model.snapshot import (
     INBOUND,
@@ -123,7 +123,7 @@ _Remote = tuple[Optional[bytes], Optional[int], str]
 """The remote end of stuck connections: address, port (None where that side opened them, from any
 port), name of the device that the socket is bound to."""
 
-_STUCK = TcpState.CLOSE_WAIT.value, TcpState.SYN_SENT.value
+_STUCK = TcpState.CLOSE_WAIT, TcpState.SYN_SENT
 
 
 class _ProcessSums:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Generic, TypeVar
 
 from zabbix_sockets.document.completeness import lacks_clients
 from zabbix_sockets.document.record import Record, number, numbers, percentage
 from zabbix_sockets.grouping.grouping import Grouping
 from zabbix_sockets.model.addresses import format_endpoint
+from zabbix_sockets.model.light_typing import Generic, TypeVar
 from zabbix_sockets.model.names import UNNAMED
 from zabbix_sockets.model.quality import LIMITED_TIMES, Quality, add_to, figures_of
 from zabbix_sockets.model.snapshot import (

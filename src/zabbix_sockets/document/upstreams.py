@@ -72,7 +72,7 @@ def ephemeral_pct(used: int, ports: PortRange) -> float:
 _UpstreamKey = tuple[str, str, str, bytes, int, str]
 """The identity of an upstream: group, protocol, label of its namespace, address, port, device."""
 
-_STATES = (TcpState.ESTABLISHED.value, TcpState.SYN_SENT.value, TcpState.CLOSE_WAIT.value)
+_STATES = (TcpState.ESTABLISHED, TcpState.SYN_SENT, TcpState.CLOSE_WAIT)
 _INDICES = {state: index for index, state in enumerate(_STATES)}
 """The index of a state's number in a list of sums, which takes half of a dict's memory."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from _socket import AF_INET
 from collections.abc import Callable, Container, Iterable, Mapping
-from typing import Literal, NamedTuple
 
 from zabbix_sockets.filters.terms import (
     And,
@@ -28,6 +27,7 @@ from zabbix_sockets.filters.terms import (
     UserCondition,
 )
 from zabbix_sockets.model.addresses import IPV4_LENGTH, MAPPED_PREFIX
+from zabbix_sockets.model.light_typing import Literal, NamedTuple
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import Process

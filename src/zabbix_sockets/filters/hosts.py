@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import _socket
-from typing import NamedTuple
+
+from zabbix_sockets.model.light_typing import NamedTuple
 
 MAX_PORT = 65535  # of 16 bits
 _PORT = "a port: a number up to 65535 or a service of /etc/services"

@@ -1,7 +1,6 @@
 """Dump requests for an expression: what of it the kernel decides, and whether all. Pure."""
 
 from _socket import AF_INET
-from typing import NamedTuple
 
 from zabbix_sockets.filters.bytecode import KERNEL_KINDS, assemble
 from zabbix_sockets.filters.terms import (
@@ -16,6 +15,7 @@ from zabbix_sockets.filters.terms import (
     rewrite,
 )
 from zabbix_sockets.model.addresses import IPV4_LENGTH
+from zabbix_sockets.model.light_typing import NamedTuple
 
 _STATES = 32
 _NEW_SYN_RECV = 12  # TCP_NEW_SYN_RECV: the kernel shows such sockets as SYN_RECV, and dumps them so

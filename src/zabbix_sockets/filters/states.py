@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zabbix_sockets.model.wire import TcpState
+from zabbix_sockets.model.wire import TCP_STATES, TcpState
 
 ALL = 0xFFFFFFFF
 """The mask of every state, also of those that newer kernels have."""
@@ -16,7 +16,7 @@ _OTHER_NAMES = {
     "listening": TcpState.LISTEN,
 }
 MASKS = {
-    **{state.name.lower(): 1 << state for state in TcpState},
+    **{name: 1 << state for state, name in TCP_STATES.items()},
     **{name: 1 << state for name, state in _OTHER_NAMES.items()},
     "all": ALL,
     "connected": ALL & ~_UNCONNECTED,

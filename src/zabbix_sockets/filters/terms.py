@@ -6,7 +6,8 @@ Each condition says its *kind*, so that equal fields of different ones are not e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, Union
+
+from zabbix_sockets.model.light_typing import NamedTuple, Union
 
 
 class Constant(NamedTuple):

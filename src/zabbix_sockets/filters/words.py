@@ -1,9 +1,9 @@
 """Lexer of expressions: words with their places. Pure."""
 
 import re
-from typing import NamedTuple
 
 from zabbix_sockets.filters.faults import fault
+from zabbix_sockets.model.light_typing import NamedTuple
 
 _WORD = re.compile(
     r"(?P<quoted>\"[^\"]*\"|'[^']*')"

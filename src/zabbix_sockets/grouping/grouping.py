@@ -1,8 +1,8 @@
 """Groupings of owners: names for the groups that are rows of the document."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import NamedTuple
 
+from zabbix_sockets.model.light_typing import NamedTuple
 from zabbix_sockets.model.names import UNKNOWN_NAME
 from zabbix_sockets.model.snapshot import Process, Snapshot
 

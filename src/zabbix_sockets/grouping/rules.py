@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
+from zabbix_sockets.model.light_typing import NamedTuple
 from zabbix_sockets.model.names import MAX_LENGTH, safe_name
 from zabbix_sockets.model.snapshot import FIRST_USER_UID
 

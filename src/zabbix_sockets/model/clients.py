@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from math import sqrt
-from typing import Generic, TypeVar
+
+from zabbix_sockets.model.light_typing import Generic, TypeVar
 
 MAX_ADDRESSES = 50_000
 """The number of addresses that are kept, of all listeners together."""

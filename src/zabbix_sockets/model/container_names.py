@@ -10,9 +10,9 @@ id may be empty.
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from zabbix_sockets.model.addresses import IPV4_LENGTH, format_address, parse_address
+from zabbix_sockets.model.light_typing import NamedTuple
 from zabbix_sockets.model.placement import workload_name
 
 NAMES_FOLDER = "/run/zabbix-sockets-names"

@@ -5,8 +5,7 @@ document.completeness says which lists are not complete because of it, which war
 which numbers are not known.
 """
 
-from typing import NamedTuple
-
+from zabbix_sockets.model.light_typing import NamedTuple
 from zabbix_sockets.model.wire import OWN_NETNS
 
 TABLE = "table"

@@ -6,7 +6,8 @@ orjson takes 15 ms to import: who reads JSON in few calls imports this module th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+
+from zabbix_sockets.model.light_typing import Any, NoReturn
 
 _Decoder = Callable[["bytes | str"], Any]
 

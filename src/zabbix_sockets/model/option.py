@@ -10,9 +10,9 @@ its annotation has a Section.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Optional, Union
 
 from zabbix_sockets.model.deadline import MAX_SECONDS
+from zabbix_sockets.model.light_typing import NamedTuple, Optional, Union
 
 _MAX_DIGITS = 18  # of a whole number: more than any that is meant, and below 2^63
 

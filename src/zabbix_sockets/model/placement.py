@@ -11,7 +11,8 @@ those that a host needs; all of them take milliseconds.
 """
 
 import re
-from typing import NamedTuple, Optional
+
+from zabbix_sockets.model.light_typing import NamedTuple, Optional
 
 _HEX = "[0-9a-fA-F]"
 _ID = "[0-9a-f]{12,64}"

@@ -16,7 +16,8 @@ samples of one connection are one object.
 """
 
 from collections.abc import Iterable
-from typing import TypeVar
+
+from zabbix_sockets.model.light_typing import TypeVar
 
 Quality = int
 """The sums of any number of connections, as the module describes them."""

@@ -4,10 +4,10 @@ Nothing here does I/O. `None` means "not available from this source"; 0 was meas
 """
 
 from collections.abc import Callable, Collection
-from typing import NamedTuple, Optional
 
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.gaps import Gap
+from zabbix_sockets.model.light_typing import NamedTuple, Optional
 from zabbix_sockets.model.paths import PINS
 from zabbix_sockets.model.wire import OWN_NETNS
 
@@ -54,7 +54,7 @@ class Process(NamedTuple):
     command: str = ""
 
 
-class Counted:  # no NamedTuple, which takes each call the time to make its class
+class Counted(NamedTuple):
     """Whose the totals are of processes that the kernel counts together.
 
     *process* stands for all of them, living or not; *holders* are the indices in Snapshot.processes
@@ -62,11 +62,8 @@ class Counted:  # no NamedTuple, which takes each call the time to make its clas
     and their cgroup are the same. Those counted for another user have the same object.
     """
 
-    __slots__ = "holders", "process"
-
-    def __init__(self, process: Process, holders: Collection[int] = ()) -> None:
-        self.process = process
-        self.holders = holders
+    process: Process
+    holders: Collection[int] = ()
 
 
 class Standing(NamedTuple):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from zabbix_sockets.model.light_typing import NamedTuple
 from zabbix_sockets.model.wire import UNIX
 
 

@@ -1,11 +1,11 @@
 """Values that readers yield: the kernel's states and tables, and rows of sockets. No I/O."""
 
 from collections.abc import Callable, Mapping
-from enum import IntEnum
-from typing import Final, NamedTuple, Union
+
+from zabbix_sockets.model.light_typing import Final, NamedTuple, Union
 
 
-class TcpState(IntEnum):
+class TcpState:
     """The kernel's socket states (include/net/tcp_states.h); UDP uses two of them."""
 
     ESTABLISHED = 1
@@ -21,9 +21,11 @@ class TcpState(IntEnum):
     CLOSING = 11
 
 
-TCP_STATES = {int(state): state.name.lower() for state in TcpState}
-UDP_STATES = {TcpState.ESTABLISHED.value: "connected", TcpState.CLOSE.value: "bound"}
-UNIX_STATES = {TcpState.ESTABLISHED.value: "connected", TcpState.LISTEN.value: "listen"}
+TCP_STATES: dict[int, str] = {
+    number: name.lower() for name, number in vars(TcpState).items() if name.isupper()
+}
+UDP_STATES = {TcpState.ESTABLISHED: "connected", TcpState.CLOSE: "bound"}
+UNIX_STATES = {TcpState.ESTABLISHED: "connected", TcpState.LISTEN: "listen"}
 """The names of states in the document, by the kernel's numbers."""
 PROTOCOL_NUMBERS = {"tcp": 6, "udp": 17}
 """The kernel's numbers (IPPROTO_*, include/uapi/linux/in.h) of the protocols that are read, by
@@ -46,9 +48,9 @@ def state_name(protocol: str, state: int) -> str:
 
 
 LISTENING = {
-    "tcp": TcpState.LISTEN.value,
-    "udp": TcpState.CLOSE.value,
-    "unix": TcpState.LISTEN.value,
+    "tcp": TcpState.LISTEN,
+    "udp": TcpState.CLOSE,
+    "unix": TcpState.LISTEN,
 }
 """By protocol, the state of listeners: listening TCP sockets, and UDP sockets that are bound and
 not connected."""

@@ -1,9 +1,9 @@
 """Reader of the system's groups, by name."""
 
 import grp
-from typing import Optional
 
 from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.model.light_typing import Optional
 from zabbix_sockets.model.paths import PINS_GROUP
 
 

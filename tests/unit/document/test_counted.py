@@ -75,7 +75,7 @@ def test_a_listener_that_is_not_counted() -> None:
     assert build_document(snapshot).listeners[0].totals is None
     assert snapshot.totals
     listener = ServerCounters(0, OWN_NETNS, bytes(4), 80, "", *counters())
-    snapshot.totals.listeners = [listener]
+    snapshot.totals = snapshot.totals._replace(listeners=[listener])
     (row,) = build_document(snapshot).listeners
     assert row.totals
     assert row.totals.accepted == 0
@@ -85,7 +85,7 @@ def test_no_room_for_a_key() -> None:
     """Where all keys are taken, what has none may have come to something."""
     snapshot = counted(Process(0, "client"), counters(attempts=3))
     assert snapshot.totals
-    snapshot.totals.keys = MOST_KEYS
+    snapshot.totals = snapshot.totals._replace(keys=MOST_KEYS)
     client, web = build_document(snapshot).processes
     assert client.totals
     assert web.totals is None
@@ -157,7 +157,7 @@ def test_labels_of_what_is_gone() -> None:
     snapshot = counted(Process(0, "client", container="shop"), counters(attempts=3), netns=9)
     assert snapshot.totals
     (upstream,) = snapshot.totals.upstreams
-    upstream.device = "eth0"
+    snapshot.totals = snapshot.totals._replace(upstreams=[upstream._replace(device="eth0")])
     snapshot.namespaces = {9: Namespace("shop/web")}
     document = build_document(snapshot)
     client, _ = document.processes
@@ -211,7 +211,7 @@ def test_namespaces_that_are_gone() -> None:
         ServerCounters(0, netns, bytes(4), 80, "", *counters(accepted=count))
         for netns, count in ((9, 2), (10, 5))
     )
-    snapshot.totals.listeners = [here, gone]
+    snapshot.totals = snapshot.totals._replace(listeners=[here, gone])
     (row,) = build_document(snapshot).listeners
     assert (row.netns, row.totals and row.totals.accepted) == ("(unnamed)", 2)
 
@@ -222,15 +222,17 @@ def of_many(numbers: dict[str, int], uids: dict[str, int] | None = None) -> Snap
     snapshot = counted(Process(0, "client"), figures)
     snapshot.counted = [Counted(Process(0, name)) for name in numbers]
     assert snapshot.totals
-    snapshot.totals.processes = [
-        ProcessCounters(name.encode(), False, (uids or {}).get(name, 0), 1, OWN_NETNS, *figures)
-        for name in numbers
-    ]
-    snapshot.totals.upstreams = [
-        ServerCounters(at, OWN_NETNS, LOCAL, port, "", *figures)
-        for at, number in enumerate(numbers.values())
-        for port in range(1, 1 + number)
-    ]
+    snapshot.totals = snapshot.totals._replace(
+        processes=[
+            ProcessCounters(name.encode(), False, (uids or {}).get(name, 0), 1, OWN_NETNS, *figures)
+            for name in numbers
+        ],
+        upstreams=[
+            ServerCounters(at, OWN_NETNS, LOCAL, port, "", *figures)
+            for at, number in enumerate(numbers.values())
+            for port in range(1, 1 + number)
+        ],
+    )
     return snapshot
 
 

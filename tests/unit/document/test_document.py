@@ -27,7 +27,7 @@ from zabbix_sockets.model.snapshot import (
     Snapshot,
     Visibility,
 )
-from zabbix_sockets.model.wire import OWN_NETNS, TcpState
+from zabbix_sockets.model.wire import OWN_NETNS, TCP_STATES, TcpState
 
 from ..snapshots import (  # noqa: TID252  # a test folder is no package
     WEB,
@@ -87,7 +87,7 @@ def test_fields(full: Snapshot) -> None:
     ]
     assert (document["version"], document["time"]) == (__version__, 1_700_000_000)
     assert document["lists"] == dict.fromkeys(LISTS, 1)
-    states = {each.name.lower() for each in TcpState if each is not TcpState.CLOSE}
+    states = {name for state, name in TCP_STATES.items() if state != TcpState.CLOSE}
     assert document["host"]["tcp"].keys() == states
     assert document["host"]["udp"].keys() == {"bound", "connected"}
 
@@ -171,7 +171,7 @@ def test_unknown_host_counters_are_absent() -> None:
 
 def test_worst_remote() -> None:
     """A row with 5 stuck connections names the remote end of most; those that came no port."""
-    close_wait = TcpState.CLOSE_WAIT.value
+    close_wait = TcpState.CLOSE_WAIT
     came = inbound(A, 80, state=close_wait)._replace(remote=b"\xc0\0\2\7")
     stuck = {outbound(A, 443, state=TcpState.SYN_SENT): 2, came: 2, inbound(A, 80): 9}
     (row, _) = document_of(snapshot_of(processes("a"), (), stuck))["processes"]
@@ -185,7 +185,7 @@ def test_worst_remote() -> None:
 
 def test_unseen() -> None:
     """The worst that is not offered: young, or left out; without any none; else not known."""
-    state = TcpState.SYN_SENT.value
+    state = TcpState.SYN_SENT
     stuck = {outbound(A, 443, state=state): 7, outbound(A + 1, 443, state=state): 5}
     members = [*processes("old"), Process(9, "young", 3.0)]
     snapshot = snapshot_of(members, (), stuck)

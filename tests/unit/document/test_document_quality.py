@@ -116,7 +116,7 @@ def test_older_kernel() -> None:
 def test_what_the_bounds_leave_out_is_summed() -> None:
     """Rows beyond the limit, and connections without an endpoint of their own."""
     quality = sample(9, False, 5, 1)
-    beyond = Connection("tcp", OWN_NETNS, A, TcpState.ESTABLISHED.value, OUTBOUND)
+    beyond = Connection("tcp", OWN_NETNS, A, TcpState.ESTABLISHED, OUTBOUND)
     snapshot = measured({outbound(A, port): quality for port in (1, 2, 3)} | {beyond: quality})
     document: Any = json_document(snapshot, Limits(upstreams=1))
     (kept,) = document["upstreams"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
 
 from zabbix_sockets.collector.table_readers import ListenerAddress, MatchingRows, RowWithMessage
 from zabbix_sockets.filters.evaluate import RowContext, Test, compile_test
@@ -11,6 +10,7 @@ from zabbix_sockets.filters.kernel import Dump, weakened
 from zabbix_sockets.filters.terms import Node, kinds, rewrite
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError
+from zabbix_sockets.model.light_typing import NamedTuple
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.wire import LISTENING_MASK, SocketRow, Table, TcpState
 from zabbix_sockets.readers.sock_diag.attributes import decode_cgroup_and_mark

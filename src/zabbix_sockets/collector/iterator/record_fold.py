@@ -47,7 +47,7 @@ ENCODING = Encoding(
 )
 """Ports and addresses of records are as the model has them."""
 _MAX_SAMPLES = 4096  # kept to be found again
-_CLOSE_WAIT = TcpState.CLOSE_WAIT.value
+_CLOSE_WAIT = TcpState.CLOSE_WAIT
 _TCP, _UDP = PROTOCOL_NUMBERS["tcp"], PROTOCOL_NUMBERS["udp"]
 _KERNEL_DIRECTIONS = {records.KIND_INBOUND: INBOUND, records.KIND_OUTBOUND: OUTBOUND}
 """The kernel's own decision of a connection's direction (collector.directions), by the record's

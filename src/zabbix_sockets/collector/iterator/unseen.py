@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Final
 
 from zabbix_sockets.collector.iterator.record_fold import RecordFold
 from zabbix_sockets.collector.row_fold import TableFold
@@ -25,6 +24,7 @@ from zabbix_sockets.collector.table_readers import TCP_TABLES, rows_of, tcp_rows
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.model.light_typing import Final
 from zabbix_sockets.model.snapshot import (
     INBOUND,
     NOBODY,
@@ -237,7 +237,7 @@ def add_unaccepted(snapshot: Snapshot, listeners: Iterable[ListenerSocket]) -> N
         )
         still_open = count - snapshot.connections.get(closed, 0)
         if still_open > 0:
-            add_connections(snapshot, closed._replace(state=TcpState.ESTABLISHED.value), still_open)
+            add_connections(snapshot, closed._replace(state=TcpState.ESTABLISHED), still_open)
 
 
 def add_requests(snapshot: Snapshot, requests: Iterable[tuple[ListenerSocket, int]]) -> None:
@@ -246,7 +246,7 @@ def add_requests(snapshot: Snapshot, requests: Iterable[tuple[ListenerSocket, in
     *requests* are listeners, each with the number of these connections.
     """
     for (_, netns, address, port, device, *_), count in requests:
-        state = TcpState.SYN_RECV.value
+        state = TcpState.SYN_RECV
         key = Connection("tcp", netns, NOBODY, state, INBOUND, address, port, device)
         add_connections(snapshot, key, count)
 
@@ -270,5 +270,5 @@ def add_without_descriptor(snapshot: Snapshot, before: int | None, after: int | 
     )
     without_descriptor = min(before, after) - counted
     if without_descriptor > 0:
-        key = Connection("tcp", OWN_NETNS, UNOWNED, TcpState.ESTABLISHED.value, UNKNOWN)
+        key = Connection("tcp", OWN_NETNS, UNOWNED, TcpState.ESTABLISHED, UNKNOWN)
         add_connections(snapshot, key, without_descriptor)

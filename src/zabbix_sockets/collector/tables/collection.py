@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import repeat
 from time import monotonic, time
-from typing import Any
 
 from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.namespaces import (
@@ -32,6 +31,7 @@ from zabbix_sockets.collector.tables.time_wait import add_time_wait, has_much_ti
 from zabbix_sockets.collector.tables.unix_rows import UnixRows
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.model.light_typing import Any
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.quality import Quality, Sampler
 from zabbix_sockets.model.snapshot import (

@@ -32,7 +32,7 @@ from zabbix_sockets.readers.sock_diag.endpoints import (
 
 _MUCH = 1000  # sockets, for which another scan of the host's table is worth its while
 _UID = 0  # the uid that netlink reports of sockets in TIME_WAIT
-_STATE = TcpState.TIME_WAIT.value
+_STATE = TcpState.TIME_WAIT
 
 
 def _selecting(told: int) -> bytes:

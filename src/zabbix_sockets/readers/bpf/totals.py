@@ -9,10 +9,10 @@ import struct
 from _socket import AF_INET, AF_INET6
 from collections.abc import Collection, Iterator, Sequence
 from time import monotonic_ns
-from typing import Any, Optional, Union
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError
+from zabbix_sockets.model.light_typing import Any, Optional, Union
 from zabbix_sockets.model.snapshot import DeviceName
 from zabbix_sockets.model.totals import (
     COUNTERS,

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple
 
 from zabbix_sockets.model.container_names import ContainerEntry
+from zabbix_sockets.model.light_typing import NamedTuple
 from zabbix_sockets.readers.containers.descriptions import (
     docker_entry,
     docker_is_running,

@@ -8,10 +8,10 @@ procfs: two system calls a process and one a descriptor.
 import os
 from collections.abc import Iterable
 from errno import ENAMETOOLONG
-from typing import NamedTuple, Optional
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.model.light_typing import NamedTuple, Optional
 from zabbix_sockets.model.owners import ROW_SECONDS, Owners
 from zabbix_sockets.model.snapshot import Process
 from zabbix_sockets.readers.proc.process import is_gone, read_name, read_stat, read_uptime

@@ -16,10 +16,10 @@ import _socket
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.model.light_typing import BinaryIO
 from zabbix_sockets.model.wire import (
     INODE,
     LISTENING,
@@ -39,7 +39,7 @@ UDP_READS = 3
 _READ_SIZE = 1 << 18
 _NO_QUEUES = b"00000000:00000000"
 _STATES = {b"%02X" % number: number for number in range(256)}
-_LISTEN, _ESTABLISHED = LISTENING[UNIX], TcpState.ESTABLISHED.value
+_LISTEN, _ESTABLISHED = LISTENING[UNIX], TcpState.ESTABLISHED
 
 
 def decode_address(token: AddressToken) -> bytes:

@@ -4,9 +4,9 @@ Source: passwd(5). World-readable; a file longer than MAX_BYTES is not read.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from zabbix_sockets.model import shortage
+from zabbix_sockets.model.light_typing import NamedTuple
 from zabbix_sockets.readers.files import read_regular
 
 PATH = "/etc/passwd"

@@ -11,10 +11,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import repeat
-from typing import TypeVar
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.model.light_typing import TypeVar
 from zabbix_sockets.model.wire import LISTENING_MASK, Drops, SocketRow, Table, TcpState, UnixRow
 from zabbix_sockets.readers.sock_diag.attributes import (
     INET_DIAG_CONG,

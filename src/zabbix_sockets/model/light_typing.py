@@ -1,0 +1,128 @@
+"""What an agent's call needs of typing, without the import of typing.
+
+typing imports re and enum, and takes 60 to 100 microseconds to make the class of a NamedTuple, of
+which such a call has some thirty. So what it imports, which is most of model, readers, collector,
+grouping, filters and document, takes these names from here. mypy sees typing's own; Python sees
+stand-ins, which do what is needed of them when the program runs. Other packages use typing itself.
+"""
+
+__all__ = [
+    "Annotated",
+    "Any",
+    "BinaryIO",
+    "Final",
+    "Generic",
+    "Literal",
+    "NamedTuple",
+    "NoReturn",
+    "Optional",
+    "Protocol",
+    "TypeVar",
+    "Union",
+    "cast",
+]
+
+TYPE_CHECKING = False  # typing's own is what this does without
+if TYPE_CHECKING:
+    from typing import (
+        Annotated,
+        Any,
+        BinaryIO,
+        Final,
+        Generic,
+        Literal,
+        NamedTuple,
+        NoReturn,
+        Optional,
+        Protocol,
+        TypeVar,
+        Union,
+        cast,
+    )
+else:
+    from _collections import _tuplegetter  # the C type of the fields of collections.namedtuple
+
+    class _Type:
+        """A type that only mypy looks at."""
+
+        def __getitem__(self, _inner: object) -> "_Type":
+            return self
+
+    Any = BinaryIO = Final = Literal = NoReturn = Optional = Union = _Type()
+
+    class Annotated:
+        """A type with what else is said of it, which model.option reads."""
+
+        def __class_getitem__(cls, described: tuple[object, ...]) -> "Annotated":
+            found = cls()
+            found.__origin__, *found.__metadata__ = described
+            return found
+
+    class Generic:
+        """A base that takes types."""
+
+        def __class_getitem__(cls, _types: object) -> type:
+            return cls
+
+    Protocol = Generic
+
+    def TypeVar(name: str, **_bound: object) -> str:  # noqa: N802  # as typing calls it
+        """Return a type that isn't known yet."""
+        return name
+
+    def cast(_type: object, value: object) -> object:
+        """Return *value*, which mypy takes for one of that type."""
+        return value
+
+    class _TupleMaker(type):
+        """Makes the classes that are said to inherit from NamedTuple: they inherit from tuple."""
+
+        def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, object]) -> type:
+            if not bases:  # NamedTuple itself
+                return super().__new__(cls, name, bases, body)
+            annotate = body.get("__annotate_func__")  # from Python 3.14 on; 1: as values
+            fields = tuple(body.get("__annotations__") or (annotate(1) if annotate else ()))
+            defaults = {field: body[field] for field in fields if field in body}
+            getters = {field: _tuplegetter(at, None) for at, field in enumerate(fields)}
+            body = {**_methods(name, fields, defaults), **body, **getters}
+            return type(name, (tuple,), {**body, "__slots__": ()})
+
+    class NamedTuple(metaclass=_TupleMaker):
+        """A tuple whose items have names."""
+
+    def _methods(
+        name: str, fields: tuple[str, ...], defaults: dict[str, object]
+    ) -> dict[str, object]:
+        """Return what collections.namedtuple gives a class, beside its fields."""
+        size, new = len(fields), tuple.__new__
+
+        def make(cls: type, *values: object, **named: object) -> tuple[object, ...]:
+            if named or len(values) != size:
+                others = fields[len(values) :]
+                given = {**defaults, **named}
+                if len(values) > size or not named.keys() <= set(others) <= given.keys():
+                    raise TypeError(f"{name}({', '.join(fields)}): there are wrong values for it")
+                values += tuple([given[field] for field in others])
+            return new(cls, values)
+
+        def replace(self: tuple[object, ...], **named: object) -> tuple[object, ...]:
+            values = [named.pop(field, value) for field, value in zip(fields, self)]
+            if named:
+                raise ValueError(f"{name} has no {', '.join(named)}")
+            return new(type(self), values)
+
+        def show(self: tuple[object, ...]) -> str:
+            values = (f"{field}={value!r}" for field, value in zip(fields, self))
+            return f"{name}({', '.join(values)})"
+
+        return {
+            "_fields": fields,
+            "_field_defaults": defaults,
+            "__match_args__": fields,
+            "__new__": make,
+            "__repr__": show,
+            "__getnewargs__": lambda self: new(tuple, self),
+            "_asdict": lambda self: dict(zip(fields, self)),
+            "_make": classmethod(lambda cls, values: cls(*values)),
+            "_replace": replace,
+        }
