@@ -70,6 +70,19 @@ def with_filter(options: Collecting) -> Collecting:
     return options._replace(filter=parse(options.filter))
 
 
+def filter_kinds(options: Collecting) -> frozenset[str]:
+    """Return the kinds of the conditions of their filter, such as `state` or `netns`.
+
+    Raises:
+        UsageError: the filter's expression is wrong.
+    """
+    if not options.filter:
+        return frozenset()
+    from zabbix_sockets.filters.parser import parse  # noqa: PLC0415  # as above
+
+    return parse(options.filter).kinds
+
+
 def query_of(
     options: Collecting,
     deadline: Deadline,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from zabbix_sockets.collector.requesters import requesting_processes
 from zabbix_sockets.collector.single import iter_sockets
-from zabbix_sockets.command.call import query_of
+from zabbix_sockets.command.call import filter_kinds, query_of
 from zabbix_sockets.command.lock import one_at_a_time
 from zabbix_sockets.command.options import Collecting, Measuring
 from zabbix_sockets.document.json_text import to_json
@@ -105,7 +105,8 @@ class CollectedClients:
         self.notes: list[str] = []
         self.options = options
         self._wanted: Wanted = parse_listener(options.listener)
-        self._netns = ALL_NETNS if "@" in self._wanted.id else OWN
+        is_elsewhere = "@" in self._wanted.id or "netns" in filter_kinds(options.collecting)
+        self._netns = ALL_NETNS if is_elsewhere else OWN
         self._was_there = False
         self.with_listener = not self._wanted.id
 

@@ -7,7 +7,14 @@ from typing import Annotated, NamedTuple, Optional, TypeVar
 
 from zabbix_sockets.collector.requesters import requesting_processes
 from zabbix_sockets.collector.single import iter_sockets, why_without_owners
-from zabbix_sockets.command.call import Call, collected, print_answer, query_of, with_filter
+from zabbix_sockets.command.call import (
+    Call,
+    collected,
+    filter_kinds,
+    print_answer,
+    query_of,
+    with_filter,
+)
 from zabbix_sockets.command.clients import (
     ClientOptions,
     CollectedClients,
@@ -330,11 +337,7 @@ class SingleSockets:
         self._measuring = _measuring(options)
         self.notes: list[str] = []
         self._owners_asked = False
-        kinds = frozenset[str]()
-        if options.collecting.filter:
-            from zabbix_sockets.filters.parser import parse  # noqa: PLC0415  # takes 2 ms, and few calls have a filter
-
-            kinds = parse(options.collecting.filter).kinds
+        kinds = filter_kinds(options.collecting)
         self._states = options.state or (("all",) if "state" in kinds else ())
         self._netns = ALL_NETNS if "netns" in kinds else OWN
 

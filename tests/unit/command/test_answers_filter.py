@@ -122,18 +122,21 @@ def test_states_of_show_sockets(
     assert [query.netns for query in queries] == ["own"]
 
 
-def test_netns_of_show_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("table", ["sockets", "clients"])
+def test_netns_of_single_sockets(monkeypatch: pytest.MonkeyPatch, table: str) -> None:
     """An expression about network namespaces is about all of them, unless one is asked for."""
     queries: list[Query] = []
+    module = "show" if table == "sockets" else table
 
     def iter_sockets(query: Query) -> list[Socket]:
         queries.append(query)
         return []
 
-    monkeypatch.setattr("zabbix_sockets.command.show.iter_sockets", iter_sockets)
-    run("show", "sockets", "--filter", "netns shop")
-    run("show", "sockets", "--filter", "netns shop", "--netns", "own")
-    assert [query.netns for query in queries] == ["all", "own"]
+    monkeypatch.setattr(f"zabbix_sockets.command.{module}.iter_sockets", iter_sockets)
+    run("show", table, "--filter", "netns shop")
+    run("show", table, "--filter", "netns shop", "--netns", "own")
+    run("show", table, "--filter", "sport = :80")
+    assert [query.netns for query in queries] == ["all", "own", "own"]
 
 
 def test_messages() -> None:
