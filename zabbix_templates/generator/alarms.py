@@ -327,8 +327,9 @@ _UNSEEN = Trigger(
     f" and length(last(<unseen.process>))>0 and {m.UNSEEN_CONTROL}=1",
     recovery=f"({under('unseen.stuck', f'0.8*{m.UNSEEN_WARN}', m.UNSEEN_TIME)})"
     f" or {m.UNSEEN_CONTROL}=0",
-    description="A process without a row leaks connections or reaches nobody: none is discovered in"
-    " its first ten minutes, nor beyond what the collector admits. Look first with whom they are"
+    description="A process without a row leaks connections or reaches nobody: none that doesn't"
+    " listen is discovered in its first ten minutes, and none beyond what the collector admits."
+    " Look first with whom they are"
     " (`zabbix-sockets show sockets --filter 'state close-wait state syn-sent'`), then what was"
     " deployed or restarted just now. Once the process has a row, its own alarms tell of it.",
     scope="performance",

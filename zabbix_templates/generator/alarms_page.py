@@ -26,8 +26,9 @@ and `{#PLACE}` are the row's, as the problem's name has them. For what is in a c
 `--netns all` to the commands.
 
 A condition has to hold for a whole window, mostly a macro that ends with TIME. So a problem appears
-that long after the fault, plus one `{$SOCKETS.INTERVAL}` at most, and recovers as long after the
-repair.
+that long after the fault, plus one `{$SOCKETS.HEARTBEAT}` at most where a value doesn't change, and
+most recover as long after the repair. Alarms about a document that fails, doesn't come or isn't
+whole, and about a listener that is gone, recover with the next good value.
 """
 
 _TRIED = """\

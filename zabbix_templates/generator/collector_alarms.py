@@ -37,8 +37,8 @@ def _silent(way: Way) -> Trigger:
         description="Nobody asks or nobody answers: all other alarms of zabbix-sockets are blind."
         " Look first whether the item 'Get sockets' is enabled and whether the agent, or the"
         " service that pushes, runs (`zabbix-sockets check` on the host), then ask by hand"
-        " (`zabbix-sockets get`; from the server zabbix_get -k sockets.get). Silent while Zabbix"
-        " knows that the agent is down.",
+        " (`zabbix-sockets get`; from the server zabbix_get -k sockets.get)."
+        + (" Silent while Zabbix knows that the agent is down." if way.polled else ""),
         scope="availability",
         depends_on=(_FAILS.id,),
     )

@@ -250,7 +250,9 @@ _GONE = Trigger(
     " status) and what its log says last, then who listens now (`zabbix-sockets show sockets"
     " --filter 'state listening sport = :{#PORT}'`, of a unix socket --protocol unix"
     " --state listen). If its address or port was changed on"
-    " purpose, close the problem by hand; the row goes after a week.",
+    " purpose, close the problem by hand; the row goes after a week. By default there is no such"
+    " alarm on listeners of loopback, of other network namespaces and on ephemeral ports, nor on"
+    " unix sockets of users or with names made at random.",
     scope="availability",
     manual_close=True,
 )

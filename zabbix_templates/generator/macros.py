@@ -136,8 +136,8 @@ CLOSE_WAIT_TIME = _of("CLOSE_WAIT.TIME", "15m", "How long CLOSE_WAIT has to be t
 CLOSE_WAIT_GROWTH = _of(
     "CLOSE_WAIT.GROWTH.MAX.WARN",
     "20",
-    "The least value of the last window is by at least so much above that of the window before, and"
-    " the latest value by as much above the former.",
+    "The fewest connections of the last window have to be at least so many more than the fewest of"
+    " the window before, and the fewest of the last CLOSE_WAIT.TIME at least so many more again.",
 )
 CLOSE_WAIT_GROWTH_TIME = _of("CLOSE_WAIT.GROWTH.TIME", "1h", "Each of the two windows.")
 
@@ -292,9 +292,9 @@ GONE_TIME = _of("GONE.TIME", "10m", "For how long a listener has to be absent.")
 SEEN_TIME = _of(
     "SEEN.TIME",
     "4h",
-    "A listener is missed if it was there this long ago, and since then in nine of ten samples."
-    " That it was there so long ago is not asked if this is less than GONE.TIME and two"
-    " heartbeats.",
+    "The alarm is for a listener that was there this long ago, and in nine of ten samples since. If"
+    " this is no longer than GONE.TIME and two heartbeats together, it need not have been there at"
+    " the beginning.",
 )
 GONE_MATCHES = Macro(
     "SOCKETS.LLD.GONE.MATCHES",
