@@ -41,6 +41,11 @@ if TYPE_CHECKING:
     )
 else:
     from _collections import _tuplegetter  # the C type of the fields of collections.namedtuple
+    from collections.abc import Iterable
+    from functools import lru_cache
+    from types import CodeType, FunctionType
+
+    _new = tuple.__new__
 
     class _Type:
         """A type that only mypy looks at."""
@@ -80,7 +85,8 @@ else:
         def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, object]) -> type:
             if not bases:  # NamedTuple itself
                 return super().__new__(cls, name, bases, body)
-            annotate = body.get("__annotate_func__")  # from Python 3.14 on; 1: as values
+            # From Python 3.14 on; 1: as values.
+            annotate = body.get("__annotate__") or body.get("__annotate_func__")
             fields = tuple(body.get("__annotations__") or (annotate(1) if annotate else ()))
             defaults = {field: body[field] for field in fields if field in body}
             getters = {field: _tuplegetter(at, None) for at, field in enumerate(fields)}
@@ -94,35 +100,46 @@ else:
         name: str, fields: tuple[str, ...], defaults: dict[str, object]
     ) -> dict[str, object]:
         """Return what collections.namedtuple gives a class, beside its fields."""
-        size, new = len(fields), tuple.__new__
 
-        def make(cls: type, *values: object, **named: object) -> tuple[object, ...]:
-            if named or len(values) != size:
-                others = fields[len(values) :]
-                given = {**defaults, **named}
-                if len(values) > size or not named.keys() <= set(others) <= given.keys():
-                    raise TypeError(f"{name}({', '.join(fields)}): there are wrong values for it")
-                values += tuple([given[field] for field in others])
-            return new(cls, values)
+        def make(cls: type, values: Iterable[object]) -> tuple[object, ...]:
+            made = _new(cls, values)
+            if len(made) != len(fields):
+                raise TypeError(f"{name} has {len(fields)} fields, not {len(made)}")
+            return made
 
         def replace(self: tuple[object, ...], **named: object) -> tuple[object, ...]:
             values = [named.pop(field, value) for field, value in zip(fields, self)]
             if named:
                 raise ValueError(f"{name} has no {', '.join(named)}")
-            return new(type(self), values)
+            return _new(type(self), values)
 
         def show(self: tuple[object, ...]) -> str:
             values = (f"{field}={value!r}" for field, value in zip(fields, self))
             return f"{name}({', '.join(values)})"
 
+        create = FunctionType(
+            _creator(len(fields)).replace(co_varnames=("_cls", *fields)), {"_new": _new}
+        )
+        create.__qualname__ = f"{name}.__new__"
+        create.__defaults__ = tuple(defaults.values())
         return {
             "_fields": fields,
             "_field_defaults": defaults,
             "__match_args__": fields,
-            "__new__": make,
+            "__new__": create,
             "__repr__": show,
-            "__getnewargs__": lambda self: new(tuple, self),
+            "__getnewargs__": lambda self: _new(tuple, self),
             "_asdict": lambda self: dict(zip(fields, self)),
-            "_make": classmethod(lambda cls, values: cls(*values)),
+            "_make": classmethod(make),
             "_replace": replace,
         }
+
+    @lru_cache(None)
+    def _creator(size: int) -> CodeType:
+        """Return the code of the __new__ of a tuple of so many fields, which have no names yet.
+
+        To compile it takes most of the time that a class takes to make, and most classes have as
+        many fields as others.
+        """
+        fields = "".join(f"_{number}, " for number in range(size))
+        return compile(f"lambda _cls, {fields}: _new(_cls, ({fields}))", "", "eval").co_consts[0]
