@@ -143,7 +143,7 @@ def test_churn_is_counted(soak: Soak) -> None:
     counted = [each for each in soak.answers if each["totals"]]
     since = counted[-1]["totals"]["since"]
     last = [each for each in counted if each["totals"]["since"] == since]
-    assert len(last) > 5
+    assert len(last) > 2  # the load unit was restarted some seconds before the end
     rates = [_accepted(other) - _accepted(one) for one, other in pairwise(last)]
     seconds = last[-1]["time"] - last[0]["time"]
     assert sum(rates) / seconds > 0.5 * rounds.SOAK_CONNECTIONS
