@@ -143,8 +143,17 @@ class Watched:
         return [
             f"{each['key_']}: {each['error']}"
             for each in found
-            if (each["state"] == _UNSUPPORTED or each["error"]) and not _is_early(each)
+            if (each["state"] == _UNSUPPORTED or each["error"]) and not self._is_early(each)
         ]
+
+    def _is_early(self, item: Item) -> bool:
+        """Tell whether a calculated item complains of what it lacked when it was asked first.
+
+        7.0 keeps that until there is a value (docs/troubleshooting.md), and of who has opened
+        nothing none comes.
+        """
+        may_be = self.server.version == "7.0" and item.get("type") == _CALCULATED
+        return may_be and item["lastclock"] == "0" and "not enough data" in item["error"]
 
     def wait_for_rows(self, keys: set[str]) -> None:
         """Return when discovery has made all these items and the server knows them."""
@@ -183,16 +192,6 @@ class Watched:
 
     def _has_more_than(self, number: int, than: Document) -> bool:
         return self._later(than) > number
-
-
-def _is_early(item: Item) -> bool:
-    """Tell whether a calculated item complains of what it lacked when it was asked first.
-
-    7.0 keeps that until there is a value (docs/troubleshooting.md), and of who has opened nothing
-    none comes.
-    """
-    is_calculated = item.get("type") == _CALCULATED
-    return is_calculated and item["lastclock"] == "0" and "not enough data" in item["error"]
 
 
 def both_complete(pair: tuple[Document, Document]) -> bool:

@@ -25,10 +25,10 @@ that ends with CONTROL is 0 the alarm is silent, where it is 1 it is not. `{#POR
 and `{#PLACE}` are the row's, as the problem's name has them. For what is in a container add
 `--netns all` to the commands.
 
-A condition has to hold for a whole window, mostly a macro that ends with TIME. So a problem appears
+A condition has to hold for a whole window, mostly a macro that ends with TIME. So problems appear
 that long after the fault, plus one `{$SOCKETS.HEARTBEAT}` at most where a value doesn't change, and
-most recover as long after the repair. Alarms about a document that fails, doesn't come or isn't
-whole, and about a listener that is gone, recover with the next good value.
+most of them recover as long after the repair. Those of the collector (it fails, says nothing, is
+degraded, doesn't see or tell all) and of a listener that is gone recover with the next good value.
 """
 
 _TRIED = """\

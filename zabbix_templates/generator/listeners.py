@@ -251,8 +251,9 @@ _GONE = Trigger(
     " --filter 'state listening sport = :{#PORT}'`, of a unix socket --protocol unix"
     " --state listen). If its address or port was changed on"
     " purpose, close the problem by hand; the row goes after a week. By default there is no such"
-    " alarm on listeners of loopback, of other network namespaces and on ephemeral ports, nor on"
-    " unix sockets of users or with names made at random.",
+    " alarm on listeners on loopback, in other network namespaces and on ephemeral ports, nor on"
+    " unix sockets with abstract names, with names made at random, or in /tmp, /var/tmp and users'"
+    " folders.",
     scope="availability",
     manual_close=True,
 )

@@ -58,7 +58,8 @@ class Collecting(NamedTuple):
         Option(
             "--netns",
             "network namespaces: all, own, or one by its name or number"
-            " (default: all; for show sockets own)",
+            " (default: all; for show sockets and show clients own, or all if the filter is about"
+            " netns)",
             "NAME",
             name,
             words=(ALL_NETNS, OWN),

@@ -128,6 +128,7 @@ def add_totals(
         for row_id, turn in choices[name].of_idle(idle).items():
             each = sums[name][row_id]
             labels = {"id": row_id, **_labels(each), "netns": label(each.netns)}
+            # Twice: they come first, as in an open row, and zeros has the name (absent).
             row: Row = row_class(**{**labels, **zeros, **labels})
             ranks = idle_rank(each.uid, turn, row_id)
             one = RankedRow(ranks, row, members=members.get(each.owner, ()))

@@ -1,9 +1,9 @@
 """What an agent's call needs of typing, without the import of typing.
 
 typing imports re and enum, and takes 60 to 100 microseconds to make the class of a NamedTuple, of
-which such a call has some thirty. So what it imports, which is most of model, readers, collector,
-grouping, filters and document, takes these names from here. mypy sees typing's own; Python sees
-stand-ins, which do what is needed of them when the program runs. Other packages use typing itself.
+which such a call has some thirty. So model, readers, collector, grouping, filters and document take
+these names from here, and of command what such a call imports. mypy sees typing's own; Python sees
+stand-ins, which do what is needed of them when the program runs. All others use typing itself.
 """
 
 __all__ = [
@@ -66,6 +66,8 @@ else:
     class Generic:
         """A base that takes types."""
 
+        __slots__ = ()
+
         def __class_getitem__(cls, _types: object) -> type:
             return cls
 
@@ -118,7 +120,8 @@ else:
             return f"{name}({', '.join(values)})"
 
         create = FunctionType(
-            _creator(len(fields)).replace(co_varnames=("_cls", *fields)), {"_new": _new}
+            _creator(len(fields)).replace(co_varnames=("_cls", *fields), co_name="__new__"),
+            {"_new": _new},
         )
         create.__qualname__ = f"{name}.__new__"
         create.__defaults__ = tuple(defaults.values())
@@ -132,6 +135,7 @@ else:
             "_asdict": lambda self: dict(zip(fields, self)),
             "_make": classmethod(make),
             "_replace": replace,
+            "__replace__": replace,  # of copy.replace(), from Python 3.13 on
         }
 
     @lru_cache(None)

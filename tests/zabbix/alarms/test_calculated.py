@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from ..documents import document, upstream  # noqa: TID252  # a test folder is no installed package
+from ..documents import document, process, upstream  # noqa: TID252  # a test folder is no installed package
 from ..programs import wait_for  # noqa: TID252
 from .conftest import Lab
 from .replay import Replay
@@ -21,6 +21,7 @@ MACROS = {
 WITHIN = 8
 """Seconds in which the server does what is to be done now."""
 KEYS = "failed_pct", "handshake_mean", "lifetime_mean"
+OF_PROCESS = 'sockets.process.totals.failed_pct["busy"]'
 
 
 def key(name: str, owner: str = "busy") -> str:
@@ -42,7 +43,7 @@ class Now:
             upstream("idle", f"tcp/{ENDS['idle']}"),
         ]
         moment = self._begun + seconds
-        made = document(moment, {"upstreams": rows})
+        made = document(moment, {"processes": [process("busy", totals=totals)], "upstreams": rows})
         self.replay.play([(self.replay.minute(moment), made)])
 
     def calculate(self) -> dict[str, list[float]]:
@@ -64,8 +65,10 @@ def test_shares_and_means(lab: Lab) -> None:
     now.say(10, opened=1, failed=1, closed=1, handshake_us=1000, lifetime_ms=1000)
     now.say(20, opened=31, failed=11, closed=21, handshake_us=61_000, lifetime_ms=9000)
     wanted = {"failed_pct": 25.0, "handshake_mean": 0.002, "lifetime_mean": 0.4}
-    wait_for(lambda: {key(each) for each in KEYS} <= now.calculate().keys())
+    all_keys = {OF_PROCESS, *map(key, KEYS)}
+    wait_for(lambda: all_keys <= now.calculate().keys())
     values = now.calculate()
+    assert values[OF_PROCESS] == [pytest.approx(25.0)]
     assert {each: values[key(each)] for each in KEYS} == {
         name: [pytest.approx(value)] for name, value in wanted.items()
     }
