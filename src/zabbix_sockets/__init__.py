@@ -14,8 +14,6 @@ beneath `socket` and `signal` with the same functions: the enums that these make
 constants take 2 ms each.
 """
 
-from importlib import import_module
-
 TYPE_CHECKING = False  # typing's own takes 2 ms
 if TYPE_CHECKING:
     from zabbix_sockets.collector.collect import collect
@@ -61,4 +59,6 @@ def __getattr__(name: str) -> object:
     """Import a public name from its module (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415  # the command itself uses no public name
+
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -16,7 +16,6 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from time import monotonic_ns, sleep
 
 from zabbix_sockets.model.deadline import Deadline
@@ -42,11 +41,12 @@ _OPENING = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Turn:
-    """A call's turn: it holds the lock, or has the answer that another call has shared.
+    """A call's turn, a context manager: it holds the lock, or has another call's answer.
 
     Args:
         folder: where the lock is, and answers are shared.
-        fd: the lock's descriptor.
+        fd: the lock's descriptor; -1: none, the call goes on without one.
+        deadline: the moment until which the call waits for its turn.
         question: the arguments of the call; calls with equal ones ask the same. Empty: this call
             neither takes nor shares an answer.
         began: the moment, in ns of the monotonic clock, since which the call asks, and before which
@@ -57,25 +57,36 @@ class Turn:
             snapshot, and holds the lock.
     """
 
-    def __init__(self, folder: str, fd: int, question: Sequence[str], began: int) -> None:
+    def __init__(
+        self, folder: str, fd: int, deadline: Deadline, question: Sequence[str], began: int
+    ) -> None:
         self.answer: str | None = None
         self._fd = fd
         self._folder = folder
+        self._deadline = deadline
         self._question = question
         self._identity = ""
         self._asked = self._began = began
 
-    def acquire(self, deadline: Deadline) -> None:
+    def __enter__(self) -> Turn:
         """Wait until this call holds the lock, or *answer* is another call's answer.
 
         Raises:
-            BusyError: another call held it until *deadline*, or until too little time was left.
+            BusyError: another call held it until the deadline, or until too little time was left.
         """
-        if take(self._fd):
-            return
+        if self._fd >= 0 and not take(self._fd):
+            self._wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _release(self._fd)
+
+    def _wait(self) -> None:
+        deadline = self._deadline
         self._identity = _identity(self._question)
         pause = _FIRST_POLL
-        with self._marked_as_waiting():
+        mark = self._mark_as_waiting()
+        try:
             while True:
                 locked = take(self._fd)
                 self.answer = self._shared_by_others()
@@ -88,25 +99,26 @@ class Turn:
                     break
                 sleep(pause)
                 pause = min(_LAST_POLL, pause * _SLOWER)
+        finally:
+            if mark >= 0:
+                os.close(mark)
         self._began = monotonic_ns()
 
-    @contextmanager
-    def _marked_as_waiting(self) -> Iterator[None]:
-        """Mark in the folder that a call waits, so that the lock's holder leaves its answer."""
+    def _mark_as_waiting(self) -> int:
+        """Mark in the folder that a call waits, so that the lock's holder leaves its answer.
+
+        Return the descriptor that is the mark as long as it is open; -1: there is no room for one.
+        """
         try:
             flags = os.O_RDWR | os.O_CREAT | _OPENING
             fd = os.open(f"{self._folder}/{_WAITING}", flags, 0o600)
         except OSError:
-            yield
-            return
+            return -1
         try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_SH)
-            except OSError:
-                pass  # a file system without locks
-            yield
-        finally:
-            os.close(fd)
+            fcntl.flock(fd, fcntl.LOCK_SH)
+        except OSError:
+            pass  # a file system without locks
+        return fd
 
     def share(self, answer: str) -> None:
         """Write *answer* to a file for calls with the same question, if any call waits."""
@@ -274,30 +286,25 @@ class Lock:
         self._taken = monotonic_ns()
         return self.fd < 0 or take(self.fd)
 
-    @contextmanager
-    def held(self, deadline: Deadline, question: Sequence[str] = ()) -> Iterator[Turn]:
-        """Hold the lock, or get another call's answer to *question*, for the time of the block.
+    def held(self, deadline: Deadline, question: Sequence[str] = ()) -> Turn:
+        """Return the turn in which this call holds the lock, or gets the answer to *question*.
 
         Without a folder that is safe for a lock, the call goes on without one.
-
-        Raises:
-            BusyError: another call held it until *deadline*, or until too little time was left.
         """
-        turn = Turn(self._folder, self.fd, question, self._taken or monotonic_ns())
-        if self.fd >= 0:
-            turn.acquire(deadline)
-        try:
-            yield turn
-        finally:
-            self.release()
+        began = self._taken or monotonic_ns()
+        return Turn(self._folder, self.fd, deadline, question, began)
 
     def release(self) -> None:
         """Release the lock, whichever process has taken it; it can be taken again."""
-        if self.fd >= 0:
-            try:
-                fcntl.flock(self.fd, fcntl.LOCK_UN)
-            except OSError:
-                pass  # it never was locked, then
+        _release(self.fd)
+
+
+def _release(fd: int) -> None:
+    if fd >= 0:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_UN)
+        except OSError:
+            pass  # it never was locked, then
 
 
 def _open_first() -> tuple[str, int]:
@@ -308,14 +315,3 @@ def _open_first() -> tuple[str, int]:
         except OSError:
             continue  # no inode left there, or what has the name is no file
     return "", -1
-
-
-@contextmanager
-def one_at_a_time(deadline: Deadline, question: Sequence[str] = ()) -> Iterator[Turn]:
-    """Open this user's lock, and hold it or get another call's answer; see Lock.held().
-
-    Raises:
-        BusyError: another call held it until *deadline*, or until too little time was left.
-    """
-    with Lock() as lock, lock.held(deadline, question) as turn:
-        yield turn

@@ -81,8 +81,38 @@ else:
         """Return *value*, which mypy takes for one of that type."""
         return value
 
+    class _Tuple(tuple):
+        """What collections.namedtuple gives a class, beside its fields."""
+
+        __slots__ = ()
+
+        @classmethod
+        def _make(cls, values: Iterable[object]) -> "_Tuple":
+            made = _new(cls, values)
+            if len(made) != len(cls._fields):
+                raise TypeError(f"{cls.__name__} has {len(cls._fields)} fields, not {len(made)}")
+            return made
+
+        def _replace(self, **named: object) -> "_Tuple":
+            values = [named.pop(field, value) for field, value in zip(self._fields, self)]
+            if named:
+                raise ValueError(f"{type(self).__name__} has no {', '.join(named)}")
+            return _new(type(self), values)
+
+        __replace__ = _replace  # of copy.replace(), from Python 3.13 on
+
+        def _asdict(self) -> dict[str, object]:
+            return dict(zip(self._fields, self))
+
+        def __repr__(self) -> str:
+            values = (f"{field}={value!r}" for field, value in zip(self._fields, self))
+            return f"{type(self).__name__}({', '.join(values)})"
+
+        def __getnewargs__(self) -> tuple[object, ...]:
+            return _new(tuple, self)
+
     class _TupleMaker(type):
-        """Makes the classes that are said to inherit from NamedTuple: they inherit from tuple."""
+        """Makes the classes that are said to inherit from NamedTuple: they inherit from _Tuple."""
 
         def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, object]) -> type:
             if not bases:  # NamedTuple itself
@@ -91,59 +121,23 @@ else:
             annotate = body.get("__annotate__") or body.get("__annotate_func__")
             fields = tuple(body.get("__annotations__") or (annotate(1) if annotate else ()))
             defaults = {field: body[field] for field in fields if field in body}
-            getters = {field: _tuplegetter(at, None) for at, field in enumerate(fields)}
-            body = {**_methods(name, fields, defaults), **body, **getters}
-            return type(name, (tuple,), {**body, "__slots__": ()})
+            code = _creator(len(fields)).replace(co_varnames=("_cls", *fields), co_name="__new__")
+            create = FunctionType(code, {"_new": _new}, "__new__", tuple(defaults.values()))
+            create.__qualname__ = f"{name}.__new__"
+            body.update({field: _tuplegetter(at, None) for at, field in enumerate(fields)})
+            body.update(_fields=fields, _field_defaults=defaults, __match_args__=fields)
+            return type(name, (_Tuple,), {**body, "__new__": create, "__slots__": ()})
 
     class NamedTuple(metaclass=_TupleMaker):
         """A tuple whose items have names."""
-
-    def _methods(
-        name: str, fields: tuple[str, ...], defaults: dict[str, object]
-    ) -> dict[str, object]:
-        """Return what collections.namedtuple gives a class, beside its fields."""
-
-        def make(cls: type, values: Iterable[object]) -> tuple[object, ...]:
-            made = _new(cls, values)
-            if len(made) != len(fields):
-                raise TypeError(f"{name} has {len(fields)} fields, not {len(made)}")
-            return made
-
-        def replace(self: tuple[object, ...], **named: object) -> tuple[object, ...]:
-            values = [named.pop(field, value) for field, value in zip(fields, self)]
-            if named:
-                raise ValueError(f"{name} has no {', '.join(named)}")
-            return _new(type(self), values)
-
-        def show(self: tuple[object, ...]) -> str:
-            values = (f"{field}={value!r}" for field, value in zip(fields, self))
-            return f"{name}({', '.join(values)})"
-
-        create = FunctionType(
-            _creator(len(fields)).replace(co_varnames=("_cls", *fields), co_name="__new__"),
-            {"_new": _new},
-        )
-        create.__qualname__ = f"{name}.__new__"
-        create.__defaults__ = tuple(defaults.values())
-        return {
-            "_fields": fields,
-            "_field_defaults": defaults,
-            "__match_args__": fields,
-            "__new__": create,
-            "__repr__": show,
-            "__getnewargs__": lambda self: _new(tuple, self),
-            "_asdict": lambda self: dict(zip(fields, self)),
-            "_make": classmethod(make),
-            "_replace": replace,
-            "__replace__": replace,  # of copy.replace(), from Python 3.13 on
-        }
 
     @lru_cache(None)
     def _creator(size: int) -> CodeType:
         """Return the code of the __new__ of a tuple of so many fields, which have no names yet.
 
         To compile it takes most of the time that a class takes to make, and most classes have as
-        many fields as others.
+        many fields as others. eval() does it, as compile() would define the classes of ast first,
+        which takes 2 ms.
         """
         fields = "".join(f"_{number}, " for number in range(size))
-        return compile(f"lambda _cls, {fields}: _new(_cls, ({fields}))", "", "eval").co_consts[0]
+        return eval(f"lambda _cls, {fields}: _new(_cls, ({fields}))").__code__  # noqa: S307  # its text is made here alone

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 import zoo
 from children import Child
+from turns import one_at_a_time
 
 from zabbix_sockets import __version__
 from zabbix_sockets.command.cli import error_json
-from zabbix_sockets.command.lock import lock_folders, one_at_a_time
+from zabbix_sockets.command.lock import lock_folders
 from zabbix_sockets.command.verbs import VERBS
 from zabbix_sockets.model.deadline import Deadline
 

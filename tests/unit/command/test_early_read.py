@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import zoo
 from children import Child
+from turns import one_at_a_time
 
 from zabbix_sockets.collector.record_reader import RecordReader
 from zabbix_sockets.command.agent_call import last_value
 from zabbix_sockets.command.early_read import begin_to_read
-from zabbix_sockets.command.lock import Lock, lock_folders, one_at_a_time
+from zabbix_sockets.command.lock import Lock, lock_folders
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.readers.bpf import records
 

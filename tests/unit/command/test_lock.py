@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import zoo
 from children import Child, run_as
+from turns import one_at_a_time
 
-from zabbix_sockets.command.lock import Turn, lock_folders, one_at_a_time
+from zabbix_sockets.command.lock import Turn, lock_folders
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import BusyError
 
