@@ -14,6 +14,7 @@ import rounds
 import zoo
 
 import zabbix_sockets
+from zabbix_sockets.model.snapshot import LISTS
 from zabbix_sockets.readers.bpf import records
 from zabbix_sockets.readers.bpf.pins import load, unload
 
@@ -30,6 +31,9 @@ filter = "not dport = :1"
 name = 'ruled'
 command = 'pytest'
 """
+
+_ATTEMPTS = 3
+"""A row of what is gone ends ten minutes after it has changed, which may be between two calls."""
 
 Objects = dict[str, Any]
 
@@ -107,6 +111,11 @@ def shape(value: object) -> object:
     return type(value).__name__
 
 
+def ids_of(document: Objects) -> dict[str, set[str]]:
+    """Return the ids of the rows of each list."""
+    return {kind: {row["id"] for row in document[kind]} for kind in LISTS}
+
+
 def test_byte_code(python: Python) -> None:
     """Each module compiles, and there is nothing to warn of."""
     code = "import os, zabbix_sockets; print(os.path.dirname(zabbix_sockets.__file__))"
@@ -121,16 +130,18 @@ def test_byte_code(python: Python) -> None:
 @pytest.mark.parametrize("source", ["bpf", "sock_diag", "procfs"])
 @pytest.mark.parametrize("grouping", ["process", "user"])
 def test_document(python: Python, own: Python, source: str, user: str, grouping: str) -> None:
-    """It has the same fields, and the same listeners, by every source and for every user."""
+    """It has the same fields, and the same rows, by every source and for every user."""
     arguments = (grouping, "--source", source)
-    theirs, ours = (
-        document_of(each, *arguments, "--pins", f"{each.shared}/{PINS}", user=user)
-        for each in (python, own)
-    )
+    for _ in range(_ATTEMPTS):
+        theirs, ours = (
+            document_of(each, *arguments, "--pins", f"{each.shared}/{PINS}", user=user)
+            for each in (python, own)
+        )
+        if ids_of(theirs) == ids_of(ours):
+            break
     assert theirs["collector"]["source"] == source
+    assert ids_of(theirs) == ids_of(ours)
     assert shape(theirs) == shape(ours)
-    for kind in ("listeners", "processes", "upstreams"):
-        assert {row["id"] for row in theirs[kind]} == {row["id"] for row in ours[kind]}
     for each in (theirs, ours):
         del each["host"]["tcp"]["time_wait"]  # those of test_send end by and by
     assert theirs["host"]["tcp"] == ours["host"]["tcp"]
