@@ -17,6 +17,7 @@ ENDS = {"busy": "192.0.2.1:5432", "idle": "192.0.2.2:5432"}
 MACROS = {
     "{$SOCKETS.LLD.FILTER.UPSTREAM.MATCHES}": ".*",
     "{$SOCKETS.LLD.MORE.UPSTREAM.MATCHES}": ".*",
+    "{$SOCKETS.LLD.MORE.PROCESS.MATCHES}": ".*",
 }
 WITHIN = 8
 """Seconds in which the server does what is to be done now."""
