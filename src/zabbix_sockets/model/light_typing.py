@@ -137,7 +137,7 @@ else:
 
         To compile it takes most of the time that a class takes to make, and most classes have as
         many fields as others. eval() does it, as compile() would define the classes of ast first,
-        which takes 2 ms.
+        which takes a millisecond.
         """
         fields = "".join(f"_{number}, " for number in range(size))
         return eval(f"lambda _cls, {fields}: _new(_cls, ({fields}))").__code__  # noqa: S307  # its text is made here alone
