@@ -164,11 +164,10 @@ def _whole(data: bytes, size: int) -> bytes:
 def records(data: bytes) -> None:
     """Fold records of sockets, with the first byte's options, and move all sums."""
     first, data = (data or b"\0")[0], _whole(data[1:], bpf.RECORD.size)
-    owners = RecordOwners("/nowhere", 1000.0, bpf.Programs(_opens_nothing, LONG), LONG)
+    owners = RecordOwners("/nowhere", 1000.0, bpf.Processes(_opens_nothing, LONG), LONG)
     fold = RecordFold(
         NETNS,
         _PORTS,
-        "/nowhere",
         owners,
         own_only=bool(first & 1),
         active_within=(0, 10, 60, 600)[first >> 1 & 3],
@@ -297,17 +296,19 @@ def _totals_seeds() -> Iterator[bytes]:
 def owners(data: bytes) -> None:
     """Read the owners of sockets, and the names of what processes execute."""
     split = pieces(data, 2)
-    contents = {bpf.SOCKET_OWNERS: split[0], bpf.NAME_PROGRAMS: split[1]}
+    contents = {bpf.SOCKET_OWNERS: split[0], bpf.DESCRIBE_PROCESSES: split[1]}
     written("uptime", b"100.00 90.00\n")
     with _small_reads():
-        bpf.Programs(lambda program: _opened(contents[program]), LONG).executable(10, 5)
+        described = bpf.Processes(lambda program: _opened(contents[program]), LONG)
+        described.executable(10, 5)
+        described.count_fds(10, 5)
         read_owners(lambda program: _opened(contents[program]), folder(), LONG)
 
 
 def _owner_seeds() -> Iterator[bytes]:
     found = iterators.records(HOST, lambda _: 5)
-    owner, program = found[bpf.SOCKET_OWNERS], found[bpf.NAME_PROGRAMS]
-    yield owner[: 20 * bpf.OWNER.size] + b"\xff" + program[: 4 * bpf.PROGRAM.size]
+    owner, process = found[bpf.SOCKET_OWNERS], found[bpf.DESCRIBE_PROCESSES]
+    yield owner[: 20 * bpf.OWNER.size] + b"\xff" + process[: 4 * bpf.PROCESS.size]
     yield bpf.OWNER.pack(9, 10, 5, b"a name that's cut".ljust(16)[:15]) + b"\xff"
 
 

@@ -1,17 +1,16 @@
 """A /proc that hides other users' processes (hidepid): what is not known is never 0."""
 
-import ctypes
-import grp
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import netns
 import pytest
 import zoo
-from children import Child, run_as, run_forked
+from children import Child
+from hidden_processes import hiding
 from json_documents import json_document
 
 from zabbix_sockets import Query, collect
@@ -21,11 +20,8 @@ from zabbix_sockets.grouping.grouping import GROUPINGS, Grouping
 from zabbix_sockets.grouping.rules import make_rule
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.model.gaps import UNDECIDED
-from zabbix_sockets.model.paths import PINS_GROUP
 from zabbix_sockets.model.snapshot import LISTS
 
-CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
-NOBODY = 65534
 LONG = b"a-name-of-some-length"
 
 RULES = {
@@ -35,27 +31,6 @@ RULES = {
 }
 INCOMPLETE = {"processes": 0, "listeners": 1, "upstreams": 0}
 COMPLETE = {"processes": 1, "listeners": 1, "upstreams": 1}
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _call(result: int, what: str) -> None:
-    if result:
-        error = ctypes.get_errno()
-        raise OSError(error, f"{what}: {os.strerror(error)}")
-
-
-def hiding(hidepid: int, folder: Path, work: Callable[[str], object]) -> object:
-    """Return what *work* does as an ordinary user, with a /proc of its own that hides others."""
-
-    def mounted() -> object:
-        _call(_libc.unshare(CLONE_NEWNS), "unshare")
-        _call(_libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "mount /")
-        options = f"hidepid={hidepid}".encode()
-        _call(_libc.mount(b"proc", os.fsencode(folder), b"proc", 0, options), "mount proc")
-        return run_as(NOBODY, partial(work, str(folder)), grp.getgrnam(PINS_GROUP).gr_gid)
-
-    return run_forked(mounted)
 
 
 def ask(source: str, pins: str, grouping: Grouping, proc: str) -> object:

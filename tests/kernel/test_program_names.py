@@ -263,14 +263,14 @@ def test_plain_names_read_no_executables(pins: str, monkeypatch: pytest.MonkeyPa
     with Child(lambda: zoo.listener(port=7801), b"plain"):
         assert listed(names_by_port("bpf", pins))
     assert records.COUNT_SOCKETS in opened
-    assert records.NAME_PROGRAMS not in opened
+    assert records.DESCRIBE_PROCESSES not in opened
 
 
 def test_numbers_are_the_readers(pins: str) -> None:
     """Inside a pid namespace the iterator knows processes by their numbers there."""
 
     def inside() -> object:
-        programs = records.Programs(records.open_pinned(pins), Deadline(30))
+        programs = records.Processes(records.open_pinned(pins), Deadline(30))
         started = int(read_stat("/proc", "self")[2])  # /proc is the outer one
         name = programs.executable(os.getpid(), started)
         return [os.getpid(), name and os.fsdecode(name), os.readlink("/proc/self/exe")]

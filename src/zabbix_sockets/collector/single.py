@@ -187,7 +187,7 @@ def read_owners_of(
         from zabbix_sockets.collector.iterator.record_owners import read_owners  # noqa: PLC0415  # takes 1 ms
 
         try:
-            owners = read_owners(plan.open_iterator, query.proc, deadline)
+            owners: Owners = read_owners(plan.open_iterator, query.proc, deadline)
             tcp_info_by_inode = (
                 _read_tcp_info(plan.open_iterator, deadline) if query.tcp_info else {}
             )

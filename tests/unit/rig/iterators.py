@@ -11,7 +11,17 @@ from zabbix_sockets.model.quality import bucket_of
 from zabbix_sockets.readers.bpf import records as bpf
 
 from .diag import cookie, tcp_info
-from .scene import CLOSE, ESTABLISHED, LISTEN, PORTS, Process, Scene, Socket, UnixSocket
+from .scene import (
+    CLOSE,
+    ESTABLISHED,
+    LISTEN,
+    OTHER_FILES,
+    PORTS,
+    Process,
+    Scene,
+    Socket,
+    UnixSocket,
+)
 
 _NUMBERS = {"tcp": 6, "udp": 17}
 _ACTIVE = 1  # the first class of idleness: ten seconds at most
@@ -23,7 +33,7 @@ def records(scene: Scene, cgroup_of: Callable[[Process], int]) -> dict[str, byte
         bpf.COUNT_SOCKETS,
         bpf.SOCKET_OWNERS,
         bpf.INFORM_SOCKETS,
-        bpf.NAME_PROGRAMS,
+        bpf.DESCRIBE_PROCESSES,
         bpf.COUNT_CLIENTS,
     }
     held = [(process, each) for process in scene.processes for each in scene.held_by(process.pid)]
@@ -43,7 +53,9 @@ def records(scene: Scene, cgroup_of: Callable[[Process], int]) -> dict[str, byte
                 *(_owner(process, each.inode) for process, each in unix),
             ]
         ),
-        bpf.NAME_PROGRAMS: b"".join(_program(process) for process in scene.processes),
+        bpf.DESCRIBE_PROCESSES: b"".join(
+            _description(scene, process) for process in scene.processes
+        ),
         bpf.INFORM_SOCKETS: b"".join(_information(each) for _, each in held if _informs(each)),
         bpf.COUNT_CLIENTS: b"".join(_client(each) for _, each in held if _may_be_client(each)),
     }
@@ -128,9 +140,11 @@ def _owner(process: Process, inode: int) -> bytes:
     return bpf.OWNER.pack(process.pid, inode, process.started, process.comm)
 
 
-def _program(process: Process) -> bytes:
+def _description(scene: Scene, process: Process) -> bytes:
     name = os.path.basename(process.executable).encode()
-    return bpf.PROGRAM.pack(process.pid, process.started, name)
+    held = *scene.held_by(process.pid), *scene.unix_held_by(process.pid)
+    fds = len(OTHER_FILES) + len(held)
+    return bpf.PROCESS.pack(process.pid, process.started, fds, name)
 
 
 def _informs(each: Socket) -> bool:

@@ -11,6 +11,7 @@ from .scene import (
     DEVICES,
     LAB,
     LISTEN,
+    OTHER_FILES,
     OWN,
     PORTS,
     TIME_WAIT,
@@ -90,9 +91,8 @@ def _write_links(folder: Path, held: list[int] | None) -> None:
     folder.mkdir(parents=True)
     if held is None:
         return
-    links = ["/dev/null", "pipe:[77]", "anon_inode:[eventpoll]"]
-    links += [f"socket:[{inode}]" for inode in held]
-    for number, link in enumerate(links):
+    sockets = [f"socket:[{inode}]" for inode in held]
+    for number, link in enumerate([*OTHER_FILES, *sockets]):
         (folder / str(number)).symlink_to(link)
 
 

@@ -109,6 +109,9 @@ class UnixSocket(NamedTuple):
     peer: int = 0
 
 
+OTHER_FILES = ("/dev/null", "pipe:[77]", "anon_inode:[eventpoll]")
+"""What each process has open beside its sockets."""
+
 _NO_PID = 5_000_000
 """Beyond what a kernel numbers (PID_MAX_LIMIT is 2^22): no process of the scene is the caller."""
 NGINX, WORKER, POSTGRES, DNSMASQ, EXPORTER, THREADED = range(_NO_PID, _NO_PID + 6)

@@ -11,7 +11,7 @@ from itertools import repeat
 
 from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.filtered.selection import Selection
-from zabbix_sockets.collector.iterator.record_owners import read_owners
+from zabbix_sockets.collector.iterator.record_owners import RecordOwners, read_owners
 from zabbix_sockets.collector.namespaces import FoundNamespace
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.row_fold import TableFold
@@ -24,7 +24,6 @@ from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.quality import Quality, Sampler
 from zabbix_sockets.model.snapshot import PortRange, Query, Snapshot
 from zabbix_sockets.model.wire import INODE, LISTENING, STATE, SocketRow, Table
-from zabbix_sockets.readers.proc.process import count_fds
 from zabbix_sockets.readers.sock_diag.attributes import decode_drops, decode_figures
 
 
@@ -59,7 +58,7 @@ class FilteredCollection(TableCollection):
         assert self._plan.open_iterator
         try:
             deadline = self._deadline.part(SHARE_OF_WALK)
-            owners = read_owners(self._plan.open_iterator, self._query.proc, deadline)
+            owners: Owners = read_owners(self._plan.open_iterator, self._query.proc, deadline)
         except DeadlineError:
             owners = Owners()
             owners.complete = False
@@ -81,11 +80,9 @@ class FilteredCollection(TableCollection):
             self._selection.check_devices()
         if self._selection.undecided:
             snapshot.visibility.add_gap(gaps.UNDECIDED, how_many=self._selection.undecided)
-        if self._plan.open_iterator:
-            for index in {index for members in snapshot.owners.values() for index in members}:
-                process = snapshot.processes[index]
-                fds = count_fds(self._query.proc, process.pid)
-                snapshot.processes[index] = process._replace(fds=fds)
+        if isinstance(self._owners, RecordOwners):
+            for index in snapshot.fds_limits:
+                self._owners.count_fds(index)
 
     def _open(
         self, plan: Plan, table: Table, ports: PortRange

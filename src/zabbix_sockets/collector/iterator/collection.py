@@ -24,7 +24,7 @@ from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, DeviceName, Query, Snapshot
 from zabbix_sockets.model.wire import OWN_NETNS, PROTOCOLS
-from zabbix_sockets.readers.bpf.records import Opener, Programs, are_totals_pinned
+from zabbix_sockets.readers.bpf.records import Opener, Processes, are_totals_pinned
 from zabbix_sockets.readers.proc.counters import read_device_name
 from zabbix_sockets.readers.proc.process import read_netns, read_uptime
 from zabbix_sockets.readers.proc.snmp import read_current_established
@@ -142,13 +142,12 @@ class IteratorCollection:
         return self._plan.records(self._proc, self._deadline)
 
     def _fold(self, records: RecordReader, netns: int, uptime: float) -> RecordFold:
-        programs = Programs(self._open_iterator, self._deadline)
-        owners = RecordOwners(self._proc, uptime, programs, self._deadline)
+        described = Processes(self._open_iterator, self._deadline)
+        owners = RecordOwners(self._proc, uptime, described, self._deadline)
         owners.excluded_pids = self._query.excluded_pids
         fold = RecordFold(
             netns,
             self._snapshot.ports,
-            self._proc,
             owners,
             own_only=self._query.netns == OWN,
             active_within=self._query.active_within if self._query.tcp_info else 0,

@@ -38,7 +38,6 @@ from zabbix_sockets.model.wire import (
     TcpState,
 )
 from zabbix_sockets.readers.bpf import records
-from zabbix_sockets.readers.proc.process import count_fds
 
 ENCODING = Encoding(
     address=lambda address: address if isinstance(address, bytes) else b"",
@@ -73,7 +72,6 @@ class RecordFold:
     Args:
         netns: inode number of the caller's network namespace.
         ports: the ephemeral ports of that namespace; others are taken to have the same.
-        proc: the path where procfs is mounted.
         owners: the owners, to which the processes of the records are added.
         own_only: skip the records of other namespaces.
         active_within: round-trip times and retransmissions are those of the connections that sent
@@ -96,7 +94,6 @@ class RecordFold:
         self,
         netns: int,
         ports: PortRange,
-        proc: str,
         owners: RecordOwners,
         *,
         own_only: bool = False,
@@ -115,7 +112,6 @@ class RecordFold:
         self._netns = netns
         self._own_only = own_only
         self._ports = ports
-        self._proc = proc
         self._shared: dict[int, SharedSocket] = {}
         self._drops: dict[int, tuple[RecordKey, int]] = {}  # by inode; only those with some
         self._idle_classes = sum(seconds <= active_within for seconds in ACTIVE_WITHIN_CHOICES)
@@ -240,9 +236,11 @@ class RecordFold:
         self.holders.setdefault(netns, set()).update(self.owners.members(owner))
 
     def _add_owner(self, key: tuple[int, bytes, int], limit: int, cgroup: int) -> int:
-        number = self.owners.add_process(key, count_fds(self._proc, key[0]), cgroup)
+        number = self.owners.add_process(key, cgroup)
+        index = len(self.owners.processes) - 1
         if limit != records.NO_LIMIT:
-            self.fds_limits[len(self.owners.processes) - 1] = limit
+            self.owners.count_fds(index)
+            self.fds_limits[index] = limit
         return number
 
     def _add(  # a socket's fields; a tuple of them would be made for each

@@ -12,10 +12,10 @@ from zabbix_sockets.readers.bpf.records import (
     OWNER,
     SOCKET_OWNERS,
     Opener,
-    Programs,
+    Processes,
     read_chunks,
 )
-from zabbix_sockets.readers.proc.process import is_hidden, read_name, read_uptime
+from zabbix_sockets.readers.proc.process import count_fds, is_hidden, read_name, read_uptime
 
 ProcessKey = tuple[int, bytes, int]
 """The identity of a process in a record: pid, comm, seconds from boot to its start."""
@@ -27,47 +27,61 @@ class RecordOwners(Owners):
     Args:
         proc: the path where procfs is mounted, from which names are read that comm doesn't have.
         uptime: seconds since boot.
-        programs: returns the names of executables where procfs hides them.
+        described: has the names of executables and the descriptors where procfs doesn't tell them.
         deadline: the moment from which no process is asked for its name any more.
 
     Attributes:
         numbers: by a process's identity, the number of the owner that is this process alone.
     """
 
-    def __init__(self, proc: str, uptime: float, programs: Programs, deadline: Deadline) -> None:
+    def __init__(self, proc: str, uptime: float, described: Processes, deadline: Deadline) -> None:
         super().__init__()
         self.numbers: dict[ProcessKey, int] = {}
+        self._keys: list[ProcessKey] = []  # by index in `processes`
         self._proc = proc
         self._uptime = uptime
-        self._programs = programs
+        self._described = described
         self._deadline = deadline
 
-    def add_process(self, key: ProcessKey, fds: int | None = None, cgroup: int = 0) -> int:
+    def add_process(self, key: ProcessKey, cgroup: int = 0) -> int:
         """Add a process, and return the number of the owner that is this process alone.
 
-        *fds* is the number of its descriptors (None: unknown), *cgroup* the id of its cgroup (0:
-        unknown). Its name is read from /proc if comm is cut.
+        *cgroup* is the id of its cgroup (0: unknown). Its name is read from /proc if comm is cut;
+        its descriptors are counted by count_fds().
 
         Raises:
             DeadlineError: the time is over. A user may have thousands of processes with long
                 names.
         """
-        number = self.numbers[key] = self.add_unlisted(key, fds, cgroup)
+        number = self.numbers[key] = self.add_unlisted(key, cgroup)
         return number
 
-    def add_unlisted(self, key: ProcessKey, fds: int | None = None, cgroup: int = 0) -> int:
+    def add_unlisted(self, key: ProcessKey, cgroup: int = 0) -> int:
         """Add a process as add_process() does, but not to `numbers`."""
         self._deadline.check_reserve(ROW_SECONDS * len(self.processes))
         pid, comm, started = key
-        executable = partial(self._programs.executable, pid, started)
+        executable = partial(self._described.executable, pid, started)
         name = read_name(self._proc, str(pid), comm.split(b"\0", 1)[0], executable)
         if not name.certain and is_hidden(self._proc, pid):
             self.uncertain.add(len(self.processes))
         age = max(0.0, self._uptime - started)
-        return self.number(Process(pid, name.name, age, fds, cgroup))
+        self._keys.append(key)
+        return self.number(Process(pid, name.name, age, None, cgroup))
+
+    def count_fds(self, index: int) -> None:
+        """Count the descriptors of the process at *index* in `processes`.
+
+        They stay None where nobody tells them: of a process that has ended.
+        """
+        pid, _, started = self._keys[index]
+        try:
+            fds = count_fds(self._proc, pid) or self._described.count_fds(pid, started)
+        except OSError:
+            fds = self._described.count_fds(pid, started) if is_hidden(self._proc, pid) else None
+        self.processes[index] = self.processes[index]._replace(fds=fds)
 
 
-def read_owners(open_iterator: Opener, proc: str, deadline: Deadline) -> Owners:
+def read_owners(open_iterator: Opener, proc: str, deadline: Deadline) -> RecordOwners:
     """Return the owners of all sockets by inode, from the BPF iterator own_sockets.
 
     Their names are completed from /proc.
@@ -82,8 +96,8 @@ def read_owners(open_iterator: Opener, proc: str, deadline: Deadline) -> Owners:
         raise SourceUnavailableError(f"the iterator failed: {error}") from error
 
 
-def _owners(open_iterator: Opener, proc: str, deadline: Deadline) -> Owners:
-    owners = RecordOwners(proc, read_uptime(proc), Programs(open_iterator, deadline), deadline)
+def _owners(open_iterator: Opener, proc: str, deadline: Deadline) -> RecordOwners:
+    owners = RecordOwners(proc, read_uptime(proc), Processes(open_iterator, deadline), deadline)
     last: ProcessKey = (0, b"", 0)
     number, first_owner = 0, owners.by_inode.setdefault
     for chunk in read_chunks(open_iterator(SOCKET_OWNERS), OWNER.size, deadline):

@@ -35,6 +35,8 @@
 #define PF_KTHREAD 0x00200000
 #define NAME_MAX 255
 #define MOUNTS_TRIED 4 /* how many mounts are followed that are stacked on the same file */
+#define WORDS_AT_ONCE 8 /* of the bitmap of a process's descriptors, each of 64 */
+#define MAX_WORDS 32768 /* 2097152 descriptors: the verifier follows each turn of a loop */
 #define NSEC_PER_SEC 1000000000ULL
 #define USEC_PER_SEC 1000000ULL
 #define USEC_PER_MSEC 1000
@@ -90,8 +92,14 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 } CORE;
 
+struct fdtable { /* include/linux/fdtable.h */
+	unsigned int max_fds;
+	unsigned long *open_fds;
+} CORE;
+
 struct files_struct {
 	atomic_t count;
+	struct fdtable *fdt;
 } CORE;
 
 struct dentry;

@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterator
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 
-ABI = 8
+ABI = 9
 """Version of the records; part of the pins' names. Raised with every change of them."""
 
 COUNT_SOCKETS, SOCKET_OWNERS, INFORM_SOCKETS = "count_sockets", "own_sockets", "inform_sockets"
-NAME_PROGRAMS, COUNT_CLIENTS = "name_programs", "count_clients"
-PROGRAMS = (COUNT_SOCKETS, SOCKET_OWNERS, INFORM_SOCKETS, NAME_PROGRAMS, COUNT_CLIENTS)
+DESCRIBE_PROCESSES, COUNT_CLIENTS = "describe_processes", "count_clients"
+PROGRAMS = (COUNT_SOCKETS, SOCKET_OWNERS, INFORM_SOCKETS, DESCRIBE_PROCESSES, COUNT_CLIENTS)
 """The iterators of sockets.bpf.c, by their functions' names; their pins are called so, too."""
 
 COUNT_MINISOCKS = "count_minisocks"
@@ -38,6 +38,8 @@ IPV6, SHARED, AGAIN, DROPS = 1, 2, 4, 8
 """The flags of records: addresses have 16 bytes; the socket may have other owners; what a listener
 accepted may have been taken for outbound, so all has to be read a second time; it is the second one
 of a listener or UDP socket, and its receive queue is the number of packets dropped there."""
+UNCOUNTED = 0xFFFFFFFF
+"""The number of descriptors in a struct process of one that was just ending, or has millions."""
 NO_LIMIT = 0xFFFFFFFF
 """The fds_limit of a record whose owner has no limit, or one that 32 bits can't hold."""
 
@@ -55,7 +57,7 @@ UNIX_NAME = struct.Struct("=IIQ8x64s")
 FLAGS_AT = 23  # offset of a record's flags
 OWNER = struct.Struct("=III16s")  # struct owner
 INFORMATION = struct.Struct("=QI4x16s216s")  # struct information
-PROGRAM = struct.Struct("=II256s")  # struct program
+PROCESS = struct.Struct("=III256s")  # struct process
 CLIENT = struct.Struct("=IIIHBBI16s")  # struct client
 CLIENT_END = struct.Struct("=IIIHBB")  # the beginning of it, which tells the listener
 
@@ -63,7 +65,7 @@ FIRST_KERNEL = (5, 11)
 """The first version of Linux with all that the iterators need."""
 _KERNEL_BUFFER = 32768  # kernel/bpf/bpf_iter.c: PAGE_SIZE << 3
 _PIECES = 32
-_READS_OF_PROGRAMS = 3
+_READS_OF_PROCESSES = 3
 
 
 TOTAL_PROCESSES = "total_processes"
@@ -156,19 +158,19 @@ def _read(fd: int, piece: int, pieces: int) -> memoryview:
     return buffer[: os.readv(fd, vector)]
 
 
-class Programs:
-    """The names of the files that processes execute, by the iterator name_programs.
+class Processes:
+    """What processes execute, and how many descriptors they have: by describe_processes.
 
-    They are for callers who may not read /proc/PID/exe. The iterator is read when the first process
-    is asked for, and again for processes that it didn't know, three times in all: they may have
-    begun since, or ended.
+    It is for callers who may not read /proc/PID/exe, and for what procfs doesn't tell. The iterator
+    is read when the first process is asked for, and again for processes that it didn't know, three
+    times in all: they may have begun since, or ended.
     """
 
     def __init__(self, open_iterator: Opener, deadline: Deadline) -> None:
         self._open_iterator = open_iterator
         self._deadline = deadline
-        self._reads_left = _READS_OF_PROGRAMS
-        self._names: dict[tuple[int, int], bytes] = {}
+        self._reads_left = _READS_OF_PROCESSES
+        self._found: dict[tuple[int, int], tuple[int, bytes]] = {}
 
     def executable(self, pid: int, started: int) -> bytes | None:
         """Return the name of the file that the process *pid* executes, without its folder.
@@ -176,25 +178,37 @@ class Programs:
         *started* is the whole seconds from boot to the process's start. The name is b"" if the
         file has none any more; None if the process is not found, or the iterator can't be read.
         """
+        found = self._find(pid, started)
+        return None if found is None else found[1]
+
+    def count_fds(self, pid: int, started: int) -> int | None:
+        """Return how many descriptors the process has open; None as executable(), and if UNCOUNTED.
+
+        At the time of the read: it is the same for all that ask.
+        """
+        found = self._find(pid, started)
+        return None if found is None or found[0] == UNCOUNTED else found[0]
+
+    def _find(self, pid: int, started: int) -> tuple[int, bytes] | None:
         key = pid, started
-        while key not in self._names and self._reads_left:
+        while key not in self._found and self._reads_left:
             self._reads_left -= 1
             try:
                 self._read()
             except (DeadlineError, OSError, ParseError, SourceUnavailableError):
                 break
-        return self._names.get(key)
+        return self._found.get(key)
 
     def _read(self) -> None:
-        """Add the names of all processes that there are now.
+        """Add all processes that there are now.
 
         Raises:
             DeadlineError, OSError, ParseError: as read_chunks().
         """
-        fd = self._open_iterator(NAME_PROGRAMS)
-        for chunk in read_chunks(fd, PROGRAM.size, self._deadline):
-            for pid, started, name in PROGRAM.iter_unpack(chunk):
-                self._names[pid, started] = name.split(b"\0", 1)[0]
+        fd = self._open_iterator(DESCRIBE_PROCESSES)
+        for chunk in read_chunks(fd, PROCESS.size, self._deadline):
+            for pid, started, fds, name in PROCESS.iter_unpack(chunk):
+                self._found[pid, started] = fds, name.split(b"\0", 1)[0]
 
 
 def why_kernel_cannot() -> str | None:

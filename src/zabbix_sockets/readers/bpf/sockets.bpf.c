@@ -9,7 +9,8 @@
  *   inform_sockets  one struct information per TCP socket and owner: its tcp_info
  *   count_clients   one struct client per established TCP connection, unless connect(2) took its
  *                   local port, and owner: who is at its other end; made to be counted, too
- *   name_programs   one struct program per process: the name of the file that it executes
+ *   describe_processes  one struct process per process: the name of the file that it executes, and
+ *                   how many descriptors it has open
  *
  * Where totals.bpf.c is loaded, its count_sockets is in the place of the one here.
  */
@@ -24,9 +25,12 @@ struct owner {
 	char comm[16];
 };
 
-struct program {
+#define UNCOUNTED 0xffffffffU
+
+struct process {
 	__u32 pid;
 	__u32 started;
+	__u32 fds;	/* descriptors that are open; UNCOUNTED: nobody can say */
 	char name[NAME_MAX + 1];	/* padded with zeros; empty: its mount has been detached */
 };
 
@@ -197,11 +201,55 @@ static __always_inline struct dentry *name_in_tree(struct path *path)
 	return dentry;
 }
 
+/*
+ * The ones in up to WORDS_AT_ONCE words of the kernel's memory, of *size* bytes. As a function that
+ * is not static the verifier looks at it once, and not in each turn of the loop around it.
+ */
+__noinline __u32 count_ones(__u64 address, __u64 size)
+{
+	__u64 words[WORDS_AT_ONCE] = {};
+	__u32 count = 0, i;
+
+	if (size > sizeof(words))
+		return 0;
+	bpf_probe_read_kernel(words, size, (void *)address);
+#pragma unroll
+	for (i = 0; i < WORDS_AT_ONCE; i++) {
+		__u64 word = words[i];
+
+		word -= word >> 1 & 0x5555555555555555;
+		word = (word & 0x3333333333333333) + (word >> 2 & 0x3333333333333333);
+		word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0f;
+		count += word * 0x0101010101010101 >> 56;
+	}
+	return count;
+}
+
+/* As proc_readfd_count() in fs/proc/fd.c, by which procfs tells it since Linux 6.2. */
+static __always_inline __u32 count_fds(struct task_struct *task)
+{
+	struct files_struct *files = BPF_CORE_READ(task, files);
+	struct fdtable *table = BPF_CORE_READ(files, fdt);
+	__u64 bitmap = (__u64)BPF_CORE_READ(table, open_fds);
+	__u32 words = BPF_CORE_READ(table, max_fds) / 64;
+	__u32 count = 0, at;
+
+	if (!bitmap || words > MAX_WORDS)
+		return UNCOUNTED;
+	for (at = 0; at < MAX_WORDS && at + WORDS_AT_ONCE <= words; at += WORDS_AT_ONCE)
+		count += count_ones(bitmap + at * 8, WORDS_AT_ONCE * 8);
+	count += count_ones(bitmap + at * 8, words % WORDS_AT_ONCE * 8);
+	/* An end of the process, or a larger table, during the count. */
+	if (BPF_CORE_READ(task, files) != files || BPF_CORE_READ(files, fdt) != table)
+		return UNCOUNTED;
+	return count;
+}
+
 SEC("iter/task")
-int name_programs(struct bpf_iter__task *ctx)
+int describe_processes(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
-	struct program rec = {};
+	struct process rec = {};
 	struct task_struct *leader;
 	struct dentry *dentry;
 	struct mm_struct *mm;
@@ -219,6 +267,7 @@ int name_programs(struct bpf_iter__task *ctx)
 	file = BPF_CORE_READ(mm, exe_file);
 	if (!file)
 		return 0;
+	rec.fds = count_fds(task);
 	dentry = name_in_tree(__builtin_preserve_access_index(&file->f_path));
 	if (dentry)
 		bpf_probe_read_kernel_str(rec.name, sizeof(rec.name),

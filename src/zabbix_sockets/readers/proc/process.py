@@ -255,15 +255,15 @@ def read_fds_limit(proc: str, pid: int) -> int | None:
         return None  # the file of a task that is being released is empty
 
 
-def count_fds(proc: str, pid: int) -> int | None:
-    """Return how many descriptors a process has open, None where that is not told.
+def count_fds(proc: str, pid: int) -> int:
+    """Return how many descriptors a process has open.
 
     It is the size of its folder since Linux 6.2; before, that is 0.
+
+    Raises:
+        OSError: the process has ended, or hidepid hides it.
     """
-    try:
-        return os.stat(f"{proc}/{pid}/fd").st_size or None
-    except OSError:
-        return None
+    return os.stat(f"{proc}/{pid}/fd").st_size
 
 
 def read_capabilities(proc: str) -> int:

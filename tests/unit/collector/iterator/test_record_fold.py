@@ -42,7 +42,7 @@ def opens_nothing(program: str) -> int:
     raise AssertionError(program)
 
 
-NO_PROGRAMS = bpf.Programs(opens_nothing, Deadline(1e6))
+NO_PROCESSES = bpf.Processes(opens_nothing, Deadline(1e6))
 
 
 def pack(  # noqa: PLR0913  # each is a field of struct record
@@ -69,7 +69,7 @@ def pack(  # noqa: PLR0913  # each is a field of struct record
     """Return a record's bytes."""
     socket = bpf.SOCKET.pack(
         pid, netns, cgroup, uid, kind, state, protocol, flags, local_port, remote_port, bound,
-        comm, address, recv, send, inode, 5, 1024, requests_or_device,
+        comm, address, recv, send, inode, 5, bpf.NO_LIMIT, requests_or_device,
     )  # fmt: skip
     return socket + bpf.QUALITY.pack(*quality)
 
@@ -78,11 +78,11 @@ TIME = Deadline(1e6)
 
 
 def new_fold(
-    programs: bpf.Programs = NO_PROGRAMS, deadline: Deadline = TIME, **options: Any
+    described: bpf.Processes = NO_PROCESSES, deadline: Deadline = TIME, **options: Any
 ) -> RecordFold:
     """Return a fold without records."""
-    owners = RecordOwners("/nowhere", 1000.0, programs, deadline)
-    return RecordFold(NETNS, PORTS, "/nowhere", owners, **options)
+    owners = RecordOwners("/nowhere", 1000.0, described, deadline)
+    return RecordFold(NETNS, PORTS, owners, **options)
 
 
 def fold(data: list[bytes], size: int = 5, **options: Any) -> RecordFold:

@@ -58,11 +58,11 @@ def test_owners_that_take_too_long() -> None:
 def test_name_by_what_a_process_executes() -> None:
     """A thread's name gives way to the program's, which the iterator tells; once for all."""
     opened: list[str] = []
-    told = bpf.PROGRAM.pack(10, 5, b"traefik") + bpf.PROGRAM.pack(11, 5, b"vector")
-    programs = bpf.Programs(tells(told, opened), Deadline(60))
-    owners = RecordOwners("/nowhere", 1000.0, programs, TIME)
+    told = bpf.PROCESS.pack(10, 5, 3, b"traefik") + bpf.PROCESS.pack(11, 5, 4, b"vector")
+    described = bpf.Processes(tells(told, opened), Deadline(60))
+    owners = RecordOwners("/nowhere", 1000.0, described, TIME)
     numbers = [owners.add_process((pid, b"main\0", 5)) for pid in (10, 11)]
     assert [each.name for each in owners.processes] == ["traefik", "vector"]
     assert [each.age for each in owners.processes] == [995.0, 995.0]
     assert list(owners.numbers.values()) == numbers
-    assert opened == [bpf.NAME_PROGRAMS]
+    assert opened == [bpf.DESCRIBE_PROCESSES]

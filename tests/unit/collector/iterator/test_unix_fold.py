@@ -14,7 +14,7 @@ from zabbix_sockets.model.snapshot import (
 from zabbix_sockets.readers.bpf import records as bpf
 
 from ..fakes import Looks  # noqa: TID252  # a test folder is no package
-from .test_record_fold import NETNS, NO_PROGRAMS, OTHER, fold, new_fold, pack
+from .test_record_fold import NETNS, NO_PROCESSES, OTHER, fold, new_fold, pack
 
 PORTS = PortRange(100, 199, 100)
 PATH, LONG, ABSTRACT = b"/run/x.sock", b"/" + b"x" * 107, b"\0a\0b"
@@ -36,7 +36,7 @@ def unix(  # noqa: PLR0913  # each is a field of struct record
     """Return the bytes of a unix socket's record."""
     return (
         bpf.UNIX_SOCKET.pack(
-            pid, netns, 1, uid, kind, 1, flags, comm, name, queue, backlog, inode, 5, 1024
+            pid, netns, 1, uid, kind, 1, flags, comm, name, queue, backlog, inode, 5, bpf.NO_LIMIT
         )
         + bytes(bpf.QUALITY.size)
     )  # fmt: skip
@@ -145,7 +145,7 @@ def test_other_namespaces() -> None:
 
 def test_no_time_for_owners() -> None:
     """Past the deadline TCP's owners are there; it is said that those of unix sockets are not."""
-    folded = new_fold(NO_PROGRAMS, Looks(1))
+    folded = new_fold(NO_PROCESSES, Looks(1))
     folded.add([pack(), unix(pid=11)])
     found = moved(folded)
     assert folded.complete

@@ -109,7 +109,7 @@ def test_parts_of_a_record() -> None:
     assert records.RECORD_WITHOUT_QUALITY.unpack(socket + end) == (socket, b"")
     assert records.RECORD.size % 8 == 0  # as C lays it out
     assert records.INFORMATION.size % 8 == 0
-    assert records.PROGRAM.size % 8 == 0
+    assert records.PROCESS.size % 4 == 0
 
 
 def piped(data: bytes) -> int:
@@ -123,8 +123,9 @@ def piped(data: bytes) -> int:
 def test_programs_that_begin_later() -> None:
     """A process that wasn't there is looked for again, and one that has ended not for ever."""
     answers = [
-        records.PROGRAM.pack(7, 1, b"nginx"),
-        records.PROGRAM.pack(7, 1, b"nginx") + records.PROGRAM.pack(8, 2, b"\xff" * 255),
+        records.PROCESS.pack(7, 1, 9, b"nginx"),
+        records.PROCESS.pack(7, 1, 9, b"nginx")
+        + records.PROCESS.pack(8, 2, records.UNCOUNTED, b"\xff" * 255),
     ]
     opened = []
 
@@ -132,16 +133,17 @@ def test_programs_that_begin_later() -> None:
         opened.append(program)
         return piped(answers[min(len(opened), len(answers)) - 1])
 
-    programs = records.Programs(open_iterator, Deadline(30))
+    described = records.Processes(open_iterator, Deadline(30))
     assert opened == []
-    assert programs.executable(7, 1) == b"nginx"
-    assert programs.executable(7, 1) == b"nginx"
-    assert opened == [records.NAME_PROGRAMS]
-    assert programs.executable(8, 2) == b"\xff" * 255
-    assert opened == [records.NAME_PROGRAMS] * 2
+    assert described.executable(7, 1) == b"nginx"
+    assert described.executable(7, 1) == b"nginx"
+    assert opened == [records.DESCRIBE_PROCESSES]
+    assert described.executable(8, 2) == b"\xff" * 255
+    assert opened == [records.DESCRIBE_PROCESSES] * 2
+    assert (described.count_fds(7, 1), described.count_fds(8, 2)) == (9, None)
     for _ in range(10):
-        assert programs.executable(7, 2) is None  # another process of that number
-    assert opened == [records.NAME_PROGRAMS] * 3
+        assert described.executable(7, 2) is None  # another process of that number
+    assert opened == [records.DESCRIBE_PROCESSES] * 3
 
 
 def test_programs_that_cannot_be_read() -> None:
@@ -150,6 +152,6 @@ def test_programs_that_cannot_be_read() -> None:
     def refuse(program: str) -> int:
         raise PermissionError(program)
 
-    assert records.Programs(refuse, Deadline(30)).executable(1, 1) is None
-    assert records.Programs(lambda _: piped(b"half"), Deadline(30)).executable(1, 1) is None
-    assert records.Programs(lambda _: piped(b""), Deadline(0)).executable(1, 1) is None
+    assert records.Processes(refuse, Deadline(30)).executable(1, 1) is None
+    assert records.Processes(lambda _: piped(b"half"), Deadline(30)).executable(1, 1) is None
+    assert records.Processes(lambda _: piped(b""), Deadline(0)).executable(1, 1) is None
