@@ -41,7 +41,7 @@ def test_objects_are_up_to_date(tmp_path: Path) -> None:
         subprocess.run([folder / "build.sh", tmp_path], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"clang, llvm or libbpf-dev is missing: {error}")
-    for source in ("sockets", "minisocks", "totals"):
+    for source in ("sockets", "minisocks", "totals", "totals_without_exchange"):
         for order in ("el", "eb"):
             name = f"{source}.bpf{order}.o"
             assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()

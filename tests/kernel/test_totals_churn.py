@@ -13,7 +13,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ from counted import (
     read,
     read_all,
     risen,
+    without_exchange,
 )
 from netns import inside, ip, named, path_of
 from traffic_zoo import Expected, Sums
@@ -113,14 +115,21 @@ SLOTS = pytest.mark.parametrize(
 """Memory of connections, of which most find their slot free, or taken: these go into the map."""
 
 
-@SLOTS
+@pytest.mark.parametrize(
+    "how",
+    [loaded, partial(bounded, SLOT_BITS=2), without_exchange],
+    ids=["usual slots", "hardly any slots", "without exchange"],
+)
 @pytest.mark.short_form("usual slots")
-def test_exact_beside_others_and_over_a_reload(slots: dict[str, int]) -> None:
+def test_exact_beside_others_and_over_a_reload(
+    how: Callable[[], AbstractContextManager[str]],
+) -> None:
     """Rounds of connections are counted exactly while others come and go, and two readers read.
 
-    In the middle the programs are loaded anew: from then on they count from 0.
+    In the middle the programs are loaded anew: from then on they count from 0. So it is where the
+    kernel has no atomic exchange.
     """
-    with bounded(**slots) if slots else loaded() as folder:
+    with how() as folder:
         others = [Child(lambda: threading.Thread(target=churn).start(), b"others") for _ in "12"]
         try:
             with Readers(folder):

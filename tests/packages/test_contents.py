@@ -138,7 +138,7 @@ def test_the_whole_code(packages: Path, machine: str) -> None:
     for path in (SOURCE / "src").rglob("*.py"):
         name = path.relative_to(SOURCE / "src")
         assert files[f"{HOME}/{name}"][1] == path.read_bytes()
-    sources = "sockets", "minisocks", "totals"
+    sources = "sockets", "minisocks", "totals", "totals_without_exchange"
     for compiled in (f"{name}.bpf{order}.o" for name in sources for order in ("el", "eb")):
         assert f"{HOME}/zabbix_sockets/readers/bpf/{compiled}" in files
     assert f"{HOME}/tomli/_parser.py" in files

@@ -81,17 +81,23 @@ def changed(edits: Mapping[str, str]) -> Iterator[str]:
             subprocess.run([f"{name}/build.sh", ".", "totals"], check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError) as error:
             pytest.skip(f"clang, llvm or libbpf-dev is missing: {error}")
-        usual = loader.object_path
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(
-                loader,
-                "object_path",
-                lambda each: (
-                    f"{name}/{Path(usual(each)).name}" if each == "totals" else usual(each)
-                ),
-            )
-            with loaded() as folder:
-                yield folder
+        with loaded_from(f"{name}/{Path(loader.object_path('totals')).name}") as folder:
+            yield folder
+
+
+@contextmanager
+def loaded_from(path: str) -> Iterator[str]:
+    """Have the programs that count in a bpffs of the tests' own, from another object."""
+    usual = loader.object_path
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loader, "object_path", lambda each: path if each == "totals" else usual(each))
+        with loaded() as folder:
+            yield folder
+
+
+def without_exchange() -> AbstractContextManager[str]:
+    """Have the programs that count as they are where the kernel has no atomic exchange."""
+    return loaded_from(loader.object_path(totals.WITHOUT_EXCHANGE))
 
 
 def read_all(folder: str, wanted: Collection[int] | None = None) -> Totals:

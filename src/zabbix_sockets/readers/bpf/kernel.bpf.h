@@ -201,6 +201,7 @@ struct netns_ipv4 {
 
 struct net {
 	__u64 net_cookie; /* since 5.12 */
+	__u32 hash_mix; /* random */
 	struct ns_common ns;
 	struct netns_ipv4 ipv4;
 } CORE;

@@ -23,6 +23,7 @@ from zabbix_sockets.readers.bpf.records import (
     COUNT_MINISOCKS,
     COUNT_SOCKETS,
     PROGRAMS,
+    is_older_than,
     why_kernel_cannot,
 )
 
@@ -31,7 +32,7 @@ LIBRARIES = ("libbpf.so.1", "libbpf.so.0")
 _PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 _WARN = 0  # LIBBPF_WARN
 _MESSAGE_SIZE = 1 << 16
-_CONSTANTS = struct.Struct("=I4x24s")  # hz and secrets of record.bpf.h
+_CONSTANTS = struct.Struct("=I4x24s")  # constants of record.bpf.h
 _COARSE = 6  # CLOCK_MONOTONIC_COARSE: it goes on at each tick of the kernel
 _KERNEL_TYPES = "/sys/kernel/btf/vmlinux"
 _SINCE_0_5 = "btf__load_from_kernel_by_id"  # a function that came with btf_custom_path
@@ -39,7 +40,7 @@ _BTF_UNREADABLE = "failed to find valid kernel BTF"  # what an old libbpf says t
 
 
 def object_path(name: str = "sockets") -> str:
-    """Return the path of the compiled object of *name*.bpf.c for this machine's byte order."""
+    """Return the path of the compiled object of *name* (build.sh) for this machine's byte order."""
     order = "el" if sys.byteorder == "little" else "eb"
     folder = os.path.dirname(os.path.abspath(__file__))
     return f"{folder}/{name}.bpf{order}.o"
@@ -183,7 +184,7 @@ class LoadedPrograms:
         """
         before, links = self._set_print(self._print), {}
         try:
-            opened, loaded = self._load_object("totals", totals.PROGRAMS, totals.PROGRAMS)
+            opened, loaded = self._load_counting()
             for name in totals.TRACEPOINTS:
                 attached = self._library.bpf_program__attach(ctypes.c_void_p(loaded[name]))
                 links[name] = self._checked(f"attach {name}", attached)
@@ -198,6 +199,17 @@ class LoadedPrograms:
         replaced = {name: self._links.pop(name) for name in links.keys() & self._links.keys()}
         self._links.update(links)
         self._let_go(replaced)
+
+    def _load_counting(self) -> tuple[int, dict[str, int]]:
+        """Load the programs of totals.bpf.c: on an old kernel those that need no exchange."""
+        names = totals.PROGRAMS
+        try:
+            return self._load_object("totals", names, names)
+        except SourceUnavailableError:
+            if not is_older_than(os.uname().release, totals.FIRST_WITH_EXCHANGE):
+                raise
+            self._messages.clear()
+            return self._load_object("totals", names, names, totals.WITHOUT_EXCHANGE)
 
     def _attach_iterator(self, name: str, program: int, visited: int | None = None) -> int:
         """Return libbpf's pointer to the link of an iterator: over tasks or the map *visited*."""
@@ -225,14 +237,15 @@ class LoadedPrograms:
         return 0
 
     def _load_object(
-        self, source: str, names: Sequence[str], wanted: Sequence[str]
+        self, source: str, names: Sequence[str], wanted: Sequence[str], variant: str = ""
     ) -> tuple[int, dict[str, int]]:
         """Load the *wanted* programs of the object of *source*.bpf.c, which has those of *names*.
 
-        Return libbpf's pointers to the object and to its programs.
+        Return libbpf's pointers to the object and to its programs. *variant* is the name of another
+        object of that source, as build.sh makes it.
         """
         library = self._library
-        with open(object_path(source), "rb") as file:
+        with open(object_path(variant or source), "rb") as file:
             data = file.read()
         options = _OpenOptions(ctypes.sizeof(_OpenOptions), source.encode())
         if hasattr(library, _SINCE_0_5) and os.path.exists(_KERNEL_TYPES):

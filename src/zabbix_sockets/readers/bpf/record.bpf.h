@@ -88,10 +88,11 @@ struct unix_name {
 
 _Static_assert(sizeof(struct unix_name) == sizeof(struct record), "all records are equally long");
 
-/* Ticks in a second, which nothing in the kernel tells: set before the programs are loaded. */
-static const volatile __u32 hz = 1000;
-/* Random numbers, set like hz: they keep addresses in the kernel's memory from those who read. */
-static const volatile __u64 secrets[3] = {1, 2, 3};
+/* What is set before the programs are loaded. */
+static const volatile struct {
+	__u32 hz;	/* ticks in a second, which nothing in the kernel tells */
+	__u64 secrets[3];	/* random: they keep addresses in the kernel's memory from those who read */
+} constants = {1000, {1, 2, 3}};
 
 /* The task's process id as the reader's pid namespace numbers it. */
 static __always_inline __u32 pid_for_reader(struct task_struct *leader)
@@ -291,25 +292,25 @@ static __always_inline __u8 bucket_of(__u32 value)
 /* The place, from 1, of the first of 10, 30, 60, 120, 300, 600, 3600 seconds not exceeded; 0: none. */
 static __always_inline __u8 idle_class(__u32 ticks)
 {
-	if (ticks <= 10 * hz)
+	if (ticks <= 10 * constants.hz)
 		return 1;
-	if (ticks <= 30 * hz)
+	if (ticks <= 30 * constants.hz)
 		return 2;
-	if (ticks <= 60 * hz)
+	if (ticks <= 60 * constants.hz)
 		return 3;
-	if (ticks <= 120 * hz)
+	if (ticks <= 120 * constants.hz)
 		return 4;
-	if (ticks <= 300 * hz)
+	if (ticks <= 300 * constants.hz)
 		return 5;
-	if (ticks <= 600 * hz)
+	if (ticks <= 600 * constants.hz)
 		return 6;
-	return ticks <= 3600 * hz ? 7 : 0;
+	return ticks <= 3600 * constants.hz ? 7 : 0;
 }
 
 /* The time in us of what enum tcp_chrono numbers, the present run included, as tcp_get_info(). */
 static __always_inline __u64 chrono_us(__u32 ticks, int running, __u32 now, __u32 start)
 {
-	return (__u64)(running ? ticks + (now - start) : ticks) * (USEC_PER_SEC / hz);
+	return (__u64)(running ? ticks + (now - start) : ticks) * (USEC_PER_SEC / constants.hz);
 }
 
 #define READ_CHRONO_TYPE(tp)                                            \
@@ -438,11 +439,11 @@ static __always_inline __u64 number_of(const void *object)
 
 	if (!number)
 		return 0;
-	number ^= secrets[0];
+	number ^= constants.secrets[0];
 	number = (number ^ (number >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	number ^= secrets[1];
+	number ^= constants.secrets[1];
 	number = (number ^ (number >> 27)) * 0x94d049bb133111ebULL;
-	number ^= secrets[2];
+	number ^= constants.secrets[2];
 	return number ^ (number >> 31);
 }
 

@@ -103,8 +103,8 @@ static __always_inline void set_information(struct information *rec, struct tcp_
 	info->tcpi_unacked = READ(tp, packets_out);
 	info->tcpi_lost = READ(tp, lost_out);
 	info->tcpi_retrans = READ(tp, retrans_out);
-	info->tcpi_last_data_sent = (__u64)(now - sent) * 1000 / hz;
-	info->tcpi_last_data_recv = (__u64)(now - received) * 1000 / hz;
+	info->tcpi_last_data_sent = (__u64)(now - sent) * 1000 / constants.hz;
+	info->tcpi_last_data_recv = (__u64)(now - received) * 1000 / constants.hz;
 	info->tcpi_rtt = READ(tp, srtt_us) >> 3;
 	info->tcpi_rttvar = READ(tp, mdev_us) >> 2;
 	info->tcpi_snd_ssthresh = READ(tp, snd_ssthresh);

@@ -14,10 +14,10 @@
  * everything that softirqs bring may be missing, its end included. What a process does itself, to
  * connect and to close, is never missing. So each transition is made good by the next one, by close,
  * by count_ends, by count_sockets, and the end by the next socket at this address: the connection's
- * memory says what was counted, and each of its steps is taken by one of them alone, by an atomic
- * exchange (Linux 5.12).
+ * memory says what was counted, and each of its steps is taken by one of them alone.
  */
 #include "record.bpf.h"
+#include "exchange.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -29,7 +29,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define SLOT_BITS 13
 #define ENDED_BITS 12
 #define JUST_NOW 10000000	/* ns */
-#define IDLE_MARGIN (hz / 50 + 1)	/* jiffies; longer than JUST_NOW */
+#define IDLE_MARGIN (constants.hz / 50 + 1)	/* jiffies; longer than JUST_NOW */
 #define EEXIST 17
 #define EPIPE 32
 #define ECONNRESET 104
@@ -54,7 +54,7 @@ struct sums {
 	__u64 handshake_ns;
 	__u64 lifetime_ns;
 	__u64 changed;	/* ns since boot, without the time of suspension */
-	/* Of listeners and upstreams: net_cookie of their namespace. Its inode number is used again. */
+	/* Of listeners and upstreams: cookie_of() their namespace. Its inode number is used again. */
 	__u64 namespace;
 };
 
@@ -235,7 +235,7 @@ static __always_inline __u32 new_id(void)
 	__u32 id = 0;
 
 	if (keys < MAX_KEYS - 1)
-		id = __sync_fetch_and_add(&keys, 1) + 1;
+		id = next_of(&keys);
 	if (id && id < MAX_KEYS)
 		return id;
 	__sync_fetch_and_add(&overflow, 1);
@@ -269,8 +269,11 @@ static __always_inline __u32 process_of(struct task_struct *leader, __u32 netns)
 
 static __always_inline __u64 cookie_of(struct sock *sk, const int probed)
 {
-	return probed ? BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie) :
-			sk->__sk_common.skc_net.net->net_cookie;
+	struct net *net = READ(sk, __sk_common.skc_net.net);
+
+	if (bpf_core_field_exists(net->net_cookie))
+		return READ(net, net_cookie);
+	return number_of((void *)((__u64)READ(net, hash_mix) << 32 | READ(net, ns.inum)));
 }
 
 /*
@@ -283,7 +286,7 @@ static __always_inline void begin(struct sums *sums, __u64 namespace)
 
 	if (!sums || sums->namespace == namespace)
 		return;
-	before = __sync_lock_test_and_set(&sums->namespace, namespace);
+	before = exchange(&sums->namespace, namespace);
 	if (before && before != namespace)
 		__builtin_memset(sums, 0, __builtin_offsetof(struct sums, namespace));
 }
@@ -439,8 +442,8 @@ static __always_inline __u64 taken(__u64 *seen, __u64 now, const int ended)
 	if ((__s64)(now - before) <= 0)
 		return 0;
 	if (ended)
-		before = __sync_lock_test_and_set(seen, now);
-	else if (__sync_val_compare_and_swap(seen, before, now) != before)
+		before = exchange(seen, now);
+	else if (!swapped(seen, before, now))
 		return 0;
 	return (__s64)(now - before) > 0 ? now - before : 0;
 }
@@ -639,7 +642,7 @@ static __always_inline int make(__u64 key, struct connection *connection)
 	if (!slot)
 		return -EEXIST;
 	if (held_by(slot) == key + ENDED)
-		__sync_val_compare_and_swap(&slot->key, key + ENDED, 0);
+		(void)swapped(&slot->key, key + ENDED, 0);
 	error = put(key, connection, BPF_NOEXIST);
 	if (error)
 		return error;
@@ -652,7 +655,7 @@ static __always_inline int make(__u64 key, struct connection *connection)
 
 static __always_inline int step(struct connection *connection, __u32 from, __u32 to)
 {
-	return __sync_val_compare_and_swap(&connection->stage, from, to) == from;
+	return swapped(&connection->stage, from, to);
 }
 
 /* Tell the sums of an upstream what they lack of a connection. */
@@ -662,7 +665,7 @@ static __always_inline void tell(struct connection *connection, struct sums *ups
 
 	if (!connection->untold)
 		return;
-	untold = __sync_lock_test_and_set(&connection->untold, 0);
+	untold = exchange(&connection->untold, 0);
 	if (untold & ATTEMPT)
 		ADD(upstream, attempts, 1);
 	if (untold & OPENED) {
@@ -730,7 +733,7 @@ static __always_inline int make_first(struct sock *sk, struct connection *connec
 		}
 		if (held && !(held & ENDED)) /* by another socket */
 			return put(key, connection, flags);
-		if (__sync_val_compare_and_swap(&slot->key, held, key + MAKING) != held)
+		if (!swapped(&slot->key, held, key + MAKING))
 			return put(key, connection, flags);
 	}
 	slot->connection = *connection;
@@ -784,7 +787,7 @@ static __always_inline void count_opened(struct connection *connection, struct s
 		return;
 	ADD(process, opened, 1);
 	ADD(process, handshake_ns, handshake);
-	__sync_fetch_and_or(&connection->untold, OPENED);
+	set_bits(&connection->untold, OPENED);
 }
 
 /* Whether it is a further subflow of an MPTCP connection. */
