@@ -6,9 +6,10 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-# What mounts this machine's files, and what sockets are asked of; some may be built in.
+# What mounts this machine's files, what sockets are asked of, and NFS; some may be built in.
 modules="virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci netfs fscache 9pnet
-    9pnet_virtio 9p overlay veth sch_tbf netlink_diag inet_diag tcp_diag udp_diag unix_diag"
+    9pnet_virtio 9p overlay veth sch_tbf netlink_diag inet_diag tcp_diag udp_diag unix_diag
+    sunrpc grace lockd nfs_acl dns_resolver nfs nfsv3"
 
 # fetch RELEASE: unpack the kernel and those modules, by this machine's settings of how apt fetches.
 fetch() {

@@ -24,7 +24,10 @@ LOADING = [
     "tests/kernel/test_totals.py::test_two_capabilities_load",
 ]
 READING = [f"tests/kernel/test_{name}.py" for name in ("drops", "clients", "unix", "descriptors")]
-COUNTING = ["tests/kernel/test_totals.py", "tests/kernel/test_totals_times.py"]
+COUNTING = [
+    *("tests/kernel/test_totals.py", "tests/kernel/test_totals_times.py"),
+    "tests/kernels/kernel_threads.py",
+]
 TESTED = {"bookworm": READING + COUNTING, "trixie": READING + COUNTING}
 """What most hosts have is tried at most length."""
 
