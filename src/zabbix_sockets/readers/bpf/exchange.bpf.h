@@ -59,54 +59,54 @@ static __always_inline __u32 place_of(const volatile void *at)
 	return low;
 }
 
-#define exchange(at, to)                                  \
-	({                                                \
-		volatile typeof(*(at)) *_at = (at);       \
-		typeof(*(at)) _to = (to), _before = _to;  \
-							  \
-		if (take_turn(place_of(_at))) {                     \
-			_before = *_at;                   \
-			*_at = _to;                       \
-			give_turn(place_of(_at));                   \
-		}                                         \
-		_before;                                  \
+#define exchange(at, to)					\
+	({							\
+		volatile typeof(*(at)) *_at = (at);		\
+		typeof(*(at)) _to = (to), _before = _to;	\
+								\
+		if (take_turn(place_of(_at))) {			\
+			_before = *_at;				\
+			*_at = _to;				\
+			give_turn(place_of(_at));		\
+		}						\
+		_before;					\
 	})
 
-#define swapped(at, from, to)                             \
-	({                                                \
-		volatile typeof(*(at)) *_at = (at);       \
-		int _swapped = 0;                         \
-							  \
-		if (take_turn(place_of(_at))) {                     \
-			_swapped = *_at == (from);        \
-			if (_swapped)                     \
-				*_at = (to);              \
-			give_turn(place_of(_at));                   \
-		}                                         \
-		_swapped;                                 \
+#define swapped(at, from, to)					\
+	({							\
+		volatile typeof(*(at)) *_at = (at);		\
+		int _swapped = 0;				\
+								\
+		if (take_turn(place_of(_at))) {			\
+			_swapped = *_at == (from);		\
+			if (_swapped)				\
+				*_at = (to);			\
+			give_turn(place_of(_at));		\
+		}						\
+		_swapped;					\
 	})
 
-#define next_of(at)                                       \
-	({                                                \
-		volatile typeof(*(at)) *_at = (at);       \
-		typeof(*(at)) _next = 0;                  \
-							  \
-		if (take_turn(place_of(_at))) {                     \
-			_next = *_at + 1;                 \
-			*_at = _next;                     \
-			give_turn(place_of(_at));                   \
-		}                                         \
-		_next;                                    \
+#define next_of(at)						\
+	({							\
+		volatile typeof(*(at)) *_at = (at);		\
+		typeof(*(at)) _next = 0;			\
+								\
+		if (take_turn(place_of(_at))) {			\
+			_next = *_at + 1;			\
+			*_at = _next;				\
+			give_turn(place_of(_at));		\
+		}						\
+		_next;						\
 	})
 
-#define set_bits(at, bits)                                \
-	do {                                              \
-		volatile typeof(*(at)) *_at = (at);       \
-							  \
-		if (take_turn(place_of(_at))) {                     \
-			*_at |= (bits);                   \
-			give_turn(place_of(_at));                   \
-		}                                         \
+#define set_bits(at, bits)					\
+	do {							\
+		volatile typeof(*(at)) *_at = (at);		\
+								\
+		if (take_turn(place_of(_at))) {			\
+			*_at |= (bits);				\
+			give_turn(place_of(_at));		\
+		}						\
 	} while (0)
 
 #endif
