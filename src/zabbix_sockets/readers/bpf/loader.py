@@ -312,8 +312,14 @@ class LoadedPrograms:
             reason = "this libbpf is too old for the kernel: libbpf 1.x is needed"
         because = f" ({reason})" if reason else ""
         return SourceUnavailableError(
-            f"can't {action}: {os.strerror(error)}{because}", _last_words(said) if said else ""
+            f"can't {action}: {self._words_of(error)}{because}", _last_words(said) if said else ""
         )
+
+    def _words_of(self, error: int) -> str:
+        """Return an error in words: libbpf 0.x has numbers of its own beside the system's."""
+        words = ctypes.create_string_buffer(256)
+        self._library.libbpf_strerror(error, words, ctypes.c_size_t(len(words)))
+        return words.value.decode("utf-8", "replace")
 
     def open(self, program: str) -> int:
         """Return a new descriptor, from which the records of *program* can be read once.
