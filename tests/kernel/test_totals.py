@@ -73,6 +73,20 @@ def test_each_kind_without_exchange(pins: str) -> None:
         assert_comes_to(folder, before, expected)
 
 
+def test_refused_for_its_exchange(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where the usual programs are refused the others are loaded, and nothing is said."""
+    usual, broken = loader.object_path, tmp_path / "broken.o"
+    broken.write_bytes(b"no object")
+    monkeypatch.setattr(
+        loader, "object_path", lambda name: str(broken) if name == "totals" else usual(name)
+    )
+    with loaded() as folder:
+        assert records.are_totals_pinned(folder)
+        before, expected = read(folder), Expected()
+        traffic_zoo.short_lived(expected)
+        assert_comes_to(folder, before, expected)
+
+
 def test_the_kernel_itself_counts_the_same(counted: str) -> None:
     """ActiveOpens are the attempts that had a port; PassiveOpens what was accepted."""
     before, expected = read(counted), Expected()

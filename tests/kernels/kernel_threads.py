@@ -22,6 +22,8 @@ from json_documents import json_document
 from zabbix_sockets import Query, collect
 from zabbix_sockets.model.names import KERNEL
 
+pytestmark = pytest.mark.kernel
+
 ADDRESS, PORT = "127.0.0.1", 7803
 UPSTREAM = f"{KERNEL}>tcp/{ADDRESS}:{PORT}"
 
@@ -78,6 +80,8 @@ def test_opened(pins: str, tmp_path: Path) -> None:
         found = totals_of(pins, "upstreams", UPSTREAM)
         assert (found["attempts"], found["opened"], found["failed"]) == (1, 1, 0)
         assert totals_of(pins, "processes", KERNEL)["opened"] == 1
+        mounts = Path(f"/proc/{os.getpid()}/comm").read_text().strip()
+        assert totals_of(pins, "processes", mounts)["attempts"] == 0
         accepted.close()
 
         def is_told() -> bool:
@@ -95,4 +99,5 @@ def test_failed(pins: str, tmp_path: Path) -> None:
             return bool(found["failed"]) and found["failed"] == found["attempts"]
 
         zoo.wait_for(has_failed, "a failed attempt")
-        assert totals_of(pins, "processes", KERNEL)["opened"] == 0
+        found = totals_of(pins, "processes", KERNEL)
+        assert (found["opened"], bool(found["failed"])) == (0, True)

@@ -36,7 +36,9 @@ class Effect(NamedTuple):
 
 EFFECTS: Mapping[str, Effect] = {
     # `fds_max_pct` is absent from the rows, which are all there.
-    gaps.DESCRIPTOR_LIMITS: Effect((), "timed out: descriptor limits are not known"),
+    gaps.DESCRIPTOR_LIMITS: Effect(
+        (), "it is not known how near processes are to their limits of descriptors"
+    ),
     # `clients` is absent from the rows, which are all there.
     gaps.CLIENTS: Effect((), "the clients of listeners were not read to the end"),
     # The sockets of these processes have no owner.

@@ -99,7 +99,11 @@ CASES: dict[str, tuple[Gap, set[str], str, tuple[str, str]]] = {
     ),
     gaps.ENDPOINTS: (Gap(gaps.ENDPOINTS), {"upstreams"}, "", ("", "")),
     gaps.DESCRIPTOR_LIMITS: (
-        *(Gap(gaps.DESCRIPTOR_LIMITS), set(), "timed out: descriptor limits are not known"),
+        *(
+            Gap(gaps.DESCRIPTOR_LIMITS),
+            set(),
+            "it is not known how near processes are to their limits of descriptors",
+        ),
         ("", ""),
     ),
     gaps.CLIENTS: (

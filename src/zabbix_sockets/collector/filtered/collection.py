@@ -58,7 +58,9 @@ class FilteredCollection(TableCollection):
         assert self._plan.open_iterator
         try:
             deadline = self._deadline.part(SHARE_OF_WALK)
-            owners: Owners = read_owners(self._plan.open_iterator, self._query.proc, deadline)
+            owners: Owners = read_owners(
+                self._plan.open_iterator, self._query.proc, deadline, self._deadline
+            )
         except DeadlineError:
             owners = Owners()
             owners.complete = False
@@ -83,6 +85,9 @@ class FilteredCollection(TableCollection):
         if isinstance(self._owners, RecordOwners):
             for index in snapshot.fds_limits:
                 self._owners.count_fds(index)
+            if not self._owners.fds_known:
+                snapshot.fds_limits.clear()
+                snapshot.visibility.add_gap(gaps.DESCRIPTOR_LIMITS)
 
     def _open(
         self, plan: Plan, table: Table, ports: PortRange

@@ -192,7 +192,10 @@ class IteratorCollection:
 def _move_owners(snapshot: Snapshot, fold: RecordFold) -> None:
     """Move the owners, their processes, limits and gaps to the Snapshot."""
     snapshot.processes = fold.owners.processes
-    snapshot.fds_limits = fold.fds_limits
+    if fold.owners.fds_known:
+        snapshot.fds_limits = fold.fds_limits
+    else:
+        snapshot.visibility.add_gap(gaps.DESCRIPTOR_LIMITS)
     holders = *fold.sums.uids, *snapshot.uids  # the latter hold listening unix sockets
     snapshot.owners = {owner: fold.owners.members(owner) for owner in holders}
     snapshot.visibility.gaps += fold.owners.gaps()

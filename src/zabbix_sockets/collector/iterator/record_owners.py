@@ -32,11 +32,14 @@ class RecordOwners(Owners):
 
     Attributes:
         numbers: by a process's identity, the number of the owner that is this process alone.
+        fds_known: nothing kept descriptors from being counted; else the process that is nearest to
+            its limit may be among those whose number is None.
     """
 
     def __init__(self, proc: str, uptime: float, described: Processes, deadline: Deadline) -> None:
         super().__init__()
         self.numbers: dict[ProcessKey, int] = {}
+        self.fds_known = True
         self._keys: list[ProcessKey] = []  # by index in `processes`
         self._proc = proc
         self._uptime = uptime
@@ -74,30 +77,38 @@ class RecordOwners(Owners):
         They stay None where nobody tells them: of a process that has ended.
         """
         pid, _, started = self._keys[index]
+        fds: int | None = None
         try:
-            fds = count_fds(self._proc, pid) or self._described.count_fds(pid, started)
+            fds = count_fds(self._proc, pid)
+            is_told = bool(fds)
         except OSError:
-            fds = self._described.count_fds(pid, started) if is_hidden(self._proc, pid) else None
+            is_told = not is_hidden(self._proc, pid)
+        if not is_told:
+            fds = self._described.count_fds(pid, started)
+            self.fds_known &= self._described.complete
         self.processes[index] = self.processes[index]._replace(fds=fds)
 
 
-def read_owners(open_iterator: Opener, proc: str, deadline: Deadline) -> RecordOwners:
+def read_owners(
+    open_iterator: Opener, proc: str, deadline: Deadline, whole: Deadline | None = None
+) -> RecordOwners:
     """Return the owners of all sockets by inode, from the BPF iterator own_sockets.
 
-    Their names are completed from /proc.
+    Their names are completed from /proc. What is asked of them later, as their descriptors, has
+    time until *whole*; None: until *deadline*.
 
     Raises:
         DeadlineError: the time is over.
         SourceUnavailableError: the iterator failed.
     """
     try:
-        return _owners(open_iterator, proc, deadline)
+        return _owners(open_iterator, proc, deadline, whole or deadline)
     except (OSError, ParseError) as error:
         raise SourceUnavailableError(f"the iterator failed: {error}") from error
 
 
-def _owners(open_iterator: Opener, proc: str, deadline: Deadline) -> RecordOwners:
-    owners = RecordOwners(proc, read_uptime(proc), Processes(open_iterator, deadline), deadline)
+def _owners(open_iterator: Opener, proc: str, deadline: Deadline, whole: Deadline) -> RecordOwners:
+    owners = RecordOwners(proc, read_uptime(proc), Processes(open_iterator, whole), deadline)
     last: ProcessKey = (0, b"", 0)
     number, first_owner = 0, owners.by_inode.setdefault
     for chunk in read_chunks(open_iterator(SOCKET_OWNERS), OWNER.size, deadline):

@@ -2,10 +2,11 @@
 /*
  * Steps of which one CPU alone may take each: exchange(), swapped(), next_of(), set_bits().
  *
- * They are the CPU's own instructions since Linux 5.12. Linux 5.11 has none that fetches what was there,
- * nor a lock for tracing programs: with WITHOUT_EXCHANGE who adds an element to a map takes the turn at
- * a number, and nobody else adds it meanwhile. Who finds it taken TURNS times leaves the step to who has
- * it, as if that one had been first.
+ * They are the CPU's own instructions since Linux 5.12, on arm64 since 5.18. Before there is none that
+ * fetches what was there, nor a lock for tracing programs: with WITHOUT_EXCHANGE who adds an element to a
+ * map takes the turn at a number, and nobody else adds it meanwhile. Who finds it taken TURNS times, as
+ * its holder has been interrupted, doesn't take the step: mostly the holder takes the same one, but what
+ * a connection carried last, or that it was opened, may be missing then.
  */
 #ifndef WITHOUT_EXCHANGE
 
@@ -19,7 +20,7 @@
 
 #else
 
-#define TURNS 16
+#define TURNS 256
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

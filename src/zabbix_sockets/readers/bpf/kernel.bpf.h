@@ -36,6 +36,7 @@
 #define NAME_MAX 255
 #define MOUNTS_TRIED 4 /* how many mounts are followed that are stacked on the same file */
 #define WORDS_AT_ONCE 8 /* of the bitmap of a process's descriptors, each of 64 */
+#define WORDS_OF_ALL 4194304 /* of all processes together */
 #define MAX_WORDS 32768 /* 2097152 descriptors: the verifier follows each turn of a loop */
 #define NSEC_PER_SEC 1000000000ULL
 #define USEC_PER_SEC 1000000ULL

@@ -23,7 +23,6 @@ from zabbix_sockets.readers.bpf.records import (
     COUNT_MINISOCKS,
     COUNT_SOCKETS,
     PROGRAMS,
-    is_older_than,
     why_kernel_cannot,
 )
 
@@ -201,15 +200,15 @@ class LoadedPrograms:
         self._let_go(replaced)
 
     def _load_counting(self) -> tuple[int, dict[str, int]]:
-        """Load the programs of totals.bpf.c: on an old kernel those that need no exchange."""
+        """Load the programs of totals.bpf.c; where they are refused those that need no exchange."""
         names = totals.PROGRAMS
         try:
             return self._load_object("totals", names, names)
-        except SourceUnavailableError:
-            if not is_older_than(os.uname().release, totals.FIRST_WITH_EXCHANGE):
-                raise
-            self._messages.clear()
-            return self._load_object("totals", names, names, totals.WITHOUT_EXCHANGE)
+        except SourceUnavailableError as error:
+            try:
+                return self._load_object("totals", names, names, totals.WITHOUT_EXCHANGE)
+            except SourceUnavailableError:
+                raise error from None
 
     def _attach_iterator(self, name: str, program: int, visited: int | None = None) -> int:
         """Return libbpf's pointer to the link of an iterator: over tasks or the map *visited*."""

@@ -23,7 +23,8 @@ _FIRST_PASS = 20.0  # seconds; the unit has 30
 _MOUNT_FLAGS = 0xE  # MS_NOSUID | MS_NODEV | MS_NOEXEC
 _OF_EVERY_BPFFS = {"maps.debug", "progs.debug"}  # since 5.9
 _NEW = "-new"  # a bpffs reserves names with dots
-_ALL = (*records.PROGRAMS, records.COUNT_MINISOCKS, *totals.PINS)
+_FORMER = ("name_programs",)  # up to version 8 of the records
+_ALL = (*records.PROGRAMS, records.COUNT_MINISOCKS, *totals.PINS, *_FORMER)
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 

@@ -164,6 +164,9 @@ class Processes:
     It is for callers who may not read /proc/PID/exe, and for what procfs doesn't tell. The iterator
     is read when the first process is asked for, and again for processes that it didn't know, three
     times in all: they may have begun since, or ended.
+
+    Attributes:
+        complete: each read came to its end.
     """
 
     def __init__(self, open_iterator: Opener, deadline: Deadline) -> None:
@@ -171,6 +174,7 @@ class Processes:
         self._deadline = deadline
         self._reads_left = _READS_OF_PROCESSES
         self._found: dict[tuple[int, int], tuple[int, bytes]] = {}
+        self.complete = True
 
     def executable(self, pid: int, started: int) -> bytes | None:
         """Return the name of the file that the process *pid* executes, without its folder.
@@ -178,26 +182,32 @@ class Processes:
         *started* is the whole seconds from boot to the process's start. The name is b"" if the
         file has none any more; None if the process is not found, or the iterator can't be read.
         """
-        found = self._find(pid, started)
+        key = pid, started
+        while key not in self._found and self._reads_left and self._read_once():
+            pass
+        found = self._found.get(key)
         return None if found is None else found[1]
 
     def count_fds(self, pid: int, started: int) -> int | None:
-        """Return how many descriptors the process has open; None as executable(), and if UNCOUNTED.
+        """Return how many descriptors the process had open when the iterator was read.
 
-        At the time of the read: it is the same for all that ask.
+        It isn't read again for a process that it didn't know. None as executable(), and if
+        UNCOUNTED.
         """
-        found = self._find(pid, started)
+        if self._reads_left == _READS_OF_PROCESSES:
+            self._read_once()
+        found = self._found.get((pid, started))
         return None if found is None or found[0] == UNCOUNTED else found[0]
 
-    def _find(self, pid: int, started: int) -> tuple[int, bytes] | None:
-        key = pid, started
-        while key not in self._found and self._reads_left:
-            self._reads_left -= 1
-            try:
-                self._read()
-            except (DeadlineError, OSError, ParseError, SourceUnavailableError):
-                break
-        return self._found.get(key)
+    def _read_once(self) -> bool:
+        """Read the iterator, and return whether it came to its end."""
+        self._reads_left -= 1
+        try:
+            self._read()
+        except (DeadlineError, OSError, ParseError, SourceUnavailableError):
+            self.complete = False
+            return False
+        return True
 
     def _read(self) -> None:
         """Add all processes that there are now.

@@ -30,7 +30,7 @@ struct owner {
 struct process {
 	__u32 pid;
 	__u32 started;
-	__u32 fds;	/* descriptors that are open; UNCOUNTED: nobody can say */
+	__u32 fds;	/* descriptors that are open; UNCOUNTED: too much to look at, or it ends */
 	char name[NAME_MAX + 1];	/* padded with zeros; empty: its mount has been detached */
 };
 
@@ -225,8 +225,15 @@ __noinline __u32 count_ones(__u64 address, __u64 size)
 	return count;
 }
 
+/*
+ * The words that the iterator of a session may still look at: thousands of tasks of a user may share one
+ * table of half a million descriptors.
+ */
+static __u64 counting_session;
+static __u32 words_left;
+
 /* As proc_readfd_count() in fs/proc/fd.c, by which procfs tells it since Linux 6.2. */
-static __always_inline __u32 count_fds(struct task_struct *task)
+static __always_inline __u32 count_fds(struct task_struct *task, __u64 session)
 {
 	struct files_struct *files = BPF_CORE_READ(task, files);
 	struct fdtable *table = BPF_CORE_READ(files, fdt);
@@ -234,8 +241,13 @@ static __always_inline __u32 count_fds(struct task_struct *task)
 	__u32 words = BPF_CORE_READ(table, max_fds) / 64;
 	__u32 count = 0, at;
 
-	if (!bitmap || words > MAX_WORDS)
+	if (counting_session != session) {
+		counting_session = session;
+		words_left = WORDS_OF_ALL;
+	}
+	if (!bitmap || words > MAX_WORDS || words > words_left)
 		return UNCOUNTED;
+	words_left -= words;
 	for (at = 0; at < MAX_WORDS && at + WORDS_AT_ONCE <= words; at += WORDS_AT_ONCE)
 		count += count_ones(bitmap + at * 8, WORDS_AT_ONCE * 8);
 	count += count_ones(bitmap + at * 8, words % WORDS_AT_ONCE * 8);
@@ -267,7 +279,7 @@ int describe_processes(struct bpf_iter__task *ctx)
 	file = BPF_CORE_READ(mm, exe_file);
 	if (!file)
 		return 0;
-	rec.fds = count_fds(task);
+	rec.fds = count_fds(task, ctx->meta->session_id);
 	dentry = name_in_tree(__builtin_preserve_access_index(&file->f_path));
 	if (dentry)
 		bpf_probe_read_kernel_str(rec.name, sizeof(rec.name),

@@ -47,8 +47,6 @@ PROGRAMS = (*TRACEPOINTS, *MAPS, COUNT_SOCKETS)
 """The programs of totals.bpf.c."""
 WITHOUT_EXCHANGE = "totals_without_exchange"
 """The object of the same programs for kernels that have no atomic exchange (exchange.bpf.h)."""
-FIRST_WITH_EXCHANGE = (5, 12)
-"""The first version of Linux that has one."""
 PINS = (*TRACEPOINTS, *MAPS)
 """Those that are pinned beside the iterators of records.PROGRAMS."""
 

@@ -1,10 +1,13 @@
 """Whose sockets the iterators' records are of: each process once, named in time."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
 
 import pytest
 
+from zabbix_sockets.collector.iterator import record_owners
 from zabbix_sockets.collector.iterator.record_owners import RecordOwners, read_owners
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, SourceUnavailableError
@@ -66,3 +69,63 @@ def test_name_by_what_a_process_executes() -> None:
     assert [each.age for each in owners.processes] == [995.0, 995.0]
     assert list(owners.numbers.values()) == numbers
     assert opened == [bpf.DESCRIBE_PROCESSES]
+
+
+GONE = OSError()
+
+
+@pytest.mark.parametrize(
+    ("by_procfs", "hidden", "fds", "asked"),
+    [
+        (12, False, 12, False),
+        (0, False, 7, True),
+        (GONE, True, 7, True),
+        (GONE, False, None, False),
+    ],
+    ids=["procfs tells", "procfs says 0", "hidepid", "it has ended"],
+)
+def test_descriptors(
+    monkeypatch: pytest.MonkeyPatch,
+    by_procfs: int | OSError,
+    *,
+    hidden: bool,
+    fds: int | None,
+    asked: bool,
+) -> None:
+    """The iterator is asked where procfs doesn't tell, and not for what has ended."""
+
+    def count(*_: object) -> int:
+        if isinstance(by_procfs, OSError):
+            raise by_procfs
+        return by_procfs
+
+    monkeypatch.setattr(record_owners, "count_fds", count)
+    monkeypatch.setattr(record_owners, "is_hidden", lambda *_: hidden)
+    opened: list[str] = []
+    told = bpf.PROCESS.pack(10, 5, 7, b"web")
+    owners = RecordOwners(
+        "/nowhere", 1000.0, bpf.Processes(tells(told, opened), Deadline(60)), TIME
+    )
+    owners.add_process((10, b"web\0", 5))
+    owners.count_fds(0)
+    assert (owners.processes[0].fds, owners.fds_known) == (fds, True)
+    assert bool(opened) is asked
+
+
+def test_descriptors_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An iterator that breaks off may have kept the fullest: nobody's are known then."""
+    monkeypatch.setattr(record_owners, "count_fds", lambda *_: 0)
+    owners = RecordOwners("/nowhere", 1000.0, bpf.Processes(tells(b"half", []), TIME), TIME)
+    owners.add_process((10, b"web\0", 5))
+    owners.count_fds(0)
+    assert (owners.processes[0].fds, owners.fds_known) == (None, False)
+
+
+def test_descriptors_are_read_once() -> None:
+    """What began later, or is ending, isn't worth another pass over all processes."""
+    opened: list[str] = []
+    described = bpf.Processes(tells(bpf.PROCESS.pack(10, 5, 7, b"web"), opened), Deadline(60))
+    assert [described.count_fds(pid, 5) for pid in (10, 11, 12)] == [7, None, None]
+    assert opened == [bpf.DESCRIBE_PROCESSES]
+    assert described.executable(11, 5) is None
+    assert opened == [bpf.DESCRIBE_PROCESSES] * 3
