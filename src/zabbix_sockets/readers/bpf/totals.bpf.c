@@ -193,6 +193,20 @@ struct {
 #define ENDED 2UL	/* of this socket all is counted, and nothing is remembered: most end so */
 
 /*
+ * The memory of outbound connections for which there was no room, with the socket itself: to make that takes
+ * longest, and no pass looks at it. Without it an end couldn't be told whose it is. An inbound one tells by its
+ * port.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct connection);
+} crowded_out SEC(".maps");
+
+static volatile __u32 any_crowded_out; /* else it becomes a bit, which the BTF doesn't say */
+
+/*
  * The sockets whose memory was in the map and went with CLOSE: count_ends looks for none. By a
  * hash of the address, where a later one takes the place of an earlier one.
  */
@@ -804,6 +818,16 @@ static __always_inline int is_join(struct tcp_sock *tp, int active)
 	return context && BPF_CORE_READ_BITFIELD_PROBED(context, mp_join);
 }
 
+/* Return the memory of a socket's connection wherever it is, or 0. */
+static __always_inline struct connection *find_anywhere(struct sock *sk)
+{
+	struct connection *connection = find((__u64)sk);
+
+	if (connection || !any_crowded_out)
+		return connection;
+	return bpf_sk_storage_get(&crowded_out, sk, 0, 0);
+}
+
 /*
  * Return the memory of a socket's connection, or 0. What is of another remote port is of an earlier
  * socket at this address, whose end was missed.
@@ -813,7 +837,7 @@ static __always_inline struct connection *find_own(struct sock *sk)
 	struct connection *connection;
 	__u64 key = (__u64)sk;
 
-	connection = find(key);
+	connection = find_anywhere(sk);
 	if (!connection || connection->upstream.port == remote_port(sk, 0))
 		return connection;
 	count_missed_end(connection, sk, 0);
@@ -850,7 +874,7 @@ static __always_inline struct connection *find_seen(struct sock *sk, const struc
 static __always_inline void count_attempt(struct sock *sk, struct tcp_sock *tp)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct connection connection = {};
+	struct connection connection = {}, *before;
 	struct sums *process;
 
 	if (is_join(tp, 1)) {
@@ -875,6 +899,13 @@ static __always_inline void count_attempt(struct sock *sk, struct tcp_sock *tp)
 	if (make_first(sk, &connection, BPF_ANY)) {
 		__sync_fetch_and_add(&overflow, 1);
 		tell(&connection, server_of(&connection, sk, 0));
+		any_crowded_out = 1;
+		before = bpf_sk_storage_get(&crowded_out, sk, &connection,
+					    BPF_SK_STORAGE_GET_F_CREATE);
+		if (before && before->started != connection.started) {
+			count_missed_end(before, sk, 0);
+			*before = connection;
+		}
 	}
 }
 
@@ -940,7 +971,7 @@ static __always_inline void count_established(struct sock *sk, struct tcp_sock *
 	/* Nearly all that come from SYN_RECV: what a listener accepts, at an address without memory. */
 	if (from == TCP_SYN_RECV && !is_join(tp, 0) && count_accepted(sk, BPF_NOEXIST))
 		return;
-	connection = find(key);
+	connection = find_anywhere(sk);
 	if (connection && from == TCP_SYN_RECV && is_of_another(connection, sk)) {
 		count_missed_end(connection, sk, 0);
 		forget(key);
@@ -1107,7 +1138,7 @@ int count_ends(__u64 *ctx)
 	__u64 key = (__u64)sk;
 	struct tcp_sock *tp;
 
-	connection = find(key);
+	connection = find_anywhere(sk);
 	if (!connection)
 		return 0;
 	if (connection->stage != CLOSED) {
@@ -1242,6 +1273,9 @@ static __always_inline void look_at(const struct pass *pass, struct sock *sk, st
 		carried.sent = 1;
 	connection = find_seen(sk, rec, probed, &is_over);
 	if (is_over)
+		return;
+	if (!probed && !connection && any_crowded_out &&
+	    bpf_sk_storage_get(&crowded_out, sk, 0, 0))
 		return;
 	/* That it began to connect was seen, unless it was before the load: there was no room for it. */
 	if (!connection && !(based && rec->state == TCP_SYN_SENT))
