@@ -5,8 +5,6 @@ from __future__ import annotations
 import grp
 import os
 import resource
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -82,29 +80,9 @@ def test_each_is_counted(pins: str, numbers: range | tuple[int, ...]) -> None:
 
 def test_without_its_main_thread(pins: str) -> None:
     """The other threads tell for it; procfs tells nothing then, whatever the kernel."""
-    code = (
-        "import ctypes, threading, time\n"
-        "def rest():\n"
-        "    print(threading.get_native_id(), flush=True)\n"
-        "    time.sleep(600)\n"
-        "threading.Thread(target=rest).start()\n"
-        "ctypes.CDLL(None).pthread_exit(None)\n"
-    )
-    command = [sys.executable, "-I", "-S", "-c", code]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout
-            tid = int(process.stdout.readline())
-
-            def has_exited() -> bool:
-                return b"State:\tZ" in Path(f"/proc/{process.pid}/status").read_bytes()
-
-            zoo.wait_for(has_exited, "the main thread's end")
-            assert count_fds("/proc", process.pid) == 0
-            there = os.listdir(f"/proc/{process.pid}/task/{tid}/fd")
-            assert counted(pins, process.pid) == len(there)
-        finally:
-            process.kill()
+    with zoo.leaderless() as (pid, thread):
+        assert count_fds("/proc", pid) == 0
+        assert counted(pins, pid) == len(os.listdir(f"/proc/{pid}/task/{thread}/fd"))
 
 
 def used(pins: str, sieve: str, proc: str) -> object:

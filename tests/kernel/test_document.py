@@ -162,32 +162,11 @@ def test_shared_socket_counts_once_a_group(read: Callable[[], Document]) -> None
 
 def test_process_whose_main_thread_has_exited(read: Callable[[], Document]) -> None:
     """Its sockets are found through its other threads."""
-    code = (
-        "import ctypes, socket, threading, time\n"
-        "s = socket.create_server(('127.0.0.1', 7004))\n"
-        "ctypes.CDLL(None).prctl(15, b'leaderless', 0, 0, 0)\n"
-        "def rest():\n"
-        "    print(flush=True)\n"
-        "    time.sleep(600)\n"
-        "threading.Thread(target=rest).start()\n"
-        "ctypes.CDLL(None).pthread_exit(None)\n"
-    )
-    command = [sys.executable, "-I", "-S", "-c", code]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout
-            process.stdout.readline()
-            status = f"/proc/{process.pid}/status"
-
-            def has_exited() -> bool:
-                with open(status) as file:
-                    return "State:\tZ" in file.read()
-
-            zoo.wait_for(has_exited, "the main thread's end")
-            row = row_of(read(), "processes", "leaderless")
-            assert (row["instances"], row["tcp"]["listen"]) == (1, 1)
-        finally:
-            process.kill()
+    listens = "s = socket.create_server(('127.0.0.1', 7004))"
+    named = "ctypes.CDLL(None).prctl(15, b'leaderless', 0, 0, 0)"
+    with zoo.leaderless(f"{listens}; {named}"):
+        row = row_of(read(), "processes", "leaderless")
+    assert (row["instances"], row["tcp"]["listen"]) == (1, 1)
 
 
 def test_many_threads_are_one_process(read: Callable[[], Document]) -> None:

@@ -6,8 +6,12 @@ client and accepted by who connected.
 
 import socket
 import struct
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 TCP_DEFER_ACCEPT = socket.TCP_DEFER_ACCEPT
 IPPROTO_MPTCP = 262
@@ -37,6 +41,33 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60.0) ->
     while not condition():
         assert time.monotonic() < end, f"timed out: {what}"
         time.sleep(0.01)
+
+
+@contextmanager
+def leaderless(first: str = "") -> Iterator[tuple[int, int]]:
+    """Have a process whose main thread has exited, after it did *first*; give its pid and a thread.
+
+    *first* is a line of Python; ctypes, socket, threading and time are imported.
+    """
+    code = (
+        "import ctypes, socket, threading, time\n"
+        f"{first}\n"
+        "def rest():\n"
+        "    print(threading.get_native_id(), flush=True)\n"
+        "    time.sleep(600)\n"
+        "threading.Thread(target=rest).start()\n"
+        "ctypes.CDLL(None).pthread_exit(None)\n"
+    )
+    command = [sys.executable, "-I", "-S", "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout
+            thread = int(process.stdout.readline())
+            status = Path(f"/proc/{process.pid}/status")
+            wait_for(lambda: b"State:\tZ" in status.read_bytes(), "the main thread's end")
+            yield process.pid, thread
+        finally:
+            process.kill()
 
 
 def tcp_state(sock: Socket) -> int:
