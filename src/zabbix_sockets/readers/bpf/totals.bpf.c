@@ -722,13 +722,12 @@ static __always_inline void count_missed_end(struct connection *connection, stru
 /*
  * Make the memory of a connection that begins. There may be some of an earlier socket at this
  * address, whose end was missed, or of this one if it connects again: with BPF_NOEXIST that is
- * -EEXIST, else it is overwritten. Return 0 if it is there.
+ * -EEXIST, else it is overwritten, and its end is counted by then. Return 0 if it is there.
  */
 static __always_inline int make_first(struct sock *sk, struct connection *connection, __u64 flags)
 {
 	__u64 key = (__u64)sk, held;
 	struct slot *slot = slot_of(key);
-	struct connection *before;
 
 	if (!slot)
 		return -EEXIST;
@@ -736,15 +735,10 @@ static __always_inline int make_first(struct sock *sk, struct connection *connec
 	if (held == key) {
 		if (flags == BPF_NOEXIST)
 			return -EEXIST;
-		count_missed_end(&slot->connection, sk, 0);
 	} else {
-		if (held != key + ENDED && *ended_of(key) != key) {
-			before = bpf_map_lookup_elem(&connections, &key);
-			if (before && flags != BPF_NOEXIST)
-				count_missed_end(before, sk, 0);
-			if (before)
-				return put(key, connection, flags);
-		}
+		if (held != key + ENDED && *ended_of(key) != key &&
+		    bpf_map_lookup_elem(&connections, &key))
+			return put(key, connection, flags);
 		if (held && !(held & ENDED)) /* by another socket */
 			return put(key, connection, flags);
 		if (!swapped(&slot->key, held, key + MAKING))
@@ -874,9 +868,11 @@ static __always_inline struct connection *find_seen(struct sock *sk, const struc
 static __always_inline void count_attempt(struct sock *sk, struct tcp_sock *tp)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct connection connection = {}, *before;
+	struct connection connection = {}, *before = find_anywhere(sk);
 	struct sums *process;
 
+	if (before)
+		count_missed_end(before, sk, 0);
 	if (is_join(tp, 1)) {
 		connection.stage = CLOSED;
 		connection.upstream.port = remote_port(sk, 0);
@@ -902,10 +898,8 @@ static __always_inline void count_attempt(struct sock *sk, struct tcp_sock *tp)
 		any_crowded_out = 1;
 		before = bpf_sk_storage_get(&crowded_out, sk, &connection,
 					    BPF_SK_STORAGE_GET_F_CREATE);
-		if (before && before->started != connection.started) {
-			count_missed_end(before, sk, 0);
+		if (before)
 			*before = connection;
-		}
 	}
 }
 
