@@ -9,6 +9,7 @@ lock; only SIGKILL ends that.
 from __future__ import annotations
 
 import ctypes
+import json
 import mmap
 import os
 import struct
@@ -148,3 +149,22 @@ def test_command_line_that_hangs(
         assert source != "bpf" or witness.is_right_in(each)
     assert again.kind == "whole"
     assert witness.is_right_in(again)
+
+
+@pytest.mark.short_form
+@pytest.mark.usefixtures("service")
+@pytest.mark.parametrize("source", ["bpf", "sock_diag"])
+def test_monitor_and_a_command_line_that_hangs(
+    asker: Asker, open_folder: Path, source: str
+) -> None:
+    """`show --interval` goes on without command lines, which is noted, and ends as ever."""
+    question = ("show", "processes", "--json", "--interval", "0.2", "--count", "3")
+    with filesystem(open_folder) as path, Child(partial(lock_own_memory, path), b"locks"):
+        zoo.wait_for(waits_for_ever, "the process that locks its memory")
+        found = asker.start(asker.words(source, *question, "--timeout", "2", uid=0))()
+    assert (found.status, found.out.count("\n")) == (0, 3), found
+    assert "command lines" in found.err
+    for line in found.out.splitlines():
+        names = {row["label"] for row in json.loads(line)["processes"]}
+        assert LONG.decode() in names, line
+    assert found.wall < TIMEOUT

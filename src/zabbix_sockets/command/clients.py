@@ -10,7 +10,7 @@ from typing import NamedTuple
 from zabbix_sockets.collector.requesters import requesting_processes
 from zabbix_sockets.collector.single import iter_sockets
 from zabbix_sockets.command.call import filter_kinds, query_of
-from zabbix_sockets.command.lock import Lock
+from zabbix_sockets.command.in_turn import take_in_turn
 from zabbix_sockets.command.options import Collecting, Measuring
 from zabbix_sockets.document.json_text import to_json
 from zabbix_sockets.model.deadline import Deadline
@@ -81,9 +81,7 @@ def monitor_clients(clients: CollectedClients, interval: float, times: int | Non
     options = clients.options
 
     def take() -> tuple[Mapping[ClientKey, Client], list[str]]:
-        deadline = Deadline(options.collecting.timeout)
-        with Lock() as lock, lock.held(deadline):
-            return clients.take(deadline), clients.notes
+        return take_in_turn(options.collecting.timeout, clients.take), clients.notes
 
     changes = partial(ClientChanges, options.sort, clients.with_listener)
     monitor.run(take, changes, interval, times, as_json=options.json)

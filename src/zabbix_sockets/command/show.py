@@ -21,7 +21,7 @@ from zabbix_sockets.command.clients import (
     monitor_clients,
     show_clients,
 )
-from zabbix_sockets.command.lock import Lock
+from zabbix_sockets.command.in_turn import take_in_turn
 from zabbix_sockets.command.options import ACTIVE_WITHIN, Collecting, Measuring
 from zabbix_sockets.document.document import NO_LIMITS, Document, build_document
 from zabbix_sockets.document.json_text import to_json
@@ -276,14 +276,10 @@ def _monitor(options: ShowOptions, interval: float) -> None:
     sockets = SingleSockets(options)
 
     def take_sockets() -> tuple[list[Socket], list[str]]:
-        deadline = Deadline(options.collecting.timeout)
-        with Lock() as lock, lock.held(deadline):
-            return sockets.take(deadline), sockets.notes
+        return take_in_turn(options.collecting.timeout, sockets.take), sockets.notes
 
     def take_rows() -> tuple[Document, list[str]]:
-        deadline = Deadline(options.collecting.timeout)
-        with Lock() as lock, lock.held(deadline):
-            document = _document(options, deadline)
+        document = take_in_turn(options.collecting.timeout, partial(_document, options))
         notes = notes_of(document, options.kind)
         return document, notes if document.collector.totals else [*notes, UNCOUNTED]
 

@@ -28,9 +28,9 @@ is stuck in a single step that doesn't look at the clock, which is what the mess
 stands for: a system call that does not return, a regular expression of a rule that takes for ever,
 a configuration file on a network file system that does not answer."""
 
-_PATIENCE = 0.4
+PATIENCE = 0.4
 """The part of its time after which a child is looked at that has not answered yet."""
-_LOOK = 0.2
+LOOK = 0.2
 """Seconds between two looks at a child that waits in the kernel, and between such pairs: longer
 than one read of a disk that works."""
 
@@ -120,7 +120,7 @@ def answer_within(
         InternalError: *make* raised something else, or the child ended without a word.
     """
     end = monotonic() + seconds
-    look = monotonic() + seconds * _PATIENCE if again else end
+    look = monotonic() + seconds * PATIENCE if again else end
     _reap()
     try:
         return _answer_of_child(seconds, make, (end, look), close=close, silent=silent)
@@ -300,8 +300,8 @@ class _PipeReader:
             until_look = max(0.0, self._look - monotonic())
             if not poll.poll(min(left, until_look) * 1000):
                 if until_look < left:
-                    self.is_stuck = _waits_in_kernel(self._child)
-                    self._look = monotonic() + _LOOK
+                    self.is_stuck = waits_in_kernel(self._child)
+                    self._look = monotonic() + LOOK
                 if self.is_stuck:
                     return
                 continue
@@ -317,22 +317,25 @@ class _PipeReader:
                 self._end = min(self._end, monotonic() + _ENDING)
 
 
-def _waits_in_kernel(pid: int) -> bool:
-    """Whether a process's main thread is in state D, and was all the time between two looks."""
-    before = _sleeps_of(pid)
+def waits_in_kernel(thread: int) -> bool:
+    """Whether a thread is in state D, and was all the time between two looks, LOOK seconds apart.
+
+    *thread* is its number: of a process's main thread the process's (gettid(2)).
+    """
+    before = _sleeps_of(thread)
     if not before:
         return False
-    sleep(_LOOK)
-    return _sleeps_of(pid) == before
+    sleep(LOOK)
+    return _sleeps_of(thread) == before
 
 
-def _sleeps_of(pid: int) -> bytes:
-    """Return the line of /proc/PID/status that says how often its main thread has slept by itself.
+def _sleeps_of(thread: int) -> bytes:
+    """Return the line of /proc/TID/status that says how often a thread has slept by itself.
 
     It is empty if the thread is not in state D now, or if that can't be read. Source: proc(5).
     """
     try:
-        with open(f"/proc/{pid}/status", "rb") as file:
+        with open(f"/proc/{thread}/status", "rb") as file:
             lines = file.read().split(b"\n")
     except OSError:
         return b""
