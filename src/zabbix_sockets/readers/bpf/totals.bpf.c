@@ -555,15 +555,10 @@ static __always_inline int has_more(const struct connection *connection,
 	       carried->retransmitted != connection->retransmitted;
 }
 
-/* Add what a connection carried since the last time. */
-static __always_inline void add_carried(struct connection *connection,
-					const struct carried *carried, struct sums *process,
-					struct sums *server, const int ended)
+/* Add numbers of bytes and of segments that were sent again to the sums. */
+static __always_inline void add_bytes(struct sums *process, struct sums *server, __u64 sent,
+				      __u64 received, __u64 again)
 {
-	__u64 sent = taken(&connection->sent, carried->sent, ended);
-	__u64 received = taken(&connection->received, carried->received, ended);
-	__u64 again = taken(&connection->retransmitted, carried->retransmitted, ended);
-
 	if (sent) {
 		ADD(process, bytes_sent, sent);
 		ADD(server, bytes_sent, sent);
@@ -576,6 +571,18 @@ static __always_inline void add_carried(struct connection *connection,
 		ADD(process, retransmitted, again);
 		ADD(server, retransmitted, again);
 	}
+}
+
+/* Add what a connection carried since the last time. */
+static __always_inline void add_carried(struct connection *connection,
+					const struct carried *carried, struct sums *process,
+					struct sums *server, const int ended)
+{
+	__u64 sent = taken(&connection->sent, carried->sent, ended);
+	__u64 received = taken(&connection->received, carried->received, ended);
+	__u64 again = taken(&connection->retransmitted, carried->retransmitted, ended);
+
+	add_bytes(process, server, sent, received, again);
 }
 
 static __always_inline void touch(struct sums *process, struct sums *server, __u64 now)
@@ -775,6 +782,12 @@ static __always_inline __u64 time_of_end(struct sock *sk, struct tcp_sock *tp, i
 	return bpf_ktime_get_ns();
 }
 
+/* Whether a socket's error says that the other end has reset it, as tcp_reset() sets it. */
+static __always_inline int says_reset(int error)
+{
+	return error == ECONNRESET || error == EPIPE;
+}
+
 /* Whether the other end has reset a connection, of which CLOSE was missed, and the error been read. */
 static __always_inline int was_reset(const struct connection *connection, struct tcp_sock *tp)
 {
@@ -842,25 +855,25 @@ static __always_inline struct connection *find_own(struct sock *sk)
 /*
  * Return the same, or 0, of a socket that is looked at while it may change: its process may end the
  * connection, for which its remote port is 0 then, and connect anew. Nobody misses that, so it is
- * left to who sees it; of an inbound one there is another connection only with another socket.
+ * left (*is_left) to who sees it; of an inbound one there is another connection only with another
+ * socket, which is left to the next pass.
  */
 static __always_inline struct connection *find_seen(struct sock *sk, const struct record *rec,
-						    const int probed, int *is_over)
+						    const int probed, int *is_left)
 {
 	__u16 port = remote_port(sk, probed);
 	struct connection *connection;
 	__u64 key = (__u64)sk;
 
 	connection = find(key);
-	*is_over = !port;
+	*is_left = !port;
 	if (!port || !connection || connection->upstream.port == port)
 		return connection;
-	if (rec->kind != INBOUND && !listener_of(sk, rec->local_port, probed)) {
-		*is_over = 1;
-		return 0;
+	*is_left = 1;
+	if (rec->kind == INBOUND || listener_of(sk, rec->local_port, probed)) {
+		count_missed_end(connection, sk, probed);
+		forget(key);
 	}
-	count_missed_end(connection, sk, probed);
-	forget(key);
 	return 0;
 }
 
@@ -1026,8 +1039,7 @@ static __always_inline void count_end(struct connection *connection, struct sock
 	tell(connection, server);
 	ADD(process, closed, 1);
 	ADD(server, closed, 1);
-	if (error == ECONNRESET || error == EPIPE /* as tcp_reset() sets it */ ||
-	    (!error && !from && was_reset(connection, tp))) {
+	if (says_reset(error) || (!error && !from && was_reset(connection, tp))) {
 		ADD(process, resets, 1);
 		ADD(server, resets, 1);
 	}
@@ -1038,6 +1050,26 @@ static __always_inline void count_end(struct connection *connection, struct sock
 	}
 	touch(process, server, now);
 	add_carried(connection, &carried, process, server, 1);
+}
+
+/* Count all of an inbound connection at its end, from the state *from*: it has no memory. */
+static __always_inline void count_forgotten(const struct connection *forgotten, struct sock *sk,
+					    struct tcp_sock *tp, int from)
+{
+	struct sums *process = sums_of(forgotten->process), *server = sums_of(forgotten->listener);
+	int error = sk->sk_err;
+	struct carried carried;
+
+	read_carried(&carried, sk, tp, from, 0);
+	add_accepted(forgotten);
+	ADD(process, closed, 1);
+	ADD(server, closed, 1);
+	if (says_reset(error)) {
+		ADD(process, resets, 1);
+		ADD(server, resets, 1);
+	}
+	touch(process, server, time_of_end(sk, tp, from, error));
+	add_bytes(process, server, carried.sent, carried.received, carried.retransmitted);
 }
 
 /* CLOSE. */
@@ -1055,18 +1087,19 @@ static __always_inline void count_closed(struct sock *sk, struct tcp_sock *tp, i
 			__sync_fetch_and_add(&missed, 1);
 			return;
 		}
-		if (make(key, &forgotten) != -EEXIST) /* else a pass was first */
-			add_accepted(&forgotten);
-		connection = find(key);
-		if (!connection) { /* there is no room */
-			count_end(&forgotten, sk, tp, from);
-			return;
+		forgotten.stage = CLOSED; /* no pass counts it, too */
+		if (make(key, &forgotten) != -EEXIST) {
+			count_forgotten(&forgotten, sk, tp, from);
+		} else {
+			connection = find(key); /* a pass was first */
+			if (!connection)
+				return;
 		}
 	}
-	count_end(connection, sk, tp, from);
-	if (sk->__sk_common.skc_flags & SOCK_DEAD) { /* no pass sees it, and it ends */
+	if (connection)
+		count_end(connection, sk, tp, from);
+	if (sk->__sk_common.skc_flags & SOCK_DEAD) /* no pass sees it, and it ends */
 		forget(key);
-	}
 }
 
 /*
@@ -1145,15 +1178,20 @@ int count_ends(__u64 *ctx)
 }
 
 /*
- * Make the memory of a connection that has none: it was opened before the programs were loaded,
- * its handshake was missed, or there was no room. Return the memory, or 0.
+ * Make the memory of a connection that has none: it was opened before the programs were loaded, its
+ * handshake was missed, or there was no room. What an inbound one carried until now is added, but for what
+ * *torn* says that it isn't known; of others it is the base.
+ *
+ * If look_at() went on with that memory, the verifier would walk what follows there once more for each way
+ * through here: on Linux 5.15 more than the million instructions that it takes.
  */
-static __always_inline struct connection *remember(struct sock *sk, const struct record *rec,
-						   struct task_struct *leader,
-						   const struct carried *carried, const int probed)
+static __always_inline void remember(const struct pass *pass, struct sock *sk, struct tcp_sock *tp,
+				     const struct record *rec, struct task_struct *leader,
+				     const struct carried *carried, int torn, const int probed)
 {
 	struct listener *listener = 0;
 	struct connection fresh = {};
+	struct sums *process, *server;
 	__u64 key = (__u64)sk;
 	int accepted;
 
@@ -1165,11 +1203,11 @@ static __always_inline struct connection *remember(struct sock *sk, const struct
 		fresh.inbound = 1;
 		fresh.process = listener->process;
 		fresh.listener = listener->sums;
-	} else if (rec->kind == INBOUND) {
-		fresh.inbound = 1;
-		fresh.process = process_of(leader, rec->netns);
 	} else {
 		fresh.process = process_of(leader, rec->netns);
+		fresh.inbound = rec->kind == INBOUND;
+	}
+	if (!fresh.inbound) {
 		set_remote(&fresh.upstream, sk, probed);
 		fresh.upstream.process = fresh.process;
 		fresh.started = bpf_ktime_get_ns();
@@ -1179,18 +1217,23 @@ static __always_inline struct connection *remember(struct sock *sk, const struct
 		fresh.untold = ATTEMPT;
 	if (FIN_QUEUED & 1 << rec->state)
 		fresh.marks = CLOSING;
-	if (!accepted) {
-		fresh.sent = carried->sent;
-		fresh.received = carried->received;
-		fresh.retransmitted = carried->retransmitted;
-	}
+	fresh.sent = torn && accepted ? 0 : carried->sent;
+	fresh.received = carried->received;
+	if (accepted && fresh.received && !carried->ended && may_have_ended(sk, tp, probed))
+		fresh.received--;
+	fresh.retransmitted = carried->retransmitted;
 	if (make(key, &fresh))
-		return 0;
-	if (accepted)
-		add_accepted(&fresh);
+		return;
 	if (fresh.untold)
 		ADD(sums_of(fresh.process), attempts, 1);
-	return find(key);
+	if (!accepted)
+		return;
+	add_accepted(&fresh);
+	process = sums_of(fresh.process);
+	server = sums_of(fresh.listener);
+	add_bytes(process, server, fresh.sent, fresh.received, fresh.retransmitted);
+	if (pass)
+		touch(process, server, pass->now);
 }
 
 /* Return what tells the pid namespace of who reads: a pass sees the processes of that alone. */
@@ -1251,7 +1294,7 @@ static __always_inline void look_at(const struct pass *pass, struct sock *sk, st
 	struct connection *connection;
 	struct sums *process, *server;
 	struct carried carried;
-	int torn, is_over;
+	int torn, is_left;
 
 	if (rec->kind == LISTENER) {
 		note_listener(sk, leader, probed);
@@ -1265,16 +1308,19 @@ static __always_inline void look_at(const struct pass *pass, struct sock *sk, st
 	torn = is_torn(sk, tp, &carried, probed);
 	if (rec->state == TCP_SYN_SENT) /* its sequence numbers may just be chosen: it sent a SYN */
 		carried.sent = 1;
-	connection = find_seen(sk, rec, probed, &is_over);
-	if (is_over)
+	connection = find_seen(sk, rec, probed, &is_left);
+	if (is_left)
 		return;
 	if (!probed && !connection && any_crowded_out &&
 	    bpf_sk_storage_get(&crowded_out, sk, 0, 0))
 		return;
-	/* That it began to connect was seen, unless it was before the load: there was no room for it. */
-	if (!connection && !(based && rec->state == TCP_SYN_SENT))
-		connection = remember(sk, rec, leader, &carried, probed);
-	if (!connection || connection->stage == CLOSED)
+	if (!connection) {
+		/* That it began to connect was seen, unless it was before the load: there was no room. */
+		if (!based || rec->state != TCP_SYN_SENT)
+			remember(pass, sk, tp, rec, leader, &carried, torn, probed);
+		return;
+	}
+	if (connection->stage == CLOSED)
 		return;
 	if (torn)
 		carried.sent = connection->sent;
@@ -1297,7 +1343,7 @@ SEC("iter/task_file")
 int count_sockets(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
-	struct sock *sk, *first __attribute__((unused));
+	struct sock *sk, *first;
 	struct record rec = {};
 	struct tcp_sock *tp;
 	struct pass *pass;
@@ -1315,11 +1361,9 @@ int count_sockets(struct bpf_iter__task_file *ctx)
 	if (rec.protocol != IPPROTO_TCP)
 		return 0;
 	if (sk->sk_protocol == IPPROTO_MPTCP) {
-#ifndef WITHOUT_EXCHANGE /* else it would be too long for the verifier */
 		first = BPF_CORE_READ((struct mptcp_sock *)sk, first);
 		if (first)
 			look_at(pass, first, (void *)first, &rec, task->group_leader, 1);
-#endif
 		return 0;
 	}
 	tp = bpf_skc_to_tcp_sock(sk);
