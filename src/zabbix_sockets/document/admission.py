@@ -14,28 +14,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from struct import Struct
 
 from zabbix_sockets.document.row import RankedRow, is_offered, is_settled
+from zabbix_sockets.model.digests import digest_of
 from zabbix_sockets.model.light_typing import Any, NamedTuple, Optional
 from zabbix_sockets.model.snapshot import LISTS, USER, Standing
-
-
-def _by_blake2(data: bytes) -> bytes:
-    return blake2b(data, digest_size=16).digest()
-
-
-def _by_openssl(data: bytes) -> bytes:
-    from hashlib import sha256  # noqa: PLC0415  # only where it has to be
-
-    return sha256(data).digest()[:16]
-
-
-try:
-    from _blake2 import blake2b  # as hashlib has it, which imports OpenSSL for 4 ms
-
-    blake2b()
-except (ImportError, ValueError):  # a Python without it, or in FIPS mode
-    _hash = _by_openssl
-else:
-    _hash = _by_blake2
 
 LIFETIME_DAYS = 7
 """The days for which a server keeps what discovery doesn't offer any more: the templates say so."""
@@ -75,10 +56,12 @@ _MOST_ASKED = 1000
 
 _MAGIC = b"zsocket\1"  # its last byte is the version
 _HEADER = Struct("<8sI3HxxQQ16s")
-_SLOT = Struct("<16s3I")
+_DIGEST_SIZE = 16
+"""The bytes of an id's digest."""
+_SLOT = Struct(f"<{_DIGEST_SIZE}s3I")
 _DIGEST = Struct("<16s12x")
 """A slot of which only the digest is looked at."""
-_FREE = bytes(16)
+_FREE = bytes(_DIGEST_SIZE)
 _BY_USERS = 1 << 31
 """The bit of a slot's share which says that it is a user's, or a container's."""
 _AT_FIRST = 1 << 30
@@ -349,7 +332,7 @@ class _Parts:
 
 def _digest(text: str) -> bytes:
     """Return 16 bytes that no other text has, nor can anybody find one that has them."""
-    return _hash(text.encode("utf-8", "surrogateescape"))
+    return digest_of(text.encode("utf-8", "surrogateescape"), _DIGEST_SIZE)
 
 
 class Admission:

@@ -32,6 +32,7 @@ _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 _HEXADECIMAL = frozenset(b"0123456789abcdefABCDEF")
 _ESCAPE_DIGITS = 2
 _LOWER_DIGITS = frozenset(b"0123456789abcdef")
+_DIGEST = 8  # bytes, of which "~" and their hex digits are at the end of a name that was cut
 _AUTOBOUND = 6  # unix_autobind() in net/unix/af_unix.c: a NUL and "%05x"
 
 
@@ -99,9 +100,9 @@ def _escape(char: str) -> str:
 
 def _shorten(name: str, raw: bytes, longest: int) -> str:
     """Return the beginning of *name*, the escaped *raw*, with "~" and 64 bits of its digest."""
-    from hashlib import blake2b  # noqa: PLC0415  # few hosts need it
+    from zabbix_sockets.model.digests import digest_of  # noqa: PLC0415  # few hosts need it
 
-    digest = blake2b(raw, digest_size=8).hexdigest()
+    digest = digest_of(raw, _DIGEST).hex()
     kept = name[: longest - len(digest) - 1]
     percent = kept.rfind("%", len(kept) - 2)
     return f"{kept if percent < 0 else kept[:percent]}~{digest}"
