@@ -9,7 +9,8 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,29 @@ def test_each_kind_without_exchange(pins: str) -> None:
         assert_comes_to(folder, before, expected)
 
 
+@pytest.mark.usefixtures("pins")
+@pytest.mark.parametrize("have", [loaded, without_exchange])
+def test_a_kernel_without_mptcp(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, have: Callable[[], AbstractContextManager[str]]
+) -> None:
+    """Its types have no MPTCP socket; the programs are loaded all the same."""
+    types = Path(loader.KERNEL_TYPES).read_bytes()
+    name, other = b"\0mptcp_sock\0", b"\0mptcp_none\0"
+    if name not in types:
+        pytest.skip("this kernel itself has no MPTCP: other tests show it")
+    changed_types = tmp_path / "vmlinux"
+    changed_types.write_bytes(types.replace(name, other))
+    monkeypatch.setattr(loader, "KERNEL_TYPES", str(changed_types))
+    if have == loaded:
+        monkeypatch.setattr(totals, "WITHOUT_EXCHANGE", "none")  # which nothing falls back to
+    with have() as folder:
+        assert records.are_totals_pinned(folder)
+        before, expected = read(folder), Expected()
+        traffic_zoo.short_lived(expected)
+        look(folder)
+        assert_comes_to(folder, before, expected)
+
+
 def test_refused_for_its_exchange(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Where the usual programs are refused the others are loaded, and nothing is said."""
     usual, broken = loader.object_path, tmp_path / "broken.o"
@@ -103,28 +127,36 @@ def test_the_kernel_itself_counts_the_same(counted: str) -> None:
     assert (active, passive) == (total["attempts"] - without_port, total["accepted"])
 
 
-def test_bytes_of_open_connections_count(counted: str) -> None:
+@pytest.mark.parametrize("protocol", [socket.IPPROTO_TCP, traffic_zoo.MPTCP])
+@pytest.mark.parametrize("have", [loaded, without_exchange])
+@pytest.mark.usefixtures("pins")
+def test_bytes_of_open_connections_count(
+    have: Callable[[], AbstractContextManager[str]], protocol: int
+) -> None:
     """Each pass of the iterator adds what was carried since the last, and no more."""
-    before, expected = read(counted), Expected()
-    server, name = traffic_zoo.listener()
-    client = socket.create_connection(server.getsockname())
-    accepted, _ = server.accept()
-    expected.exchange(name, sent=0, answered=0, closed=0)
-    for _ in range(3):
-        client.sendall(b"x" * 1000)
-        accepted.recv(1000, socket.MSG_WAITALL)
-        threading.Event().wait(0.02)  # of a segment that just came a byte is left
-        for _ in range(2):
-            look(counted)
-        expected.outbound(name, bytes_sent=1000)
-        expected.inbound(name, bytes_received=1000)
-        assert_comes_to(counted, before, expected)
-    client.close()
-    accepted.close()
-    expected.outbound(name, closed=1)
-    expected.inbound(name, closed=1)
-    assert_comes_to(counted, before, expected)
-    server.close()
+    try:
+        server, name = traffic_zoo.listener(protocol=protocol)
+    except OSError as error:
+        pytest.skip(f"no MPTCP in this kernel: {error}")
+    with server, have() as folder, socket.socket(proto=protocol) as client:
+        before, expected = read(folder), Expected()
+        client.connect(server.getsockname())
+        accepted, _ = server.accept()
+        expected.exchange(name, sent=0, answered=0, closed=0)
+        for _ in range(3):
+            client.sendall(b"x" * 1000)
+            accepted.recv(1000, socket.MSG_WAITALL)
+            threading.Event().wait(0.02)  # of a segment that just came a byte is left
+            for _ in range(2):
+                look(folder)
+            expected.outbound(name, bytes_sent=1000)
+            expected.inbound(name, bytes_received=1000)
+            assert_comes_to(folder, before, expected)
+        client.close()
+        accepted.close()
+        expected.outbound(name, closed=1)
+        expected.inbound(name, closed=1)
+        assert_comes_to(folder, before, expected)
 
 
 def test_what_was_opened_before_counts_from_then_on() -> None:

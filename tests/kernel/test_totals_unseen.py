@@ -1,16 +1,29 @@
-"""Errors whose end goes unseen, as where a softirq brings it that interrupted the programs."""
+"""What goes unseen, as where a softirq brings it that interrupted the programs."""
 
 from __future__ import annotations
 
 import socket
+import time
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 import traffic_zoo
-from counted import Found, assert_comes_to, changed, read, risen
+from counted import (
+    WITHOUT_SOFTIRQS,
+    Found,
+    assert_comes_to,
+    bounds,
+    changed,
+    look,
+    read,
+    read_all,
+    risen,
+    wanted,
+)
 from netns import inside, ip, named, path_of
 from traffic_zoo import Expected
+from zoo import wait_for
 
 TCP_USER_TIMEOUT = 18
 WITHOUT_ERRORS = {
@@ -74,3 +87,56 @@ def test_one_that_is_answered_no_more_is_not_reset(blind_to_errors: str) -> None
     (found,) = risen(before, read(blind_to_errors))[2].values()
     found.pop("retransmitted", 0)
     assert found == Counter(attempts=1, opened=1, closed=1, bytes_sent=payload)
+
+
+@pytest.mark.short_form
+@pytest.mark.usefixtures("pins")
+def test_an_attempt_without_room_whose_error_goes_unseen() -> None:
+    """It has failed when its socket connects anew, and whatever comes then counts once.
+
+    The other ends, whose reset goes unseen, leave nothing: they had no room either.
+    """
+    with changed({**WITHOUT_ERRORS, **bounds(MAX_CONNECTIONS=4, SLOT_BITS=1)}) as folder:
+        server, _ = traffic_zoo.listener()
+        held = [socket.create_connection(server.getsockname()) for _ in range(16)]
+        look(folder)  # tells of these
+        before, expected = read(folder), Expected()
+        for _ in range(8):
+            traffic_zoo.again_on_one_socket(expected)
+        upstreams = _without_retransmitted(wanted(expected))[2]
+
+        def are_counted() -> bool:
+            return risen(before, _without_retransmitted(read(folder)))[2] == {
+                key: +each for key, each in upstreams.items()
+            }
+
+        wait_for(are_counted, "the last ones to end", 10)
+        assert read_all(folder).overflow >= 20
+        for each in (*held, server):
+            each.close()
+
+
+@pytest.mark.short_form
+@pytest.mark.usefixtures("pins")
+def test_an_idle_one_at_an_address_of_which_the_end_went_unseen() -> None:
+    """The pass that finds the memory of the earlier one leaves it to the next, which counts it."""
+    number, payload = 200, 100
+    server, name = traffic_zoo.listener()
+    with server, changed(WITHOUT_SOFTIRQS) as folder:
+        before = read(folder)
+        for _ in range(2):
+            pairs = []
+            for _ in range(number):
+                client = socket.create_connection(server.getsockname())
+                pairs.append((client, server.accept()[0]))
+                client.sendall(b"x" * payload)
+            for _ in range(2):
+                time.sleep(0.2)  # so they are idle
+                look(folder)
+            found = risen(before, read(folder))[1][name]
+            for pair in pairs:
+                for end in pair:
+                    end.close()
+        assert found["accepted"] == 2 * number
+        assert found["bytes_received"] == 2 * number * payload
+        assert found["closed"] >= number / 10  # of the first ones: so there was memory at addresses

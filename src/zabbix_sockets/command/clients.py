@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -59,7 +59,7 @@ def show_clients(clients: CollectedClients, deadline: Deadline) -> str:
     """
     options = clients.options
     rows = clients_in_order(client_rows(clients.take(deadline)).values(), options.sort)
-    for note in clients.notes:
+    for note in clients.told.notes:
         sys.stderr.write(f"note: {note}\n")
     if not rows:
         sys.stderr.write("note: no clients to show\n")
@@ -80,11 +80,26 @@ def monitor_clients(clients: CollectedClients, interval: float, times: int | Non
     """
     options = clients.options
 
-    def take() -> tuple[Mapping[ClientKey, Client], list[str]]:
-        return take_in_turn(options.collecting.timeout, clients.take), clients.notes
+    def take() -> tuple[Mapping[ClientKey, Client], Sequence[str]]:
+        found, clients.told = take_in_turn(
+            options.collecting.timeout, lambda deadline: (clients.take(deadline), clients.told)
+        )
+        return found, clients.told.notes
 
     changes = partial(ClientChanges, options.sort, clients.with_listener)
     monitor.run(take, changes, interval, times, as_json=options.json)
+
+
+class Told(NamedTuple):
+    """What one snapshot of clients tells the next.
+
+    Attributes:
+        notes: those for people on what can't be seen.
+        was_there: there was a listener as wanted.
+    """
+
+    notes: tuple[str, ...] = ()
+    was_there: bool = False
 
 
 class CollectedClients:
@@ -92,7 +107,7 @@ class CollectedClients:
 
     Attributes:
         options: the options.
-        notes: those for people on what can't be seen.
+        told: what is known.
         with_listener: rows may be of several listeners, and say of which.
 
     Raises:
@@ -100,12 +115,11 @@ class CollectedClients:
     """
 
     def __init__(self, options: ClientOptions) -> None:
-        self.notes: list[str] = []
         self.options = options
         self._wanted: Wanted = parse_listener(options.listener)
         is_elsewhere = "@" in self._wanted.id or "netns" in filter_kinds(options.collecting)
         self._netns = ALL_NETNS if is_elsewhere else OWN
-        self._was_there = False
+        self.told = Told()
         self.with_listener = not self._wanted.id
 
     def take(self, deadline: Deadline) -> dict[ClientKey, Client]:
@@ -128,9 +142,9 @@ class CollectedClients:
             raise
         if query.tcp_info and clients.by_key and not has_figures:
             self._note("no round-trip times and bytes: the sockets are read from /proc/net")
-        if not self._was_there:  # a listener may go while one looks
+        if not self.told.was_there:  # a listener may go while one looks
             self._check(clients)
-            self._was_there = True
+            self.told = self.told._replace(was_there=True)
         matches = self._wanted.matches
         return {key: client for key, client in clients.by_key.items() if matches(key[0])}
 
@@ -154,5 +168,5 @@ class CollectedClients:
         raise SocketsError(what, hint)
 
     def _note(self, note: str) -> None:
-        if note not in self.notes:
-            self.notes.append(note)
+        if note not in self.told.notes:
+            self.told = self.told._replace(notes=(*self.told.notes, note))

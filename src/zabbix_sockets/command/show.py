@@ -275,8 +275,11 @@ def _monitor(options: ShowOptions, interval: float) -> None:
     """Print a list of the document, or single sockets, again and again, and what has changed."""
     sockets = SingleSockets(options)
 
-    def take_sockets() -> tuple[list[Socket], list[str]]:
-        return take_in_turn(options.collecting.timeout, sockets.take), sockets.notes
+    def take_sockets() -> tuple[list[Socket], Sequence[str]]:
+        found, sockets.told = take_in_turn(
+            options.collecting.timeout, lambda deadline: (sockets.take(deadline), sockets.told)
+        )
+        return found, sockets.told.notes
 
     def take_rows() -> tuple[Document, list[str]]:
         document = take_in_turn(options.collecting.timeout, partial(_document, options))
@@ -295,7 +298,7 @@ def _show_sockets(options: ShowOptions, deadline: Deadline) -> str:
     """Return single sockets as a table or as JSON; write notes to stderr."""
     collecting = SingleSockets(options)
     sockets, unix_sockets = collecting.take(deadline), collecting.take_unix(deadline)
-    for note in collecting.notes:
+    for note in collecting.told.notes:
         sys.stderr.write(f"note: {note}\n")
     if not sockets and not unix_sockets:
         fits = " that fit the filter" if options.collecting.filter else ""
@@ -322,17 +325,25 @@ def _all_of(read: Callable[[Query], Iterator[S]], query: Query, deadline: Deadli
         raise
 
 
-class SingleSockets:
-    """The sockets that the options ask for, collected once or again.
+class Told(NamedTuple):
+    """What one snapshot of single sockets tells the next.
 
-    *notes* are those for people on what can't be seen of them.
+    Attributes:
+        notes: those for people on what can't be seen.
+        owners_asked: it was found out why owners are not seen.
     """
+
+    notes: tuple[str, ...] = ()
+    owners_asked: bool = False
+
+
+class SingleSockets:
+    """The sockets that the options ask for, collected once or again; *told* is what is known."""
 
     def __init__(self, options: ShowOptions) -> None:
         self._options = options
         self._measuring = _measuring(options)
-        self.notes: list[str] = []
-        self._owners_asked = False
+        self.told = Told()
         kinds = filter_kinds(options.collecting)
         self._states = options.state or (("all",) if "state" in kinds else ())
         self._netns = ALL_NETNS if "netns" in kinds else OWN
@@ -376,12 +387,12 @@ class SingleSockets:
 
     def _note_owners(self, sockets: Sequence[AnySocket], query: Query) -> None:
         """Note, once, why the owners of some *sockets* are not seen."""
-        if not self._owners_asked and any(not each.owners and each.inode for each in sockets):
-            self._owners_asked = True
+        if not self.told.owners_asked and any(not each.owners and each.inode for each in sockets):
+            self.told = self.told._replace(owners_asked=True)
             why = why_without_owners(query)
             if why:
                 self._note(f"not all owners are seen: {why}")
 
     def _note(self, note: str) -> None:
-        if note not in self.notes:
-            self.notes.append(note)
+        if note not in self.told.notes:
+            self.told = self.told._replace(notes=(*self.told.notes, note))

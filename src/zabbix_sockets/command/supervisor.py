@@ -28,9 +28,9 @@ is stuck in a single step that doesn't look at the clock, which is what the mess
 stands for: a system call that does not return, a regular expression of a rule that takes for ever,
 a configuration file on a network file system that does not answer."""
 
-PATIENCE = 0.4
+_PATIENCE = 0.4
 """The part of its time after which a child is looked at that has not answered yet."""
-LOOK = 0.2
+_LOOK = 0.2
 """Seconds between two looks at a child that waits in the kernel, and between such pairs: longer
 than one read of a disk that works."""
 
@@ -43,6 +43,13 @@ stays."""
 _ENDING = 0.2
 """The seconds to wait for the end of a child that has written its whole message."""
 
+_HANDLED = (
+    *(signal.SIGINT, signal.SIGTERM, signal.SIGALRM),
+    *(signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGWINCH),
+)
+"""The signals for which a caller may have handlers (a service, and a terminal's table), which are
+not for its child."""
+
 _ANSWER, _ERROR, _USAGE, _INTERNAL = range(4)
 _LENGTH = 8
 """The bytes of a message's length, which precedes it: so a child that hangs while it ends is no
@@ -51,8 +58,10 @@ _NO_MEMORY = b"no memory left"
 _NO_MEMORY_FRAMED = len(_NO_MEMORY).to_bytes(_LENGTH, "big") + _NO_MEMORY
 """The message of a child without memory, made beforehand since that takes memory."""
 
+_MOST_STUCK = 8
+"""The number of children that may be stuck at a time; with as many none is started."""
 _stuck: list[int] = []
-"""Children that were killed and did not end; a service looks for them at its next call."""
+"""Children that were killed and did not end; whoever stays looks for them at its next call."""
 
 
 class Answer:
@@ -62,14 +71,16 @@ class Answer:
         text: the text for stdout.
         notes: the text for stderr.
         status: the exit status.
+        data: what is for the calling process alone.
     """
 
-    __slots__ = ("notes", "status", "text")
+    __slots__ = ("data", "notes", "status", "text")
 
-    def __init__(self, text: str, notes: str = "", status: int = 0) -> None:
+    def __init__(self, text: str, notes: str = "", status: int = 0, data: bytes = b"") -> None:
         self.text = text
         self.notes = notes
         self.status = status
+        self.data = data
 
 
 MakeAnswer = Callable[[], Answer]
@@ -115,13 +126,16 @@ def answer_within(
     a child that is stuck.
 
     Raises:
-        TimedOutError: that took longer than *seconds*; the child is killed.
+        TimedOutError: that took longer than *seconds*, and the child is killed; or too many
+            children of earlier calls are stuck.
         UsageError, SocketsError: *make* raised it.
         InternalError: *make* raised something else, or the child ended without a word.
     """
     end = monotonic() + seconds
-    look = monotonic() + seconds * PATIENCE if again else end
+    look = monotonic() + seconds * _PATIENCE if again else end
     _reap()
+    if len(_stuck) >= _MOST_STUCK:
+        raise TimedOutError(f"{len(_stuck)} processes of earlier calls hang in the kernel")
     try:
         return _answer_of_child(seconds, make, (end, look), close=close, silent=silent)
     except _StuckError:
@@ -197,8 +211,9 @@ def _be_child(make: MakeAnswer, pipes: tuple[int, int, int], end: float, *, sile
     """Answer through the pipe and end this process, so that nothing of the parent's runs in it."""
     send, *others = pipes
     try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
-            signal.signal(number, signal.SIG_DFL)
+        for number in _HANDLED:
+            if callable(signal.getsignal(number)):
+                signal.signal(number, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
         # Should the parent be killed: the kernel's own timer needs nothing of Python's to end this.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGALRM, signal.SIGINT))
@@ -233,7 +248,8 @@ def _message_of(make: MakeAnswer) -> bytes:
     """Call *make*; return the message with its Answer or its error, in the form of marshal."""
     try:
         answer = make()
-        message: tuple[object, ...] = (_ANSWER, answer.text, answer.notes, answer.status)
+        of_answer = answer.text, answer.notes, answer.status, answer.data
+        message: tuple[object, ...] = (_ANSWER, *of_answer)
     except UsageError as error:
         message = _USAGE, str(error), error.hint
     except InternalError as error:
@@ -300,8 +316,8 @@ class _PipeReader:
             until_look = max(0.0, self._look - monotonic())
             if not poll.poll(min(left, until_look) * 1000):
                 if until_look < left:
-                    self.is_stuck = waits_in_kernel(self._child)
-                    self._look = monotonic() + LOOK
+                    self.is_stuck = _waits_in_kernel(self._child)
+                    self._look = monotonic() + _LOOK
                 if self.is_stuck:
                     return
                 continue
@@ -317,25 +333,22 @@ class _PipeReader:
                 self._end = min(self._end, monotonic() + _ENDING)
 
 
-def waits_in_kernel(thread: int) -> bool:
-    """Whether a thread is in state D, and was all the time between two looks, LOOK seconds apart.
-
-    *thread* is its number: of a process's main thread the process's (gettid(2)).
-    """
-    before = _sleeps_of(thread)
+def _waits_in_kernel(pid: int) -> bool:
+    """Whether a process's main thread is in state D, and was all the time between two looks."""
+    before = _sleeps_of(pid)
     if not before:
         return False
-    sleep(LOOK)
-    return _sleeps_of(thread) == before
+    sleep(_LOOK)
+    return _sleeps_of(pid) == before
 
 
-def _sleeps_of(thread: int) -> bytes:
-    """Return the line of /proc/TID/status that says how often a thread has slept by itself.
+def _sleeps_of(pid: int) -> bytes:
+    """Return the line of /proc/PID/status that says how often its main thread has slept by itself.
 
     It is empty if the thread is not in state D now, or if that can't be read. Source: proc(5).
     """
     try:
-        with open(f"/proc/{thread}/status", "rb") as file:
+        with open(f"/proc/{pid}/status", "rb") as file:
             lines = file.read().split(b"\n")
     except OSError:
         return b""

@@ -5,6 +5,7 @@ import errno
 import faulthandler
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from typing import NoReturn
@@ -235,6 +236,40 @@ def test_child_that_waits_in_the_kernel_each_time() -> None:
     """The time is over then as it was before."""
     with pytest.raises(TimedOutError, match="something hung"):
         answer_within(1.0, wait_in_kernel, wait_in_kernel)
+
+
+def test_too_many_children_that_do_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more are started until one of them has ended."""
+    sleeping = [subprocess.Popen(["sleep", str(PATIENCE)]) for _ in range(supervisor._MOST_STUCK)]
+    monkeypatch.setattr(supervisor, "_stuck", [each.pid for each in sleeping])
+    try:
+        with pytest.raises(TimedOutError, match="8 processes of earlier calls hang in the kernel"):
+            answer_within(PATIENCE, lambda: Answer("there"))
+        sleeping[0].kill()
+        os.waitid(os.P_PID, sleeping[0].pid, os.WEXITED | os.WNOWAIT)
+        assert answer_within(PATIENCE, lambda: Answer("there")).text == "there"
+    finally:
+        for each in sleeping:
+            each.kill()
+            each.wait()
+
+
+def test_a_callers_handlers_are_not_for_its_child() -> None:
+    """A child ends by what its caller handles, and ignores what that ignores."""
+    handled, ignored = signal.SIGQUIT, signal.SIGHUP
+    former = signal.signal(handled, lambda *_: None), signal.signal(ignored, signal.SIG_IGN)
+    try:
+
+        def ask_itself() -> Answer:
+            for number in (ignored, handled):
+                os.kill(os.getpid(), number)
+            return Answer("still there")
+
+        with pytest.raises(InternalError, match=f"was ended by signal {handled:d}"):
+            answer_within(PATIENCE, ask_itself)
+    finally:
+        signal.signal(handled, former[0])
+        signal.signal(ignored, former[1])
 
 
 def test_child_that_takes_its_time() -> None:

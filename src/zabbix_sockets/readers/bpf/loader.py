@@ -33,7 +33,7 @@ _WARN = 0  # LIBBPF_WARN
 _MESSAGE_SIZE = 1 << 16
 _CONSTANTS = struct.Struct("=I4x24s")  # constants of record.bpf.h
 _COARSE = 6  # CLOCK_MONOTONIC_COARSE: it goes on at each tick of the kernel
-_KERNEL_TYPES = "/sys/kernel/btf/vmlinux"
+KERNEL_TYPES = "/sys/kernel/btf/vmlinux"  # by which programs are fitted to the kernel
 _SINCE_0_5 = "btf__load_from_kernel_by_id"  # a function that came with btf_custom_path
 _BTF_UNREADABLE = "failed to find valid kernel BTF"  # what an old libbpf says to a newer kernel
 
@@ -247,8 +247,8 @@ class LoadedPrograms:
         with open(object_path(variant or source), "rb") as file:
             data = file.read()
         options = _OpenOptions(ctypes.sizeof(_OpenOptions), source.encode())
-        if hasattr(library, _SINCE_0_5) and os.path.exists(_KERNEL_TYPES):
-            options.btf_custom_path = _KERNEL_TYPES.encode()
+        if hasattr(library, _SINCE_0_5) and os.path.exists(KERNEL_TYPES):
+            options.btf_custom_path = KERNEL_TYPES.encode()
         opened = self._checked(
             "open the BPF object",
             library.bpf_object__open_mem(data, ctypes.c_size_t(len(data)), ctypes.byref(options)),

@@ -385,15 +385,22 @@ static __always_inline int set_tcp(struct record *rec, struct sock *sk, struct t
 	return 1;
 }
 
-/* Return 0 for an MPTCP socket without the subflow that netlink shows as TCP. */
-static __always_inline int set_mptcp(struct record *rec, struct sock *sk, struct net *net)
+/*
+ * Return the subflow of an MPTCP socket that netlink shows as TCP, or 0. A kernel without MPTCP has no
+ * such type, and refuses a program that can come to read it.
+ */
+static __always_inline struct sock *first_subflow_of(struct sock *sk)
 {
 	struct mptcp_sock *msk = (void *)sk;
-	struct sock *first = 0;
 
-	if (!bpf_core_field_exists(msk->first))
-		return 0;
-	first = BPF_CORE_READ(msk, first);
+	return bpf_core_field_exists(msk->first) ? BPF_CORE_READ(msk, first) : 0;
+}
+
+/* Return 0 for an MPTCP socket without its first subflow. */
+static __always_inline int set_mptcp(struct record *rec, struct sock *sk, struct net *net)
+{
+	struct sock *first = first_subflow_of(sk);
+
 	return first && set_tcp(rec, first, (void *)first, net, 1);
 }
 
@@ -529,11 +536,10 @@ static __always_inline __u32 drops_of(struct sock *sk)
  */
 static __always_inline void write_drops(struct seq_file *seq, struct record *rec, struct sock *sk)
 {
-	struct mptcp_sock *msk = (void *)sk;
 	__u32 drops;
 
-	if (sk->sk_protocol == IPPROTO_MPTCP && bpf_core_field_exists(msk->first))
-		sk = BPF_CORE_READ(msk, first);
+	if (sk->sk_protocol == IPPROTO_MPTCP)
+		sk = first_subflow_of(sk);
 	drops = drops_of(sk);
 	if (!drops)
 		return;

@@ -131,7 +131,6 @@ static __always_inline void set_information(struct information *rec, struct tcp_
 /* Return 0 for what is no TCP connection. */
 static __always_inline int inform(struct information *rec, struct sock *sk)
 {
-	struct mptcp_sock *msk = (void *)sk;
 	struct sock *first = 0;
 	struct tcp_sock *tp;
 	__u8 state;
@@ -145,9 +144,9 @@ static __always_inline int inform(struct information *rec, struct sock *sk)
 		set_information(rec, tp, 0);
 		return 1;
 	}
-	if (sk->sk_protocol != IPPROTO_MPTCP || !bpf_core_field_exists(msk->first))
+	if (sk->sk_protocol != IPPROTO_MPTCP)
 		return 0;
-	first = BPF_CORE_READ(msk, first);
+	first = first_subflow_of(sk);
 	if (!first)
 		return 0;
 	state = BPF_CORE_READ(first, __sk_common.skc_state);
@@ -322,7 +321,6 @@ static __always_inline int set_client(struct client *rec, struct sock *sk, struc
 
 static __always_inline int set_client_of(struct client *rec, struct sock *sk, struct net *net)
 {
-	struct mptcp_sock *msk = (void *)sk;
 	struct tcp_sock *tp;
 	struct sock *first;
 
@@ -330,9 +328,9 @@ static __always_inline int set_client_of(struct client *rec, struct sock *sk, st
 		tp = bpf_skc_to_tcp_sock(sk);
 		return tp && set_client(rec, sk, net, 0);
 	}
-	if (sk->sk_protocol != IPPROTO_MPTCP || !bpf_core_field_exists(msk->first))
+	if (sk->sk_protocol != IPPROTO_MPTCP)
 		return 0;
-	first = BPF_CORE_READ(msk, first);
+	first = first_subflow_of(sk);
 	return first && set_client(rec, first, net, 1);
 }
 

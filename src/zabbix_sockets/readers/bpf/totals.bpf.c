@@ -223,7 +223,7 @@ static __u64 based;	/* when the first pass was over: what has no memory is new; 
  */
 static struct pass {
 	__u64 session;
-	__u64 began;
+	__u64 began;	/* or before, if something was left to the next pass */
 	__u64 before;	/* when the pass before this one of the same namespace began */
 	__u64 now;	/* when it began, in ns since boot */
 } passes[16];
@@ -853,13 +853,15 @@ static __always_inline struct connection *find_own(struct sock *sk)
 }
 
 /*
- * Return the same, or 0, of a socket that is looked at while it may change: its process may end the
- * connection, for which its remote port is 0 then, and connect anew. Nobody misses that, so it is
- * left (*is_left) to who sees it; of an inbound one there is another connection only with another
- * socket, which is left to the next pass.
+ * Return the same, or 0, of a socket that a pass looks at while it may change: its process may end the
+ * connection, for which its remote port is 0 then, and connect anew. Nobody misses that, so it is left
+ * (*is_left) to who sees it. Of an inbound one there is another connection only with another socket: the
+ * end of the earlier one is counted, and this one left to the next pass, to which nothing is idle then
+ * but what was idle to this one. To go on with it at once would be too long for the verifier: remember().
  */
-static __always_inline struct connection *find_seen(struct sock *sk, const struct record *rec,
-						    const int probed, int *is_left)
+static __always_inline struct connection *find_seen(struct pass *pass, struct sock *sk,
+						    const struct record *rec, const int probed,
+						    int *is_left)
 {
 	__u16 port = remote_port(sk, probed);
 	struct connection *connection;
@@ -873,6 +875,8 @@ static __always_inline struct connection *find_seen(struct sock *sk, const struc
 	if (rec->kind == INBOUND || listener_of(sk, rec->local_port, probed)) {
 		count_missed_end(connection, sk, probed);
 		forget(key);
+		if (pass)
+			pass->began = pass->before;
 	}
 	return 0;
 }
@@ -1052,7 +1056,7 @@ static __always_inline void count_end(struct connection *connection, struct sock
 	add_carried(connection, &carried, process, server, 1);
 }
 
-/* Count all of an inbound connection at its end, from the state *from*: it has no memory. */
+/* Count all of an inbound connection at its end, from the state *from*: it had no memory until then. */
 static __always_inline void count_forgotten(const struct connection *forgotten, struct sock *sk,
 					    struct tcp_sock *tp, int from)
 {
@@ -1287,7 +1291,7 @@ static __always_inline int is_idle(const struct pass *pass, struct tcp_sock *tp,
 }
 
 /* Add what a TCP connection carried since the last pass, or renew the process of a listener. */
-static __always_inline void look_at(const struct pass *pass, struct sock *sk, struct tcp_sock *tp,
+static __always_inline void look_at(struct pass *pass, struct sock *sk, struct tcp_sock *tp,
 				    const struct record *rec, struct task_struct *leader,
 				    const int probed)
 {
@@ -1308,7 +1312,7 @@ static __always_inline void look_at(const struct pass *pass, struct sock *sk, st
 	torn = is_torn(sk, tp, &carried, probed);
 	if (rec->state == TCP_SYN_SENT) /* its sequence numbers may just be chosen: it sent a SYN */
 		carried.sent = 1;
-	connection = find_seen(sk, rec, probed, &is_left);
+	connection = find_seen(pass, sk, rec, probed, &is_left);
 	if (is_left)
 		return;
 	if (!probed && !connection && any_crowded_out &&
@@ -1361,7 +1365,7 @@ int count_sockets(struct bpf_iter__task_file *ctx)
 	if (rec.protocol != IPPROTO_TCP)
 		return 0;
 	if (sk->sk_protocol == IPPROTO_MPTCP) {
-		first = BPF_CORE_READ((struct mptcp_sock *)sk, first);
+		first = first_subflow_of(sk);
 		if (first)
 			look_at(pass, first, (void *)first, &rec, task->group_leader, 1);
 		return 0;
