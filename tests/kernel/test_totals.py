@@ -324,18 +324,18 @@ def test_load_without_totals_takes_them_away() -> None:
         )
 
 
+@pytest.mark.parametrize("has_another_reason", [False, True])
 def test_a_kernel_without_these_programs_keeps_the_iterators(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, has_another_reason: bool
 ) -> None:
-    """What the kernel refuses is told, and the iterators are pinned as ever."""
+    """What the kernel refuses is told, of either object, and the iterators are pinned as ever."""
     told: list[str] = []
     usual, broken = loader.object_path, tmp_path / "broken.o"
     broken.write_bytes(b"no object")
-    monkeypatch.setattr(
-        loader,
-        "object_path",
-        lambda name: str(broken) if name.startswith("totals") else usual(name),
-    )
+    paths_of = {name: str(broken) for name in ("totals", totals.WITHOUT_EXCHANGE)}
+    if has_another_reason:
+        paths_of[totals.WITHOUT_EXCHANGE] = usual("minisocks")
+    monkeypatch.setattr(loader, "object_path", lambda name: paths_of.get(name) or usual(name))
     folder = folder_for_pins()
     try:
         paths = load(folder, with_totals=True, warn=told.append)
@@ -346,6 +346,8 @@ def test_a_kernel_without_these_programs_keeps_the_iterators(
         os.rmdir(folder)
     (reason,) = told
     assert reason.startswith("without totals: can't open the BPF object")
+    another = "; and those without atomic exchange: can't find "
+    assert (another in reason) == has_another_reason
 
 
 def test_a_first_pass_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:

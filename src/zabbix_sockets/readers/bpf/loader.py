@@ -200,15 +200,22 @@ class LoadedPrograms:
         self._let_go(replaced)
 
     def _load_counting(self) -> tuple[int, dict[str, int]]:
-        """Load the programs of totals.bpf.c; where they are refused those that need no exchange."""
+        """Load the programs of totals.bpf.c; where they are refused those that need no exchange.
+
+        Raises:
+            SourceUnavailableError: both are refused; it says why.
+        """
         names = totals.PROGRAMS
         try:
             return self._load_object("totals", names, names)
         except SourceUnavailableError as error:
             try:
                 return self._load_object("totals", names, names, totals.WITHOUT_EXCHANGE)
-            except SourceUnavailableError:
-                raise error from None
+            except SourceUnavailableError as other:
+                if str(other) == str(error):
+                    raise
+                message = f"{error}; and those without atomic exchange: {other}"
+                raise SourceUnavailableError(message, error.hint) from None
 
     def _attach_iterator(self, name: str, program: int, visited: int | None = None) -> int:
         """Return libbpf's pointer to the link of an iterator: over tasks or the map *visited*."""
