@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from zabbix_sockets.document.admission import Admission, AdmissionTable, CallMoment
+from zabbix_sockets.document.admission import Admission, AdmissionTable, Ask, CallMoment
 from zabbix_sockets.document.document import NO_LIMITS, Document, Limits, build_document
 from zabbix_sockets.document.processes import ProcessRow
-from zabbix_sockets.document.row import MOST_MADE
+from zabbix_sockets.document.row import MOST_MADE, RankedRow
 from zabbix_sockets.document.upstreams import UpstreamRow
 from zabbix_sockets.grouping.grouping import GROUPINGS, Grouping
 from zabbix_sockets.model.snapshot import (
@@ -48,14 +49,14 @@ def counted(process: Process, figures: tuple[int, int], netns: int = OWN_NETNS) 
 def test_a_row_for_what_is_gone() -> None:
     """What has no socket any more has a row, which discovery is not offered, while it changes."""
     figures = counters(
-        attempts=3, opened=2, failed=1, handshake_ns=2_500_999, lifetime_ns=7_999_999
+        attempts=3, opened=2, failed=1, handshake_ns=2_500_999, lifetime_ns=7_000_000_999_999
     )
     document = build_document(counted(Process(0, "client"), figures))
     client, web = document.processes
     assert (client.id, client.settled, client.sockets, client.instances) == ("client", 0, 0, 0)
     assert client.totals
     assert (client.totals.failed, client.totals.handshake_us, client.totals.lifetime_ms) == (
-        *(1, 2500, 7),
+        *(1, 2500, 7_000_000),
     )
     assert web.totals
     assert web.totals.attempts == 0
@@ -141,6 +142,56 @@ def test_groups_by_the_user() -> None:
     assert (found["(unknown)"], found["shop"]) == (None, 3)
 
 
+def test_several_groups_of_which_nothing_is_known() -> None:
+    """Each has processes that the kernel counts to another name, some of them of a known user."""
+    members = [
+        Process(7, "python3", uid=1000, command="cart"),
+        Process(8, "java", uid=1001, command="shop"),
+        Process(9, "node", command="till"),
+    ]
+    snapshot = snapshot_of(members, [tcp_listener(FIRST_OWNER + at, 80 + at) for at in range(3)])
+    figures = counters(attempts=3)
+    totals = [
+        ProcessCounters(each.name.encode(), False, each.uid or 0, 1, OWN_NETNS, *figures)
+        for each in members
+    ]
+    snapshot.totals = Totals(*(1_600_000_000, NOW, 3, 0, 0), totals, [], [])
+    snapshot.counted = [Counted(each._replace(command=""), [at]) for at, each in enumerate(members)]
+    found = attempts(build_document(snapshot, grouping=BY_COMMAND))
+    assert {name: found[name] for name in ("cart", "shop", "till")} == {
+        "cart": None, "shop": None, "till": None,
+    }  # fmt: skip
+
+
+def test_one_whose_user_is_not_known_may_be_any_ones() -> None:
+    """Where the kernel counts those of several users, it may be counted to another group."""
+    by_trust = GROUPINGS["process"]._replace(
+        names_of=lambda each: ["users" if one.uid else "ours" for one in each], is_plain=False
+    )
+    hidden = Process(7, "python3")
+    snapshot = snapshot_of([hidden], [tcp_listener(FIRST_OWNER, 80)])
+    users = 0, 1000
+    figures = counters(attempts=3)
+    totals = [ProcessCounters(b"python3", False, uid, 1, OWN_NETNS, *figures) for uid in users]
+    snapshot.totals = Totals(*(1_600_000_000, NOW, 2, 0, 0), totals, [], [])
+    holders = [0]
+    snapshot.counted = [Counted(hidden._replace(uid=uid), holders) for uid in users]
+    assert attempts(build_document(snapshot, grouping=by_trust)) == {"ours": None, "users": 3}
+    del snapshot.counted[1], totals[1]
+    assert attempts(build_document(snapshot, grouping=by_trust)) == {"ours": 3}
+
+
+def test_udp_has_no_totals() -> None:
+    """Not even of 0, in a row of a process whose TCP connections are counted."""
+    snapshot = counted(Process(0, "web"), counters(attempts=3))
+    ends = (outbound(FIRST_OWNER, port, protocol=name) for port, name in ((53, "udp"), (54, "tcp")))
+    snapshot.connections = dict.fromkeys(ends, 1)
+    found = {row.port: row.totals for row in build_document(snapshot).upstreams}
+    assert found[53] is None
+    assert found[54]
+    assert found[54].attempts == 0
+
+
 def test_groups_by_the_unit_without_cgroups() -> None:
     """Where all are in the root cgroup nothing that is counted has a unit: no row says 0."""
     web = Process(7, "python3", unit="web.service", cgroup=ROOT_CGROUP)
@@ -216,6 +267,32 @@ def test_namespaces_that_are_gone() -> None:
     assert (row.netns, row.totals and row.totals.accepted) == ("(unnamed)", 2)
 
 
+def test_namespaces_of_one_label() -> None:
+    """What was counted in each of them is in one row; that of a process is of the lowest one."""
+    snapshot = counted(Process(0, "client"), counters(attempts=3))
+    numbers = 9, 10
+    snapshot.listeners = [tcp_listener(FIRST_OWNER, 80)._replace(netns=each) for each in numbers]
+    snapshot.namespaces = dict.fromkeys(numbers, Namespace("", "net:[9]"))
+    assert snapshot.totals
+    figures = counters(accepted=3)
+    snapshot.totals = snapshot.totals._replace(
+        listeners=[ServerCounters(0, each, bytes(4), 80, "", *figures) for each in numbers]
+    )
+    (row,) = build_document(snapshot).listeners
+    assert (row.netns, row.totals and row.totals.accepted) == ("(unnamed)", 6)
+    snapshot.namespaces = {9: Namespace("first"), 10: Namespace("second")}
+    snapshot.counted *= 2
+    snapshot.totals = snapshot.totals._replace(
+        processes=[
+            ProcessCounters(b"client", False, uid, 1, netns, *figures)
+            for uid, netns in ((0, 10), (1000, 9))
+        ],
+        upstreams=[],
+    )
+    found = {row.id: row.netns for row in build_document(snapshot).processes}
+    assert found["client"] == "first"
+
+
 def of_many(numbers: dict[str, int], uids: dict[str, int] | None = None) -> Snapshot:
     """Return what was counted of processes, each of which has had so many upstreams."""
     figures = counters(attempts=3)
@@ -271,6 +348,40 @@ def test_turns() -> None:
     found = upstreams_of(of_many(numbers, users), ROOM)
     assert (found["shop"], found.total()) == (60, ROOM.upstreams)
     assert set(found.values()) == {60, 1}
+
+
+def test_turns_beside_what_is_open() -> None:
+    """Rows with sockets take places of the last turn, and of equal turns of the last ids."""
+    for numbers, room, expected in (
+        ({"a": 3, "b": 1}, 3, {"a>tcp/127.0.0.1:1", "b>tcp/127.0.0.1:1"}),
+        ({"z": 1, "a": 1}, 2, {"a>tcp/127.0.0.1:1"}),
+    ):
+        snapshot = of_many(numbers)
+        snapshot.connections = {outbound(FIRST_OWNER, 443): 1}
+        found = build_document(snapshot, Limits(upstreams=room)).upstreams
+        assert {row.id for row in found if not row.established} == expected
+        assert len(found) == room
+
+
+class SeenAdmission(AdmissionTable):
+    """A table of admission that keeps the holders of the upstreams which ask for it."""
+
+    holders: list[set[int]]
+
+    def admit(self, name: str, rows: Sequence[RankedRow[Any]], ask: Ask) -> list[Any]:
+        """Admit rows as ever."""
+        if name == "upstreams":
+            self.holders = [set(each.members) for each in rows]
+        return super().admit(name, rows, ask)
+
+
+def test_whose_an_idle_upstream_is() -> None:
+    """Of the processes of its group that hold sockets; of none where none does."""
+    for name, members in (("web", {0}), ("client", set())):
+        table = SeenAdmission(None, CallMoment(1_700_000_000, 1000, b"b" * 16))
+        admission = Admission(table, lambda _: Standing(SYSTEM_UNIT, ""), lambda _data: "")
+        build_document(counted(Process(0, name), counters(attempts=3)), admission=admission)
+        assert table.holders == [members]
 
 
 def test_a_cgroup_that_is_gone() -> None:
