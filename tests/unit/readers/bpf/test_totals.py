@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
+import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from socket import AF_INET, AF_INET6
@@ -38,9 +40,11 @@ def sums(changed: int, *counters: int, namespace: int = 1) -> bytes:
     return struct.pack(f"={len(COUNTERS)}QQQ", *counters, *[0] * rest, changed, namespace)
 
 
-def process(number: int, name: bytes, netns: int, found: bytes, uid: int = 0) -> bytes:
+def process(
+    number: int, name: bytes, netns: int, found: bytes, uid: int = 0, is_kernel: int = 0
+) -> bytes:
     """Return the record of a process in the cgroup 9."""
-    return struct.pack("=I4xQIIII16s", number, 9, netns, uid, 0, 0, name) + found
+    return struct.pack("=I4xQIIII16s", number, 9, netns, uid, is_kernel, 0, name) + found
 
 
 def server(
@@ -95,6 +99,23 @@ def test_each_counter_is_kept(tmp_path: Path) -> None:
     assert (counters_of(only.counters), only.changed) == (tuple(numbers), 8)
 
 
+def test_when(tmp_path: Path) -> None:
+    """They begin with the pin of the programs, and are of the moment when all have been read."""
+    read(tmp_path)
+    os.utime(pin_path(str(tmp_path), "total_processes"), (5.5, 1_600_000_000.5))
+    before = time.monotonic_ns()
+    found = TotalsReader(str(tmp_path), HERE, lambda _, index: str(index), Deadline(60)).read()
+    assert found.since == 1_600_000_000
+    assert before <= found.read_at <= time.monotonic_ns()
+
+
+def test_the_kernel(tmp_path: Path) -> None:
+    """Its own connections are nobody else's."""
+    counted = [process(2 - at, b"", HERE, sums(8, 1), is_kernel=at) for at in (1, 0)]
+    found = read(tmp_path, counted)
+    assert [each.is_kernel for each in found.processes] == [True, False]
+
+
 def test_too_much(tmp_path: Path) -> None:
     """Sums that have no room are wrong, and no error: the kernel's have."""
     most = sums(8, *[LARGEST] * len(COUNTERS))
@@ -137,6 +158,7 @@ def test_only_of_the_endpoints_wanted(tmp_path: Path, monkeypatch: pytest.Monkey
     servers = [
         server(1, ELSEWHERE, 82, old),
         *(server(1, HERE, 80 + at, each) for at, each in enumerate((old, old, new, old, new))),
+        server(1, HERE, 85, sums(now - RECENT, 1)),
         server(1, HERE, 80, old, address=bytes((127, 0, 0, 2))),
         server(1, HERE, 80, old, family=AF_INET6, address=bytes(15) + b"\1"),
     ]
@@ -155,20 +177,23 @@ def test_only_of_the_endpoints_wanted(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_what_is_visited_twice(tmp_path: Path) -> None:
     """An iterator may come to a key again while others come and go; it counts once."""
-    counted = [process(1, b"web", each, sums(8, 1)) for each in (HERE, HERE)]
-    servers = [server(1, HERE, 80, sums(8, 1))] * 2
+    counted = [process(1, b"web", HERE, sums(8, 1 + at)) for at in range(2)]
+    servers = [server(1, HERE, 80, sums(8, 1 + at)) for at in range(2)]
+    counted.append(process(2, b"other", HERE, sums(8, 9)))
+    servers.append(server(2, HERE, 81, sums(8, 9)))
     found = read(tmp_path, counted, servers, servers)
-    assert [counters_of(each.counters)[0] for each in found.processes] == [1]
-    assert len(found.listeners) == len(found.upstreams) == 1
+    assert [counters_of(each.counters)[0] for each in found.processes] == [1, 9]
+    for each in found.listeners, found.upstreams:
+        assert [counters_of(one.counters)[0] for one in each] == [2, 9]
 
 
 def test_a_number_that_is_used_again(tmp_path: Path) -> None:
     """Upstreams of the namespace that had it before are left out, whichever has what cookie."""
     upstreams = [
-        server(1, ELSEWHERE, 80, sums(8, 1, namespace=7)),
         server(1, ELSEWHERE, 81, sums(9, 1, namespace=5)),
+        server(1, ELSEWHERE, 80, sums(8, 1, namespace=7)),
         server(1, ELSEWHERE, 82, sums(3, 1, namespace=5)),
-        server(1, FURTHER, 83, sums(1, 1, namespace=6)),
+        server(1, FURTHER, 83, sums(0, 1, namespace=6)),
         server(1, HERE, 84, sums(1, 1, namespace=1)),
     ]
     found = read(tmp_path, [process(1, b"web", HERE, sums(9))], upstreams, upstreams)
@@ -181,22 +206,25 @@ def test_servers(tmp_path: Path) -> None:
     servers = [
         server(1, HERE, 80, sums(8, 1), device=3),
         server(0, ELSEWHERE, 443, sums(8), device=3, family=AF_INET6),
+        server(1, HERE, 81, sums(8)),
     ]
-    one, other = read(tmp_path, [process(1, b"web", HERE, sums(8))], servers).listeners
+    one, other, third = read(tmp_path, [process(1, b"web", HERE, sums(8))], servers).listeners
     ipv4 = bytes((127, 0, 0, 1))
     assert one[:5] == (0, OWN_NETNS, ipv4, 80, "eth0")
     assert other[:5] == (None, ELSEWHERE, ipv4 + bytes(12), 443, "eth1")
+    assert third.device == ""
 
 
 def test_rubbish(tmp_path: Path) -> None:
     """A family that there isn't, and records without the last one, are errors."""
-    with pytest.raises(ParseError):
+    with pytest.raises(ParseError, match=r"^cannot parse BPF totals: .*\b80, 99, 1\b"):
         read(tmp_path, listeners=[server(1, HERE, 80, sums(8), family=99)])
     read(tmp_path)
     for name in MAPS:
         read(tmp_path)
         Path(pin_path(str(tmp_path), name)).write_bytes(b"")
-        with pytest.raises(ParseError, match="last record"):
+        missing = "^cannot parse BPF totals: 'the last record is missing'$"
+        with pytest.raises(ParseError, match=missing):
             TotalsReader(str(tmp_path), HERE, lambda _, index: str(index), Deadline(60)).read()
 
 
