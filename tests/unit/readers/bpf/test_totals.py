@@ -191,8 +191,8 @@ def test_a_number_that_is_used_again(tmp_path: Path) -> None:
     """Upstreams of the namespace that had it before are left out, whichever has what cookie."""
     upstreams = [
         server(1, ELSEWHERE, 81, sums(9, 1, namespace=5)),
-        server(1, ELSEWHERE, 80, sums(8, 1, namespace=7)),
         server(1, ELSEWHERE, 82, sums(3, 1, namespace=5)),
+        server(1, ELSEWHERE, 80, sums(8, 1, namespace=7)),
         server(1, FURTHER, 83, sums(0, 1, namespace=6)),
         server(1, HERE, 84, sums(1, 1, namespace=1)),
     ]
