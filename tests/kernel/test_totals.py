@@ -20,6 +20,7 @@ from counted import (
     Found,
     assert_comes_to,
     bounded,
+    crowded,
     fail,
     folder_for_pins,
     loaded,
@@ -373,10 +374,7 @@ def test_a_first_pass_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.usefixtures("pins")
 def test_no_room_for_a_connection() -> None:
     """Of both ends all is counted that ever is, but what open ones carry; and it is said."""
-    with bounded(MAX_CONNECTIONS=4, SLOT_BITS=1) as folder:
-        server, _ = traffic_zoo.listener()
-        held = [socket.create_connection(server.getsockname()) for _ in range(16)]
-        look(folder)  # tells of these
+    with bounded(MAX_CONNECTIONS=4, SLOT_BITS=1) as folder, crowded(folder):
         before, expected = read(folder), Expected()
         for kind in KINDS:
             kind(expected)
@@ -387,8 +385,6 @@ def test_no_room_for_a_connection() -> None:
 
         wait_for(are_counted, "the last ones to end", 10)
         assert read_all(folder).overflow >= 20
-        for each in (*held, server):
-            each.close()
 
 
 @pytest.mark.short_form

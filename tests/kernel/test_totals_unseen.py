@@ -15,6 +15,7 @@ from counted import (
     assert_comes_to,
     bounds,
     changed,
+    crowded,
     look,
     read,
     read_all,
@@ -96,10 +97,8 @@ def test_an_attempt_without_room_whose_error_goes_unseen() -> None:
 
     The other ends, whose reset goes unseen, leave nothing: they had no room either.
     """
-    with changed({**WITHOUT_ERRORS, **bounds(MAX_CONNECTIONS=4, SLOT_BITS=1)}) as folder:
-        server, _ = traffic_zoo.listener()
-        held = [socket.create_connection(server.getsockname()) for _ in range(16)]
-        look(folder)  # tells of these
+    edits = {**WITHOUT_ERRORS, **bounds(MAX_CONNECTIONS=4, SLOT_BITS=1)}
+    with changed(edits) as folder, crowded(folder):
         before, expected = read(folder), Expected()
         for _ in range(8):
             traffic_zoo.again_on_one_socket(expected)
@@ -112,8 +111,6 @@ def test_an_attempt_without_room_whose_error_goes_unseen() -> None:
 
         wait_for(are_counted, "the last ones to end", 10)
         assert read_all(folder).overflow >= 20
-        for each in (*held, server):
-            each.close()
 
 
 @pytest.mark.short_form

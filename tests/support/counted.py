@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+import traffic_zoo
 from traffic_zoo import Expected, Sums
 
 from zabbix_sockets.model.deadline import Deadline
@@ -111,6 +113,17 @@ def loaded_from(path: str) -> Iterator[str]:
 def without_exchange() -> AbstractContextManager[str]:
     """Have the programs that count as they are where the kernel has no atomic exchange."""
     return loaded_from(loader.object_path(totals.WITHOUT_EXCHANGE))
+
+
+@contextmanager
+def crowded(folder: str) -> Iterator[None]:
+    """Have connections that take the room of programs that were bounded() to a few."""
+    server, _ = traffic_zoo.listener()
+    with server, ExitStack() as held:
+        for _ in range(16):
+            held.enter_context(socket.create_connection(server.getsockname()))
+        look(folder)  # tells of these
+        yield
 
 
 def read_all(folder: str, wanted: Collection[int] | None = None) -> Totals:
