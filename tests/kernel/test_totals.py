@@ -349,6 +349,7 @@ def test_a_kernel_without_these_programs_keeps_the_iterators(
     assert reason.startswith("without totals: can't open the BPF object")
     another = "; and those without atomic exchange: can't find "
     assert (another in reason) == has_another_reason
+    assert reason.count("is not a proper ELF object") == 1  # which libbpf says of each by itself
 
 
 def test_a_first_pass_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:

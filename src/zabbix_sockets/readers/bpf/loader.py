@@ -209,13 +209,15 @@ class LoadedPrograms:
         try:
             return self._load_object("totals", names, names)
         except SourceUnavailableError as error:
+            self._messages.clear()  # they were about the usual object
             try:
                 return self._load_object("totals", names, names, totals.WITHOUT_EXCHANGE)
             except SourceUnavailableError as other:
                 if str(other) == str(error):
                     raise
                 message = f"{error}; and those without atomic exchange: {other}"
-                raise SourceUnavailableError(message, error.hint) from None
+                hints = filter(None, (error.hint, other.hint))
+                raise SourceUnavailableError(message, "; then: ".join(hints)) from None
 
     def _attach_iterator(self, name: str, program: int, visited: int | None = None) -> int:
         """Return libbpf's pointer to the link of an iterator: over tasks or the map *visited*."""
