@@ -11,7 +11,8 @@ The public interface, as the command itself uses it::
 Names are imported when they are first used: a call of the agent pays only for what
 its verb needs. For the same reason the code uses `_socket` and `_signal`, the C modules
 beneath `socket` and `signal` with the same functions: the enums that these make of their
-constants take 2 ms each.
+constants take 2 ms each. And what a call imports takes the types of `collections.abc` from
+`_collections_abc`, which is there from the start: `collections` takes more than 1 ms.
 """
 
 TYPE_CHECKING = False  # typing's own takes 2 ms

@@ -42,7 +42,9 @@ VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "manager", "mis
 
 SLOW = {"orjson", "json", "unicodedata", "shutil", "subprocess", "socket", "hashlib", "ctypes"}
 TYPING = {"typing", "re", "enum"}
-"""What a call does without that reads the iterators: model.light_typing needs none of it."""
+LIBRARY = {"functools", "collections", "operator", "types"}
+"""What a call does without that reads the iterators: what it needs of them is in model.light_typing
+and model.light_library."""
 OWN_SLOW = {
     "zabbix_sockets.terminal",
     "zabbix_sockets.readers.bpf.pins",
@@ -182,7 +184,7 @@ def test_names_say_something() -> None:
 
 FOR_TYPES = {
     *("__init__", "collector.places", "collector.sources", "document.listeners"),
-    *("document.record", "model.light_typing", "model.snapshot"),
+    *("document.record", "model.light_typing", "model.light_library", "model.snapshot"),
 }
 
 
@@ -191,7 +193,8 @@ def test_no_imports_for_types_alone() -> None:
 
     Only the public names come later, and the tables' readers, while the iterator is read; totals
     where they are loaded, clients where they are asked for, and the names of containers where
-    there is one; and what Python 3.9 lacks is for mypy alone, as typing is in model.light_typing.
+    there is one; and what Python 3.9 lacks is for mypy alone, as what is heavy is in
+    model.light_typing and model.light_library.
     """
     found = {name for name, path in MODULES.items() if "TYPE_CHECKING" in path.read_text("utf-8")}
     assert found == FOR_TYPES
@@ -240,16 +243,25 @@ def test_agent_pays_only_for_what_it_needs(command: tuple[str, ...]) -> None:
     assert not (SLOW | OWN_SLOW) & loaded
     if not os.path.exists(CONFIG):
         assert not RULES & loaded
+    assert ("argparse" in loaded) == ("--help" in command)
     if "get" not in command:
-        assert not (NAMESPACES | TYPING) & loaded
+        assert not (NAMESPACES | TYPING | LIBRARY) & loaded
 
 
-def test_agent_needs_no_typing() -> None:
-    """What an agent's call imports on other hosts takes it from model.light_typing, too."""
+@pytest.mark.parametrize(
+    ("heavy", "light"),
+    [
+        ("typing", {"model.light_typing", "model.light_library"}),
+        ("collections.abc", set()),
+        ("operator", {"model.light_library"}),
+    ],
+)
+def test_agent_needs_the_light_ones(heavy: str, light: set[str]) -> None:
+    """What an agent's call imports on other hosts takes the light ones, too."""
     packages = {"model", "readers", "collector", "grouping", "filters", "document"}
     own = {module: path for module, path in MODULES.items() if module.split(".")[0] in packages}
-    users = {module for module, path in own.items() if "typing" in set(imports(path))}
-    assert users == {"model.light_typing"}
+    users = {module for module, path in own.items() if heavy in set(imports(path))}
+    assert users == light
 
 
 @pytest.mark.parametrize("grouping", ["unit", "container", "user"])

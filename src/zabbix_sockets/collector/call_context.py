@@ -1,6 +1,6 @@
 """The context of one call: its deadline, and objects that are made once for all of its parts."""
 
-from collections.abc import Callable
+from _collections_abc import Callable
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline

@@ -27,10 +27,10 @@ listeners decide (single_unix, unix_sums).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cache
+from _collections_abc import Iterable
 
 from zabbix_sockets.model.addresses import family_of, fold_address
+from zabbix_sockets.model.light_library import cache
 from zabbix_sockets.model.light_typing import Optional
 from zabbix_sockets.model.snapshot import (
     INBOUND,

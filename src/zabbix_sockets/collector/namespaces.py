@@ -1,9 +1,8 @@
 """The network namespaces other than the caller's own: their processes, mounts and names."""
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from _collections_abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from itertools import islice
 
 from zabbix_sockets.collector.places import SHORT_ID, Places, short_id
@@ -17,6 +16,7 @@ from zabbix_sockets.model.errors import (
     SocketsError,
     SourceUnavailableError,
 )
+from zabbix_sockets.model.light_library import cache
 from zabbix_sockets.model.light_typing import NamedTuple, Optional, TypeVar
 from zabbix_sockets.model.names import UNNAMED, safe_name
 from zabbix_sockets.model.placement import Placement, is_lasting

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
+from _collections_abc import Iterator
 from _queue import SimpleQueue
 from _thread import start_new_thread  # threading takes a millisecond to import
-from collections.abc import Iterator
 from time import sleep
-from types import TracebackType
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError
@@ -71,12 +70,7 @@ class RecordReader:
     def __enter__(self) -> RecordReader:
         return self
 
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.end()
 
     def end(self) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from _collections_abc import Iterator
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.readers.proc.files import MAX_BYTES, read_bytes

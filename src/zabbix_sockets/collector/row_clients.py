@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from _collections_abc import Iterable
 from collections import Counter
-from collections.abc import Iterable
 from itertools import repeat
 
 from zabbix_sockets.collector.directions import Directions

@@ -6,13 +6,13 @@ of it, and nothing of it is kept but one mark beside its inode.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cache
+from _collections_abc import Iterable
 from itertools import repeat
 
 from zabbix_sockets.collector.directions import OUTBOUND_PORT, Directions
 from zabbix_sockets.collector.sums import MAX_ENDPOINTS, Sums
 from zabbix_sockets.model.addresses import fold_address, unmapped
+from zabbix_sockets.model.light_library import cache
 from zabbix_sockets.model.light_typing import Optional
 from zabbix_sockets.model.quality import Quality, add_to
 from zabbix_sockets.model.snapshot import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from _collections_abc import Iterable, Iterator
 from itertools import chain
 
 from zabbix_sockets.collector.call_context import CallContext

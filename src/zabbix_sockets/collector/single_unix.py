@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from _collections_abc import Callable, Iterator
 from collections import Counter
-from collections.abc import Callable, Iterator
 
 from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.namespaces import FoundNamespace, Visitor, with_own

@@ -6,7 +6,7 @@ the tables, which come after that, is imported when the first of them is opened.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from _collections_abc import Callable, Sequence
 
 from zabbix_sockets.collector.record_reader import RecordReader
 from zabbix_sockets.model.deadline import Deadline

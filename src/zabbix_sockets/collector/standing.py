@@ -9,7 +9,7 @@ the host's root. Source: proc(5), /proc/PID/cgroup and /proc/PID/status, which a
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from _collections_abc import Collection
 
 from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.places import Places

@@ -6,7 +6,7 @@ sockets is known (iterator.unseen). The sums grow with the distinct connections,
 number of sockets, and distinct endpoints are bounded.
 """
 
-from collections.abc import Callable
+from _collections_abc import Callable
 
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.light_typing import Any, Generic, TypeVar

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from _collections_abc import Callable, Iterable, Iterator
 from itertools import chain, repeat
 
 from zabbix_sockets.model.deadline import Deadline

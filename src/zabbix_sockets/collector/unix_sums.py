@@ -8,7 +8,7 @@ accept queue. Of two listeners whose names the source can't tell apart it is not
 accepted what.
 """
 
-from collections.abc import Hashable
+from _collections_abc import Hashable
 
 from zabbix_sockets.model.light_typing import Generic, NamedTuple, Optional, TypeVar
 from zabbix_sockets.model.owners import Owners

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Collection
+from _collections_abc import Collection
 from errno import EACCES, EISDIR, ELOOP, ENOENT, ENOSPC, ENOTDIR, ENXIO
 from time import CLOCK_BOOTTIME, clock_gettime
 

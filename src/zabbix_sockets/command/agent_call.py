@@ -5,7 +5,7 @@ The process that waits for the work imports this, and so it imports next to noth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from _collections_abc import Sequence
 
 FOR_AGENT = ("get", "discover", "count")
 """The verbs whose stdout an agent takes for the value, that of a failure included."""

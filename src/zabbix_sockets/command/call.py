@@ -9,7 +9,7 @@ for its child; and so is early_read, since it begins before there are options.
 
 import os
 import sys
-from collections.abc import Callable
+from _collections_abc import Callable
 
 from zabbix_sockets.collector.record_reader import RecordReader
 from zabbix_sockets.command.lock import Lock

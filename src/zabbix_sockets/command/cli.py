@@ -13,7 +13,7 @@ import gc
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from _collections_abc import Callable, Sequence
 from time import monotonic
 
 from zabbix_sockets.command import supervisor

@@ -8,7 +8,7 @@ documents are imported meanwhile. What is read is dropped if the options need so
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from _collections_abc import Sequence
 
 from zabbix_sockets.collector.record_reader import RecordReader
 from zabbix_sockets.command.agent_call import last_value

@@ -15,7 +15,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from _collections_abc import Iterator, Sequence
 from time import monotonic_ns, sleep
 
 from zabbix_sockets.model.deadline import Deadline

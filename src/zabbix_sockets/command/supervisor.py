@@ -15,7 +15,7 @@ import _signal as signal  # type: ignore[import-not-found]  # as _socket, see __
 import marshal
 import os
 import select
-from collections.abc import Callable
+from _collections_abc import Callable
 from time import monotonic, sleep
 
 from zabbix_sockets.model.errors import InternalError, SocketsError, TimedOutError, UsageError

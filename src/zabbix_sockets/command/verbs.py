@@ -1,10 +1,11 @@
 """The verbs: the summary of each, its options, and its function.
 
-Two parsers use them, of which the one here knows agents' plain calls alone: to import argparse
-takes milliseconds. The modules of a verb for people are imported for that verb.
+Two parsers use them, of which the one here knows agents' plain calls alone: to import argparse, and
+with it typing, re and locale, takes milliseconds. The modules of a verb for people are imported for
+that verb.
 """
 
-from collections.abc import Callable
+from _collections_abc import Callable
 
 from zabbix_sockets.command import answers
 from zabbix_sockets.command.agent_call import FOR_AGENT
@@ -85,29 +86,98 @@ def filled(options: Any, given: dict[str, Any]) -> Any:
 
 
 def parse_plain(arguments: list[str]) -> Optional[Request]:
-    """Return the request of an agent's call without options, such as `get -- process`.
+    """Return the request of an agent's plain call, such as `get --timeout 2 -- process`.
 
-    None for all other calls, wrong ones included: arguments.parse() is for these.
+    Plain is a call of which there is no doubt: options that exist, each with a value that doesn't
+    look like an option, and then the parameters. None for all other calls, wrong ones included:
+    arguments.parse() is for these.
     """
-    verb, *values = arguments or [""]
+    verb, *words = arguments or [""]
     if verb not in FOR_AGENT:
         return None
     options, run = VERBS[verb].define()
-    if values[:1] == ["--"]:
-        del values[0]
-    elif any(value.startswith("-") for value in values):
+    known = _Known({}, {}, [])
+    known.add(options)
+    try:
+        return Request(run, filled(options, known.values_of(words)))
+    except ValueError:
         return None
-    given = {}
-    for field in option_fields_of(options):
-        if any(not each.flag for each in field.options):  # an argument
-            if not values and field.name not in options._field_defaults:  # type: ignore[attr-defined]
-                return None
-            if values:
-                given[field.name] = values.pop(0)
-                choices = field.options[0].choices
-                if given[field.name] == "--" or (choices and given[field.name] not in choices):
-                    return None
-    return None if values else Request(run, filled(options, given))
+
+
+class _Known(NamedTuple):
+    """The options of a verb.
+
+    Attributes:
+        valued: those with a value, by flag: the field's name, and the option.
+        fixed: those without one, by flag: the field's name, and its value then.
+        parameters: those without a flag: the field's name, the option, whether it must be given.
+    """
+
+    valued: dict[str, tuple[str, Option]]
+    fixed: dict[str, tuple[str, bool]]
+    parameters: list[tuple[str, Option, bool]]
+
+    def add(self, options: type) -> None:
+        """Add the options of that type, and of the types of its fields."""
+        for name, described, inner, _ in option_fields_of(options):
+            if inner:
+                self.add(inner)
+            for option in described:
+                if not option.flag:
+                    must = name not in options._field_defaults  # type: ignore[attr-defined]
+                    self.parameters.append((name, option, must))
+                elif option.action == "store" and not option.nargs:
+                    self.valued[option.flag] = name, option
+                elif option.action in _FIXED:
+                    self.fixed[option.flag] = name, _FIXED[option.action]
+                if option.action == "optional":
+                    self.fixed[f"--no-{option.flag[2:]}"] = name, False
+
+    def values_of(self, words: list[str]) -> dict[str, Any]:
+        """Return the values that the words give, by the fields' names.
+
+        Raises:
+            ValueError: they are wrong, or not plain.
+        """
+        left = words[:]
+        given: dict[str, Any] = {}
+        while left and left[0].startswith("-") and left[0] != "--":
+            flag, equals, text = left.pop(0).partition("=")
+            if flag in self.fixed and not equals:
+                name, given_by_flag = self.fixed[flag]
+                given[name] = given_by_flag
+            elif flag in self.valued and (equals or (left and not left[0].startswith("-"))):
+                name, option = self.valued[flag]
+                given[name] = _value(option, text if equals else left.pop(0))
+            else:
+                raise ValueError(flag)
+        if left[:1] == ["--"]:
+            del left[0]
+        elif any(word.startswith("-") for word in left):
+            raise ValueError(left)
+        for name, option, must in self.parameters:
+            if left:
+                given[name] = _value(option, left.pop(0))
+            elif must:
+                raise ValueError(name)
+        if left:
+            raise ValueError(left)
+        return given
+
+
+_FIXED = {"store_true": True, "store_false": False, "optional": True}
+
+
+def _value(option: Option, text: str) -> object:
+    """Return the value that an option has by this text.
+
+    Raises:
+        ValueError: it is wrong, or it is "--", of which argparse's versions think differently.
+    """
+    value = option.parse(text) if option.parse else text
+    if text == "--" or (option.choices and value not in option.choices):
+        raise ValueError(text)
+    return value
 
 
 def _show() -> Definition:

@@ -10,7 +10,7 @@ The table is bytes, which command.admitted keeps in a file. A slot has a digest 
 secret.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from _collections_abc import Callable, Collection, Iterable, Mapping, Sequence
 from struct import Struct
 
 from zabbix_sockets.document.row import RankedRow, is_offered, is_settled

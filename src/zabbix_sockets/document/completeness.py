@@ -4,7 +4,7 @@ A row that is missing means 0 only if its list is complete. So a gap makes each 
 may lack a row because of it, or sockets in a row.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from _collections_abc import Iterable, Iterator, Mapping
 
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, Grouping
 from zabbix_sockets.model import gaps

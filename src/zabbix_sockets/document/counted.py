@@ -6,9 +6,7 @@ is idle then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cache, partial
-from operator import itemgetter
+from _collections_abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from zabbix_sockets.document import totals as row_totals
 from zabbix_sockets.document.listener_row import ListenerRow
@@ -26,6 +24,7 @@ from zabbix_sockets.document.row import (
 from zabbix_sockets.document.upstreams import UpstreamRow
 from zabbix_sockets.grouping.grouping import Groups
 from zabbix_sockets.model.addresses import format_address
+from zabbix_sockets.model.light_library import cache, itemgetter, partial
 from zabbix_sockets.model.light_typing import Any
 from zabbix_sockets.model.snapshot import FIRST_USER_UID, ROOT_CGROUP, Snapshot
 from zabbix_sockets.model.totals import (

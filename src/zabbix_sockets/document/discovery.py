@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from _collections_abc import Iterable
 
 from zabbix_sockets.document.record import fields_of
 from zabbix_sockets.document.row import Row, is_offered

@@ -3,7 +3,7 @@
 docs/document.md explains its fields; each is described in code once, in its Record's class.
 """
 
-from collections.abc import Iterable, Sequence
+from _collections_abc import Iterable, Sequence
 
 from zabbix_sockets.document.admission import NOTHING_NEW, Admission, count_left_out
 from zabbix_sockets.document.completeness import complete_lists

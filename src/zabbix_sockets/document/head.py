@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from _collections_abc import Iterable
 
 from zabbix_sockets.document.completeness import unread_protocols, warnings
 from zabbix_sockets.document.processes import UDP_PARTS, ProcessRow, stuck

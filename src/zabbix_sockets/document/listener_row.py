@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from _collections_abc import Collection, Iterable
 
 from zabbix_sockets.document.record import (
     ABSENT_ID,

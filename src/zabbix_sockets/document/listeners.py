@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from _collections_abc import Collection
 
 from zabbix_sockets.document.completeness import LACK_DROPS_OF_LISTENERS
 from zabbix_sockets.document.listener_row import (

@@ -5,7 +5,7 @@ They hold no figures, so that they seldom change. docs/map.md has their lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from _collections_abc import Iterable, Iterator, Sequence
 
 from zabbix_sockets.document.listener_row import ListenerRow
 from zabbix_sockets.document.record import Record, text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from _collections_abc import Iterable, Iterator, Mapping
 
 from zabbix_sockets.document.completeness import LACK_DROPS_OF_PROCESSES
 from zabbix_sockets.document.record import (

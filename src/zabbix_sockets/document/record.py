@@ -12,7 +12,7 @@ too: `totals: Totals | None = part(Totals, needs=..., default=None)`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from _collections_abc import Collection, Iterable, Mapping
 
 from zabbix_sockets.model.light_typing import Any, TypeVar
 

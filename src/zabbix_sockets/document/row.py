@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from _collections_abc import Callable, Collection, Mapping, Sequence
 
 from zabbix_sockets.document.completeness import lacks_clients
 from zabbix_sockets.document.record import Record, number, numbers, percentage

@@ -6,8 +6,8 @@ It decides as inet_diag_bc_run() of net/ipv4/inet_diag.c does.
 from __future__ import annotations
 
 import os
+from _collections_abc import Callable, Container, Iterable, Mapping
 from _socket import AF_INET
-from collections.abc import Callable, Container, Iterable, Mapping
 
 from zabbix_sockets.filters.terms import (
     And,

@@ -5,7 +5,7 @@ Each condition says its *kind*, so that equal fields of different ones are not e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from _collections_abc import Callable, Iterable, Iterator
 
 from zabbix_sockets.model.light_typing import NamedTuple, Union
 

@@ -1,6 +1,6 @@
 """The grouping by process name and an administrator's rules."""
 
-from collections.abc import Iterable, Sequence
+from _collections_abc import Iterable, Sequence
 
 from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING, Grouping
 from zabbix_sockets.grouping.rules import Facts, Rule, RuleNames, needs

@@ -1,6 +1,6 @@
 """Groupings of owners: names for the groups that are rows of the document."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from _collections_abc import Callable, Collection, Iterable, Sequence
 
 from zabbix_sockets.model.light_typing import NamedTuple
 from zabbix_sockets.model.names import UNKNOWN_NAME

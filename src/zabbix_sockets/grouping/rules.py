@@ -15,7 +15,7 @@ bounded in any case, and of too many those of system users stay.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from _collections_abc import Iterable, Mapping, Sequence
 
 from zabbix_sockets.model.light_typing import NamedTuple
 from zabbix_sockets.model.names import MAX_LENGTH, safe_name

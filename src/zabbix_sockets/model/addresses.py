@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 from _socket import AF_INET, AF_INET6, inet_ntop, inet_pton
-from functools import lru_cache
+
+from zabbix_sockets.model.light_library import lru_cache
 
 IPV4_LENGTH, IPV6_LENGTH = 4, 16
 """Bytes of a packed address."""

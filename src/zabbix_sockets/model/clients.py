@@ -7,7 +7,7 @@ their figures are estimates with a known error; those with few stay exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from _collections_abc import Callable, Hashable, Sequence
 from math import sqrt
 
 from zabbix_sockets.model.light_typing import Generic, TypeVar

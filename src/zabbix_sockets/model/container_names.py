@@ -9,7 +9,7 @@ id may be empty.
 """
 
 import re
-from collections.abc import Iterable
+from _collections_abc import Iterable
 
 from zabbix_sockets.model.addresses import IPV4_LENGTH, format_address, parse_address
 from zabbix_sockets.model.light_typing import NamedTuple

@@ -5,7 +5,7 @@ orjson takes 15 ms to import: who reads JSON in few calls imports this module th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from _collections_abc import Callable
 
 from zabbix_sockets.model.light_typing import Any, NoReturn
 

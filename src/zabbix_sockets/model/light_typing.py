@@ -41,10 +41,11 @@ if TYPE_CHECKING:
     )
 else:
     from _collections import _tuplegetter  # the C type of the fields of collections.namedtuple
-    from collections.abc import Iterable
-    from functools import lru_cache
-    from types import CodeType, FunctionType
+    from _collections_abc import Iterable
 
+    from zabbix_sockets.model.light_library import cache
+
+    _Function = type(lambda: None)
     _new = tuple.__new__
 
     class _Type:
@@ -122,7 +123,7 @@ else:
             fields = tuple(body.get("__annotations__") or (annotate(1) if annotate else ()))
             defaults = {field: body[field] for field in fields if field in body}
             code = _creator(len(fields)).replace(co_varnames=("_cls", *fields), co_name="__new__")
-            create = FunctionType(code, {"_new": _new}, "__new__", tuple(defaults.values()))
+            create = _Function(code, {"_new": _new}, "__new__", tuple(defaults.values()))
             create.__qualname__ = f"{name}.__new__"
             body.update({field: _tuplegetter(at, None) for at, field in enumerate(fields)})
             body.update(_fields=fields, _field_defaults=defaults, __match_args__=fields)
@@ -131,8 +132,8 @@ else:
     class NamedTuple(metaclass=_TupleMaker):
         """A tuple whose items have names."""
 
-    @lru_cache(None)
-    def _creator(size: int) -> CodeType:
+    @cache
+    def _creator(size: int) -> object:
         """Return the code of the __new__ of a tuple of so many fields, which have no names yet.
 
         To compile it takes most of the time that a class takes to make, and most classes have as

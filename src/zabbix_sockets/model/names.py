@@ -6,8 +6,9 @@ a line for zabbix_sender, a terminal or a log, no Zabbix macro is expanded in it
 markup in a mail or a chat.
 """
 
-from collections.abc import Collection
-from functools import lru_cache
+from _collections_abc import Collection
+
+from zabbix_sockets.model.light_library import lru_cache
 
 MAX_LENGTH = 64
 """The most characters of a safe name."""

@@ -9,7 +9,7 @@ A field that is such a NamedTuple itself brings its options along, below a title
 its annotation has a Section.
 """
 
-from collections.abc import Callable
+from _collections_abc import Callable
 
 from zabbix_sockets.model.deadline import MAX_SECONDS
 from zabbix_sockets.model.light_typing import NamedTuple, Optional, Union

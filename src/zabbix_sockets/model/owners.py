@@ -1,6 +1,6 @@
 """Owners of sockets: processes by inode number, and numbers for processes that share a socket."""
 
-from collections.abc import Iterable
+from _collections_abc import Iterable
 
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.gaps import Gap

@@ -5,9 +5,9 @@ file they began with. But comm is the name of the main thread, and programs writ
 they like: a title with a version, a state or a role; a path; what the thread does.
 """
 
-from collections.abc import Callable
-from functools import cache, lru_cache
+from _collections_abc import Callable
 
+from zabbix_sockets.model.light_library import cache, lru_cache
 from zabbix_sockets.model.light_typing import Any, NamedTuple, Optional
 from zabbix_sockets.model.names import safe_name
 

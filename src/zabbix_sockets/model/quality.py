@@ -15,7 +15,7 @@ The fields are so wide that none overflows into the next one. 0 is no connection
 samples of one connection are one object.
 """
 
-from collections.abc import Iterable
+from _collections_abc import Iterable
 
 from zabbix_sockets.model.light_typing import TypeVar
 

@@ -3,7 +3,7 @@
 Nothing here does I/O. `None` means "not available from this source"; 0 was measured.
 """
 
-from collections.abc import Callable, Collection
+from _collections_abc import Callable, Collection
 
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.gaps import Gap

@@ -1,6 +1,6 @@
 """Values that readers yield: the kernel's states and tables, and rows of sockets. No I/O."""
 
-from collections.abc import Callable, Mapping
+from _collections_abc import Callable, Mapping
 
 from zabbix_sockets.model.light_typing import Final, NamedTuple, Union
 

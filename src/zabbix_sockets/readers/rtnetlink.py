@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import _socket
 import struct
-from collections.abc import Iterator
+from _collections_abc import Iterator
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline

@@ -6,7 +6,7 @@ Source: systemd.socket(5); socket_address_parse() of systemd's src/basic/socket-
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from _collections_abc import Iterator
 
 from zabbix_sockets.model.addresses import parse_address
 from zabbix_sockets.model.deadline import Deadline

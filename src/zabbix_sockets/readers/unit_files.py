@@ -8,7 +8,7 @@ can put a file there, so names and texts are an administrator's.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from _collections_abc import Iterator
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.readers.files import read_regular

@@ -1,4 +1,4 @@
-"""Calls without an option are read as argparse would read them, and no others are."""
+"""Plain calls are read as argparse would read them, and no others are."""
 
 import itertools
 
@@ -9,11 +9,20 @@ from zabbix_sockets.command.verbs import parse_plain
 from zabbix_sockets.model.errors import UsageError
 
 WORDS = ["", "a b", "--", "-x", "--timeout", "processes", "unit", "tcp"]
+OPTIONS = [
+    *("--", "7", "unit", "--timeout", "--timeout=7", "--timeout=", "--timeout=-7", "--group-by"),
+    *("--filter= -", "--clients", "--no-clients", "--clients=7", "--no-tcp-info", "--debug"),
+    *("--active-within", "3600", "listeners"),
+]
 CALLS = [
     [verb, *words]
-    for verb in ("get", "discover", "count", "show", "files", "", "--version")
-    for length in range(5)
-    for words in itertools.product(WORDS, repeat=length)
+    for verbs, among, most in (
+        (("get", "discover", "count", "show", "files", "", "--version"), WORDS, 5),
+        (("get", "discover", "count"), OPTIONS, 4),
+    )
+    for verb in verbs
+    for length in range(most)
+    for words in itertools.product(among, repeat=length)
 ]
 
 
@@ -26,7 +35,7 @@ def test_as_argparse() -> None:
             continue
         taken += 1
         assert plain == arguments.parse(call), call
-    assert taken > 100
+    assert taken > 1000
 
 
 @pytest.mark.parametrize(
@@ -42,11 +51,17 @@ def test_as_argparse() -> None:
         ["count", "--", "-x"],
         ["count", "--", "nginx", "tcp", "listen"],
         ["count", "nginx", "", ""],
+        ["get", "--timeout", "7"],
+        ["get", "--pins=/a", "--active-within", "3600", "--no-tcp-info", "--", "unit", "own"],
+        ["get", "--clients", "--max-bytes", "7000", "--filter", "dport = :443"],
+        ["get", "--source", "procfs", "--netns", "own", "user"],
+        ["count", "--config", "", "--", "nginx"],
+        ["discover", "--group-by=unit", "listeners"],
     ],
     ids=str,
 )
 def test_what_agents_ask(call: list[str]) -> None:
-    """The calls of the UserParameters are plain ones."""
+    """The calls of the UserParameters are plain ones, and so are they with options."""
     assert parse_plain(call)
 
 
@@ -58,6 +73,15 @@ def test_what_agents_ask(call: list[str]) -> None:
         ["discover", "--", "x"],
         ["get", "--", "a", "b", "c"],
         ["count", *"abcd"],
+        ["get", "--timeout"],
+        ["get", "--timeout", "-7"],
+        ["get", "--timeout", "x"],
+        ["get", "--time", "7"],
+        ["get", "--active-within", "61"],
+        ["get", "--source", "bpf2"],
+        ["get", "--clients=yes"],
+        ["get", "--pins="],
+        ["count", "nginx", "--timeout", "7", "tcp"],
     ],
     ids=str,
 )

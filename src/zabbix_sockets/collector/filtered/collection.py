@@ -6,7 +6,7 @@ the owners are read from the iterators if there are any.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from _collections_abc import Iterable, Iterator
 from itertools import repeat
 
 from zabbix_sockets.collector.call_context import CallContext

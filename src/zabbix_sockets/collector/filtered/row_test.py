@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from _collections_abc import Callable, Iterable, Iterator
 
 from zabbix_sockets.collector.table_readers import ListenerAddress, MatchingRows, RowWithMessage
 from zabbix_sockets.filters.evaluate import RowContext, Test, compile_test

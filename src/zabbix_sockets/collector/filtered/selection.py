@@ -5,8 +5,7 @@ docs/filters.md says which fields each source lacks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import partial
+from _collections_abc import Iterator, Mapping
 
 from zabbix_sockets.collector.filtered.lookups import cgroup_id, device_index, uid_of
 from zabbix_sockets.collector.filtered.row_test import (
@@ -37,6 +36,7 @@ from zabbix_sockets.filters.terms import (
 )
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SocketsError, SourceUnavailableError
+from zabbix_sockets.model.light_library import partial
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, Namespace, Query
 from zabbix_sockets.model.wire import LISTENING_MASK, OWN_NETNS, Drops, Table

@@ -5,8 +5,8 @@ Other conditions ask for what unix sockets don't have, or no source tells of the
 
 from __future__ import annotations
 
+from _collections_abc import Callable, Mapping
 from _socket import AF_INET
-from collections.abc import Callable, Mapping
 
 from zabbix_sockets.collector.filtered.row_test import RowTest
 from zabbix_sockets.collector.filtered.selection import Selection

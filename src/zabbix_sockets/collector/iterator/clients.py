@@ -7,9 +7,9 @@ be accepted have no file: where there are any in the own namespace, the tables t
 from __future__ import annotations
 
 import struct
+from _collections_abc import Iterable
 from _socket import AF_INET, AF_INET6
 from collections import Counter
-from collections.abc import Iterable
 
 from zabbix_sockets.collector.directions import Directions, DirectionsByTable
 from zabbix_sockets.collector.iterator.record_fold import ENCODING

@@ -7,8 +7,6 @@ established (unseen). Established connections without a descriptor are counted b
 and by the kernel's CurrEstab.
 """
 
-from functools import cache
-
 from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.iterator.record_fold import RecordFold
 from zabbix_sockets.collector.iterator.record_owners import RecordOwners
@@ -22,6 +20,7 @@ from zabbix_sockets.collector.record_reader import RecordReader
 from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.model.light_library import cache
 from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, DeviceName, Query, Snapshot
 from zabbix_sockets.model.wire import OWN_NETNS, PROTOCOLS
 from zabbix_sockets.readers.bpf.records import Opener, Processes, are_totals_pinned

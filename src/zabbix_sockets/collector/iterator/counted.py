@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from _collections_abc import Collection
 from itertools import chain
 
 from zabbix_sockets.collector.iterator.record_owners import RecordOwners

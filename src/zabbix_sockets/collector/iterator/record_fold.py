@@ -1,17 +1,15 @@
 """Sums over the BPF iterator's records: a million records a second.
 
-Equal sockets of one process give equal bytes, so records are counted undecoded, as they come, by a
-Counter; only distinct ones are decoded. A record has two parts, the socket and its round-trip time
-and retransmissions, which are decoded apart: busy connections differ in the latter alone. The
-Counter is emptied when it grows, so memory stays bounded however many endpoints there are.
+Equal sockets of one process give equal bytes, so records are counted undecoded, as they come; only
+distinct ones are decoded. A record has two parts, the socket and its round-trip time and
+retransmissions, which are decoded apart: busy connections differ in the latter alone. The counts
+are emptied when they grow, so memory stays bounded however many endpoints there are.
 """
 
 from __future__ import annotations
 
+from _collections_abc import Iterable, Iterator, Mapping
 from _socket import AF_INET, AF_INET6
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cache, partial
 
 from zabbix_sockets.collector.directions import DirectionsByTable
 from zabbix_sockets.collector.iterator.record_owners import RecordOwners
@@ -19,6 +17,7 @@ from zabbix_sockets.collector.iterator.unix_fold import UnixFold
 from zabbix_sockets.collector.sums import MAX_DISTINCT, MAX_ENDPOINTS, Sums
 from zabbix_sockets.model.addresses import fold_address, unmapped
 from zabbix_sockets.model.errors import DeadlineError
+from zabbix_sockets.model.light_library import cache, count_elements, partial
 from zabbix_sockets.model.quality import VALUES, Quality, add_to, sample
 from zabbix_sockets.model.snapshot import (
     ACTIVE_WITHIN_CHOICES,
@@ -139,23 +138,23 @@ class RecordFold:
         Raises:
             DeadlineError: as _drain().
         """
-        counter: Counter[tuple[bytes, bytes]] = Counter()
+        counted: dict[tuple[bytes, bytes], int] = {}
         layout = records.RECORD if self._idle_classes else records.RECORD_WITHOUT_QUALITY
-        unpack, update = layout.iter_unpack, counter.update
+        unpack = layout.iter_unpack
         for chunk in chunks:
-            update(unpack(chunk))
-            if len(counter) > MAX_DISTINCT:
-                self._drain(counter)
-        self._drain(counter)
+            count_elements(counted, unpack(chunk))
+            if len(counted) > MAX_DISTINCT:
+                self._drain(counted)
+        self._drain(counted)
 
     def _sockets(
-        self, counter: Counter[tuple[bytes, bytes]]
+        self, counted: dict[tuple[bytes, bytes], int]
     ) -> Iterator[tuple[bytes, int, Quality]]:
         """Yield each distinct socket, the number of such ones, and the sum of their samples."""
         counts: dict[bytes, int] = {}
         qualities: dict[bytes, Quality] = {}
         sample_of = self._samples.get
-        for (data, figures), count in counter.items():
+        for (data, figures), count in counted.items():
             counts[data] = counts.get(data, 0) + count
             quality = sample_of(figures)
             if quality is None:
@@ -184,8 +183,8 @@ class RecordFold:
         self._samples[figures] = quality
         return quality
 
-    def _drain(self, counter: Counter[tuple[bytes, bytes]]) -> None:
-        """Add the distinct records to the sums, and empty the Counter.
+    def _drain(self, counted: dict[tuple[bytes, bytes], int]) -> None:
+        """Add the distinct records to the sums, and empty their counts.
 
         With a crawler or many forks each record is distinct.
 
@@ -194,7 +193,7 @@ class RecordFold:
             ParseError: one is no record.
         """
         unpack, netns, numbers = records.SOCKET.unpack, self._netns, self.owners.numbers
-        for data, count, quality in self._sockets(counter):
+        for data, count, quality in self._sockets(counted):
             (
                 pid, where, cgroup, uid, kind, state, protocol, flags, local_port, remote_port,
                 bound, comm, address, recv, send, inode, started, limit, requests_or_device,
@@ -230,7 +229,7 @@ class RecordFold:
                 self._shared.setdefault(inode, (key, uid, recv, send, quality))
             else:
                 self._add(key, inode, uid, recv, send, quality, count)
-        counter.clear()
+        counted.clear()
 
     def _add_holder(self, netns: int, owner: int) -> None:
         self.holders.setdefault(netns, set()).update(self.owners.members(owner))

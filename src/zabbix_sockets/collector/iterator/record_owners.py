@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.model.light_library import partial
 from zabbix_sockets.model.owners import ROW_SECONDS, Owners
 from zabbix_sockets.model.snapshot import Process
 from zabbix_sockets.readers.bpf.records import (

@@ -9,7 +9,7 @@ accepted what.) The names themselves come with listeners alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from _collections_abc import Callable
 
 from zabbix_sockets.collector.iterator.record_owners import ProcessKey, RecordOwners
 from zabbix_sockets.collector.unix_sums import ListeningUnix, UnixSums

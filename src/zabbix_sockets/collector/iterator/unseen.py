@@ -13,8 +13,7 @@ queues and by the kernel's CurrEstab, and those being opened in other namespaces
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from _collections_abc import Callable, Iterable, Iterator
 
 from zabbix_sockets.collector.iterator.record_fold import RecordFold
 from zabbix_sockets.collector.row_fold import TableFold
@@ -24,6 +23,7 @@ from zabbix_sockets.collector.table_readers import TCP_TABLES, rows_of, tcp_rows
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.model.light_library import partial
 from zabbix_sockets.model.light_typing import Final
 from zabbix_sockets.model.snapshot import (
     INBOUND,

@@ -5,7 +5,7 @@ privileges are. A socket that was passed to another process, as by systemd's soc
 remains that of the cgroup in which it was made.
 """
 
-from collections.abc import Iterable, Iterator
+from _collections_abc import Iterable, Iterator
 
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.gaps import Gap

@@ -6,7 +6,7 @@ processes, they are the cgroups in which the sockets were made, which netlink te
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from _collections_abc import Iterable, Iterator
 from itertools import repeat
 from time import monotonic, time
 

@@ -9,8 +9,8 @@ sockets with a LISTENING_PORT are added one by one, with both.
 
 from __future__ import annotations
 
+from _collections_abc import Mapping
 from collections import Counter
-from collections.abc import Mapping
 from itertools import compress
 
 from zabbix_sockets.collector.directions import FIXED_PORT, LISTENING_PORT, OUTBOUND_PORT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from _collections_abc import Iterable
 
 from zabbix_sockets.collector.unix_sums import ListeningUnix, UnixSums
 from zabbix_sockets.model.owners import Owners

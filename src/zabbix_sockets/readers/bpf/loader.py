@@ -14,7 +14,7 @@ import os
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from _collections_abc import Sequence
 from types import TracebackType
 
 from zabbix_sockets.model.errors import SourceUnavailableError

@@ -9,7 +9,7 @@ caller isn't in, CAP_CHOWN.
 import ctypes
 import os
 import stat
-from collections.abc import Callable, Iterator
+from _collections_abc import Callable, Iterator
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, SocketsError, SourceUnavailableError

@@ -6,8 +6,8 @@ and each total as it is at that moment.
 
 import os
 import struct
+from _collections_abc import Collection, Iterator, Sequence
 from _socket import AF_INET, AF_INET6
-from collections.abc import Collection, Iterator, Sequence
 from time import monotonic_ns
 
 from zabbix_sockets.model.deadline import Deadline

@@ -9,7 +9,7 @@ of a file that is written to meanwhile is mostly readable; else it is a ParseErr
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from _collections_abc import Iterator
 
 from zabbix_sockets.model.errors import ParseError
 

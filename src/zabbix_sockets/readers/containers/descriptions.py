@@ -8,7 +8,7 @@ as the runtime has them: they are not safe to print.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from _collections_abc import Iterable, Iterator
 
 from zabbix_sockets.model.addresses import parse_address
 from zabbix_sockets.model.container_names import ContainerEntry, PublishedPorts

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from _collections_abc import Iterator
 from contextlib import contextmanager
 from time import monotonic, sleep, time
 

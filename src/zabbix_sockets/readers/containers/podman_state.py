@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from _collections_abc import Iterator
 
 from zabbix_sockets.model.container_names import ContainerEntry
 from zabbix_sockets.model.errors import ParseError

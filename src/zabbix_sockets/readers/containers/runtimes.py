@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from _collections_abc import Callable, Iterator
 from functools import cached_property
 
 from zabbix_sockets.model.container_names import (

@@ -6,12 +6,12 @@ Source: cgroups(7), fs/kernfs/mount.c. World-readable, unless /proc is mounted w
 from __future__ import annotations
 
 import os
+from _collections_abc import Iterable
 from collections import deque
-from collections.abc import Iterable
-from functools import lru_cache
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.light_library import lru_cache
 from zabbix_sockets.model.placement import Placement, choose_path, parse_path
 from zabbix_sockets.readers.proc.files import read_bytes
 

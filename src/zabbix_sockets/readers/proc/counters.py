@@ -9,7 +9,7 @@ from __future__ import annotations
 import _socket
 import os
 import time
-from collections.abc import Mapping
+from _collections_abc import Mapping
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.errors import ParseError

@@ -6,7 +6,7 @@ procfs: two system calls a process and one a descriptor.
 """
 
 import os
-from collections.abc import Iterable
+from _collections_abc import Iterable
 from errno import ENAMETOOLONG
 
 from zabbix_sockets.model.deadline import Deadline

@@ -5,7 +5,7 @@ process.
 """
 
 import os
-from collections.abc import Iterator
+from _collections_abc import Iterator
 from errno import EINVAL
 from functools import cached_property
 

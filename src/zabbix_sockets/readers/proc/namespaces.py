@@ -8,11 +8,11 @@ namespace by its number takes ptrace-read access, to enter it CAP_SYS_ADMIN; the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from _collections_abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 
 from zabbix_sockets.model import shortage
+from zabbix_sockets.model.light_library import lru_cache
 from zabbix_sockets.model.names import safe_name
 from zabbix_sockets.readers.proc.files import read_lines
 

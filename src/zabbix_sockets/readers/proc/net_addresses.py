@@ -6,7 +6,7 @@ net/ipv4/fib_trie.c (fib_trie_seq_show), net/ipv6/addrconf.c (if6_seq_show).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from _collections_abc import Iterable, Iterator
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.addresses import parse_address

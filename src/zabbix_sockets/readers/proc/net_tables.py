@@ -15,7 +15,7 @@ reader says so.
 import _socket
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from _collections_abc import Iterable, Iterator
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError

@@ -3,7 +3,7 @@
 Source: passwd(5). World-readable; a file longer than MAX_BYTES is not read.
 """
 
-from collections.abc import Iterator
+from _collections_abc import Iterator
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.light_typing import NamedTuple

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Callable
+from _collections_abc import Callable
 from errno import ENAMETOOLONG
 
 from zabbix_sockets.model import shortage

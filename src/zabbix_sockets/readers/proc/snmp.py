@@ -5,7 +5,7 @@ Source: proc(5), net/ipv4/proc.c, net/ipv6/proc.c. World-readable; they are the 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from _collections_abc import Collection
 
 from zabbix_sockets.model.errors import ParseError
 from zabbix_sockets.readers.proc.files import read_bytes

@@ -6,9 +6,9 @@ Source: include/uapi/linux/{netlink,inet_diag,tcp}.h.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from functools import cache
+from _collections_abc import Iterator
 
+from zabbix_sockets.model.light_library import cache
 from zabbix_sockets.readers.netlink import NLATTR, attributes
 
 MESSAGE_MIN = 16 + 72  # nlmsghdr, inet_diag_msg

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import _socket
 import struct
-from collections.abc import Iterator
-from functools import cache
+from _collections_abc import Iterator
 
+from zabbix_sockets.model.light_library import cache
 from zabbix_sockets.readers.sock_diag.attributes import MESSAGE_MIN
 from zabbix_sockets.readers.sock_diag.messages import decode_runs_of_both
 

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import _socket
 import struct
-from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from _collections_abc import Callable, Iterable, Iterator
 from itertools import groupby, repeat
-from operator import itemgetter
 
 from zabbix_sockets.model.errors import ParseError
+from zabbix_sockets.model.light_library import cache, itemgetter
 from zabbix_sockets.model.wire import (
     INODE,
     PROTOCOL_NUMBERS,

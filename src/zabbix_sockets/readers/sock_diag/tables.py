@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import _socket
 import os
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from _collections_abc import Callable, Iterable, Iterator
 from itertools import repeat
 
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
+from zabbix_sockets.model.light_library import partial
 from zabbix_sockets.model.light_typing import TypeVar
 from zabbix_sockets.model.wire import LISTENING_MASK, Drops, SocketRow, Table, TcpState, UnixRow
 from zabbix_sockets.readers.sock_diag.attributes import (

@@ -8,9 +8,9 @@ program inform_sockets writes the same layout.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
-from functools import cache
+from _collections_abc import Iterable
 
+from zabbix_sockets.model.light_library import cache
 from zabbix_sockets.model.socket import TcpInfo
 from zabbix_sockets.readers.sock_diag.attributes import (
     COOKIE_AT,

@@ -9,11 +9,11 @@ Source: sock_diag(7), include/uapi/linux/unix_diag.h and net/unix/diag.c.
 from __future__ import annotations
 
 import struct
+from _collections_abc import Iterator
 from _socket import AF_UNIX, SOCK_SEQPACKET, SOCK_STREAM
-from collections.abc import Iterator
-from functools import lru_cache
 
 from zabbix_sockets.model.errors import ParseError
+from zabbix_sockets.model.light_library import lru_cache
 from zabbix_sockets.model.wire import LISTENING_MASK, UNIX, TcpState, UnixRow
 from zabbix_sockets.readers.netlink import NLMSGHDR, aligned, attributes, encode_dump, is_end
 from zabbix_sockets.readers.sock_diag.messages import SOCK_DIAG_BY_FAMILY
