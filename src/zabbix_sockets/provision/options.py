@@ -128,10 +128,20 @@ class LoginOptions(NamedTuple):
     ] = None
 
 
+DEFAULT_API_SECONDS = 60.0
+DRY_RUN = Option(
+    "--dry-run", "change nothing, and print the changes that would be made", action="store_true"
+)
+API_TIMEOUT = Option(
+    "--timeout",
+    f"wait this long for each of the server's answers (default: {DEFAULT_API_SECONDS:g})",
+    "SECONDS",
+    seconds,
+)
 LOGIN = Section(
     "login", "Without these: ZABBIX_TOKEN, or ZABBIX_USER and ZABBIX_PASSWORD, or you are asked."
 )
-"""The title of LoginOptions in the help of each verb that has them."""
+"""Options of each verb that asks the API, and the title of LoginOptions in their help."""
 
 
 class ProvisionOptions(NamedTuple):
@@ -158,23 +168,8 @@ class ProvisionOptions(NamedTuple):
             action="store_true",
         ),
     ] = False
-    dry_run: Annotated[
-        bool,
-        Option(
-            "--dry-run",
-            "change nothing, and print the changes that would be made",
-            action="store_true",
-        ),
-    ] = False
-    timeout: Annotated[
-        float,
-        Option(
-            "--timeout",
-            "wait this long for each of the server's answers (default: 60)",
-            "SECONDS",
-            seconds,
-        ),
-    ] = 60.0
+    dry_run: Annotated[bool, DRY_RUN] = False
+    timeout: Annotated[float, API_TIMEOUT] = DEFAULT_API_SECONDS
 
 
 def desired_state(options: ProvisionOptions) -> DesiredState:

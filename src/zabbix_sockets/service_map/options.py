@@ -4,9 +4,16 @@ import ipaddress
 from typing import Annotated, NamedTuple, Optional
 
 from zabbix_sockets.model.errors import UsageError
-from zabbix_sockets.model.option import Option, Section, name, number, printable_name, seconds
+from zabbix_sockets.model.option import Option, Section, name, number, printable_name
 from zabbix_sockets.provision.frontend import Frontend, parse_frontend
-from zabbix_sockets.provision.options import LOGIN, LoginOptions, parse_host
+from zabbix_sockets.provision.options import (
+    API_TIMEOUT,
+    DEFAULT_API_SECONDS,
+    DRY_RUN,
+    LOGIN,
+    LoginOptions,
+    parse_host,
+)
 
 URL = "ZABBIX_URL"
 """The variable of the environment that has the frontend's address."""
@@ -190,23 +197,8 @@ class MapOptions(NamedTuple):
             choices=(MAP, DOT, JSON),
         ),
     ] = MAP
-    dry_run: Annotated[
-        bool,
-        Option(
-            "--dry-run",
-            "change nothing, and print the changes that would be made",
-            action="store_true",
-        ),
-    ] = False
-    timeout: Annotated[
-        float,
-        Option(
-            "--timeout",
-            "wait this long for each of the server's answers (default: 60)",
-            "SECONDS",
-            seconds,
-        ),
-    ] = 60.0
+    dry_run: Annotated[bool, DRY_RUN] = False
+    timeout: Annotated[float, API_TIMEOUT] = DEFAULT_API_SECONDS
 
 
 def check_options(options: MapOptions) -> None:
