@@ -113,23 +113,25 @@ def read_chunks(fd: int, size: int, deadline: Deadline) -> Iterator[memoryview |
     Raises:
         DeadlineError: the time is over.
         ParseError: it ended within a record.
-        OSError: the kernel's iterator failed.
+        OSError: the kernel's iterator failed (readv(2)).
     """
     partial = b""  # the beginning of a record
     piece = _KERNEL_BUFFER // size * size
-    pieces = 1
+    buffer, vector = _buffer(piece, 1)
     try:
         while True:
             deadline.check()
             try:
-                data = _read(fd, piece, pieces)
+                data = buffer[: os.readv(fd, vector)]
             except BlockingIOError:
                 continue  # a million files, and none was a socket
             if not data:
                 break
-            # Memory for 1 MB takes as long to get as a thousand records: only for many, and not
-            # for the last ones.
-            pieces = min(4 * pieces, _PIECES) if len(data) == piece * pieces else 1
+            # Memory for 1 MB takes as long to get as a thousand records: only for many, and not for
+            # the last ones. And it is got before others are given the records: whoever counts them
+            # keeps the interpreter's lock meanwhile, which reading does without.
+            pieces = min(4 * len(vector), _PIECES) if len(data) == len(buffer) else 1
+            buffer, vector = _buffer(piece, pieces)
             if not partial and not len(data) % size:
                 yield data
                 continue
@@ -143,19 +145,15 @@ def read_chunks(fd: int, size: int, deadline: Deadline) -> Iterator[memoryview |
         raise ParseError("BPF iterator", partial)
 
 
-def _read(fd: int, piece: int, pieces: int) -> memoryview:
-    """Return the bytes of one readv(2) of an iterator: up to *pieces* times *piece*.
+def _buffer(piece: int, pieces: int) -> tuple[memoryview, list[memoryview]]:
+    """Return a new buffer of *pieces* times *piece* bytes, and the list of its pieces, for readv.
 
     The kernel fills at most 32 KB at a time, whatever the buffer; but it goes on with the next
     one of a vector as long as each is filled. So one call, during which other threads run,
-    brings 1 MB if each buffer is as long as the records that 32 KB have room for.
-
-    Raises:
-        OSError: as readv(2). BlockingIOError: among a million files was no socket; read again.
+    brings 1 MB if each piece is as long as the records that 32 KB have room for.
     """
     buffer = memoryview(bytearray(piece * pieces))
-    vector = [buffer[at : at + piece] for at in range(0, len(buffer), piece)]
-    return buffer[: os.readv(fd, vector)]
+    return buffer, [buffer[at : at + piece] for at in range(0, len(buffer), piece)]
 
 
 class Processes:
