@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from zabbix_sockets.model.cgroup_paths import choose_path, is_lasting, parse_path, workload_name
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import SourceUnavailableError
 from zabbix_sockets.model.names import MAX_LENGTH
-from zabbix_sockets.model.placement import choose_path, is_lasting, parse_path, workload_name
 from zabbix_sockets.model.wire import Table
 from zabbix_sockets.readers.proc import counters, process
 from zabbix_sockets.readers.proc.cgroup import read_placement

@@ -2,7 +2,6 @@
 
 import os
 from _collections_abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
 from itertools import islice
 
 from zabbix_sockets.collector.places import SHORT_ID, Places, short_id
@@ -19,7 +18,7 @@ from zabbix_sockets.model.errors import (
 from zabbix_sockets.model.light_library import cache
 from zabbix_sockets.model.light_typing import NamedTuple, Optional, TypeVar
 from zabbix_sockets.model.names import UNNAMED, safe_name
-from zabbix_sockets.model.placement import Placement, is_lasting
+from zabbix_sockets.model.placement import Placement
 from zabbix_sockets.model.snapshot import (
     ALL_NETNS,
     OWN,
@@ -292,8 +291,11 @@ def _name(places: Places, found: FoundNamespace, placement: Placement) -> str:
 def _mount_name(path: str) -> str:
     """Return the safe name that somebody gave a namespace by its mount at *path*; empty: nobody."""
     folder, _, name = path.rpartition("/")
-    is_named = f"{folder}/" in _NAMED_BY_IP and is_lasting(name)
-    return safe_name(os.fsencode(name)) if is_named else ""
+    if f"{folder}/" not in _NAMED_BY_IP:
+        return ""
+    from zabbix_sockets.model.cgroup_paths import is_lasting  # noqa: PLC0415  # imports re
+
+    return safe_name(os.fsencode(name)) if is_lasting(name) else ""
 
 
 def in_fair_order(found: Iterable[FoundNamespace], seconds: float) -> list[FoundNamespace]:
@@ -309,6 +311,42 @@ def in_fair_order(found: Iterable[FoundNamespace], seconds: float) -> list[Found
 
 Single = TypeVar("Single")
 """A socket, as a reader of another namespace returns it."""
+
+
+class Visit:
+    """A visit to another namespace: a context manager of its readers and its ephemeral ports.
+
+    This thread is in it until the context ends, if it could be entered; else the ports are None. To
+    begin the context raises SourceUnavailableError if the namespace is gone, or the caller may not
+    look into it.
+    """
+
+    def __init__(self, visitor: "Visitor", found: FoundNamespace, pid: Optional[int]) -> None:
+        self._visitor = visitor
+        self._found = found
+        self._pid = pid
+        self._stay: Optional[netns.Stay] = None
+        self._plan: Optional[Plan] = None
+
+    def __enter__(self) -> tuple[Plan, Optional[PortRange]]:
+        self._stay = self._visitor.enter(self._found, self._pid)
+        try:
+            self._plan, ports = self._visitor.readers(self._pid, self._stay)
+        except BaseException:
+            self._end()
+            raise
+        return self._plan, ports
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        try:
+            if self._plan:
+                self._plan.__exit__()
+        finally:
+            if self._stay:
+                self._stay.leave()
 
 
 class Visitor:
@@ -329,28 +367,12 @@ class Visitor:
         self._visibility = visibility
         self._wants_netlink = netlink
 
-    @contextmanager
-    def plan(
-        self, found: FoundNamespace, pid: Optional[int]
-    ) -> Iterator[tuple[Plan, Optional[PortRange]]]:
-        """Enter a namespace if possible; yield its readers and its ephemeral ports.
+    def plan(self, found: FoundNamespace, pid: Optional[int]) -> "Visit":
+        """Return a visit to a namespace.
 
-        This thread is in it until the context ends, if it could be entered. *pid* is a process in
-        it; None: it is entered where it is mounted. The ports are None where it can't be entered.
-
-        Raises:
-            SourceUnavailableError: it is gone, or the caller may not look into it.
+        *pid* is a process in it; None: it is entered where it is mounted.
         """
-        with ExitStack() as stack:
-            if pid is None:
-                if not (self.may_enter and self._enter(found.path, stack)):
-                    raise SourceUnavailableError("to enter it takes CAP_SYS_ADMIN")
-                plan, ports = self._inside("thread-self", self._wants_netlink)
-            else:
-                wanted = self._wants_netlink and self.may_enter
-                entered = wanted and self._enter(f"{self._proc}/{pid}/ns/net", stack)
-                plan, ports = self._inside(str(pid), entered)
-            yield stack.enter_context(plan), ports
+        return Visit(self, found, pid)
 
     def visited(
         self,
@@ -376,31 +398,36 @@ class Visitor:
             return []
         raise SourceUnavailableError(f"{shown}: {refusal}")
 
-    def _inside(self, pid: str, netlink: bool) -> tuple[Plan, Optional[PortRange]]:
-        """Return the readers and the ephemeral ports of a namespace.
+    def enter(self, found: FoundNamespace, pid: Optional[int]) -> Optional[netns.Stay]:
+        """Enter a namespace if that is allowed and of use; None if not.
 
-        With *netlink* this thread is in it; without, the ports are None.
+        Raises:
+            SourceUnavailableError: the namespace is gone, or can't be looked into but by entering.
         """
-        procnet = ProcTables(f"{self._proc}/{pid}/net")
-        if not netlink:
+        stay = None
+        wanted = pid is None or self._wants_netlink
+        if wanted and self.may_enter:
+            path = found.path if pid is None else f"{self._proc}/{pid}/ns/net"
+            try:
+                stay = netns.Stay(path)
+            except PermissionError:
+                pass  # not even root may inspect each process
+            except OSError as error:
+                raise SourceUnavailableError("the network namespace is gone") from error
+        if pid is None and not stay:
+            raise SourceUnavailableError("to enter it takes CAP_SYS_ADMIN")
+        return stay
+
+    def readers(
+        self, pid: Optional[int], stay: Optional[netns.Stay]
+    ) -> tuple[Plan, Optional[PortRange]]:
+        """Return the readers and the ephemeral ports of a namespace; None if it isn't entered."""
+        inside = "thread-self" if pid is None else str(pid)
+        procnet = ProcTables(f"{self._proc}/{inside}/net")
+        if not (stay and self._wants_netlink):
             return Plan(self._visibility, TableReaders(procnet)), None
         readers = TableReaders(procnet, NetlinkTables(stays=False))
         return Plan(self._visibility, readers), read_port_range(self._proc)
-
-    @staticmethod
-    def _enter(path: str, stack: ExitStack) -> bool:
-        """Enter a namespace until *stack* is closed; return whether that is allowed.
-
-        Raises:
-            SourceUnavailableError: the namespace is gone.
-        """
-        try:
-            stack.enter_context(netns.entered(path))
-        except PermissionError:
-            return False  # not even root may inspect each process
-        except OSError as error:
-            raise SourceUnavailableError("the network namespace is gone") from error
-        return True
 
     def unused(self, pid: Optional[int]) -> frozenset[str]:
         """Return the names of the empty tables of the namespace that plan() has for *pid*."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
 
 from zabbix_sockets.collector.call_context import CallContext
+from zabbix_sockets.model.light_library import cached_property
 from zabbix_sockets.model.names import safe_name
-from zabbix_sockets.model.placement import Container, Placement, parse_path
+from zabbix_sockets.model.placement import Container, Placement
 from zabbix_sockets.model.snapshot import ROOT_CGROUP, Process
 from zabbix_sockets.readers.proc.cgroup import CgroupTree, read_placement
 from zabbix_sockets.readers.proc.mounts import Mounts
@@ -71,6 +71,8 @@ class Places:
     def of_cgroup(self, number: int) -> Placement | None:
         """Return the unit and the container of the cgroup v2 with an id; None if it isn't found."""
         if number not in self._by_number:
+            from zabbix_sockets.model.cgroup_paths import parse_path  # noqa: PLC0415  # imports re
+
             path = self._tree.path(number) if self._tree else None
             self._by_number[number] = None if path is None else parse_path(path)
         return self._by_number[number]

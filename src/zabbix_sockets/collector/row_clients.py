@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from _collections_abc import Iterable
-from collections import Counter
 from itertools import repeat
 
 from zabbix_sockets.collector.directions import Directions
@@ -11,6 +10,7 @@ from zabbix_sockets.collector.row_fold import TableFold
 from zabbix_sockets.collector.sums import MAX_DISTINCT
 from zabbix_sockets.model.addresses import unmapped
 from zabbix_sockets.model.clients import Clients, ClientSums
+from zabbix_sockets.model.light_library import count_elements
 from zabbix_sockets.model.quality import Quality
 from zabbix_sockets.model.snapshot import DeviceName, Snapshot
 from zabbix_sockets.model.wire import (
@@ -43,34 +43,35 @@ class RowClients:
         self._table = table
         self._encoding = encoding
         self._directions = directions
-        self._counter: Counter[tuple[int, AddressToken, int, AddressToken]] = Counter()
+        self._counted: dict[tuple[int, AddressToken, int, AddressToken], int] = {}
         self._sums: ClientSums[RowEnd] = ClientSums()
 
     def add(self, rows: Iterable[SocketRow]) -> None:
         """Count the established connections among *rows*, whatever their direction."""
-        self._counter.update(
+        established = (
             (port, local, device, remote)
             for state, port, _, local, remote, device, *_ in rows
             if state == _ESTABLISHED
         )
+        count_elements(self._counted, established)
 
     def settle(self) -> None:
         """Give the connections to their listeners, if many distinct ones wait for that."""
-        if len(self._counter) > MAX_DISTINCT:
+        if len(self._counted) > MAX_DISTINCT:
             self._drain()
 
     def _drain(self) -> None:
-        """Give the connections to their listeners, and empty the Counter."""
+        """Give the connections to their listeners, and forget them here."""
         decode = self._encoding.address
         found: dict[RowEnd, Clients | None] = {}
-        for (port, local, device, remote), count in self._counter.items():
+        for (port, local, device, remote), count in self._counted.items():
             end = port, local, device
             if end not in found:
                 found[end] = self._clients_of(*end)
             clients = found[end]
             if clients is not None:
                 clients.add(unmapped(decode(remote)), count)
-        self._counter.clear()
+        self._counted.clear()
         self._sums.trim()
 
     def _clients_of(self, port: int, local: AddressToken, device: int) -> Clients | None:

@@ -16,7 +16,8 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from zabbix_sockets.host.path_resolution import END, FOLDER, LINK, steps
-from zabbix_sockets.model.placement import Container, Placement, choose_path, parse_path
+from zabbix_sockets.model.cgroup_paths import choose_path, parse_path
+from zabbix_sockets.model.placement import Container, Placement
 from zabbix_sockets.readers.proc.files import read_bytes
 from zabbix_sockets.readers.proc.process import parse_status
 

@@ -12,8 +12,8 @@ import re
 from _collections_abc import Iterable
 
 from zabbix_sockets.model.addresses import IPV4_LENGTH, format_address, parse_address
+from zabbix_sockets.model.cgroup_paths import workload_name
 from zabbix_sockets.model.light_typing import NamedTuple
-from zabbix_sockets.model.placement import workload_name
 
 NAMES_FOLDER = "/run/zabbix-sockets-names"
 """The folder of the file, root's; the agent's group may read it, and root's other files in it are

@@ -1,7 +1,5 @@
 """A host with several network namespaces, of files and a netlink made by hand."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +40,26 @@ class Host:
         self.scripts: dict[Table, list[list[Step]]] = {TCP: [[]]}
         self.tables = FakeTables(self.scripts)
         self.entered: list[str] = []
+        self.inside = 0
         self.refused: dict[str, Exception] = {}
         self.deadline = Deadline(600)
         for name in ("tcp", "tcp6", "udp", "udp6", "unix"):
             (root / "net" / name).write_text("titles\n")
 
-        @contextmanager
-        def entered(path: str) -> Iterator[None]:
-            if path in self.refused:
-                raise self.refused[path]
-            self.entered.append(path)
-            yield
+        class Stay:
+            """A stay that is noted, with its end."""
 
-        monkeypatch.setattr("zabbix_sockets.readers.proc.namespaces.entered", entered)
+            def __init__(self, path: str) -> None:
+                if path in host.refused:
+                    raise host.refused[path]
+                host.entered.append(path)
+                host.inside += 1
+
+            def leave(self) -> None:
+                host.inside -= 1
+
+        host = self
+        monkeypatch.setattr("zabbix_sockets.readers.proc.namespaces.Stay", Stay)
         monkeypatch.setattr("zabbix_sockets.collector.namespaces.NetlinkTables", maker(self.tables))
 
     def add_netns(self, name: str, *pids: int, secret: bool = False) -> Path:
@@ -74,6 +79,7 @@ class Host:
         plan = Plan(visibility, readers)
         asked = Query(proc=str(self.proc), **query)
         TableCollection(plan, asked, CallContext(str(self.proc), self.deadline), snapshot).collect()
+        assert not self.inside
         return snapshot
 
     def path(self, pid: int) -> str:

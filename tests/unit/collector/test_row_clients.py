@@ -149,5 +149,5 @@ def test_batches_are_settled_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     for at in range(100):
         folded.fold.add([folded.row("192.0.2.1", f"198.51.100.{at}", 2 + at)])
         assert folded.fold._clients
-        assert len(folded.fold._clients._counter) <= 10
+        assert len(folded.fold._clients._counted) <= 10
     assert folded.clients()["0.0.0.0:80"][0] == 100

@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 from _collections_abc import Iterable
 from _socket import AF_INET, AF_INET6
-from collections import Counter
 
 from zabbix_sockets.collector.directions import Directions, DirectionsByTable
 from zabbix_sockets.collector.iterator.record_fold import ENCODING
@@ -22,6 +21,7 @@ from zabbix_sockets.model.addresses import IPV4_LENGTH, unmapped
 from zabbix_sockets.model.clients import Clients, ClientSums, ListenerEndpoint
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.model.light_library import count_elements
 from zabbix_sockets.model.snapshot import DeviceName, ListenerSocket, Snapshot
 from zabbix_sockets.model.wire import (
     INODE,
@@ -115,18 +115,18 @@ class RecordClients:
         Raises:
             DeadlineError, OSError, ParseError: as read_chunks().
         """
-        counter: Counter[tuple[bytes]] = Counter()
+        counted: dict[tuple[bytes], int] = {}
         for chunk in read_chunks(fd, CLIENT.size, deadline):
-            counter.update(_UNDECODED.iter_unpack(chunk))
-            if len(counter) > MAX_DISTINCT:
-                self._drain(counter)
-        self._drain(counter)
+            count_elements(counted, _UNDECODED.iter_unpack(chunk))
+            if len(counted) > MAX_DISTINCT:
+                self._drain(counted)
+        self._drain(counted)
 
-    def _drain(self, counter: Counter[tuple[bytes]]) -> None:
-        """Give the connections to their listeners, and empty the Counter."""
+    def _drain(self, counted: dict[tuple[bytes], int]) -> None:
+        """Give the connections to their listeners, and empty *counted*."""
         shared = self._shared
         last, flags, clients = b"", 0, None
-        for (data,), count in counter.items():
+        for (data,), count in counted.items():
             end = data[:_INODE_AT]
             if end != last:  # one process's sockets come together
                 last, flags, clients = end, end[_FLAGS_AT], self._clients_of(end)
@@ -142,7 +142,7 @@ class RecordClients:
                 clients.add(unmapped(data[_ADDRESS_AT:]), count)
             else:
                 clients.add(data[_ADDRESS_AT : _ADDRESS_AT + IPV4_LENGTH], count)
-        counter.clear()
+        counted.clear()
         self.sums.trim()
 
     def _clients_of(self, end: bytes) -> Clients | None:

@@ -1,19 +1,19 @@
 """Sums over the records of TCP sockets without a file, such as those in TIME_WAIT.
 
-Equal sockets give equal bytes, so a Counter counts them undecoded, as they come. They are all of
+Equal sockets give equal bytes, so they are counted undecoded, as they come. They are all of
 the caller's own network namespace, and nobody's.
 """
 
 from __future__ import annotations
 
 from _socket import AF_INET, AF_INET6
-from collections import Counter
 
 from zabbix_sockets.collector.directions import DirectionsByTable
 from zabbix_sockets.collector.iterator.record_fold import ENCODING
 from zabbix_sockets.collector.sums import MAX_DISTINCT, MAX_ENDPOINTS, Sums
 from zabbix_sockets.model.addresses import IPV4_LENGTH, unmapped
 from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.light_library import count_elements
 from zabbix_sockets.model.snapshot import (
     NOBODY,
     OUTBOUND,
@@ -59,24 +59,24 @@ class MinisockFold:
         Raises:
             DeadlineError, OSError, ParseError: as read_chunks(); what was read by then is added.
         """
-        counter: Counter[tuple[bytes]] = Counter()
-        unpack, update = MINISOCK_BYTES.iter_unpack, counter.update
+        counted: dict[tuple[bytes], int] = {}
+        unpack = MINISOCK_BYTES.iter_unpack
         try:
             for chunk in read_chunks(fd, MINISOCK.size, deadline):
-                update(unpack(chunk))
-                if len(counter) > MAX_DISTINCT:
-                    self._drain(counter)
+                count_elements(counted, unpack(chunk))
+                if len(counted) > MAX_DISTINCT:
+                    self._drain(counted)
         finally:
-            self._drain(counter)
+            self._drain(counted)
 
-    def _drain(self, counter: Counter[tuple[bytes]]) -> None:
-        """Add the distinct records to the sums, and empty the Counter."""
+    def _drain(self, counted: dict[tuple[bytes], int]) -> None:
+        """Add the distinct records to the sums, and empty *counted*."""
         unpack, add, states = MINISOCK.unpack, self._sums.add, self._states
-        for (data,), count in counter.items():
+        for (data,), count in counted.items():
             kind, state, *fields = unpack(data)
             if states >> state & 1:
                 add((NOBODY, kind, state, *fields), _UID, count)
-        counter.clear()
+        counted.clear()
 
     def move(self, snapshot: Snapshot, device_name: DeviceName) -> None:
         """Move the sums to the Snapshot, which has the listeners of all sources by then.

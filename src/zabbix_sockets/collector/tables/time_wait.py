@@ -1,16 +1,15 @@
 """Sums over sockets in TIME_WAIT, of which netlink's messages are counted undecoded.
 
 A proxy has a hundred thousand of them, and no process holds one. Of the two endpoints of each one
-is left out that is distinct for each socket: a Counter counts the other one, which is decoded once
-for all equal ones. What the local port tells of the direction (Directions.by_port()) decides which
-one: with a FIXED_PORT the local endpoint is counted, with an OUTBOUND_PORT the remote one. The few
+is left out that is distinct for each socket: the other one is counted, which is decoded once for
+all equal ones. What the local port tells of the direction (Directions.by_port()) decides which one:
+with a FIXED_PORT the local endpoint is counted, with an OUTBOUND_PORT the remote one. The few
 sockets with a LISTENING_PORT are added one by one, with both.
 """
 
 from __future__ import annotations
 
 from _collections_abc import Mapping
-from collections import Counter
 from itertools import compress
 
 from zabbix_sockets.collector.directions import FIXED_PORT, LISTENING_PORT, OUTBOUND_PORT
@@ -20,6 +19,7 @@ from zabbix_sockets.collector.sums import MAX_DISTINCT
 from zabbix_sockets.collector.table_readers import time_wait_endpoints
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
+from zabbix_sockets.model.light_library import count_elements
 from zabbix_sockets.model.snapshot import NOBODY, OUTBOUND
 from zabbix_sockets.model.wire import TcpState
 from zabbix_sockets.readers.proc.counters import count_time_wait
@@ -92,18 +92,19 @@ class TimeWaitFold:
         self._fold = fold
         self._ephemeral = fold.directions.ephemeral
         self._by_port = fold.directions.by_port()
-        self._local: Counter[tuple[LocalEndpoint, int]] = Counter()
-        self._remote: Counter[tuple[bytes]] = Counter()
+        self._local: dict[tuple[LocalEndpoint, int], int] = {}
+        self._remote: dict[tuple[bytes], int] = {}
 
     def add(self, endpoints: Endpoints) -> None:
         """Count the sockets with these endpoints."""
         told = bytes(map(self._by_port.__getitem__, endpoints.local_ports()))
         if OUTBOUND_PORT in told:
-            self._remote.update(compress(endpoints.remote(), told.translate(_IS_OUTBOUND)))
+            of_outbound = compress(endpoints.remote(), told.translate(_IS_OUTBOUND))
+            count_elements(self._remote, of_outbound)
         if FIXED_PORT in told:
             ephemeral = map(self._ephemeral.__getitem__, endpoints.remote_ports())
             pairs = zip(endpoints.local(), ephemeral)
-            self._local.update(compress(pairs, told.translate(_IS_FIXED)))
+            count_elements(self._local, compress(pairs, told.translate(_IS_FIXED)))
         if LISTENING_PORT in told:
             for both in compress(endpoints.both(), told.translate(_IS_LISTENING)):
                 self._add_both(both)

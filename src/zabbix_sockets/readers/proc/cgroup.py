@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 from _collections_abc import Iterable
-from collections import deque
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.light_library import lru_cache
-from zabbix_sockets.model.placement import Placement, choose_path, parse_path
+from zabbix_sockets.model.light_library import deque, lru_cache
+from zabbix_sockets.model.placement import Placement
 from zabbix_sockets.readers.proc.files import read_bytes
 
 MAX_DIRECTORIES = 20_000
@@ -38,6 +37,8 @@ def read_placement(proc: str, pid: int) -> Placement | None:
 @lru_cache(64)
 def _placement_of(data: bytes) -> Placement:
     """Return the unit and container by the bytes of /proc/PID/cgroup, which processes share."""
+    from zabbix_sockets.model.cgroup_paths import choose_path, parse_path  # noqa: PLC0415  # imports re
+
     return parse_path(choose_path(data))
 
 

@@ -7,11 +7,11 @@ process.
 import os
 from _collections_abc import Iterator
 from errno import EINVAL
-from functools import cached_property
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError
+from zabbix_sockets.model.light_library import cached_property
 from zabbix_sockets.model.light_typing import NamedTuple, Optional
 
 _FIELDS = 5  # before the options: ID, parent, device, root, mount point

@@ -8,8 +8,7 @@ namespace by its number takes ptrace-read access, to enter it CAP_SYS_ADMIN; the
 from __future__ import annotations
 
 import os
-from _collections_abc import Callable, Iterator
-from contextlib import contextmanager
+from _collections_abc import Callable
 
 from zabbix_sockets.model import shortage
 from zabbix_sockets.model.light_library import lru_cache
@@ -45,28 +44,33 @@ def read_number(proc: str, pid: str) -> int | None:
         return None
 
 
-@contextmanager
-def entered(path: str) -> Iterator[None]:
-    """Have this thread in the network namespace of the file *path* until the block ends.
+class Stay:
+    """The stay of this thread in the network namespace of the file *path*, until it is left.
 
     *path* is such as /proc/PID/ns/net, or a mount of one.
 
     Raises:
         OSError: the file is gone, or this process lacks CAP_SYS_ADMIN.
     """
-    target = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+    def __init__(self, path: str) -> None:
+        target = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            _setns(target)
+            self._own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             try:
-                yield
-            finally:
-                _setns(own)
+                _setns(target)
+            except BaseException:
+                os.close(self._own)
+                raise
         finally:
-            os.close(own)
-    finally:
-        os.close(target)
+            os.close(target)
+
+    def leave(self) -> None:
+        """Have the thread in the namespace again where it was before."""
+        try:
+            _setns(self._own)
+        finally:
+            os.close(self._own)
 
 
 def _setns(fd: int) -> None:

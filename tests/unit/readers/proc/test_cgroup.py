@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from zabbix_sockets.model.cgroup_paths import choose_path, parse_path
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.placement import Container, Placement, choose_path, parse_path
+from zabbix_sockets.model.placement import Container, Placement
 from zabbix_sockets.readers.proc import cgroup
 from zabbix_sockets.readers.proc.cgroup import CgroupTree, read_placement
 from zabbix_sockets.readers.proc.mounts import Mounts

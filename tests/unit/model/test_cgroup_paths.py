@@ -6,13 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zabbix_sockets.model.placement import (
-    Container,
-    Placement,
-    choose_path,
-    is_lasting,
-    parse_path,
-)
+from zabbix_sockets.model.cgroup_paths import choose_path, is_lasting, parse_path
+from zabbix_sockets.model.placement import Container, Placement
 
 ID = "3f4e1c0b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f00f"
 OTHER = "b7" * 32

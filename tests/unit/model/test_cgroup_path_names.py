@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zabbix_sockets.model.placement import is_lasting, workload_name
+from zabbix_sockets.model.cgroup_paths import is_lasting, workload_name
 
 ID = "3f4e1c0b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f00f"
 UID = "9b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0"
