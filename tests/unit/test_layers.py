@@ -65,6 +65,7 @@ BY_ITERATOR = (
     "zabbix_sockets.collector.collect",
     "zabbix_sockets.collector.iterator.collection",
 )
+BY_TABLES = "zabbix_sockets.collector.tables.collection"
 # What only hosts with a configuration file need, or with other namespaces if BPF is the source.
 RULES = {
     "zabbix_sockets.configuration",
@@ -244,10 +245,15 @@ def test_agent_pays_only_for_what_it_needs(command: tuple[str, ...]) -> None:
     if not os.path.exists(CONFIG):
         assert not RULES & loaded
     assert ("argparse" in loaded) == ("--help" in command)
-    if "--help" not in command:
-        assert not (TYPING | LIBRARY) & loaded
-    if "get" not in command:
-        assert not NAMESPACES & loaded
+    if "get" not in command:  # a process that is called as long as comm is one of those for re
+        assert not (NAMESPACES | TYPING | LIBRARY) & loaded
+
+
+def test_tables_need_no_slow_module() -> None:
+    """Whoever reads the tables, and looks for other namespaces, pays for none of the library's."""
+    loaded = loaded_by("-c", f"{IMPORTED_BY_ITERATOR}; import {BY_TABLES}")
+    assert BY_TABLES in loaded
+    assert not (SLOW | TYPING | LIBRARY) & loaded
 
 
 @pytest.mark.parametrize(
@@ -255,6 +261,8 @@ def test_agent_pays_only_for_what_it_needs(command: tuple[str, ...]) -> None:
     [
         ("typing", {"model.light_typing", "model.light_library"}),
         ("collections.abc", set()),
+        ("functools", {"model.light_library"}),
+        ("collections", {"model.light_library"}),
         ("operator", {"model.light_library"}),
     ],
 )

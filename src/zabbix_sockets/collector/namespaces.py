@@ -316,9 +316,12 @@ Single = TypeVar("Single")
 class Visit:
     """A visit to another namespace: a context manager of its readers and its ephemeral ports.
 
-    This thread is in it until the context ends, if it could be entered; else the ports are None. To
-    begin the context raises SourceUnavailableError if the namespace is gone, or the caller may not
-    look into it.
+    This thread is in it until the context ends, if it could be entered. The ports are None unless
+    it is read by netlink, from inside.
+
+    Raises:
+        SourceUnavailableError: where the context begins: the namespace is gone, or the caller may
+            not look into it.
     """
 
     def __init__(self, visitor: "Visitor", found: FoundNamespace, pid: Optional[int]) -> None:
@@ -421,7 +424,10 @@ class Visitor:
     def readers(
         self, pid: Optional[int], stay: Optional[netns.Stay]
     ) -> tuple[Plan, Optional[PortRange]]:
-        """Return the readers and the ephemeral ports of a namespace; None if it isn't entered."""
+        """Return the readers and the ephemeral ports of a namespace.
+
+        The ports are None unless it is read by netlink, from inside.
+        """
         inside = "thread-self" if pid is None else str(pid)
         procnet = ProcTables(f"{self._proc}/{inside}/net")
         if not (stay and self._wants_netlink):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from _collections_abc import Callable, Iterator
-from collections import Counter
 
 from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.namespaces import FoundNamespace, Visitor, with_own
@@ -17,6 +16,7 @@ from zabbix_sockets.collector.single import (
 from zabbix_sockets.collector.sources import Plan, choose
 from zabbix_sockets.collector.table_readers import unix_rows
 from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.light_library import count_elements
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import ALL_NETNS, INBOUND, OUTBOUND, OWN, UNKNOWN, Query
 from zabbix_sockets.model.socket import UnixEnd, UnixSocket
@@ -135,10 +135,12 @@ def _with_accept_queues(rows: list[UnixRow]) -> list[UnixRow]:
 
     It has as many connections as there are sockets without an inode that bear the name.
     """
-    waiting = Counter(row[3] for row in rows if not row[2])
-    listening = Counter(row[3] for row in rows if row[1] == _LISTEN)
+    waiting: dict[bytes, int] = {}
+    listening: dict[bytes, int] = {}
+    count_elements(waiting, (row[3] for row in rows if not row[2]))
+    count_elements(listening, (row[3] for row in rows if row[1] == _LISTEN))
     return [
-        (*row[:6], waiting[row[3]], *row[7:])
+        (*row[:6], waiting.get(row[3], 0), *row[7:])
         if row[1] == _LISTEN and listening[row[3]] == 1
         else row
         for row in rows

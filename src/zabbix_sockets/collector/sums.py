@@ -19,7 +19,7 @@ without their endpoints. The kernel's tables are in the order of a hash, so a co
 frequent in a table is among its first rows, too."""
 
 MAX_DISTINCT = 16_384
-"""The number of distinct records, rows or ends in a Counter before it is emptied into sums."""
+"""The number of distinct records, rows or ends that are counted before they become sums."""
 
 MAX_REMOTES = 500
 """The number of distinct keys with a remote address (add_with_remote) of each owner."""

@@ -1,7 +1,7 @@
 """The read that an agent's call begins before it knows what else it is asked.
 
 The kernel's iteration over all sockets takes a call longest. It is the same for nearly all
-questions, so it begins as soon as the process has begun, and the parser, typing and all that makes
+questions, so it begins as soon as the process has begun, and the parser and all that makes
 documents are imported meanwhile. What is read is dropped if the options need something else.
 """
 

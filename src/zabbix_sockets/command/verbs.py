@@ -1,8 +1,7 @@
 """The verbs: the summary of each, its options, and its function.
 
-Two parsers use them, of which the one here knows agents' plain calls alone: to import argparse, and
-with it typing, re and locale, takes milliseconds. The modules of a verb for people are imported for
-that verb.
+Two parsers use them, of which the one here knows agents' plain calls alone: argparse, and what
+comes with it, takes milliseconds. The modules of a verb for people are imported for that verb.
 """
 
 from _collections_abc import Callable
@@ -88,9 +87,9 @@ def filled(options: Any, given: dict[str, Any]) -> Any:
 def parse_plain(arguments: list[str]) -> Optional[Request]:
     """Return the request of an agent's plain call, such as `get --timeout 2 -- process`.
 
-    Plain is a call of which there is no doubt: options that exist, each with a value that doesn't
-    look like an option, and then the parameters. None for all other calls, wrong ones included:
-    arguments.parse() is for these.
+    Plain is a call of which there is no doubt: options that exist, with their values behind a "="
+    or as the next word, if that doesn't begin with "-"; then the parameters. None for all other
+    calls, wrong ones included: arguments.parse() is for these.
     """
     verb, *words = arguments or [""]
     if verb not in FOR_AGENT:
@@ -105,7 +104,7 @@ def parse_plain(arguments: list[str]) -> Optional[Request]:
 
 
 class _Known(NamedTuple):
-    """The options of a verb.
+    """The options of an agent's verb, which has none with nargs or either.
 
     Attributes:
         valued: those with a value, by flag: the field's name, and the option.
@@ -123,10 +122,12 @@ class _Known(NamedTuple):
             if inner:
                 self.add(inner)
             for option in described:
+                assert not option.nargs
+                assert not option.either
                 if not option.flag:
                     must = name not in options._field_defaults  # type: ignore[attr-defined]
                     self.parameters.append((name, option, must))
-                elif option.action == "store" and not option.nargs:
+                elif option.action == "store":
                     self.valued[option.flag] = name, option
                 elif option.action in _FIXED:
                     self.fixed[option.flag] = name, _FIXED[option.action]

@@ -22,12 +22,18 @@ __all__ = [
 
 TYPE_CHECKING = False  # as in light_typing
 if TYPE_CHECKING:
+    import functools
     from collections import deque
-    from functools import cache, cached_property, lru_cache, partial
+    from functools import cache, cached_property, partial
     from operator import itemgetter
     from typing import TypeVar
 
     _Element = TypeVar("_Element")
+
+    def lru_cache(
+        maxsize: int,
+    ) -> Callable[[Callable[..., _Element]], "functools._lru_cache_wrapper[_Element]"]:
+        """Return the decorator for a memory of the *maxsize* results that were used last."""
 
     def count_elements(counts: dict[_Element, int], elements: Iterable[_Element]) -> None:
         """Add to *counts* how often each of the elements comes, as Counter.update() does."""
@@ -50,21 +56,25 @@ else:
 
         def __init__(self, function: Callable[[object], object]) -> None:
             self._function = function
+            self._name = ""
             self.__doc__ = function.__doc__
+
+        def __set_name__(self, _owner: type, name: str) -> None:
+            self._name = name
 
         def __get__(self, instance: object, _owner: "type | None" = None) -> object:
             if instance is None:
                 return self
             value = self._function(instance)
-            instance.__dict__[self._function.__name__] = value  # this is found first
+            instance.__dict__[self._name] = value  # found before this property from now on
             return value
 
     def _remembering(
         function: Callable[..., object], maxsize: "int | None"
     ) -> Callable[..., object]:
-        made = _lru_cache_wrapper(function, maxsize, False, tuple)
+        made = _lru_cache_wrapper(function, maxsize, False, lambda *each: each)
         for name in ("__module__", "__name__", "__qualname__", "__doc__"):
-            if hasattr(function, name):  # a partial has but the last
+            if hasattr(function, name):  # a partial lacks some
                 setattr(made, name, getattr(function, name))
         made.__wrapped__ = function
         return made

@@ -38,9 +38,9 @@ class Host:
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.proc = ProcTree(root)
         self.scripts: dict[Table, list[list[Step]]] = {TCP: [[]]}
-        self.tables = FakeTables(self.scripts)
         self.entered: list[str] = []
         self.inside = 0
+        self.closed_inside: list[int] = []
         self.refused: dict[str, Exception] = {}
         self.deadline = Deadline(600)
         for name in ("tcp", "tcp6", "udp", "udp6", "unix"):
@@ -58,7 +58,16 @@ class Host:
             def leave(self) -> None:
                 host.inside -= 1
 
+        class Tables(FakeTables):
+            """Tables that note from where they are closed."""
+
+            def close(self) -> None:
+                """Note it."""
+                super().close()
+                host.closed_inside.append(host.inside)
+
         host = self
+        self.tables = Tables(self.scripts)
         monkeypatch.setattr("zabbix_sockets.readers.proc.namespaces.Stay", Stay)
         monkeypatch.setattr("zabbix_sockets.collector.namespaces.NetlinkTables", maker(self.tables))
 

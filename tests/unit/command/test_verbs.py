@@ -62,7 +62,9 @@ def test_as_argparse() -> None:
 )
 def test_what_agents_ask(call: list[str]) -> None:
     """The calls of the UserParameters are plain ones, and so are they with options."""
-    assert parse_plain(call)
+    plain = parse_plain(call)
+    assert plain
+    assert plain == arguments.parse(call)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,14 @@ def test_each_field_reaches_its_expression() -> None:
         assert [name == "found" for name in names] == [other == field for other in EACH]
 
 
+def test_what_has_no_name_is_matched_by_nothing() -> None:
+    """What stands for no unit or no container is empty for an expression."""
+    nowhere = Process(1, "a", unit="(no unit)", container="(host)")
+    for field in ("unit", "container"):
+        assert by_rules([make_rule("found", {field: "."})]).names_of([nowhere]) == ["a"]
+        assert by_rules([make_rule("found", {field: "^$"})]).names_of([nowhere]) == ["found"]
+
+
 def test_needs() -> None:
     """What the rules look at is needed, and the uid, by which names are bounded."""
     assert by_rules([KAFKA]).needs == {"command", "uid"}

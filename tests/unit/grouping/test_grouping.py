@@ -40,6 +40,7 @@ def test_nobody_has_no_group() -> None:
     """Sockets without a known owner belong to no group."""
     groups = Groups(snapshot_of(processes("nginx")), BY_PROCESS)
     assert groups.of(NOBODY) == groups.of(UNOWNED) == groups.of(77) == ()
+    assert groups.of_connected(77) == ()
 
 
 def test_other_grouping() -> None:

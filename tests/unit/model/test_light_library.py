@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections import Counter
+from collections import Counter, deque
 
 import pytest
 
@@ -15,6 +15,7 @@ def test_same_classes() -> None:
     """Two are the same, and what the decorators return is of the same class."""
     assert light_library.partial is functools.partial
     assert light_library.itemgetter is operator.itemgetter
+    assert light_library.deque is deque
     assert type(light_library.cache(len)) is type(functools.cache(len))
 
 
@@ -51,6 +52,30 @@ def test_description() -> None:
     for name in ("__module__", "__name__", "__qualname__", "__doc__", "__wrapped__"):
         assert getattr(light, name) == getattr(heavy, name), name
     assert light_library.cache(functools.partial(length, "a"))() == 1
+
+
+def test_cached_property() -> None:
+    """A property is computed once, and again when it was deleted; another value may be assigned."""
+    asked = []
+
+    def answer(_self: object) -> int:
+        """Return how often it was asked."""
+        asked.append(1)
+        return len(asked)
+
+    class Asked:
+        light = light_library.cached_property(answer)
+        heavy = functools.cached_property(answer)
+
+    for name, first in (("light", 1), ("heavy", 3)):
+        one = Asked()
+        assert [getattr(one, name), getattr(one, name)] == [first, first]
+        delattr(one, name)
+        assert getattr(one, name) == first + 1
+        setattr(one, name, 7)
+        assert getattr(one, name) == 7
+        assert getattr(Asked, name).__doc__ == answer.__doc__
+    assert len(asked) == 4
 
 
 def test_counting() -> None:

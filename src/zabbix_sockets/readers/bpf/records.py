@@ -117,8 +117,8 @@ def read_chunks(fd: int, size: int, deadline: Deadline) -> Iterator[memoryview |
     """
     partial = b""  # the beginning of a record
     piece = _KERNEL_BUFFER // size * size
-    buffer, vector = _buffer(piece, 1)
     try:
+        buffer, vector = _buffer(piece, 1)
         while True:
             deadline.check()
             try:

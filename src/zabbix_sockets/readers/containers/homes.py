@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 import stat
-from functools import cached_property
 
 from zabbix_sockets.model import shortage
+from zabbix_sockets.model.light_library import cached_property
 from zabbix_sockets.model.snapshot import FIRST_USER_UID
 from zabbix_sockets.readers.proc.mounts import Mounts
 from zabbix_sockets.readers.proc.passwd import read_users

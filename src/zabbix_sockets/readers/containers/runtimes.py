@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 import re
 from _collections_abc import Callable, Iterator
-from functools import cached_property
 
 from zabbix_sockets.model.cgroup_paths import is_lasting, workload_name
 from zabbix_sockets.model.container_names import (
@@ -27,6 +26,7 @@ from zabbix_sockets.model.container_names import (
     chosen_name,
 )
 from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.light_library import cached_property
 from zabbix_sockets.model.placement import Container
 from zabbix_sockets.readers.containers.descriptions import (
     docker_entry,

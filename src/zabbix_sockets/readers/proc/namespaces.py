@@ -66,7 +66,11 @@ class Stay:
             os.close(target)
 
     def leave(self) -> None:
-        """Have the thread in the namespace again where it was before."""
+        """Have the thread in the namespace again where it was before.
+
+        Raises:
+            OSError: it still is in the other one.
+        """
         try:
             _setns(self._own)
         finally:

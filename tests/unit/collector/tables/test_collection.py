@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from json_documents import json_document
@@ -37,9 +37,22 @@ def test_namespaces_are_read_one_after_another(host: Host) -> None:
     assert counts(snapshot) == {0: 2, number: 2}  # inode 200 was counted already
     assert holders(snapshot, number) == {30}
     assert host.entered == [host.path(30)]
-    assert host.tables.closed == 1
+    assert host.closed_inside == [1]  # it is left when all is done there
     assert snapshot.namespaces[number].ports is not None
     assert (snapshot.skipped, unread_protocols(snapshot.visibility.gaps)) == (set(), set())
+
+
+def test_namespace_that_cannot_be_read_is_left(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails when a namespace has just been entered doesn't leave the thread in it."""
+
+    def fail(_proc: str) -> NoReturn:
+        raise ParseError("ip_local_port_range", "")
+
+    monkeypatch.setattr("zabbix_sockets.collector.namespaces.read_port_range", fail)
+    number = number_of(host.add_netns("web", 30))
+    snapshot = host.collect()  # looks whether it has been left
+    assert host.entered == [host.path(30)]
+    assert any(str(number) in each for each in snapshot.visibility.warnings)
 
 
 def test_own_alone(host: Host) -> None:

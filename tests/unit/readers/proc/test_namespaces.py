@@ -192,3 +192,21 @@ def test_namespace_that_can_not_be_entered(tmp_path: Path, path: str) -> None:
     with pytest.raises(OSError, match=r"setns|No such file|Invalid"):
         namespaces.Stay(str(target))
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread enters the file's namespace, then its own again; no descriptor stays open."""
+    target = tmp_path / "file"
+    target.touch()
+    entered: list[int] = []
+
+    def enter(fd: int) -> None:
+        entered.append(os.fstat(fd).st_ino)
+
+    monkeypatch.setattr(namespaces, "_setns", enter)
+    before = len(os.listdir("/proc/self/fd"))
+    stay = namespaces.Stay(str(target))
+    assert entered == [target.stat().st_ino]
+    stay.leave()
+    assert entered[1:] == [os.stat("/proc/thread-self/ns/net").st_ino]
+    assert len(os.listdir("/proc/self/fd")) == before
