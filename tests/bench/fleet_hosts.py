@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:1] = [str(ROOT), str(ROOT / "tests" / "support")]  # as pytest has them
@@ -48,6 +48,8 @@ _SETTLED_SECONDS = 10.0
 _ALWAYS_CHANGES = "sockets.collector.seconds"
 """An item whose value is another one in each of the documents."""
 _BUSIEST = 3
+_MOST_MOMENTS = 40
+_MOST_TRIES = 600
 _TABLES = ("history", "history_uint", "history_str", "history_text", "history_log")
 
 _SERVER = {
@@ -70,23 +72,45 @@ _PROXY = {
 }
 
 
+class Accepted(NamedTuple):
+    """A document that was accepted."""
+
+    host: str
+    began: float
+    """When it was first pushed, in seconds of the wall clock."""
+    clock: float
+    """The time stamp that it was sent with when it was accepted."""
+    end: float
+    """When it was accepted."""
+    tries: int
+
+
 @dataclass
 class Pushes:
     """What came of the documents that were pushed."""
 
-    accepted: int = 0
-    again: int = 0
-    """Those that were refused at first, and sent again."""
-    late: float = 0.0
-    """The most seconds from a document's moment until it was accepted."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    accepted: list[Accepted] = field(default_factory=list)
+    victim: Proxy | None = None
+    """The proxy that was killed meanwhile."""
+    killed: float = 0.0
+    """When that was."""
+    of_victim: frozenset[str] = frozenset()
+    """The hosts that were its own then."""
 
-    def add(self, tries: int, seconds: float) -> None:
-        """Count a document that was accepted."""
-        with self._lock:
-            self.accepted += 1
-            self.again += tries > 1
-            self.late = max(self.late, seconds)
+    def kill(self, server: Server, group: Sequence[Proxy]) -> None:
+        """Kill the proxy that has most hosts."""
+        hosts = [(each, _hosts_of(server, each)) for each in group]
+        self.victim, self.of_victim = max(hosts, key=lambda each: len(each[1]))
+        self.killed = time.time()
+        self.victim.program.stop()
+
+    def late(self) -> float:
+        """Return the most seconds from a document's first push until it was accepted."""
+        return max((each.end - each.began for each in self.accepted), default=0.0)
+
+    def again(self) -> int:
+        """Return how many were refused at first, and sent again."""
+        return sum(each.tries > 1 for each in self.accepted)
 
 
 class Load:
@@ -198,7 +222,7 @@ class Fleet:
         ]
         if between:
             self._ports = [each.port for each in between]
-        assigned = _assigned(server, between)
+        assigned = _assigned(server, between, self._options.failover)
         first = self._discovered()
         self._receiver.program.end()
         copy_host(server.database, first, self._options.hosts)
@@ -212,23 +236,21 @@ class Fleet:
         print(f"{sizes}; the server has read them in {time.monotonic() - began:.0f} s", flush=True)
         for each in between:
             each.reload()
-        pushes = Pushes()
-        self._intervals(range(self._options.warm_up), pushes, None, None)
+        self._warm_up(settle=len(between) > 1)
         rows, size = _stored(server), _size(server)
         pushes, load = Pushes(), Load(self._receiver, between)
         since = time.time()
         measured = range(self._options.warm_up, self._options.warm_up + self._options.documents)
-        victim = between[0] if len(between) > 1 else None
-        self._intervals(measured, pushes, load, victim)
+        self._intervals(measured, pushes, load, between if len(between) > 1 else ())
         cores, busiest = load.cores(), load.busiest()
         cache = server_stats(self._receiver.port)["rcache"]
         if polled:  # it would answer for ever
             polled.stop()
         self._drain()
-        if victim:
+        if pushes.victim:
             lost = _lost(server, since, self._options.hosts, self._options.documents)
             print(f"lost before the proxy came back that was killed: {lost:,}", flush=True)
-            stack.callback(victim.start_again().stop)
+            stack.callback(pushes.victim.start_again().stop)
             self._drain()
         grown = _stored(server) - rows, _size(server) - size
         self._tell(pushes, load, (cores, busiest, cache), since, grown)
@@ -267,15 +289,36 @@ class Fleet:
         wait_for(is_all_there, lambda: before, pause=15)
         return host.hostid
 
+    def _warm_up(self, *, settle: bool) -> None:
+        """Let the hosts be for some intervals; *settle*: until nothing of one is lost.
+
+        A group of proxies shares the hosts out when it has come together, and once more when each
+        of its proxies is there, and a proxy whose new hosts are many is busy with them for minutes.
+        """
+        server, options = self._receiver.server, self._options
+        began = time.monotonic()
+        while True:
+            pushes = Pushes()
+            self._intervals(range(options.warm_up), pushes, None)
+            self._drain()
+            lost = len(_missing(server, pushes.accepted))
+            print(f"warm-up: {time.monotonic() - began:.0f} s, {lost:,} lost", flush=True)
+            if not (lost and settle):
+                return
+            assert time.monotonic() < began + 2 * _PATIENCE_SECONDS, "the group does not settle"
+
     def _intervals(
-        self, numbers: range, pushes: Pushes, load: Load | None, victim: Proxy | None
+        self, numbers: range, pushes: Pushes, load: Load | None, group: Sequence[Proxy] = ()
     ) -> None:
-        """Let each host push the documents of these numbers, at its own moment, or be polled."""
+        """Let each host push the documents of these numbers, at its own moment, or be polled.
+
+        In the middle the proxy of *group* is killed that has most hosts.
+        """
         began = time.time()
         for at, number in enumerate(numbers):
             document = self._documents[number + 3]
-            if victim and at == len(numbers) // 2:
-                victim.program.stop()
+            if group and at == len(numbers) // 2:
+                pushes.kill(self._receiver.server, group)
             begin = began + self._options.interval * at
             if self._agent:
                 self._agent.tell(document)
@@ -301,11 +344,12 @@ class Fleet:
 
     def _push(self, program: Sender, number: int, host: str, document: str, pushes: Pushes) -> None:
         """Push until it is accepted, by another proxy if one doesn't answer."""
-        began = time.monotonic()
-        for tries in range(1, 100):
+        began = time.time()
+        for tries in range(1, _MOST_TRIES):
             port = self._ports[(number + tries) % len(self._ports)]
-            if push(program, port, host, document).processed == 1:
-                pushes.add(tries, time.monotonic() - began)
+            pushed = push(program, port, host, document)
+            if pushed.processed == 1:
+                pushes.accepted.append(Accepted(host, began, pushed.clock, pushed.end, tries))
                 return
             time.sleep(_RETRY_SECONDS)
 
@@ -334,11 +378,12 @@ class Fleet:
         cores, busiest, cache = busy
         lost = _lost(server, since, options.hosts, options.documents)
         told = {
-            "documents accepted": f"{pushes.accepted:,} ({pushes.again:,} not at the first try),"
-            f" after {pushes.late:.1f} s at most",
+            "documents accepted": f"{len(pushes.accepted):,} ({pushes.again():,} not at the first"
+            f" try), after {pushes.late():.1f} s at most",
             "values": f"{rows:,}, {rows / seconds:,.0f} a second",
             f"lacking of {_ALWAYS_CHANGES}": f"{lost:,} of {options.hosts * options.documents:,}"
             + (", late polls among them" if options.way == "poll" else ""),
+            **_of_killed(server, pushes),
             "longest queue of preprocessing": f"{load.queue:,}",
             "processors": f"server {cores[0]:.2f}, proxies {cores[1]:.2f}, database {cores[2]:.2f}",
             "busiest processes of the server": busiest,
@@ -365,13 +410,13 @@ def _cache(hosts: int) -> dict[str, str]:
     return {"CacheSize": f"{128 + 4 * hosts}M"}
 
 
-def _assigned(server: Server, between: Sequence[Proxy]) -> dict[str, int]:
+def _assigned(server: Server, between: Sequence[Proxy], failover: str) -> dict[str, int]:
     """Return what makes a host one of the proxy's, or of the group of several."""
     if not between:
         return {}
     if len(between) == 1:
         return {"monitored_by": 1, "proxyid": int(between[0].proxyid)}
-    created = server.api.proxygroup.create(name="fleet", failover_delay="10s", min_online="1")
+    created = server.api.proxygroup.create(name="fleet", failover_delay=failover, min_online="1")
     (group,) = created["proxy_groupids"]
     for each in between:
         place = {"local_address": "127.0.0.1", "local_port": str(each.port)}
@@ -400,6 +445,42 @@ def _lost(server: Server, since: float, hosts: int, documents: int) -> int:
     return hosts * documents - int(row["n"])
 
 
+def _of_killed(server: Server, pushes: Pushes) -> dict[str, str]:
+    """Return what to tell of lost documents if a proxy was killed."""
+    if not (pushes.victim and pushes.accepted):
+        return {}
+    missing = _missing(server, pushes.accepted)
+    moments = [each.clock - pushes.killed for each in missing]
+    own = [each.host in pushes.of_victim for each in missing]
+    return {
+        "accepted, but lost": f"{sum(own):,} of the {len(pushes.of_victim):,} hosts of the killed"
+        f" proxy, {len(own) - sum(own):,} of others",
+        "seconds from the kill to those": " ".join(
+            f"{moment:+.1f}" for moment in moments[:_MOST_MOMENTS]
+        ),
+    }
+
+
+def _missing(server: Server, accepted: Sequence[Accepted]) -> list[Accepted]:
+    """Return those of which the server has nothing, in the order of their moments."""
+    rows = server.sql(
+        "SELECT host, clock + ns / 1e9 AS moment FROM history JOIN items USING (itemid)"
+        f" JOIN hosts USING (hostid) WHERE key_ = '{_ALWAYS_CHANGES}'"
+    )
+    stored = {(row["host"], round(float(row["moment"]), 3)) for row in rows}
+    lacking = [each for each in accepted if (each.host, round(each.clock, 3)) not in stored]
+    return sorted(lacking, key=lambda each: each.clock)
+
+
+def _hosts_of(server: Server, proxy: Proxy) -> frozenset[str]:
+    """Return the names of the hosts that the server has given to this proxy of a group."""
+    rows = server.sql(
+        "SELECT hosts.host FROM host_proxy JOIN hosts USING (hostid)"
+        f" WHERE host_proxy.proxyid = {proxy.proxyid}"
+    )
+    return frozenset(row["host"] for row in rows)
+
+
 def _run(options: argparse.Namespace) -> int:
     programs.PATIENCE_SECONDS = _PATIENCE_SECONDS
     with ExitStack() as stack:
@@ -420,10 +501,11 @@ def main() -> int:
     add("--hosts", type=int, default=1000)
     add("--way", choices=("push", "poll"), default="push")
     add("--proxies", type=int, default=0, help="of a group if there are several")
+    add("--failover", default="3m", help="period after which a group does without a silent proxy")
     add("--interval", type=int, default=60, help="seconds from one document of a host to the next")
     add("--documents", type=int, default=10, help="of each host, that are measured")
     add("--warm-up", type=int, default=2, help="documents before them")
-    add("--workers", type=int, default=50, help="zabbix_senders at a time, at most")
+    add("--workers", type=int, default=400, help="zabbix_senders at a time, at most")
     options = parser.parse_args()
     return run_isolated(lambda: _run(options))
 
