@@ -77,13 +77,13 @@ def _lacking(system: System, folder: str) -> Line | None:
 
 
 def _lacking_minisocks(system: System, folder: str) -> Line | None:
-    """Return the line of pins that an older version of `load` has made; None if they are not."""
+    """Return the line of pins without the one that `load` leaves out where it can't be loaded."""
     if os.path.exists(pin_path(folder, COUNT_MINISOCKS)):
         return None
     return degraded(
         PINS,
-        f"those in {system.pins} lack the one of sockets in TIME_WAIT: until they are loaded again,"
-        " these are read by netlink, which takes longer",
+        f"those in {system.pins} lack the one of sockets in TIME_WAIT, which are read by netlink,"
+        " and that takes longer: this kernel refused it, which a load says, or it is an older load",
         load_command(system).replace("restart", "reload"),
     )
 

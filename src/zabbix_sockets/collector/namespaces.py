@@ -1,22 +1,20 @@
 """The network namespaces other than the caller's own: their processes, mounts and names."""
 
 import os
-from _collections_abc import Callable, Collection, Iterable, Iterator, Mapping
+from _collections_abc import Collection, Iterable, Mapping
 from itertools import islice
 
 from zabbix_sockets.collector.places import SHORT_ID, Places, short_id
 from zabbix_sockets.collector.sources import Plan
-from zabbix_sockets.collector.table_readers import TableReaders
 from zabbix_sockets.model import gaps, shortage
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import (
     DeadlineError,
     ParseError,
     SocketsError,
-    SourceUnavailableError,
 )
 from zabbix_sockets.model.light_library import cache
-from zabbix_sockets.model.light_typing import NamedTuple, Optional, TypeVar
+from zabbix_sockets.model.light_typing import NamedTuple
 from zabbix_sockets.model.names import UNNAMED, safe_name
 from zabbix_sockets.model.placement import Placement
 from zabbix_sockets.model.snapshot import (
@@ -24,26 +22,20 @@ from zabbix_sockets.model.snapshot import (
     OWN,
     DeviceName,
     Namespace,
-    PortRange,
     Query,
-    Visibility,
 )
 from zabbix_sockets.model.wire import OWN_NETNS
 from zabbix_sockets.readers.proc import namespaces as netns
-from zabbix_sockets.readers.proc.counters import read_device_name, read_port_range
+from zabbix_sockets.readers.proc.counters import read_device_name
 from zabbix_sockets.readers.proc.mounts import Mounts
-from zabbix_sockets.readers.proc.net_tables import ProcTables
 from zabbix_sockets.readers.proc.process import (
-    CAP_SYS_ADMIN,
-    has_capability,
     is_gone,
     is_hidden,
     read_netns,
     read_stat,
 )
-from zabbix_sockets.readers.sock_diag.tables import NetlinkTables
 
-_MOST_TRIED = 4
+MOST_TRIED = 4
 """The number of processes by which a namespace is looked into: one may end meanwhile."""
 _MOST_ASKED = 64
 """The number of a namespace's processes that are asked for their start, to find the oldest."""
@@ -196,7 +188,7 @@ def _identified(proc: str, key: int, pids: list[int], mounted: dict[int, str]) -
     It has the kernel's number if one of the processes tells it; then its entry is removed
     from *mounted*, whose paths are by number.
     """
-    for pid in pids[:_MOST_TRIED]:
+    for pid in pids[:MOST_TRIED]:
         number = netns.read_number(proc, str(pid))
         if number:  # what tells it may be entered by, too
             others = (each for each in pids if each != pid)
@@ -309,144 +301,6 @@ def in_fair_order(found: Iterable[FoundNamespace], seconds: float) -> list[Found
     return order[start:] + order[:start]
 
 
-Single = TypeVar("Single")
-"""A socket, as a reader of another namespace returns it."""
-
-
-class Visit:
-    """A visit to another namespace: a context manager of its readers and its ephemeral ports.
-
-    This thread is in it until the context ends, if it could be entered. The ports are None unless
-    it is read by netlink, from inside.
-
-    Raises:
-        SourceUnavailableError: where the context begins: the namespace is gone, or the caller may
-            not look into it.
-    """
-
-    def __init__(self, visitor: "Visitor", found: FoundNamespace, pid: Optional[int]) -> None:
-        self._visitor = visitor
-        self._found = found
-        self._pid = pid
-        self._stay: Optional[netns.Stay] = None
-        self._plan: Optional[Plan] = None
-
-    def __enter__(self) -> tuple[Plan, Optional[PortRange]]:
-        self._stay = self._visitor.enter(self._found, self._pid)
-        try:
-            self._plan, ports = self._visitor.readers(self._pid, self._stay)
-        except BaseException:
-            self._end()
-            raise
-        return self._plan, ports
-
-    def __exit__(self, *_: object) -> None:
-        self._end()
-
-    def _end(self) -> None:
-        try:
-            if self._plan:
-                self._plan.__exit__()
-        finally:
-            if self._stay:
-                self._stay.leave()
-
-
-class Visitor:
-    """The readers of other namespaces: netlink where they may be entered, else /proc/PID/net.
-
-    Args:
-        proc: the path where procfs is mounted.
-        visibility: the Visibility that warnings are added to.
-        netlink: netlink is to be used if possible.
-
-    Attributes:
-        may_enter: this thread has CAP_SYS_ADMIN.
-    """
-
-    def __init__(self, proc: str, visibility: Visibility, *, netlink: bool) -> None:
-        self.may_enter = has_capability(proc, CAP_SYS_ADMIN)
-        self._proc = proc
-        self._visibility = visibility
-        self._wants_netlink = netlink
-
-    def plan(self, found: FoundNamespace, pid: Optional[int]) -> "Visit":
-        """Return a visit to a namespace.
-
-        *pid* is a process in it; None: it is entered where it is mounted.
-        """
-        return Visit(self, found, pid)
-
-    def visited(
-        self,
-        found: FoundNamespace,
-        shown: str,
-        read: Callable[[Plan, Optional[PortRange]], list[Single]],
-    ) -> list[Single]:
-        """Return the result of *read* in a namespace, entered by its mount or one of its processes.
-
-        Empty if it is gone meanwhile.
-
-        Raises:
-            SourceUnavailableError: the caller may not look into it; *shown* names it for people.
-        """
-        refusal = SourceUnavailableError("the network namespace is gone")
-        for pid in ways_into(found):
-            try:
-                with self.plan(found, pid) as (plan, ports):
-                    return read(plan, ports)
-            except SourceUnavailableError as error:
-                refusal = error
-        if found.is_gone(self._proc):
-            return []
-        raise SourceUnavailableError(f"{shown}: {refusal}")
-
-    def enter(self, found: FoundNamespace, pid: Optional[int]) -> Optional[netns.Stay]:
-        """Enter a namespace if that is allowed and of use; None if not.
-
-        Raises:
-            SourceUnavailableError: the namespace is gone, or can't be looked into but by entering.
-        """
-        stay = None
-        wanted = pid is None or self._wants_netlink
-        if wanted and self.may_enter:
-            path = found.path if pid is None else f"{self._proc}/{pid}/ns/net"
-            try:
-                stay = netns.Stay(path)
-            except PermissionError:
-                pass  # not even root may inspect each process
-            except OSError as error:
-                raise SourceUnavailableError("the network namespace is gone") from error
-        if pid is None and not stay:
-            raise SourceUnavailableError("to enter it takes CAP_SYS_ADMIN")
-        return stay
-
-    def readers(
-        self, pid: Optional[int], stay: Optional[netns.Stay]
-    ) -> tuple[Plan, Optional[PortRange]]:
-        """Return the readers and the ephemeral ports of a namespace.
-
-        The ports are None unless it is read by netlink, from inside.
-        """
-        inside = "thread-self" if pid is None else str(pid)
-        procnet = ProcTables(f"{self._proc}/{inside}/net")
-        if not (stay and self._wants_netlink):
-            return Plan(self._visibility, TableReaders(procnet)), None
-        readers = TableReaders(procnet, NetlinkTables(stays=False))
-        return Plan(self._visibility, readers), read_port_range(self._proc)
-
-    def unused(self, pid: Optional[int]) -> frozenset[str]:
-        """Return the names of the empty tables of the namespace that plan() has for *pid*."""
-        return netns.read_unused(self._proc, "thread-self" if pid is None else str(pid))
-
-
-def ways_into(found: FoundNamespace) -> Iterator[Optional[int]]:
-    """Yield the values of *pid* for Visitor.plan(): None if it is mounted, then processes."""
-    if found.path:
-        yield None
-    yield from found.pids[:_MOST_TRIED]
-
-
 def select(
     namespaces: Mapping[int, Namespace], wanted: str, *, complete: bool = True
 ) -> frozenset[int]:
@@ -483,7 +337,7 @@ def device_names(places: Places, found: Mapping[int, FoundNamespace]) -> DeviceN
     @cache
     def devices(number: int) -> dict[int, str]:
         pids = found[number].pids if number in found and not places.is_late() else ()
-        tables = (netns.read_devices(places.proc, str(pid)) for pid in pids[:_MOST_TRIED])
+        tables = (netns.read_devices(places.proc, str(pid)) for pid in pids[:MOST_TRIED])
         return next(filter(None, tables), {})
 
     @cache

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from _collections_abc import Iterable, Iterator
+from _collections_abc import Callable, Iterable, Iterator
 from itertools import chain
 
 from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.directions import Directions
 from zabbix_sockets.collector.namespaces import (
     FoundNamespace,
-    Visitor,
     describe,
     device_names,
     find,
@@ -24,6 +23,7 @@ from zabbix_sockets.collector.table_readers import (
     RowWithMessage,
     rows_with_messages_of,
 )
+from zabbix_sockets.collector.visits import Visitor
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError, SourceUnavailableError
 from zabbix_sockets.model.light_typing import Protocol
@@ -35,6 +35,7 @@ from zabbix_sockets.model.snapshot import (
     Namespace,
     PortRange,
     Query,
+    Visibility,
 )
 from zabbix_sockets.model.socket import Owner, Socket, TcpInfo
 from zabbix_sockets.model.wire import (
@@ -73,8 +74,15 @@ class TableReader(Protocol):
         """
 
 
-def iter_sockets(query: Query) -> Iterator[Socket]:
+TellVisibility = Callable[[Visibility], None]
+"""Is told, when all sockets have been read, from which source they are, and what that lacked."""
+
+
+def iter_sockets(query: Query, tell: TellVisibility = lambda _: None) -> Iterator[Socket]:
     """Yield every socket that *query* asks for with its owners, table by table, listeners first.
+
+    *tell* is called behind the last one: a table that changed while it was read is a warning there,
+    and so is another reader that took the place of a better one.
 
     Raises:
         DeadlineError: the timeout passed, after which no socket comes any more.
@@ -114,19 +122,10 @@ def iter_sockets(query: Query) -> Iterator[Socket]:
         visitor = Visitor(query.proc, plan.visibility, netlink=plan.has_netlink)
         for _, found in sorted(others.items()):
             yield from decoding.visited(visitor, found, ports, deadline)
+        tell(plan.visibility)
     if selection:
         selection.check_devices()
         selection.check_decided()
-
-
-def why_without_owners(query: Query) -> str:
-    """Return the reason, in words for people, why no better source is used; "" for the best one.
-
-    Raises:
-        SourceUnavailableError: no source can be used, or not the one that the query names.
-    """
-    with choose(query) as plan:
-        return plan.visibility.reason if plan.visibility.degraded else ""
 
 
 def other_namespaces(
@@ -291,6 +290,7 @@ class _Decoding:
             directions = Directions(opened.encoding, table.family, ports)
             rows = _without_repeats(opened.batches, directions)
             yield from self._decoded(table, opened, directions, rows)
+            plan.is_exact(table)  # or there is a warning
 
     def _decoded(
         self,

@@ -5,16 +5,18 @@ from __future__ import annotations
 from _collections_abc import Callable, Iterator
 
 from zabbix_sockets.collector.call_context import CallContext
-from zabbix_sockets.collector.namespaces import FoundNamespace, Visitor, with_own
+from zabbix_sockets.collector.namespaces import FoundNamespace, with_own
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.single import (
     Holders,
+    TellVisibility,
     other_namespaces,
     programs_of,
     read_owners_of,
 )
 from zabbix_sockets.collector.sources import Plan, choose
 from zabbix_sockets.collector.table_readers import unix_rows
+from zabbix_sockets.collector.visits import Visitor
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.light_library import count_elements
 from zabbix_sockets.model.owners import Owners
@@ -28,10 +30,11 @@ Matches = Callable[[UnixRow, int], bool]
 """Whether a row of the namespace with that number matches the filter."""
 
 
-def iter_unix_sockets(query: Query) -> Iterator[UnixSocket]:
+def iter_unix_sockets(query: Query, tell: TellVisibility = lambda _: None) -> Iterator[UnixSocket]:
     """Yield every unix socket that *query* asks for with its owners, listeners first.
 
-    They are stream and seqpacket sockets that listen or are connected.
+    They are stream and seqpacket sockets that listen or are connected. *tell* is called as by
+    iter_sockets().
 
     Raises:
         DeadlineError: the timeout passed, after which no socket comes any more.
@@ -61,6 +64,7 @@ def iter_unix_sockets(query: Query) -> Iterator[UnixSocket]:
         visitor = Visitor(query.proc, plan.visibility, netlink=plan.has_netlink)
         for number, found in sorted(others.items()):
             yield from reading.visited(visitor, found, described[number].shown)
+        tell(plan.visibility)
     if selection:
         selection.check_decided()
 

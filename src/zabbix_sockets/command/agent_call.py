@@ -10,6 +10,9 @@ from _collections_abc import Sequence
 FOR_AGENT = ("get", "discover", "count")
 """The verbs whose stdout an agent takes for the value, that of a failure included."""
 
+TIMED = (*FOR_AGENT, "show")
+"""The verbs that are done in a child, and are ended when their time is over."""
+
 
 def last_value(arguments: Sequence[str], option: str) -> str | None:
     """Return the value of the last *option* of that name: "" without one, None if it isn't given.

@@ -17,7 +17,7 @@ from _collections_abc import Callable, Sequence
 from time import monotonic
 
 from zabbix_sockets.command import supervisor
-from zabbix_sockets.command.agent_call import FOR_AGENT, last_value
+from zabbix_sockets.command.agent_call import FOR_AGENT, TIMED, last_value
 from zabbix_sockets.command.lock import Lock
 from zabbix_sockets.command.supervisor import Answer
 from zabbix_sockets.model.deadline import DEFAULT_SECONDS, MAX_SECONDS, Deadline
@@ -59,7 +59,7 @@ def _limit_of(arguments: Sequence[str]) -> float | None:
     verb, *options = arguments or [""]
     if "--" in options:
         options = options[: options.index("--")]
-    if verb not in (*FOR_AGENT, "show") or any(each.startswith("--interval") for each in options):
+    if verb not in TIMED or any(each.startswith("--interval") for each in options):
         return None
     seconds = DEFAULT_SECONDS
     given = last_value(arguments, "--timeout")

@@ -15,7 +15,7 @@ from zabbix_sockets.command.options import Collecting, Measuring
 from zabbix_sockets.document.json_text import to_json
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, SocketsError
-from zabbix_sockets.model.snapshot import ALL_NETNS, OWN
+from zabbix_sockets.model.snapshot import ALL_NETNS, OWN, Visibility
 from zabbix_sockets.terminal import monitor
 from zabbix_sockets.terminal.client_changes import ClientChanges
 from zabbix_sockets.terminal.clients import (
@@ -133,13 +133,16 @@ class CollectedClients:
         query = query._replace(excluded_pids=requesting_processes())
         clients = ClientsByAddress()
         has_figures = False
+        told: list[Visibility] = []
         try:
-            for socket in iter_sockets(query):
+            for socket in iter_sockets(query, told.append):
                 clients.add(socket)
                 has_figures |= socket.cookie is not None
         except DeadlineError:
             deadline.check()  # its message has the caller's seconds, not those that were left
             raise
+        for warning in (each for visibility in told for each in visibility.warnings):
+            self._note(warning)
         if query.tcp_info and clients.by_key and not has_figures:
             self._note("no round-trip times and bytes: the sockets are read from /proc/net")
         if not self.told.was_there:  # a listener may go while one looks

@@ -267,7 +267,7 @@ class Lock:
 
     def __init__(self) -> None:
         self._folder, self.fd = _open_first()
-        self._taken = 0  # by take_if_free(), in ns of the monotonic clock
+        self._asked = 0  # the moment of take_if_free(), in ns of the monotonic clock; 0: not called
 
     def __enter__(self) -> Lock:
         return self
@@ -283,7 +283,7 @@ class Lock:
 
         A snapshot may be begun at once. Without a folder that is safe for a lock, so it may, too.
         """
-        self._taken = monotonic_ns()
+        self._asked = monotonic_ns()
         return self.fd < 0 or take(self.fd)
 
     def held(self, deadline: Deadline, question: Sequence[str] = ()) -> Turn:
@@ -291,7 +291,7 @@ class Lock:
 
         Without a folder that is safe for a lock, the call goes on without one.
         """
-        began = self._taken or monotonic_ns()
+        began = self._asked or monotonic_ns()
         return Turn(self._folder, self.fd, deadline, question, began)
 
     def release(self) -> None:

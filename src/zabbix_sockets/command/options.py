@@ -5,12 +5,17 @@ from zabbix_sockets.model.deadline import DEFAULT_SECONDS
 from zabbix_sockets.model.light_typing import Annotated, NamedTuple, Optional
 from zabbix_sockets.model.option import Option, name, positive, seconds
 from zabbix_sockets.model.paths import CONFIG, PINS, PINS_GROUP
-from zabbix_sockets.model.snapshot import ACTIVE_WITHIN_CHOICES, ALL_NETNS, LISTS, OWN
+from zabbix_sockets.model.snapshot import (
+    ACTIVE_WITHIN_CHOICES,
+    ALL_NETNS,
+    DEFAULT_ACTIVE_WITHIN,
+    LISTS,
+    OWN,
+)
 from zabbix_sockets.model.wire import PROTOCOLS, UNIX
 
 SOURCES = ("bpf", "sock_diag", "procfs")
 _MAX_BYTES = 500_000
-_DEFAULT_CHOICE = ACTIVE_WITHIN_CHOICES[2]
 
 PINS_FOLDER = Option(
     "--pins", f"the bpffs with the BPF iterators (default: {PINS})", "FOLDER", name
@@ -25,7 +30,7 @@ ACTIVE_WITHIN = Option(
     "--active-within",
     "round-trip times and retransmissions are those of connections that sent or"
     " received data in the last so many seconds:"
-    f" {', '.join(map(str, ACTIVE_WITHIN_CHOICES))} (default: {_DEFAULT_CHOICE})",
+    f" {', '.join(map(str, ACTIVE_WITHIN_CHOICES))} (default: {DEFAULT_ACTIVE_WITHIN})",
     "SECONDS",
     int,
     ACTIVE_WITHIN_CHOICES,
@@ -100,7 +105,7 @@ class Measuring(NamedTuple):
     *clients* None: as the configuration file says.
     """
 
-    active_within: Annotated[int, ACTIVE_WITHIN] = _DEFAULT_CHOICE
+    active_within: Annotated[int, ACTIVE_WITHIN] = DEFAULT_ACTIVE_WITHIN
     tcp_info: Annotated[
         bool,
         Option(

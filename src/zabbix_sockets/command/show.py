@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, NamedTuple, Optional, TypeVar
 
 from zabbix_sockets.collector.requesters import requesting_processes
-from zabbix_sockets.collector.single import iter_sockets, why_without_owners
+from zabbix_sockets.collector.single import TellVisibility, iter_sockets
 from zabbix_sockets.command.call import (
     Call,
     collected,
@@ -29,7 +29,7 @@ from zabbix_sockets.grouping.grouping import DEFAULT_GROUPING
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, UsageError
 from zabbix_sockets.model.option import Option, positive, seconds
-from zabbix_sockets.model.snapshot import ALL_NETNS, LISTS, OWN, Query
+from zabbix_sockets.model.snapshot import ALL_NETNS, LISTS, OWN, Query, Visibility
 from zabbix_sockets.model.socket import Socket, UnixSocket
 from zabbix_sockets.model.wire import PROTOCOLS, UNIX
 from zabbix_sockets.terminal import monitor
@@ -42,7 +42,6 @@ from zabbix_sockets.terminal.row_changes import UNCOUNTED, AskedTable, RowChange
 from zabbix_sockets.terminal.socket_changes import SocketChanges
 from zabbix_sockets.terminal.sockets import (
     ALL_STATES,
-    AnySocket,
     ShownSocket,
     check_states,
     omitted_socket_columns,
@@ -276,10 +275,10 @@ def _monitor(options: ShowOptions, interval: float) -> None:
     sockets = SingleSockets(options)
 
     def take_sockets() -> tuple[list[Socket], Sequence[str]]:
-        found, sockets.told = take_in_turn(
-            options.collecting.timeout, lambda deadline: (sockets.take(deadline), sockets.told)
+        found, sockets.notes = take_in_turn(
+            options.collecting.timeout, lambda deadline: (sockets.take(deadline), sockets.notes)
         )
-        return found, sockets.told.notes
+        return found, sockets.notes
 
     def take_rows() -> tuple[Document, list[str]]:
         document = take_in_turn(options.collecting.timeout, partial(_document, options))
@@ -298,7 +297,7 @@ def _show_sockets(options: ShowOptions, deadline: Deadline) -> str:
     """Return single sockets as a table or as JSON; write notes to stderr."""
     collecting = SingleSockets(options)
     sockets, unix_sockets = collecting.take(deadline), collecting.take_unix(deadline)
-    for note in collecting.told.notes:
+    for note in collecting.notes:
         sys.stderr.write(f"note: {note}\n")
     if not sockets and not unix_sockets:
         fits = " that fit the filter" if options.collecting.filter else ""
@@ -312,38 +311,16 @@ def _show_sockets(options: ShowOptions, deadline: Deadline) -> str:
     return render_sockets(rows, style)
 
 
-def _all_of(read: Callable[[Query], Iterator[S]], query: Query, deadline: Deadline) -> list[S]:
-    """Return all that *read* yields of a query.
-
-    Raises:
-        SocketsError: as *read* does.
-    """
-    try:
-        return list(read(query))
-    except DeadlineError:
-        deadline.check()  # its message has the caller's seconds, not those that were left
-        raise
-
-
-class Told(NamedTuple):
-    """What one snapshot of single sockets tells the next.
-
-    Attributes:
-        notes: those for people on what can't be seen.
-        owners_asked: it was found out why owners are not seen.
-    """
-
-    notes: tuple[str, ...] = ()
-    owners_asked: bool = False
-
-
 class SingleSockets:
-    """The sockets that the options ask for, collected once or again; *told* is what is known."""
+    """The sockets that the options ask for, collected once or again.
+
+    *notes* are those for people on what can't be seen.
+    """
 
     def __init__(self, options: ShowOptions) -> None:
         self._options = options
         self._measuring = _measuring(options)
-        self.told = Told()
+        self.notes: tuple[str, ...] = ()
         kinds = filter_kinds(options.collecting)
         self._states = options.state or (("all",) if "state" in kinds else ())
         self._netns = ALL_NETNS if "netns" in kinds else OWN
@@ -358,12 +335,10 @@ class SingleSockets:
         if not set(protocols) - {UNIX}:
             return []
         query = self._query(deadline)
-        sockets = [
-            each for each in _all_of(iter_sockets, query, deadline) if each.protocol in protocols
-        ]
+        found = self._all_of(iter_sockets, query, deadline)
+        sockets = [each for each in found if each.protocol in protocols]
         if query.tcp_info and sockets and not any(each.cookie for each in sockets):
             self._note("no tcp_info: the sockets are read from /proc/net")
-        self._note_owners(sockets, query)
         return [each for each in sockets if wants_state(each, self._states)]
 
     def take_unix(self, deadline: Deadline) -> list[UnixSocket]:
@@ -377,22 +352,37 @@ class SingleSockets:
         from zabbix_sockets.collector.single_unix import iter_unix_sockets  # noqa: PLC0415  # not for other protocols
 
         query = self._query(deadline)._replace(tcp_info=False)
-        sockets = _all_of(iter_unix_sockets, query, deadline)
-        self._note_owners(sockets, query)
+        sockets = self._all_of(iter_unix_sockets, query, deadline)
         return [each for each in sockets if wants_state(each, self._states)]
 
     def _query(self, deadline: Deadline) -> Query:
         query = query_of(self._options.collecting, deadline, self._measuring, netns=self._netns)
         return query._replace(excluded_pids=requesting_processes())
 
-    def _note_owners(self, sockets: Sequence[AnySocket], query: Query) -> None:
-        """Note, once, why the owners of some *sockets* are not seen."""
-        if not self.told.owners_asked and any(not each.owners and each.inode for each in sockets):
-            self.told = self.told._replace(owners_asked=True)
-            why = why_without_owners(query)
-            if why:
-                self._note(f"not all owners are seen: {why}")
+    def _all_of(
+        self,
+        read: Callable[[Query, TellVisibility], Iterator[S]],
+        query: Query,
+        deadline: Deadline,
+    ) -> list[S]:
+        """Return all that *read* yields of a query; note what it lacked.
+
+        Raises:
+            SocketsError: as *read* does.
+        """
+        told: list[Visibility] = []
+        try:
+            sockets = list(read(query, told.append))
+        except DeadlineError:
+            deadline.check()  # its message has the caller's seconds, not those that were left
+            raise
+        for visibility in told:
+            for warning in visibility.warnings:
+                self._note(warning)
+            if visibility.degraded and any(not each.owners and each.inode for each in sockets):
+                self._note(f"not all owners are seen: {visibility.reason}")
+        return sockets
 
     def _note(self, note: str) -> None:
-        if note not in self.told.notes:
-            self.told = self.told._replace(notes=(*self.told.notes, note))
+        if note not in self.notes:
+            self.notes = (*self.notes, note)

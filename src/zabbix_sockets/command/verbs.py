@@ -269,7 +269,7 @@ VERBS = {
     "provision": Verb("import the templates into a Zabbix server, link hosts", _provision),
     "provision map": Verb("draw on a Zabbix server who talks to whom", _provision_map),
 }
-"""The verbs by name; one of two words is a part of what the first of them is for."""
+"""The verbs by name. `provision map` is a verb of two words, which verb_of() looks for first."""
 
 
 def verb_of(arguments: list[str]) -> str:

@@ -116,8 +116,9 @@ class _Slots:
     def read(self, number: int) -> tuple[bytes, int, int, int]:
         """Return a slot: digest of the row's id, days when it was seen last and admitted, share.
 
-        Days count from 1970. The share is a number of the user, unit or container for which the
-        row takes a slot, with the marks _BY_USERS and _AT_FIRST.
+        Days are numbered from 1, when the table was made; _begin_day() says when one begins. The
+        share is a number of the user, unit or container for which the row takes a slot, with the
+        marks _BY_USERS and _AT_FIRST.
         """
         found: tuple[bytes, int, int, int] = _SLOT.unpack_from(self._table, self._at(number))
         return found

@@ -1,4 +1,4 @@
-"""The JSON of answers, the only place that writes it.
+"""The JSON of documents and lists, the only place that writes it; errors are cli's.
 
 orjson writes a document of 370 kB in 2 ms, for which the encoder in C beneath the standard
 library's json (Modules/_json.c) takes 20, and the same bytes. But orjson takes 15 ms to import, for

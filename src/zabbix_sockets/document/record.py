@@ -166,9 +166,10 @@ def texts() -> Any:
     field_specifiers=(text, yes_no, number, percentage, numbers, part, rows, texts),
 )
 class Record:
-    """An object of the document: values by the names of fields, in the order of its JSON.
+    """An object of the document: values by the names of fields.
 
-    A field that is not given, or given as None, is None and not in the JSON.
+    Its JSON has them in the order in which they are given. A field that is not given, or given as
+    None, is None and not in the JSON.
     """
 
     def __init__(self, **values: object) -> None:

@@ -13,6 +13,7 @@ from zabbix_sockets.document.listener_row import (
 )
 from zabbix_sockets.document.row import OF_PROCESSES, Choice, NetnsLabel, Rank, RankedRow, rank
 from zabbix_sockets.grouping.grouping import Groups
+from zabbix_sockets.model.light_typing import Any
 from zabbix_sockets.model.names import is_autobound, unix_name
 from zabbix_sockets.model.snapshot import Snapshot, UnixListener
 from zabbix_sockets.model.wire import UNIX
@@ -40,17 +41,22 @@ def unix_rows(
         if key in chosen:
             rows.append(_row(snapshot, groups, sockets, key[0], facts, ranks[key]))
             continue
-        waiting, backlog, _ = accept_queue(sockets)
-        owners = {each.owner for each in sockets}
-        others.add(
-            is_offered=not key[0] and not is_autobound(key[1]),
-            processes=len(members_of(snapshot, owners)) if OF_PROCESSES in facts else None,
-            sockets=len(sockets),
-            established=_established(sockets),
-            accept_queue=waiting,
-            backlog=backlog,
-        )
+        is_offered = not key[0] and not is_autobound(key[1])
+        others.add(is_offered=is_offered, **_additive(snapshot, sockets, facts))
     return rows
+
+
+def _additive(snapshot: Snapshot, sockets: list[UnixListener], facts: set[str]) -> dict[str, Any]:
+    """Return the fields of a row that may be added to those of another row."""
+    waiting, backlog, _ = accept_queue(sockets)
+    members = members_of(snapshot, {each.owner for each in sockets})
+    return {
+        "sockets": len(sockets),
+        "processes": len(members) if OF_PROCESSES in facts else None,
+        "established": _established(sockets),
+        "accept_queue": waiting,
+        "backlog": backlog,
+    }
 
 
 def _rank(netns: str, name: bytes, sockets: list[UnixListener]) -> Rank:
@@ -76,7 +82,6 @@ def _row(
 ) -> RankedRow[ListenerRow]:
     owners = {each.owner for each in sockets}
     members = members_of(snapshot, owners)
-    waiting, backlog, pct = accept_queue(sockets)
     namespaces = {each.netns: snapshot.namespaces.get(each.netns) for each in sockets}
     containers = {found.container if found else "" for found in namespaces.values()}
     row = ListenerRow(
@@ -89,11 +94,7 @@ def _row(
         socket_unit=socket_unit(snapshot, netns, members, (UNIX, sockets[0].name, 0, "")),
         ephemeral=int(is_autobound(sockets[0].name)),
         process=names_label(groups, owners),
-        sockets=len(sockets),
-        processes=len(members) if OF_PROCESSES in facts else None,
-        established=_established(sockets),
-        accept_queue=waiting,
-        backlog=backlog,
-        accept_queue_pct=pct,
+        **_additive(snapshot, sockets, facts),
+        accept_queue_pct=accept_queue(sockets)[2],
     )
     return RankedRow(ranked, row, None, members)

@@ -55,7 +55,7 @@ def ephemeral_usage(snapshot: Snapshot) -> Usage:
     """
     usage: Usage = {}
     for connection, count in snapshot.connections.items():
-        protocol, netns, _, _, direction, address, port, device, source, ephemeral, _ = connection
+        protocol, netns, _, _, direction, address, port, device, source, ephemeral, *_ = connection
         if direction == OUTBOUND and ephemeral and protocol == "tcp":
             if address is None or source is None or port is None:
                 continue

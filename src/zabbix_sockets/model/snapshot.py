@@ -6,6 +6,7 @@ Nothing here does I/O. `None` means "not available from this source"; 0 was meas
 from _collections_abc import Callable, Collection
 
 from zabbix_sockets.model import gaps
+from zabbix_sockets.model.deadline import DEFAULT_SECONDS
 from zabbix_sockets.model.gaps import Gap
 from zabbix_sockets.model.light_typing import NamedTuple, Optional
 from zabbix_sockets.model.paths import PINS
@@ -408,6 +409,7 @@ class Snapshot:
 
 
 ACTIVE_WITHIN_CHOICES = (10, 30, 60, 120, 300, 600, 3600)
+DEFAULT_ACTIVE_WITHIN = 60
 """The seconds to choose from: a BPF record has no finer time since a connection was used."""
 
 
@@ -432,14 +434,14 @@ class Query(NamedTuple):
     """
 
     source: Optional[str] = None
-    timeout: float = 2.5
+    timeout: float = DEFAULT_SECONDS
     proc: str = "/proc"
     pins: str = PINS
     netns: str = ALL_NETNS
     needs: frozenset[str] = frozenset()
     filter: str = ""
     tcp_info: bool = False
-    active_within: int = 60
+    active_within: int = DEFAULT_ACTIVE_WITHIN
     clients: bool = False
     excluded_pids: frozenset[int] = frozenset()
     addresses: bool = False

@@ -65,7 +65,7 @@ def _check(pusher: Pusher, timeout: float) -> None:
 
 
 def _catch_up(pusher: Pusher, reports: list[Report]) -> list[Report]:
-    """Deliver up to 30 of the packets that wait; return *reports* with those of them added.
+    """Deliver to each destination up to 30 of the packets that wait; return all reports, added up.
 
     Without it, calls now and then would never empty the spool.
     """

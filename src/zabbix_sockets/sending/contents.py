@@ -166,7 +166,8 @@ class SingleValues:
             ledger.save()
             waiting = ledger.awaited(int(time.time()))
             outcome = report.outcome._replace(processed=report.outcome.processed + sent)
-            note = f"{waiting} rows wait for items" if waiting else report.note
+            notes = [f"{waiting} rows wait for items"] if waiting else []
+            note = "; ".join([*notes, report.note] if report.note else notes)
             finished.append(report._replace(outcome=outcome, note=note))
         return finished
 

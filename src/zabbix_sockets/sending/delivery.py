@@ -79,7 +79,8 @@ class Report(NamedTuple):
             processed=self.outcome.processed + later.outcome.processed,
             failed=self.outcome.failed + later.outcome.failed,
         )
-        return later._replace(outcome=outcome, note=self.note)
+        notes = dict.fromkeys(filter(None, (*self.note.split("; "), later.note)))
+        return later._replace(outcome=outcome, note="; ".join(notes))
 
     @property
     def delivered(self) -> bool:

@@ -100,7 +100,6 @@ class WriteFile(Action):
         self._path = path
         self._content = content
         self._mode = mode
-        self.path = path
         self.command = command
         self.what = f"{path} is there"
         self.entries = (Entry(FILE, path, files.digest(content)),)

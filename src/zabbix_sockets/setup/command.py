@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import stat
 import sys
 from collections.abc import Callable, Sequence
@@ -243,7 +242,9 @@ def _remove(machine: Machine, options: SetupOptions) -> None:
         return
     undoing = [(entry, undo(machine, entry)) for entry in reversed(record.entries)]
     if options.dry_run:
-        print_plan(_as_plan(machine, [action for _, action in undoing]))
+        plan = _as_plan(machine, [action for _, action in undoing])
+        plan.restarts += _restarts_of_agents(machine)
+        print_plan(plan)
         return
     failed = 0
     for entry, action in undoing:
@@ -253,20 +254,22 @@ def _remove(machine: Machine, options: SetupOptions) -> None:
             failed += 1
     if machine.has_systemd:
         machine.run(["systemctl", "daemon-reload"])
-    _restart_agents(machine, restart=options.restart)
+    for action in _restarts_of_agents(machine):
+        if not options.restart:
+            _say("to do", action.command)
+        elif not _undone(action):
+            failed += 1
     if failed:
         raise SocketsError(f"{failed} steps failed", "mend that, and call setup --remove again")
 
 
-def _restart_agents(machine: Machine, *, restart: bool) -> None:
-    """Restart the agents that run, or say how: until then they keep the keys."""
+def _restarts_of_agents(machine: Machine) -> list[Command]:
+    """Return the restarts of the agents that run: until then they keep the keys."""
     units = [each.unit for each in find_agents(machine.root) if each.unit and each.pid]
-    for unit in units if machine.has_systemd else ():
-        words = ["systemctl", "try-restart", unit]
-        if restart and not machine.run(words).status:
-            _say("done", f"{unit} was restarted")
-        else:
-            _say("to do", shlex.join(words))
+    return [
+        Command(machine, f"{unit} was restarted", ["systemctl", "try-restart", unit])
+        for unit in (units if machine.has_systemd else ())
+    ]
 
 
 def _undone(action: Action) -> bool:
@@ -279,7 +282,7 @@ def _undone(action: Action) -> bool:
     except (OSError, SocketsError) as error:
         _say("failed", f"{action.command}: {_reason(error)}")
         return False
-    _say("done", action.what)
+    _say("kept" if action.state == KEPT else "done", action.what)
     return True
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable
+from errno import EEXIST, ENOTEMPTY
 
 from zabbix_sockets.host.accounts import Accounts
 from zabbix_sockets.host.own_files import command
@@ -57,6 +58,7 @@ class _RemoveFolder(Action):
     """A folder that was made is gone, unless something is in it."""
 
     def __init__(self, machine: Machine, entry: Entry) -> None:
+        self._name = entry.name
         self._path = machine.path(entry.name)
         self.command = shlex.join(["rmdir", "--ignore-fail-on-non-empty", entry.name])
         self.what = f"there is no {entry.name}"
@@ -66,8 +68,10 @@ class _RemoveFolder(Action):
         """Remove it if it is empty."""
         try:
             os.rmdir(self._path)
-        except OSError:
-            self.what = f"{self._path} stays, as something is in it"
+        except OSError as error:
+            if error.errno not in {ENOTEMPTY, EEXIST}:
+                raise
+            self.state, self.what = KEPT, f"{self._name} stays, as something is in it"
 
 
 def undo(machine: Machine, entry: Entry) -> Action:

@@ -17,7 +17,7 @@ from zabbix_sockets.model.container_names import (
     NAMES_TIMER,
 )
 from zabbix_sockets.model.paths import PINS, PINS_GROUP
-from zabbix_sockets.readers.bpf.records import COUNT_MINISOCKS, PROGRAMS, pin_path
+from zabbix_sockets.readers.bpf.records import PROGRAMS, pin_path
 from zabbix_sockets.setup.actions import (
     DONE,
     TO_DO,
@@ -173,9 +173,12 @@ def _add_load(scene: Scene, part: Part) -> None:
 
 
 def _is_loaded(scene: Scene) -> bool:
-    """Whether the pins of this version are there, and the group's."""
+    """Whether the pins of this version are there, and the group's.
+
+    Of those that `load` may leave out, as a kernel refuses them, none has to be there.
+    """
     gid = scene.accounts.gid(scene.group)
-    for program in (*PROGRAMS, COUNT_MINISOCKS):
+    for program in PROGRAMS:
         try:
             if os.stat(scene.machine.path(pin_path(PINS, program))).st_gid != gid:
                 return False

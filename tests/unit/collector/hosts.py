@@ -69,7 +69,7 @@ class Host:
         host = self
         self.tables = Tables(self.scripts)
         monkeypatch.setattr("zabbix_sockets.readers.proc.namespaces.Stay", Stay)
-        monkeypatch.setattr("zabbix_sockets.collector.namespaces.NetlinkTables", maker(self.tables))
+        monkeypatch.setattr("zabbix_sockets.collector.visits.NetlinkTables", maker(self.tables))
 
     def add_netns(self, name: str, *pids: int, secret: bool = False) -> Path:
         """Add a namespace with processes, which hold the sockets PID * 10 to PID * 10 + 9."""

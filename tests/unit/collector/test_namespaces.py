@@ -20,11 +20,11 @@ from zabbix_sockets.collector.namespaces import (
     is_own,
     namespaces_of,
     select,
-    ways_into,
 )
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.collector.table_readers import TableReaders
+from zabbix_sockets.collector.visits import ways_into
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, SocketsError

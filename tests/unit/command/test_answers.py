@@ -1,13 +1,17 @@
 """What keeps a call from running on or giving half an answer."""
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from zabbix_sockets.collector.sources import Plan
 from zabbix_sockets.command import call
 from zabbix_sockets.model.errors import DeadlineError
 from zabbix_sockets.model.gaps import DENIED, Gap
+from zabbix_sockets.model.snapshot import Query, Visibility
 from zabbix_sockets.model.socket import Owner, Socket
+from zabbix_sockets.model.wire import Table
 
 from ..answers import answer_with, run  # noqa: TID252  # a test folder is no package
 from ..snapshots import (  # noqa: TID252  # a test folder is no package
@@ -113,14 +117,42 @@ def test_why_owners_of_sockets_are_not_seen(
         *("udp", 2, "", 7, None, bytes(4), 53, bytes(4), 0, "", (Owner(7, "named"),)),
         *(0, 9, 0, 0),
     )
+    visibility = Visibility("sock_diag", NO_GROUP)
+    visibility.degraded = True
+
+    def told_of(
+        sockets: Sequence[Socket],
+    ) -> Callable[[Query, Callable[[Visibility], None]], Iterator[Socket]]:
+        def read(_: Query, tell: Callable[[Visibility], None]) -> Iterator[Socket]:
+            yield from sockets
+            tell(visibility)
+
+        return read
+
     for found, told in (((known, known._replace(owners=())), True), ((known,), False)):
-        monkeypatch.setattr("zabbix_sockets.command.show.iter_sockets", lambda _, f=found: f)
-        monkeypatch.setattr("zabbix_sockets.command.show.why_without_owners", lambda _: NO_GROUP)
+        monkeypatch.setattr("zabbix_sockets.command.show.iter_sockets", told_of(found))
         run("show", "sockets")
         wanted = f"note: not all owners are seen: {NO_GROUP}\n"
         assert capsys.readouterr().err == (wanted if told else "")
         run("show", "sockets", "--interval", "0.001", "--count", "3")
         assert capsys.readouterr().err == (wanted if told else "")
+
+
+def test_warnings_of_single_sockets(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the collection of single sockets and of clients warns of is told, once."""
+    monkeypatch.setattr("zabbix_sockets.collector.sources.Plan.is_exact", approximate)
+    for arguments in (["sockets"], ["sockets", "--interval", "0.001", "--count", "2"], ["clients"]):
+        run("show", *arguments, "--source", "procfs", "--netns", "own")
+        assert capsys.readouterr().err.count("note: udp: approximate\n") == 1, arguments
+
+
+def approximate(plan: Plan, table: Table) -> bool:
+    """Warn as Plan.is_exact() where /proc/net/udp changed all the time."""
+    if table.protocol == "udp":
+        plan.warn("udp: approximate")
+    return table.protocol != "udp"
 
 
 def test_time_that_a_person_gave_is_told() -> None:

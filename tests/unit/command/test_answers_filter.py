@@ -111,7 +111,7 @@ def test_states_of_show_sockets(
     queries: list[Query] = []
     found = [socket_in(state) for state in (TcpState.LISTEN, TcpState.ESTABLISHED, 6)]
 
-    def iter_sockets(query: Query) -> list[Socket]:
+    def iter_sockets(query: Query, _tell: object) -> list[Socket]:
         queries.append(query)
         return found
 
@@ -128,7 +128,7 @@ def test_netns_of_single_sockets(monkeypatch: pytest.MonkeyPatch, table: str) ->
     queries: list[Query] = []
     module = "show" if table == "sockets" else table
 
-    def iter_sockets(query: Query) -> list[Socket]:
+    def iter_sockets(query: Query, _tell: object) -> list[Socket]:
         queries.append(query)
         return []
 

@@ -164,7 +164,7 @@ def test_namespaces(
     assert [query.netns for query in queries] == [default or "all"] * 4
     queries.clear()
 
-    def iter_sockets(query: Query) -> Iterator[Socket]:
+    def iter_sockets(query: Query, _tell: object) -> Iterator[Socket]:
         queries.append(query)
         return iter(())
 
@@ -264,7 +264,7 @@ def test_sockets_with_tcp_info(monkeypatch: pytest.MonkeyPatch, asked: bool) -> 
     """Single sockets have it only if it is asked for."""
     queries: list[Query] = []
 
-    def remember(query: Query) -> list[Socket]:
+    def remember(query: Query, _tell: object) -> list[Socket]:
         queries.append(query)
         return []
 

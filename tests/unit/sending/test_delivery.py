@@ -101,6 +101,9 @@ def test_reports() -> None:
     assert str(Report("a", TAKEN, 0)) == "a: sent 1, failed 0"
     assert str(Report("a;b", DOWN, 3)) == "a;b: sent 0, failed 0, 3 waiting: Connection refused"
     assert "no such host or item" in str(Report("a", REFUSED, 1))
+    both = Report("a", TAKEN, 1, "cut").plus(Report("a", TAKEN, 0, "can't be read"))
+    assert str(both) == "a: sent 2, failed 0, cut; can't be read"
+    assert both.plus(Report("a", DOWN, None, "cut")).note == "cut; can't be read"
 
 
 def test_without_a_spool(servers: Servers) -> None:

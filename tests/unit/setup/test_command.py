@@ -1,11 +1,16 @@
 """What setup prints, asks, and ends with."""
 
+import errno
 import os
 import re
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
 
@@ -14,9 +19,12 @@ from zabbix_sockets.setup import command
 from zabbix_sockets.setup.actions import Action
 from zabbix_sockets.setup.options import SetupOptions
 from zabbix_sockets.setup.plan import make_plan
+from zabbix_sockets.setup.record import DIRECTORY, Entry, SetupRecord
 from zabbix_sockets.setup.scene import Own, Part
 
 from .hosts import PACKAGE, Host
+
+RESTART = "systemctl try-restart zabbix-agent.service"
 
 
 @pytest.fixture
@@ -172,3 +180,67 @@ def test_a_package_is_trusted(tmp_path: Path) -> None:
     """A package's files are where its package manager put them."""
     tmp_path.chmod(0o777)
     command.check_installation(Own(str(tmp_path), PACKAGE.command, is_packaged=True))
+
+
+@pytest.fixture
+def running(host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """The host, set up, with an agent that runs."""
+    host.set_up()
+    agent = SimpleNamespace(unit="zabbix-agent.service", pid=7)
+    monkeypatch.setattr(command, "find_agents", lambda _: [agent])
+    return host
+
+
+def test_dry_run_of_the_way_back(running: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    """It changes nothing, and has each command that the way back has, restarts among them."""
+    before = running.files()
+    capsys.readouterr()
+    command._remove(running.machine, SetupOptions(remove=True, dry_run=True))
+    lines = capsys.readouterr().out.splitlines()
+    assert running.files() == before
+    assert lines[-1] == RESTART
+    assert "systemctl disable --now zabbix-sockets-load.service" in lines
+    running.systemd.calls.clear()
+    command._remove(running.machine, SetupOptions(remove=True))
+    said = capsys.readouterr().out
+    assert f"to do    {RESTART}\n" in said
+    typed = {" ".join(shlex.split(line)) for line in lines if line.startswith("systemctl")}
+    assert typed - {RESTART} <= {*running.systemd.calls}
+
+
+@pytest.mark.parametrize(("failing", "label"), [("", "done"), ("try-restart", "failed")])
+def test_restarts_on_the_way_back(
+    running: Host, capsys: pytest.CaptureFixture[str], failing: str, label: str
+) -> None:
+    """With --restart agents are restarted when their keys are gone; that may fail."""
+    running.systemd.failing = failing
+    capsys.readouterr()
+    with pytest.raises(SocketsError, match="1 steps failed") if failing else nullcontext():
+        command._remove(running.machine, SetupOptions(remove=True, restart=True))
+    assert capsys.readouterr().out.splitlines()[-1].startswith(label)
+
+
+def test_folder_in_which_something_is(
+    host: Host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is kept; where it can't be removed for another reason, the step has failed."""
+    folder = host.root / "etc/zabbix/made"
+    for content, refuse, label in ((True, False, "kept"), (False, True, "failed")):
+        folder.mkdir(exist_ok=True)
+        (folder / "x").write_text("")
+        if not content:
+            (folder / "x").unlink()
+        SetupRecord(str(host.root)).add(Entry(DIRECTORY, "/etc/zabbix/made"))
+        if refuse:
+            monkeypatch.setattr(os, "rmdir", busy)
+        with pytest.raises(SocketsError) if refuse else nullcontext():
+            command._remove(host.machine, SetupOptions(remove=True))
+        line = capsys.readouterr().out.splitlines()[0]
+        assert line.split()[0] == label
+        assert ("/etc/zabbix/made stays, as something is in it" in line) == content
+        assert folder.exists()
+
+
+def busy(path: str) -> NoReturn:
+    """Refuse, as the kernel does where something is mounted."""
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), path)

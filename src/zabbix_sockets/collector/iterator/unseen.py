@@ -152,7 +152,7 @@ class Unseen:
         try:
             return self._plan.open_iterator(COUNT_MINISOCKS)
         except OSError:
-            return None  # an older `load` pinned none
+            return None  # none is pinned, or there is no descriptor for one more
 
     def _read_tables(self, states: int) -> None:
         """Read by netlink the connections in *states*, and the listeners if LISTEN is in it."""

@@ -13,13 +13,11 @@ from time import monotonic, time
 from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.namespaces import (
     FoundNamespace,
-    Visitor,
     describe,
     device_names,
     find_or_warn,
     in_fair_order,
     select,
-    ways_into,
 )
 from zabbix_sockets.collector.places import Places
 from zabbix_sockets.collector.row_fold import TableFold
@@ -29,6 +27,7 @@ from zabbix_sockets.collector.table_readers import Opened, measured_rows_of, row
 from zabbix_sockets.collector.tables.cgroup_owners import CgroupOwners, must_use_cgroups
 from zabbix_sockets.collector.tables.time_wait import add_time_wait, has_much_time_wait
 from zabbix_sockets.collector.tables.unix_rows import UnixRows
+from zabbix_sockets.collector.visits import Visitor, ways_into
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 from zabbix_sockets.model.light_typing import Any
@@ -339,7 +338,7 @@ class TableCollection:
             if self._deadline.passed():
                 break
             try:
-                with visitor.plan(found, pid) as (plan, ports):
+                with visitor.visit(found, pid) as (plan, ports):
                     self._begin(plan, found.number)
                     unused, complete = visitor.unused(pid), True
                     for table in TABLES:
@@ -367,7 +366,7 @@ class TableCollection:
             if not visitor.may_enter or self._deadline.passed():
                 break
             try:
-                with visitor.plan(found, pid) as (plan, ports):
+                with visitor.visit(found, pid) as (plan, ports):
                     folds += [
                         self._fold_listening(plan, found, table, ports)
                         for table in TABLES

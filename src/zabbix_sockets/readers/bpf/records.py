@@ -72,7 +72,8 @@ TOTAL_PROCESSES = "total_processes"
 """One of the iterators of totals.bpf.c, which are pinned together."""
 
 Opener = Callable[[str], int]
-"""Returns a new descriptor, from which the records of one of PROGRAMS can be read once."""
+"""Returns a new descriptor, from which the records of one of PROGRAMS, or of COUNT_MINISOCKS, can
+be read once."""
 
 
 def pin_path(directory: str, program: str) -> str:

@@ -48,7 +48,7 @@ def test_namespace_that_cannot_be_read_is_left(host: Host, monkeypatch: pytest.M
     def fail(_proc: str) -> NoReturn:
         raise ParseError("ip_local_port_range", "")
 
-    monkeypatch.setattr("zabbix_sockets.collector.namespaces.read_port_range", fail)
+    monkeypatch.setattr("zabbix_sockets.collector.visits.read_port_range", fail)
     number = number_of(host.add_netns("web", 30))
     snapshot = host.collect()  # looks whether it has been left
     assert host.entered == [host.path(30)]
