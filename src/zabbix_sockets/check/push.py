@@ -21,10 +21,10 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.paths import SPOOL_FILE, SPOOL_FOLDER
 from zabbix_sockets.readers.groups import find_group
 from zabbix_sockets.sending.spool import State, read_state
+from zabbix_sockets.sending.transport import PROGRAM as SENDER_PROGRAM
 
 PUSH, SENDER, PUSH_KEY, SPOOL = "push unit", "sender", "push key", "spool"
 
-SENDER_PROGRAM = "zabbix_sender"
 _FIRST_VERSION = 6
 _VERSION = re.compile(r"(?<=\(Zabbix\) )([0-9]{1,3})\.[0-9.]{1,20}")
 _PRIVATE = f"/var/lib/private/{SPOOL_FOLDER.rpartition('/')[2]}"

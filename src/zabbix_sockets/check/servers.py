@@ -16,7 +16,6 @@ from zabbix_sockets.check.children import Result, gather, start
 from zabbix_sockets.check.line import Line, broken, ok, typed, unknown
 from zabbix_sockets.check.push import (
     LOOPBACK,
-    SENDER_PROGRAM,
     SET_UP,
     has_credentials,
     has_default_server,
@@ -28,6 +27,7 @@ from zabbix_sockets.check.system import System
 from zabbix_sockets.check.trapper import Finding, question
 from zabbix_sockets.check.units import SEND_UNIT, state_of
 from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.sending.transport import PROGRAM as SENDER_PROGRAM
 
 SERVER = "server"
 

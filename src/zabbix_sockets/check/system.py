@@ -10,11 +10,11 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from zabbix_sockets.model.deadline import Deadline
+from zabbix_sockets.model.paths import SYSTEM_PATH
 from zabbix_sockets.readers.files import read_regular
 
 MAX_BYTES = 1_000_000
 """The most bytes that are read of any file."""
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MAX_OUTPUT = 1_000_000
 """The bytes that are kept of what a program says: a document has half of them at most."""
 _PIECE = 1 << 16
@@ -54,7 +54,7 @@ class System(NamedTuple):
     deadline: Deadline
     pins: str
     euid: int
-    path: str = _PATH
+    path: str = ":".join(SYSTEM_PATH)
     package: str = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
     def at(self, path: str) -> str:

@@ -10,6 +10,12 @@ alone."""
 PINS_GROUP = "zabbix"
 """The group that may read the pinned iterators, if no other is named."""
 
+SYSTEM_PATH = (
+    *("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin"),
+    *("/sbin", "/bin"),
+)
+"""The folders of the system's programs: systemd's default for $PATH of a service."""
+
 SPOOL_FOLDER, SPOOL_FILE = "/var/lib/zabbix-sockets", "spool.sqlite"
 """The StateDirectory= of the unit that pushes, and the file of documents that wait there."""
 

@@ -20,6 +20,7 @@ from zabbix_sockets.host.zabbix_config import (
     syntax_of,
 )
 from zabbix_sockets.model.errors import UsageError
+from zabbix_sockets.model.paths import SYSTEM_PATH
 
 PLACES = {
     "zabbix_agentd": "/etc/zabbix/zabbix_agentd.conf",
@@ -30,7 +31,6 @@ PLACES = {
 _KINDS = {"zabbix_agentd": AGENTD, "zabbix_agent2": AGENT2}
 _SYSTEM_NAME = "system.hostname"
 _ELSEWHERE = "name another with --agent-config"
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class AgentConfig(NamedTuple):
@@ -85,7 +85,7 @@ def _takes(arguments: Sequence[str], path: str) -> bool:
 
 
 def _is_installed(agent: str) -> bool:
-    return shutil.which(agent, path=_SYSTEM_PATH) is not None
+    return shutil.which(agent, path=":".join(SYSTEM_PATH)) is not None
 
 
 def read_agent_config(path: str) -> AgentConfig:

@@ -8,16 +8,17 @@ import stat
 
 from zabbix_sockets.host.agents import InstalledAgent
 from zabbix_sockets.host.zabbix_config import TLS_FILES, Setting, ZabbixConfig
-from zabbix_sockets.model.paths import PINS_GROUP
+from zabbix_sockets.model.paths import PINS_GROUP, SYSTEM_PATH
 from zabbix_sockets.sending.agent_config import PLACES, named_host
 from zabbix_sockets.sending.transport import PACKAGES
+from zabbix_sockets.sending.transport import PROGRAM as SENDER_PROGRAM
 from zabbix_sockets.setup.actions import Action, Command
 from zabbix_sockets.setup.scene import Part, Scene
 from zabbix_sockets.setup.units import enable, finish_units, has_new, install_units, is_on, masked
 
 SEND = "zabbix-sockets-send.service"
 
-_SENDER = ("/usr/bin/zabbix_sender", "/usr/local/bin/zabbix_sender", "/usr/sbin/zabbix_sender")
+_SENDER = tuple(f"{folder}/{SENDER_PROGRAM}" for folder in SYSTEM_PATH)
 _LOOPBACK = re.compile(r"(127\.[\d.]+|localhost|\[?::1\]?)(:\d+)?$")
 
 

@@ -112,7 +112,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The usual places of both agents' files, and no agent that runs or is installed."""
     places = {name: write(tmp_path, "", f"{name}.conf") for name in agent_config.PLACES}
     monkeypatch.setattr(agent_config, "PLACES", places)
-    monkeypatch.setattr(agent_config, "_SYSTEM_PATH", str(tmp_path))
+    monkeypatch.setattr(agent_config, "SYSTEM_PATH", [str(tmp_path)])
     monkeypatch.setattr(agent_config, "running_programs", lambda _: [])
     return places
 
