@@ -10,7 +10,14 @@ import pytest
 from zabbix_sockets.collector.call_context import CallContext
 from zabbix_sockets.collector.standing import Standings
 from zabbix_sockets.model.deadline import Deadline
-from zabbix_sockets.model.snapshot import SYSTEM_UNIT, SYSTEM_USER, USER, Process, Standing
+from zabbix_sockets.model.snapshot import (
+    FIRST_OWNER,
+    SYSTEM_UNIT,
+    SYSTEM_USER,
+    USER,
+    Process,
+    Standing,
+)
 
 from ..proctree import ProcTree  # noqa: TID252  # a test folder is no installed package
 from ..snapshots import snapshot_of  # noqa: TID252  # likewise
@@ -102,6 +109,31 @@ def test_of_many_processes(proc: ProcTree) -> None:
     standings = Standings(snapshot_of([*young, old]), CallContext(str(proc), Deadline(1e6)))
     assert standings.unit(range(6)) is None
     assert standings.unit(range(5)) == "new.service"
+
+
+@pytest.mark.parametrize(
+    ("uids", "order"),
+    [
+        ([1000, 1000, 1000, 1000, 33], SYSTEM_USER),
+        ([1000, 1000, 1000, 1000, 1000], USER),
+        ([None, None, None, None, 33], SYSTEM_USER),  # unknown is as a user's
+    ],
+)
+def test_lowest_uid_is_looked_at(proc: ProcTree, uids: list[int | None], order: int) -> None:
+    """Of many processes those are looked at whose sockets have the lowest uid, and not the oldest.
+
+    The last one is the youngest, and has a socket of a user's beside its own.
+    """
+    members = [add(proc, 40 + at, "", 1000) for at in range(4)]
+    members.append(add(proc, 99, "", 33)._replace(age=1.0))
+    snapshot = snapshot_of(members)
+    snapshot.owners[FIRST_OWNER + 5] = (4,)
+    found = [*uids, 1000]
+    snapshot.uids = {FIRST_OWNER + at: uid for at, uid in enumerate(found) if uid is not None}
+    context = CallContext(str(proc), Deadline(1e6))
+    told = Standings(snapshot, context).of(range(5))
+    assert told is not None
+    assert (told.order, told.age) == (order, 3600.0)
 
 
 def test_of_no_process(proc: ProcTree) -> None:

@@ -184,3 +184,18 @@ def test_device_that_no_file_has(tmp_path: Path, device: str) -> None:
     (tmp_path / "self").mkdir()
     (tmp_path / "self/mountinfo").write_text(f"30 1 {device} / / rw - ext4 x rw\n")
     assert [each.device for each in read_mounts(str(tmp_path))] == [0]
+
+
+def test_parts_of_a_mount(tmp_path: Path) -> None:
+    """Of a line there are what is mounted, where, its type, its device and its options."""
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self/mountinfo").write_text(
+        "30 21 999999999:7 /a\\040b /mnt/c\\040d rw shared:3 master:1 - proc a b rw,hidepid=2\n"
+        "31 21 1000000000:7 net:[4026532] /run/netns/x rw - nsfs nsfs rw\n"
+    )
+    first, second = read_mounts(str(tmp_path))
+    assert first == (
+        *(b"/a\\040b", "/mnt/c d", b"proc"),
+        *(os.makedev(999_999_999, 7), b"rw,hidepid=2"),
+    )
+    assert second == (b"net:[4026532]", "/run/netns/x", b"nsfs", 0, b"rw")
