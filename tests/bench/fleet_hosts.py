@@ -15,9 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:1] = [str(ROOT), str(ROOT / "tests" / "support")]  # as pytest has them
@@ -27,6 +25,16 @@ import psutil
 
 from tests.bench.clones import begin_ids, copy_host, counts
 from tests.bench.fleet import push
+from tests.bench.fleet_pushes import (
+    ALWAYS_CHANGES,
+    Accepted,
+    Pushes,
+    count_lacking,
+    count_stored,
+    find_missing,
+    size_of_history,
+    told_of_killed,
+)
 from tests.bench.isolate import run_isolated
 from tests.zabbix import programs, proxies, templates
 from tests.zabbix.agents import Kind, free_port
@@ -45,12 +53,8 @@ _RETRY_SECONDS = 2.0
 _PATIENCE_SECONDS = 900.0
 """For what proxies need to take the configuration of a thousand hosts."""
 _SETTLED_SECONDS = 10.0
-_ALWAYS_CHANGES = "sockets.collector.seconds"
-"""An item whose value is another one in each of the documents."""
 _BUSIEST = 3
-_MOST_MOMENTS = 40
 _MOST_TRIES = 600
-_TABLES = ("history", "history_uint", "history_str", "history_text", "history_log")
 
 _SERVER = {
     "HistoryCacheSize": "256M",
@@ -70,47 +74,6 @@ _PROXY = {
     "ProxyConfigFrequency": 20,
     "ProxyLocalBuffer": 1,
 }
-
-
-class Accepted(NamedTuple):
-    """A document that was accepted."""
-
-    host: str
-    began: float
-    """When it was first pushed, in seconds of the wall clock."""
-    clock: float
-    """The time stamp that it was sent with when it was accepted."""
-    end: float
-    """When it was accepted."""
-    tries: int
-
-
-@dataclass
-class Pushes:
-    """What came of the documents that were pushed."""
-
-    accepted: list[Accepted] = field(default_factory=list)
-    victim: Proxy | None = None
-    """The proxy that was killed meanwhile."""
-    killed: float = 0.0
-    """When that was."""
-    of_victim: frozenset[str] = frozenset()
-    """The hosts that were its own then."""
-
-    def kill(self, server: Server, group: Sequence[Proxy]) -> None:
-        """Kill the proxy that has most hosts."""
-        hosts = [(each, _hosts_of(server, each)) for each in group]
-        self.victim, self.of_victim = max(hosts, key=lambda each: len(each[1]))
-        self.killed = time.time()
-        self.victim.program.stop()
-
-    def late(self) -> float:
-        """Return the most seconds from a document's first push until it was accepted."""
-        return max((each.end - each.began for each in self.accepted), default=0.0)
-
-    def again(self) -> int:
-        """Return how many were refused at first, and sent again."""
-        return sum(each.tries > 1 for each in self.accepted)
 
 
 class Load:
@@ -237,7 +200,7 @@ class Fleet:
         for each in between:
             each.reload()
         self._warm_up(settle=len(between) > 1)
-        rows, size = _stored(server), _size(server)
+        rows, size = count_stored(server), size_of_history(server)
         pushes, load = Pushes(), Load(self._receiver, between)
         since = time.time()
         measured = range(self._options.warm_up, self._options.warm_up + self._options.documents)
@@ -248,11 +211,11 @@ class Fleet:
             polled.stop()
         self._drain()
         if pushes.victim:
-            lost = _lost(server, since, self._options.hosts, self._options.documents)
+            lost = count_lacking(server, since, self._options.hosts, self._options.documents)
             print(f"lost before the proxy came back that was killed: {lost:,}", flush=True)
             stack.callback(pushes.victim.start_again().stop)
             self._drain()
-        grown = _stored(server) - rows, _size(server) - size
+        grown = count_stored(server) - rows, size_of_history(server) - size
         self._tell(pushes, load, (cores, busiest, cache), since, grown)
 
     def _discovered(self) -> str:
@@ -301,7 +264,7 @@ class Fleet:
             pushes = Pushes()
             self._intervals(range(options.warm_up), pushes, None)
             self._drain()
-            lost = len(_missing(server, pushes.accepted))
+            lost = len(find_missing(server, pushes.accepted))
             print(f"warm-up: {time.monotonic() - began:.0f} s, {lost:,} lost", flush=True)
             if not (lost and settle):
                 return
@@ -358,7 +321,7 @@ class Fleet:
         server = self._receiver.server
         before, since = -1, time.monotonic()
         while time.monotonic() < since + _SETTLED_SECONDS:
-            stored = _stored(server)
+            stored = count_stored(server)
             if stored != before:
                 before, since = stored, time.monotonic()
             time.sleep(2)
@@ -376,14 +339,14 @@ class Fleet:
         host_hours = options.hosts * seconds / 3600
         rows, size = grown
         cores, busiest, cache = busy
-        lost = _lost(server, since, options.hosts, options.documents)
+        lost = count_lacking(server, since, options.hosts, options.documents)
         told = {
             "documents accepted": f"{len(pushes.accepted):,} ({pushes.again():,} not at the first"
             f" try), after {pushes.late():.1f} s at most",
             "values": f"{rows:,}, {rows / seconds:,.0f} a second",
-            f"lacking of {_ALWAYS_CHANGES}": f"{lost:,} of {options.hosts * options.documents:,}"
+            f"lacking of {ALWAYS_CHANGES}": f"{lost:,} of {options.hosts * options.documents:,}"
             + (", late polls among them" if options.way == "poll" else ""),
-            **_of_killed(server, pushes),
+            **told_of_killed(server, pushes),
             "longest queue of preprocessing": f"{load.queue:,}",
             "processors": f"server {cores[0]:.2f}, proxies {cores[1]:.2f}, database {cores[2]:.2f}",
             "busiest processes of the server": busiest,
@@ -422,63 +385,6 @@ def _assigned(server: Server, between: Sequence[Proxy], failover: str) -> dict[s
         place = {"local_address": "127.0.0.1", "local_port": str(each.port)}
         server.api.proxy.update(proxyid=each.proxyid, proxy_groupid=group, **place)
     return {"monitored_by": 2, "proxy_groupid": int(group)}
-
-
-def _stored(server: Server) -> int:
-    """Return how many values the database has."""
-    each = (f"(SELECT count(*) FROM {table})" for table in _TABLES)
-    return int(server.sql(f"SELECT {' + '.join(each)} AS n")[0]["n"])
-
-
-def _size(server: Server) -> int:
-    """Return the bytes that they take, with their indices."""
-    each = (f"pg_total_relation_size('{table}')" for table in _TABLES)
-    return int(server.sql(f"SELECT {' + '.join(each)} AS n")[0]["n"])
-
-
-def _lost(server: Server, since: float, hosts: int, documents: int) -> int:
-    """Return how many values lack of an item that has another one in each document."""
-    (row,) = server.sql(
-        "SELECT count(*) AS n FROM history JOIN items USING (itemid) JOIN hosts USING (hostid)"
-        f" WHERE host LIKE 'fleet %' AND key_ = '{_ALWAYS_CHANGES}' AND clock + ns / 1e9 >= {since}"
-    )
-    return hosts * documents - int(row["n"])
-
-
-def _of_killed(server: Server, pushes: Pushes) -> dict[str, str]:
-    """Return what to tell of lost documents if a proxy was killed."""
-    if not (pushes.victim and pushes.accepted):
-        return {}
-    missing = _missing(server, pushes.accepted)
-    moments = [each.clock - pushes.killed for each in missing]
-    own = [each.host in pushes.of_victim for each in missing]
-    return {
-        "accepted, but lost": f"{sum(own):,} of the {len(pushes.of_victim):,} hosts of the killed"
-        f" proxy, {len(own) - sum(own):,} of others",
-        "seconds from the kill to those": " ".join(
-            f"{moment:+.1f}" for moment in moments[:_MOST_MOMENTS]
-        ),
-    }
-
-
-def _missing(server: Server, accepted: Sequence[Accepted]) -> list[Accepted]:
-    """Return those of which the server has nothing, in the order of their moments."""
-    rows = server.sql(
-        "SELECT host, clock + ns / 1e9 AS moment FROM history JOIN items USING (itemid)"
-        f" JOIN hosts USING (hostid) WHERE key_ = '{_ALWAYS_CHANGES}'"
-    )
-    stored = {(row["host"], round(float(row["moment"]), 3)) for row in rows}
-    lacking = [each for each in accepted if (each.host, round(each.clock, 3)) not in stored]
-    return sorted(lacking, key=lambda each: each.clock)
-
-
-def _hosts_of(server: Server, proxy: Proxy) -> frozenset[str]:
-    """Return the names of the hosts that the server has given to this proxy of a group."""
-    rows = server.sql(
-        "SELECT hosts.host FROM host_proxy JOIN hosts USING (hostid)"
-        f" WHERE host_proxy.proxyid = {proxy.proxyid}"
-    )
-    return frozenset(row["host"] for row in rows)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -21,11 +21,11 @@ RELEASES = ("bookworm", "trixie", "forky")
 
 LOADING = [
     "tests/kernel/test_pins.py::test_exactly_two_capabilities_load",
-    "tests/kernel/test_totals.py::test_two_capabilities_load",
+    "tests/kernel/test_totals_loading.py::test_two_capabilities_load",
 ]
 READING = [f"tests/kernel/test_{name}.py" for name in ("drops", "clients", "unix", "descriptors")]
 COUNTING = [
-    *("tests/kernel/test_totals.py", "tests/kernel/test_totals_times.py"),
+    *(f"tests/kernel/test_totals{part}.py" for part in ("", "_loading", "_times")),
     "tests/kernels/kernel_threads.py",
 ]
 TESTED = {"bookworm": READING + COUNTING, "trixie": READING + COUNTING}
