@@ -138,7 +138,7 @@ class RecordFold:
         Raises:
             DeadlineError: as _drain().
         """
-        counted: dict[tuple[bytes, bytes], int] = {}
+        counted: dict[tuple[bytes], int] = {}
         layout = records.RECORD if self._idle_classes else records.RECORD_WITHOUT_QUALITY
         unpack = layout.iter_unpack
         for chunk in chunks:
@@ -147,14 +147,13 @@ class RecordFold:
                 self._drain(counted)
         self._drain(counted)
 
-    def _sockets(
-        self, counted: dict[tuple[bytes, bytes], int]
-    ) -> Iterator[tuple[bytes, int, Quality]]:
+    def _sockets(self, counted: dict[tuple[bytes], int]) -> Iterator[tuple[bytes, int, Quality]]:
         """Yield each distinct socket, the number of such ones, and the sum of their samples."""
         counts: dict[bytes, int] = {}
         qualities: dict[bytes, Quality] = {}
-        sample_of = self._samples.get
-        for (data, figures), count in counted.items():
+        sample_of, length = self._samples.get, records.SOCKET.size
+        for (record,), count in counted.items():
+            data, figures = record[:length], record[length:]
             counts[data] = counts.get(data, 0) + count
             quality = sample_of(figures)
             if quality is None:
@@ -183,7 +182,7 @@ class RecordFold:
         self._samples[figures] = quality
         return quality
 
-    def _drain(self, counted: dict[tuple[bytes, bytes], int]) -> None:
+    def _drain(self, counted: dict[tuple[bytes], int]) -> None:
         """Add the distinct records to the sums, and empty their counts.
 
         With a crawler or many forks each record is distinct.

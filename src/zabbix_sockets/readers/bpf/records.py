@@ -46,9 +46,9 @@ NO_LIMIT = 0xFFFFFFFF
 # struct record: its fields are explained there; from `rtt` on they are QUALITY.
 SOCKET = struct.Struct("=IIQIBBBBHHI16s16sIIIIII")
 QUALITY = struct.Struct("=BBBBB3xII")
-RECORD = struct.Struct(f"={SOCKET.size}s{QUALITY.size}s")
-RECORD_WITHOUT_QUALITY = struct.Struct(f"={SOCKET.size}s0s{QUALITY.size}x")
-"""A record as the bytes of SOCKET and those of QUALITY, which the latter layout gives as b""."""
+RECORD = struct.Struct(f"={SOCKET.size + QUALITY.size}s")
+RECORD_WITHOUT_QUALITY = struct.Struct(f"={SOCKET.size}s{QUALITY.size}x")
+"""The bytes of a record: those of SOCKET, followed by those of QUALITY; and the former alone."""
 UNIX_SOCKET = struct.Struct("=IIQIBBxB8x16sQ8xIIIII4x")
 """The part SOCKET of a record of a unix socket: pid, netns, cgroup, uid, kind, state, flags, comm,
 name (a number; 0: none), receive queue, send queue, inode, started, fds_limit."""

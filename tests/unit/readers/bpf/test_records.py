@@ -105,8 +105,8 @@ def test_parts_of_a_record() -> None:
     socket = records.SOCKET.pack(*(1,) * 7, 77, *(1,) * 3, b"", b"", *(1,) * 6)
     end = records.QUALITY.pack(1, 2, 3, 4, 1, 6, 7)
     assert socket[records.FLAGS_AT] == 77
-    assert records.RECORD.unpack(socket + end) == (socket, end)
-    assert records.RECORD_WITHOUT_QUALITY.unpack(socket + end) == (socket, b"")
+    assert records.RECORD.unpack(socket + end) == (socket + end,)
+    assert records.RECORD_WITHOUT_QUALITY.unpack(socket + end) == (socket,)
     assert records.RECORD.size % 8 == 0  # as C lays it out
     assert records.INFORMATION.size % 8 == 0
     assert records.PROCESS.size % 4 == 0
