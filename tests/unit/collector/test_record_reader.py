@@ -1,12 +1,18 @@
 """The iterator's records, read ahead by a thread, or without one where none can be had."""
 
+from __future__ import annotations
+
 import os
+import sys
+from _thread import start_new_thread
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from zoo import wait_for
 
+from zabbix_sockets.collector import record_reader
 from zabbix_sockets.collector.record_reader import RecordReader
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import ParseError
@@ -17,10 +23,10 @@ RECORDS = bytes(range(bpf.RECORD.size % 256)) * 300
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """No descriptor is left open."""
+    """No descriptor is left open, once the threads have ended."""
     before = sorted(os.listdir("/proc/self/fd"))
     yield
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    wait_for(lambda: sorted(os.listdir("/proc/self/fd")) == before, "closed descriptors")
 
 
 def no_thread(*_: object) -> NoReturn:
@@ -74,3 +80,107 @@ def test_end_within_a_record(tmp_path: Path) -> None:
     ):
         list(records)
     assert not records.complete
+
+
+@pytest.fixture
+def _halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host with two processors, on which each connection is one of many."""
+    monkeypatch.setattr(record_reader, "_MANY", 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+
+
+@pytest.mark.usefixtures("_halves")
+def test_a_thread_for_one_half_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other half is read where the records are iterated over."""
+    data = complete_records(RECORDS)
+    path = tmp_path / "pin"
+    started: list[tuple[object, ...]] = []
+
+    def start(*arguments: object) -> None:
+        started.append(arguments)
+        if len(started) > 1:
+            no_thread()
+        start_new_thread(*arguments)  # type: ignore[call-overload]  # as they came
+
+    monkeypatch.setattr(record_reader, "start_new_thread", start)
+    with RecordReader(iterator_of(path, data), "/proc", Deadline(60)) as records:
+        assert b"".join(map(bytes, records)) == data * 2  # a file has no halves
+        assert records.complete
+    assert len(started) == 2
+
+
+@pytest.mark.usefixtures("_halves")
+def test_one_half_cannot_be_opened(tmp_path: Path) -> None:
+    """It is as if neither could."""
+    usual, opened = iterator_of(tmp_path / "pin", complete_records(RECORDS)), []
+
+    def open_once(program: str) -> int:
+        opened.append(program)
+        if len(opened) > 1:
+            raise OSError(24, os.strerror(24))
+        return usual(program)
+
+    interval = sys.getswitchinterval()
+    with pytest.raises(OSError, match="Too many open files"):
+        RecordReader(open_once, "/proc", Deadline(60))
+    assert opened == [bpf.COUNT_SOCKETS] * 2
+    assert sys.getswitchinterval() == interval
+
+
+@pytest.mark.usefixtures("_halves")
+def test_one_half_past_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came of the other is no answer that is complete."""
+    data = complete_records(RECORDS)
+    deadlines = iter((Deadline(60), Deadline(0)))
+    usual = bpf.read_chunks
+
+    def read_chunks(
+        fd: int, size: int, _: Deadline, buffers: bpf.Buffers
+    ) -> Iterator[memoryview | bytes]:
+        return usual(fd, size, next(deadlines), buffers)
+
+    monkeypatch.setattr(bpf, "read_chunks", read_chunks)
+    with RecordReader(iterator_of(tmp_path / "pin", data), "/proc", Deadline(60)) as records:
+        assert b"".join(map(bytes, records)) == data
+        assert not records.complete
+
+
+@pytest.mark.parametrize(
+    ("connections", "processors", "parts"),
+    [
+        (None, 8, (bpf.WHOLE,)),
+        (49_999, 8, (bpf.WHOLE,)),
+        (50_000, 1, (bpf.WHOLE,)),
+        (50_000, 2, bpf.HALVES),
+    ],
+)
+def test_when_two_read(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    connections: int | None,
+    processors: int,
+    parts: tuple[int, ...],
+) -> None:
+    """Where there are many connections, and more than one processor that this process may use."""
+    monkeypatch.setattr(record_reader, "read_current_established", lambda _: connections)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)))
+    data = complete_records(RECORDS)
+    with RecordReader(iterator_of(tmp_path / "pin", data), "/proc", Deadline(60)) as records:
+        assert b"".join(map(bytes, records)) == data * len(parts)
+
+
+def test_buffers_are_used_again(tmp_path: Path) -> None:
+    """One that was given back is the next one of its length; others are not touched."""
+    size = bpf.RECORD.size
+    data = os.urandom(size) * (4_000_000 // size)
+    path = tmp_path / "pin"
+    path.write_bytes(data)
+    buffers, used, read = bpf.Buffers(), set(), []
+    fd = os.open(path, os.O_RDONLY)
+    for chunk in bpf.read_chunks(fd, size, Deadline(60), buffers):
+        assert isinstance(chunk, memoryview)
+        used.add(id(chunk.obj))
+        read.append(bytes(chunk))
+        buffers.give_back(chunk)
+    assert b"".join(read) == data
+    assert len(read) > len(used)

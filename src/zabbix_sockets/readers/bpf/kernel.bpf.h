@@ -141,6 +141,7 @@ struct cred {
 } CORE;
 
 struct task_struct {
+	int pid;
 	int tgid;
 	unsigned int flags;
 	struct mm_struct *mm;
@@ -161,6 +162,7 @@ struct inode {
 struct file {
 	struct inode *f_inode;
 	struct path f_path;
+	unsigned int f_flags;
 } CORE;
 
 struct file___before_6_13 {
@@ -361,7 +363,9 @@ struct socket {
 	struct sock *sk;
 } CORE;
 
-struct seq_file;
+struct seq_file {
+	const struct file *file;
+} CORE;
 
 struct bpf_iter_meta {
 	struct seq_file *seq;

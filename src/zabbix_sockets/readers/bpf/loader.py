@@ -31,7 +31,7 @@ LIBRARIES = ("libbpf.so.1", "libbpf.so.0")
 _PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 _WARN = 0  # LIBBPF_WARN
 _MESSAGE_SIZE = 1 << 16
-_CONSTANTS = struct.Struct("=I4x24s")  # constants of record.bpf.h
+_CONSTANTS = struct.Struct("=III4x24s")  # constants of record.bpf.h
 _COARSE = 6  # CLOCK_MONOTONIC_COARSE: it goes on at each tick of the kernel
 KERNEL_TYPES = "/sys/kernel/btf/vmlinux"  # by which programs are fitted to the kernel
 _SINCE_0_5 = "btf__load_from_kernel_by_id"  # a function that came with btf_custom_path
@@ -292,7 +292,8 @@ class LoadedPrograms:
 
     def _set_constants(self, opened: int, source: str) -> None:
         """Set the programs' constants: the kernel's HZ, and random numbers (record.bpf.h)."""
-        data = _CONSTANTS.pack(round(1 / time.clock_getres(_COARSE)), os.urandom(24))
+        hz = round(1 / time.clock_getres(_COARSE))
+        data = _CONSTANTS.pack(hz, os.O_APPEND, os.O_NONBLOCK, os.urandom(24))
         if self._library.bpf_map__set_initial_value(
             ctypes.c_void_p(self._map(opened, f"{source}.rodata")),
             ctypes.create_string_buffer(data, len(data)),

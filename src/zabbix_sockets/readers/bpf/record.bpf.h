@@ -91,8 +91,35 @@ _Static_assert(sizeof(struct unix_name) == sizeof(struct record), "all records a
 /* What is set before the programs are loaded. */
 static const volatile struct {
 	__u32 hz;	/* ticks in a second, which nothing in the kernel tells */
+	__u32 append;	/* O_APPEND and O_NONBLOCK of this architecture */
+	__u32 nonblock;
 	__u64 secrets[3];	/* random: they keep addresses in the kernel's memory from those who read */
-} constants = {1000, {1, 2, 3}};
+} constants = {1000, 02000, 04000, {1, 2, 3}};
+
+/*
+ * Two threads may read the sockets at once, a half each: descriptors with O_APPEND, which means nothing to
+ * a reader else, get the first half, and with O_NONBLOCK beside it the second. Each half has blocks of
+ * descriptors, many enough that the two readers seldom visit the same file at the same moment (to
+ * maybe_shared() it is shared then); which of a process's blocks depends on its id.
+ */
+enum half { WHOLE = -1, FIRST, SECOND };
+
+#define BLOCK_BITS 6
+
+static __always_inline enum half half_of(struct bpf_iter_meta *meta)
+{
+	__u32 flags = meta->seq->file->f_flags;
+
+	if (!(flags & constants.append))
+		return WHOLE;
+	return flags & constants.nonblock ? SECOND : FIRST;
+}
+
+/* Whether a task's descriptor is for the reader of the other half. */
+static __always_inline int is_in_other(enum half half, struct task_struct *task, __u32 fd)
+{
+	return half != WHOLE && ((fd >> BLOCK_BITS ^ task->pid) & 1) != half;
+}
 
 /* The task's process id as the reader's pid namespace numbers it. */
 static __always_inline __u32 pid_for_reader(struct task_struct *leader)

@@ -11,6 +11,7 @@ typing, which takes 6 ms to import.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
 from _collections_abc import Callable, Iterator
@@ -18,13 +19,18 @@ from _collections_abc import Callable, Iterator
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 
-ABI = 9
+ABI = 10
 """Version of the records; part of the pins' names. Raised with every change of them."""
 
 COUNT_SOCKETS, SOCKET_OWNERS, INFORM_SOCKETS = "count_sockets", "own_sockets", "inform_sockets"
 DESCRIBE_PROCESSES, COUNT_CLIENTS = "describe_processes", "count_clients"
 PROGRAMS = (COUNT_SOCKETS, SOCKET_OWNERS, INFORM_SOCKETS, DESCRIBE_PROCESSES, COUNT_CLIENTS)
 """The iterators of sockets.bpf.c, by their functions' names; their pins are called so, too."""
+
+WHOLE = 0
+HALVES = os.O_APPEND, os.O_APPEND | os.O_NONBLOCK
+"""Which sockets a descriptor of COUNT_SOCKETS gives, by its flags, which mean nothing else to a
+reader: all, or a half of them, so that two threads can read at once (record.bpf.h)."""
 
 COUNT_MINISOCKS = "count_minisocks"
 """The iterator of minisocks.bpf.c, pinned beside them; calls do without where it is not."""
@@ -106,20 +112,61 @@ def open_pinned(directory: str) -> Opener:
     return open_pin
 
 
-def read_chunks(fd: int, size: int, deadline: Deadline) -> Iterator[memoryview | bytes]:
+def open_part(open_iterator: Opener, part: int) -> int:
+    """Return a new descriptor of COUNT_SOCKETS that gives the *part*, WHOLE or one of HALVES.
+
+    Raises:
+        OSError, SourceUnavailableError: it can't be opened.
+    """
+    fd = open_iterator(COUNT_SOCKETS)
+    if part != WHOLE:
+        fcntl.fcntl(fd, fcntl.F_SETFL, part)
+    return fd
+
+
+class Buffers:
+    """Memory that records are read into, one buffer for each read, to be used again.
+
+    The kernel clears memory before a process gets it, and takes for 1 MB as long as for a thousand
+    records. So what read_chunks() has yielded can be given back once it has been looked at.
+    """
+
+    def __init__(self) -> None:
+        self._spare: list[bytearray] = []
+
+    def take(self, length: int) -> bytearray:
+        """Return a buffer of that length, one that was given back if there is one."""
+        try:
+            if self._spare and len(self._spare[-1]) == length:
+                return self._spare.pop()
+        except IndexError:
+            pass  # another thread took it
+        return bytearray(length)
+
+    def give_back(self, chunk: memoryview | bytes) -> None:
+        """Let the buffer of a chunk, which nobody looks at any more, be used again."""
+        if isinstance(chunk, memoryview) and isinstance(chunk.obj, bytearray):
+            self._spare.append(chunk.obj)
+
+
+def read_chunks(
+    fd: int, size: int, deadline: Deadline, buffers: Buffers | None = None
+) -> Iterator[memoryview | bytes]:
     """Yield the records, of *size* bytes each, of the iterator *fd*, many at a time.
 
-    None of them is cut. *fd* is closed at the end.
+    None of them is cut. *fd* is closed at the end. What has been given back to *buffers* is used
+    first.
 
     Raises:
         DeadlineError: the time is over.
         ParseError: it ended within a record.
         OSError: the kernel's iterator failed (readv(2)).
     """
+    buffers = buffers or Buffers()
     partial = b""  # the beginning of a record
     piece = _KERNEL_BUFFER // size * size
     try:
-        buffer, vector = _buffer(piece, 1)
+        buffer, vector = _pieces(buffers.take(piece), piece)
         while True:
             deadline.check()
             try:
@@ -128,11 +175,11 @@ def read_chunks(fd: int, size: int, deadline: Deadline) -> Iterator[memoryview |
                 continue  # a million files, and none was a socket
             if not data:
                 break
-            # Memory for 1 MB takes as long to get as a thousand records: only for many, and not for
-            # the last ones. And it is got before others are given the records: whoever counts them
-            # keeps the interpreter's lock meanwhile, which reading does without.
+            # Memory for 1 MB takes long to get: only for many records, and not for the last ones.
+            # And it is got before others are given the records: whoever counts them keeps the
+            # interpreter's lock meanwhile, which reading does without.
             pieces = min(4 * len(vector), _PIECES) if len(data) == len(buffer) else 1
-            buffer, vector = _buffer(piece, pieces)
+            buffer, vector = _pieces(buffers.take(pieces * piece), piece)
             if not partial and not len(data) % size:
                 yield data
                 continue
@@ -146,14 +193,14 @@ def read_chunks(fd: int, size: int, deadline: Deadline) -> Iterator[memoryview |
         raise ParseError("BPF iterator", partial)
 
 
-def _buffer(piece: int, pieces: int) -> tuple[memoryview, list[memoryview]]:
-    """Return a new buffer of *pieces* times *piece* bytes, and the list of its pieces, for readv.
+def _pieces(memory: bytearray, piece: int) -> tuple[memoryview, list[memoryview]]:
+    """Return *memory*, and the list of its parts of *piece* bytes, for readv.
 
     The kernel fills at most 32 KB at a time, whatever the buffer; but it goes on with the next
     one of a vector as long as each is filled. So one call, during which other threads run,
     brings 1 MB if each piece is as long as the records that 32 KB have room for.
     """
-    buffer = memoryview(bytearray(piece * pieces))
+    buffer = memoryview(memory)
     return buffer, [buffer[at : at + piece] for at in range(0, len(buffer), piece)]
 
 

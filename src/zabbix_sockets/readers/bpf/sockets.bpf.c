@@ -57,9 +57,13 @@ struct client {
 SEC("iter/task_file")
 int count_sockets(struct bpf_iter__task_file *ctx)
 {
+	struct task_struct *task = ctx->task;
 	struct record rec = {};
-	struct sock *sk = set_record(&rec, ctx);
+	struct sock *sk;
 
+	if (!task || is_in_other(half_of(ctx->meta), task, ctx->fd))
+		return 0;
+	sk = set_record(&rec, ctx);
 	if (sk)
 		write_record(ctx->meta->seq, &rec, sk);
 	return 0;

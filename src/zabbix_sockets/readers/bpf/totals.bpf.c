@@ -217,18 +217,22 @@ static __u64 overflow;	/* connections and keys for which there was no room */
 static __u64 missed;	/* ends of connections of which nothing is known */
 static __u64 based;	/* when the first pass was over: what has no memory is new; ns since boot */
 
-/*
- * The passes that are under way, by the iterator's sessions; and of the last one that came to its
- * end when it began (jiffies; 0: none did), and its reader's pid namespace.
- */
+/* The passes that are under way, by the iterator's sessions. */
 static struct pass {
 	__u64 session;
 	__u64 began;	/* or before, if something was left to the next pass */
-	__u64 before;	/* when the pass before this one of the same namespace began */
+	__u64 before;	/* when the passes before this one of the same namespace began */
 	__u64 now;	/* when it began, in ns since boot */
 } passes[16];
-static __u64 last_pass;
-static __u64 last_reader;
+
+/*
+ * Of the last pass over each half that came to its end: when it began (jiffies; 0: none did), and
+ * its reader's pid namespace. Volatile: else it becomes four variables, which the BTF doesn't say.
+ */
+static volatile struct last_pass {
+	__u64 began;
+	__u64 reader;
+} last_passes[2];
 
 #define ADD(to, field, number)                                          \
 	do {                                                            \
@@ -1254,8 +1258,28 @@ static __always_inline __u64 reader(void)
 	return ns;
 }
 
+/* Return when the sockets of both halves had been seen by a reader of this namespace; 0: never. */
+static __always_inline __u64 seen_before(void)
+{
+	__u64 first = last_passes[FIRST].began, second = last_passes[SECOND].began;
+	__u64 own = reader();
+
+	if (last_passes[FIRST].reader != own || last_passes[SECOND].reader != own)
+		return 0;
+	return first < second ? first : second;
+}
+
+static __always_inline void note_end(enum half half, __u64 began)
+{
+	volatile struct last_pass *last = &last_passes[half];
+
+	last->began = 0;
+	last->reader = reader();
+	last->began = began;
+}
+
 /* Return the pass that is on its way; at its end what it saw need not be seen again while idle. */
-static __always_inline struct pass *note_pass(struct bpf_iter_meta *meta, int ended)
+static __always_inline struct pass *note_pass(struct bpf_iter_meta *meta, enum half half, int ended)
 {
 	__u64 session = meta->session_id;
 	struct pass *pass = &passes[session & 15];
@@ -1263,16 +1287,15 @@ static __always_inline struct pass *note_pass(struct bpf_iter_meta *meta, int en
 	if (!meta->seq_num) {
 		pass->began = bpf_jiffies64();
 		pass->now = bpf_ktime_get_ns();
-		pass->before = last_reader == reader() ? last_pass : 0;
+		pass->before = seen_before();
 		pass->session = session;
 	}
 	if (pass->session != session) /* another one took its place */
 		return 0;
-	if (ended) {
-		last_pass = 0;
-		last_reader = reader();
-		last_pass = pass->began;
-	}
+	if (ended && half != SECOND)
+		note_end(FIRST, pass->began);
+	if (ended && half != FIRST)
+		note_end(SECOND, pass->began);
 	return pass;
 }
 
@@ -1351,13 +1374,16 @@ int count_sockets(struct bpf_iter__task_file *ctx)
 	struct record rec = {};
 	struct tcp_sock *tp;
 	struct pass *pass;
+	enum half half = half_of(ctx->meta);
 
-	pass = note_pass(ctx->meta, !task);
+	pass = note_pass(ctx->meta, half, !task);
 	if (!task) {
-		if (!based)
+		if (!based && last_passes[FIRST].began && last_passes[SECOND].began)
 			based = bpf_ktime_get_ns();
 		return 0;
 	}
+	if (is_in_other(half, task, ctx->fd))
+		return 0;
 	sk = set_record(&rec, ctx);
 	if (!sk)
 		return 0;
