@@ -39,7 +39,7 @@ from zabbix_sockets.readers.sock_diag.tcp_info import (
 )
 from zabbix_sockets.readers.sock_diag.unix import decode_unix
 
-from ..unit.collector.iterator import test_minisocks, test_record_fold, test_unix_fold  # noqa: TID252
+from ..unit.collector.iterator import folded, test_minisocks, test_unix_fold  # noqa: TID252
 from ..unit.readers import test_rtnetlink  # noqa: TID252
 from ..unit.readers.sock_diag import messages, test_unix  # noqa: TID252
 from ..unit.rig import iterators  # noqa: TID252
@@ -196,7 +196,7 @@ def _record_seeds() -> Iterator[bytes]:
     unix = test_unix_fold.listener(3, b"/run/x.sock") + test_unix_fold.unix(name=3)
     unix += test_unix_fold.listener(4, b"\0" + b"a" * 100) + test_unix_fold.unix(flags=1, name=4)
     yield b"\0" + unix
-    pack = test_record_fold.pack
+    pack = folded.pack
     shared = [pack(pid=pid, flags=bpf.SHARED, inode=9) for pid in (1, 2)]
     dropped = [pack(kind=bpf.KIND_LISTENER, flags=flag, inode=4) for flag in (0, bpf.DROPS)]
     yield b"\2" + b"".join([*shared, *dropped])

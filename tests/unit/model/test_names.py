@@ -8,7 +8,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from zabbix_sockets.model import names
-from zabbix_sockets.model.names import MAX_LENGTH, as_parameter, from_parameter, safe_name
+from zabbix_sockets.model.names import (
+    MAX_LENGTH,
+    MAX_UNIX_LENGTH,
+    as_parameter,
+    from_parameter,
+    is_autobound,
+    safe_name,
+    unix_name,
+)
 
 HARMFUL = set("\"'`\\${}<")
 
@@ -99,6 +107,63 @@ def test_long_name_keeps_its_beginning() -> None:
     assert safe_name(b"a" * 65).startswith("a" * 47 + "~")
     cut_in_an_escape = safe_name(b"a" * 45 + b"\xff" * 30)
     assert cut_in_an_escape.startswith("a" * 45 + "~")
+
+
+@pytest.mark.parametrize(
+    ("raw", "beginning"),
+    [
+        (b"a" * 64, "a" * 64),
+        (b"a" * 65, "a" * 47 + "~"),
+        (b"a " * 33, "a " * 23 + "a~"),  # a blank within is plain
+        (b"%" * 21 + b"a", "%25" * 21 + "a"),  # 64 with its escapes
+        (b"%" * 21 + b"aa", "%25" * 15 + "~"),
+        (b"a" * 44 + b"%" * 9, "a" * 44 + "%25~"),  # an escape that is kept whole
+        (b"a" * 45 + b"%" * 9, "a" * 45 + "~"),
+        (b"a" * 46 + b"%" * 9, "a" * 46 + "~"),
+        (b"a" * 63 + b" ", "a" * 47 + "~"),  # the last one is escaped
+        (b"a" * 61 + b" ", "a" * 61 + "%20"),
+        (b"(" + b"a" * 61, "%28" + "a" * 61),
+        (b"(" + b"a" * 62, "%28" + "a" * 44 + "~"),
+    ],
+)
+def test_where_long_names_are_cut(raw: bytes, beginning: str) -> None:
+    """At 64 characters with their escapes, and never within one."""
+    name = safe_name(raw)
+    assert name.startswith(beginning)
+    assert len(name) == len(beginning) + (16 if beginning.endswith("~") else 0)
+    assert len(name) <= MAX_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        (b"/run/a", "/run/a"),
+        (b"\0a", "@a"),
+        (b"\0", "@%"),
+        (b"\0" + b"a" * (MAX_UNIX_LENGTH - 1), "@" + "a" * (MAX_UNIX_LENGTH - 1)),
+        (b"a" * MAX_UNIX_LENGTH, "a" * MAX_UNIX_LENGTH),
+    ],
+)
+def test_names_of_unix_sockets(raw: bytes, name: str) -> None:
+    """An abstract one is told by its "@", which counts."""
+    assert unix_name(raw) == name
+
+
+def test_long_names_of_unix_sockets() -> None:
+    """What is cut is as long as the longest that is not, and tells which bytes it was of."""
+    names_ = {unix_name(b"\0" + b"a" * MAX_UNIX_LENGTH + last) for last in (b"", b"b", b"c")}
+    assert len(names_) == 3
+    assert {len(each) for each in names_} == {MAX_UNIX_LENGTH}
+
+
+@pytest.mark.parametrize(
+    ("raw", "is_it"),
+    [(b"\0" + b"0" * 5, True), (b"\0" + b"000af", True), (b"\0G00af", False), (b"\0A00af", False),
+     (b"\0" + b"0" * 6, False), (b"\0" + b"0" * 4, False), (b"x00000", False)],
+)  # fmt: skip
+def test_names_that_the_kernel_chose(raw: bytes, is_it: bool) -> None:
+    """Five hexadecimal digits behind a NUL (unix(7), autobind)."""
+    assert is_autobound(raw) is is_it
 
 
 def test_no_more_is_escaped_than_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

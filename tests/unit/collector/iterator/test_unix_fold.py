@@ -14,7 +14,7 @@ from zabbix_sockets.model.snapshot import (
 from zabbix_sockets.readers.bpf import records as bpf
 
 from ..fakes import Looks  # noqa: TID252  # a test folder is no package
-from .test_record_fold import NETNS, NO_PROCESSES, OTHER, fold, new_fold, pack
+from .folded import NETNS, NO_PROCESSES, OTHER, fold, new_fold, pack
 
 PORTS = PortRange(100, 199, 100)
 PATH, LONG, ABSTRACT = b"/run/x.sock", b"/" + b"x" * 107, b"\0a\0b"

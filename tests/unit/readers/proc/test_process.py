@@ -25,6 +25,7 @@ from zabbix_sockets.readers.proc.process import (
     read_command,
     read_fds_limit,
     read_name,
+    read_parent,
     read_stat,
     read_uptime,
 )
@@ -49,6 +50,23 @@ def stat_line(
     """Return /proc/PID/stat as do_task_stat() prints it."""
     before = b"4242 (%s) %s 1 4242 4242 0 -1 %d 352 0 0 0 2 1 0 0 20 0 %d 0 %d"
     return before % (comm, state, flags, threads, start) + b" 40394752 2682" + b" 0" * 29 + b"\n"
+
+
+@pytest.mark.parametrize("comm", [b"a", b"a) S 9 (b", b"((", b"))", b") (", b" "])
+def test_parent_of_any_name(tmp_path: Path, comm: bytes) -> None:
+    """No name can give a process another parent."""
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/stat").write_bytes(stat_line(comm))
+    assert read_parent(str(tmp_path), 7) == (comm, 1)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"7 (a", b"7 (a) S", b"7 (a) S x 1"])
+def test_no_parent(tmp_path: Path, content: bytes | None) -> None:
+    """A process that has ended, or a file of another kind, has none."""
+    if content is not None:
+        (tmp_path / "7").mkdir()
+        (tmp_path / "7/stat").write_bytes(content)
+    assert read_parent(str(tmp_path), 7) == (b"", 0)
 
 
 @given(COMM, st.integers(0, 1 << 40))
