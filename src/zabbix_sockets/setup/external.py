@@ -11,7 +11,8 @@ import re
 
 from zabbix_sockets.host.programs import Program
 from zabbix_sockets.setup.actions import TO_DO
-from zabbix_sockets.setup.keys import add_restart, has_group, join_group
+from zabbix_sockets.setup.membership import has_group, join_group
+from zabbix_sockets.setup.restarts import add_restart
 from zabbix_sockets.setup.scene import Part, Scene
 
 _SCRIPT = "zabbix-sockets"

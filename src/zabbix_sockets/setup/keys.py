@@ -1,31 +1,26 @@
-"""The part of the plan for agents: the keys' file, membership of the group, a restart."""
+"""The part of the plan for agents: the file of keys, and what makes an agent use it."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
-import socket
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from zabbix_sockets.host.agents import KEYS_FILE, InstalledAgent
 from zabbix_sockets.host.programs import Program
 from zabbix_sockets.host.zabbix_config import fits
 from zabbix_sockets.model.errors import SocketsError
 from zabbix_sockets.readers.proc.process import read_stat
-from zabbix_sockets.setup.actions import TO_DO, Action, Command, RemoveFile, WriteFile, add_member
-from zabbix_sockets.setup.machine import Machine
+from zabbix_sockets.setup.actions import TO_DO, Action, RemoveFile, WriteFile
+from zabbix_sockets.setup.membership import has_group, join_group
 from zabbix_sockets.setup.record import FILE
+from zabbix_sockets.setup.restarts import add_restart
 from zabbix_sockets.setup.scene import Part, Scene
 
 _USER_PARAMETER = re.compile(r"^UserParameter=(.*)$", re.MULTILINE)
 _CLOCKS_DIFFER = 1.0  # seconds
-_CONNECT_SECONDS = 1.0
-_PAUSE = 0.1
-_SETTLED = 1.0  # seconds: by then a program that can't take its configuration has ended
-_ACTIVE = "active"
-_STOPPED = {"inactive", "failed", "deactivating", "unknown"}
 
 
 def plan_keys(scene: Scene) -> Part:
@@ -143,23 +138,6 @@ def _write(scene: Scene, agent: InstalledAgent, path: str) -> WriteFile:
     return scene.copy(KEYS_FILE, path, beside=not harmful)
 
 
-def join_group(scene: Scene, program: Program) -> list[Action]:
-    """Return the action that lets the user of *program* read the pins; none is needed for root."""
-    if program.user == "root" or scene.group in program.groups:
-        return []
-    account = scene.accounts.user(program.user)
-    if account is None:
-        return []
-    # Its primary group counts in program.groups, unless the unit starts it with another one.
-    is_member = scene.group in scene.accounts.joined(account)
-    return [add_member(scene.machine, program.user, scene.group, is_member=is_member)]
-
-
-def has_group(scene: Scene, program: Program) -> bool:
-    """Whether *program* may read the pins: it is in their group, by now or since its start."""
-    return program.user == "root" or scene.group in program.groups
-
-
 def started_after(scene: Scene, program: Program, path: str) -> bool:
     """Whether the process of *program* started after the file *path* was written."""
     if program.pid is None:
@@ -173,73 +151,9 @@ def started_after(scene: Scene, program: Program, path: str) -> bool:
     return changed < boot + started + _CLOCKS_DIFFER
 
 
-class Restart(Command):
-    """A restart, which ends when the program listens again: agents take seconds for that.
-
-    *addresses* are those of which one is enough; none: it doesn't listen.
-    """
-
-    def __init__(self, scene: Scene, unit: str, addresses: Sequence[tuple[str, int]]) -> None:
-        words = ["systemctl", "try-restart", unit]
-        super().__init__(scene.machine, f"{unit} was restarted", words)
-        self._unit = unit
-        self._addresses = addresses
-        self._patience = scene.machine.patience
-
-    def do(self) -> None:
-        """Restart it and wait until it listens, not for long: what else is wrong, check says.
-
-        Raises:
-            SocketsError: it ended at once, such as one that has a key twice.
-        """
-        super().do()
-        begin = time.monotonic()
-        settled = begin + min(self._patience, _SETTLED)
-        while True:
-            state = active_state(self._machine, self._unit)
-            if state != _ACTIVE:
-                raise SocketsError(f"it ended at once ({state}): journalctl -u {self._unit}")
-            now = time.monotonic()
-            listens = not self._addresses or any(map(_listens, self._addresses))
-            if (listens and now >= settled) or now >= begin + self._patience:
-                return
-            time.sleep(_PAUSE)
-
-
-def _listens(address: tuple[str, int]) -> bool:
-    """Whether somebody accepts connections there."""
-    try:
-        with socket.create_connection(address, _CONNECT_SECONDS):
-            return True
-    except OSError:
-        return False
-
-
 def _addresses_of(agent: InstalledAgent) -> list[tuple[str, int]]:
     """Return where the agent listens; none: it doesn't."""
     if not agent.answers_passively:
         return []
     given = [each for each in agent.listen_ips if each not in {"0.0.0.0", "::"}]  # noqa: S104  # for all
     return [(each, agent.listen_port) for each in given or ["127.0.0.1", "::1"]]
-
-
-def active_state(machine: Machine, unit: str) -> str:
-    """Return the state of *unit* as systemd calls it, such as active, inactive or failed."""
-    return machine.run(["systemctl", "is-active", unit]).text.strip() or "unknown"
-
-
-def add_restart(
-    scene: Scene, part: Part, program: Program, addresses: Sequence[tuple[str, int]] = ()
-) -> None:
-    """Add the restart of *program*, which listens at *addresses*; without a unit, a note of it.
-
-    What somebody has stopped stays so, and a note says it.
-    """
-    if program.unit and scene.machine.has_systemd:
-        if active_state(scene.machine, program.unit) in _STOPPED:
-            part.notes.append(f"{program.unit} doesn't run: systemctl start {program.unit}")
-        else:
-            part.restarts.append(Restart(scene, program.unit, addresses))
-        return
-    deed = f"restart process {program.pid}," if program.pid else "start"
-    part.notes.append(f"{deed} the {program.kind} of {program.config.path}")
