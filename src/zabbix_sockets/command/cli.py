@@ -112,9 +112,6 @@ def _answer_of_child(arguments: list[str], limit: float, *, for_agent: bool) -> 
         return supervisor.answer_within(
             limit + supervisor.GRACE,
             lambda: _captured(arguments, (lock, started, limit), *streams),
-            lambda: supervisor.without_command_lines(
-                lambda: _captured(arguments, (lock, started, limit), *streams)
-            ),
             silent=for_agent,
         )
 

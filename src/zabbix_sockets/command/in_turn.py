@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from zabbix_sockets.command.lock import Lock
-from zabbix_sockets.command.supervisor import GRACE, Answer, answer_within, without_command_lines
+from zabbix_sockets.command.supervisor import GRACE, Answer, answer_within
 from zabbix_sockets.model.deadline import Deadline
 
 T = TypeVar("T")
@@ -33,11 +33,7 @@ def take_in_turn(timeout: float, take: Callable[[Deadline], T]) -> T:
         return Answer("", data=pickle.dumps(take(deadline), pickle.HIGHEST_PROTOCOL))
 
     with Lock() as lock, lock.held(deadline):
-        answer = answer_within(
-            max(0.0, deadline.remaining()) + GRACE,
-            make,
-            lambda: without_command_lines(make),
-            close=lock.fd,
-        )
+        seconds = max(0.0, deadline.remaining()) + GRACE
+        answer = answer_within(seconds, make, close=lock.fd)
     taken: T = pickle.loads(answer.data)  # noqa: S301  # our own child's
     return taken

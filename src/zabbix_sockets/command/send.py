@@ -7,7 +7,7 @@ from zabbix_sockets.command.admitted import admission_of
 from zabbix_sockets.command.call import Call, collected, with_filter
 from zabbix_sockets.command.lock import Lock
 from zabbix_sockets.command.options import Bounds, Collecting, Measuring
-from zabbix_sockets.command.supervisor import GRACE, Answer, answer_within, without_command_lines
+from zabbix_sockets.command.supervisor import GRACE, Answer, answer_within
 from zabbix_sockets.document.document import Limits, document_json
 from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.sending import command
@@ -55,9 +55,7 @@ def _document_to_send(options: SendOptions) -> str:
         def make() -> Answer:
             return Answer(_text(options, deadline))
 
-        answer = answer_within(
-            timeout + GRACE, make, lambda: without_command_lines(make), close=lock.fd
-        )
+        answer = answer_within(timeout + GRACE, make, close=lock.fd)
     return answer.text
 
 

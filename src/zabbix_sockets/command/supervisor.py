@@ -87,7 +87,7 @@ MakeAnswer = Callable[[], Answer]
 """The work of a call, which returns its answer or raises an error."""
 
 
-def without_command_lines(make: MakeAnswer) -> Answer:
+def _without_command_lines(make: MakeAnswer) -> Answer:
     """Return the Answer of *make*, which reads no process's command line: that is a gap."""
     from zabbix_sockets.collector import collect  # noqa: PLC0415  # in a child, and hardly ever
 
@@ -112,18 +112,16 @@ class _StuckError(Exception):
 def answer_within(
     seconds: float,
     make: MakeAnswer,
-    again: "MakeAnswer | None" = None,
     *,
     close: int = -1,
     silent: bool = True,
 ) -> Answer:
     """Call *make* in a child, and return the Answer that it returns there.
 
-    *again* is called instead, in a second child and the time that is left, if the first one hangs
-    in the kernel: whoever reads the command line of a user's process can be made to. None: it isn't
-    found out whether the first one hangs. *close* is a descriptor that the child closes; -1: none.
-    A *silent* child has none of the caller's streams: whoever waits for their end need not wait for
-    a child that is stuck.
+    If that child hangs in the kernel, as whoever reads the command line of a user's process can be
+    made to, *make* is called in a second one, which reads none, in the time that is left. *close*
+    is a descriptor that the child closes; -1: none. A *silent* child has none of the caller's
+    streams: whoever waits for their end need not wait for a child that is stuck.
 
     Raises:
         TimedOutError: that took longer than *seconds*, and the child is killed; or too many
@@ -132,14 +130,16 @@ def answer_within(
         InternalError: *make* raised something else, or the child ended without a word.
     """
     end = monotonic() + seconds
-    look = monotonic() + seconds * _PATIENCE if again else end
+    look = monotonic() + seconds * _PATIENCE
     _reap()
     if len(_stuck) >= _MOST_STUCK:
         raise TimedOutError(f"{len(_stuck)} processes of earlier calls hang in the kernel")
     try:
         return _answer_of_child(seconds, make, (end, look), close=close, silent=silent)
     except _StuckError:
-        return _answer_of_child(seconds, again or make, (end, end), close=close, silent=silent)
+        return _answer_of_child(
+            seconds, lambda: _without_command_lines(make), (end, end), close=close, silent=silent
+        )
 
 
 def _answer_of_child(
