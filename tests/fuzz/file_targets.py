@@ -184,7 +184,7 @@ def _use_spool(found: Spool) -> None:
     found.lines("a")
     found.state()
     found.state("a")
-    found.add("a", [_VALUE])
+    found.add([("a", [_VALUE])])
     found.tidy(["a"], NOW)
     found.oldest("b")
 
@@ -210,7 +210,7 @@ def _spool_seeds() -> Iterator[bytes]:
         database.execute("PRAGMA page_size=512")
         database.execute("VACUUM")
     made = Spool(path, 10_000)
-    made.add_all([(each, [_VALUE]) for each in ("a", "a\nx", "b")])
+    made.add([(each, [_VALUE]) for each in ("a", "a\nx", "b")])
     made.tidy(["a", "b"], NOW - 86_400 * 8)
     made.close()
     for strange in ("", "'x'", "x'00ff'", "-1e300"):

@@ -127,7 +127,7 @@ class SingleValues:
             packets[destination] = [
                 self._values(batch, moment) for batch in ([host], *_batches(known))
             ]
-            self._spool.add_all(
+            self._spool.add(
                 (_line(destination, each.name), self._values([each], moment)) for each in unknown
             )
         return packets

@@ -156,7 +156,7 @@ class Delivery:
         """Put packets into the spool; return their numbers there."""
         assert self._spool
         return set(
-            self._spool.add_all(
+            self._spool.add(
                 (each, packet) for each in self._destinations for packet in packets[each]
             )
         )

@@ -158,15 +158,7 @@ class Spool:
         if self._memory:
             raise SocketsError(f"{len(self._memory)} documents are lost: {self.trouble}")
 
-    def add(self, destination: str, values: Sequence[Value]) -> None:
-        """Add a document for a destination; if there is no room, the oldest ones are dropped.
-
-        Raises:
-            SocketsError: a value has text that can't be encoded.
-        """
-        self.add_all([(destination, values)])
-
-    def add_all(self, packets: Iterable[tuple[str, Sequence[Value]]]) -> list[int]:
+    def add(self, packets: Iterable[tuple[str, Sequence[Value]]]) -> list[int]:
         """Add documents, each with its destination (or a line of one), and return their numbers.
 
         The numbers hold until the next call: a document in memory gets another one on disk.

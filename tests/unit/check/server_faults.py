@@ -151,9 +151,9 @@ def _key_unseen(tree: Tree) -> Iterable[Line]:
 def _spool(tree: Tree, age: float, *, dropped: int = 0) -> str:
     path = str(tree.root / FOLDER.lstrip("/") / FILE)
     spool = Spool(path, 1_000_000)
-    spool.add("zabbix.example.com", [Value("h", "k", int(time.time() - age), 0, "{}")])
+    spool.add([("zabbix.example.com", [Value("h", "k", int(time.time() - age), 0, "{}")])])
     for _ in range(dropped):
-        spool.add("zabbix.example.com", [Value("h", "k", int(time.time()), 0, "{}")])
+        spool.add([("zabbix.example.com", [Value("h", "k", int(time.time()), 0, "{}")])])
         waiting = spool.oldest("zabbix.example.com")
         assert waiting
         spool.drop(waiting.number, "zabbix.example.com")

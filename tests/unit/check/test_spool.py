@@ -26,7 +26,7 @@ def root() -> Iterator[Path]:
     """A host whose spool is another user's, behind a folder that this user may not enter."""
     with tempfile.TemporaryDirectory() as folder:
         spool = Spool(f"{folder}{FOLDER}/{FILE}", 1_000_000)
-        spool.add("zabbix.example.com", [Value("h", "k", 2_000_000_000, 0, "{}")])
+        spool.add([("zabbix.example.com", [Value("h", "k", 2_000_000_000, 0, "{}")])])
         spool.close()
         for each in (Path(folder + FOLDER), *Path(folder + FOLDER).iterdir()):
             os.chown(each, NOBODY, NOBODY)

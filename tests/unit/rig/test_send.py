@@ -89,7 +89,7 @@ class Sending:
 def an_outage(folder: Path) -> Path:
     """Make a spool with what waits, and return its path."""
     spool = Spool(str(folder / "outage.sqlite"), 1_000_000)
-    spool.add(SERVER, [Value("web1", "sockets.get", 1_700_000_000, 0, EARLIER)])
+    spool.add([(SERVER, [Value("web1", "sockets.get", 1_700_000_000, 0, EARLIER)])])
     spool.close()
     return folder / "outage.sqlite"
 

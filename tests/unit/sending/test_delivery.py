@@ -321,14 +321,14 @@ def test_sent_by_another(servers: Servers, spool: Spool) -> None:
 def test_two_that_add_at_once(servers: Servers, spool: Spool) -> None:
     """Who comes second is second: its document waits behind the other's, and is not lost."""
     other = Spool(spool.path, 1 << 30)
-    add_all, added = spool.add_all, []
+    add, added = spool.add, []
 
     def add_after_the_other(packets: Iterable[tuple[str, Packet]]) -> list[int]:
-        other.add("a", packet(1)["a"][0])
-        added.extend(add_all(packets))
+        other.add([("a", packet(1)["a"][0])])
+        added.extend(add(packets))
         return added
 
-    spool.add_all = add_after_the_other  # type: ignore[method-assign]
+    spool.add = add_after_the_other  # type: ignore[method-assign]
     first, second = Delivery(servers.push, ["a", "b"], spool).deliver(packet(2))
     assert (first.waiting, first.catches_up) == (1, True)
     assert second.waiting == 0

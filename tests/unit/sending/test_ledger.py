@@ -56,7 +56,7 @@ def test_kept(path: str, spool: Spool) -> None:
     learn(path, A)
     assert Ledger(path, A).known() == {"row": 1}
     assert not Ledger(path, B).known()
-    spool.add(A, packet(1))
+    spool.add([(A, packet(1))])
     assert drained(spool, A) == [1]
 
 
@@ -86,7 +86,7 @@ def test_file_of_an_earlier_version(path: str) -> None:
 )
 def test_table_of_another_version(path: str, spool: Spool, made: str) -> None:
     """The ledger makes its own anew; the spool's are nothing to it."""
-    spool.add(A, packet(1))
+    spool.add([(A, packet(1))])
     with closing(sqlite3.connect(path)) as database:
         database.execute(made)
     assert not Ledger(path, A).names()

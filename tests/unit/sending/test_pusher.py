@@ -102,7 +102,7 @@ def test_what_waits_is_in_the_document(host: Path) -> None:
     """Also what waits for a server that is in no configuration any more."""
     own = pusher(host)
     assert own.spool
-    own.spool.add("gone", [Value("h", "k", 7, 0, "1")])
+    own.spool.add([("gone", [Value("h", "k", 7, 0, "1")])])
     spool = own.make().collector.spool
     assert spool == head.SpoolFigures(waiting=1, dropped=0, oldest=7)
     own.spool.close()

@@ -24,10 +24,10 @@ from zabbix_sockets.sending.spool import Spool, State
 def test_oldest_first(spool: Spool) -> None:
     """Documents come out as they went in, in that order, for each destination by itself."""
     values = [Value('h"x', 'k["é\\"]', 5, 999_999_999, '{"a":"é\\n"}'), *packet(6)]
-    spool.add(A, values)
+    spool.add([(A, values)])
     for clock in (7, 3, 9):  # a clock that was set back changes no order
-        spool.add(A, packet(clock))
-        spool.add(B, packet(clock + 100))
+        spool.add([(A, packet(clock))])
+        spool.add([(B, packet(clock + 100))])
     head = spool.oldest(A)
     assert head is not None
     assert head.values == tuple(values)
@@ -40,7 +40,7 @@ def test_state(spool: Spool) -> None:
     """It tells how many wait, and since when."""
     assert spool.state(A) == State(0, 0, None)
     for clock in (8, 5, 9):
-        spool.add(A, packet(clock))
+        spool.add([(A, packet(clock))])
     assert spool.state(A) == State(3, 0, 5)
     assert spool.state(B) == State(0, 0, None)
 
@@ -48,15 +48,15 @@ def test_state(spool: Spool) -> None:
 def test_survives_its_process(path: str) -> None:
     """Another one finds what was left, and numbers never repeat."""
     first = Spool(path, LARGE)
-    first.add(A, packet(1))
-    first.add(A, packet(2))
+    first.add([(A, packet(1))])
+    first.add([(A, packet(2))])
     head = first.oldest(A)
     assert head is not None
     first.remove(head.number)
     first.close()
     second = Spool(path, LARGE)
     assert drained(second, A) == [2]
-    second.add(A, packet(3))
+    second.add([(A, packet(3))])
     last = second.oldest(A)
     assert last is not None
     assert last.number > head.number
@@ -68,14 +68,14 @@ def test_bound(path: str) -> None:
     spool = Spool(path, 2000)
     noise = [os.urandom(400).hex() for _ in range(20)]  # about 400 bytes each, packed
     for clock, text in enumerate(noise):
-        spool.add(A, packet(clock, text))
-    spool.add(B, packet(1))
+        spool.add([(A, packet(clock, text))])
+    spool.add([(B, packet(1))])
     state = spool.state(A)
     assert 2 <= state.waiting <= 5
     assert state.waiting + state.dropped == 20
     assert state.oldest == state.dropped
     assert spool.state(B) == State(1, 0, 1)
-    spool.add(A, packet(99, os.urandom(5000).hex()))
+    spool.add([(A, packet(99, os.urandom(5000).hex()))])
     assert drained(spool, A) == [99]
     assert spool.state(A).dropped == 20
     spool.close()
@@ -86,7 +86,7 @@ def test_damaged_file(path: str, content: bytes | None) -> None:
     """A file that is no database is set aside for a person, and a new one begun."""
     spool = Spool(path, LARGE)
     for clock in range(200):
-        spool.add(A, packet(clock, os.urandom(100).hex()))
+        spool.add([(A, packet(clock, os.urandom(100).hex()))])
     spool.close()
     file = Path(path)
     damaged = content if content is not None else file.read_bytes()
@@ -94,7 +94,7 @@ def test_damaged_file(path: str, content: bytes | None) -> None:
         damaged = damaged[:4096] + b"\xa5" * 8192 + damaged[12288:]
     file.write_bytes(damaged)
     again = Spool(path, LARGE)
-    again.add(A, packet(7))
+    again.add([(A, packet(7))])
     assert drained(again, A) == [7]
     again.close()
     if content == b"":  # an empty file is an empty database
@@ -106,13 +106,13 @@ def test_damaged_file(path: str, content: bytes | None) -> None:
 def test_full_disk(path: str) -> None:
     """What the disk has no room for waits in memory, in order, and is written when there is."""
     spool = Spool(path, LARGE)
-    spool.add(A, packet(1))
+    spool.add([(A, packet(1))])
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(path), hard))
     try:
         for clock in range(2, 40):
-            spool.add(A, packet(clock, os.urandom(500).hex()))
+            spool.add([(A, packet(clock, os.urandom(500).hex()))])
         assert "spool" in spool.trouble
         assert spool.state(A) == State(39, 0, 1)
         head = spool.oldest(A)
@@ -123,7 +123,7 @@ def test_full_disk(path: str) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, before)
-    spool.add(A, packet(40))
+    spool.add([(A, packet(40))])
     assert not spool.trouble
     spool.close()
     again = Spool(path, LARGE)
@@ -146,14 +146,14 @@ def full(path: str, monkeypatch: pytest.MonkeyPatch) -> Spool:
 def test_delivered_from_memory(full: Spool) -> None:
     """What is in memory is still delivered, once."""
     for clock in range(5):
-        full.add(A, packet(clock))
+        full.add([(A, packet(clock))])
     assert drained(full, A) == [0, 1, 2, 3, 4]
     full.close()
 
 
 def test_loss_at_the_end_is_said(full: Spool) -> None:
     """A process that ends with documents that no disk would take says so."""
-    full.add(A, packet(1))
+    full.add([(A, packet(1))])
     with pytest.raises(SocketsError, match=r"1 documents are lost: .*disk is full"):
         full.close()
 
@@ -161,8 +161,8 @@ def test_loss_at_the_end_is_said(full: Spool) -> None:
 def test_delivered_is_not_sent_again(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a full disk has no room to delete is deleted when there is, at the end at last."""
     spool = Spool(path, LARGE)
-    spool.add(A, packet(1))
-    spool.add(A, packet(2))
+    spool.add([(A, packet(1))])
+    spool.add([(A, packet(2))])
     with monkeypatch.context() as full:
 
         def no_room() -> NoReturn:
@@ -181,11 +181,11 @@ def test_delivered_is_not_sent_again(path: str, monkeypatch: pytest.MonkeyPatch)
 
 def test_file_that_is_locked(path: str, spool: Spool) -> None:
     """While somebody else has sqlite's lock nothing is lost; then all is there, in order."""
-    spool.add(A, packet(1))
+    spool.add([(A, packet(1))])
     spool._database.connection.execute("PRAGMA busy_timeout = 50")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    spool.add(A, packet(2))
+    spool.add([(A, packet(2))])
     with pytest.raises(SocketsError, match="locked"):  # what is in the file is not known
         spool.state(A)
     assert "locked" in spool.trouble
@@ -200,7 +200,7 @@ def test_while_another_sends(path: str, spool: Spool) -> None:
     other = Spool(path, LARGE)
     beats: list[State] = []
     with other.alone():
-        spool.add(A, packet(1))
+        spool.add([(A, packet(1))])
         assert other.state(A) == State(1, 0, 1)
         with (
             pytest.raises(HeldError, match="another process uses it"),
@@ -215,7 +215,7 @@ def test_while_another_sends(path: str, spool: Spool) -> None:
 
 def test_numbers(spool: Spool) -> None:
     """What was added has the numbers that it is found under, on disk or in memory."""
-    numbers = spool.add_all([(A, packet(1)), (B, packet(2)), (A, packet(3))])
+    numbers = spool.add([(A, packet(1)), (B, packet(2)), (A, packet(3))])
     found = [*spool.all(A), *spool.all(B)]
     assert sorted(each.number for each in found) == sorted(numbers)
     assert [spool.oldest(each).number for each in (A, B)] == numbers[:2]  # type: ignore[union-attr]
@@ -223,7 +223,7 @@ def test_numbers(spool: Spool) -> None:
 
 def test_numbers_in_memory(full: Spool) -> None:
     """A disk without room changes nothing of that."""
-    numbers = full.add_all([(A, packet(1)), (A, packet(2))])
+    numbers = full.add([(A, packet(1)), (A, packet(2))])
     assert [each.number for each in full.all(A)] == numbers
     assert drained(full, A) == [1, 2]
     full.close()
@@ -231,9 +231,9 @@ def test_numbers_in_memory(full: Spool) -> None:
 
 def test_half_of_a_surrogate(spool: Spool) -> None:
     """It is no text: an error of ours, and nothing else is lost."""
-    spool.add(A, packet(1))
+    spool.add([(A, packet(1))])
     with pytest.raises(SocketsError, match="can't be kept"):
-        spool.add(A, packet(2, "\ud800"))
+        spool.add([(A, packet(2, "\ud800"))])
     assert drained(spool, A) == [1]
 
 
@@ -283,7 +283,7 @@ spool = Spool(sys.argv[1], 1 << 30)
 clock = int(sys.argv[2])
 print("ready", flush=True)
 while True:
-    spool.add("a", [Value("h", "k", clock, 0, "x" * 3000)])
+    spool.add([("a", [Value("h", "k", clock, 0, "x" * 3000)])])
     print(clock, flush=True)
     clock += 1
 """
@@ -314,8 +314,8 @@ def test_kill(path: str) -> None:
 
 def test_damaged_document(path: str, spool: Spool) -> None:
     """One that can't be read any more is counted, and holds up no other."""
-    spool.add(A, packet(1))
-    spool.add(A, packet(2))
+    spool.add([(A, packet(1))])
+    spool.add([(A, packet(2))])
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("UPDATE waiting SET packet = ? WHERE clock = 1", (b"rubbish",))
     assert drained(spool, A) == [2]
@@ -325,7 +325,7 @@ def test_damaged_document(path: str, spool: Spool) -> None:
 def test_lines(spool: Spool) -> None:
     """A destination may have several, which share its bound; each has an order of its own."""
     for clock, line in enumerate((A, f"{A}\nx", f"{A}\ny", f"{A}\nx", f"{A}x\nz")):
-        spool.add(line, packet(clock))
+        spool.add([(line, packet(clock))])
     assert spool.lines(A) == ["x", "y"]
     assert drained(spool, f"{A}\nx") == [1, 3]
     assert spool.state(A).waiting == 1
@@ -336,8 +336,8 @@ def test_memory_and_disk(path: str, spool: Spool) -> None:
     spool._database.connection.execute("PRAGMA busy_timeout = 50")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    spool.add(A, packet(1))
-    spool.add(B, packet(1))
+    spool.add([(A, packet(1))])
+    spool.add([(B, packet(1))])
     other.execute("ROLLBACK")
     other.close()
     heads = [spool.oldest(A), spool.oldest(B)]

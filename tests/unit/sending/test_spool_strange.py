@@ -32,7 +32,7 @@ STRANGE = {
 def test_packet_of_another_shape(path: str, spool: Spool, content: bytes) -> None:
     """What is no packet of values that can be sent is counted, and holds up no other."""
     for clock in (1, 2, 3):
-        spool.add(A, packet(clock))
+        spool.add([(A, packet(clock))])
     with closing(sqlite3.connect(path)) as database, database:
         strange = zlib.compress(content)
         database.execute("UPDATE waiting SET packet = ? WHERE clock = 2", (strange,))
@@ -42,8 +42,8 @@ def test_packet_of_another_shape(path: str, spool: Spool, content: bytes) -> Non
 
 def test_bomb(path: str, spool: Spool) -> None:
     """A packet that would become much longer than any is not unpacked."""
-    spool.add(A, packet(1))
-    spool.add(A, packet(2))
+    spool.add([(A, packet(1))])
+    spool.add([(A, packet(2))])
     packing = zlib.compressobj(9)
     bomb = b"".join(packing.compress(b" " * 1_000_000) for _ in range(300)) + packing.flush()
     with closing(sqlite3.connect(path)) as database, database:
@@ -74,7 +74,7 @@ def test_file_of_somebody_else(path: str, made: str) -> None:
         database.execute(made)
     spool = Spool(path, LARGE)
     assert spool.renamed
-    spool.add(A, packet(1))
+    spool.add([(A, packet(1))])
     assert drained(spool, A) == [1]
     spool.close()
     again = Spool(path, LARGE)
@@ -86,7 +86,7 @@ def test_file_of_somebody_else(path: str, made: str) -> None:
 def test_columns_of_another_type(path: str, strange: str) -> None:
     """A damaged file in which SQLite finds nothing wrong: what is no number counts as one."""
     first = Spool(path, LARGE)
-    first.add(A, packet(1))
+    first.add([(A, packet(1))])
     first.tidy([A, B], 0)
     first.close()
     with closing(sqlite3.connect(path)) as database, database:
@@ -97,7 +97,7 @@ def test_columns_of_another_type(path: str, strange: str) -> None:
     assert not spool.renamed
     assert spool.state(A).waiting == 1
     assert spool.state(B).dropped >= 0
-    spool.add(A, packet(2))
+    spool.add([(A, packet(2))])
     assert drained(spool, A) == [2]
     spool.tidy([A], 30 * 86_400)
     assert spool.state().dropped > 0
