@@ -61,7 +61,7 @@ BY_ITERATOR = (
     "zabbix_sockets.command.answers",
     "zabbix_sockets.command.admitted",
     "zabbix_sockets.document.document",
-    "zabbix_sockets.document.counted",
+    "zabbix_sockets.document.row_totals",
     "zabbix_sockets.collector.collect",
     "zabbix_sockets.collector.iterator.collection",
 )
@@ -215,7 +215,7 @@ def loaded_by(*command: str) -> set[str]:
 
 CALL = (
     "from zabbix_sockets.command import cli, supervisor;"
-    "supervisor.answer_within = lambda _seconds, make, again, silent: make();"
+    "supervisor.answer_within = lambda _seconds, make, silent: make();"
     "cli.main()"
 )
 """A call whose work is done in the process itself: what a child imports can't be seen."""

@@ -1,7 +1,7 @@
 """Sums over unix sockets: those that listen, what they have accepted, and what is connected.
 
 The unix sockets of every source are added up here, and nowhere else: by the rows of netlink or of
-/proc/net (tables.unix_rows), and by the iterator's records (iterator.unix_fold).
+/proc/net (tables.unix_table_fold), and by the iterator's records (iterator.unix_fold).
 
 An accepted socket is bound to the name of its listener, and so is a connection that waits in the
 accept queue. Of two listeners whose names the source can't tell apart it is not known which one has

@@ -109,6 +109,20 @@ def query_of(
     )
 
 
+def query_without_asker(
+    options: Collecting,
+    deadline: Deadline,
+    measuring: Measuring = NOT_MEASURING,
+    *,
+    netns: str = ALL_NETNS,
+) -> Query:
+    """Return the query of a verb's options, as query_of(), for the sockets of all but who asks."""
+    from zabbix_sockets.collector.requesters import requesting_processes  # noqa: PLC0415  # late in an agent's call
+
+    query = query_of(options, deadline, measuring, netns=netns)
+    return query._replace(excluded_pids=requesting_processes())
+
+
 def collected(
     options: Collecting,
     deadline: Deadline,

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from zabbix_sockets.collector.requesters import requesting_processes
 from zabbix_sockets.collector.single import iter_sockets
-from zabbix_sockets.command.call import filter_kinds, query_of
+from zabbix_sockets.command.call import filter_kinds, query_without_asker
 from zabbix_sockets.command.in_turn import take_in_turn
 from zabbix_sockets.command.options import Collecting, Measuring
 from zabbix_sockets.document.json_text import to_json
@@ -129,8 +128,8 @@ class CollectedClients:
             SocketsError: the sockets can't be collected, or there is no such listener.
         """
         options = self.options
-        query = query_of(options.collecting, deadline, options.measuring, netns=self._netns)
-        query = query._replace(excluded_pids=requesting_processes())
+        asked = options.collecting, deadline, options.measuring
+        query = query_without_asker(*asked, netns=self._netns)
         clients = ClientsByAddress()
         has_figures = False
         told: list[Visibility] = []

@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Annotated, NamedTuple, Optional, TypeVar
 
-from zabbix_sockets.collector.requesters import requesting_processes
 from zabbix_sockets.collector.single import TellVisibility, iter_sockets
 from zabbix_sockets.command.call import (
     Call,
     collected,
     filter_kinds,
     print_answer,
-    query_of,
+    query_without_asker,
     with_filter,
 )
 from zabbix_sockets.command.clients import (
@@ -356,8 +355,8 @@ class SingleSockets:
         return [each for each in sockets if wants_state(each, self._states)]
 
     def _query(self, deadline: Deadline) -> Query:
-        query = query_of(self._options.collecting, deadline, self._measuring, netns=self._netns)
-        return query._replace(excluded_pids=requesting_processes())
+        asked = self._options.collecting, deadline, self._measuring
+        return query_without_asker(*asked, netns=self._netns)
 
     def _all_of(
         self,

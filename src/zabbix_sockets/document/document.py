@@ -179,7 +179,7 @@ def _bounded(
         "upstreams": sorted(upstreams),
     }
     if listed.totals:
-        from zabbix_sockets.document.counted import add_totals  # noqa: PLC0415  # takes 1 ms
+        from zabbix_sockets.document.row_totals import add_totals  # noqa: PLC0415  # takes 1 ms
 
         add_totals(ranked, listed, groups, label, choices)
         ranked = {name: sorted(each, key=_open_first) for name, each in ranked.items()}

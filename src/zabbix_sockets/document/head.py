@@ -5,7 +5,7 @@ from __future__ import annotations
 from _collections_abc import Iterable
 
 from zabbix_sockets.document.completeness import unread_protocols, warnings
-from zabbix_sockets.document.processes import UDP_PARTS, ProcessRow, stuck
+from zabbix_sockets.document.processes import STUCK, UDP_PARTS, ProcessRow, stuck
 from zabbix_sockets.document.record import (
     COUNTER,
     FRACTION,
@@ -207,9 +207,9 @@ def unseen_of(rows: Iterable[ProcessRow], *, is_complete: bool) -> UnofferedGrou
     worst = max(rows, key=lambda row: stuck(row.tcp), default=None)
     if worst is not None and stuck(worst.tcp):
         tcp = worst.tcp
-        in_states = {name: tcp[name] for name in ("close_wait", "syn_sent")}
+        in_states = {name: tcp[name] for name in STUCK}
         return UnofferedGroup(id=worst.id, stuck=stuck(tcp), **in_states)
-    return UnofferedGroup(id="", stuck=0, close_wait=0, syn_sent=0) if is_complete else None
+    return UnofferedGroup(id="", stuck=0, **dict.fromkeys(STUCK, 0)) if is_complete else None
 
 
 def _ephemeral(snapshot: Snapshot, usage: Usage) -> Ephemeral:

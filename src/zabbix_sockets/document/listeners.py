@@ -28,7 +28,7 @@ from zabbix_sockets.document.row import (
     has_unknown_drops,
     rank,
 )
-from zabbix_sockets.document.unix_listeners import unix_rows
+from zabbix_sockets.document.unix_listeners import unix_listener_rows
 from zabbix_sockets.grouping.grouping import Groups
 from zabbix_sockets.model.addresses import format_address
 from zabbix_sockets.model.light_typing import Any
@@ -124,7 +124,7 @@ def listener_rows(
         )
         for key, each in sums.items()
     ]
-    rows += unix_rows(snapshot, groups, label, facts, choice, others)
+    rows += unix_listener_rows(snapshot, groups, label, facts, choice, others)
     return rows + others.row()
 
 

@@ -111,19 +111,20 @@ class ProcessRow(Row):
     worst_remote: str | None = text(default=None)
 
 
-def stuck(tcp: Mapping[str, int]) -> int:
-    """Return the number of the connections of a row's *tcp* that are stuck: CLOSE_WAIT, SYN_SENT.
+_STUCK = TcpState.CLOSE_WAIT, TcpState.SYN_SENT
+STUCK = tuple(state_name("tcp", state) for state in _STUCK)
+"""The states of connections that are stuck, by their names in a row's *tcp*: the process doesn't
+close them, or the other side doesn't answer."""
 
-    The process doesn't close them, or the other side doesn't answer.
-    """
-    return tcp.get("close_wait", 0) + tcp.get("syn_sent", 0)
+
+def stuck(tcp: Mapping[str, int]) -> int:
+    """Return the number of the connections of a row's *tcp* that are stuck."""
+    return sum(tcp.get(name, 0) for name in STUCK)
 
 
 _Remote = tuple[Optional[bytes], Optional[int], str]
 """The remote end of stuck connections: address, port (None where that side opened them, from any
 port), name of the device that the socket is bound to."""
-
-_STUCK = TcpState.CLOSE_WAIT, TcpState.SYN_SENT
 
 
 class _ProcessSums:

@@ -19,7 +19,7 @@ from zabbix_sockets.model.snapshot import Snapshot, UnixListener
 from zabbix_sockets.model.wire import UNIX
 
 
-def unix_rows(
+def unix_listener_rows(
     snapshot: Snapshot,
     groups: Groups,
     label: NetnsLabel,

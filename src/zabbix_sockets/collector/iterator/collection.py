@@ -120,17 +120,17 @@ class IteratorCollection:
 
     def _add_totals(self, fold: RecordFold, netns: int, device_name: DeviceName) -> None:
         """Add what the kernel has counted up to now, after the pass that the records are of."""
-        from zabbix_sockets.collector.iterator import counted  # noqa: PLC0415  # takes 1 ms
+        from zabbix_sockets.collector.iterator import kernel_totals  # noqa: PLC0415  # takes 1 ms
         from zabbix_sockets.readers.bpf.totals import TotalsReader  # noqa: PLC0415
 
         snapshot, own_only = self._snapshot, self._query.netns == OWN
         wanted = frozenset((OWN_NETNS,)) if own_only else snapshot.selected
         place = self._query.pins, netns, device_name
-        ends = counted.endpoints(snapshot)
-        counted.add_totals(
+        ends = kernel_totals.endpoints(snapshot)
+        kernel_totals.add_totals(
             snapshot, TotalsReader(*place, self._deadline, wanted, *ends), fold.owners
         )
-        idle = counted.idle_namespaces(snapshot)
+        idle = kernel_totals.idle_namespaces(snapshot)
         if idle:
             from zabbix_sockets.collector import namespaces  # noqa: PLC0415  # takes 2 ms
             from zabbix_sockets.collector.places import Places  # noqa: PLC0415  # takes 1 ms

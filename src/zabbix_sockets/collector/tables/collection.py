@@ -26,7 +26,7 @@ from zabbix_sockets.collector.sums import MAX_ENDPOINTS
 from zabbix_sockets.collector.table_readers import Opened, measured_rows_of, rows_of, unix_rows
 from zabbix_sockets.collector.tables.cgroup_owners import CgroupOwners, must_use_cgroups
 from zabbix_sockets.collector.tables.time_wait import add_time_wait, has_much_time_wait
-from zabbix_sockets.collector.tables.unix_rows import UnixRows
+from zabbix_sockets.collector.tables.unix_table_fold import UnixTableFold
 from zabbix_sockets.collector.visits import Visitor, ways_into
 from zabbix_sockets.model import gaps
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
@@ -91,7 +91,7 @@ class TableCollection:
         self._room = MAX_ENDPOINTS
         self._states: int | None = None  # of TCP sockets, as a mask; None: all
         self._without_time_wait: list[Table] = []  # read in all other states
-        self._unix: UnixRows | None = None
+        self._unix: UnixTableFold | None = None
         self._lacking_unix: dict[int, str] = {}  # why not all were read, by namespace
         self._observe: CgroupObserver | None = None
         self._sampler = Sampler(query.active_within) if query.tcp_info else None
@@ -121,7 +121,7 @@ class TableCollection:
         snapshot, owners = self._snapshot, self._owners
         snapshot.processes = owners.processes
         if self._may_read_unix:
-            self._unix = UnixRows(owners)
+            self._unix = UnixTableFold(owners)
         if self._query.clients:
             from zabbix_sockets.model.clients import ClientSums  # noqa: PLC0415  # for those who ask
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from _collections_abc import Callable, Collection, Iterable, Mapping, Sequence
 
-from zabbix_sockets.document import totals as row_totals
 from zabbix_sockets.document.listener_row import ListenerRow
 from zabbix_sockets.document.processes import ProcessRow
 from zabbix_sockets.document.record import Record, absent_row, fields_of
@@ -21,6 +20,7 @@ from zabbix_sockets.document.row import (
     facts_of,
     idle_rank,
 )
+from zabbix_sockets.document.totals import ListenerTotals, ProcessTotals, UpstreamTotals
 from zabbix_sockets.document.upstreams import UpstreamRow
 from zabbix_sockets.grouping.grouping import Groups
 from zabbix_sockets.model.addresses import format_address
@@ -39,9 +39,9 @@ from zabbix_sockets.model.totals import (
 from zabbix_sockets.model.wire import OWN_NETNS
 
 _RECORDS: dict[str, type[Record]] = {
-    "processes": row_totals.ProcessTotals,
-    "listeners": row_totals.ListenerTotals,
-    "upstreams": row_totals.UpstreamTotals,
+    "processes": ProcessTotals,
+    "listeners": ListenerTotals,
+    "upstreams": UpstreamTotals,
 }
 _CGROUP_FACTS = {"unit", "container"}
 _PLACES = (*_CGROUP_FACTS, "user")

@@ -1,6 +1,6 @@
 """The sums of unix sockets by rows: whose, by which listener, and what can't be told."""
 
-from zabbix_sockets.collector.tables.unix_rows import UnixRows
+from zabbix_sockets.collector.tables.unix_table_fold import UnixTableFold
 from zabbix_sockets.model.owners import Owners
 from zabbix_sockets.model.snapshot import (
     FIRST_OWNER,
@@ -39,12 +39,12 @@ def sums(*rows: UnixRow, netns: int = 0) -> tuple[UnixSockets, dict[int, int]]:
     owners = Owners()
     owners.add(Process(1, "a"), range(100, 200))
     owners.add(Process(2, "b"), range(200, 300))
-    found = UnixRows(owners)
+    found = UnixTableFold(owners)
     found.add(rows, netns)
     return moved(found)
 
 
-def moved(found: UnixRows) -> tuple[UnixSockets, dict[int, int]]:
+def moved(found: UnixTableFold) -> tuple[UnixSockets, dict[int, int]]:
     """Return what a Snapshot takes over of the sums, and its uids."""
     snapshot = Snapshot(0, Visibility("sock_diag"), PortRange(32768, 60999, 0), HostCounters())
     found.move(snapshot)
@@ -103,7 +103,7 @@ def test_namespace_that_is_gone() -> None:
     """Nothing that was added of it remains, and all of the others."""
     owners = Owners()
     owners.add(Process(1, "a"), range(100, 200))
-    found = UnixRows(owners)
+    found = UnixTableFold(owners)
     for netns in (0, 7):
         found.add([listening(100, queue=-1), connected(101, PATH), connected(0, PATH)], netns)
     found.forget(7)

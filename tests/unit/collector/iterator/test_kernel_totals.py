@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zabbix_sockets.collector.iterator.counted import endpoints, idle_namespaces
+from zabbix_sockets.collector.iterator.kernel_totals import endpoints, idle_namespaces
 from zabbix_sockets.model.snapshot import FIRST_OWNER, Namespace, Process, Snapshot
 from zabbix_sockets.model.totals import RECENT, ProcessCounters, ServerCounters, Totals
 from zabbix_sockets.model.wire import OWN_NETNS

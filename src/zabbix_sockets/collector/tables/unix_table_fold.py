@@ -12,7 +12,7 @@ from zabbix_sockets.model.wire import LISTENING, UNIX, UnixRow
 _LISTEN = LISTENING[UNIX]
 
 
-class UnixRows:
+class UnixTableFold:
     """The sums of the rows of unix sockets; *owners* are those of all sockets by inode.
 
     netlink's rows tell a path from an equal one that was bound before, by the file's inode.
