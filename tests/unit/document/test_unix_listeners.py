@@ -19,6 +19,7 @@ from zabbix_sockets.model.snapshot import (
     BY_CGROUPS,
     FIRST_OWNER,
     UNOWNED,
+    Process,
     Snapshot,
     UnixListener,
     UnixSockets,
@@ -26,6 +27,7 @@ from zabbix_sockets.model.snapshot import (
 
 from ..snapshots import (  # noqa: TID252  # a test folder is no package
     NAMESPACES,
+    OTHER,
     WEB,
     processes,
     snapshot_of,
@@ -117,6 +119,41 @@ def test_other_namespace() -> None:
     made.namespaces = NAMESPACES
     ids = {row.id for row in build_document(made).listeners}
     assert {"unix//a%40web", "unix//a@web"} <= ids
+
+
+def test_container_and_unit() -> None:
+    """A row has its namespace's container, and the unit for which systemd holds its name."""
+    name, other = b"/run/a.sock", b"/run/b.sock"
+    made = snapshot(
+        *(listener(owner, each) for owner in (A, B) for each in (name, other)),
+        listener(A, name, netns=WEB),
+        listener(A, b"/run/c.sock", netns=OTHER),
+    )
+    made.processes[0] = Process(1, "systemd", 9.0)
+    made.socket_units = {("unix", each, 0, ""): "a.socket" for each in (name, b"/run/c.sock")}
+    made.namespaces = {**NAMESPACES, WEB: NAMESPACES[WEB]._replace(container="shop")}
+    rows = {row.id: vars(row) for row in build_document(made).listeners}
+    said = {key: (row.get("container"), row.get("socket_unit")) for key, row in rows.items()}
+    del said["tcp/0.0.0.0:80"]
+    assert said == {
+        "unix//run/a.sock": (None, "a.socket"),
+        "unix//run/b.sock": (None, None),
+        "unix//run/a.sock@web": ("shop", None),
+        "unix//run/c.sock@(unnamed)": (None, None),
+    }
+
+
+def test_order_by_uid() -> None:
+    """Rows of the system's users stay where there is no room for all, however few connections."""
+    names = [b"/run/%d" % number for number in range(400)]
+    made = snapshot(
+        *(listener(name=name)._replace(uid=5000 + at) for at, name in enumerate(names)),
+        listener(name=b"/run/unknown")._replace(uid=None),
+        listener(name=b"/run/system", queue=0)._replace(uid=33),
+    )
+    kept = {row.id for row in build_document(made).listeners}
+    assert {"unix//run/system", "unix//run/0"} <= kept
+    assert not {"unix//run/unknown", "unix//run/399"} & kept
 
 
 def test_processes() -> None:
@@ -250,7 +287,14 @@ def test_long_names() -> None:
 
 @pytest.mark.parametrize(
     ("name", "is_one"),
-    [(b"\x000001f", True), (b"\x000001F", False), (b"\x00000001", False), (b"/0001f", False)],
+    [
+        (b"\x000001f", True),
+        (b"\x00f0000", True),
+        (b"\x000001F", False),
+        (b"\x00F0001", False),
+        (b"\x00000001", False),
+        (b"/0001f", False),
+    ],
 )
 def test_autobound(name: bytes, is_one: bool) -> None:
     """Names that the kernel picks are told from those that somebody has chosen."""

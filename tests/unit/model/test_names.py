@@ -13,7 +13,6 @@ from zabbix_sockets.model.names import (
     MAX_UNIX_LENGTH,
     as_parameter,
     from_parameter,
-    is_autobound,
     safe_name,
     unix_name,
 )
@@ -154,16 +153,6 @@ def test_long_names_of_unix_sockets() -> None:
     names_ = {unix_name(b"\0" + b"a" * MAX_UNIX_LENGTH + last) for last in (b"", b"b", b"c")}
     assert len(names_) == 3
     assert {len(each) for each in names_} == {MAX_UNIX_LENGTH}
-
-
-@pytest.mark.parametrize(
-    ("raw", "is_it"),
-    [(b"\0" + b"0" * 5, True), (b"\0" + b"000af", True), (b"\0G00af", False), (b"\0A00af", False),
-     (b"\0" + b"0" * 6, False), (b"\0" + b"0" * 4, False), (b"x00000", False)],
-)  # fmt: skip
-def test_names_that_the_kernel_chose(raw: bytes, is_it: bool) -> None:
-    """Five hexadecimal digits behind a NUL (unix(7), autobind)."""
-    assert is_autobound(raw) is is_it
 
 
 def test_no_more_is_escaped_than_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
