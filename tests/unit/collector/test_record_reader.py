@@ -1,10 +1,11 @@
-"""The iterator's records, read ahead by a thread, or without one where none can be had."""
+"""The iterator's records, read ahead by one thread or two, or without one where none can be had."""
 
 from __future__ import annotations
 
 import os
 import sys
 from _thread import start_new_thread
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -56,7 +57,7 @@ def test_records(tmp_path: Path) -> None:
     """All records come, and that these are all is known."""
     data = complete_records(RECORDS)
     with RecordReader(iterator_of(tmp_path / "pin", data), "/proc", Deadline(60)) as records:
-        assert b"".join(records) == data
+        assert b"".join(map(bytes, records)) == data
         assert records.complete
 
 
@@ -170,17 +171,84 @@ def test_when_two_read(
 
 
 def test_buffers_are_used_again(tmp_path: Path) -> None:
-    """One that was given back is the next one of its length; others are not touched."""
-    size = bpf.RECORD.size
-    data = os.urandom(size) * (4_000_000 // size)
+    """One that was given back is the next one of its length; what was not given back stays."""
+    data = complete_records(os.urandom(8_000_000))
     path = tmp_path / "pin"
     path.write_bytes(data)
-    buffers, used, read = bpf.Buffers(), set(), []
-    fd = os.open(path, os.O_RDONLY)
-    for chunk in bpf.read_chunks(fd, size, Deadline(60), buffers):
-        assert isinstance(chunk, memoryview)
-        used.add(id(chunk.obj))
-        read.append(bytes(chunk))
-        buffers.give_back(chunk)
-    assert b"".join(read) == data
-    assert len(read) > len(used)
+    for given_back in (True, False):
+        buffers, held = bpf.Buffers(), []
+        read = b""
+        fd = os.open(path, os.O_RDONLY)
+        for chunk in bpf.read_chunks(fd, bpf.RECORD.size, Deadline(60), buffers):
+            assert isinstance(chunk, memoryview)
+            read += chunk
+            held.append(chunk)
+            if given_back:
+                buffers.give_back(chunk)
+        assert read == data
+        used = {id(chunk.obj) for chunk in held}
+        if (
+            given_back
+        ):  # the next one is got before this one is yielded: two of full length by turns
+            assert len(used) < len(held) - 3
+        else:
+            assert len(used) == len(held)
+            assert b"".join(held) == data
+
+
+def records_of(letters: str) -> bytes:
+    """Return 40,000 records for each letter, which begin with it and are numbered."""
+    size = bpf.RECORD.size
+    return b"".join(
+        f"{letter}{number}".encode().ljust(size) for letter in letters for number in range(40_000)
+    )
+
+
+@pytest.mark.usefixtures("_halves")
+def test_two_threads_keep_out_of_each_others_way(tmp_path: Path) -> None:
+    """Each record of both comes once, though their buffers are used again while others are read."""
+    opened: list[int] = []
+
+    def open_next(_program: str) -> int:
+        path = tmp_path / str(len(opened))
+        path.write_bytes(records_of("ab"[len(opened)]))
+        opened.append(os.open(path, os.O_RDONLY))
+        return opened[-1]
+
+    found: Counter[bytes] = Counter()
+    with RecordReader(open_next, "/proc", Deadline(60)) as records:
+        for chunk in records:
+            found.update(record for (record,) in bpf.RECORD.iter_unpack(chunk))
+        assert records.complete
+    assert found == Counter(record for (record,) in bpf.RECORD.iter_unpack(records_of("ab")))
+
+
+@pytest.mark.usefixtures("_halves")
+@pytest.mark.parametrize("broken", [0, 1])
+def test_one_half_ends_within_a_record(tmp_path: Path, broken: int) -> None:
+    """Its error is raised, whatever the other one gives."""
+    opened: list[int] = []
+
+    def open_next(_program: str) -> int:
+        path = tmp_path / str(len(opened))
+        path.write_bytes(records_of("a") + b"half" * (len(opened) == broken))
+        opened.append(os.open(path, os.O_RDONLY))
+        return opened[-1]
+
+    with (
+        RecordReader(open_next, "/proc", Deadline(60)) as records,
+        pytest.raises(ParseError, match="BPF iterator"),
+    ):
+        for _ in records:
+            pass
+    assert not records.complete
+
+
+@pytest.mark.usefixtures("_halves")
+def test_no_thread_for_either_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All is read at once then, as where there are few connections."""
+    monkeypatch.setattr(record_reader, "start_new_thread", no_thread)
+    data = complete_records(RECORDS)
+    with RecordReader(iterator_of(tmp_path / "pin", data), "/proc", Deadline(60)) as records:
+        assert b"".join(map(bytes, records)) == data
+        assert records.complete

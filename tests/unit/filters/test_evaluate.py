@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 
 import pytest
 
@@ -40,7 +41,7 @@ def netlink_row(local: bytes, remote: bytes) -> SocketRow:
 def proc_address(address: bytes) -> AddressToken:
     """Return the address as /proc/net has it: each word as the host has numbers, in hexadecimal."""
     words = [address[at : at + 4] for at in range(0, len(address), 4)]
-    return b"".join(b"%08X" % int.from_bytes(word, "little") for word in words)
+    return b"".join(b"%08X" % int.from_bytes(word, sys.byteorder) for word in words)
 
 
 def proc_row(local: bytes, remote: bytes) -> SocketRow:

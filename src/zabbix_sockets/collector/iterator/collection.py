@@ -61,8 +61,8 @@ class IteratorCollection:
     def collect(self) -> None:
         """Fill the Snapshot.
 
-        Another thread reads the iterator; this one asks netlink, and counts the records. A table
-        that netlink can't read to its end is a gap of the Snapshot.
+        One or two other threads read the iterator; this one asks netlink, and counts the records. A
+        table that netlink can't read to its end is a gap of the Snapshot.
 
         Raises:
             SourceUnavailableError: the iterator failed; the Snapshot must not be used.

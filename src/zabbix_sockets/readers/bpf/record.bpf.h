@@ -98,9 +98,9 @@ static const volatile struct {
 
 /*
  * Two threads may read the sockets at once, a half each: descriptors with O_APPEND, which means nothing to
- * a reader else, get the first half, and with O_NONBLOCK beside it the second. Each half has blocks of
- * descriptors, many enough that the two readers seldom visit the same file at the same moment (to
- * maybe_shared() it is shared then); which of a process's blocks depends on its id.
+ * a reader else, get the first half, and with O_NONBLOCK beside it the second. Descriptors alternate
+ * between the halves in blocks of 64, so that the two readers seldom hold the same file at once, which
+ * would then look shared to maybe_shared(). A process's id decides which half has its first block.
  */
 enum half { WHOLE = -1, FIRST, SECOND };
 

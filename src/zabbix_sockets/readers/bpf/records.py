@@ -20,7 +20,8 @@ from zabbix_sockets.model.deadline import Deadline
 from zabbix_sockets.model.errors import DeadlineError, ParseError, SourceUnavailableError
 
 ABI = 10
-"""Version of the records; part of the pins' names. Raised with every change of them."""
+"""Version of the records, and of what the flags of a descriptor ask for (HALVES); part of the pins'
+names. Raised with every change of either."""
 
 COUNT_SOCKETS, SOCKET_OWNERS, INFORM_SOCKETS = "count_sockets", "own_sockets", "inform_sockets"
 DESCRIBE_PROCESSES, COUNT_CLIENTS = "describe_processes", "count_clients"
@@ -127,8 +128,9 @@ def open_part(open_iterator: Opener, part: int) -> int:
 class Buffers:
     """Memory that records are read into, one buffer for each read, to be used again.
 
-    The kernel clears memory before a process gets it, and takes for 1 MB as long as for a thousand
-    records. So what read_chunks() has yielded can be given back once it has been looked at.
+    The kernel clears memory before a process gets it, and to clear 1 MB takes as long as to give a
+    thousand records. So what read_chunks() has yielded can be given back once it has been looked
+    at. All that is given back is of reads of one length of records.
     """
 
     def __init__(self) -> None:
@@ -137,11 +139,10 @@ class Buffers:
     def take(self, length: int) -> bytearray:
         """Return a buffer of that length, one that was given back if there is one."""
         try:
-            if self._spare and len(self._spare[-1]) == length:
-                return self._spare.pop()
+            buffer = self._spare.pop()
         except IndexError:
-            pass  # another thread took it
-        return bytearray(length)
+            return bytearray(length)
+        return buffer if len(buffer) == length else bytearray(length)
 
     def give_back(self, chunk: memoryview | bytes) -> None:
         """Let the buffer of a chunk, which nobody looks at any more, be used again."""

@@ -215,24 +215,27 @@ static __u64 ended[1 << ENDED_BITS];
 static __u32 keys;	/* ids that are taken */
 static __u64 overflow;	/* connections and keys for which there was no room */
 static __u64 missed;	/* ends of connections of which nothing is known */
-static __u64 based;	/* when the first pass was over: what has no memory is new; ns since boot */
+static __u64 based;	/* when both halves had been passed over: what has no memory is new; ns since boot */
 
 /* The passes that are under way, by the iterator's sessions. */
 static struct pass {
 	__u64 session;
 	__u64 began;	/* or before, if something was left to the next pass */
-	__u64 before;	/* when the passes before this one of the same namespace began */
+	__u64 before;	/* when the older of last_passes began, if both are of the same namespace; 0: else */
 	__u64 now;	/* when it began, in ns since boot */
 } passes[16];
 
 /*
  * Of the last pass over each half that came to its end: when it began (jiffies; 0: none did), and
- * its reader's pid namespace. Volatile: else it becomes four variables, which the BTF doesn't say.
+ * its reader's pid namespace. Volatile: else clang makes four variables of it that have no BTF, and
+ * libbpf refuses the object.
  */
 static volatile struct last_pass {
 	__u64 began;
 	__u64 reader;
 } last_passes[2];
+
+static volatile __u32 was_passed[2];	/* a pass over that half has ended, whoever read it */
 
 #define ADD(to, field, number)                                          \
 	do {                                                            \
@@ -1258,14 +1261,21 @@ static __always_inline __u64 reader(void)
 	return ns;
 }
 
+/* Return when the last ended pass over a half began, if its reader was of that namespace; else 0. */
+static __always_inline __u64 last_began(enum half half, __u64 namespace)
+{
+	volatile struct last_pass *last = &last_passes[half];
+	__u64 began = last->began;
+
+	return last->reader == namespace && last->began == began ? began : 0;
+}
+
 /* Return when the sockets of both halves had been seen by a reader of this namespace; 0: never. */
 static __always_inline __u64 seen_before(void)
 {
-	__u64 first = last_passes[FIRST].began, second = last_passes[SECOND].began;
 	__u64 own = reader();
+	__u64 first = last_began(FIRST, own), second = last_began(SECOND, own);
 
-	if (last_passes[FIRST].reader != own || last_passes[SECOND].reader != own)
-		return 0;
 	return first < second ? first : second;
 }
 
@@ -1378,7 +1388,11 @@ int count_sockets(struct bpf_iter__task_file *ctx)
 
 	pass = note_pass(ctx->meta, half, !task);
 	if (!task) {
-		if (!based && last_passes[FIRST].began && last_passes[SECOND].began)
+		if (half != SECOND)
+			was_passed[FIRST] = 1;
+		if (half != FIRST)
+			was_passed[SECOND] = 1;
+		if (!based && was_passed[FIRST] && was_passed[SECOND])
 			based = bpf_ktime_get_ns();
 		return 0;
 	}
