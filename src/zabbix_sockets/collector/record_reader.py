@@ -141,8 +141,7 @@ class RecordReader:
 def _parts(connections: int | None) -> Sequence[int]:
     """Return the parts in which so many established connections are read, None if unknown.
 
-    Of the processors that may be used the affinity alone is looked at, no quota of their time: with
-    one that is used up both threads wait as one would.
+    Which processors may be used the affinity tells; a quota of their time is not looked at.
     """
     if (connections or 0) < _MANY or len(os.sched_getaffinity(0)) < 2:  # noqa: PLR2004
         return (records.WHOLE,)
